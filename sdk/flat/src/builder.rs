@@ -1,0 +1,244 @@
+//! Appending nodes: what the writer and the JSON parser share. Its callers see to the order of calls and to limits.
+
+use crate::layout::{self, SCANNED};
+
+/// A document in the making: the bytes so far, and of every open container where its children begin.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    pub(crate) out: Vec<u8>,
+    /// The children of all open containers, innermost last. One list, so that containers cost no allocation.
+    children: Vec<Child>,
+    frames: Vec<Frame>,
+    /// Scratch for sorting the keys of large objects.
+    order: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Child {
+    /// Where the child begins, in bytes from the start of the document.
+    at: u32,
+    /// Of a member: what its key hashes to.
+    mark: u32,
+}
+
+#[derive(Debug)]
+struct Frame {
+    /// Where the container begins.
+    start: u32,
+    /// Its first entry in `children`.
+    first: usize,
+    /// One bit for each key seen, chosen by its mark: a clear bit says that a key is new.
+    seen: u64,
+    object: bool,
+    repeated: bool,
+}
+
+impl Builder {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(bytes.max(16));
+        out.push(crate::VERSION);
+        Self {
+            out,
+            children: Vec::new(),
+            frames: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    /// How many containers are open.
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether the innermost open container is an object; `None` outside of all.
+    #[inline]
+    pub(crate) fn in_object(&self) -> Option<bool> {
+        self.frames.last().map(|frame| frame.object)
+    }
+
+    #[inline]
+    pub(crate) fn begin(&mut self, object: bool) {
+        let start = self.out.len() as u32;
+        self.frames.push(Frame {
+            start,
+            first: self.children.len(),
+            seen: 0,
+            object,
+            repeated: false,
+        });
+        // The length is filled in by `end`.
+        self.out.extend_from_slice(&[
+            if object {
+                layout::OBJECT
+            } else {
+                layout::ARRAY
+            },
+            0,
+            0,
+            0,
+            0,
+        ]);
+    }
+
+    /// Says that an item of the innermost array begins here.
+    #[inline]
+    pub(crate) fn item(&mut self) {
+        self.children.push(Child {
+            at: self.out.len() as u32,
+            mark: 0,
+        });
+    }
+
+    /// Appends a key and says that a member of the innermost object begins with it.
+    #[inline]
+    pub(crate) fn key(&mut self, key: &[u8]) {
+        let at = self.out.len();
+        self.out
+            .extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.out.extend_from_slice(key);
+        self.member(at);
+    }
+
+    /// Says that a member of the innermost object begins at `at`, with the key that ends the bytes so far.
+    #[inline]
+    pub(crate) fn member(&mut self, at: usize) {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        let key = &self.out[at + 4..];
+        let mark = mark(key);
+        let bit = 1 << (mark & 63);
+        if frame.seen & bit != 0 {
+            let siblings = &self.children[frame.first..];
+            // A larger object is sorted, and its duplicates found then.
+            frame.repeated |= siblings.len() < SCANNED
+                && siblings
+                    .iter()
+                    .any(|child| child.mark == mark && key_at(&self.out, child.at) == key);
+        }
+        frame.seen |= bit;
+        self.children.push(Child {
+            at: at as u32,
+            mark,
+        });
+    }
+
+    /// Closes the innermost container: writes its table and its length.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        let Some(frame) = self.frames.pop() else {
+            return;
+        };
+        let mut ranks = 0;
+        if frame.object {
+            if self.children.len() - frame.first > SCANNED {
+                self.sort(frame.first);
+                ranks = self.order.len();
+            } else if frame.repeated {
+                self.drop_repeated(frame.first);
+            }
+        }
+        let children = &self.children[frame.first..];
+        let count = children.len();
+        for child in children {
+            self.out
+                .extend_from_slice(&(child.at - frame.start).to_le_bytes());
+        }
+        if ranks > 0 {
+            for rank in &self.order {
+                self.out.extend_from_slice(&rank.to_le_bytes());
+            }
+        }
+        self.out.extend_from_slice(&(count as u32).to_le_bytes());
+        self.children.truncate(frame.first);
+        let start = frame.start as usize;
+        let length = (self.out.len() - start) as u32;
+        self.out[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn number(&mut self, tag: u8, bytes: [u8; 8]) {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        self.out.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
+    }
+
+    #[inline]
+    pub(crate) fn text(&mut self, tag: u8, text: &[u8]) {
+        let [a, b, c, d] = (text.len() as u32).to_le_bytes();
+        self.out.extend_from_slice(&[tag, a, b, c, d]);
+        self.out.extend_from_slice(text);
+    }
+
+    /// Sorts the members from `first` on into `order`, of equal keys keeping the last. Leaves `order` empty if few remain.
+    fn sort(&mut self, first: usize) {
+        let (out, children) = (&self.out, &self.children[first..]);
+        let key = |index: u32| key_at(out, children[index as usize].at);
+        self.order.clear();
+        self.order.extend(0..children.len() as u32);
+        self.order
+            .sort_unstable_by(|&one, &two| key(one).cmp(key(two)).then(one.cmp(&two)));
+        let mut repeated = false;
+        for rank in 1..self.order.len() {
+            let (one, two) = (self.order[rank - 1], self.order[rank]);
+            let at = first + one as usize;
+            let (earlier, later) = (self.children[at].at, self.children[first + two as usize].at);
+            if key_at(&self.out, earlier) == key_at(&self.out, later) {
+                // Where the version byte lies no member begins.
+                self.children[at].at = 0;
+                repeated = true;
+            }
+        }
+        if repeated {
+            self.children.retain(|child| child.at != 0);
+            if self.children.len() - first > SCANNED {
+                // Once more, without duplicates: rare enough to be done simply.
+                self.sort(first);
+            } else {
+                self.order.clear();
+            }
+        }
+    }
+
+    /// Drops those of the few members from `first` on that have a later namesake.
+    fn drop_repeated(&mut self, first: usize) {
+        let mut at = first;
+        while at < self.children.len() {
+            let (child, later) = (self.children[at], &self.children[at + 1..]);
+            let key = key_at(&self.out, child.at);
+            if later
+                .iter()
+                .any(|other| other.mark == child.mark && key_at(&self.out, other.at) == key)
+            {
+                self.children.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+}
+
+fn key_at(out: &[u8], at: u32) -> &[u8] {
+    let at = at as usize;
+    layout::u32_at(out, at)
+        .and_then(|length| out.get(at + 4..at + 4 + length))
+        .unwrap_or_default()
+}
+
+/// A cheap hash of a key: its length and both its ends.
+#[inline]
+fn mark(key: &[u8]) -> u32 {
+    let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+        }
+        _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+            }
+            _ => key
+                .iter()
+                .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        },
+    };
+    ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}

@@ -1,0 +1,150 @@
+//! The full check of a document that somebody else wrote.
+
+use crate::layout::{self, HEAD, SCANNED, Table};
+use crate::{Error, MAX_DEPTH, MAX_NODES, Node, Problem, number};
+
+/// Checks a whole document, in time linear in its length (but for the 16 keys of small objects, compared
+/// pairwise).
+///
+/// Passed, it holds that: every node lies inside its container; the children of a container follow one another without overlap, so that
+/// a walk visits each byte at most once; text is UTF-8; number texts are numbers that no other form holds; doubles are finite; keys
+/// are unique, and sorted by the permutation; depth and node count are within limits.
+///
+/// # Errors
+/// What is wrong first, and where.
+pub fn validate(document: &[u8]) -> Result<(), Error> {
+    Node::root(document)?;
+    node(document, 1, 0, number::only_text).map(|_| ())
+}
+
+/// Checks the node at `at`, which `depth` containers enclose and which must end where the document does.
+/// Returns how many nodes it is made of.
+pub(crate) fn node(
+    document: &[u8],
+    at: usize,
+    depth: usize,
+    is_number: fn(&str) -> bool,
+) -> Result<usize, Error> {
+    let mut check = Check {
+        document,
+        nodes: 0,
+        is_number,
+    };
+    let end = check.value(at, document.len(), depth)?;
+    if end != document.len() {
+        return malformed(end, Problem::Trailing);
+    }
+    Ok(check.nodes)
+}
+
+struct Check<'a> {
+    document: &'a [u8],
+    nodes: usize,
+    is_number: fn(&str) -> bool,
+}
+
+impl Check<'_> {
+    /// Checks the value at `at`, which must end before `limit`, and returns where it ends. Recursion ends at [`MAX_DEPTH`].
+    fn value(&mut self, at: usize, limit: usize, depth: usize) -> Result<usize, Error> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Error::TooManyNodes);
+        }
+        let Some(&tag) = self.document.get(at) else {
+            return malformed(at, Problem::Bounds);
+        };
+        if tag > layout::OBJECT {
+            return malformed(at, Problem::Tag);
+        }
+        let Some(end) = layout::end(self.document, at, limit) else {
+            return malformed(at, Problem::Bounds);
+        };
+        match tag {
+            layout::F64 => {
+                let finite = layout::word(self.document, at)
+                    .map(f64::from_le_bytes)
+                    .is_some_and(f64::is_finite);
+                if !finite {
+                    return malformed(at, Problem::NotFinite);
+                }
+            }
+            layout::STRING | layout::TEXT => {
+                let bytes = layout::text(self.document, at).unwrap_or_default();
+                let text = utf8(bytes, at)?;
+                if tag == layout::TEXT && !(self.is_number)(text) {
+                    return malformed(at, Problem::Number);
+                }
+            }
+            layout::ARRAY | layout::OBJECT => {
+                if depth >= MAX_DEPTH {
+                    return Err(Error::TooDeep);
+                }
+                let Some(table) = Table::of(self.document, at) else {
+                    return malformed(at, Problem::Count);
+                };
+                self.children(&table, depth + 1)?;
+                if table.object {
+                    self.keys(&table)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(end)
+    }
+
+    fn children(&mut self, table: &Table, depth: usize) -> Result<(), Error> {
+        let mut free = table.start + HEAD;
+        for index in 0..table.count {
+            let Some(child) = table.child(self.document, index) else {
+                return malformed(table.entries + 4 * index, Problem::Bounds);
+            };
+            if child < free {
+                return malformed(table.entries + 4 * index, Problem::Order);
+            }
+            let mut value = child;
+            if table.object {
+                let Some((key, at)) = table.member(self.document, index) else {
+                    return malformed(child, Problem::Bounds);
+                };
+                utf8(key, child)?;
+                value = at;
+            }
+            free = self.value(value, table.entries, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that no two keys are equal: of a large object through its permutation, which must rise strictly. (A permutation
+    /// that does so names every member once, for it has as many entries as there are members.)
+    fn keys(&self, table: &Table) -> Result<(), Error> {
+        let key = |index| table.member(self.document, index).map(|(key, _)| key);
+        if table.count <= SCANNED {
+            for index in 1..table.count {
+                if (0..index).any(|earlier| key(earlier) == key(index)) {
+                    return malformed(table.entries + 4 * index, Problem::DuplicateKey);
+                }
+            }
+            return Ok(());
+        }
+        let mut last = None;
+        for rank in 0..table.count {
+            let here = table.ranked(self.document, rank).and_then(key);
+            if here.is_none() || rank > 0 && last >= here {
+                return malformed(
+                    table.entries + 4 * (table.count + rank),
+                    Problem::Permutation,
+                );
+            }
+            last = here;
+        }
+        Ok(())
+    }
+}
+
+fn utf8(bytes: &[u8], at: usize) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).or(malformed(at, Problem::Utf8))
+}
+
+fn malformed<T>(position: usize, problem: Problem) -> Result<T, Error> {
+    Err(Error::Malformed { position, problem })
+}

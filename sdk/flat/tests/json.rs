@@ -1,0 +1,747 @@
+//! `from_json` held against `serde_json`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use plimsoll_flat::json::{self, JsonErrorKind};
+use plimsoll_flat::{Kind, MAX_DEPTH, MAX_NODES, Node, Number, to_document, validate};
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn flat(text: &str) -> Vec<u8> {
+    let document =
+        json::from_json(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    validate(&document).unwrap_or_else(|error| panic!("{text}: {error}"));
+    document
+}
+
+fn kind(text: &[u8]) -> JsonErrorKind {
+    json::from_json(text).expect_err("refused").kind
+}
+
+fn reprint(text: &str) -> String {
+    Node::root(&flat(text)).unwrap().to_json()
+}
+
+/// The same meaning for `serde_json`, through text and through serde.
+fn assert_read_alike(document: &[u8], value: &Value) {
+    let node = Node::root(document).unwrap();
+    assert_eq!(
+        &serde_json::from_str::<Value>(&node.to_json()).unwrap(),
+        value
+    );
+    assert_eq!(&serde_json::to_value(node).unwrap(), value);
+}
+
+/// The same meaning, also as documents: for values whose numbers `Value` keeps exactly.
+fn assert_alike(document: &[u8], value: &Value) {
+    assert_read_alike(document, value);
+    let written = to_document(value).unwrap();
+    assert_eq!(Node::root(document).unwrap(), Node::root(&written).unwrap());
+}
+
+#[test]
+fn reads_the_fixtures_as_serde_json_does() {
+    for text in [
+        include_str!("../benches/create.json"),
+        include_str!("../benches/update.json"),
+    ] {
+        let document = flat(text);
+        assert_alike(&document, &serde_json::from_str(text).unwrap());
+        assert_eq!(
+            Node::root(&document).unwrap().to_json(),
+            text,
+            "source order is kept"
+        );
+    }
+}
+
+/// Texts on which both must agree, whether good or bad.
+#[test]
+fn accepts_and_refuses_what_serde_json_does() {
+    let texts = [
+        "",
+        " ",
+        "null",
+        " null ",
+        "nul",
+        "nulll",
+        "null null",
+        "true",
+        "tru",
+        "True",
+        "false",
+        "fals\u{e9}",
+        "0",
+        "-0",
+        "-",
+        "+1",
+        "01",
+        "-01",
+        "00",
+        "1.",
+        ".5",
+        "1.e3",
+        "1e",
+        "1e+",
+        "1e-",
+        "1E5",
+        "1e+05",
+        "0e0",
+        "-0.0",
+        "0.1",
+        "1.0",
+        "1a",
+        "1 2",
+        "--1",
+        "1.2.3",
+        "1e5.5",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1_000",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "5e-324",
+        "1.7976931348623157e308",
+        "\"\"",
+        "\"a\"",
+        "\"a",
+        "\"\\",
+        "\"\\\"",
+        "\"\\\"\"",
+        "\"\\x\"",
+        "\"\\u\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\\u0041\"",
+        "\"\\u+041\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\b\\f\\n\\r\\t\\/\\\\\"",
+        "\"\n\"",
+        "\"\t\"",
+        "\"\u{0}\"",
+        "\"\u{1f}\"",
+        "\"\u{7f}\"",
+        "\"\\u0000\"",
+        "\"é😀\"",
+        "'a'",
+        "[]",
+        "[ ]",
+        "[",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1,2]",
+        "[[]]",
+        "[[]",
+        "[}",
+        "{}",
+        "{ }",
+        "{",
+        "}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\" 1}",
+        "{\"a\":1]",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1,\"b\":2}",
+        "{\"a\":{\"b\":[]}}",
+        "{\"\":0}",
+        "{\"a\\u0000b\":0}",
+        "[1]x",
+        "{}{}",
+        "// c\n1",
+        "/**/1",
+        "\u{feff}1",
+        "\u{a0}1",
+        "\u{c}1",
+        "[1,\n\t\r 2]",
+        "\"12345678\"",
+        "\"1234567\\n\"",
+        "\"123456789012345\"",
+        "\"1234567890123456\"",
+        "\"12345678901234567\"",
+        "\"1234567\u{1}\"",
+    ];
+    for text in texts {
+        match (
+            json::from_json(text.as_bytes()),
+            serde_json::from_str::<Value>(text),
+        ) {
+            (Ok(document), Ok(value)) => {
+                validate(&document).unwrap();
+                assert_alike(&document, &value);
+            }
+            (Err(_), Err(_)) => {}
+            (flat, serde) => panic!("{text:?}: {flat:?} against {serde:?}"),
+        }
+    }
+}
+
+#[test]
+fn half_a_surrogate_pair_is_the_replacement_character_as_in_go() {
+    // By the rule of Go's `unquote`: a half that the next escape does not complete is replaced, and that escape read by itself.
+    for (text, expected) in [
+        (r#""\ud800""#, "\u{fffd}"),
+        (r#""\udc00""#, "\u{fffd}"),
+        (r#""\ud800x""#, "\u{fffd}x"),
+        (r#""\ud800\n""#, "\u{fffd}\n"),
+        (r#""\ud800\ud800""#, "\u{fffd}\u{fffd}"),
+        (r#""\ud800\u0041""#, "\u{fffd}A"),
+        (r#""\ud800\ud83d\ude00""#, "\u{fffd}😀"),
+        (r#""\udc00\ud800""#, "\u{fffd}\u{fffd}"),
+    ] {
+        assert_eq!(
+            Node::root(&flat(text)).unwrap().as_str(),
+            Some(expected),
+            "{text}"
+        );
+        assert!(
+            serde_json::from_str::<Value>(text).is_err(),
+            "{text}: else no difference to list"
+        );
+    }
+    assert_eq!(kind(br#""\ud800\u12g4""#), JsonErrorKind::InvalidEscape);
+    assert_eq!(kind(br#""\ud800\"#), JsonErrorKind::UnexpectedEnd);
+}
+
+#[test]
+fn numbers_keep_their_decimal_value() {
+    for text in [
+        "1e400",
+        "-1e400",
+        "123456789012345678901234567890",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "0.1234567890123456789",
+        "1e-400",
+        "1e99999999999999999999",
+        "3.14159265358979323846",
+        "9007199254740993.5",
+        "4.9e-324",
+        "1.7976931348623159e308",
+        "2.4703282292062327e-324",
+    ] {
+        let document = flat(text);
+        assert!(
+            matches!(Node::root(&document).unwrap().number(), Some(Number::Text(kept)) if kept == text),
+            "{text}"
+        );
+        assert_eq!(reprint(text), text);
+    }
+    for (text, printed) in [
+        ("0.1", "0.1"),
+        ("-0", "-0.0"),
+        ("-0.0", "-0.0"),
+        ("0e9999999999", "0.0"),
+        ("1.0", "1.0"),
+        ("1e2", "100.0"),
+        ("100000000000000000000", "1e20"),
+        ("5e-324", "5e-324"),
+        ("1.7976931348623157e308", "1.7976931348623157e308"),
+        ("0.30000000000000004", "0.30000000000000004"),
+        ("1e23", "1e23"),
+        ("0.000001", "1e-6"),
+        ("1e000000000000000000000005", "100000.0"),
+        ("0.10000000000000000000000000", "0.1"),
+        ("2.2250738585072014e-308", "2.2250738585072014e-308"),
+    ] {
+        assert!(
+            matches!(
+                Node::root(&flat(text)).unwrap().number(),
+                Some(Number::F64(_))
+            ),
+            "{text}"
+        );
+        assert_eq!(reprint(text), printed);
+    }
+    for (text, printed) in [
+        ("0", "0"),
+        ("-1", "-1"),
+        ("999999999999999999", "999999999999999999"),
+        ("-9223372036854775808", "-9223372036854775808"),
+        ("9223372036854775807", "9223372036854775807"),
+        ("9223372036854775807.0", "9223372036854775807"),
+        ("9007199254740993.0", "9007199254740993"),
+        ("900719925474099.3e1", "9007199254740993"),
+    ] {
+        assert!(
+            matches!(
+                Node::root(&flat(text)).unwrap().number(),
+                Some(Number::I64(_))
+            ),
+            "{text}"
+        );
+        assert_eq!(reprint(text), printed);
+    }
+    assert!(matches!(
+        Node::root(&flat("18446744073709551615")).unwrap().number(),
+        Some(Number::U64(u64::MAX))
+    ));
+    assert!(serde_json::from_str::<Value>("1e400").is_err());
+}
+
+#[test]
+fn numbers_are_equal_by_value() {
+    let equal =
+        |one: &str, two: &str| Node::root(&flat(one)).unwrap() == Node::root(&flat(two)).unwrap();
+    for (one, two) in [
+        ("1", "1.0"),
+        ("1e2", "100"),
+        ("0", "-0.0"),
+        ("1e400", "10e399"),
+        ("0.1", "1e-1"),
+        (
+            "123456789012345678901234567890",
+            "1.2345678901234567890123456789e29",
+        ),
+        ("18446744073709551615", "18446744073709551615.0"),
+        ("9223372036854775808", "9223372036854775808.0"),
+    ] {
+        assert!(equal(one, two) && equal(two, one), "{one} {two}");
+    }
+    for (one, two) in [
+        ("1", "2"),
+        ("1", "1.5"),
+        ("1e400", "1e401"),
+        ("1e400", "-1e400"),
+        ("9007199254740993", "9007199254740992.0"),
+        ("1", "true"),
+        ("1e99999999999999999999", "1e99999999999999999998"),
+        ("18446744073709551615", "-1"),
+        ("1", "\"1\""),
+        ("9223372036854775807", "9223372036854775808"),
+        (
+            "123456789012345678901234567890",
+            "123456789012345678901234567891",
+        ),
+    ] {
+        assert!(!equal(one, two) && !equal(two, one), "{one} {two}");
+    }
+}
+
+#[test]
+fn integers_are_read_across_forms() {
+    let read = |text: &str| {
+        let document = flat(text);
+        let node = Node::root(&document).unwrap();
+        (node.as_i64(), node.as_u64(), node.as_f64())
+    };
+    assert_eq!(read("3"), (Some(3), Some(3), Some(3.0)));
+    assert_eq!(read("-3"), (Some(-3), None, Some(-3.0)));
+    assert_eq!(read("3.0"), (Some(3), Some(3), Some(3.0)));
+    assert_eq!(read("3.5"), (None, None, Some(3.5)));
+    assert_eq!(
+        read("18446744073709551615"),
+        (None, Some(u64::MAX), Some(u64::MAX as f64))
+    );
+    // A double, which is worth 2^63.
+    assert_eq!(
+        read("9223372036854776000.0"),
+        (None, Some(1 << 63), Some(9_223_372_036_854_775_808.0))
+    );
+    assert_eq!(
+        read("-9.223372036854776e18"),
+        (Some(i64::MIN), None, Some(-9.223372036854776e18))
+    );
+    assert_eq!(read("1e400"), (None, None, None));
+    assert_eq!(read("1e99999999999999999999"), (None, None, None));
+    assert_eq!(read("1e-99999999999999999999"), (None, None, Some(0.0)));
+    assert_eq!(
+        read("123456789012345678901234567890").2,
+        Some(123456789012345678901234567890.0)
+    );
+    assert_eq!(read("\"3\""), (None, None, None));
+}
+
+#[test]
+fn of_duplicates_the_last_wins() {
+    assert_eq!(reprint(r#"{"a":1,"b":2,"a":3}"#), r#"{"b":2,"a":3}"#);
+    assert_eq!(
+        reprint(r#"{"a":1,"\u0061":{"a":2,"a":[]}}"#),
+        r#"{"a":{"a":[]}}"#
+    );
+    assert_eq!(reprint(r#"{"a":1,"a":2,"a":3}"#), r#"{"a":3}"#);
+    // Where 16 members are the border between scan and search, before and after the duplicates leave.
+    for distinct in [1, 15, 16, 17, 40] {
+        for repeated in [1, 2, 20] {
+            let members = (0..distinct + repeated)
+                .map(|index| format!(r#""key-{}":{index}"#, index % distinct));
+            let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            let document = flat(&text);
+            assert_alike(&document, &serde_json::from_str(&text).unwrap());
+            let node = Node::root(&document).unwrap();
+            assert_eq!(node.len(), distinct);
+            for (key, value) in node.members() {
+                assert_eq!(node.get(key), Some(value));
+            }
+            assert!(node.get("key-x").is_none());
+            assert!(
+                node.members().map(|(_, value)| value.as_i64()).is_sorted(),
+                "source order"
+            );
+        }
+    }
+}
+
+#[test]
+fn depth_is_limited_to_512() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+        let document = flat(&nested(MAX_DEPTH));
+        assert_eq!(Node::root(&document).unwrap().to_json(), nested(MAX_DEPTH));
+        assert_eq!(
+            kind(nested(MAX_DEPTH + 1).as_bytes()),
+            JsonErrorKind::TooDeep
+        );
+        assert!(
+            serde_json::from_str::<Value>(&nested(128)).is_err(),
+            "serde_json's limit"
+        );
+        // Omitted values count from where they are.
+        let omitted = |depth| {
+            json::from_json_omitting(
+                format!(r#"{{"x":{}}}"#, nested(depth)).as_bytes(),
+                &[&["x"]],
+            )
+        };
+        assert!(omitted(MAX_DEPTH - 1).is_ok());
+        assert_eq!(omitted(MAX_DEPTH).unwrap_err().kind, JsonErrorKind::TooDeep);
+    }
+    assert_eq!(
+        kind("[".repeat(1_000_000).as_bytes()),
+        JsonErrorKind::TooDeep
+    );
+}
+
+#[test]
+fn nodes_are_limited_to_a_million() {
+    let text = |items: usize| format!("[{}]", vec!["0"; items].join(","));
+    assert_eq!(
+        Node::root(&flat(&text(MAX_NODES - 1))).unwrap().len(),
+        MAX_NODES - 1
+    );
+    assert_eq!(
+        kind(text(MAX_NODES).as_bytes()),
+        JsonErrorKind::TooManyNodes
+    );
+}
+
+#[test]
+fn errors_say_where_and_what() {
+    let error = json::from_json("{\n \"é\": 01}".as_bytes()).unwrap_err();
+    assert_eq!(
+        (error.offset, error.line, error.column, error.kind),
+        (9, 2, 7, JsonErrorKind::InvalidNumber)
+    );
+    assert_eq!(error.to_string(), "invalid number at line 2 column 7");
+    for (text, expected) in [
+        (&b""[..], JsonErrorKind::UnexpectedEnd),
+        (b"{\"a\":tr", JsonErrorKind::UnexpectedEnd),
+        (b"[1,]", JsonErrorKind::ExpectedValue),
+        (b"{\"a\":1,}", JsonErrorKind::ExpectedKey),
+        (b"{\"a\",1}", JsonErrorKind::ExpectedColon),
+        (b"[1}", JsonErrorKind::ExpectedCommaOrBracket),
+        (b"{\"a\":1]", JsonErrorKind::ExpectedCommaOrBrace),
+        (b"\"a\nb\"", JsonErrorKind::ControlCharacter),
+        (b"\"\\x\"", JsonErrorKind::InvalidEscape),
+        (b"1 1", JsonErrorKind::TrailingCharacters),
+        (b"\xef\xbb\xbf1", JsonErrorKind::ByteOrderMark),
+        (b"\"\xff\"", JsonErrorKind::InvalidUtf8),
+        (b"\"\xed\xa0\x80\"", JsonErrorKind::InvalidUtf8),
+    ] {
+        assert_eq!(kind(text), expected, "{}", String::from_utf8_lossy(text));
+    }
+}
+
+#[test]
+fn nul_is_a_character_like_others() {
+    let document = flat(r#"{"a\u0000b":"c\u0000","a":1}"#);
+    let node = Node::root(&document).unwrap();
+    assert_eq!(node.get("a\0b").and_then(Node::as_str), Some("c\0"));
+    assert_eq!(node.get("a").and_then(Node::as_i64), Some(1));
+    assert_eq!(node.kind(), Kind::Object);
+}
+
+#[test]
+fn omitted_members_leave_their_range() {
+    const PATHS: &[&[&str]] = &[&["a", "b"], &["a", "c"], &["d"]];
+    for (text, rest, found) in [
+        (
+            r#"{"a":{"b":[1,{}],"x":1,"c":null},"d":2}"#,
+            r#"{"a":{"x":1}}"#,
+            [Some("[1,{}]"), Some("null"), Some("2")],
+        ),
+        (r#"{"a":{"b": 1 }}"#, r#"{"a":{}}"#, [Some("1"), None, None]),
+        (
+            r#"{"a":{"x":0,"b":"}"},"z":1}"#,
+            r#"{"a":{"x":0},"z":1}"#,
+            [Some("\"}\""), None, None],
+        ),
+        (
+            r#"{"a":[{"b":1}],"x":{"a":{"b":1},"d":1}}"#,
+            r#"{"a":[{"b":1}],"x":{"a":{"b":1},"d":1}}"#,
+            [None; 3],
+        ),
+        (
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":{}}"#,
+            [Some("2"), None, None],
+        ),
+        (
+            r#"{"a":{"b":1},"a":{"c":2}}"#,
+            r#"{"a":{}}"#,
+            [None, Some("2"), None],
+        ),
+        (r#"{"a":{"b":1},"a":0}"#, r#"{"a":0}"#, [None; 3]),
+        (
+            r#"{"a":0,"x":{"b":1}}"#,
+            r#"{"a":0,"x":{"b":1}}"#,
+            [None; 3],
+        ),
+        (
+            r#"{"\u0061":{"\u0062":1}, "d" : [ ] , "e":1}"#,
+            r#"{"a":{},"e":1}"#,
+            [Some("1"), None, Some("[ ]")],
+        ),
+        (r#"[{"d":1}]"#, r#"[{"d":1}]"#, [None; 3]),
+        ("1", "1", [None; 3]),
+    ] {
+        let (document, ranges) = json::from_json_omitting(text.as_bytes(), PATHS).unwrap();
+        validate(&document).unwrap();
+        assert_eq!(Node::root(&document).unwrap().to_json(), rest, "{text}");
+        let texts: Vec<_> = ranges
+            .into_iter()
+            .map(|range| range.map(|range| &text[range]))
+            .collect();
+        assert_eq!(texts, found, "{text}");
+    }
+    // One path ends where another goes on; an empty path names nothing.
+    let (document, ranges) =
+        json::from_json_omitting(br#"{"a":{"b":1}}"#, &[&["a", "b"], &["a"], &[], &["a"]]).unwrap();
+    assert_eq!(Node::root(&document).unwrap().to_json(), "{}");
+    assert_eq!(ranges, [None, Some(5..12), None, Some(5..12)]);
+    for bad in [
+        r#"{"d":[1,]}"#,
+        r#"{"d":01}"#,
+        r#"{"d":"\x"}"#,
+        r#"{"d":}"#,
+        r#"{"d":1"#,
+        r#"{"d":1 "e":2}"#,
+        r#"{"d":1,}"#,
+        r#"{"d":"#,
+        "{\"d\":\"\u{1}\"}",
+    ] {
+        let omitting = json::from_json_omitting(bad.as_bytes(), PATHS).unwrap_err();
+        assert_eq!(
+            omitting,
+            json::from_json(bad.as_bytes()).unwrap_err(),
+            "the same fault is found"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn generated_values_read_alike(value in value(), seed in any::<u64>()) {
+        let text = odd_text(&value, seed);
+        let document = flat(&text);
+        assert_alike(&document, &serde_json::from_str(&text).unwrap());
+        assert_alike(&document, &value);
+    }
+
+    #[test]
+    fn damaged_texts_are_judged_alike(value in value(), seed in any::<u64>(), at in any::<prop::sample::Index>(), with in any::<u8>()) {
+        let mut text = odd_text(&value, seed).into_bytes();
+        let at = at.index(text.len());
+        text[at] = with;
+        let (flat, serde) = (json::from_json(&text), serde_json::from_slice::<Value>(&text));
+        match (flat, serde) {
+            // Not as documents: a damaged number may have more digits than `Value` keeps.
+            (Ok(document), Ok(value)) => assert_read_alike(&document, &value),
+            (Err(_), Err(_)) => {}
+            // The intended differences: a half of a pair, and a number out of range.
+            (Ok(_), Err(error)) => assert!(
+                ["surrogate", "number out of range", "unexpected end of hex escape"].iter().any(|known| error.to_string().contains(known)),
+                "{}: {error}", String::from_utf8_lossy(&text)
+            ),
+            (Err(error), Ok(_)) => panic!("{}: {error}", String::from_utf8_lossy(&text)),
+        }
+    }
+
+    #[test]
+    fn doubles_survive(bits in any::<u64>()) {
+        let value = f64::from_bits(bits);
+        prop_assume!(value.is_finite());
+        for text in [format!("{value:?}"), format!("{value:e}"), serde_json::to_string(&value).unwrap()] {
+            let document = flat(&text);
+            prop_assert_eq!(Node::root(&document).unwrap().as_f64().map(f64::to_bits), Some(bits));
+        }
+    }
+
+    #[test]
+    fn doubles_are_near_their_text(text in "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?") {
+        let document = flat(&text);
+        let exact: f64 = text.parse().unwrap();
+        let near = Node::root(&document).unwrap().as_f64();
+        if exact.is_finite() && exact.abs() < 1e308 {
+            let near = near.unwrap();
+            prop_assert!((near - exact).abs() <= exact.abs() * 16.0 * f64::EPSILON + 1e-320, "{near} {exact}");
+        } else if exact.is_infinite() && !text.contains("e308") {
+            prop_assert!(near.is_none_or(|near| near.abs() > 1.7e308));
+        }
+    }
+
+    #[test]
+    fn written_numbers_keep_their_value(text in "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?") {
+        let document = flat(&text);
+        let printed = Node::root(&document).unwrap().to_json();
+        let again = flat(&printed);
+        prop_assert_eq!(Node::root(&document).unwrap(), Node::root(&again).unwrap());
+        prop_assert_eq!(decimal(&text), decimal(&printed));
+    }
+}
+
+/// Sign, digits without zeros at the ends, and power of ten: a second, plain implementation to compare by.
+fn decimal(text: &str) -> (bool, String, i64) {
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let lower = text.to_lowercase();
+    let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let stripped = digits.trim_end_matches('0');
+    if stripped.is_empty() {
+        return (sign, String::new(), 0);
+    }
+    let exponent = exponent.parse::<i64>().unwrap() - fraction.len() as i64
+        + (digits.len() - stripped.len()) as i64;
+    (sign, stripped.into(), exponent)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let key = prop_oneof!["[a-e]{0,2}", "[a-z./]{0,20}", any::<String>()];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-100i64..100).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[ -~]{0,40}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 120, 30, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..10).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..30)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// Writes `value` with white space and escapes that a normal printer would not use, and an earlier duplicate here and there.
+fn odd_text(value: &Value, seed: u64) -> String {
+    let mut odd = Odd {
+        state: seed | 1,
+        out: String::new(),
+    };
+    odd.value(value);
+    odd.out
+}
+
+struct Odd {
+    state: u64,
+    out: String,
+}
+
+impl Odd {
+    fn pick(&mut self, choices: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % choices
+    }
+
+    fn space(&mut self) {
+        for _ in 0..self.pick(3) {
+            let space = [' ', '\t', '\n', '\r'][self.pick(4) as usize];
+            self.out.push(space);
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.out.push('"');
+        for character in text.chars() {
+            if character < ' ' || matches!(character, '"' | '\\') || self.pick(8) == 0 {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let hex = if self.pick(2) == 0 {
+                        format!("\\u{unit:04x}")
+                    } else {
+                        format!("\\u{unit:04X}")
+                    };
+                    self.out.push_str(&hex);
+                }
+            } else {
+                self.out.push(character);
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn value(&mut self, value: &Value) {
+        self.space();
+        match value {
+            Value::String(text) => self.string(text),
+            Value::Array(items) => {
+                self.out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(',');
+                    }
+                    self.value(item);
+                }
+                self.space();
+                self.out.push(']');
+            }
+            Value::Object(members) => {
+                self.out.push('{');
+                self.space();
+                for (index, (key, value)) in members.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(',');
+                        self.space();
+                    }
+                    if self.pick(6) == 0 {
+                        self.string(key);
+                        self.out.push_str(":[{}],");
+                    }
+                    self.string(key);
+                    self.space();
+                    self.out.push(':');
+                    self.value(value);
+                }
+                self.space();
+                self.out.push('}');
+            }
+            other => self.out.push_str(&other.to_string()),
+        }
+        self.space();
+    }
+}

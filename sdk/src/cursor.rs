@@ -1,0 +1,126 @@
+//! A value of the reviewed object that knows its place, or the place where one is missing.
+
+use std::borrow::Cow;
+
+use plimsoll_flat::{Kind, Node};
+
+use crate::guest::Place;
+
+/// A value of the object, or the place where one is missing: the nearest value that exists and the path below it.
+///
+/// `null` counts as missing, as it does for the API server. The place costs nothing until it is asked for: it is
+/// found again from the value's position in the document.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    nearest: Node<'a>,
+    missing: Cow<'static, str>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(node: Node<'a>) -> Self {
+        Self { nearest: node, missing: Cow::Borrowed("") }
+    }
+
+    /// Goes down a path of member names, `resources/requests/memory`. A name that holds a slash: [`Cursor::key`].
+    #[must_use]
+    pub fn at(&self, path: &'static str) -> Cursor<'a> {
+        if !self.exists() {
+            return Self { nearest: self.nearest, missing: join(&self.missing, path) };
+        }
+        let mut node = self.nearest;
+        let mut rest = path;
+        loop {
+            let (name, below) = rest.split_once('/').unwrap_or((rest, ""));
+            match node.get(name) {
+                Some(child) if !child.is_null() => node = child,
+                _ => return Self { nearest: node, missing: Cow::Borrowed(rest) },
+            }
+            if below.is_empty() {
+                return Self::new(node);
+            }
+            rest = below;
+        }
+    }
+
+    /// One member whose name may be anything: a label, an annotation, a name from settings.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Cursor<'a> {
+        if self.exists() {
+            if let Some(child) = self.nearest.get(name).filter(|child| !child.is_null()) {
+                return Self::new(child);
+            }
+        }
+        Self { nearest: self.nearest, missing: join(&self.missing, &name.replace('~', "~0").replace('/', "~1")) }
+    }
+
+    /// Goes down an RFC 6901 pointer, as the environment gives one for a pod template.
+    #[must_use]
+    pub fn pointer_to(&self, pointer: &str) -> Cursor<'a> {
+        pointer.split('/').skip(1).fold(self.clone(), |cursor, name| cursor.key(name))
+    }
+
+    /// The items of a list, each with its place; nothing where there is no list.
+    pub fn items(&self) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
+        self.node().into_iter().flat_map(Node::items).map(Cursor::new)
+    }
+
+    /// The members of an object, each with its place; nothing where there is no object.
+    pub fn members(&self) -> impl Iterator<Item = (&'a str, Cursor<'a>)> + use<'a> {
+        self.node().into_iter().flat_map(Node::members).map(|(name, node)| (name, Cursor::new(node)))
+    }
+
+    /// The value, if there is one.
+    pub fn node(&self) -> Option<Node<'a>> {
+        self.exists().then_some(self.nearest)
+    }
+
+    /// Whether there is a value.
+    pub fn exists(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// The text, if the value is a string.
+    pub fn as_str(&self) -> Option<&'a str> {
+        self.node()?.as_str()
+    }
+
+    /// The number, if the value is a whole one.
+    pub fn as_i64(&self) -> Option<i64> {
+        self.node()?.as_i64()
+    }
+
+    /// The truth value, if the value is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        self.node()?.as_bool()
+    }
+
+    /// Whether the value is an object with members or a list with items.
+    pub fn has_content(&self) -> bool {
+        self.node().is_some_and(|node| matches!(node.kind(), Kind::Array | Kind::Object) && node.len() > 0)
+    }
+
+    /// RFC 6901 of this place in the object, missing parts included.
+    pub fn pointer(&self) -> String {
+        let place = self.place();
+        if place.missing.is_empty() { place.pointer } else { format!("{}/{}", place.pointer, place.missing) }
+    }
+
+    /// The nearest existing value and what is missing below it.
+    pub fn place(&self) -> Place {
+        // The document is the request; the object is one of its members.
+        let full = self.nearest.pointer();
+        let pointer = full
+            .strip_prefix("/object")
+            .or_else(|| full.strip_prefix("/oldObject"))
+            .map(str::to_owned)
+            .unwrap_or(full);
+        Place { pointer, missing: self.missing.clone().into_owned() }
+    }
+}
+
+fn join(left: &Cow<'static, str>, right: &str) -> Cow<'static, str> {
+    match left.as_ref() {
+        "" => Cow::Owned(right.to_owned()),
+        left => Cow::Owned(format!("{left}/{right}")),
+    }
+}

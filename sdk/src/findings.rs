@@ -1,0 +1,177 @@
+//! What a policy reports: findings with help and fixes, and what it took for granted.
+
+use crate::cursor::Cursor;
+use crate::guest::{Edit, FixClass, Outcome, PointedValue, RawFinding, RawFix, Report, Severity};
+use crate::value::Value;
+
+/// Findings of one policy beyond this are counted and cut.
+pub const MAX_FINDINGS: usize = 256;
+
+/// Collects what one policy has to say of one review.
+#[derive(Debug, Default)]
+pub struct Findings {
+    findings: Vec<Finding>,
+    assumptions: Vec<String>,
+    skipped: Option<String>,
+}
+
+impl Findings {
+    /// Something that the default action denies.
+    pub fn error(&mut self, at: &Cursor<'_>, message: impl Into<String>, help: impl Into<String>) -> &mut Finding {
+        self.report(Severity::Error, at, message, help)
+    }
+
+    /// Something that the default action warns of.
+    pub fn warning(&mut self, at: &Cursor<'_>, message: impl Into<String>, help: impl Into<String>) -> &mut Finding {
+        self.report(Severity::Warning, at, message, help)
+    }
+
+    /// Something that the default action only records.
+    pub fn info(&mut self, at: &Cursor<'_>, message: impl Into<String>, help: impl Into<String>) -> &mut Finding {
+        self.report(Severity::Info, at, message, help)
+    }
+
+    /// A finding of a severity that the policy computed. `message` says what is wrong, `help` what to write instead.
+    pub fn report(
+        &mut self,
+        severity: Severity,
+        at: &Cursor<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> &mut Finding {
+        self.findings.push(Finding(RawFinding {
+            severity,
+            at: at.place(),
+            message: message.into(),
+            help: help.into(),
+            fix: None,
+            about: Vec::new(),
+            related: None,
+            since: None,
+            companion: false,
+        }));
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    /// What was taken for granted because it could not be known. Said once, however often it is called.
+    pub fn assume(&mut self, text: &str) {
+        if !self.assumptions.iter().any(|known| known == text) {
+            self.assumptions.push(text.to_owned());
+        }
+    }
+
+    /// Not judged at all, because required context is not known.
+    pub fn skip(&mut self, reason: impl Into<String>) {
+        self.skipped = Some(reason.into());
+    }
+
+    pub(crate) fn into_outcome(mut self) -> Outcome {
+        if let Some(reason) = self.skipped {
+            return Outcome::Skipped(reason);
+        }
+        let more = self.findings.len().saturating_sub(MAX_FINDINGS);
+        self.findings.truncate(MAX_FINDINGS);
+        Outcome::Evaluated(Report {
+            findings: self.findings.into_iter().map(|finding| finding.0).collect(),
+            assumptions: self.assumptions,
+            more: u32::try_from(more).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// One finding, to be completed: with a fix, with the places that it judged.
+#[derive(Debug)]
+pub struct Finding(RawFinding);
+
+impl Finding {
+    /// Attaches the edits that mend it.
+    pub fn fix(&mut self, fix: Fix) -> &mut Self {
+        self.0.fix = Some(fix.0);
+        self
+    }
+
+    /// A further place whose value was judged: where it changes, the finding counts as a new one.
+    pub fn about(&mut self, cursor: &Cursor<'_>) -> &mut Self {
+        self.0.about.push(cursor.pointer());
+        self
+    }
+
+    /// The other object that this is about, `Kind/name`.
+    pub fn related(&mut self, object: impl Into<String>) -> &mut Self {
+        self.0.related = Some(object.into());
+        self
+    }
+
+    /// The version from which this meaning holds, where it is stricter than the policy's first.
+    pub fn since(&mut self, version: &str) -> &mut Self {
+        self.0.since = Some(version.to_owned());
+        self
+    }
+
+    /// It rests on another object's absence, so it counts only once a set had time to be complete.
+    pub fn companion(&mut self) -> &mut Self {
+        self.0.companion = true;
+        self
+    }
+}
+
+/// A title, a class and edits.
+#[derive(Clone, Debug)]
+pub struct Fix(RawFix);
+
+impl Fix {
+    /// Nothing changes at run time.
+    pub fn safe(title: impl Into<String>) -> Self {
+        Self::new(FixClass::Safe, title)
+    }
+
+    /// A well-behaved workload notices nothing.
+    pub fn hardening(title: impl Into<String>) -> Self {
+        Self::new(FixClass::Hardening, title)
+    }
+
+    /// Behaviour changes (class `unsafe`).
+    pub fn changing(title: impl Into<String>) -> Self {
+        Self::new(FixClass::Unsafe, title)
+    }
+
+    fn new(class: FixClass, title: impl Into<String>) -> Self {
+        Self(RawFix { title: title.into(), class, edits: Vec::new(), companion: None })
+    }
+
+    /// Writes what the author did not write; missing parents are made.
+    #[must_use]
+    pub fn add(mut self, at: &Cursor<'_>, value: impl Into<Value>) -> Self {
+        self.0.edits.push(Edit::Add(PointedValue { pointer: at.pointer(), value: value.into().to_document() }));
+        self
+    }
+
+    /// Writes another value in the place of one that is there.
+    #[must_use]
+    pub fn replace(mut self, at: &Cursor<'_>, value: impl Into<Value>) -> Self {
+        self.0.edits.push(Edit::Replace(PointedValue { pointer: at.pointer(), value: value.into().to_document() }));
+        self
+    }
+
+    /// Takes a value out.
+    #[must_use]
+    pub fn remove(mut self, at: &Cursor<'_>) -> Self {
+        self.0.edits.push(Edit::Remove(at.pointer()));
+        self
+    }
+
+    /// Adds an item at the end of a list, which is made where it is missing.
+    #[must_use]
+    pub fn append(mut self, at: &Cursor<'_>, value: impl Into<Value>) -> Self {
+        self.0.edits.push(Edit::Append(PointedValue { pointer: at.pointer(), value: value.into().to_document() }));
+        self
+    }
+
+    /// The object for a new file.
+    #[must_use]
+    pub fn companion(mut self, object: impl Into<Value>) -> Self {
+        self.0.companion = Some(object.into().to_document());
+        self
+    }
+}

@@ -1,0 +1,137 @@
+//! Numbers that may be percentages: `maxSurge`, `maxUnavailable`, `minAvailable`.
+
+use std::fmt;
+
+use plimsoll_flat::Node;
+
+/// A count, or a share of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntOrPercent {
+    /// A count as it stands, in the range of `i32`.
+    Int(i64),
+    /// So many hundredths of a total, never negative.
+    Percent(i64),
+}
+
+impl IntOrPercent {
+    /// Reads a number, or a string of digits and `%`: what the API server's validation (`IsValidPercent`) lets through.
+    ///
+    /// `None` for all else, so also for `"1"`: a string without `%` is an error to every controller
+    /// (apimachinery, `GetScaledValueFromIntOrPercent`). Negative numbers are read; the API server refuses them later.
+    #[must_use]
+    pub fn from_node(node: Node<'_>) -> Option<Self> {
+        match node.as_str() {
+            Some(text) => Self::parse_percent(text),
+            None => node.as_i64().filter(|value| i32::try_from(*value).is_ok()).map(Self::Int),
+        }
+    }
+
+    /// Reads `25%`.
+    #[must_use]
+    pub fn parse_percent(text: &str) -> Option<Self> {
+        let digits = text.strip_suffix('%')?;
+        // `str::parse` would also take a sign.
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        digits.parse().ok().map(Self::Percent)
+    }
+
+    /// The count that this is of a total; a fraction counts as one more: ⌈v·total / 100⌉.
+    #[must_use]
+    pub fn resolve_up(self, total: i64) -> i64 {
+        match self {
+            Self::Int(value) => value,
+            Self::Percent(value) => {
+                let hundredths = value.saturating_mul(total);
+                hundredths.div_euclid(100) + i64::from(hundredths.rem_euclid(100) != 0)
+            }
+        }
+    }
+
+    /// The count that this is of a total; a fraction is dropped: ⌊v·total / 100⌋.
+    #[must_use]
+    pub fn resolve_down(self, total: i64) -> i64 {
+        match self {
+            Self::Int(value) => value,
+            Self::Percent(value) => value.saturating_mul(total).div_euclid(100),
+        }
+    }
+}
+
+impl fmt::Display for IntOrPercent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => write!(formatter, "{value}"),
+            Self::Percent(value) => write!(formatter, "{value}%"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_flat::{Node, json};
+
+    use super::IntOrPercent::{self, Int, Percent};
+
+    #[test]
+    fn reads_percentages_as_the_validation_does() {
+        for (text, expected) in [
+            ("25%", Some(Percent(25))),
+            ("0%", Some(Percent(0))),
+            ("007%", Some(Percent(7))),
+            ("150%", Some(Percent(150))),
+            ("1", None),
+            ("", None),
+            ("%", None),
+            ("-5%", None),
+            ("+5%", None),
+            ("25 %", None),
+            ("25%%", None),
+            ("2.5%", None),
+            ("99999999999999999999%", None),
+        ] {
+            assert_eq!(IntOrPercent::parse_percent(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_numbers_and_strings() {
+        for (text, expected) in [
+            ("3", Some(Int(3))),
+            ("-1", Some(Int(-1))),
+            ("2147483647", Some(Int(2_147_483_647))),
+            ("2147483648", None),
+            ("1.5", None),
+            (r#""25%""#, Some(Percent(25))),
+            (r#""3""#, None),
+            ("null", None),
+            ("{}", None),
+        ] {
+            let document = json::from_json(text.as_bytes()).unwrap();
+            assert_eq!(IntOrPercent::from_node(Node::root(&document).unwrap()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn rounds_as_asked() {
+        for (value, total, down, up) in [
+            (Percent(25), 3, 0, 1),
+            (Percent(25), 4, 1, 1),
+            (Percent(25), 5, 1, 2),
+            (Percent(100), 7, 7, 7),
+            (Percent(150), 3, 4, 5),
+            (Percent(0), 7, 0, 0),
+            (Percent(29), 100, 29, 29),
+            (Int(2), 100, 2, 2),
+        ] {
+            assert_eq!((value.resolve_down(total), value.resolve_up(total)), (down, up), "{value} of {total}");
+        }
+    }
+
+    #[test]
+    fn prints_what_it_reads() {
+        assert_eq!(Percent(25).to_string(), "25%");
+        assert_eq!(Int(-3).to_string(), "-3");
+    }
+}

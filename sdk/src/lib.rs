@@ -1,0 +1,58 @@
+//! Write Plimsoll policies: one function, its settings and its documentation in one file.
+//!
+//! ```ignore
+//! use plimsoll_sdk::prelude::*;
+//!
+//! /// Containers of images that nobody pinned.
+//! ///
+//! /// ## Why
+//! /// The same tag is another program tomorrow.
+//! #[policy(category = "image", on = Workloads, severity = Error, since = "0.1.0")]
+//! pub fn latest_image_tag(review: &Review, findings: &mut Findings) {
+//!     for container in review.containers() { /* … */ }
+//! }
+//! ```
+//!
+//! A policy reads the reviewed object through [`Review`] and [`Cursor`], which know their place, and reports
+//! [`Findings`]. It never decides: deny, warn, audit and patch are the host's.
+
+pub mod bundle;
+pub mod cursor;
+pub mod findings;
+pub mod guest;
+pub mod image;
+pub mod int_or_percent;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod metadata;
+pub mod quantity;
+pub mod resources;
+pub mod review;
+pub mod rollout;
+pub mod rounding;
+pub mod selector;
+pub mod settings;
+pub mod value;
+pub mod version;
+pub mod workload;
+
+pub use bundle::{Host, Policy};
+pub use cursor::Cursor;
+pub use findings::{Finding, Findings, Fix};
+pub use plimsoll_flat as flat;
+pub use plimsoll_sdk_macros::{Settings, policy};
+pub use review::Review;
+
+/// What a policy file imports.
+pub mod prelude {
+    pub use crate::cursor::Cursor;
+    pub use crate::findings::{Finding, Findings, Fix};
+    pub use crate::guest::{Knowledge, Severity};
+    pub use crate::int_or_percent::IntOrPercent;
+    pub use crate::quantity::Quantity;
+    pub use crate::review::Review;
+    pub use crate::settings::Settings as _;
+    pub use crate::value::Value;
+    pub use crate::workload::{Class, Container};
+    pub use plimsoll_flat::Node;
+    pub use plimsoll_sdk_macros::{Settings, policy};
+}

@@ -1,0 +1,189 @@
+//! What a bundle says of its policies: JSON in a custom section, read by hosts, registries and tools without running
+//! anything. Written when the bundle is built, by running the policies natively.
+
+use serde::{Deserialize, Serialize};
+
+/// The name of the custom section of the component that holds a [`Bundle`] as JSON.
+pub const SECTION: &str = "plimsoll:metadata";
+
+/// The version of the contract that this SDK speaks: that of the WIT package.
+pub const ABI: &str = "0.1.0";
+
+/// A bundle's policies and their contract.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bundle {
+    /// [`ABI`] of the SDK that built it.
+    pub abi: String,
+    /// The package's name.
+    pub name: String,
+    /// The package's version.
+    pub version: String,
+    /// In the order of the component's `policies()`.
+    pub policies: Vec<Policy>,
+}
+
+impl Bundle {
+    /// Describes a crate's policies.
+    pub fn new(policies: &[crate::Policy], name: &str, version: &str) -> Self {
+        Self {
+            abi: ABI.to_owned(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            policies: policies.iter().map(|policy| (policy.metadata)()).collect(),
+        }
+    }
+}
+
+/// One policy.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// Kebab-case; names the bad thing.
+    pub id: String,
+    /// The first line of the documentation, without its full stop.
+    pub title: String,
+    /// Markdown: the policy's page.
+    pub documentation: String,
+    /// One of the categories of the design.
+    pub category: String,
+    /// The highest severity of its findings.
+    pub severity: Severity,
+    /// The version that had it first.
+    pub since: String,
+    /// Where it runs.
+    pub stage: Stage,
+    /// What it judges.
+    pub judges: Judges,
+    /// The objects that it looks at.
+    pub on: On,
+    /// Context without which it is skipped: `group/Kind`.
+    pub requires: Vec<String>,
+    /// Context without which it states an assumption: `group/Kind`.
+    pub refines: Vec<String>,
+    /// Pointers that its fixes may touch. `{template}` stands for the pod template's pointer, `*` for one segment.
+    pub edits: Vec<String>,
+    /// JSON Schema of its settings.
+    pub settings_schema: serde_json::Value,
+    /// The settings' defaults.
+    pub settings_defaults: serde_json::Value,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Recorded.
+    Info,
+    /// Warned of.
+    Warning,
+    /// Denied.
+    Error,
+}
+
+/// Where a policy runs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// In the cluster and over files.
+    #[default]
+    Both,
+    /// Over files alone.
+    Source,
+}
+
+/// What a policy judges; it decides whether an old violation excuses a new one.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Judges {
+    /// The object as it is.
+    #[default]
+    State,
+    /// The change from the old object to the new.
+    Transition,
+    /// The absence of another object.
+    Companion,
+}
+
+/// The objects that a policy looks at.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct On {
+    /// Every kind that carries a pod template, or those that run on.
+    pub workloads: Workloads,
+    /// Further kinds, `group/Kind`.
+    pub kinds: Vec<String>,
+    /// Subresources besides the object itself.
+    pub subresources: Vec<String>,
+}
+
+/// Kinds by their pod template.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workloads {
+    /// None: `kinds` alone.
+    #[default]
+    None,
+    /// Those whose Pods are meant to run on: no Pod, PodTemplate, Job or CronJob.
+    LongRunning,
+    /// Every one, bare Pods included.
+    All,
+}
+
+impl Bundle {
+    /// The metadata as it stands in the custom section.
+    ///
+    /// # Errors
+    /// Never for metadata that was made by [`Bundle::new`].
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+/// The page's first line without its full stop, and the whole page.
+pub fn split_documentation(doc: &str) -> (String, String) {
+    let title = doc.lines().next().unwrap_or_default().trim().trim_end_matches('.').to_owned();
+    (title, doc.trim().to_owned())
+}
+
+/// JSON, as the attribute and the derive write it.
+pub type Json = serde_json::Value;
+
+/// The schema of a policy without settings.
+pub fn no_settings() -> Json {
+    object_schema(Vec::new())
+}
+
+/// The defaults of a policy without settings.
+pub fn no_defaults() -> Json {
+    object_of(Vec::new())
+}
+
+/// A JSON object.
+pub fn object_of(members: Vec<(&str, Json)>) -> Json {
+    Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Name, description, schema, default and bounds of one setting.
+pub type SettingSchema<'a> = (&'a str, &'a str, Json, Json, Vec<(String, Json)>);
+
+/// The schema of a struct of settings: every member optional, no other member allowed.
+pub fn object_schema(settings: Vec<SettingSchema<'_>>) -> Json {
+    let mut properties = serde_json::Map::new();
+    for (name, description, schema, default, bounds) in settings {
+        let mut schema = match schema {
+            Json::Object(members) => members,
+            other => serde_json::Map::from_iter([("allOf".to_owned(), Json::Array(vec![other]))]),
+        };
+        schema.insert("description".to_owned(), description.into());
+        schema.insert("default".to_owned(), default);
+        schema.extend(bounds);
+        properties.insert(name.to_owned(), Json::Object(schema));
+    }
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}

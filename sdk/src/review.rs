@@ -1,0 +1,153 @@
+//! What a policy judges: one object of one request, and whom to ask about the rest.
+
+use std::cell::OnceCell;
+
+use plimsoll_flat::Node;
+
+use crate::bundle::{Answer, Host};
+use crate::cursor::Cursor;
+use crate::guest::{Knowledge, Subject};
+use crate::version::KubernetesVersion;
+use crate::workload::{Container, PodTemplate};
+
+/// One object of one request. Made once for all policies of a call; what is costly is computed when first asked for.
+pub struct Review<'a> {
+    host: &'a dyn Host,
+    environment: Node<'a>,
+    request: Node<'a>,
+    subject: Subject,
+    object: Cursor<'a>,
+    template: OnceCell<Option<PodTemplate<'a>>>,
+    services: OnceCell<Answer>,
+    limit_ranges: OnceCell<Answer>,
+}
+
+impl std::fmt::Debug for Review<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Review").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Review<'a> {
+    pub(crate) fn new(host: &'a dyn Host, environment: Node<'a>, request: Node<'a>, subject: Subject) -> Self {
+        let member = if matches!(subject, Subject::OldObject) { "oldObject" } else { "object" };
+        let object = Cursor::new(request.get(member).unwrap_or(request));
+        Self {
+            host,
+            environment,
+            request,
+            subject,
+            object,
+            template: OnceCell::new(),
+            services: OnceCell::new(),
+            limit_ranges: OnceCell::new(),
+        }
+    }
+
+    /// The reviewed object.
+    pub fn object(&self) -> &Cursor<'a> {
+        &self.object
+    }
+
+    /// A place in the reviewed object, `spec/replicas`.
+    pub fn at(&self, path: &'static str) -> Cursor<'a> {
+        self.object.at(path)
+    }
+
+    /// `group/Kind` of the object; `/Pod` for the core group.
+    pub fn is(&self, group_kind: &str) -> bool {
+        group_kind.split_once('/') == Some((self.kind_member("group"), self.kind()))
+    }
+
+    /// The object's kind, `Deployment`.
+    pub fn kind(&self) -> &'a str {
+        self.kind_member("kind")
+    }
+
+    fn kind_member(&self, name: &str) -> &'a str {
+        self.request.get("kind").and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default()
+    }
+
+    /// The object's name; empty where the API server will generate one.
+    pub fn name(&self) -> &'a str {
+        self.request.get("name").and_then(Node::as_str).unwrap_or_default()
+    }
+
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    pub fn operation(&self) -> &'a str {
+        self.request.get("operation").and_then(Node::as_str).unwrap_or_default()
+    }
+
+    /// The subresource, `ephemeralcontainers`; empty for the object itself.
+    pub fn subresource(&self) -> &'a str {
+        self.request.get("subResource").and_then(Node::as_str).unwrap_or_default()
+    }
+
+    /// The cluster's version; in files the one asked for, or the newest known.
+    pub fn kubernetes_version(&self) -> Option<KubernetesVersion> {
+        KubernetesVersion::parse(self.environment.get("kubernetesVersion")?.as_str()?)
+    }
+
+    /// The pod template that this kind carries, or the Pod itself; none for a kind without, or where it is absent.
+    pub fn template(&self) -> Option<&PodTemplate<'a>> {
+        self.template
+            .get_or_init(|| {
+                let group = self.kind_member("group");
+                // `group/Kind` is put together only here, once a review.
+                let kind = [group, "/", self.kind()].concat();
+                let pointer = self.environment.get("workloads")?.get(&kind)?.as_str()?;
+                let root = self.object.pointer_to(pointer);
+                root.exists().then(|| PodTemplate::new(root))
+            })
+            .as_ref()
+    }
+
+    /// The containers of the pod template: app, native sidecar, init and ephemeral ones, in this order of classes
+    /// as they are written; nothing for a kind without a template.
+    pub fn containers(&self) -> &[Container<'a>] {
+        self.template().map_or(&[], |template| template.containers())
+    }
+
+    /// Whether the author wrote what is at this place, as against the API server's defaults.
+    pub fn authored(&self, cursor: &Cursor<'_>) -> Knowledge {
+        self.host.is_authored(self.subject, &cursor.pointer())
+    }
+
+    /// The Services that select this pod template. Unknown and none is an incomplete answer without documents.
+    pub fn services(&self) -> &Answer {
+        self.services.get_or_init(|| match self.template().and_then(PodTemplate::labels) {
+            Some(labels) => self.host.selecting(self.subject, "/Service", &labels.to_document()),
+            None => Answer { documents: Vec::new(), complete: true },
+        })
+    }
+
+    /// The LimitRanges of the namespace.
+    pub fn limit_ranges(&self) -> &Answer {
+        self.limit_ranges.get_or_init(|| self.host.listing(self.subject, "/LimitRange"))
+    }
+
+    /// The named object of this `group/Kind` in the review's namespace.
+    pub fn get(&self, kind: &str, name: &str) -> Answer {
+        self.host.get(self.subject, kind, name)
+    }
+
+    /// Objects of this `group/Kind` whose selector matches these labels.
+    pub fn selecting(&self, kind: &str, labels: Node<'_>) -> Answer {
+        self.host.selecting(self.subject, kind, &labels.to_document())
+    }
+
+    /// Workloads of this `group/Kind` whose pod template's labels this selector matches.
+    pub fn selected_by(&self, kind: &str, selector: Node<'_>) -> Answer {
+        self.host.selected_by(self.subject, kind, &selector.to_document())
+    }
+
+    /// Objects of this `group/Kind` that refer to the named one.
+    pub fn referring(&self, kind: &str, to_kind: &str, to_name: &str) -> Answer {
+        self.host.referring(self.subject, kind, to_kind, to_name)
+    }
+
+    /// A line for the host's log.
+    pub fn log(&self, message: &str) {
+        self.host.log(message);
+    }
+}

@@ -1,0 +1,88 @@
+//! Versions of Kubernetes, as far as rules care: `major.minor`.
+
+use std::fmt;
+
+/// The minor release of a cluster. Patch, pre-release and build are not kept: features come with minor releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KubernetesVersion {
+    /// The first number, 1 so far.
+    pub major: u32,
+    /// The second number.
+    pub minor: u32,
+}
+
+impl KubernetesVersion {
+    /// This release.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32) -> Self {
+        Self { major, minor }
+    }
+
+    /// Reads `1.36`, `v1.36.3`, `v1.36.3-gke.100`, `v1.37.0-rc.1` (as 1.37) and `1.30+` (how some vendors fill in
+    /// `minor` of `/version`). `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (major, rest) = number(text.strip_prefix('v').unwrap_or(text))?;
+        let (minor, rest) = number(rest.strip_prefix('.')?)?;
+        let rest = match rest.strip_prefix('.') {
+            Some(patch) => number(patch)?.1,
+            None => rest,
+        };
+        (rest.is_empty() || rest.starts_with(['-', '+'])).then_some(Self { major, minor })
+    }
+
+    /// Whether this release is that one or a later one.
+    #[must_use]
+    pub fn at_least(self, major: u32, minor: u32) -> bool {
+        self >= Self { major, minor }
+    }
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
+    }
+}
+
+fn number(text: &str) -> Option<(u32, &str)> {
+    let rest = text.trim_start_matches(|character: char| character.is_ascii_digit());
+    let digits = text.strip_suffix(rest)?;
+    Some((digits.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KubernetesVersion;
+
+    #[test]
+    fn reads_what_clusters_say() {
+        for (text, minor) in [
+            ("1.36", 36),
+            ("v1.36.3", 36),
+            ("1.30+", 30),
+            ("v1.29.1+k3s2", 29),
+            ("v1.27.16-gke.1287000", 27),
+            ("v1.37.0-rc.1+abc", 37),
+        ] {
+            assert_eq!(KubernetesVersion::parse(text), Some(KubernetesVersion::new(1, minor)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_version() {
+        for text in
+            ["", "v", "1", "1.", "1.x", "1.36.", "1.36x", "1.36.3x", "V1.36", "-1.3", "1.+3", " 1.36", "1.99999999999"]
+        {
+            assert_eq!(KubernetesVersion::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn compares_numbers_not_text() {
+        let version = KubernetesVersion::new(1, 30);
+        assert!(version > KubernetesVersion::new(1, 9));
+        assert!(version.at_least(1, 9) && version.at_least(1, 30) && !version.at_least(1, 31));
+        assert!(KubernetesVersion::new(2, 0).at_least(1, 99));
+        assert_eq!(version.to_string(), "1.30");
+    }
+}

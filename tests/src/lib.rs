@@ -1,0 +1,44 @@
+//! The harness of Plimsoll's whole-system tests.
+//!
+//! A test starts a real [`ControlPlane`] (etcd and kube-apiserver, three seconds), the real `plimsoll serve` as its
+//! [`Webhook`], makes a [`Namespace`] of its own and states there, as a table of [`accepts`] and [`rejects`], what
+//! `kubectl apply` is to say:
+//!
+//! ```no_run
+//! use plimsoll_tests::{ControlPlane, Namespace, Webhook, WebhookOptions, accepts, rejects};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let control_plane = ControlPlane::shared()?;
+//! let _webhook = Webhook::start(control_plane, &WebhookOptions::default())?;
+//! let namespace = Namespace::new(control_plane, "probes")?;
+//! namespace.run(&[
+//!     accepts("a probe", "apiVersion: v1\nkind: …"),
+//!     rejects("no probe", "apiVersion: v1\nkind: …", &["missing-readiness-probe"]),
+//! ])
+//! # }
+//! ```
+//!
+//! The client is kubectl throughout. `tests/README.md` says what the environment may set.
+
+mod assets;
+mod cases;
+mod control_plane;
+mod corpus;
+mod defaulted;
+mod kubectl;
+mod messages;
+mod namespace;
+mod process;
+mod users;
+mod wait;
+mod webhook;
+
+pub use assets::{Assets, Extra};
+pub use cases::{Case, accepts, accepts_with_warnings, rejects, run};
+pub use control_plane::{ControlPlane, Options};
+pub use corpus::corpus;
+pub use kubectl::{Kubectl, Output};
+pub use messages::{VALIDATING_WEBHOOK, denied_policies, warned_policies};
+pub use namespace::Namespace;
+pub use users::{ADMIN, PLAIN, User};
+pub use webhook::{CONFIGURATION, Webhook, WebhookOptions, plimsoll_binary};

@@ -1,0 +1,85 @@
+//! A namespace for each test.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::{Case, ControlPlane, Kubectl};
+
+/// A namespace with a random name, and with the service account `default`, without which no Pod is admitted.
+/// Deleted on drop, without waiting until it is empty and gone.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    kubectl: Kubectl,
+    delete: bool,
+}
+
+impl Namespace {
+    /// Named `PREFIX-RANDOM`.
+    pub fn new(control_plane: &ControlPlane, prefix: &str) -> Result<Self> {
+        Self::with_labels(control_plane, prefix, &[])
+    }
+
+    /// The same with labels of its own.
+    pub fn with_labels(control_plane: &ControlPlane, prefix: &str, labels: &[(&str, &str)]) -> Result<Self> {
+        let name = format!("{prefix}-{}", random_name());
+        let labels: serde_json::Map<_, _> = labels.iter().map(|&(key, value)| (key.to_owned(), value.into())).collect();
+        let metadata = json!({"name": name, "labels": labels});
+        let mut objects = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}).to_string();
+        if !control_plane.has_controllers() {
+            objects.push('\n');
+            objects.push_str(&default_account(&name));
+        }
+        let kubectl = control_plane.kubectl();
+        kubectl.create(&objects)?.ok().with_context(|| format!("namespace {name} can't be made"))?;
+        let namespace = Self { kubectl: kubectl.in_namespace(&name), name, delete: control_plane.has_controllers() };
+        if control_plane.has_controllers() {
+            namespace.kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=30s"])?;
+        }
+        Ok(namespace)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The administrator's kubectl in this namespace.
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.kubectl
+    }
+
+    /// Applies the cases here, one after another; see [`crate::run`].
+    pub fn run(&self, cases: &[Case]) -> Result<()> {
+        crate::run(&self.kubectl, cases)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Without controllers it would stay, terminating for ever, until the control plane ends.
+        if self.delete {
+            // Not in the background: kubectl would write its cache anew into a folder that is already removed.
+            let _ = self.kubectl.delete("namespace", &self.name);
+        }
+    }
+}
+
+/// What the controller manager would put into a new namespace, as JSON.
+pub(crate) fn default_account(namespace: &str) -> String {
+    account(namespace, "default")
+}
+
+/// A service account, as JSON.
+pub(crate) fn account(namespace: &str, name: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}})
+        .to_string()
+}
+
+/// Ten hexadecimal digits that no other test has.
+pub(crate) fn random_name() -> String {
+    // The keys of a hash map are seeded at random: the standard library's one source of it.
+    format!("{:010x}", RandomState::new().build_hasher().finish() & 0xff_ffff_ffff)
+}

@@ -1,0 +1,123 @@
+//! What people read: the denial, the warnings, and the causes beside them.
+
+use plimsoll_flat::Node;
+
+use super::decide::named_path;
+use super::review::Review;
+use super::verdict::{Action, Failed, Judged, Verdict};
+
+/// The API server cuts every warning to 256 characters where all of them together pass 4,096; ours stay well below.
+const MAX_WARNING: usize = 120;
+/// More warnings than this are counted.
+const MAX_WARNINGS: usize = 10;
+/// A message names at most this many findings one by one; the others are counted.
+const MAX_LINES: usize = 60;
+
+/// The message of a denial: a summary, then a line for each finding, most severe first.
+pub fn denial(review: &Review, verdict: &Verdict) -> String {
+    let denying = count(verdict, Action::Deny);
+    let warning = count(verdict, Action::Warn);
+    let mut summary = format!("{} breaks {}", describe(review), plural(denying, "policy rule", "policy rules"));
+    if warning > 0 {
+        summary.push_str(&format!(", and {} more are only warned of", warning));
+    }
+    let mut lines = vec![summary + ":"];
+    let object = review.object();
+    for judged in verdict.judged.iter().filter(|judged| judged.action >= Action::Warn) {
+        let mark = if judged.action == Action::Deny { "" } else { " (warning)" };
+        lines.push(format!("• {}  {}{mark}", judged.policy.id, line(judged, object)));
+    }
+    for failed in verdict.failed.iter().filter(|failed| failed.action >= Action::Warn) {
+        let mark = if failed.action == Action::Deny { "" } else { " (warning)" };
+        lines.push(format!("• {}  {}{mark}", failed.policy.id, failure(failed)));
+    }
+    for (policy, more) in &verdict.more {
+        lines.push(format!("• {}  and {more} more", policy.id));
+    }
+    if lines.len() > MAX_LINES + 1 {
+        let cut = lines.len() - MAX_LINES - 1;
+        lines.truncate(MAX_LINES + 1);
+        lines.push(format!("• and {cut} more: run plimsoll check"));
+    }
+    lines.join("\n")
+}
+
+/// The warnings of a review that is allowed: at most ten, the rest counted. On a denial they stand in its message.
+pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
+    if !verdict.allowed() {
+        return Vec::new();
+    }
+    let object = review.object();
+    let findings = verdict
+        .judged
+        .iter()
+        .filter(|judged| judged.action == Action::Warn)
+        .map(|judged| format!("{}: {}", judged.policy.id, line(judged, object)));
+    let failures = verdict
+        .failed
+        .iter()
+        .filter(|failed| failed.action == Action::Warn)
+        .map(|failed| format!("{}: {}", failed.policy.id, failure(failed)));
+    let mut warnings: Vec<String> = findings.chain(failures).map(|text| shorten(&text, MAX_WARNING)).collect();
+    if warnings.len() > MAX_WARNINGS {
+        let more = warnings.len() - MAX_WARNINGS + 1;
+        warnings.truncate(MAX_WARNINGS - 1);
+        warnings.push(format!("+{more} more: run plimsoll check"));
+    }
+    warnings
+}
+
+/// One cause of a denial, for programs (`status.details.causes`): the policy, the path, the message.
+pub fn causes(review: &Review, verdict: &Verdict) -> Vec<(String, String, String)> {
+    let object = review.object();
+    let findings = verdict
+        .judged
+        .iter()
+        .filter(|judged| judged.action == Action::Deny)
+        .map(|judged| (judged.policy.id.clone(), path(judged, object), judged.finding.message.clone()));
+    let failures = verdict
+        .failed
+        .iter()
+        .filter(|failed| failed.action == Action::Deny)
+        .map(|failed| (failed.policy.id.clone(), String::new(), failure(failed)));
+    findings.chain(failures).collect()
+}
+
+/// `path: what is wrong → what to write`.
+fn line(judged: &Judged, object: Option<Node<'_>>) -> String {
+    let finding = &judged.finding;
+    let help = if finding.help.is_empty() { String::new() } else { format!(" → {}", finding.help) };
+    format!("{}: {}{help}", path(judged, object), finding.message)
+}
+
+fn path(judged: &Judged, object: Option<Node<'_>>) -> String {
+    let path = named_path(object, &judged.finding.at.full());
+    if path.is_empty() { "object".to_owned() } else { path }
+}
+
+fn failure(failed: &Failed) -> String {
+    format!("could not be judged: {} → see the log of plimsoll, or its PolicySet's onError", failed.failure)
+}
+
+fn count(verdict: &Verdict, action: Action) -> usize {
+    verdict.judged.iter().filter(|judged| judged.action == action).count()
+        + verdict.failed.iter().filter(|failed| failed.action == action).count()
+}
+
+fn describe(review: &Review) -> String {
+    let name = if review.name.is_empty() { "(name to be generated)" } else { &review.name };
+    format!("{} {name}", review.kind.kind)
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(most - 1).collect();
+    short.push('…');
+    short
+}

@@ -1,0 +1,96 @@
+//! From a verdict to the AdmissionReview that the API server reads.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use serde_json::{Map, Value, json};
+
+use super::message;
+use super::review::Review;
+use super::verdict::{Action, Verdict};
+
+/// The prefix that the API server puts before our audit annotations is the webhook's name; these are their keys.
+const DENIED: &str = "denied";
+const WARNED: &str = "warned";
+const AUDITED: &str = "audited";
+
+/// The answer to `/validate`.
+pub fn validated(review: &Review, verdict: &Verdict) -> Value {
+    let mut response = Map::new();
+    response.insert("uid".to_owned(), review.uid.clone().into());
+    response.insert("allowed".to_owned(), verdict.allowed().into());
+    if !verdict.allowed() {
+        let causes: Vec<Value> = message::causes(review, verdict)
+            .into_iter()
+            .map(|(reason, field, message)| json!({"reason": reason, "field": field, "message": message}))
+            .collect();
+        response.insert(
+            "status".to_owned(),
+            json!({
+                "status": "Failure",
+                "code": 403,
+                "reason": "Forbidden",
+                "message": message::denial(review, verdict),
+                "details": {
+                    "name": review.name,
+                    "group": review.kind.group,
+                    "kind": review.kind.kind,
+                    "causes": causes,
+                },
+            }),
+        );
+    }
+    let warnings = message::warnings(review, verdict);
+    if !warnings.is_empty() {
+        response.insert("warnings".to_owned(), warnings.into());
+    }
+    let annotations = annotations(verdict);
+    if !annotations.is_empty() {
+        response.insert("auditAnnotations".to_owned(), Value::Object(annotations));
+    }
+    envelope(response)
+}
+
+/// The answer to `/mutate`: always allowed, with a patch where there is something to add.
+pub fn mutated(review: &Review, patch: Option<&json_patch::Patch>) -> Value {
+    let mut response = Map::new();
+    response.insert("uid".to_owned(), review.uid.clone().into());
+    response.insert("allowed".to_owned(), true.into());
+    // A patch serialises: its values came out of JSON.
+    if let Some(text) = patch.filter(|patch| !patch.0.is_empty()).and_then(|patch| serde_json::to_vec(patch).ok()) {
+        response.insert("patchType".to_owned(), "JSONPatch".into());
+        response.insert("patch".to_owned(), BASE64.encode(&text).into());
+    }
+    envelope(response)
+}
+
+/// The answer to a request with a uid that cannot be judged.
+pub fn refused(uid: &str, reason: &str) -> Value {
+    let mut response = Map::new();
+    response.insert("uid".to_owned(), uid.into());
+    response.insert("allowed".to_owned(), false.into());
+    response.insert(
+        "status".to_owned(),
+        json!({"status": "Failure", "code": 400, "reason": "BadRequest", "message": format!("plimsoll: {reason}")}),
+    );
+    envelope(response)
+}
+
+/// Policies by what was done, for the audit log: ids only, never values.
+fn annotations(verdict: &Verdict) -> Map<String, Value> {
+    let mut annotations = Map::new();
+    for (name, action) in [(DENIED, Action::Deny), (WARNED, Action::Warn), (AUDITED, Action::Audit)] {
+        let findings = verdict.judged.iter().filter(|judged| judged.action == action).map(|judged| &judged.policy.id);
+        let failures = verdict.failed.iter().filter(|failed| failed.action == action).map(|failed| &failed.policy.id);
+        let mut ids: Vec<&str> = findings.chain(failures).map(String::as_str).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if !ids.is_empty() {
+            annotations.insert(name.to_owned(), ids.join(",").into());
+        }
+    }
+    annotations
+}
+
+fn envelope(response: Map<String, Value>) -> Value {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+}

@@ -1,0 +1,272 @@
+//! The normalised AdmissionRequest, from an AdmissionReview or from a file.
+
+use std::ops::Range;
+
+use plimsoll_flat::json::{JsonError, from_json_omitting};
+use plimsoll_flat::{Node, Writer};
+
+/// Where the parts lie that no policy reads as they are: they are kept as text and parsed when `authored` is asked.
+const ASIDE: &[&[&str]] = &[
+    &["request", "object", "metadata", "managedFields"],
+    &["request", "object", "metadata", "annotations", LAST_APPLIED],
+    &["request", "oldObject", "metadata", "managedFields"],
+    &["request", "oldObject", "metadata", "annotations", LAST_APPLIED],
+];
+
+/// What `kubectl apply` without `--server-side` leaves behind.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Group, version and kind.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Kind {
+    /// Empty for the core group.
+    pub group: String,
+    /// `v1`
+    pub version: String,
+    /// `Deployment`
+    pub kind: String,
+}
+
+impl Kind {
+    /// `group/Kind`, by which policies and tables know a kind; `/Pod` for the core group.
+    pub fn group_kind(&self) -> String {
+        format!("{}/{}", self.group, self.kind)
+    }
+
+    /// `apps/v1`, or `v1` for the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// From `apps/v1` and `Deployment`.
+    pub fn from_api_version(api_version: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
+    }
+}
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// It is made; every object of a file is.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted; only the old object is there.
+    Delete,
+    /// A stream into it is opened (`exec`, `portforward`).
+    Connect,
+}
+
+impl Operation {
+    /// As the AdmissionRequest spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
+        }
+    }
+}
+
+/// Why a body is no AdmissionReview that can be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// No JSON, or JSON beyond the limits of depth and size.
+    #[error("the body is not JSON that can be read: {0}")]
+    Json(#[from] JsonError),
+    /// JSON of another shape.
+    #[error("the body is not an AdmissionReview of admission.k8s.io/v1: {0}")]
+    Shape(&'static str),
+    /// A request with a uid, so that it can be answered, but not one that makes sense.
+    #[error("the AdmissionRequest cannot be judged: {reason}")]
+    Request {
+        /// Echoed in the answer.
+        uid: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// Text that was set aside: JSON of `managedFields` and of the last-applied annotation (a JSON string of JSON).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aside {
+    pub(crate) managed_fields: Option<Box<[u8]>>,
+    pub(crate) last_applied: Option<Box<[u8]>>,
+}
+
+/// Where a review comes from, which is how `authored` is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// The API server; object and old object.
+    Cluster([Aside; 2]),
+    /// A file: what stands in it was written.
+    File,
+}
+
+/// One request to be judged.
+#[derive(Clone, Debug)]
+pub struct Review {
+    /// The request's id, echoed in the answer; empty for a file.
+    pub uid: String,
+    /// What is done.
+    pub operation: Operation,
+    /// The kind of the object in the request.
+    pub kind: Kind,
+    /// The resource's plural, `deployments`; empty for a file.
+    pub resource: String,
+    /// `scale`, `status`, …; empty for the object itself.
+    pub subresource: String,
+    /// Empty for cluster-scoped objects and for files that state none.
+    pub namespace: String,
+    /// Empty where the API server will generate it.
+    pub name: String,
+    /// Who asks; empty for a file.
+    pub username: String,
+    /// The groups of who asks.
+    pub groups: Vec<String>,
+    /// Nothing will be stored.
+    pub dry_run: bool,
+    pub(crate) document: Vec<u8>,
+    pub(crate) origin: Origin,
+}
+
+impl Review {
+    /// Reads an AdmissionReview in one pass over its text.
+    ///
+    /// # Errors
+    /// Where the body is no JSON, no AdmissionReview, or a request that cannot be judged.
+    pub fn from_admission_review(body: &[u8]) -> Result<Self, Malformed> {
+        let (document, aside) = from_json_omitting(body, ASIDE)?;
+        let root = Node::root(&document).map_err(|_| Malformed::Shape("it is empty"))?;
+        let text = |node: Node<'_>, name: &str| node.get(name).and_then(Node::as_str).unwrap_or_default().to_owned();
+        if text(root, "kind") != "AdmissionReview" {
+            return Err(Malformed::Shape("`kind` is not AdmissionReview"));
+        }
+        if text(root, "apiVersion") != "admission.k8s.io/v1" {
+            return Err(Malformed::Shape("`apiVersion` is not admission.k8s.io/v1"));
+        }
+        let request = root.get("request").ok_or(Malformed::Shape("`request` is missing"))?;
+        let uid = text(request, "uid");
+        if uid.is_empty() {
+            return Err(Malformed::Shape("`request.uid` is missing or no string"));
+        }
+        let refuse = |reason| Malformed::Request { uid: uid.clone(), reason };
+        let operation = match request.get("operation").and_then(Node::as_str) {
+            Some("CREATE") => Operation::Create,
+            Some("UPDATE") => Operation::Update,
+            Some("DELETE") => Operation::Delete,
+            Some("CONNECT") => Operation::Connect,
+            _ => return Err(refuse("`operation` is not one of CREATE, UPDATE, DELETE and CONNECT")),
+        };
+        let kind = request.get("kind").ok_or_else(|| refuse("`kind` is missing"))?;
+        let kind = Kind { group: text(kind, "group"), version: text(kind, "version"), kind: text(kind, "kind") };
+        if kind.kind.is_empty() || kind.version.is_empty() {
+            return Err(refuse("`kind` does not name a version and a kind"));
+        }
+        let is_object = |name: &str| request.get(name).is_some_and(|node| node.kind() == plimsoll_flat::Kind::Object);
+        if matches!(operation, Operation::Create | Operation::Update) && !is_object("object") {
+            return Err(refuse("`object` is not an object"));
+        }
+        let user = request.get("userInfo");
+        let groups = user.and_then(|user| user.get("groups")).into_iter().flat_map(Node::items);
+        Ok(Self {
+            operation,
+            kind,
+            resource: request.get("resource").map(|resource| text(resource, "resource")).unwrap_or_default(),
+            subresource: text(request, "subResource"),
+            namespace: text(request, "namespace"),
+            name: text(request, "name"),
+            username: user.map(|user| text(user, "username")).unwrap_or_default(),
+            groups: groups.filter_map(Node::as_str).map(str::to_owned).collect(),
+            dry_run: request.get("dryRun").and_then(Node::as_bool).unwrap_or(false),
+            origin: Origin::Cluster(set_aside(body, &aside)),
+            document: request.to_document(),
+            uid,
+        })
+    }
+
+    /// The review of an object that stands in a file: as if it were created. None where it has no kind.
+    pub fn from_object(object: &serde_json::Value) -> Option<Self> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let kind = Kind::from_api_version(text("/apiVersion"), text("/kind"));
+        if kind.kind.is_empty() || kind.version.is_empty() {
+            return None;
+        }
+        let (namespace, name) = (text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned());
+        let document = plimsoll_flat::to_document(object).ok()?;
+        let mut writer = Writer::with_capacity(document.len() + 256);
+        writer.begin_object();
+        for (member, value) in [("operation", "CREATE"), ("namespace", namespace.as_str()), ("name", name.as_str())] {
+            writer.key(member);
+            writer.string(value);
+        }
+        writer.key("kind");
+        writer.begin_object();
+        for (member, value) in [("group", &kind.group), ("version", &kind.version), ("kind", &kind.kind)] {
+            writer.key(member);
+            writer.string(value);
+        }
+        writer.end();
+        writer.key("object");
+        writer.node(Node::root(&document).ok()?);
+        writer.end();
+        Some(Self {
+            uid: String::new(),
+            operation: Operation::Create,
+            kind,
+            resource: String::new(),
+            subresource: String::new(),
+            namespace,
+            name,
+            username: String::new(),
+            groups: Vec::new(),
+            dry_run: false,
+            document: writer.finish().ok()?,
+            origin: Origin::File,
+        })
+    }
+
+    /// The request as a flat document: the AdmissionRequest, without managed fields and last-applied configuration.
+    pub fn document(&self) -> &[u8] {
+        &self.document
+    }
+
+    /// The reviewed object; none on DELETE and CONNECT.
+    pub fn object(&self) -> Option<Node<'_>> {
+        self.request("object")
+    }
+
+    /// The object as it was; none on CREATE.
+    pub fn old_object(&self) -> Option<Node<'_>> {
+        self.request("oldObject")
+    }
+
+    fn request(&self, member: &str) -> Option<Node<'_>> {
+        Node::root(&self.document).ok()?.get(member).filter(|node| node.kind() == plimsoll_flat::Kind::Object)
+    }
+
+    /// The same request about another version of its object, as after a round of mutation.
+    pub fn with_object(&self, object: &serde_json::Value) -> Option<Self> {
+        let document = plimsoll_flat::to_document(object).ok()?;
+        let request = Node::root(&self.document).ok()?;
+        let mut writer = Writer::with_capacity(self.document.len() + document.len() / 4);
+        writer.begin_object();
+        for (name, member) in request.members() {
+            writer.key(name);
+            writer.node(if name == "object" { Node::root(&document).ok()? } else { member });
+        }
+        writer.end();
+        Some(Self { document: writer.finish().ok()?, ..self.clone() })
+    }
+}
+
+fn set_aside(body: &[u8], ranges: &[Option<Range<usize>>]) -> [Aside; 2] {
+    let slice = |index: usize| ranges.get(index)?.clone().and_then(|range| body.get(range)).map(Box::from);
+    [
+        Aside { managed_fields: slice(0), last_applied: slice(1) },
+        Aside { managed_fields: slice(2), last_applied: slice(3) },
+    ]
+}

@@ -1,0 +1,119 @@
+//! The only owner of wasmtime: an engine with its ticker, bundles, limits, and calls on fresh instances.
+
+mod bundle;
+mod imports;
+mod outcome;
+mod session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+pub use bundle::{Bundle, LoadError};
+pub use imports::{Answer, Knowledge, Surroundings};
+pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
+pub use plimsoll_sdk::metadata::Severity;
+pub use session::{Call, Session, Subject};
+
+/// The bundle of the policies in `policies/`, a component with its metadata.
+pub const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.wasm"));
+
+/// Deadlines are counted in ticks of this length.
+const TICK: Duration = Duration::from_millis(5);
+
+/// What a guest may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Linear memory of one instance, in bytes.
+    pub memory: usize,
+    /// What one call may hand back, in bytes, lists and strings counted as often as they are mentioned.
+    pub output: usize,
+    /// How many instances can exist at once: one for each evaluating thread.
+    pub instances: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { memory: 32 << 20, output: 4 << 20, instances: u32::try_from(cores).unwrap_or(1).saturating_mul(2).max(4) }
+    }
+}
+
+/// Compiles bundles and runs them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    limits: Limits,
+    /// Stops the ticker with the last clone.
+    _ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// An engine with its pool of instances and its ticker.
+    ///
+    /// # Errors
+    /// Where the machine cannot reserve the address space of the pool.
+    pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
+        let inner = wasmtime::Engine::new(&config(limits))?;
+        let ticker = Ticker::start(inner.clone());
+        Ok(Self { inner, limits, _ticker: Arc::new(ticker) })
+    }
+}
+
+fn config(limits: Limits) -> wasmtime::Config {
+    let mut pool = wasmtime::PoolingAllocationConfig::new();
+    // As many slots as evaluating threads, so that the pool can never be exhausted. A component of ours is one core
+    // instance with one memory, and shim and fixup instances without.
+    pool.total_component_instances(limits.instances)
+        .total_core_instances(limits.instances * 4)
+        .total_memories(limits.instances)
+        .total_tables(limits.instances * 4)
+        .max_memories_per_component(1)
+        .max_memory_size(limits.memory)
+        // What an instance touched is copied back when it is dropped; past this it is given back to the system.
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(64 << 10)
+        // An open report says that a swapped-out dirty page is not reset before the next instance.
+        .pagemap_scan(wasmtime::Enabled::No);
+    let mut config = wasmtime::Config::new();
+    config
+        .allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        .max_wasm_stack(512 << 10)
+        // The same bytes for the same input, on every machine.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_component_model(true);
+    config
+}
+
+/// Advances the epoch, by which deadlines are noticed.
+#[derive(Debug)]
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        // A machine that cannot start a thread runs guests without a deadline no further than the review's own.
+        let ticking = thread::Builder::new().name("plimsoll-ticker".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        });
+        if let Err(error) = ticking {
+            tracing::error!(%error, "cannot start the ticker of deadlines");
+        }
+        Self { stop }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

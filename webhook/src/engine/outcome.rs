@@ -1,0 +1,209 @@
+//! What a policy returned, checked and in the host's own types.
+
+use plimsoll_flat::Node;
+use plimsoll_sdk::metadata::Severity;
+
+use super::imports::contract::plimsoll::policy::types;
+use crate::admission::edit::Edit;
+
+/// What one policy made of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It judged.
+    Evaluated(Report),
+    /// It lacked required context; never a pass.
+    Skipped(String),
+}
+
+/// Findings and assumptions of one policy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// In the policy's own order.
+    pub findings: Vec<Finding>,
+    /// What it took for granted.
+    pub assumptions: Vec<String>,
+    /// Findings beyond the limit, counted and cut.
+    pub more: u32,
+}
+
+/// A message at a place in the object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where.
+    pub at: Place,
+    /// What is wrong.
+    pub message: String,
+    /// What to write.
+    pub help: String,
+    /// The edits that mend it.
+    pub fix: Option<Fix>,
+    /// Pointers that were judged.
+    pub about: Vec<String>,
+    /// The other object it is about, `Kind/name`.
+    pub related: Option<String>,
+    /// The version from which this meaning holds.
+    pub since: Option<String>,
+    /// Rests on another object's absence.
+    pub companion: bool,
+}
+
+/// The nearest existing value, and the path that is missing below it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Place {
+    /// RFC 6901.
+    pub pointer: String,
+    /// `a/b`, empty where the place exists.
+    pub missing: String,
+}
+
+impl Place {
+    /// The whole pointer, missing parts included.
+    pub fn full(&self) -> String {
+        if self.missing.is_empty() { self.pointer.clone() } else { format!("{}/{}", self.pointer, self.missing) }
+    }
+}
+
+/// A title, a class, and edits or a companion object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fix {
+    /// What it does, for people.
+    pub title: String,
+    /// What it changes at run time.
+    pub class: FixClass,
+    /// Changes of the reviewed object.
+    pub edits: Vec<Edit>,
+    /// An object for a new file.
+    pub companion: Option<serde_json::Value>,
+}
+
+/// What applying a fix changes at run time; each class includes those before it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum FixClass {
+    /// Nothing.
+    Safe,
+    /// Nothing that a well-behaved workload notices.
+    Hardening,
+    /// Behaviour.
+    Unsafe,
+}
+
+impl FixClass {
+    /// As reports and `--fix=CLASS` name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FixClass::Safe => "safe",
+            FixClass::Hardening => "hardening",
+            FixClass::Unsafe => "unsafe",
+        }
+    }
+}
+
+/// Why a policy has no outcome. It counts as the PolicySet's `onError`, never as an allow.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The guest trapped; with the text of its panic, if it had one.
+    #[error("the policy trapped: {0}")]
+    Trap(String),
+    /// It ran into its deadline.
+    #[error("the policy did not end in time")]
+    Deadline,
+    /// It asked for more memory than a policy may have.
+    #[error("the policy used more memory than it may")]
+    Memory,
+    /// It handed back more than a policy may.
+    #[error("the policy returned more than it may")]
+    Output,
+    /// It said itself that it could not judge.
+    #[error("{0}")]
+    Policy(String),
+    /// It returned what the contract does not allow: a hostile pointer, an undeclared edit, a broken document.
+    #[error("the policy returned what the contract does not allow: {0}")]
+    Contract(String),
+}
+
+impl Outcome {
+    /// Takes over what a guest returned. Nothing of it is trusted.
+    pub(super) fn from_guest(outcome: types::Outcome) -> Result<Self, Failure> {
+        match outcome {
+            types::Outcome::Skipped(reason) => Ok(Outcome::Skipped(clean(reason))),
+            types::Outcome::Evaluated(report) => Ok(Outcome::Evaluated(Report {
+                findings: report.findings.into_iter().map(Finding::from_guest).collect::<Result<_, _>>()?,
+                assumptions: report.assumptions.into_iter().map(clean).collect(),
+                more: report.more,
+            })),
+        }
+    }
+}
+
+impl Finding {
+    fn from_guest(finding: types::Finding) -> Result<Self, Failure> {
+        pointer(&finding.at.pointer)?;
+        for about in &finding.about {
+            pointer(about)?;
+        }
+        Ok(Self {
+            severity: match finding.severity {
+                types::Severity::Info => Severity::Info,
+                types::Severity::Warning => Severity::Warning,
+                types::Severity::Error => Severity::Error,
+            },
+            at: Place { pointer: finding.at.pointer, missing: finding.at.missing },
+            message: clean(finding.message),
+            help: clean(finding.help),
+            fix: finding.fix.map(Fix::from_guest).transpose()?,
+            about: finding.about,
+            related: finding.related.map(clean),
+            since: finding.since,
+            companion: finding.companion,
+        })
+    }
+}
+
+impl Fix {
+    fn from_guest(fix: types::Fix) -> Result<Self, Failure> {
+        let edit = |edit| match edit {
+            types::Edit::Add(add) => Ok(Edit::Add { value: value(&add.value)?, pointer: pointer(&add.pointer)? }),
+            types::Edit::Replace(new) => Ok(Edit::Replace { value: value(&new.value)?, pointer: pointer(&new.pointer)? }),
+            types::Edit::Remove(at) => Ok(Edit::Remove { pointer: pointer(&at)? }),
+            types::Edit::Append(new) => Ok(Edit::Append { value: value(&new.value)?, pointer: pointer(&new.pointer)? }),
+        };
+        Ok(Self {
+            title: clean(fix.title),
+            class: match fix.class {
+                types::FixClass::Safe => FixClass::Safe,
+                types::FixClass::Hardening => FixClass::Hardening,
+                types::FixClass::Unsafe => FixClass::Unsafe,
+            },
+            edits: fix.edits.into_iter().map(edit).collect::<Result<_, Failure>>()?,
+            companion: fix.companion.as_deref().map(value).transpose()?,
+        })
+    }
+}
+
+fn value(document: &[u8]) -> Result<serde_json::Value, Failure> {
+    plimsoll_flat::validate(document).map_err(|error| Failure::Contract(format!("a broken document: {error}")))?;
+    let node = Node::root(document).map_err(|error| Failure::Contract(format!("a broken document: {error}")))?;
+    serde_json::to_value(node).map_err(|error| Failure::Contract(format!("a broken document: {error}")))
+}
+
+/// A pointer is empty or begins with a slash, and escapes `~` as RFC 6901 says.
+fn pointer(text: &str) -> Result<String, Failure> {
+    let escaped = text.match_indices('~').all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
+    if (text.is_empty() || text.starts_with('/')) && escaped {
+        Ok(text.to_owned())
+    } else {
+        Err(Failure::Contract(format!("{:?} is no JSON pointer", clean(text.to_owned()))))
+    }
+}
+
+/// Control characters of guests never reach a terminal.
+fn clean(text: String) -> String {
+    if text.chars().any(char::is_control) {
+        text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,211 @@
+//! The driver between registry, engine and decision: everything that `serve` and `check` do with one review.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::admission::decide::{Decision, Judgement, decide};
+use crate::admission::edit::Edit;
+use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
+use crate::admission::{Review, Verdict};
+use crate::context::{Context, Surrounded};
+use crate::engine::{Call, Failure, Outcome, Session, Subject};
+use crate::registry::{Policy, Registry, Selected};
+
+/// Mutation ends after this many rounds, whether or not it has converged.
+const MAX_ROUNDS: usize = 3;
+
+/// What the webhook makes of an object.
+#[derive(Debug)]
+pub struct Mutation {
+    /// From the object as received to the object as completed; empty where nothing is added.
+    pub patch: json_patch::Patch,
+    /// The completed object; none where nothing is added.
+    pub object: Option<Value>,
+    /// Each addition and the policy it comes from.
+    pub added: Vec<(Arc<Policy>, Edit)>,
+    /// Additions that lost against another policy's.
+    pub lost: Vec<Lost>,
+    /// Why nothing was added, where that has a reason.
+    pub untouched: Option<Reason>,
+}
+
+/// Why an object was not completed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// The hard rules: what is never mutated.
+    Rule(Untouched),
+    /// No policy that applies is allowed to.
+    NoPolicy,
+    /// After three rounds there was still something to add.
+    NoConvergence,
+    /// Our own check of the patch found a difference.
+    BadPatch,
+}
+
+/// Judges a review: the policies that apply, their outcomes, the decision.
+pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Context>, deadline: Instant) -> Verdict {
+    let selected = registry.select(review);
+    if selected.is_empty() {
+        return Verdict::default();
+    }
+    let mut evaluation = Evaluation::new(registry, review, context, deadline);
+    let all: Vec<usize> = (0..selected.len()).collect();
+    let outcomes = evaluation.run(&selected, &all, Subject::Object);
+    let mut old: Option<HashMap<usize, Judgement>> = None;
+    loop {
+        match decide(review, &selected, &outcomes, old.as_ref()) {
+            Decision::Verdict(verdict) => return verdict,
+            Decision::NeedsOldObject(open) => {
+                let judgements = evaluation.run(&selected, &open, Subject::OldObject);
+                old = Some(open.into_iter().zip(judgements).collect());
+            }
+        }
+    }
+}
+
+/// Completes an object with what the PolicySets allow to be added.
+pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Context>, deadline: Instant) -> Mutation {
+    let nothing = |reason| Mutation {
+        patch: json_patch::Patch(Vec::new()),
+        object: None,
+        added: Vec::new(),
+        lost: Vec::new(),
+        untouched: Some(reason),
+    };
+    if let Err(rule) = may_mutate(review, registry.workloads()) {
+        return nothing(Reason::Rule(rule));
+    }
+    let mut selected = registry.select(review);
+    selected.retain(|selected| selected.mutate);
+    if selected.is_empty() {
+        return nothing(Reason::NoPolicy);
+    }
+    let all: Vec<usize> = (0..selected.len()).collect();
+    let mut current = Arc::clone(review);
+    let mut object: Option<Value> = None;
+    let (mut added, mut lost) = (Vec::new(), Vec::new());
+    for _ in 0..MAX_ROUNDS {
+        let mut evaluation = Evaluation::new(registry, &current, context, deadline);
+        let outcomes = evaluation.run(&selected, &all, Subject::Object);
+        let judged = selected.iter().zip(&outcomes).filter_map(|(selected, outcome)| Some((selected, outcome.as_ref().ok()?)));
+        let round = additions(&current, evaluation.surrounded.authorship(), judged);
+        lost.extend(round.lost);
+        if round.edits.is_empty() {
+            return finish(review, added, lost);
+        }
+        let before = match object.take().or_else(|| value(review)) {
+            Some(before) => before,
+            None => return nothing(Reason::BadPatch),
+        };
+        let edits: Vec<Edit> = round.edits.iter().map(|(_, edit)| edit.clone()).collect();
+        let Some((_, after)) = checked_patch(&before, &edits) else { return nothing(Reason::BadPatch) };
+        let Some(next) = current.with_object(&after) else { return nothing(Reason::BadPatch) };
+        current = Arc::new(next);
+        object = Some(after);
+        added.extend(round.edits);
+    }
+    nothing(Reason::NoConvergence)
+}
+
+fn finish(review: &Review, added: Vec<(Arc<Policy>, Edit)>, lost: Vec<Lost>) -> Mutation {
+    let unchanged = json_patch::Patch(Vec::new());
+    if added.is_empty() {
+        return Mutation { patch: unchanged, object: None, added, lost, untouched: None };
+    }
+    let edits: Vec<Edit> = added.iter().map(|(_, edit)| edit.clone()).collect();
+    match value(review).and_then(|object| checked_patch(&object, &edits)) {
+        Some((patch, object)) => Mutation { patch, object: Some(object), added, lost, untouched: None },
+        None => {
+            Mutation { patch: unchanged, object: None, added: Vec::new(), lost, untouched: Some(Reason::BadPatch) }
+        }
+    }
+}
+
+fn value(review: &Review) -> Option<Value> {
+    serde_json::to_value(review.object()?).ok()
+}
+
+/// One review on the bundles of a registry: one session each, kept for the old object.
+struct Evaluation<'a> {
+    registry: &'a Registry,
+    review: &'a Review,
+    environment: Arc<[u8]>,
+    surrounded: Arc<Surrounded>,
+    deadline: Instant,
+    sessions: HashMap<usize, Session>,
+}
+
+impl<'a> Evaluation<'a> {
+    fn new(registry: &'a Registry, review: &'a Arc<Review>, context: &Arc<dyn Context>, deadline: Instant) -> Self {
+        Self {
+            registry,
+            review,
+            environment: registry.environment(review),
+            surrounded: Arc::new(Surrounded::new(Arc::clone(review), Arc::clone(context))),
+            deadline,
+            sessions: HashMap::new(),
+        }
+    }
+
+    /// The outcomes of these of the selected policies, in the same order; one call for each bundle.
+    fn run(&mut self, selected: &[Selected], which: &[usize], subject: Subject) -> Vec<Judgement> {
+        let mut outcomes: Vec<Option<Judgement>> = which.iter().map(|_| None).collect();
+        for (bundle, loaded) in self.registry.bundles().iter().enumerate() {
+            let places: Vec<usize> =
+                (0..which.len()).filter(|&place| selected[which[place]].policy.bundle == bundle).collect();
+            if places.is_empty() {
+                continue;
+            }
+            let calls: Vec<Call> = places
+                .iter()
+                .map(|&place| &selected[which[place]])
+                .map(|selected| Call { policy: selected.policy.index, subject, settings: Arc::clone(&selected.settings) })
+                .collect();
+            let surroundings = Arc::clone(&self.surrounded);
+            let session = self
+                .sessions
+                .entry(bundle)
+                .or_insert_with(|| Session::new(loaded.clone(), surroundings, self.deadline));
+            let judgements = session.evaluate(&self.environment, self.review.document(), &calls);
+            for (place, judgement) in places.into_iter().zip(judgements) {
+                let policy = &selected[which[place]].policy;
+                outcomes[place] = Some(judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome)));
+            }
+        }
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Failure::Deadline))).collect()
+    }
+}
+
+/// Refuses an outcome with an edit outside the pointers that the policy declared.
+fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outcome) -> Judgement {
+    let Outcome::Evaluated(report) = &outcome else { return Ok(outcome) };
+    let kind = review.kind.group_kind();
+    let template = registry.workloads().template(&kind).unwrap_or_default();
+    for edit in report.findings.iter().filter_map(|finding| finding.fix.as_ref()).flat_map(|fix| &fix.edits) {
+        if !policy.metadata.edits.iter().any(|pattern| covers(pattern, template, edit.pointer())) {
+            return Err(Failure::Contract(format!("an edit of {}, which the policy did not declare", edit.pointer())));
+        }
+    }
+    Ok(outcome)
+}
+
+/// Whether a declared pattern covers a pointer: `*` stands for one segment, `{template}` for the pod template.
+fn covers(pattern: &str, template: &str, pointer: &str) -> bool {
+    let (prefix, rest) = match pattern.strip_prefix("{template}") {
+        Some(rest) => (template, rest),
+        None => ("", pattern),
+    };
+    let Some(pointer) = pointer.strip_prefix(prefix) else { return false };
+    let (mut wanted, mut given) = (rest.split('/'), pointer.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(wanted), Some(given)) if wanted == given => {}
+            _ => return false,
+        }
+    }
+}

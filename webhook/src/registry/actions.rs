@@ -1,0 +1,106 @@
+//! Which action a policy ends up with: from the widest rule to the narrowest, the narrowest wins.
+
+use plimsoll_sdk::metadata::{self, Severity};
+
+use super::Actions;
+use super::policy_set::PolicySet;
+use super::profile::Start;
+use crate::admission::Action;
+
+/// policies[id], else categories, else severities, else the profile, else by severity.
+///
+/// A rule that names severities (`severities`) sets them. One that names policies (the profile, a category, a policy)
+/// sets errors and warnings; infos it can silence but not raise, for they say what somebody may want to know ("the
+/// request is only a copy of the limit"). Where a policy's own severity is info, its own entry sets that too.
+pub(super) fn resolve(set: &PolicySet, policy: &metadata::Policy, start: Option<Start>) -> Actions {
+    let category = set.categories.iter().find(|(name, _)| name.value == policy.category).map(|(_, action)| *action);
+    let entry = set.entry(&policy.id).and_then(|entry| entry.action);
+    let info = set.severity(Severity::Info).unwrap_or(Actions::default().info);
+
+    let mut actions = Actions { info, ..Actions::default() };
+    if let Some(action) = start.and_then(|start| start.action) {
+        actions = apply(action, info);
+    }
+    actions.error = set.severity(Severity::Error).unwrap_or(actions.error);
+    actions.warning = set.severity(Severity::Warning).unwrap_or(actions.warning);
+    if let Some(action) = category {
+        actions = apply(action, info);
+    }
+    if let Some(action) = entry {
+        actions = apply(action, info);
+        if policy.severity == Severity::Info {
+            actions.info = action;
+        }
+    }
+    actions
+}
+
+/// `info` is what infos get by their severity; an action caps it.
+fn apply(action: Action, info: Action) -> Actions {
+    Actions { error: action, warning: action, info: info.min(action) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Profile;
+    use crate::registry::policy_set::tests::set;
+    use crate::registry::test_bundle::policy;
+
+    const D: Action = Action::Deny;
+    const W: Action = Action::Warn;
+    const A: Action = Action::Audit;
+    const O: Action = Action::Off;
+
+    /// Error, warning, info.
+    fn of(spec: &str, id: &str, category: &str, severity: Severity) -> [Action; 3] {
+        let set = set(spec);
+        let policy = policy(id, category, severity);
+        let actions = resolve(&set, &policy, Profile::Default.start(id, true));
+        [actions.error, actions.warning, actions.info]
+    }
+
+    #[test]
+    fn the_narrowest_wins() {
+        let error = |spec, id| of(spec, id, "security", Severity::Error);
+        assert_eq!(error("{}", "latest-image-tag"), [D, W, A]);
+        assert_eq!(error("{}", "runs-as-root"), [W, W, A], "the profile over the severity");
+        let severities = "severities: [{name: error, action: Audit}]";
+        assert_eq!(error(severities, "latest-image-tag"), [A, W, A]);
+        assert_eq!(error(severities, "runs-as-root"), [A, W, A], "severities over the profile");
+        let categories = "severities: [{name: error, action: Audit}]\ncategories: [{name: security, action: Deny}]";
+        assert_eq!(error(categories, "runs-as-root"), [D, D, A], "categories over severities");
+        assert_eq!(of(categories, "latest-image-tag", "image", Severity::Error), [A, W, A], "another category");
+        let policies = "categories: [{name: security, action: Deny}]\npolicies: [{id: runs-as-root, action: Audit}]";
+        assert_eq!(error(policies, "runs-as-root"), [A, A, A], "policies over categories");
+        assert_eq!(error(policies, "privilege-escalation"), [D, D, A]);
+        let unsaid = "categories: [{name: security, action: \"Off\"}]\npolicies: [{id: runs-as-root, mutate: true}]";
+        assert_eq!(error(unsaid, "runs-as-root"), [O, O, O], "an entry without an action leaves the category's");
+    }
+
+    #[test]
+    fn infos_are_silenced_but_not_raised() {
+        let warning = |spec| of(spec, "p", "resources", Severity::Warning);
+        assert_eq!(warning("policies: [{id: p, action: Deny}]"), [D, D, A]);
+        assert_eq!(warning("categories: [{name: resources, action: Deny}]"), [D, D, A]);
+        assert_eq!(warning("policies: [{id: p, action: \"Off\"}]"), [O, O, O]);
+        assert_eq!(warning("severities: [{name: info, action: Warn}]"), [D, W, W], "by severity they can be raised");
+        assert_eq!(warning("severities: [{name: info, action: Warn}]\npolicies: [{id: p, action: Deny}]"), [D, D, W]);
+        assert_eq!(warning("severities: [{name: info, action: Warn}]\npolicies: [{id: p, action: Audit}]"), [A, A, A]);
+        assert_eq!(warning("severities: [{name: info, action: \"Off\"}]\npolicies: [{id: p, action: Deny}]"), [D, D, O]);
+    }
+
+    #[test]
+    fn a_policy_of_infos_is_raised_by_its_own_entry_only() {
+        let info = |spec| of(spec, "p", "resources", Severity::Info);
+        assert_eq!(info("policies: [{id: p, action: Deny}]"), [D, D, D]);
+        assert_eq!(info("categories: [{name: resources, action: Deny}]"), [D, D, A]);
+    }
+
+    /// A narrower rule brings back what a wider one silenced.
+    #[test]
+    fn off_is_undone() {
+        let spec = "categories: [{name: resources, action: \"Off\"}]\npolicies: [{id: p, action: Warn}]";
+        assert_eq!(of(spec, "p", "resources", Severity::Error), [W, W, A]);
+    }
+}

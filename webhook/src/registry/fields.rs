@@ -1,0 +1,215 @@
+//! Reads fields of a YAML document one by one, and notes everything that is wrong with them, each at its place.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::problem::{ConfigError, Hint, Position, Problem};
+use crate::yaml::Document;
+
+/// One document, and what was found wrong with it so far.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    file: Arc<str>,
+    document: &'a Document,
+    problems: Vec<ConfigError>,
+}
+
+/// A value and the RFC 6901 pointer to it.
+#[derive(Clone, Debug)]
+pub(super) struct Field<'a> {
+    pub(super) value: &'a Value,
+    pub(super) pointer: String,
+}
+
+/// The members of a mapping; none where it is something else, which is noted by then.
+#[derive(Debug)]
+pub(super) struct Mapping<'a> {
+    members: Option<&'a Map<String, Value>>,
+    pointer: String,
+}
+
+impl<'a> Mapping<'a> {
+    /// A member; one that is null counts as absent, as everywhere in Kubernetes.
+    pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
+        let value = self.members?.get(key).filter(|value| !value.is_null())?;
+        Some(Field { value, pointer: join(&self.pointer, key) })
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str, file: Arc<str>, document: &'a Document) -> Self {
+        Self { text, file, document, problems: Vec::new() }
+    }
+
+    /// Everything that was noted, in the order of the file.
+    pub(super) fn into_problems(mut self) -> Vec<ConfigError> {
+        self.problems.sort_by(|left, right| left.position.cmp(&right.position));
+        self.problems
+    }
+
+    pub(super) fn root(&self) -> Field<'a> {
+        Field { value: self.document.value(), pointer: String::new() }
+    }
+
+    /// Where the field's value stands.
+    pub(super) fn position(&self, pointer: &str) -> Position {
+        locate(self.document, &self.file, pointer, false)
+    }
+
+    pub(super) fn report(&mut self, field: &Field<'_>, problem: Problem) {
+        let position = Some(self.position(&field.pointer));
+        self.problems.push(ConfigError { position, problem });
+    }
+
+    /// The field is a mapping with these keys; those of `later` are refused as not supported yet.
+    pub(super) fn mapping(&mut self, field: &Field<'a>, known: &[&str], later: &[&str]) -> Mapping<'a> {
+        let members = self.members(field);
+        for key in members.into_iter().flat_map(Map::keys).filter(|key| !known.contains(&key.as_str())) {
+            let pointer = join(&field.pointer, key);
+            let problem = if later.contains(&key.as_str()) {
+                Problem::NotSupported(format!("`{}`", path(&pointer)))
+            } else {
+                let hint = Hint::new(key, known.iter().chain(later).copied());
+                Problem::UnknownField { field: key.clone(), hint }
+            };
+            let position = Some(locate(self.document, &self.file, &pointer, true));
+            self.problems.push(ConfigError { position, problem });
+        }
+        Mapping { members, pointer: field.pointer.clone() }
+    }
+
+    /// The field as a mapping whose keys nobody has looked at.
+    pub(super) fn any_mapping(&self, field: &Field<'a>) -> Mapping<'a> {
+        Mapping { members: field.value.as_object(), pointer: field.pointer.clone() }
+    }
+
+    /// The field is a mapping with any keys.
+    pub(super) fn members(&mut self, field: &Field<'a>) -> Option<&'a Map<String, Value>> {
+        let members = field.value.as_object();
+        if members.is_none() {
+            self.wrong_type(field, "a mapping");
+        }
+        members
+    }
+
+    /// A member without which the mapping makes no sense.
+    pub(super) fn required(&mut self, mapping: &Mapping<'a>, key: &str) -> Option<Field<'a>> {
+        let found = mapping.get(key);
+        if found.is_none() && mapping.members.is_some() {
+            let pointer = join(&mapping.pointer, key);
+            let position = Some(locate(self.document, &self.file, &mapping.pointer, false));
+            self.problems.push(ConfigError { position, problem: Problem::Missing(path(&pointer)) });
+        }
+        found
+    }
+
+    pub(super) fn list(&mut self, field: &Field<'a>) -> Vec<Field<'a>> {
+        let Some(items) = field.value.as_array() else {
+            self.wrong_type(field, "a list");
+            return Vec::new();
+        };
+        let item = |(index, value)| Field { value, pointer: format!("{}/{index}", field.pointer) };
+        items.iter().enumerate().map(item).collect()
+    }
+
+    pub(super) fn string(&mut self, field: &Field<'a>) -> Option<&'a str> {
+        match field.value {
+            Value::String(text) => Some(text),
+            Value::Bool(_) | Value::Number(_) => {
+                let (written, found) = (self.written(field), describe(field.value));
+                self.report(field, Problem::Unquoted { field: path(&field.pointer), written, found });
+                None
+            }
+            _ => {
+                self.wrong_type(field, "a string");
+                None
+            }
+        }
+    }
+
+    /// A list of strings that is not empty.
+    pub(super) fn strings(&mut self, field: &Field<'a>) -> Vec<(Field<'a>, &'a str)> {
+        let items = self.list(field);
+        if items.is_empty() && field.value.is_array() {
+            self.invalid(field, "it is empty, so it would match nothing; leave it out, or write \"*\"".to_owned());
+        }
+        items.into_iter().filter_map(|item| self.string(&item).map(|text| (item, text))).collect()
+    }
+
+    pub(super) fn boolean(&mut self, field: &Field<'a>) -> Option<bool> {
+        let value = field.value.as_bool();
+        if value.is_none() {
+            self.wrong_type(field, "true or false");
+        }
+        value
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, field: &Field<'a>, what: &'static str, known: &[(&str, T)]) -> Option<T> {
+        let text = self.string(field)?;
+        let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let hint = Hint::new(text, known.iter().map(|(name, _)| *name));
+            self.report(field, Problem::UnknownValue { what, value: text.to_owned(), hint });
+        }
+        found
+    }
+
+    pub(super) fn invalid(&mut self, field: &Field<'_>, reason: String) {
+        self.report(field, Problem::Invalid { field: path(&field.pointer), reason });
+    }
+
+    fn wrong_type(&mut self, field: &Field<'_>, expected: &'static str) {
+        let found = describe(field.value);
+        self.report(field, Problem::WrongType { field: path(&field.pointer), expected, found });
+    }
+
+    /// The value as it stands in the file: `off`, `1.30`.
+    fn written(&self, field: &Field<'_>) -> String {
+        let place = self.document.locate(&field.pointer);
+        let text = place.and_then(|place| self.text.get(place.value.start..place.value.end));
+        text.map_or_else(|| field.value.to_string(), str::to_owned)
+    }
+}
+
+/// Where a pointer, or the nearest that exists above it, stands: its key, or its value.
+pub(super) fn locate(document: &Document, file: &Arc<str>, pointer: &str, key: bool) -> Position {
+    let (place, _) = document.locate_nearest(pointer);
+    let span = if key { place.key.unwrap_or(place.value) } else { place.value };
+    Position { file: Arc::clone(file), line: span.line, column: span.column }
+}
+
+/// One more token.
+pub(super) fn join(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// A pointer as people read it: `spec.policies[2].action`.
+pub(super) fn path(pointer: &str) -> String {
+    let mut path = String::new();
+    for token in pointer.split('/').skip(1) {
+        if token.bytes().all(|byte| byte.is_ascii_digit()) && !token.is_empty() {
+            path.push_str(&format!("[{token}]"));
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&token.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    if path.is_empty() { "the document".to_owned() } else { path }
+}
+
+/// A value's type, with its article, and the value where it is short.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => format!("the boolean {value}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) if text.chars().count() <= 60 => format!("{value}"),
+        Value::String(_) => "a long string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+    }
+}

@@ -1,0 +1,240 @@
+//! To which requests a PolicySet applies, in the words of ValidatingAdmissionPolicy, and its mode in a namespace.
+
+use std::borrow::Cow;
+
+use plimsoll_flat::Node;
+
+use super::Mode;
+use super::fields::{Field, Mapping, Reader};
+use super::plural::{is_cluster_scoped, looks_like_kind, plural};
+use crate::admission::{Operation, Review};
+
+/// Requests by kind: `match` of a PolicySet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Match {
+    /// Empty: everything.
+    rules: Vec<Rule>,
+    excludes: Vec<Rule>,
+}
+
+/// One of `resourceRules` or `excludeResourceRules`.
+#[derive(Clone, Debug)]
+struct Rule {
+    groups: Names,
+    versions: Names,
+    operations: Option<Vec<Operation>>,
+    /// Resource and subresource; `*` stands for any.
+    resources: Vec<(String, String)>,
+    scope: Scope,
+    names: Names,
+}
+
+/// None: any.
+type Names = Option<Vec<String>>;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Scope {
+    Any,
+    Cluster,
+    Namespaced,
+}
+
+/// What rules look at.
+struct Request<'a> {
+    group: &'a str,
+    version: &'a str,
+    resource: Cow<'a, str>,
+    cluster_scoped: bool,
+    review: &'a Review,
+}
+
+impl<'a> Request<'a> {
+    fn of(review: &'a Review) -> Self {
+        if review.resource.is_empty() {
+            // A file: it has a kind but no resource, and often no namespace.
+            let cluster_scoped = is_cluster_scoped(&review.kind.group, &review.kind.kind);
+            let resource = plural(&review.kind.group, &review.kind.kind);
+            return Self { group: &review.kind.group, version: &review.kind.version, resource, cluster_scoped, review };
+        }
+        // Of a subresource, the kind is another object's (`autoscaling/v1 Scale`), but the resource is the object's own.
+        let resource = Node::root(review.document()).ok().and_then(|request| request.get("resource"));
+        let text = |name: &str| resource.and_then(|resource| resource.get(name)).and_then(Node::as_str);
+        let group = text("group").unwrap_or(&review.kind.group);
+        // The namespace of a Namespace is its own name, but it lies in none.
+        let is_namespace = group.is_empty() && review.resource == "namespaces";
+        Self {
+            group,
+            version: text("version").unwrap_or(&review.kind.version),
+            resource: Cow::Borrowed(&review.resource),
+            cluster_scoped: review.namespace.is_empty() || is_namespace,
+            review,
+        }
+    }
+}
+
+impl Match {
+    pub(super) fn read<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Self {
+        let later = ["namespaceSelector", "objectSelector", "matchPolicy"];
+        let mapping = reader.mapping(field, &["resourceRules", "excludeResourceRules"], &later);
+        let mut rules = |key: &str| -> Vec<Rule> {
+            let items = mapping.get(key).map(|field| reader.list(&field)).unwrap_or_default();
+            items.iter().map(|item| Rule::read(reader, item)).collect()
+        };
+        Self { rules: rules("resourceRules"), excludes: rules("excludeResourceRules") }
+    }
+
+    /// Whether one of the rules matches, or there is none, and no exclusion does.
+    pub(super) fn matches(&self, review: &Review) -> bool {
+        if self.rules.is_empty() && self.excludes.is_empty() {
+            return true;
+        }
+        let request = Request::of(review);
+        let matches = |rule: &Rule| rule.matches(&request);
+        (self.rules.is_empty() || self.rules.iter().any(matches)) && !self.excludes.iter().any(matches)
+    }
+}
+
+impl Rule {
+    fn read<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Self {
+        let known = ["apiGroups", "apiVersions", "operations", "resources", "scope", "resourceNames"];
+        let mapping = reader.mapping(field, &known, &[]);
+        let resources = reader.required(&mapping, "resources").map(|field| resources(reader, &field));
+        let scopes = [("*", Scope::Any), ("Cluster", Scope::Cluster), ("Namespaced", Scope::Namespaced)];
+        Self {
+            groups: names(reader, &mapping, "apiGroups", true),
+            versions: names(reader, &mapping, "apiVersions", true),
+            operations: operations(reader, &mapping),
+            resources: resources.unwrap_or_default(),
+            scope: mapping.get("scope").and_then(|field| reader.choice(&field, "scope", &scopes)).unwrap_or(Scope::Any),
+            names: names(reader, &mapping, "resourceNames", false),
+        }
+    }
+
+    fn matches(&self, request: &Request<'_>) -> bool {
+        let holds = |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
+        let resource = |(resource, subresource): &(String, String)| {
+            (resource == "*" || *resource == request.resource)
+                && (subresource == "*" || *subresource == request.review.subresource)
+        };
+        self.resources.iter().any(resource)
+            && holds(&self.groups, request.group)
+            && holds(&self.versions, request.version)
+            && self.operations.as_ref().is_none_or(|known| known.contains(&request.review.operation))
+            && match self.scope {
+                Scope::Any => true,
+                Scope::Cluster => request.cluster_scoped,
+                Scope::Namespaced => !request.cluster_scoped,
+            }
+            && holds(&self.names, &request.review.name)
+    }
+}
+
+/// `*` must stand alone, as in Kubernetes; in `resourceNames` it is no wildcard but impossible.
+fn names<'a>(reader: &mut Reader<'a>, mapping: &Mapping<'a>, key: &str, wildcard: bool) -> Names {
+    let field = mapping.get(key)?;
+    let items = reader.strings(&field);
+    if !wildcard {
+        for (item, _) in items.iter().filter(|(_, text)| text.contains('*')) {
+            reader.invalid(item, "it is a whole name; there are no wildcards here".to_owned());
+        }
+    } else if items.iter().any(|(_, text)| *text == "*") {
+        alone(reader, &field, items.len());
+        return None;
+    }
+    Some(items.into_iter().map(|(_, text)| text.to_owned()).collect())
+}
+
+fn alone<'a>(reader: &mut Reader<'a>, field: &Field<'a>, count: usize) {
+    if count > 1 {
+        reader.invalid(field, "\"*\" stands for all, so nothing else may stand beside it".to_owned());
+    }
+}
+
+fn operations<'a>(reader: &mut Reader<'a>, mapping: &Mapping<'a>) -> Option<Vec<Operation>> {
+    let known = [
+        ("CREATE", Some(Operation::Create)),
+        ("UPDATE", Some(Operation::Update)),
+        ("DELETE", Some(Operation::Delete)),
+        ("CONNECT", Some(Operation::Connect)),
+        ("*", None),
+    ];
+    let field = mapping.get("operations")?;
+    let items = reader.strings(&field);
+    let count = items.len();
+    let chosen: Vec<_> = items.iter().filter_map(|(item, _)| reader.choice(item, "operation", &known)).collect();
+    if chosen.contains(&None) {
+        alone(reader, &field, count);
+        return None;
+    }
+    Some(chosen.into_iter().flatten().collect())
+}
+
+fn resources<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<(String, String)> {
+    let mut resources = Vec::new();
+    for (item, text) in reader.strings(field) {
+        let (resource, subresource) = text.split_once('/').unwrap_or((text, ""));
+        let valid = |part: &str| part == "*" || !part.is_empty() && !part.contains(['*', '/', ' ']);
+        if looks_like_kind(resource) {
+            let meant = plural("", resource);
+            reader.invalid(&item, format!("{resource:?} is a kind; write its resource, {meant:?}"));
+        } else if !valid(resource) || text.contains('/') && !valid(subresource) {
+            reader.invalid(&item, format!("{text:?} is no resource; write for instance \"deployments\", \"*/scale\" or \"*\""));
+        } else {
+            resources.push((resource.to_owned(), subresource.to_owned()));
+        }
+    }
+    resources
+}
+
+/// A set's mode, and what differs by namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Modes {
+    pub(super) set: Mode,
+    /// Whole names.
+    pub(super) names: Vec<(String, Mode)>,
+    /// Patterns, of which the first that matches counts.
+    pub(super) globs: Vec<(String, Mode)>,
+}
+
+impl Modes {
+    /// The narrowest: a whole name, else the first pattern, else the set's own.
+    pub(super) fn of(&self, namespace: &str) -> Mode {
+        if namespace.is_empty() || self.names.is_empty() && self.globs.is_empty() {
+            return self.set;
+        }
+        let name = self.names.iter().find(|(name, _)| name == namespace);
+        let found = name.or_else(|| self.globs.iter().find(|(glob, _)| matches_glob(glob, namespace)));
+        found.map_or(self.set, |(_, mode)| *mode)
+    }
+}
+
+/// `*` stands for any characters or none, `?` for one.
+pub(super) fn matches_glob(glob: &str, text: &str) -> bool {
+    let (glob, text) = (glob.as_bytes(), text.as_bytes());
+    let (mut at, mut position) = (0, 0);
+    // Where to go on when the latest `*` takes one character more.
+    let mut retry = None;
+    while position < text.len() {
+        match glob.get(at) {
+            Some(b'*') => {
+                retry = Some((at + 1, position));
+                at += 1;
+            }
+            Some(&expected) if expected == b'?' || expected == text[position] => {
+                at += 1;
+                position += 1;
+            }
+            _ => match retry.as_mut() {
+                Some((behind, taken)) => {
+                    *taken += 1;
+                    (at, position) = (*behind, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests;

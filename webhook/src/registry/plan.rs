@@ -1,0 +1,340 @@
+//! PolicySets worked out against what their bundles have: what is left to do for a review is a look-up and a merge.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use plimsoll_sdk::metadata::{self, Stage};
+
+use super::fields::locate;
+use super::matching::{Match, Modes};
+use super::policy_set::{Located, PolicySet};
+use super::problem::{ConfigError, Hint, Position, Problem};
+use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settings};
+use crate::admission::{Action, Operation, Review};
+
+/// The categories of the design; a bundle may bring further ones.
+const CATEGORIES: [&str; 12] = [
+    "probes", "resources", "security", "availability", "autoscaling", "rollout", "service", "image", "network", "stateful",
+    "manifest", "swarm",
+];
+
+/// What every review needs.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// In the order of the catalogue: bundle by bundle.
+    policies: Vec<Arc<Policy>>,
+    sets: Vec<Set>,
+    /// By `group/Kind`: the places in `policies` of those that look at the kind and are on in some set.
+    by_kind: HashMap<String, Vec<usize>>,
+    conflicts: Conflicts,
+}
+
+/// A bundle's metadata, and whether profiles know it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    pub(super) metadata: &'a metadata::Bundle,
+    pub(super) builtin: bool,
+}
+
+#[derive(Debug)]
+struct Set {
+    requests: Match,
+    modes: Modes,
+    /// By place in `Plan::policies`; none where the policy is off.
+    rules: Vec<Option<Rule>>,
+}
+
+/// What a set says of a policy.
+#[derive(Debug)]
+struct Rule {
+    settings: Arc<[u8]>,
+    actions: Actions,
+    on_error: Action,
+    mutate: bool,
+    as_of: Option<Version>,
+}
+
+/// Sets that would fill in one field differently.
+#[derive(Debug)]
+struct Conflicts {
+    count: AtomicU64,
+    /// By place in `Plan::policies`: already logged.
+    logged: Vec<AtomicBool>,
+}
+
+impl Plan {
+    /// `sets` come with the place in `sources` of their bundle.
+    pub(super) fn new(
+        sources: &[Source<'_>],
+        sets: &[(PolicySet, usize)],
+        in_files: bool,
+        workloads: &Workloads,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let mut problems = Vec::new();
+        let policies = catalogue(sources, &mut problems);
+        let mut interned = HashSet::new();
+        let mut names: Vec<&PolicySet> = Vec::new();
+        let mut planned = Vec::new();
+        for (set, source) in sets {
+            if let Some(first) = names.iter().find(|known| known.name == set.name) {
+                let also = first.position.as_ref().map(|position| format!(", first at {position}")).unwrap_or_default();
+                let problem = Problem::Conflict(format!("two PolicySets are named `{}`{also}", set.name));
+                problems.push(ConfigError { position: set.position.clone(), problem });
+            }
+            names.push(set);
+            let mut rules = Rules { set, problems: &mut problems, interned: &mut interned };
+            let rules = rules.read(&policies, *source, sources[*source], in_files);
+            // `check` says what would happen if every mode were `enforce`.
+            let modes = if in_files { Modes { set: Mode::Enforce, names: Vec::new(), globs: Vec::new() } } else { set.modes.clone() };
+            planned.push(Set { requests: set.requests.clone(), modes, rules });
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let by_kind = by_kind(&policies, &planned, workloads);
+        let logged = policies.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { policies, sets: planned, by_kind, conflicts: Conflicts { count: AtomicU64::new(0), logged } })
+    }
+
+    pub(super) fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies
+    }
+
+    pub(super) fn conflicts(&self) -> u64 {
+        self.conflicts.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn select(&self, review: &Review) -> Vec<Selected> {
+        // No policy judges these yet: metadata does not say which operations one looks at.
+        if matches!(review.operation, Operation::Delete | Operation::Connect) {
+            return Vec::new();
+        }
+        let Some(places) = self.by_kind.get(&review.kind.group_kind()) else { return Vec::new() };
+        let sets: Vec<(&Set, Mode)> = self
+            .sets
+            .iter()
+            .map(|set| (set, set.modes.of(&review.namespace)))
+            .filter(|(set, mode)| *mode != Mode::Off && set.requests.matches(review))
+            .collect();
+        if sets.is_empty() {
+            return Vec::new();
+        }
+        let mut selected = Vec::with_capacity(places.len());
+        for &place in places {
+            let policy = &self.policies[place];
+            let subresources = &policy.metadata.on.subresources;
+            if !review.subresource.is_empty() && !subresources.contains(&review.subresource) {
+                continue;
+            }
+            let first = selected.len();
+            for (set, mode) in &sets {
+                #[cfg(test)]
+                tests::VISITED.with(|visited| visited.set(visited.get() + 1));
+                if let Some(rule) = &set.rules[place] {
+                    merge(&mut selected, first, policy, rule, *mode);
+                }
+            }
+            self.settle(place, &mut selected[first..]);
+        }
+        selected
+    }
+
+    /// Where two sets would fill in one field differently, neither does.
+    fn settle(&self, place: usize, selected: &mut [Selected]) {
+        let mut mutating = selected.iter().filter(|selected| selected.mutate);
+        let Some(first) = mutating.next() else { return };
+        if mutating.all(|other| Arc::ptr_eq(&other.settings, &first.settings)) {
+            return;
+        }
+        for selected in selected.iter_mut() {
+            selected.mutate = false;
+        }
+        self.conflicts.count.fetch_add(1, Ordering::Relaxed);
+        if !self.conflicts.logged[place].swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                policy = self.policies[place].id,
+                "PolicySets mutate by this policy with different settings, so where both apply neither does; \
+                 this is logged once and counted"
+            );
+        }
+    }
+}
+
+/// The same policy with the same settings is one call, with the strictest action. Those with another `policiesAsOf`
+/// stay apart, for which findings it spares is known only by the findings; `decide` merges these.
+fn merge(selected: &mut Vec<Selected>, first: usize, policy: &Arc<Policy>, rule: &Rule, mode: Mode) {
+    // `observe` changes nothing.
+    let mutate = rule.mutate && mode == Mode::Enforce;
+    let same = |known: &&mut Selected| Arc::ptr_eq(&known.settings, &rule.settings) && known.as_of == rule.as_of;
+    let Some(known) = selected[first..].iter_mut().find(same) else {
+        selected.push(Selected {
+            policy: Arc::clone(policy),
+            settings: Arc::clone(&rule.settings),
+            actions: rule.actions,
+            on_error: rule.on_error,
+            mode,
+            mutate,
+            as_of: rule.as_of,
+        });
+        return;
+    };
+    let (mut actions, mut on_error) = (rule.actions, rule.on_error);
+    if known.mode != mode {
+        // The stricter mode would lift the milder one's cap, so each set's actions are capped by its own first.
+        (actions, on_error) = (cap(actions, mode), on_error.min(mode.cap()));
+        (known.actions, known.on_error) = (cap(known.actions, known.mode), known.on_error.min(known.mode.cap()));
+        known.mode = known.mode.max(mode);
+    }
+    known.actions = Actions {
+        error: known.actions.error.max(actions.error),
+        warning: known.actions.warning.max(actions.warning),
+        info: known.actions.info.max(actions.info),
+    };
+    known.on_error = known.on_error.max(on_error);
+    known.mutate |= mutate;
+}
+
+fn cap(actions: Actions, mode: Mode) -> Actions {
+    let cap = mode.cap();
+    Actions { error: actions.error.min(cap), warning: actions.warning.min(cap), info: actions.info.min(cap) }
+}
+
+/// Every policy of every bundle. An id means one policy: reports and exemptions know it by nothing else.
+fn catalogue(sources: &[Source<'_>], problems: &mut Vec<ConfigError>) -> Vec<Arc<Policy>> {
+    let mut policies: Vec<Arc<Policy>> = Vec::new();
+    for (bundle, source) in sources.iter().enumerate() {
+        for (index, metadata) in source.metadata.policies.iter().enumerate() {
+            if let Some(known) = policies.iter().find(|known| known.id == metadata.id) {
+                let (first, second) = (&sources[known.bundle].metadata.name, &source.metadata.name);
+                let problem = format!("the bundles `{first}` and `{second}` both have a policy `{}`", metadata.id);
+                problems.push(ConfigError { position: None, problem: Problem::Conflict(problem) });
+                continue;
+            }
+            policies.push(Arc::new(Policy {
+                id: metadata.id.clone(),
+                bundle,
+                // A bundle's metadata is far from having as many.
+                index: u32::try_from(index).unwrap_or(u32::MAX),
+                judges: metadata.judges,
+                stage: metadata.stage,
+                metadata: metadata.clone(),
+            }));
+        }
+    }
+    policies
+}
+
+fn by_kind(policies: &[Arc<Policy>], sets: &[Set], workloads: &Workloads) -> HashMap<String, Vec<usize>> {
+    let on = |place: &usize| sets.iter().any(|set| set.rules[*place].is_some());
+    let places: Vec<usize> = (0..policies.len()).filter(on).collect();
+    let own = places.iter().flat_map(|place| &policies[*place].metadata.on.kinds).map(String::as_str);
+    let kinds: HashSet<&str> = workloads.kinds().chain(own).collect();
+    let looking = |kind: &str| {
+        let looks = |place: &&usize| workloads.match_on(&policies[**place].metadata.on, kind);
+        places.iter().filter(looks).copied().collect()
+    };
+    kinds.into_iter().map(|kind| (kind.to_owned(), looking(kind))).collect()
+}
+
+/// Reads what one set says of each policy of its bundle.
+struct Rules<'a> {
+    set: &'a PolicySet,
+    problems: &'a mut Vec<ConfigError>,
+    /// Equal settings are one allocation, so that comparing them is comparing addresses.
+    interned: &'a mut HashSet<Arc<[u8]>>,
+}
+
+impl Rules<'_> {
+    fn read(&mut self, policies: &[Arc<Policy>], bundle: usize, source: Source<'_>, in_files: bool) -> Vec<Option<Rule>> {
+        self.check_names(source.metadata);
+        let rule = |policy: &Arc<Policy>| {
+            let rule = (policy.bundle == bundle).then(|| self.rule(&policy.metadata, source.builtin)).flatten();
+            rule.filter(|rule| !rule.actions.is_off() && (in_files || policy.stage == Stage::Both))
+        };
+        policies.iter().map(rule).collect()
+    }
+
+    fn rule(&mut self, policy: &metadata::Policy, builtin: bool) -> Option<Rule> {
+        let start = self.set.profile.start(&policy.id, builtin);
+        let entry = self.set.entry(&policy.id);
+        if start.is_none() && entry.is_none() {
+            return None;
+        }
+        // Settings are checked even where the policy is off: it may be on tomorrow.
+        let settings = match entry.and_then(|entry| entry.settings.as_ref()) {
+            Some((settings, pointer)) => self.settings(policy, settings, pointer),
+            None => self.intern(Vec::new()),
+        };
+        let asked = entry.and_then(|entry| entry.mutate.as_ref());
+        if let Some(Located { value: true, position }) = asked.filter(|_| policy.edits.is_empty()) {
+            let problem = format!("`mutate: true` means nothing for `{}`, which has nothing to fill in", policy.id);
+            self.problems.push(ConfigError { position: Some(position.clone()), problem: Problem::Conflict(problem) });
+        }
+        Some(Rule {
+            settings,
+            actions: actions::resolve(self.set, policy, start),
+            on_error: self.set.on_error,
+            mutate: asked.map(|asked| asked.value).or(start.map(|start| start.mutate)).unwrap_or(false),
+            as_of: self.set.as_of,
+        })
+    }
+
+    fn check_names(&mut self, bundle: &metadata::Bundle) {
+        let ids = bundle.policies.iter().map(|policy| policy.id.as_str());
+        for entry in &self.set.policies {
+            if !ids.clone().any(|id| id == entry.id.value) {
+                self.unknown("policy", &entry.id, ids.clone());
+            }
+        }
+        let own = bundle.policies.iter().map(|policy| policy.category.as_str()).filter(|name| !CATEGORIES.contains(name));
+        let categories = CATEGORIES.into_iter().chain(own);
+        for (name, _) in &self.set.categories {
+            if !categories.clone().any(|category| category == name.value) {
+                self.unknown("category", name, categories.clone());
+            }
+        }
+    }
+
+    fn unknown<'k>(&mut self, what: &'static str, name: &Located<String>, known: impl Iterator<Item = &'k str> + Clone) {
+        let problem = Problem::UnknownValue { what, value: name.value.clone(), hint: Hint::new(&name.value, known) };
+        self.problems.push(ConfigError { position: Some(name.position.clone()), problem });
+    }
+
+    fn settings(&mut self, policy: &metadata::Policy, settings: &serde_json::Value, pointer: &str) -> Arc<[u8]> {
+        let document = match settings::complete(policy, settings) {
+            Ok(None) => Vec::new(),
+            Ok(Some(settings)) => plimsoll_flat::to_document(&settings).unwrap_or_else(|error| {
+                let problem = Problem::Setting { policy: policy.id.clone(), reason: error.to_string() };
+                self.problems.push(ConfigError { position: self.locate(pointer, false), problem });
+                Vec::new()
+            }),
+            Err(faults) => {
+                for fault in faults {
+                    let position = self.locate(&format!("{pointer}{}", fault.pointer), fault.key);
+                    self.problems.push(ConfigError { position, problem: fault.problem });
+                }
+                Vec::new()
+            }
+        };
+        self.intern(document)
+    }
+
+    fn intern(&mut self, document: Vec<u8>) -> Arc<[u8]> {
+        if let Some(known) = self.interned.get(document.as_slice()) {
+            return Arc::clone(known);
+        }
+        let document: Arc<[u8]> = document.into();
+        self.interned.insert(Arc::clone(&document));
+        document
+    }
+
+    fn locate(&self, pointer: &str, key: bool) -> Option<Position> {
+        let file = self.set.position.as_ref().map(|position| &position.file)?;
+        Some(locate(self.set.document.as_ref()?, file, pointer, key))
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,389 @@
+//! Reads PolicySets from YAML. What is not understood is refused, with its place; nothing is ignored.
+
+use std::sync::Arc;
+
+use plimsoll_sdk::metadata::Severity;
+use plimsoll_sdk::version::KubernetesVersion;
+use serde_json::Value;
+
+use super::fields::{Field, Reader};
+use super::matching::{Match, Modes};
+use super::problem::{ConfigError, Hint, Position, Problem};
+use super::profile::{self, Profile};
+use super::{Mode, Version};
+use crate::admission::Action;
+use crate::yaml::{self, Document};
+
+/// The version of the documents that are read.
+pub const API_VERSION: &str = "plimsoll.dev/v1alpha1";
+
+/// Kinds of the group that a later version reads.
+const LATER_KINDS: [&str; 3] = ["PolicySet", "PolicyExemption", "CheckConfiguration"];
+
+/// Members of `metadata` that people write, and those that a server adds.
+const METADATA: [&str; 12] = [
+    "name", "labels", "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
+    "generation", "managedFields", "ownerReferences", "resourceVersion", "uid",
+];
+
+const SPEC: [&str; 11] = [
+    "mode", "bundle", "profile", "policiesAsOf", "match", "onError", "kubernetesVersion", "namespaceModes", "severities",
+    "categories", "policies",
+];
+
+const LATER_SPEC: [&str; 5] = ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt"];
+
+const ACTIONS: [(&str, Action); 4] =
+    [("Deny", Action::Deny), ("Warn", Action::Warn), ("Audit", Action::Audit), ("Off", Action::Off)];
+
+const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
+
+const SEVERITIES: [(&str, Severity); 3] =
+    [("error", Severity::Error), ("warning", Severity::Warning), ("info", Severity::Info)];
+
+/// A ClusterPolicySet as it was written. Whether its policies exist, and what their settings may be, is known only
+/// with its bundle: [`super::Registry`] says.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    pub(super) name: String,
+    /// Of the name.
+    pub(super) position: Option<Position>,
+    pub(super) bundle: BundleName,
+    pub(super) profile: Profile,
+    pub(super) as_of: Option<Version>,
+    pub(super) requests: Match,
+    pub(super) modes: Modes,
+    pub(super) on_error: Action,
+    pub(super) kubernetes_version: Option<Located<KubernetesVersion>>,
+    pub(super) severities: Vec<(Severity, Action)>,
+    pub(super) categories: Vec<(Located<String>, Action)>,
+    pub(super) policies: Vec<Entry>,
+    /// Where settings are looked up when they turn out to be wrong.
+    pub(super) document: Option<Arc<Document>>,
+}
+
+/// Where a bundle comes from.
+#[derive(Clone, Debug, Default)]
+pub(super) enum BundleName {
+    /// The one inside of the binary.
+    #[default]
+    Builtin,
+    /// A file, by its path from the folder of the configuration's.
+    File(Located<String>),
+}
+
+/// A value, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) position: Position,
+}
+
+/// One of `policies`.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) id: Located<String>,
+    pub(super) action: Option<Action>,
+    /// With the place of the word, for the case that the policy has nothing to add.
+    pub(super) mutate: Option<Located<bool>>,
+    /// With the pointer to them.
+    pub(super) settings: Option<(Value, String)>,
+}
+
+impl PolicySet {
+    /// A set of which nothing is said but its name.
+    pub fn new(name: &str, profile: Profile) -> Self {
+        Self {
+            name: name.to_owned(),
+            position: None,
+            bundle: BundleName::Builtin,
+            profile,
+            as_of: None,
+            requests: Match::default(),
+            modes: Modes { set: Mode::Enforce, names: Vec::new(), globs: Vec::new() },
+            on_error: Action::Deny,
+            kubernetes_version: None,
+            severities: Vec::new(),
+            categories: Vec::new(),
+            policies: Vec::new(),
+            document: None,
+        }
+    }
+
+    /// `metadata.name`
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn entry(&self, id: &str) -> Option<&Entry> {
+        self.policies.iter().find(|entry| entry.id.value == id)
+    }
+
+    pub(super) fn severity(&self, severity: Severity) -> Option<Action> {
+        self.severities.iter().find(|(known, _)| *known == severity).map(|(_, action)| *action)
+    }
+}
+
+/// Reads every PolicySet of a file: a stream of YAML documents, or of JSON. `file` is how messages name it, and where
+/// relative paths start from.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the file.
+pub fn read(text: &str, file: &str) -> Result<Vec<PolicySet>, Vec<ConfigError>> {
+    let file: Arc<str> = file.into();
+    let mut sets: Vec<PolicySet> = Vec::new();
+    let mut problems = Vec::new();
+    for document in yaml::read(text) {
+        let document = match document {
+            Ok(document) => Arc::new(document),
+            Err(error) => {
+                let position = Position { file: Arc::clone(&file), line: error.line, column: error.column };
+                problems.push(ConfigError { position: Some(position), problem: Problem::Syntax(error.message) });
+                continue;
+            }
+        };
+        let mut reader = Reader::new(text, Arc::clone(&file), &document);
+        let set = read_document(&mut reader);
+        problems.extend(reader.into_problems());
+        sets.extend(set.map(|set| PolicySet { document: Some(Arc::clone(&document)), ..set }));
+    }
+    if problems.is_empty() { Ok(sets) } else { Err(problems) }
+}
+
+fn read_document(reader: &mut Reader<'_>) -> Option<PolicySet> {
+    let root = reader.root();
+    let members = reader.members(&root)?;
+    let (api_version, kind) = (members.get("apiVersion"), members.get("kind"));
+    // The shape is known only with version and kind, so that everything else would be a guess.
+    let all = ["apiVersion", "kind", "metadata", "spec", "status"];
+    if api_version.and_then(Value::as_str) != Some(API_VERSION) || kind.and_then(Value::as_str) != Some("ClusterPolicySet") {
+        let named = reader.any_mapping(&root);
+        let api_version = reader.required(&named, "apiVersion");
+        let kind = reader.required(&named, "kind");
+        check_version(reader, api_version.as_ref());
+        check_kind(reader, kind.as_ref());
+        return None;
+    }
+    let root = reader.mapping(&root, &all, &[]);
+    let name = match reader.required(&root, "metadata") {
+        Some(metadata) => read_metadata(reader, &metadata),
+        None => None,
+    };
+    let mut set = PolicySet::new("", Profile::Default);
+    if let Some(name) = name {
+        set.name = name.value;
+        set.position = Some(name.position);
+    }
+    if let Some(spec) = root.get("spec") {
+        read_spec(reader, &spec, &mut set);
+    }
+    Some(set)
+}
+
+fn check_version(reader: &mut Reader<'_>, field: Option<&Field<'_>>) {
+    let Some(field) = field else { return };
+    let text = field.value.as_str().unwrap_or_default();
+    if text != API_VERSION {
+        let reason = if text.starts_with("plimsoll.dev/") {
+            format!("this version of Plimsoll reads {API_VERSION}, not {text}")
+        } else {
+            format!("a configuration consists of documents of {API_VERSION}")
+        };
+        reader.invalid(field, reason);
+    }
+}
+
+fn check_kind<'a>(reader: &mut Reader<'a>, field: Option<&Field<'a>>) {
+    let Some(field) = field else { return };
+    match field.value.as_str() {
+        Some("ClusterPolicySet") => {}
+        Some(kind) if LATER_KINDS.contains(&kind) => {
+            reader.report(field, Problem::NotSupported(format!("the kind `{kind}`")));
+        }
+        Some(kind) => {
+            let hint = Hint::new(kind, ["ClusterPolicySet"].into_iter().chain(LATER_KINDS));
+            reader.report(field, Problem::UnknownValue { what: "kind", value: kind.to_owned(), hint });
+        }
+        None => {
+            reader.string(field);
+        }
+    }
+}
+
+fn read_metadata<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Located<String>> {
+    let metadata = reader.mapping(field, &METADATA, &[]);
+    let field = reader.required(&metadata, "name")?;
+    let name = reader.string(&field)?;
+    let word = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphanumeric()) && part.ends_with(|last: char| last.is_ascii_alphanumeric())
+    };
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    if name.len() > 253 || !name.bytes().all(letter) || !name.split('.').all(word) {
+        reader.invalid(&field, format!("{name:?} is no name of an object: lower-case letters, digits, `-` and `.` only"));
+        return None;
+    }
+    Some(Located { value: name.to_owned(), position: reader.position(&field.pointer) })
+}
+
+fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet) {
+    let spec = reader.mapping(field, &SPEC, &LATER_SPEC);
+    if let Some(mode) = spec.get("mode").and_then(|field| reader.choice(&field, "mode", &MODES)) {
+        set.modes.set = mode;
+    }
+    if let Some(action) = spec.get("onError").and_then(|field| reader.choice(&field, "action", &ACTIONS)) {
+        set.on_error = action;
+    }
+    if let Some(bundle) = spec.get("bundle").and_then(|field| read_bundle(reader, &field)) {
+        set.bundle = bundle;
+    }
+    if let Some(profile) = spec.get("profile").and_then(|field| read_profile(reader, &field)) {
+        set.profile = profile;
+    }
+    set.as_of = spec.get("policiesAsOf").and_then(|field| read_as_of(reader, &field));
+    set.kubernetes_version = spec.get("kubernetesVersion").and_then(|field| read_kubernetes_version(reader, &field));
+    if let Some(field) = spec.get("match") {
+        set.requests = Match::read(reader, &field);
+    }
+    if let Some(field) = spec.get("namespaceModes") {
+        read_namespace_modes(reader, &field, &mut set.modes);
+    }
+    if let Some(field) = spec.get("severities") {
+        let named = |reader: &mut Reader<'a>, field: &Field<'a>| reader.choice(field, "severity", &SEVERITIES);
+        let items = read_named(reader, &field, "severity", named);
+        set.severities = items.into_iter().map(|(severity, action)| (severity.value, action)).collect();
+    }
+    if let Some(field) = spec.get("categories") {
+        // Which there are is known with the bundle.
+        let named = |reader: &mut Reader<'a>, field: &Field<'a>| reader.string(field).map(str::to_owned);
+        set.categories = read_named(reader, &field, "category", named);
+    }
+    if let Some(field) = spec.get("policies") {
+        set.policies = read_policies(reader, &field);
+    }
+}
+
+fn read_bundle<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<BundleName> {
+    let text = reader.string(field)?;
+    if text == "builtin" || text.is_empty() {
+        Some(BundleName::Builtin)
+    } else if text.starts_with(['.', '/']) || text.ends_with(".wasm") && !text.contains("://") {
+        Some(BundleName::File(Located { value: text.to_owned(), position: reader.position(&field.pointer) }))
+    } else {
+        let what = format!("the bundle `{text}`, neither `builtin` nor the path of a .wasm file,");
+        reader.report(field, Problem::NotSupported(what));
+        None
+    }
+}
+
+fn read_profile<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Profile> {
+    if let Some(name) = field.value.as_str().filter(|name| profile::LATER.contains(name)) {
+        reader.report(field, Problem::NotSupported(format!("the profile `{name}`")));
+        return None;
+    }
+    reader.choice(field, "profile", Profile::ALL)
+}
+
+fn read_as_of<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Version> {
+    let text = reader.string(field).filter(|text| !text.is_empty())?;
+    let version = Version::parse_bound(text);
+    if version.is_none() {
+        reader.invalid(field, format!("{text:?} is no version; write for instance \"0.1\" or \"0.1.2\""));
+    }
+    version
+}
+
+fn read_kubernetes_version<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Located<KubernetesVersion>> {
+    let text = reader.string(field).filter(|text| !text.is_empty())?;
+    let Some(value) = KubernetesVersion::parse(text) else {
+        reader.invalid(field, format!("{text:?} is no version of Kubernetes; write for instance \"1.34\""));
+        return None;
+    };
+    Some(Located { value, position: reader.position(&field.pointer) })
+}
+
+fn read_namespace_modes<'a>(reader: &mut Reader<'a>, field: &Field<'a>, modes: &mut Modes) {
+    let mut seen: Vec<(&str, Position)> = Vec::new();
+    for item in reader.list(field) {
+        let entry = reader.mapping(&item, &["names", "mode"], &[]);
+        let mode = reader.required(&entry, "mode").and_then(|field| reader.choice(&field, "mode", &MODES));
+        let names = reader.required(&entry, "names").map(|field| reader.strings(&field)).unwrap_or_default();
+        for (field, name) in names {
+            let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
+            if name.is_empty() || !name.bytes().all(letter) {
+                reader.invalid(&field, format!("{name:?} is no name of a namespace, nor a pattern of one with * and ?"));
+                continue;
+            }
+            if let Some(line) = first_line(reader, &mut seen, name, &field) {
+                reader.report(&field, Problem::Duplicate { what: "namespace", value: name.to_owned(), line });
+                continue;
+            }
+            let Some(mode) = mode else { continue };
+            let list = if name.contains(['*', '?']) { &mut modes.globs } else { &mut modes.names };
+            list.push((name.to_owned(), mode));
+        }
+    }
+}
+
+/// A list of `{name, action}`, each name once.
+fn read_named<'a, T>(
+    reader: &mut Reader<'a>,
+    field: &Field<'a>,
+    what: &'static str,
+    read: impl Fn(&mut Reader<'a>, &Field<'a>) -> Option<T>,
+) -> Vec<(Located<T>, Action)> {
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    for item in reader.list(field) {
+        let entry = reader.mapping(&item, &["name", "action"], &[]);
+        let action = reader.required(&entry, "action").and_then(|field| reader.choice(&field, "action", &ACTIONS));
+        let Some(field) = reader.required(&entry, "name") else { continue };
+        let Some(value) = read(reader, &field) else { continue };
+        let name = field.value.as_str().unwrap_or_default();
+        if let Some(line) = first_line(reader, &mut seen, name, &field) {
+            reader.report(&field, Problem::Duplicate { what, value: name.to_owned(), line });
+            continue;
+        }
+        let position = reader.position(&field.pointer);
+        found.extend(action.map(|action| (Located { value, position }, action)));
+    }
+    found
+}
+
+fn read_policies<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<Entry> {
+    let mut seen = Vec::new();
+    let mut entries = Vec::new();
+    for item in reader.list(field) {
+        let entry = reader.mapping(&item, &["id", "action", "mutate", "settings"], &[]);
+        let action = entry.get("action").and_then(|field| reader.choice(&field, "action", &ACTIONS));
+        let mutate = entry.get("mutate").and_then(|field| {
+            let value = reader.boolean(&field)?;
+            Some(Located { value, position: reader.position(&field.pointer) })
+        });
+        let settings = entry.get("settings").and_then(|field| {
+            reader.members(&field)?;
+            Some((field.value.clone(), field.pointer))
+        });
+        let Some(field) = reader.required(&entry, "id") else { continue };
+        let Some(id) = reader.string(&field) else { continue };
+        if let Some(line) = first_line(reader, &mut seen, id, &field) {
+            reader.report(&field, Problem::Duplicate { what: "policy", value: id.to_owned(), line });
+            continue;
+        }
+        let id = Located { value: id.to_owned(), position: reader.position(&field.pointer) };
+        entries.push(Entry { id, action, mutate, settings });
+    }
+    entries
+}
+
+/// The line of an earlier entry of this name; without one, this is the first.
+fn first_line<'a>(reader: &Reader<'_>, seen: &mut Vec<(&'a str, Position)>, name: &'a str, field: &Field<'_>) -> Option<usize> {
+    if let Some((_, position)) = seen.iter().find(|(known, _)| *known == name) {
+        return Some(position.line);
+    }
+    seen.push((name, reader.position(&field.pointer)));
+    None
+}
+
+#[cfg(test)]
+#[path = "policy_set_tests.rs"]
+pub(super) mod tests;

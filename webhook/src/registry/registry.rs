@@ -1,0 +1,219 @@
+//! The registry: bundles loaded, PolicySets worked out, and what a review needs of both.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::fs;
+
+use plimsoll_flat::Writer;
+use plimsoll_sdk::version::KubernetesVersion;
+
+use super::plan::{Plan, Source};
+use super::policy_set::{BundleName, Located, PolicySet};
+use super::problem::{ConfigError, Position, Problem};
+use super::{Policy, Profile, Selected, Workloads};
+use crate::admission::Review;
+use crate::engine::{BUILTIN, Bundle, Engine};
+
+/// What files are judged by where nobody says.
+pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 36);
+
+/// Where the registry works.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Site {
+    /// In the webhook. Policies of stage `source` do not run.
+    #[default]
+    Cluster,
+    /// Over files. Every mode counts as `enforce`.
+    Files,
+}
+
+/// What does not stand in a PolicySet.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// In place of every set's own: `--profile`.
+    pub profile: Option<Profile>,
+    /// In the cluster the server's, which a set's `kubernetesVersion` overrules; for files that of the command line, which
+    /// overrules the sets'.
+    pub kubernetes_version: Option<String>,
+    /// Where it works.
+    pub site: Site,
+}
+
+/// Which policies apply to what. Never changed: a new configuration is a new registry.
+#[derive(Debug)]
+pub struct Registry {
+    bundles: Vec<Bundle>,
+    plan: Plan,
+    workloads: Workloads,
+    kubernetes_version: KubernetesVersion,
+    environment: Arc<[u8]>,
+}
+
+impl Registry {
+    /// Loads the bundles and checks the sets against them. Without any set there is one, named `default`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the sets, in the order of their files.
+    pub fn new(engine: &Engine, sets: Vec<PolicySet>, options: Options) -> Result<Self, Vec<ConfigError>> {
+        Self::with_bundle(engine, BUILTIN, sets, options)
+    }
+
+    /// With another component in place of the built-in bundle.
+    ///
+    /// # Errors
+    /// As [`Registry::new`].
+    pub fn with_bundle(
+        engine: &Engine,
+        builtin: &[u8],
+        mut sets: Vec<PolicySet>,
+        options: Options,
+    ) -> Result<Self, Vec<ConfigError>> {
+        if sets.is_empty() {
+            sets.push(PolicySet::new("default", Profile::Default));
+        }
+        let mut problems = Vec::new();
+        for set in &mut sets {
+            set.profile = options.profile.unwrap_or(set.profile);
+        }
+        let kubernetes_version = kubernetes_version(&sets, &options, &mut problems);
+        let mut loader = Loader { engine, builtin, bundles: Vec::new() };
+        let mut planned = Vec::new();
+        for set in sets {
+            match loader.load(&set.bundle) {
+                Ok(bundle) => planned.push((set, bundle)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let workloads = Workloads::default();
+        let bundle = |(path, bundle): &'_ (Option<PathBuf>, Bundle)| (path.is_none(), bundle.metadata().clone());
+        let metadata: Vec<_> = loader.bundles.iter().map(bundle).collect();
+        let sources: Vec<_> = metadata.iter().map(|(builtin, metadata)| Source { metadata, builtin: *builtin }).collect();
+        let plan = match Plan::new(&sources, &planned, options.site == Site::Files, &workloads) {
+            Ok(plan) if problems.is_empty() => plan,
+            plan => {
+                problems.extend(plan.err().into_iter().flatten());
+                problems.sort_by(|left, right| left.position.cmp(&right.position));
+                return Err(problems);
+            }
+        };
+        let environment = environment(kubernetes_version, &workloads).map_err(|error| {
+            vec![ConfigError { position: None, problem: Problem::Conflict(format!("the environment is too large: {error}")) }]
+        })?;
+        let bundles = loader.bundles.into_iter().map(|(_, bundle)| bundle).collect();
+        Ok(Self { bundles, plan, workloads, kubernetes_version, environment })
+    }
+
+    /// Every bundle in use; `Policy::bundle` counts them.
+    pub fn bundles(&self) -> &[Bundle] {
+        &self.bundles
+    }
+
+    /// Every policy of every bundle, in the order of the catalogue, whether it is on or not.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.plan.policies().iter()
+    }
+
+    /// What applies to a review, in the order of the catalogue.
+    pub fn select(&self, review: &Review) -> Vec<Selected> {
+        self.plan.select(review)
+    }
+
+    /// How often sets would have filled in one field differently, so that none did.
+    pub fn conflicts(&self) -> u64 {
+        self.plan.conflicts()
+    }
+
+    /// What policies are told besides the review, as a flat document.
+    pub fn environment(&self, _review: &Review) -> Arc<[u8]> {
+        Arc::clone(&self.environment)
+    }
+
+    /// The kinds with a pod template.
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
+    /// What policies take the cluster for.
+    pub fn kubernetes_version(&self) -> KubernetesVersion {
+        self.kubernetes_version
+    }
+}
+
+/// Loads each bundle once.
+struct Loader<'a> {
+    engine: &'a Engine,
+    builtin: &'a [u8],
+    /// By the path of the file; none for the built-in one.
+    bundles: Vec<(Option<PathBuf>, Bundle)>,
+}
+
+impl Loader<'_> {
+    fn load(&mut self, name: &BundleName) -> Result<usize, ConfigError> {
+        let path = match name {
+            BundleName::Builtin => None,
+            BundleName::File(file) => Some(beside(&file.position, &file.value)),
+        };
+        if let Some(known) = self.bundles.iter().position(|(known, _)| *known == path) {
+            return Ok(known);
+        }
+        let refuse = |reason: String| match name {
+            BundleName::Builtin => failed(None, "builtin", reason),
+            BundleName::File(Located { value, position }) => failed(Some(position.clone()), value, reason),
+        };
+        let read;
+        let bytes = match &path {
+            None => self.builtin,
+            Some(path) => {
+                read = fs::read(path).map_err(|error| refuse(format!("cannot read {}: {error}", path.display())))?;
+                &read
+            }
+        };
+        let bundle = Bundle::load(self.engine, bytes).map_err(|error| refuse(error.to_string()))?;
+        self.bundles.push((path, bundle));
+        Ok(self.bundles.len() - 1)
+    }
+}
+
+/// A path is meant from the folder of the file that says it.
+fn beside(position: &Position, path: &str) -> PathBuf {
+    Path::new(&*position.file).parent().unwrap_or(Path::new("")).join(path)
+}
+
+fn failed(position: Option<Position>, bundle: &str, reason: String) -> ConfigError {
+    ConfigError { position, problem: Problem::Bundle { bundle: bundle.to_owned(), reason } }
+}
+
+/// There is one environment, so sets can't differ.
+fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<ConfigError>) -> KubernetesVersion {
+    let mut stated = sets.iter().filter_map(|set| set.kubernetes_version.as_ref());
+    let first = stated.next();
+    for other in stated.filter(|other| first.is_some_and(|first| first.value != other.value)) {
+        let Some(first) = first else { continue };
+        let problem = format!("`kubernetesVersion` is {}, but {} at {}; there is one cluster", other.value, first.value, first.position);
+        problems.push(ConfigError { position: Some(other.position.clone()), problem: Problem::Conflict(problem) });
+    }
+    let given = options.kubernetes_version.as_deref().filter(|text| !text.is_empty());
+    let option = given.map(|text| KubernetesVersion::parse(text).ok_or(text));
+    if let Some(Err(text)) = option {
+        let problem = format!("{text:?} is no version of Kubernetes; it is for instance 1.34");
+        problems.push(ConfigError { position: None, problem: Problem::Conflict(problem) });
+    }
+    let (option, set) = (option.and_then(Result::ok), first.map(|first| first.value));
+    let order = if options.site == Site::Files { [option, set] } else { [set, option] };
+    order.into_iter().flatten().next().unwrap_or(NEWEST_KUBERNETES)
+}
+
+fn environment(version: KubernetesVersion, workloads: &Workloads) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
+    let mut writer = Writer::new();
+    writer.begin_object();
+    writer.key("kubernetesVersion");
+    writer.string(&version.to_string());
+    writer.key("workloads");
+    workloads.write(&mut writer);
+    writer.end();
+    Ok(writer.finish()?.into())
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

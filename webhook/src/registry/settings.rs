@@ -1,0 +1,227 @@
+//! Settings of a policy: checked by the schema that travels inside of its bundle, and made comparable.
+
+use jsonschema::PatternOptions;
+use jsonschema::error::{ValidationError, ValidationErrorKind};
+use plimsoll_sdk::metadata;
+use serde_json::{Map, Value};
+
+use super::fields::{describe, join, path};
+use super::problem::{Hint, Problem};
+
+/// A compiled pattern of a schema may take this much; the engine is linear in the text.
+const PATTERN_BYTES: usize = 1 << 20;
+
+/// What is wrong, and where in the settings.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// RFC 6901 within the settings.
+    pub(super) pointer: String,
+    /// Of the key rather than of the value.
+    pub(super) key: bool,
+    pub(super) problem: Problem,
+}
+
+/// The settings with every default filled in; none where they are the defaults, however they were written.
+///
+/// # Errors
+/// Everything that the schema refuses.
+pub(super) fn complete(policy: &metadata::Policy, settings: &Value) -> Result<Option<Value>, Vec<Fault>> {
+    // Null counts as absent, as everywhere in Kubernetes.
+    let given = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let given: Map<String, Value> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let defaults = policy.settings_defaults.as_object().cloned().unwrap_or_default();
+    let mut complete = defaults.clone();
+    complete.extend(given.clone());
+    check(policy, &Value::Object(given))?;
+    Ok((complete != defaults).then_some(Value::Object(complete)))
+}
+
+fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> {
+    let fault = |pointer: String, key: bool, reason: String| Fault {
+        pointer,
+        key,
+        problem: Problem::Setting { policy: policy.id.clone(), reason },
+    };
+    // A schema is a stranger's: nothing is fetched for it, and its patterns can't run away.
+    let validator = jsonschema::options()
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
+        .offline()
+        .build(&policy.settings_schema)
+        .map_err(|error| vec![fault(String::new(), false, format!("the bundle's schema of them is broken: {error}"))])?;
+    let mut faults = Vec::new();
+    for error in validator.iter_errors(settings) {
+        let pointer = error.instance_path().as_str().to_owned();
+        let schema = owner(&policy.settings_schema, error.schema_path().as_str());
+        if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+            let known: Vec<&str> = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+            for name in unexpected {
+                let reason = if known.is_empty() && pointer.is_empty() {
+                    format!("it has none, so `{name}` means nothing")
+                } else {
+                    format!("unknown setting `{name}`{}", Hint::new(name, known.iter().copied()))
+                };
+                faults.push(fault(join(&pointer, name), true, reason));
+            }
+        } else {
+            let reason = reason(&pointer, schema, &error);
+            faults.push(fault(pointer, false, reason));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The schema whose keyword failed: that above the keyword.
+fn owner<'a>(schema: &'a Value, keyword: &str) -> &'a Value {
+    let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+    schema.pointer(parent).unwrap_or(&Value::Null)
+}
+
+fn reason(pointer: &str, schema: &Value, error: &ValidationError<'_>) -> String {
+    let mut reason = match expected(schema) {
+        // What the schema says beyond that has no words of ours.
+        Some(expected) if !jsonschema_only(error.kind()) => {
+            format!("`{}` must be {expected}, not {}", path(pointer), describe(error.instance()))
+        }
+        _ if pointer.is_empty() => error.to_string(),
+        _ => format!("`{}`: {error}", path(pointer)),
+    };
+    if let Some(default) = schema.get("default") {
+        reason.push_str(&format!("; the default is {default}"));
+    }
+    reason
+}
+
+fn jsonschema_only(kind: &ValidationErrorKind) -> bool {
+    !matches!(
+        kind,
+        ValidationErrorKind::AnyOf { .. }
+            | ValidationErrorKind::OneOfNotValid { .. }
+            | ValidationErrorKind::Type { .. }
+            | ValidationErrorKind::Pattern { .. }
+            | ValidationErrorKind::Enum { .. }
+            | ValidationErrorKind::Constant { .. }
+            | ValidationErrorKind::Minimum { .. }
+            | ValidationErrorKind::Maximum { .. }
+    )
+}
+
+/// What a schema takes, in words.
+fn expected(schema: &Value) -> Option<String> {
+    if let Some(choices) = ["anyOf", "oneOf"].iter().find_map(|keyword| schema.get(keyword)?.as_array()) {
+        let words: Option<Vec<_>> = choices.iter().map(expected).collect();
+        return words.map(|words| words.join(" or "));
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        let values: Vec<_> = values.iter().map(Value::to_string).collect();
+        return Some(format!("one of {}", values.join(", ")));
+    }
+    let bounds = match (schema.get("minimum"), schema.get("maximum")) {
+        (Some(least), Some(most)) => format!(" from {least} to {most}"),
+        (Some(least), None) => format!(" of at least {least}"),
+        (None, Some(most)) => format!(" of at most {most}"),
+        (None, None) => String::new(),
+    };
+    match schema.get("type")?.as_str()? {
+        "string" => Some(match schema.get("pattern").and_then(Value::as_str) {
+            Some(pattern) => format!("a string that matches `{pattern}`"),
+            None => "a string".to_owned(),
+        }),
+        "integer" => Some(format!("a whole number{bounds}")),
+        "number" => Some(format!("a number{bounds}")),
+        "boolean" => Some("true or false".to_owned()),
+        "array" => Some("a list".to_owned()),
+        "object" => Some("a mapping".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_sdk::metadata::Severity;
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::test_bundle::{policy, with_settings};
+
+    fn ratio() -> metadata::Policy {
+        with_settings(policy("excessive-memory-ratio", "resources", Severity::Warning))
+    }
+
+    fn reasons(settings: Value) -> Vec<String> {
+        complete(&ratio(), &settings).unwrap_err().into_iter().map(|fault| format!("{} {}", fault.pointer, fault.problem)).collect()
+    }
+
+    #[test]
+    fn defaults_however_they_are_written() {
+        for settings in [json!({}), json!({"limit": "4"}), json!({"limit": null}), json!({"limit": "4", "mode": "strict"})] {
+            assert_eq!(complete(&ratio(), &settings).unwrap(), None, "{settings}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_keeps_its_default() {
+        let expected = json!({"limit": "6", "mode": "strict", "names": [], "replicas": 2});
+        assert_eq!(complete(&ratio(), &json!({"limit": "6"})).unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_wrong_in_words() {
+        let prefix = "settings of `excessive-memory-ratio`:";
+        for (settings, expected) in [
+            (json!({"limt": "4"}), format!("/limt {prefix} unknown setting `limt`; did you mean `limit`?")),
+            (
+                json!({"limit": "four"}),
+                format!(
+                    "/limit {prefix} `limit` must be a string that matches `^[0-9]+$` or a number, not \"four\"; \
+                     the default is \"4\""
+                ),
+            ),
+            (
+                json!({"replicas": 0}),
+                format!("/replicas {prefix} `replicas` must be a whole number from 1 to 9, not the number 0; the default is 2"),
+            ),
+            (
+                json!({"replicas": "2"}),
+                format!("/replicas {prefix} `replicas` must be a whole number from 1 to 9, not \"2\"; the default is 2"),
+            ),
+            (
+                json!({"mode": "weak"}),
+                format!("/mode {prefix} `mode` must be one of \"strict\", \"lax\", not \"weak\"; the default is \"strict\""),
+            ),
+            (json!({"names": ["a", 1]}), format!("/names/1 {prefix} `names[1]` must be a string, not the number 1")),
+            (
+                json!({"names": ["a", "a"]}),
+                format!("/names {prefix} `names`: [\"a\",\"a\"] has non-unique elements; the default is []"),
+            ),
+        ] {
+            assert_eq!(reasons(settings.clone()), [expected], "{settings}");
+        }
+    }
+
+    #[test]
+    fn everything_at_once() {
+        assert_eq!(reasons(json!({"limit": [], "mode": 1, "x": 1})).len(), 3);
+    }
+
+    #[test]
+    fn a_policy_without_settings() {
+        let faults = complete(&policy("p", "image", Severity::Error), &json!({"x": 1})).unwrap_err();
+        assert_eq!(faults[0].problem.to_string(), "settings of `p`: it has none, so `x` means nothing");
+    }
+
+    /// No network, no look-around: both are refused when the settings are read.
+    #[test]
+    fn schemas_of_strangers() {
+        for (schema, words) in [
+            (json!({"$ref": "https://example.com/schema.json"}), "example.com"),
+            (json!({"properties": {"x": {"pattern": "(?=a)(a+)+$"}}}), "(?=a)"),
+            (json!({"type": "nonsense"}), "nonsense"),
+        ] {
+            let hostile = metadata::Policy { settings_schema: schema.clone(), ..policy("p", "image", Severity::Error) };
+            let faults = complete(&hostile, &json!({"x": "a"})).unwrap_err();
+            let text = faults[0].problem.to_string();
+            assert!(text.starts_with("settings of `p`: the bundle's schema of them is broken: "), "{text}");
+            assert!(text.contains(words), "{schema}: {text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Policies that exist only in tests: what bundles say of themselves, without WebAssembly.
+
+use plimsoll_sdk::metadata::{
+    ABI, Bundle, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings,
+};
+use serde_json::json;
+
+pub(super) fn bundle(policies: Vec<Policy>) -> Bundle {
+    Bundle { abi: ABI.to_owned(), name: "test".to_owned(), version: "0.1.0".to_owned(), policies }
+}
+
+/// On every workload.
+pub(super) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
+    Policy {
+        id: id.to_owned(),
+        title: String::new(),
+        documentation: String::new(),
+        category: category.to_owned(),
+        severity,
+        since: "0.1.0".to_owned(),
+        stage: Stage::Both,
+        judges: Judges::State,
+        on: On { workloads: Workloads::All, kinds: Vec::new(), subresources: Vec::new() },
+        requires: Vec::new(),
+        refines: Vec::new(),
+        edits: vec!["{template}/spec".to_owned()],
+        settings_schema: no_settings(),
+        settings_defaults: no_defaults(),
+    }
+}
+
+pub(super) fn with_settings(policy: Policy) -> Policy {
+    let limit = json!({"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "number"}], "default": "4"});
+    Policy {
+        settings_schema: json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "limit": limit,
+                "replicas": {"type": "integer", "minimum": 1, "maximum": 9, "default": 2},
+                "mode": {"type": "string", "enum": ["strict", "lax"], "default": "strict"},
+                "names": {"type": "array", "items": {"type": "string"}, "uniqueItems": true, "default": []},
+            },
+        }),
+        settings_defaults: json!({"limit": "4", "replicas": 2, "mode": "strict", "names": []}),
+        ..policy
+    }
+}

@@ -1,0 +1,143 @@
+//! From a [`Tree`] to JSON, with aliases and merge keys followed as go-yaml v2 does.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+
+use super::tree::{Fault, Kind, MAX_DEPTH, MAX_NODES, NodeId, Tree};
+
+/// The members of a mapping, by name, as its JSON has them.
+pub(super) type Members = BTreeMap<String, Member>;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) key: NodeId,
+    pub(super) value: NodeId,
+    /// Came through a merge key.
+    pub(super) merged: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Composed {
+    pub(super) value: Value,
+    /// Of every mapping that the value was made of.
+    pub(super) members: HashMap<NodeId, Members>,
+}
+
+pub(super) fn compose(tree: &Tree) -> Result<Composed, Fault> {
+    let mut composer = Composer { tree, members: HashMap::new(), decoded: 0, aliased: 0, alias_depth: 0, depth: 0 };
+    let value = composer.value(tree.root)?;
+    Ok(Composed { value, members: composer.members })
+}
+
+struct Composer<'a> {
+    tree: &'a Tree,
+    members: HashMap<NodeId, Members>,
+    decoded: usize,
+    aliased: usize,
+    alias_depth: usize,
+    depth: usize,
+}
+
+impl Composer<'_> {
+    fn value(&mut self, id: NodeId) -> Result<Value, Fault> {
+        self.count(id)?;
+        let tree = self.tree;
+        let node = tree.node(id);
+        if self.depth >= MAX_DEPTH {
+            return Err(Fault::new(node.start, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        self.depth += 1;
+        let value = match &node.kind {
+            Kind::Scalar { value, .. } => value.to_json().map_err(|message| Fault::new(node.start, message))?,
+            Kind::Alias(target) => {
+                self.alias_depth += 1;
+                let value = self.value(*target)?;
+                self.alias_depth -= 1;
+                value
+            }
+            Kind::Sequence { items, .. } => Value::Array(items.iter().map(|item| self.value(item.node)).collect::<Result<_, _>>()?),
+            Kind::Mapping { .. } => {
+                self.list_members(id)?;
+                // A second borrow of the members would hold on to `self`.
+                let pairs: Vec<_> = self.members.get(&id).into_iter().flatten().map(|(name, member)| (name.clone(), member.value)).collect();
+                let mut map = Map::new();
+                for (name, value) in pairs {
+                    let value = self.value(value)?;
+                    map.insert(name, value);
+                }
+                Value::Object(map)
+            }
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    /// The bound of go-yaml: a large document may not consist of aliases for the most part.
+    fn count(&mut self, id: NodeId) -> Result<(), Fault> {
+        self.decoded += 1;
+        self.aliased += usize::from(self.alias_depth > 0);
+        let excessive = self.aliased > 100 && self.decoded > 1000 && self.aliased as f64 / self.decoded as f64 > allowed_share(self.decoded);
+        if excessive || self.decoded > MAX_NODES {
+            return Err(Fault::new(self.tree.node(id).start, "the document contains excessive aliasing"));
+        }
+        Ok(())
+    }
+
+    /// Later keys win, and a merge counts where it stands: `{a: 1, <<: {a: 2}}` has 2 in it.
+    fn list_members(&mut self, id: NodeId) -> Result<(), Fault> {
+        if self.members.contains_key(&id) {
+            return Ok(());
+        }
+        let tree = self.tree;
+        let Kind::Mapping { entries, .. } = &tree.node(id).kind else { return Ok(()) };
+        let mut members = Members::new();
+        for entry in entries {
+            if entry.merge {
+                self.merge(entry.value, &mut members)?;
+                continue;
+            }
+            self.count(entry.key)?;
+            let key = tree.node(tree.target(entry.key));
+            let Kind::Scalar { value, .. } = &key.kind else {
+                return Err(Fault::new(key.start, "a mapping key that is itself a collection; JSON has none"));
+            };
+            let name = value.to_key().map_err(|message| Fault::new(key.start, message))?;
+            members.insert(name, Member { key: entry.key, value: entry.value, merged: false });
+        }
+        self.members.insert(id, members);
+        Ok(())
+    }
+
+    fn merge(&mut self, id: NodeId, members: &mut Members) -> Result<(), Fault> {
+        let tree = self.tree;
+        let sources = match &tree.node(id).kind {
+            // Of several, the first wins, so that it comes last.
+            Kind::Sequence { items, .. } => items.iter().rev().map(|item| item.node).collect(),
+            _ => vec![id],
+        };
+        for source in sources {
+            let target = tree.target(source);
+            if !matches!(tree.node(target).kind, Kind::Mapping { .. }) {
+                return Err(Fault::new(tree.node(source).start, "`<<` takes a mapping or a list of mappings"));
+            }
+            self.depth += 1;
+            if self.depth >= MAX_DEPTH {
+                return Err(Fault::new(tree.node(source).start, format!("nested deeper than {MAX_DEPTH} levels")));
+            }
+            self.count(source)?;
+            self.list_members(target)?;
+            self.depth -= 1;
+            let merged = self.members.get(&target).into_iter().flatten();
+            members.extend(merged.map(|(name, member)| (name.clone(), Member { merged: true, ..*member })));
+        }
+        Ok(())
+    }
+}
+
+/// `allowedAliasRatio` of go-yaml.
+fn allowed_share(decoded: usize) -> f64 {
+    const LOW: f64 = 400_000.0;
+    const HIGH: f64 = 4_000_000.0;
+    0.99 - 0.89 * ((decoded as f64 - LOW) / (HIGH - LOW)).clamp(0.0, 1.0)
+}

@@ -1,0 +1,525 @@
+//! From the events of saphyr-parser to a [`Tree`].
+//!
+//! saphyr-parser reads YAML 1.2, kubectl's go-yaml v2 a YAML 1.1 of its own; what differs is bridged or refused here
+//! and held against kubectl by `tests/yaml_kubectl.rs`. The parser's marks at the start of block collections and
+//! behind block scalars are of little use, so that places are found by walking the text between its tokens, where
+//! nothing but blanks, comments and indicators can stand.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
+
+use super::scalar::{self, Scalar};
+use super::tree::{Entry, Fault, Item, Kind, Layout, MAX_DEPTH, MAX_NODES, Node, NodeId, Style, Tree};
+
+/// Parses one document, whose first byte is byte `base` of the file. `None` where it has no content.
+pub(super) fn parse(text: &str, base: usize) -> Result<Option<Tree>, Fault> {
+    let (text, base) = match text.strip_prefix('\u{feff}') {
+        Some(rest) => (rest, base + '\u{feff}'.len_utf8()),
+        None => (text, base),
+    };
+    refuse_characters(text, base)?;
+    let mut parsed = text.to_owned();
+    // Each retry bridges one place; what they may cost together is bounded.
+    let mut retries = (MAX_RETRY_BYTES / text.len().max(1)).min(10_000);
+    loop {
+        match Builder::new(text, &parsed, base).document() {
+            Ok(tree) => return Ok(tree),
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Parser { at, message }) => {
+                let bridged = if retries == 0 { None } else { bridge(&parsed, at, &message) };
+                let Some(bridged) = bridged else { return Err(Fault::new(base + at, explain(&message))) };
+                retries -= 1;
+                parsed = bridged;
+            }
+        }
+    }
+}
+
+const MAX_RETRY_BYTES: usize = 32 << 20;
+
+/// What YAML 1.2 refuses and go-yaml takes, as far as blanks can be exchanged for blanks: places stay where they are.
+fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
+    let range = match message {
+        // `key:<tab>value`
+        "':' must be followed by a valid YAML whitespace" => text[..at].trim_end_matches([' ', '\t']).len()..at,
+        // Within brackets, go-yaml minds no indentation: as if it were all on one line.
+        "invalid indentation" | "invalid indentation in flow construct" => {
+            let mut start = text[..at].trim_end_matches([' ', '\t', '\r', '\n']).len();
+            loop {
+                let line = text[..start].rfind('\n').map_or(0, |line| line + 1);
+                if !text[line..start].contains('#') {
+                    break;
+                }
+                // Behind something else it may be a comment or not.
+                if !text[line..start].trim_start().starts_with('#') {
+                    return None;
+                }
+                start = text[..line].trim_end_matches([' ', '\t', '\r', '\n']).len();
+            }
+            start..at
+        }
+        _ => return None,
+    };
+    let blanks = " ".repeat(range.len());
+    // The parser counts characters, we count bytes: neither may change. And a second try at one place is none.
+    if range.is_empty() || !text[range.clone()].is_ascii() || blanks == text[range.clone()] {
+        return None;
+    }
+    Some(format!("{}{blanks}{}", &text[..range.start], &text[range.end..]))
+}
+
+fn explain(message: &str) -> String {
+    match message {
+        "invalid indentation in quoted scalar" => "the lines of a quoted string must be indented deeper than what it belongs to".to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
+/// go-yaml refuses control characters, and three characters are line breaks to it that are none to YAML 1.2. Rather
+/// than read such a file in another way than the cluster does, say so.
+fn refuse_characters(text: &str, base: usize) -> Result<(), Fault> {
+    for (at, character) in text.char_indices() {
+        let message = match character {
+            '\t' | '\n' | '\r' | ' '..='~' => continue,
+            '\u{85}' | '\u{2028}' | '\u{2029}' => "is a line break to kubectl",
+            '\0'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => "is not allowed in YAML",
+            _ => continue,
+        };
+        return Err(Fault::new(base + at, format!("the character U+{:04X} {message}; write it as an escape in double quotes", u32::from(character))));
+    }
+    Ok(())
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    base: usize,
+    /// Byte offset of each character, as the parser counts characters; empty for ASCII.
+    characters: Vec<usize>,
+    nodes: Vec<Node>,
+    /// By the parser's id of the anchor; absent while its node is still open.
+    anchors: HashMap<usize, NodeId>,
+    /// Just behind the last thing that was read.
+    cursor: usize,
+    depth: usize,
+    /// Up to here, tabs are the content of a scalar.
+    content_end: usize,
+    /// Open flow collections.
+    flow: usize,
+    /// The columns of the open block collections.
+    columns: Vec<usize>,
+    /// What the cursor is just behind, as far as tabs are concerned.
+    last: Last,
+    parser: Parser<'a, StrInput<'a>>,
+}
+
+enum Stop {
+    Fault(Fault),
+    Parser { at: usize, message: String },
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// An event with the bytes that the parser says it spans.
+struct Spanned<'a> {
+    event: Event<'a>,
+    start: usize,
+    end: usize,
+}
+
+/// go-yaml takes a tab between tokens only where no key could begin.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    /// The start of the document, a dash or a question mark.
+    LineStart,
+    /// A plain scalar, behind which go-yaml passes over whole blank lines.
+    Plain,
+    Other,
+}
+
+impl<'a> Builder<'a> {
+    /// `parsed` is the text with some blanks exchanged.
+    fn new(text: &'a str, parsed: &'a str, base: usize) -> Self {
+        let marker = text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
+        Self {
+            text,
+            base,
+            characters: if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() },
+            nodes: Vec::new(),
+            anchors: HashMap::new(),
+            cursor: if marker { 3 } else { 0 },
+            depth: 0,
+            content_end: 0,
+            flow: 0,
+            columns: Vec::new(),
+            last: Last::LineStart,
+            parser: Parser::new_from_str(parsed),
+        }
+    }
+
+    fn document(mut self) -> Result<Option<Tree>, Stop> {
+        self.refuse_markers()?;
+        let first = loop {
+            let next = self.next()?;
+            match next.event {
+                Event::StreamStart | Event::DocumentStart(_) => {}
+                Event::StreamEnd | Event::DocumentEnd => return Ok(None),
+                _ => break next,
+            }
+        };
+        let root = self.node(first, false)?;
+        self.refuse_tab()?;
+        let end = self.next()?;
+        let explicit = is_end_marker(&self.text[end.start..]);
+        if !explicit {
+            // go-yaml would not look at what follows, and kubectl would drop it without a word.
+            let rest = self.next()?;
+            if !matches!(rest.event, Event::StreamEnd) {
+                return Err(Fault::new(self.base + rest.start, "the document has ended before this").into());
+            }
+        }
+        let end = self.base + if explicit { end.start } else { self.text.len() };
+        Ok(Some(Tree { nodes: self.nodes, root, end }))
+    }
+
+    /// A directive stands in a document of its own, since kubectl cuts at `---`; and go-yaml does not pass over a `...` at the start.
+    fn refuse_markers(&self) -> Result<(), Fault> {
+        let at = self.skip_trivia(self.cursor);
+        let rest = &self.text[at..];
+        let message = if self.cursor > 0 || at > 0 && !self.text[..at].ends_with('\n') {
+            return Ok(());
+        } else if rest.starts_with('%') {
+            "kubectl takes no % directives"
+        } else if is_end_marker(rest) {
+            "the document ends before it has begun"
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(self.base + at, message))
+    }
+
+    fn next(&mut self) -> Result<Spanned<'a>, Stop> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok(Spanned { event, start: self.byte(span.start.index()), end: self.byte(span.end.index()) }),
+            Some(Err(error)) => Err(self.stop(&error)),
+            None => Ok(Spanned { event: Event::StreamEnd, start: self.text.len(), end: self.text.len() }),
+        }
+    }
+
+    fn stop(&self, error: &ScanError) -> Stop {
+        Stop::Parser { at: self.byte(error.marker().index()), message: error.info().to_owned() }
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        if self.characters.is_empty() {
+            return character.min(self.text.len());
+        }
+        self.characters.get(character).copied().unwrap_or(self.text.len())
+    }
+
+    fn node(&mut self, spanned: Spanned<'a>, in_flow: bool) -> Result<NodeId, Stop> {
+        let Spanned { event, start, end } = spanned;
+        self.refuse_excess(start)?;
+        self.refuse_tab()?;
+        let (properties, content) = self.content(&event);
+        let id = self.reserve(properties, content);
+        self.cursor = content;
+        self.depth += 1;
+        let (kind, anchor) = match event {
+            Event::SequenceStart(anchor, _) => (self.sequence(self.is_bracket(content, end, '['))?, anchor),
+            Event::MappingStart(anchor, _) if self.is_bracket(content, end, '{') => (self.mapping(Layout::Flow)?, anchor),
+            Event::MappingStart(anchor, _) => (self.mapping(if in_flow { Layout::Pair } else { Layout::Block })?, anchor),
+            leaf => self.leaf(leaf, content, end)?,
+        };
+        self.depth -= 1;
+        if anchor > 0 {
+            self.anchors.insert(anchor, id);
+        }
+        let node = &mut self.nodes[id];
+        node.kind = kind;
+        node.end = (self.base + self.cursor).max(node.start);
+        Ok(id)
+    }
+
+    fn refuse_excess(&self, start: usize) -> Result<(), Fault> {
+        if self.nodes.len() >= MAX_NODES {
+            return Err(Fault::new(self.base + start, format!("the document has more than {MAX_NODES} nodes")));
+        }
+        if self.depth >= MAX_DEPTH {
+            return Err(Fault::new(self.base + start, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        Ok(())
+    }
+
+    /// Takes the place of a node until its children are read.
+    fn reserve(&mut self, properties: usize, content: usize) -> NodeId {
+        let kind = Kind::Scalar { value: Scalar::Null, style: Style::Plain };
+        self.nodes.push(Node { start: self.base + content, end: self.base + content, properties: self.base + properties, kind });
+        self.nodes.len() - 1
+    }
+
+    /// With the id of its anchor.
+    fn leaf(&mut self, event: Event<'a>, content: usize, end: usize) -> Result<(Kind, usize), Fault> {
+        match event {
+            Event::Alias(anchor) => {
+                self.cursor = end.max(content);
+                self.last = Last::Other;
+                match self.anchors.get(&anchor) {
+                    Some(target) => Ok((Kind::Alias(*target), 0)),
+                    None => Err(Fault::new(self.base + content, "the alias stands inside of its own anchor")),
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.cursor = self.scalar_end(content, &text, style, end);
+                self.last = Last::Other;
+                self.content_end = end;
+                if style == ScalarStyle::Plain && self.cursor > content {
+                    self.last = Last::Plain;
+                    self.refuse_tab_in(content, self.cursor, Last::Plain)?;
+                }
+                let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
+                let value = scalar::resolve(&text, style == ScalarStyle::Plain, tag.as_deref()).map_err(|message| Fault::new(self.base + content, message))?;
+                Ok((Kind::Scalar { value, style: style.into() }, anchor))
+            }
+            _ => Err(Fault::new(self.base + content, "something other than a value stands here; please report it")),
+        }
+    }
+
+    /// Where the tag or anchor of the next node begins, and where its content does.
+    fn content(&self, event: &Event<'_>) -> (usize, usize) {
+        let (anchor, tag) = match event {
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => (*anchor > 0, tag.is_some()),
+            _ => (false, false),
+        };
+        let empty = matches!(event, Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty());
+        if !anchor && !tag {
+            let content = if empty { self.cursor } else { self.skip_trivia(self.cursor) };
+            return (content, content);
+        }
+        let properties = self.skip_trivia(self.cursor);
+        let mut content = properties;
+        for _ in 0..usize::from(anchor) + usize::from(tag) {
+            let at = self.skip_trivia(content);
+            if !self.text[at..].starts_with(['&', '!']) {
+                break;
+            }
+            // In a flow collection an anchor may be followed by a comma at once.
+            let stop = |character: char| matches!(character, ' ' | '\t' | '\n' | '\r' | ',' | ']' | '}');
+            content = self.text[at..].find(stop).map_or(self.text.len(), |length| at + length);
+        }
+        (properties, if empty { content } else { self.skip_trivia(content) })
+    }
+
+    /// The event of a flow collection spans its bracket; that of a block collection ends where the content begins.
+    fn is_bracket(&self, content: usize, end: usize, bracket: char) -> bool {
+        end > content && self.text[content..].starts_with(bracket)
+    }
+
+    fn sequence(&mut self, flow: bool) -> Result<Kind, Stop> {
+        let mut items = Vec::new();
+        self.enter(flow);
+        loop {
+            let next = self.next()?;
+            self.refuse_tab()?;
+            if matches!(next.event, Event::SequenceEnd) {
+                if flow {
+                    self.cursor = self.skip_commas(self.cursor);
+                    self.expect(']')?;
+                }
+                self.leave(flow);
+                let layout = if flow { Layout::Flow } else { Layout::Block };
+                return Ok(Kind::Sequence { items, layout });
+            }
+            let dash = if flow { self.skip_commas(self.cursor) } else { self.skip_trivia(self.cursor) };
+            self.cursor = dash;
+            if !flow {
+                self.expect('-')?;
+                self.last = Last::LineStart;
+            }
+            let node = self.node(next, flow)?;
+            items.push(Item { dash: self.base + dash, node });
+        }
+    }
+
+    fn mapping(&mut self, layout: Layout) -> Result<Kind, Stop> {
+        let mut entries = Vec::new();
+        let flow = layout != Layout::Block;
+        self.enter(layout == Layout::Flow);
+        loop {
+            let next = self.next()?;
+            self.refuse_tab()?;
+            if matches!(next.event, Event::MappingEnd) {
+                if layout == Layout::Flow {
+                    self.cursor = self.skip_commas(self.cursor);
+                    self.expect('}')?;
+                }
+                self.leave(layout == Layout::Flow);
+                return Ok(Kind::Mapping { entries, layout });
+            }
+            let start = if flow { self.skip_commas(self.cursor) } else { self.skip_trivia(self.cursor) };
+            self.cursor = start;
+            let mut after = self.text[start..].chars();
+            let explicit = after.next() == Some('?') && after.next().is_none_or(|character| character.is_ascii_whitespace());
+            if explicit {
+                self.cursor += 1;
+                self.last = Last::LineStart;
+            }
+            if let Event::MappingStart(..) | Event::SequenceStart(..) = next.event {
+                return Err(Fault::new(self.base + start, "a mapping key that is itself a collection; JSON has none").into());
+            }
+            let merge = is_merge(&next.event);
+            let key = self.node(next, flow)?;
+            let at = self.skip_trivia(self.cursor);
+            let colon = self.text[at..].starts_with(':').then_some(at + 1);
+            if let Some(behind) = colon {
+                self.cursor = behind;
+                self.last = if explicit { Last::LineStart } else { Last::Other };
+            }
+            let next = self.next()?;
+            let value = self.node(next, flow)?;
+            entries.push(Entry { start: self.base + start, key, value, colon: colon.map(|colon| self.base + colon), merge });
+        }
+    }
+
+    /// The cursor stands at the content of a collection.
+    fn enter(&mut self, flow: bool) {
+        if flow {
+            self.cursor += 1;
+            self.flow += 1;
+        }
+        let line = self.text[..self.cursor].rfind('\n').map_or(0, |at| at + 1);
+        self.columns.push(self.cursor - line);
+    }
+
+    fn leave(&mut self, flow: bool) {
+        if flow {
+            self.flow -= 1;
+            self.last = Last::Other;
+        }
+        self.columns.pop();
+    }
+
+    /// go-yaml takes a tab as a blank only where no key could begin; what it refuses, kubectl cannot apply.
+    fn refuse_tab(&self) -> Result<(), Fault> {
+        let end = self.skip_trivia(self.cursor);
+        // Blank lines at the end of a block scalar are left out of its place.
+        self.refuse_tab_in(self.cursor.max(self.content_end).min(end), end, self.last)
+    }
+
+    fn refuse_tab_in(&self, from: usize, to: usize, last: Last) -> Result<(), Fault> {
+        if self.flow > 0 {
+            return Ok(());
+        }
+        let indent = self.columns.last().copied().unwrap_or(0);
+        let (mut line, mut indentation, mut plain) = (from, last == Last::LineStart, last == Last::Plain);
+        let bytes = self.text.as_bytes().get(from..to).unwrap_or_default();
+        for (at, byte) in bytes.iter().enumerate().map(|(at, byte)| (from + at, byte)) {
+            match byte {
+                b'\n' => (line, indentation) = (at + 1, true),
+                b'\t' if indentation && !(plain && at - line > indent) => {
+                    return Err(Fault::new(self.base + at, "a tab where kubectl takes only spaces"));
+                }
+                b' ' | b'\t' | b'\r' => {}
+                // Behind a comment, even a plain scalar has come to its end.
+                b'#' if indentation || last != Last::Plain => (indentation, plain) = (false, false),
+                _ => indentation = false,
+            }
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, indicator: char) -> Result<(), Fault> {
+        if !self.text[self.cursor..].starts_with(indicator) {
+            return Err(Fault::new(self.base + self.cursor, format!("cannot follow this document's layout (no `{indicator}` here); please report it")));
+        }
+        self.cursor += indicator.len_utf8();
+        Ok(())
+    }
+
+    fn scalar_end(&self, content: usize, text: &str, style: ScalarStyle, end: usize) -> usize {
+        let end = end.max(content);
+        match style {
+            ScalarStyle::Plain if text.is_empty() => content,
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let header = content + self.text[content..].find(|character: char| !matches!(character, '|' | '>' | '+' | '-' | '0'..='9')).unwrap_or(0);
+                let body = self.text[header..].find('\n').map_or(self.text.len(), |length| header + length);
+                let written = self.text.get(body..end).unwrap_or_default().trim_end_matches([' ', '\t', '\n', '\r']);
+                if written.is_empty() { header } else { body + written.len() }
+            }
+            ScalarStyle::SingleQuoted => self.quoted_end(content, b'\'', b'\''),
+            ScalarStyle::DoubleQuoted => self.quoted_end(content, b'"', b'\\'),
+            ScalarStyle::Plain => end,
+        }
+    }
+
+    /// The parser's own mark may be behind a comment.
+    fn quoted_end(&self, content: usize, quote: u8, escape: u8) -> usize {
+        let bytes = self.text.as_bytes();
+        let mut at = content + 1;
+        while let Some(byte) = bytes.get(at) {
+            if *byte == escape && (escape != quote || bytes.get(at + 1) == Some(&quote)) {
+                at += 2;
+                continue;
+            }
+            at += 1;
+            if *byte == quote {
+                break;
+            }
+        }
+        at.min(bytes.len())
+    }
+
+    /// The next byte that is neither blank nor part of a comment.
+    fn skip_trivia(&self, from: usize) -> usize {
+        self.skip(from, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+    }
+
+    fn skip_commas(&self, from: usize) -> usize {
+        self.skip(from, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b','))
+    }
+
+    fn skip(&self, from: usize, blank: impl Fn(u8) -> bool) -> usize {
+        let bytes = self.text.as_bytes();
+        let mut at = from;
+        while let Some(byte) = bytes.get(at) {
+            if *byte == b'#' {
+                at = self.text[at..].find('\n').map_or(bytes.len(), |length| at + length);
+            } else if blank(*byte) {
+                at += 1;
+            } else {
+                break;
+            }
+        }
+        at
+    }
+}
+
+fn is_end_marker(text: &str) -> bool {
+    text.strip_prefix("...").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+fn is_merge(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(text, style, _, tag) if text == "<<" => match tag {
+            None => *style == ScalarStyle::Plain,
+            Some(tag) => tag.is_yaml_core_schema() && tag.suffix == "merge",
+        },
+        _ => false,
+    }
+}
+
+impl From<ScalarStyle> for Style {
+    fn from(style: ScalarStyle) -> Self {
+        match style {
+            ScalarStyle::Plain => Self::Plain,
+            ScalarStyle::SingleQuoted => Self::SingleQuoted,
+            ScalarStyle::DoubleQuoted => Self::DoubleQuoted,
+            ScalarStyle::Literal => Self::Literal,
+            ScalarStyle::Folded => Self::Folded,
+        }
+    }
+}

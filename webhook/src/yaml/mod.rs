@@ -1,0 +1,244 @@
+//! Reads YAML, and JSON, exactly as kubectl does, and knows the place of every value; and edits it in place.
+//!
+//! What a file means is decided by `sigs.k8s.io/yaml` on top of go-yaml v2: `010` is 8, `1_000` is 1000, `no` is
+//! false. A stream is cut into documents at lines that begin with `---`, each document is parsed alone, so that one
+//! that is broken hides none of the others.
+//!
+//! Known differences, all of them stricter than kubectl or beyond it: `tests/yaml_kubectl.rs` lists and tests them.
+
+mod comment;
+mod compose;
+mod emit;
+mod events;
+mod json;
+mod position;
+mod scalar;
+pub mod splice;
+mod stream;
+mod tree;
+mod write;
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use compose::Composed;
+use position::Positions;
+use tree::{Fault, Kind, NodeId, Tree};
+
+/// Larger texts are refused: the server takes 16 MiB, and no manifest comes near it.
+pub const MAX_BYTES: usize = 32 << 20;
+
+/// Reads every document of a file, in order. Documents without content are left out, as kubectl does.
+pub fn read(text: &str) -> Vec<Result<Document, SyntaxError>> {
+    let positions = Positions::new(text);
+    if text.len() > MAX_BYTES {
+        return vec![Err(syntax_error(&positions, Fault::new(0, format!("the file is larger than {} MiB", MAX_BYTES >> 20))))];
+    }
+    if let Some(documents) = read_json_stream(text, &positions) {
+        return documents;
+    }
+    stream::split(text)
+        .into_iter()
+        .filter_map(|chunk| match chunk {
+            stream::Chunk::Document(range) => read_chunk(text, range, &positions).transpose(),
+            stream::Chunk::BadSeparator(at) => Some(Err(Fault::new(at, "only a comment may follow `---` on its line"))),
+        })
+        .map(|result| result.map_err(|fault| syntax_error(&positions, fault)))
+        .collect()
+}
+
+/// A document that cannot be read, and where in the file.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct SyntaxError {
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+    pub message: String,
+}
+
+/// Some bytes of the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// Byte offset in the file.
+    pub start: usize,
+    /// Byte offset in the file, behind the last byte.
+    pub end: usize,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+    /// 1-based; of the byte behind the last one.
+    pub end_line: usize,
+    /// 1-based, in characters; of the byte behind the last one.
+    pub end_column: usize,
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Its key, for the member of a mapping.
+    pub key: Option<Span>,
+    /// From its first byte to its last content: no line break or comment behind it. Empty, behind the colon or the
+    /// dash, where nothing is written.
+    pub value: Span,
+}
+
+/// A comment, from its `#` to the end of the line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comment {
+    /// 1-based.
+    pub line: usize,
+    /// Bytes in the file.
+    pub range: Range<usize>,
+}
+
+/// One object of a file.
+#[derive(Debug)]
+pub struct Document {
+    composed: Composed,
+    tree: Tree,
+    spans: Vec<Span>,
+    comments: Vec<Comment>,
+    range: Range<usize>,
+    /// Read as JSON, not as YAML.
+    json: bool,
+}
+
+impl Document {
+    /// The JSON that kubectl would send.
+    pub fn value(&self) -> &Value {
+        &self.composed.value
+    }
+
+    /// The bytes of the document in the file: all between the lines that separate it from others.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The line of its first content.
+    pub fn line(&self) -> usize {
+        self.span(self.tree.root).line
+    }
+
+    /// The place of the node that an RFC 6901 pointer names, if it exists. Below an alias or a merge key, the place
+    /// where it is written; for an alias itself, the alias.
+    pub fn locate(&self, pointer: &str) -> Option<Place> {
+        let (place, found) = self.locate_nearest(pointer);
+        (found.len() == pointer.len()).then_some(place)
+    }
+
+    /// The place of a node or, where there is none, of its nearest ancestor; with the pointer of what was found.
+    pub fn locate_nearest(&self, pointer: &str) -> (Place, String) {
+        let mut place = Place { key: None, value: self.span(self.tree.root) };
+        let mut node = self.tree.root;
+        let mut end = 0;
+        // A pointer is empty or begins with a slash; anything else names nothing, and the root is the nearest.
+        if pointer.is_empty() || pointer.starts_with('/') {
+            for token in pointer.split('/').skip(1) {
+                let Some(step) = self.step(node, token) else { break };
+                place = Place { key: step.key.map(|key| self.span(key)), value: self.span(step.value) };
+                node = step.value;
+                end += 1 + token.len();
+            }
+        }
+        (place, pointer.get(..end).unwrap_or_default().to_owned())
+    }
+
+    /// Every comment of the document.
+    pub fn comments(&self) -> &[Comment] {
+        &self.comments
+    }
+
+    /// One token further down.
+    fn step(&self, node: NodeId, token: &str) -> Option<Step> {
+        let node = self.tree.target(node);
+        match &self.tree.node(node).kind {
+            Kind::Sequence { items, .. } => {
+                let index = parse_index(token)?;
+                items.get(index).map(|item| Step { key: None, value: item.node, merged: false })
+            }
+            Kind::Mapping { .. } => {
+                let member = self.composed.members.get(&node)?.get(&unescape(token))?;
+                Some(Step { key: Some(member.key), value: member.value, merged: member.merged })
+            }
+            _ => None,
+        }
+    }
+
+    fn span(&self, node: NodeId) -> Span {
+        self.spans[node]
+    }
+}
+
+struct Step {
+    key: Option<NodeId>,
+    value: NodeId,
+    merged: bool,
+}
+
+/// An index as RFC 6901 writes it.
+fn parse_index(token: &str) -> Option<usize> {
+    let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
+    if canonical { token.parse().ok() } else { None }
+}
+
+fn unescape(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+/// kubectl takes a file that begins with `{` for a stream of JSON values. Where it is none, it may still be YAML, as
+/// newer versions of kubectl think too.
+fn read_json_stream(text: &str, positions: &Positions<'_>) -> Option<Vec<Result<Document, SyntaxError>>> {
+    let content = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !json::looks_like_json(content) {
+        return None;
+    }
+    let mut documents = Vec::new();
+    let mut at = text.len() - content.len();
+    while let Some((tree, end)) = json::parse(text, at).ok()? {
+        let range = at..end;
+        at = end;
+        documents.push(document(text, range, tree, true, positions).transpose()?.map_err(|fault| syntax_error(positions, fault)));
+    }
+    Some(documents)
+}
+
+fn read_chunk(text: &str, range: Range<usize>, positions: &Positions<'_>) -> Result<Option<Document>, Fault> {
+    let chunk = &text[range.clone()];
+    if json::looks_like_json(chunk) {
+        // JSON stays JSON behind a `---`.
+        if let Ok(Some((tree, end))) = json::parse(&text[..range.end], range.start)
+            && text[end..range.end].trim_ascii().is_empty()
+        {
+            return document(text, range, tree, true, positions);
+        }
+    }
+    match events::parse(chunk, range.start)? {
+        Some(tree) => document(text, range, tree, false, positions),
+        None => Ok(None),
+    }
+}
+
+fn document(text: &str, range: Range<usize>, tree: Tree, json: bool, positions: &Positions<'_>) -> Result<Option<Document>, Fault> {
+    let composed = compose::compose(&tree)?;
+    if composed.value.is_null() {
+        return Ok(None);
+    }
+    let comments = comment::find(text, range.clone(), &tree)
+        .into_iter()
+        .map(|range| Comment { line: positions.line_column(range.start).0, range })
+        .collect();
+    let spans = tree.nodes.iter().map(|node| positions.span(node.start, node.end)).collect();
+    Ok(Some(Document { composed, tree, spans, comments, range, json }))
+}
+
+fn syntax_error(positions: &Positions<'_>, fault: Fault) -> SyntaxError {
+    let (line, column) = positions.line_column(fault.offset);
+    SyntaxError { line, column, message: fault.message }
+}
+
+#[cfg(test)]
+mod tests;

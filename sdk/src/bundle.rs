@@ -1,11 +1,9 @@
 //! A bundle: its list of policies, and the one call that evaluates them.
 
-use std::cell::OnceCell;
-
 use plimsoll_flat::Node;
 
 use crate::findings::Findings;
-use crate::guest::{Call, Knowledge, Outcome, Subject};
+use crate::guest::{Judgement, Knowledge, Setting, Subject};
 use crate::review::Review;
 
 /// One policy as the `#[policy]` attribute writes it down.
@@ -19,6 +17,9 @@ pub struct Policy {
     #[cfg(not(target_arch = "wasm32"))]
     pub metadata: fn() -> crate::metadata::Policy,
 }
+
+/// Runs a policy by its number in the bundle.
+pub type RunPolicy = fn(u32, &Review<'_>, &[u8], &mut Findings) -> Result<(), String>;
 
 /// What the host answered to a question of context.
 #[derive(Clone, Debug, Default)]
@@ -54,37 +55,36 @@ pub trait Host {
     fn log(&self, message: &str);
 }
 
-/// Evaluates every call on one review. The view of a review (pod template, containers) is computed once and shared.
+/// Evaluates policies on one version of the reviewed object. The view of a review (pod template, containers) is
+/// computed once and shared. `run` is the bundle's `run_policy`. A call without a judgement found nothing.
 pub fn evaluate(
-    policies: &[Policy],
+    run: RunPolicy,
     host: &dyn Host,
-    environment: &[u8],
-    review: &[u8],
-    calls: &[Call],
-) -> Vec<Result<Outcome, String>> {
+    (environment, review): (&[u8], &[u8]),
+    subject: Subject,
+    calls: &[u32],
+    settings: &[Setting],
+) -> Vec<Judgement> {
+    let judgement = |call: usize, outcome| Judgement { call: u32::try_from(call).unwrap_or(u32::MAX), outcome };
     let (environment, request) = match (Node::root(environment), Node::root(review)) {
         (Ok(environment), Ok(request)) => (environment, request),
-        (Err(error), _) => return failed(calls, &format!("the environment is no flat document: {error}")),
-        (_, Err(error)) => return failed(calls, &format!("the review is no flat document: {error}")),
+        (Err(error), _) | (_, Err(error)) => {
+            let why = format!("the environment or the review is no flat document: {error}");
+            return (0..calls.len()).map(|call| judgement(call, Err(why.clone()))).collect();
+        }
     };
-    let views = [OnceCell::new(), OnceCell::new()];
-    calls
-        .iter()
-        .map(|call| {
-            let policy = policies
-                .get(call.policy as usize)
-                .ok_or_else(|| format!("this bundle has no policy number {}", call.policy))?;
-            let slot = &views[matches!(call.subject, Subject::OldObject) as usize];
-            let view = slot.get_or_init(|| Review::new(host, environment, request, call.subject));
-            let mut findings = Findings::default();
-            (policy.evaluate)(view, &call.settings, &mut findings)?;
-            Ok(findings.into_outcome())
-        })
-        .collect()
-}
-
-fn failed(calls: &[Call], why: &str) -> Vec<Result<Outcome, String>> {
-    calls.iter().map(|_| Err(why.to_owned())).collect()
+    let view = Review::new(host, environment, request, subject);
+    let mut judgements = Vec::new();
+    for (call, &policy) in calls.iter().enumerate() {
+        let setting = settings.iter().find(|setting| setting.call as usize == call);
+        let mut findings = Findings::default();
+        let run = run(policy, &view, setting.map_or(&[], |setting| setting.value.as_slice()), &mut findings);
+        match run {
+            Ok(()) if findings.is_empty() => {}
+            run => judgements.push(judgement(call, run.map(|()| findings.into_outcome()))),
+        }
+    }
+    judgements
 }
 
 /// Declares a crate's policies: one line, the module's name, for each. The module holds a function of the same name
@@ -94,8 +94,35 @@ macro_rules! bundle {
     ($($module:ident),* $(,)?) => {
         $(pub mod $module;)*
 
+        $crate::export_policies![$($module::POLICY),*];
+    };
+}
+
+/// Declares a crate's policies by their constants: for policies that a macro makes. [`bundle!`] is what authors use.
+#[macro_export]
+macro_rules! export_policies {
+    ($($policy:expr),* $(,)?) => {
         /// Every policy of this bundle, in the order of the catalogue.
-        pub const POLICIES: &[$crate::Policy] = &[$($module::POLICY),*];
+        pub const POLICIES: &[$crate::Policy] = &[$($policy),*];
+
+        /// Runs the policy of this number. Every call is a direct one: pointers to functions are costly in a fresh
+        /// instance, whose table is filled one entry at a time.
+        pub fn run_policy(
+            number: u32,
+            review: &$crate::Review<'_>,
+            settings: &[u8],
+            findings: &mut $crate::Findings,
+        ) -> Result<(), String> {
+            let mut left = number;
+            $(
+                if left == 0 {
+                    return ($policy.evaluate)(review, settings, findings);
+                }
+                left -= 1;
+            )*
+            let _ = left;
+            Err(format!("this bundle has no policy number {number}"))
+        }
 
         /// What the bundle says of itself, for its custom section.
         #[cfg(not(target_arch = "wasm32"))]
@@ -116,10 +143,14 @@ macro_rules! bundle {
                 fn evaluate(
                     environment: Vec<u8>,
                     review: Vec<u8>,
-                    calls: Vec<$crate::guest::Call>,
-                ) -> Vec<Result<$crate::guest::Outcome, String>> {
+                    subject: $crate::guest::Subject,
+                    calls: Vec<u32>,
+                    settings: Vec<$crate::guest::Setting>,
+                ) -> Vec<$crate::guest::Judgement> {
                     $crate::guest::forward_panics();
-                    $crate::bundle::evaluate(super::POLICIES, &$crate::guest::Imports, &environment, &review, &calls)
+                    let documents = (environment.as_slice(), review.as_slice());
+                    let host = &$crate::guest::Imports;
+                    $crate::bundle::evaluate(super::run_policy, host, documents, subject, &calls, &settings)
                 }
             }
 

@@ -79,6 +79,12 @@ impl<'a> Cursor<'a> {
         self.missing.is_empty()
     }
 
+    /// Whether nobody wrote a value here and one could stand here: what is around it is an object, or missing too.
+    /// False where something of another type is in the way, which the API server refuses.
+    pub fn is_absent(&self) -> bool {
+        !self.exists() && self.nearest.kind() == Kind::Object
+    }
+
     /// The text, if the value is a string.
     pub fn as_str(&self) -> Option<&'a str> {
         self.node()?.as_str()

@@ -66,6 +66,10 @@ impl Findings {
         self.skipped = Some(reason.into());
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.findings.is_empty() && self.assumptions.is_empty() && self.skipped.is_none()
+    }
+
     pub(crate) fn into_outcome(mut self) -> Outcome {
         if let Some(reason) = self.skipped {
             return Outcome::Skipped(reason);

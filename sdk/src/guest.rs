@@ -22,7 +22,7 @@ wit_bindgen::generate!({
 });
 
 pub use plimsoll::policy::types::{
-    Edit, Finding as RawFinding, Fix as RawFix, FixClass, Knowledge, Place, PointedValue, Report, Severity, Subject,
+    Edit, Finding as RawFinding, Fix as RawFix, FixClass, Knowledge, Outcome, Place, PointedValue, Report, Severity,
 };
 
 /// The host behind the component's imports.

@@ -1,41 +1,47 @@
 //! Effective requests and limits of a container.
 //!
 //! A request that is not stated is, in this order: the container's limit (which the API server copies into each Pod),
-//! the default of a LimitRange, the Pod's own `resources` (Kubernetes 1.34+). A limit that is not stated is the
-//! LimitRange's, or the Pod's.
+//! the default of a LimitRange, the Pod's own `resources` (from Kubernetes 1.34). A limit that is not stated is the
+//! LimitRange's. Read from Kubernetes 1.36: `pkg/apis/core/v1/defaults.go`, `plugin/pkg/admission/limitranger`.
 
-use plimsoll_flat::Node;
+use plimsoll_flat::{Kind, Node};
 
 use crate::cursor::Cursor;
 use crate::guest::Knowledge;
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, Unit};
 use crate::review::Review;
-use crate::workload::Container;
+use crate::workload::{Class, Container};
+
+const MEBI: i64 = 1 << 20;
 
 /// Where an effective request comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Request {
     /// The container states it.
     Stated(Quantity),
-    /// Only a limit is stated; the API server copies it.
+    /// Only a limit is stated; the API server copies it, and in a Pod of the cluster has done so.
     CopiedFromLimit(Quantity),
+    /// It equals the limit in a Pod of the cluster, and nobody can tell whether it was written or copied.
+    PerhapsCopied(Quantity),
     /// A LimitRange of the namespace fills it in.
     FromLimitRange(Quantity),
-    /// The Pod as a whole states one.
-    FromPod(Quantity),
+    /// The Pod as a whole has one; no part of it is this container's.
+    FromPod,
     /// There is none.
     Missing,
+    /// Something stands there that is no amount; the API server refuses it.
+    Unreadable,
 }
 
 impl Request {
-    /// The quantity, wherever it comes from.
+    /// The container's own quantity, wherever it comes from.
     pub fn quantity(self) -> Option<Quantity> {
         match self {
             Request::Stated(value)
             | Request::CopiedFromLimit(value)
-            | Request::FromLimitRange(value)
-            | Request::FromPod(value) => Some(value),
-            Request::Missing => None,
+            | Request::PerhapsCopied(value)
+            | Request::FromLimitRange(value) => Some(value),
+            Request::FromPod | Request::Missing | Request::Unreadable => None,
         }
     }
 }
@@ -48,7 +54,7 @@ pub trait Resources<'a> {
     fn limit_at(&self, resource: &str) -> Cursor<'a>;
     /// The effective request.
     fn request(&self, review: &Review<'_>, resource: &str) -> Request;
-    /// The effective limit of the container itself.
+    /// The effective limit of the container itself; none also where what stands there is no amount.
     fn limit(&self, review: &Review<'_>, resource: &str) -> Option<Quantity>;
 }
 
@@ -62,30 +68,29 @@ impl<'a> Resources<'a> for Container<'a> {
     }
 
     fn request(&self, review: &Review<'_>, resource: &str) -> Request {
-        let stated = self.request_at(resource);
-        let limit = quantity(&self.limit_at(resource));
-        if let Some(request) = quantity(&stated) {
-            // In a Pod that the API server has seen, a copy of the limit stands where nobody wrote.
-            let copied = Some(request) == limit && review.authored(&stated) == Knowledge::No;
-            return if copied { Request::CopiedFromLimit(request) } else { Request::Stated(request) };
-        }
-        if let Some(limit) = limit {
-            return Request::CopiedFromLimit(limit);
-        }
-        if let Some(default) =
-            limit_range(review, "defaultRequest", resource).or_else(|| limit_range(review, "default", resource))
-        {
-            return Request::FromLimitRange(default);
-        }
-        let of_pod = |list: &'static str| quantity(&self.pod(list).key(resource));
-        match of_pod("resources/requests").or_else(|| of_pod("resources/limits")) {
-            Some(request) => Request::FromPod(request),
-            None => Request::Missing,
+        let stated = amount(&self.at("resources/requests"), resource);
+        let limit = amount(&self.at("resources/limits"), resource);
+        match (stated, limit) {
+            (Amount::Unreadable, _) | (Amount::Absent, Amount::Unreadable) => Request::Unreadable,
+            (Amount::Of(request), Amount::Of(limit)) if request == limit && review.is("/Pod") => {
+                copied(review, request, &self.request_at(resource), &self.limit_at(resource))
+            }
+            (Amount::Of(request), _) => Request::Stated(request),
+            (Amount::Absent, Amount::Of(limit)) => Request::CopiedFromLimit(limit),
+            (Amount::Absent, Amount::Absent) => match limit_ranges(review).find_map(|range| range.request(resource)) {
+                Some(default) => Request::FromLimitRange(default),
+                None if pod_requests(review, &self.pod("resources"), resource) => Request::FromPod,
+                None => Request::Missing,
+            },
         }
     }
 
     fn limit(&self, review: &Review<'_>, resource: &str) -> Option<Quantity> {
-        quantity(&self.limit_at(resource)).or_else(|| limit_range(review, "default", resource))
+        match amount(&self.at("resources/limits"), resource) {
+            Amount::Of(limit) => Some(limit),
+            Amount::Absent => limit_ranges(review).find_map(|range| range.limit(resource)),
+            Amount::Unreadable => None,
+        }
     }
 }
 
@@ -94,16 +99,101 @@ pub fn limit_ranges_unknown(review: &Review<'_>) -> bool {
     !review.limit_ranges().complete
 }
 
-fn quantity(cursor: &Cursor<'_>) -> Option<Quantity> {
-    cursor.node().and_then(Quantity::from_node)
+/// The least request that a limit allows: limit / ratio, rounded up, and what the LimitRanges of the namespace demand,
+/// but never more than the limit. A ratio below 1, which no request could meet, counts as 1. Memory of a limit in whole
+/// Mi comes in whole Mi too, from 16 on: people write no 214748365. None where the result is out of range.
+pub fn least_request(review: &Review<'_>, resource: &str, limit: Quantity, ratio: Quantity) -> Option<Quantity> {
+    let unit = if resource == "cpu" { Unit::Milli } else { Unit::Whole };
+    let one = Quantity::from_milli(1000);
+    let own = limit.ceil_div(ratio.max(one), unit)?;
+    let demanded = limit_ranges(review).flat_map(|range| {
+        let by_ratio = range.read("maxLimitRequestRatio", resource).and_then(|most| limit.ceil_div(most, unit));
+        [range.read("min", resource), by_ratio].into_iter().flatten()
+    });
+    let least = demanded.fold(own, Quantity::max);
+    let bytes = least.bytes();
+    let is_rounded = unit == Unit::Whole && limit.bytes() % MEBI == 0 && bytes >= 16 * MEBI;
+    let rounded = if is_rounded { Quantity::from_bytes(bytes.saturating_add(MEBI - 1) / MEBI * MEBI) } else { least };
+    Some(rounded.min(limit))
 }
 
-fn limit_range(review: &Review<'_>, list: &str, resource: &str) -> Option<Quantity> {
+/// What stands in a list of resources for one of them.
+enum Amount {
+    Absent,
+    Of(Quantity),
+    Unreadable,
+}
+
+fn amount(list: &Cursor<'_>, resource: &str) -> Amount {
+    match list.node() {
+        None if list.is_absent() => Amount::Absent,
+        Some(node) if node.kind() == Kind::Object => match node.get(resource) {
+            None => Amount::Absent,
+            // Unlike elsewhere, `null` is no absent value here: apimachinery reads it as a quantity of zero.
+            Some(value) if value.is_null() => Amount::Of(Quantity::ZERO),
+            Some(value) => match Quantity::from_node(value).filter(|quantity| *quantity >= Quantity::ZERO) {
+                Some(quantity) => Amount::Of(quantity),
+                None => Amount::Unreadable,
+            },
+        },
+        _ => Amount::Unreadable,
+    }
+}
+
+/// Request and limit are equal in a Pod: the API server copies the limit to where nobody wrote a request, and then a
+/// LimitRange fills in both.
+fn copied(review: &Review<'_>, request: Quantity, request_at: &Cursor<'_>, limit_at: &Cursor<'_>) -> Request {
+    match review.authored(request_at) {
+        Knowledge::Yes => Request::Stated(request),
+        Knowledge::Unknown => Request::PerhapsCopied(request),
+        Knowledge::No if review.authored(limit_at) == Knowledge::No => Request::FromLimitRange(request),
+        Knowledge::No => Request::CopiedFromLimit(request),
+    }
+}
+
+/// Whether the Pod's own `resources` make for a request (`defaultPodRequests`): one is stated, or it has a limit for it,
+/// or it has limits at all and some container requests it.
+fn pod_requests(review: &Review<'_>, of_pod: &Cursor<'_>, resource: &str) -> bool {
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
+    if !is_known || !matches!(resource, "cpu" | "memory") {
+        return false;
+    }
+    let has = |list: &Cursor<'_>| matches!(amount(list, resource), Amount::Of(_));
+    has(&of_pod.at("requests"))
+        || has(&of_pod.at("limits"))
+        || of_pod.at("limits").has_content()
+            && review
+                .containers()
+                .iter()
+                .filter(|container| container.class() != Class::Ephemeral)
+                .any(|container| has(&container.at("resources/requests")) || has(&container.at("resources/limits")))
+}
+
+/// What a LimitRange says of containers.
+struct LimitRange<'a>(Node<'a>);
+
+fn limit_ranges<'r>(review: &'r Review<'_>) -> impl Iterator<Item = LimitRange<'r>> {
     review
         .limit_ranges()
         .nodes()
         .filter_map(|range| range.at("/spec/limits"))
         .flat_map(Node::items)
         .filter(|item| item.get("type").and_then(Node::as_str) == Some("Container"))
-        .find_map(|item| Quantity::from_node(item.get(list)?.get(resource)?))
+        .map(LimitRange)
+}
+
+impl LimitRange<'_> {
+    /// The limit of a container without one; what the API server makes of the LimitRange included.
+    fn limit(&self, resource: &str) -> Option<Quantity> {
+        self.read("default", resource).or_else(|| self.read("max", resource))
+    }
+
+    /// The request of a container with neither request nor limit.
+    fn request(&self, resource: &str) -> Option<Quantity> {
+        self.read("defaultRequest", resource).or_else(|| self.limit(resource)).or_else(|| self.read("min", resource))
+    }
+
+    fn read(&self, list: &str, resource: &str) -> Option<Quantity> {
+        Quantity::from_node(self.0.get(list)?.get(resource)?)
+    }
 }

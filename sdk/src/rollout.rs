@@ -1,9 +1,16 @@
 //! How a workload replaces its Pods, with the API server's defaults and each controller's rounding.
 
+use plimsoll_flat::{Kind, Node};
+
 use crate::cursor::Cursor;
+use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
 use crate::review::Review;
-use crate::workload::{Class, Probe};
+use crate::rounding::Fenceposts;
+use crate::workload::{Container, Probe};
+
+/// What `maxSurge` and `maxUnavailable` are where nobody wrote them.
+pub const DEFAULT: IntOrPercent = IntOrPercent::Percent(25);
 
 /// The rollout parameters of a Deployment or an Argo Rollout (the same fields with the same defaults).
 #[derive(Clone, Debug)]
@@ -23,51 +30,118 @@ pub struct Rollout<'a> {
 }
 
 impl<'a> Rollout<'a> {
-    /// The parameters of a rolling update; none for another kind, for another strategy, or where a value is not one
-    /// that the API server accepts.
+    /// The parameters of a rolling update; none for another kind, for another strategy, for a canary whose traffic is
+    /// routed (its stable Pods all stay until the end), or where a value is not one that the API server accepts.
+    ///
+    /// Both parameters may be 0, which the API server refuses too: [`Rollout::is_stuck`].
     pub fn of(review: &Review<'a>) -> Option<Self> {
-        let strategy = if review.is("apps/Deployment") {
-            let strategy = review.at("spec/strategy");
-            (strategy.at("type").as_str().unwrap_or("RollingUpdate") == "RollingUpdate").then(|| strategy.at("rollingUpdate"))?
-        } else if review.is("argoproj.io/Rollout") {
-            let canary = review.at("spec/strategy/canary");
-            canary.exists().then_some(canary)?
-        } else {
-            return None;
+        let update = match group_kind(review)? {
+            "apps/Deployment" => {
+                let strategy = review.at("spec/strategy");
+                let kind = strategy.at("type");
+                let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
+                is_rolling.then(|| strategy.at("rollingUpdate"))?
+            }
+            _ => {
+                let canary = review.at("spec/strategy/canary");
+                (canary.exists() && !canary.at("trafficRouting").exists()).then_some(canary)?
+            }
         };
-        let value = |cursor: &Cursor<'_>| match cursor.node() {
-            None => Some(IntOrPercent::Percent(25)),
-            Some(node) => IntOrPercent::from_node(node),
+        let count = |cursor: &Cursor<'_>| match cursor.node() {
+            None if cursor.is_absent() => Some(DEFAULT),
+            node => IntOrPercent::from_node(node?).filter(|count| !matches!(count, IntOrPercent::Int(..0))),
         };
         let replicas_at = review.at("spec/replicas");
-        let max_surge_at = strategy.at("maxSurge");
-        let max_unavailable_at = strategy.at("maxUnavailable");
+        let replicas = if replicas_at.is_absent() { Some(1) } else { replicas_at.as_i64() };
+        let max_surge_at = update.at("maxSurge");
+        let max_unavailable_at = update.at("maxUnavailable");
         Some(Self {
-            replicas: replicas_at.as_i64().unwrap_or(1),
-            max_surge: value(&max_surge_at)?,
-            max_unavailable: value(&max_unavailable_at)?,
+            replicas: replicas.filter(|replicas| (0..=i64::from(i32::MAX)).contains(replicas))?,
+            max_surge: count(&max_surge_at)?,
+            max_unavailable: count(&max_unavailable_at)
+                .filter(|count| !matches!(count, IntOrPercent::Percent(101..)))?,
             replicas_at,
             max_surge_at,
             max_unavailable_at,
         })
     }
+
+    /// Whether both parameters are 0 or `0%`, with which nothing could ever be replaced: the API server refuses it.
+    pub fn is_stuck(&self) -> bool {
+        let is_zero = |count| matches!(count, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
+        is_zero(self.max_surge) && is_zero(self.max_unavailable)
+    }
+
+    /// What the parameters come to with so many Pods.
+    pub fn fenceposts(&self, replicas: i64) -> Fenceposts {
+        Fenceposts::of_deployment(replicas, self.max_surge, self.max_unavailable)
+    }
+}
+
+/// The kinds that [`Rollout::of`] knows.
+fn group_kind(review: &Review<'_>) -> Option<&'static str> {
+    ["apps/Deployment", "argoproj.io/Rollout"].into_iter().find(|kind| review.is(kind))
+}
+
+/// Whether a Service sends requests to these Pods, as far as is known. A Rollout whose template stands elsewhere
+/// (`workloadRef`) has Pods that nobody knows. Needs `refines = ["/Service"]`.
+pub fn is_served(review: &Review<'_>) -> Knowledge {
+    if review.template().is_none() {
+        return Knowledge::Unknown;
+    }
+    let services = review.services();
+    match services.nodes().any(|service| service.at("/spec/type").and_then(Node::as_str) != Some("ExternalName")) {
+        true => Knowledge::Yes,
+        false if services.complete => Knowledge::No,
+        false => Knowledge::Unknown,
+    }
+}
+
+/// What scales a workload, other than its author.
+#[derive(Clone, Debug)]
+pub struct Autoscaler {
+    /// The fewest Pods that it runs while it runs any; none where nothing is known to scale the workload.
+    pub floor: Option<i64>,
+    /// Whether every autoscaler there may be is known.
+    pub complete: bool,
+}
+
+/// The autoscalers of a Deployment or Rollout. KEDA's count where they are found; in a cluster each has a
+/// HorizontalPodAutoscaler. Needs both kinds in `refines`.
+pub fn autoscaler(review: &Review<'_>) -> Autoscaler {
+    let (Some(kind), name) = (group_kind(review), review.name()) else {
+        return Autoscaler { floor: None, complete: false };
+    };
+    let least =
+        |node: Node<'_>, pointer: &str, default: i64| node.at(pointer).and_then(Node::as_i64).unwrap_or(default).max(1);
+    let hpas = review.referring("autoscaling/HorizontalPodAutoscaler", kind, name);
+    let scaled = review.referring("keda.sh/ScaledObject", kind, name);
+    let floor = hpas
+        .nodes()
+        .map(|hpa| least(hpa, "/spec/minReplicas", 1))
+        .chain(scaled.nodes().map(|object| least(object, "/spec/minReplicaCount", 0)))
+        .min();
+    Autoscaler { floor, complete: hpas.complete }
 }
 
 /// Seconds that a Pod may take until it is ready, by its probes: the longest over its containers of
 /// startup window (initialDelay + failureThreshold × period), else readiness initialDelay + period × successThreshold.
-pub fn time_to_ready<'r, 'a>(review: &'r Review<'a>) -> Option<(i64, Probe<'a>, &'r crate::workload::Container<'a>)> {
+/// With the probe that takes so long and its container.
+pub fn time_to_ready<'r, 'a>(review: &'r Review<'a>) -> Option<(i64, Probe<'a>, &'r Container<'a>)> {
     review
         .containers()
         .iter()
-        .filter(|container| matches!(container.class(), Class::App | Class::Sidecar))
+        .filter(|container| container.class().runs_on())
         .filter_map(|container| {
-            if let Some(startup) = container.probe("startupProbe") {
+            let is_object = |probe: &Probe<'_>| probe.cursor().node().is_some_and(|node| node.kind() == Kind::Object);
+            if let Some(startup) = container.probe("startupProbe").filter(is_object) {
                 let window = startup.failure_threshold().saturating_mul(startup.period());
                 return Some((startup.initial_delay().saturating_add(window), startup, container));
             }
-            let readiness = container.probe("readinessProbe")?;
+            let readiness = container.probe("readinessProbe").filter(is_object)?;
             let window = readiness.period().saturating_mul(readiness.success_threshold());
             Some((readiness.initial_delay().saturating_add(window), readiness, container))
         })
-        .max_by_key(|(seconds, ..)| *seconds)
+        // Of equally long ones the first, so that the order of what follows does not matter.
+        .reduce(|longest, next| if next.0 > longest.0 { next } else { longest })
 }

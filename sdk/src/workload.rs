@@ -3,6 +3,8 @@
 use plimsoll_flat::{Kind, Node};
 
 use crate::cursor::Cursor;
+use crate::findings::Finding;
+use crate::review::Review;
 
 /// The four classes of containers. What the API allows, and what matters, differs by class.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,6 +79,11 @@ impl<'a> PodTemplate<'a> {
         self.root.at("metadata/labels").node()
     }
 
+    /// A field of the Pod's own `securityContext`, which containers without one of their own inherit.
+    pub fn security(&self, field: &'static str) -> Cursor<'a> {
+        self.spec.at("securityContext").at(field)
+    }
+
     /// App, then init and sidecar containers, then ephemeral ones, each as they are written.
     pub fn containers(&self) -> &[Container<'a>] {
         &self.containers
@@ -85,6 +92,31 @@ impl<'a> PodTemplate<'a> {
     /// Whether the Pod says that it runs on Windows, where several Linux-only fields may not be set.
     pub fn is_windows(&self) -> bool {
         self.spec.at("os/name").as_str() == Some("windows")
+    }
+}
+
+/// Whether this Pod is exempt from what only Linux has, as the Pod Security Standards exempt it: it says that it runs
+/// on Windows, which the API server takes as a reason to refuse these fields (1.25+).
+pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
+    review.template().is_some_and(PodTemplate::is_windows)
+        && review.kubernetes_version().is_none_or(|version| version.at_least(1, 25))
+}
+
+/// Several containers as a message names them: at most three, and how many more.
+pub fn describe_all(containers: &[&Container<'_>]) -> String {
+    let mut text = containers.iter().take(3).map(|container| container.describe()).collect::<Vec<_>>().join(", ");
+    if containers.len() > 3 {
+        text.push_str(&format!(" and {} more", containers.len() - 3));
+    }
+    text
+}
+
+/// Makes a finding at the Pod be about these containers too: another one is a new finding, reordering them is not.
+pub fn about_all(finding: &mut Finding, containers: &[&Container<'_>], path: &'static str) {
+    let mut sorted = containers.to_vec();
+    sorted.sort_by_key(|container| container.name());
+    for container in sorted {
+        finding.about(&container.at(path));
     }
 }
 
@@ -137,11 +169,33 @@ impl<'a> Container<'a> {
         if of_pod.exists() { of_pod } else { own }
     }
 
+    /// The ports that it declares; it may listen on others too.
+    pub fn ports(&self) -> impl Iterator<Item = ContainerPort<'a>> + use<'a> {
+        self.cursor.at("ports").items().filter_map(|port| {
+            Some(ContainerPort {
+                name: port.at("name").as_str().unwrap_or_default(),
+                number: port.at("containerPort").as_i64()?,
+                protocol: port.at("protocol").as_str().unwrap_or("TCP"),
+            })
+        })
+    }
+
     /// The probe of this member name: `readinessProbe`, `livenessProbe`, `startupProbe`.
     pub fn probe(&self, member: &'static str) -> Option<Probe<'a>> {
         let cursor = self.cursor.at(member);
         cursor.exists().then(|| Probe { container: self.cursor.clone(), cursor })
     }
+}
+
+/// A port that a container declares, with the API server's defaults filled in.
+#[derive(Clone, Copy, Debug)]
+pub struct ContainerPort<'a> {
+    /// Its name; empty where it has none.
+    pub name: &'a str,
+    /// Its number.
+    pub number: i64,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: &'a str,
 }
 
 /// A probe with the API server's defaults filled in.
@@ -214,11 +268,20 @@ impl<'a> Probe<'a> {
         self.cursor.at(field).as_i64().filter(|value| *value != 0).unwrap_or(default)
     }
 
+    /// Seconds that one question can take: max(period, timeout), for the next one waits for its answer.
+    pub fn interval(&self) -> i64 {
+        self.period().max(self.timeout())
+    }
+
+    /// Seconds until a container that stops answering has failed: failureThreshold × max(period, timeout).
+    pub fn detection_window(&self) -> i64 {
+        self.failure_threshold().saturating_mul(self.interval())
+    }
+
     /// Seconds from the container's start until a container that never answers has failed:
     /// initialDelay + failureThreshold × max(period, timeout).
     pub fn failure_window(&self) -> i64 {
-        let once = self.period().max(self.timeout());
-        self.initial_delay().saturating_add(self.failure_threshold().saturating_mul(once))
+        self.initial_delay().saturating_add(self.detection_window())
     }
 
     /// How it asks; none where no handler is stated.
@@ -246,8 +309,8 @@ impl<'a> Probe<'a> {
         if grpc.exists() {
             return Some(Handler::Grpc { port: self.port(&grpc)?, service: text(grpc.at("service"), "") });
         }
-        let command = self.at("exec/command");
-        command.exists().then(|| Handler::Exec { command: command.items().filter_map(|item| item.as_str()).collect() })
+        let command = self.at("exec/command").items().map(|item| item.as_str()).collect::<Option<Vec<_>>>()?;
+        (!command.is_empty()).then_some(Handler::Exec { command })
     }
 
     fn port(&self, handler: &Cursor<'a>) -> Option<Port<'a>> {

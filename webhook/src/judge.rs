@@ -11,7 +11,7 @@ use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
 use crate::admission::{Review, Verdict};
 use crate::context::{Context, Surrounded};
-use crate::engine::{Call, Failure, Outcome, Session, Subject};
+use crate::engine::{Call, Failure, Input, Outcome, Session, Subject};
 use crate::registry::{Policy, Registry, Selected};
 
 /// Mutation ends after this many rounds, whether or not it has converged.
@@ -162,14 +162,15 @@ impl<'a> Evaluation<'a> {
             let calls: Vec<Call> = places
                 .iter()
                 .map(|&place| &selected[which[place]])
-                .map(|selected| Call { policy: selected.policy.index, subject, settings: Arc::clone(&selected.settings) })
+                .map(|selected| Call { policy: selected.policy.index, settings: Arc::clone(&selected.settings) })
                 .collect();
             let surroundings = Arc::clone(&self.surrounded);
             let session = self
                 .sessions
                 .entry(bundle)
                 .or_insert_with(|| Session::new(loaded.clone(), surroundings, self.deadline));
-            let judgements = session.evaluate(&self.environment, self.review.document(), &calls);
+            let input = Input { environment: &self.environment, review: self.review.document(), subject };
+            let judgements = session.evaluate(&input, &calls);
             for (place, judgement) in places.into_iter().zip(judgements) {
                 let policy = &selected[which[place]].policy;
                 outcomes[place] = Some(judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome)));

@@ -4,8 +4,19 @@
 //! map; the modules stand in the order in which a review passes through them.
 
 pub mod admission;
+#[cfg(feature = "serve")]
+pub mod certs;
+#[cfg(feature = "check")]
+pub mod check;
+pub mod cli;
 pub mod context;
 pub mod engine;
 pub mod judge;
+#[cfg(feature = "serve")]
+pub mod register;
 pub mod registry;
+#[cfg(feature = "check")]
+pub mod report;
+#[cfg(feature = "serve")]
+pub mod server;
 pub mod yaml;

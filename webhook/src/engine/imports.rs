@@ -8,12 +8,13 @@ use wasmtime::{ResourceLimiter, Result};
 use super::Subject;
 
 /// The types and calls of `sdk/wit/plimsoll.wit`.
-#[expect(missing_debug_implementations, unreachable_pub, reason = "generated from the WIT world")]
+#[allow(missing_debug_implementations, unreachable_pub, reason = "generated from the WIT world")]
 pub(super) mod contract {
     wasmtime::component::bindgen!({
         path: "../sdk/wit",
         world: "bundle",
         imports: { default: trappable },
+        ownership: Borrowing { duplicate_if_necessary: true },
     });
 }
 

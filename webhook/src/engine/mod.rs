@@ -14,7 +14,7 @@ pub use bundle::{Bundle, LoadError};
 pub use imports::{Answer, Knowledge, Surroundings};
 pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
 pub use plimsoll_sdk::metadata::Severity;
-pub use session::{Call, Session, Subject};
+pub use session::{Call, Input, Session, Subject};
 
 /// The bundle of the policies in `policies/`, a component with its metadata.
 pub const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.wasm"));

@@ -8,7 +8,7 @@ use wasmtime::{Store, Trap};
 use super::bundle::Bundle;
 use super::imports::contract::plimsoll::policy::types;
 use super::imports::{State, Surroundings, contract};
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, Report};
 use super::TICK;
 
 /// In the repeat after a trap no policy gets more than this.
@@ -23,15 +23,24 @@ pub enum Subject {
     OldObject,
 }
 
-/// One policy on one subject.
+/// One policy with its settings.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Index into the bundle's policies.
     pub policy: u32,
-    /// What it judges.
-    pub subject: Subject,
     /// A flat document; empty for the policy's defaults.
     pub settings: Arc<[u8]>,
+}
+
+/// What the calls of a batch share: flat documents, and which object is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What policies are told besides the review.
+    pub environment: &'a [u8],
+    /// The AdmissionRequest.
+    pub review: &'a [u8],
+    /// Which version of the object.
+    pub subject: Subject,
 }
 
 /// One review on one bundle. The instance is fresh, kept for the old object, and dropped at the end or after a trap.
@@ -59,22 +68,22 @@ impl Session {
         Self { bundle, surroundings, deadline, instance: None }
     }
 
-    /// Evaluates all calls at once, on flat documents of the environment and the request. Where one of them traps or runs out of time, they are repeated one by one on fresh
+    /// Evaluates all calls at once. Where one of them traps or runs out of time, they are repeated one by one on fresh
     /// instances, so that the failure belongs to one policy and the others still count.
-    pub fn evaluate(&mut self, environment: &[u8], review: &[u8], calls: &[Call]) -> Vec<Result<Outcome, Failure>> {
+    pub fn evaluate(&mut self, input: &Input<'_>, calls: &[Call]) -> Vec<Result<Outcome, Failure>> {
         if calls.is_empty() {
             return Vec::new();
         }
         // A quarter of what remains for the batch leaves time for the repeat.
         let batch = if calls.len() == 1 { self.remaining() } else { self.remaining() / 4 };
-        match self.call(environment, review, calls, batch) {
+        match self.call(input, calls, batch) {
             Ok(outcomes) => outcomes,
             Err(failure) if calls.len() == 1 => vec![Err(failure)],
             Err(_) => (0..calls.len())
                 .map(|index| {
                     let share = self.remaining() / u32::try_from(calls.len() - index).unwrap_or(u32::MAX);
                     self.instance = None;
-                    let outcome = self.call(environment, review, &calls[index..=index], share.min(ALONE));
+                    let outcome = self.call(input, &calls[index..=index], share.min(ALONE));
                     outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Deadline)))
                 })
                 .collect(),
@@ -87,8 +96,7 @@ impl Session {
 
     fn call(
         &mut self,
-        environment: &[u8],
-        review: &[u8],
+        input: &Input<'_>,
         calls: &[Call],
         time: Duration,
     ) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
@@ -99,30 +107,38 @@ impl Session {
         let ticks = u64::try_from(time.as_micros() / TICK.as_micros()).unwrap_or(u64::MAX);
         // The tick under way may end at once, so one more is the least that gives the policy its time.
         instance.store.set_epoch_deadline(ticks + 1);
-        let wire: Vec<_> = calls
-            .iter()
-            .map(|call| types::Call {
-                policy: call.policy,
-                subject: match call.subject {
-                    Subject::Object => types::Subject::Object,
-                    Subject::OldObject => types::Subject::OldObject,
-                },
-                settings: call.settings.to_vec(),
-            })
+        let policies: Vec<u32> = calls.iter().map(|call| call.policy).collect();
+        let settings: Vec<_> = (0..)
+            .zip(calls)
+            .filter(|(_, call)| !call.settings.is_empty())
+            .map(|(number, call)| types::Setting { call: number, value: &call.settings })
             .collect();
-        let returned = instance.exports.call_evaluate(&mut instance.store, environment, review, &wire);
-        match returned {
-            Ok(outcomes) if outcomes.len() == calls.len() => {
+        let subject = match input.subject {
+            Subject::Object => types::Subject::Object,
+            Subject::OldObject => types::Subject::OldObject,
+        };
+        let Instance { store, exports } = &mut instance;
+        match exports.call_evaluate(&mut *store, input.environment, input.review, subject, &policies, &settings) {
+            Ok(judgements) => {
+                let outcomes = spread(judgements, calls.len());
                 self.instance = Some(instance);
-                Ok(outcomes
-                    .into_iter()
-                    .map(|outcome| outcome.map_err(Failure::Policy).and_then(Outcome::from_guest))
-                    .collect())
+                outcomes
             }
-            Ok(outcomes) => Err(Failure::Contract(format!("{} outcomes for {} calls", outcomes.len(), calls.len()))),
             Err(error) => Err(failure(&error, Some(instance.store.data()))),
         }
     }
+}
+
+/// What a guest returned, one outcome for each call: those that it does not mention found nothing.
+fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
+    let mut outcomes: Vec<_> = (0..calls).map(|_| Ok(Outcome::Evaluated(Report::default()))).collect();
+    for judgement in judgements {
+        let slot = outcomes
+            .get_mut(judgement.call as usize)
+            .ok_or_else(|| Failure::Contract(format!("a judgement of call {} of {calls}", judgement.call)))?;
+        *slot = judgement.outcome.map_err(Failure::Policy).and_then(Outcome::from_guest);
+    }
+    Ok(outcomes)
 }
 
 /// The ids that a bundle exports, asked once when it is loaded.
@@ -135,11 +151,11 @@ pub(super) fn policies(bundle: &Bundle) -> wasmtime::Result<Vec<String>> {
 impl Instance {
     fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>) -> wasmtime::Result<Self> {
         let limits = bundle.limits();
-        let mut store = Store::new(&bundle.engine.inner, State::new(surroundings, limits.memory));
+        let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory));
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.output);
         store.set_epoch_deadline(200);
-        let exports = bundle.component.instantiate(&mut store)?;
+        let exports = bundle.component().instantiate(&mut store)?;
         Ok(Self { store, exports })
     }
 }

@@ -9,6 +9,7 @@ mod plural;
 mod policy_set;
 mod problem;
 mod profile;
+#[expect(clippy::module_inception, reason = "the folder is named after the thing that it ends in")]
 mod registry;
 mod settings;
 #[cfg(test)]

@@ -21,9 +21,9 @@ pub const API_VERSION: &str = "plimsoll.dev/v1alpha1";
 const LATER_KINDS: [&str; 3] = ["PolicySet", "PolicyExemption", "CheckConfiguration"];
 
 /// Members of `metadata` that people write, and those that a server adds.
-const METADATA: [&str; 12] = [
+const METADATA: [&str; 13] = [
     "name", "labels", "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
-    "generation", "managedFields", "ownerReferences", "resourceVersion", "uid",
+    "generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
 ];
 
 const SPEC: [&str; 11] = [

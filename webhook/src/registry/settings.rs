@@ -67,6 +67,8 @@ fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> 
             faults.push(fault(pointer, false, reason));
         }
     }
+    // Two keywords of one schema (`type` and `enum`) say the same in our words.
+    faults.dedup_by(|left, right| left.pointer == right.pointer && left.problem == right.problem);
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 

@@ -7,15 +7,20 @@ use super::tree::{Kind, Style, Tree};
 
 /// Byte ranges of the comments in `text[range]`, in order.
 pub(super) fn find(text: &str, range: Range<usize>, tree: &Tree) -> Vec<Range<usize>> {
-    let mut scalars: Vec<_> = tree.nodes.iter().filter_map(|node| match &node.kind {
-        // The header of a block scalar may have a comment, its lines may not.
-        Kind::Scalar { style: Style::Literal | Style::Folded, .. } => {
-            let body = text[node.start..node.end].find('\n').map_or(node.end, |length| node.start + length);
-            Some(body..node.end)
-        }
-        Kind::Scalar { .. } => Some(node.start..node.end),
-        _ => None,
-    }).filter(|scalar| !scalar.is_empty()).collect();
+    let mut scalars: Vec<_> = tree
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.kind {
+            // The header of a block scalar may have a comment, its lines may not.
+            Kind::Scalar { style: Style::Literal | Style::Folded, .. } => {
+                let body = text[node.start..node.end].find('\n').map_or(node.end, |length| node.start + length);
+                Some(body..node.end)
+            }
+            Kind::Scalar { .. } => Some(node.start..node.end),
+            _ => None,
+        })
+        .filter(|scalar| !scalar.is_empty())
+        .collect();
     scalars.sort_by_key(|scalar| scalar.start);
 
     let mut comments = Vec::new();
@@ -38,8 +43,8 @@ fn between(text: &str, range: Range<usize>, first: usize, comments: &mut Vec<Ran
             at = start + 1;
             continue;
         }
-        let line = text[start..range.end].find('\n').map_or(range.end, |length| start + length);
-        comments.push(start..start + text[start..line].trim_end_matches('\r').len());
+        let line = text[start..range.end].find(['\n', '\r']).map_or(range.end, |length| start + length);
+        comments.push(start..line);
         at = line;
     }
 }

@@ -56,11 +56,19 @@ impl Composer<'_> {
                 self.alias_depth -= 1;
                 value
             }
-            Kind::Sequence { items, .. } => Value::Array(items.iter().map(|item| self.value(item.node)).collect::<Result<_, _>>()?),
+            Kind::Sequence { items, .. } => {
+                Value::Array(items.iter().map(|item| self.value(item.node)).collect::<Result<_, _>>()?)
+            }
             Kind::Mapping { .. } => {
                 self.list_members(id)?;
                 // A second borrow of the members would hold on to `self`.
-                let pairs: Vec<_> = self.members.get(&id).into_iter().flatten().map(|(name, member)| (name.clone(), member.value)).collect();
+                let pairs: Vec<_> = self
+                    .members
+                    .get(&id)
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, member)| (name.clone(), member.value))
+                    .collect();
                 let mut map = Map::new();
                 for (name, value) in pairs {
                     let value = self.value(value)?;
@@ -77,7 +85,9 @@ impl Composer<'_> {
     fn count(&mut self, id: NodeId) -> Result<(), Fault> {
         self.decoded += 1;
         self.aliased += usize::from(self.alias_depth > 0);
-        let excessive = self.aliased > 100 && self.decoded > 1000 && self.aliased as f64 / self.decoded as f64 > allowed_share(self.decoded);
+        let excessive = self.aliased > 100
+            && self.decoded > 1000
+            && self.aliased as f64 / self.decoded as f64 > allowed_share(self.decoded);
         if excessive || self.decoded > MAX_NODES {
             return Err(Fault::new(self.tree.node(id).start, "the document contains excessive aliasing"));
         }

@@ -110,7 +110,9 @@ pub(super) fn string(text: &str, context: Context, style: Style) -> String {
 
 fn leaf(value: &Value, format: Format) -> Vec<String> {
     match value {
-        Value::String(text) => literal(text, format).unwrap_or_else(|| vec![string(text, Context::Block, Style::Plain)]),
+        Value::String(text) => {
+            literal(text, format).unwrap_or_else(|| vec![string(text, Context::Block, Style::Plain)])
+        }
         other => vec![other.to_string()],
     }
 }
@@ -118,7 +120,10 @@ fn leaf(value: &Value, format: Format) -> Vec<String> {
 /// Several lines as a literal block, where it shows every character.
 fn literal(text: &str, format: Format) -> Option<Vec<String>> {
     let body = text.strip_suffix('\n').unwrap_or(text);
-    let plain = body.contains('\n') && !body.ends_with('\n') && !body.starts_with([' ', '\t', '\n']) && body.split('\n').all(|line| line.chars().all(is_printable) && !line.ends_with([' ', '\t']));
+    let plain = body.contains('\n')
+        && !body.ends_with('\n')
+        && !body.starts_with([' ', '\t', '\n'])
+        && body.split('\n').all(|line| line.chars().all(is_printable) && !line.ends_with([' ', '\t']));
     if !plain {
         return None;
     }
@@ -135,8 +140,14 @@ fn is_plain(text: &str, context: Context) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let resolves = !matches!(scalar::resolve(text, true, None), Ok(Scalar::Str(_)));
     // Dates and base 60 are no strings to other readers.
-    let numeric = first.is_ascii_digit() && text.chars().all(|character| matches!(character, '0'..='9' | ':' | '-' | '.' | 'T' | 'Z' | '+' | ' ' | '_') ) && text.contains([':', '-']);
-    let starts_well = first.is_alphanumeric() || matches!(first, '/' | '.' | '_' | '(' | '$' | '^' | '+' | ';' | '\\') || first == '-' && text.chars().nth(1).is_some_and(|next| next.is_alphanumeric() || next == '-') && !text.starts_with("---");
+    let numeric = first.is_ascii_digit()
+        && text.chars().all(|character| matches!(character, '0'..='9' | ':' | '-' | '.' | 'T' | 'Z' | '+' | ' ' | '_'))
+        && text.contains([':', '-']);
+    let starts_well = first.is_alphanumeric()
+        || matches!(first, '/' | '.' | '_' | '(' | '$' | '^' | '+' | ';' | '\\')
+        || first == '-'
+            && text.chars().nth(1).is_some_and(|next| next.is_alphanumeric() || next == '-')
+            && !text.starts_with("---");
     let stops = text.contains(": ") || text.contains(" #") || text.ends_with([' ', ':']) || text.starts_with("...");
     let stops_in_flow = context == Context::Flow && text.contains([',', '[', ']', '{', '}', ':', '?']);
     starts_well && !resolves && !numeric && !stops && !stops_in_flow
@@ -176,8 +187,23 @@ mod tests {
     #[test]
     fn quotes() {
         for (text, written) in [
-            ("nginx:1.25", "nginx:1.25"), ("100m", "100m"), ("0.5", "\"0.5\""), ("", "\"\""), ("010", "\"010\""), ("y", "\"y\""), ("a: b", "\"a: b\""), ("a #b", "\"a #b\""), ("-1", "\"-1\""),
-            ("--flag=1", "--flag=1"), ("2001-01-01", "\"2001-01-01\""), ("12:30", "\"12:30\""), ("*", "\"*\""), ("tab\t", "\"tab\\t\""), ("é", "é"), ("a\u{85}", "\"a\\u0085\""), ("app=x, y", "app=x, y"),
+            ("nginx:1.25", "nginx:1.25"),
+            ("100m", "100m"),
+            ("0.5", "\"0.5\""),
+            ("", "\"\""),
+            ("010", "\"010\""),
+            ("y", "\"y\""),
+            ("a: b", "\"a: b\""),
+            ("a #b", "\"a #b\""),
+            ("-1", "\"-1\""),
+            ("--flag=1", "--flag=1"),
+            ("2001-01-01", "\"2001-01-01\""),
+            ("12:30", "\"12:30\""),
+            ("*", "\"*\""),
+            ("tab\t", "\"tab\\t\""),
+            ("é", "é"),
+            ("a\u{85}", "\"a\\u0085\""),
+            ("app=x, y", "app=x, y"),
         ] {
             assert_eq!(string(text, Context::Block, Style::Plain), written);
         }

@@ -9,8 +9,10 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 
+use super::bridge;
 use super::scalar::{self, Scalar};
 use super::tree::{Entry, Fault, Item, Kind, Layout, MAX_DEPTH, MAX_NODES, Node, NodeId, Style, Tree};
+use super::trivia::{is_end_marker, quoted_end, skip_blanks, skip_commas, skip_trivia};
 
 /// Parses one document, whose first byte is byte `base` of the file. `None` where it has no content.
 pub(super) fn parse(text: &str, base: usize) -> Result<Option<Tree>, Fault> {
@@ -18,77 +20,21 @@ pub(super) fn parse(text: &str, base: usize) -> Result<Option<Tree>, Fault> {
         Some(rest) => (rest, base + '\u{feff}'.len_utf8()),
         None => (text, base),
     };
-    refuse_characters(text, base)?;
+    bridge::refuse_characters(text, base)?;
     let mut parsed = text.to_owned();
-    // Each retry bridges one place; what they may cost together is bounded.
-    let mut retries = (MAX_RETRY_BYTES / text.len().max(1)).min(10_000);
+    let mut retries = bridge::retries(text);
     loop {
         match Builder::new(text, &parsed, base).document() {
             Ok(tree) => return Ok(tree),
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Parser { at, message }) => {
-                let bridged = if retries == 0 { None } else { bridge(&parsed, at, &message) };
-                let Some(bridged) = bridged else { return Err(Fault::new(base + at, explain(&message))) };
+                let bridged = if retries == 0 { None } else { bridge::bridge(&parsed, at, &message) };
+                let Some(bridged) = bridged else { return Err(Fault::new(base + at, bridge::explain(message))) };
                 retries -= 1;
                 parsed = bridged;
             }
         }
     }
-}
-
-const MAX_RETRY_BYTES: usize = 32 << 20;
-
-/// What YAML 1.2 refuses and go-yaml takes, as far as blanks can be exchanged for blanks: places stay where they are.
-fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
-    let range = match message {
-        // `key:<tab>value`
-        "':' must be followed by a valid YAML whitespace" => text[..at].trim_end_matches([' ', '\t']).len()..at,
-        // Within brackets, go-yaml minds no indentation: as if it were all on one line.
-        "invalid indentation" | "invalid indentation in flow construct" => {
-            let mut start = text[..at].trim_end_matches([' ', '\t', '\r', '\n']).len();
-            loop {
-                let line = text[..start].rfind('\n').map_or(0, |line| line + 1);
-                if !text[line..start].contains('#') {
-                    break;
-                }
-                // Behind something else it may be a comment or not.
-                if !text[line..start].trim_start().starts_with('#') {
-                    return None;
-                }
-                start = text[..line].trim_end_matches([' ', '\t', '\r', '\n']).len();
-            }
-            start..at
-        }
-        _ => return None,
-    };
-    let blanks = " ".repeat(range.len());
-    // The parser counts characters, we count bytes: neither may change. And a second try at one place is none.
-    if range.is_empty() || !text[range.clone()].is_ascii() || blanks == text[range.clone()] {
-        return None;
-    }
-    Some(format!("{}{blanks}{}", &text[..range.start], &text[range.end..]))
-}
-
-fn explain(message: &str) -> String {
-    match message {
-        "invalid indentation in quoted scalar" => "the lines of a quoted string must be indented deeper than what it belongs to".to_owned(),
-        _ => message.to_owned(),
-    }
-}
-
-/// go-yaml refuses control characters, and three characters are line breaks to it that are none to YAML 1.2. Rather
-/// than read such a file in another way than the cluster does, say so.
-fn refuse_characters(text: &str, base: usize) -> Result<(), Fault> {
-    for (at, character) in text.char_indices() {
-        let message = match character {
-            '\t' | '\n' | '\r' | ' '..='~' => continue,
-            '\u{85}' | '\u{2028}' | '\u{2029}' => "is a line break to kubectl",
-            '\0'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => "is not allowed in YAML",
-            _ => continue,
-        };
-        return Err(Fault::new(base + at, format!("the character U+{:04X} {message}; write it as an escape in double quotes", u32::from(character))));
-    }
-    Ok(())
 }
 
 struct Builder<'a> {
@@ -144,7 +90,8 @@ enum Last {
 impl<'a> Builder<'a> {
     /// `parsed` is the text with some blanks exchanged.
     fn new(text: &'a str, parsed: &'a str, base: usize) -> Self {
-        let marker = text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
+        let marker =
+            text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
         Self {
             text,
             base,
@@ -188,7 +135,7 @@ impl<'a> Builder<'a> {
 
     /// A directive stands in a document of its own, since kubectl cuts at `---`; and go-yaml does not pass over a `...` at the start.
     fn refuse_markers(&self) -> Result<(), Fault> {
-        let at = self.skip_trivia(self.cursor);
+        let at = skip_trivia(self.text, self.cursor);
         let rest = &self.text[at..];
         let message = if self.cursor > 0 || at > 0 && !self.text[..at].ends_with('\n') {
             return Ok(());
@@ -204,7 +151,9 @@ impl<'a> Builder<'a> {
 
     fn next(&mut self) -> Result<Spanned<'a>, Stop> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok(Spanned { event, start: self.byte(span.start.index()), end: self.byte(span.end.index()) }),
+            Some(Ok((event, span))) => {
+                Ok(Spanned { event, start: self.byte(span.start.index()), end: self.byte(span.end.index()) })
+            }
             Some(Err(error)) => Err(self.stop(&error)),
             None => Ok(Spanned { event: Event::StreamEnd, start: self.text.len(), end: self.text.len() }),
         }
@@ -231,8 +180,12 @@ impl<'a> Builder<'a> {
         self.depth += 1;
         let (kind, anchor) = match event {
             Event::SequenceStart(anchor, _) => (self.sequence(self.is_bracket(content, end, '['))?, anchor),
-            Event::MappingStart(anchor, _) if self.is_bracket(content, end, '{') => (self.mapping(Layout::Flow)?, anchor),
-            Event::MappingStart(anchor, _) => (self.mapping(if in_flow { Layout::Pair } else { Layout::Block })?, anchor),
+            Event::MappingStart(anchor, _) if self.is_bracket(content, end, '{') => {
+                (self.mapping(Layout::Flow)?, anchor)
+            }
+            Event::MappingStart(anchor, _) => {
+                (self.mapping(if in_flow { Layout::Pair } else { Layout::Block })?, anchor)
+            }
             leaf => self.leaf(leaf, content, end)?,
         };
         self.depth -= 1;
@@ -258,7 +211,12 @@ impl<'a> Builder<'a> {
     /// Takes the place of a node until its children are read.
     fn reserve(&mut self, properties: usize, content: usize) -> NodeId {
         let kind = Kind::Scalar { value: Scalar::Null, style: Style::Plain };
-        self.nodes.push(Node { start: self.base + content, end: self.base + content, properties: self.base + properties, kind });
+        self.nodes.push(Node {
+            start: self.base + content,
+            end: self.base + content,
+            properties: self.base + properties,
+            kind,
+        });
         self.nodes.len() - 1
     }
 
@@ -266,7 +224,7 @@ impl<'a> Builder<'a> {
     fn leaf(&mut self, event: Event<'a>, content: usize, end: usize) -> Result<(Kind, usize), Fault> {
         match event {
             Event::Alias(anchor) => {
-                self.cursor = end.max(content);
+                self.cursor = content + self.text.get(content..end).unwrap_or_default().trim_ascii_end().len();
                 self.last = Last::Other;
                 match self.anchors.get(&anchor) {
                     Some(target) => Ok((Kind::Alias(*target), 0)),
@@ -277,12 +235,24 @@ impl<'a> Builder<'a> {
                 self.cursor = self.scalar_end(content, &text, style, end);
                 self.last = Last::Other;
                 self.content_end = end;
+                match style {
+                    ScalarStyle::Literal | ScalarStyle::Folded => self.refuse_tab_in_block(content, end)?,
+                    ScalarStyle::DoubleQuoted => self.refuse_escape(content)?,
+                    ScalarStyle::Plain if text.starts_with(['|', '>']) => {
+                        return Err(Fault::new(
+                            self.base + content,
+                            "kubectl takes no plain scalar that begins like a block scalar",
+                        ));
+                    }
+                    _ => {}
+                }
                 if style == ScalarStyle::Plain && self.cursor > content {
                     self.last = Last::Plain;
                     self.refuse_tab_in(content, self.cursor, Last::Plain)?;
                 }
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-                let value = scalar::resolve(&text, style == ScalarStyle::Plain, tag.as_deref()).map_err(|message| Fault::new(self.base + content, message))?;
+                let value = scalar::resolve(&text, style == ScalarStyle::Plain, tag.as_deref())
+                    .map_err(|message| Fault::new(self.base + content, message))?;
                 Ok((Kind::Scalar { value, style: style.into() }, anchor))
             }
             _ => Err(Fault::new(self.base + content, "something other than a value stands here; please report it")),
@@ -292,18 +262,20 @@ impl<'a> Builder<'a> {
     /// Where the tag or anchor of the next node begins, and where its content does.
     fn content(&self, event: &Event<'_>) -> (usize, usize) {
         let (anchor, tag) = match event {
-            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => (*anchor > 0, tag.is_some()),
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                (*anchor > 0, tag.is_some())
+            }
             _ => (false, false),
         };
         let empty = matches!(event, Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty());
         if !anchor && !tag {
-            let content = if empty { self.cursor } else { self.skip_trivia(self.cursor) };
+            let content = if empty { self.cursor } else { skip_trivia(self.text, self.cursor) };
             return (content, content);
         }
-        let properties = self.skip_trivia(self.cursor);
+        let properties = skip_trivia(self.text, self.cursor);
         let mut content = properties;
         for _ in 0..usize::from(anchor) + usize::from(tag) {
-            let at = self.skip_trivia(content);
+            let at = skip_trivia(self.text, content);
             if !self.text[at..].starts_with(['&', '!']) {
                 break;
             }
@@ -311,7 +283,7 @@ impl<'a> Builder<'a> {
             let stop = |character: char| matches!(character, ' ' | '\t' | '\n' | '\r' | ',' | ']' | '}');
             content = self.text[at..].find(stop).map_or(self.text.len(), |length| at + length);
         }
-        (properties, if empty { content } else { self.skip_trivia(content) })
+        (properties, if empty { content } else { skip_trivia(self.text, content) })
     }
 
     /// The event of a flow collection spans its bracket; that of a block collection ends where the content begins.
@@ -327,14 +299,14 @@ impl<'a> Builder<'a> {
             self.refuse_tab()?;
             if matches!(next.event, Event::SequenceEnd) {
                 if flow {
-                    self.cursor = self.skip_commas(self.cursor);
+                    self.cursor = skip_commas(self.text, self.cursor);
                     self.expect(']')?;
                 }
                 self.leave(flow);
                 let layout = if flow { Layout::Flow } else { Layout::Block };
                 return Ok(Kind::Sequence { items, layout });
             }
-            let dash = if flow { self.skip_commas(self.cursor) } else { self.skip_trivia(self.cursor) };
+            let dash = if flow { skip_commas(self.text, self.cursor) } else { skip_trivia(self.text, self.cursor) };
             self.cursor = dash;
             if !flow {
                 self.expect('-')?;
@@ -354,26 +326,28 @@ impl<'a> Builder<'a> {
             self.refuse_tab()?;
             if matches!(next.event, Event::MappingEnd) {
                 if layout == Layout::Flow {
-                    self.cursor = self.skip_commas(self.cursor);
+                    self.cursor = skip_commas(self.text, self.cursor);
                     self.expect('}')?;
                 }
                 self.leave(layout == Layout::Flow);
                 return Ok(Kind::Mapping { entries, layout });
             }
-            let start = if flow { self.skip_commas(self.cursor) } else { self.skip_trivia(self.cursor) };
+            let start = if flow { skip_commas(self.text, self.cursor) } else { skip_trivia(self.text, self.cursor) };
             self.cursor = start;
             let mut after = self.text[start..].chars();
-            let explicit = after.next() == Some('?') && after.next().is_none_or(|character| character.is_ascii_whitespace());
+            let explicit =
+                after.next() == Some('?') && after.next().is_none_or(|character| character.is_ascii_whitespace());
             if explicit {
                 self.cursor += 1;
                 self.last = Last::LineStart;
             }
             if let Event::MappingStart(..) | Event::SequenceStart(..) = next.event {
-                return Err(Fault::new(self.base + start, "a mapping key that is itself a collection; JSON has none").into());
+                let message = "a mapping key that is itself a collection; JSON has none";
+                return Err(Fault::new(self.base + start, message).into());
             }
             let merge = is_merge(&next.event);
             let key = self.node(next, flow)?;
-            let at = self.skip_trivia(self.cursor);
+            let at = skip_trivia(self.text, self.cursor);
             let colon = self.text[at..].starts_with(':').then_some(at + 1);
             if let Some(behind) = colon {
                 self.cursor = behind;
@@ -381,7 +355,13 @@ impl<'a> Builder<'a> {
             }
             let next = self.next()?;
             let value = self.node(next, flow)?;
-            entries.push(Entry { start: self.base + start, key, value, colon: colon.map(|colon| self.base + colon), merge });
+            entries.push(Entry {
+                start: self.base + start,
+                key,
+                value,
+                colon: colon.map(|colon| self.base + colon),
+                merge,
+            });
         }
     }
 
@@ -405,7 +385,7 @@ impl<'a> Builder<'a> {
 
     /// go-yaml takes a tab as a blank only where no key could begin; what it refuses, kubectl cannot apply.
     fn refuse_tab(&self) -> Result<(), Fault> {
-        let end = self.skip_trivia(self.cursor);
+        let end = skip_trivia(self.text, self.cursor);
         // Blank lines at the end of a block scalar are left out of its place.
         self.refuse_tab_in(self.cursor.max(self.content_end).min(end), end, self.last)
     }
@@ -432,9 +412,35 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// In a block scalar, a tab may not stand where its indentation is expected, be it on a line of blanks.
+    fn refuse_tab_in_block(&self, content: usize, end: usize) -> Result<(), Fault> {
+        let end = skip_blanks(self.text, end.max(content));
+        let mut lines = self.text[content..end].split_inclusive('\n');
+        let header = lines.next().unwrap_or_default();
+        let digit = header.chars().take(3).find_map(|character| character.to_digit(10));
+        let parent = self.columns.last().copied().unwrap_or(0);
+        let mut indent = digit.map(|digit| parent + digit as usize);
+        let mut at = content + header.len();
+        for line in lines {
+            let spaces = line.len() - line.trim_start_matches(' ').len();
+            let rest = &line[spaces..];
+            if rest.starts_with('\t') && indent.is_none_or(|indent| spaces < indent) {
+                return Err(Fault::new(self.base + at + spaces, "a tab where kubectl takes only spaces"));
+            }
+            if !rest.starts_with(['\n', '\r']) {
+                indent = indent.or(Some(spaces));
+            }
+            at += line.len();
+        }
+        Ok(())
+    }
+
     fn expect(&mut self, indicator: char) -> Result<(), Fault> {
         if !self.text[self.cursor..].starts_with(indicator) {
-            return Err(Fault::new(self.base + self.cursor, format!("cannot follow this document's layout (no `{indicator}` here); please report it")));
+            return Err(Fault::new(
+                self.base + self.cursor,
+                format!("cannot follow this document's layout (no `{indicator}` here); please report it"),
+            ));
         }
         self.cursor += indicator.len_utf8();
         Ok(())
@@ -445,61 +451,31 @@ impl<'a> Builder<'a> {
         match style {
             ScalarStyle::Plain if text.is_empty() => content,
             ScalarStyle::Literal | ScalarStyle::Folded => {
-                let header = content + self.text[content..].find(|character: char| !matches!(character, '|' | '>' | '+' | '-' | '0'..='9')).unwrap_or(0);
+                let header = content
+                    + self.text[content..]
+                        .find(|character: char| !matches!(character, '|' | '>' | '+' | '-' | '0'..='9'))
+                        .unwrap_or(0);
                 let body = self.text[header..].find('\n').map_or(self.text.len(), |length| header + length);
                 let written = self.text.get(body..end).unwrap_or_default().trim_end_matches([' ', '\t', '\n', '\r']);
                 if written.is_empty() { header } else { body + written.len() }
             }
-            ScalarStyle::SingleQuoted => self.quoted_end(content, b'\'', b'\''),
-            ScalarStyle::DoubleQuoted => self.quoted_end(content, b'"', b'\\'),
+            ScalarStyle::SingleQuoted => quoted_end(self.text, content, b'\'', b'\''),
+            ScalarStyle::DoubleQuoted => quoted_end(self.text, content, b'"', b'\\'),
             ScalarStyle::Plain => end,
         }
     }
 
-    /// The parser's own mark may be behind a comment.
-    fn quoted_end(&self, content: usize, quote: u8, escape: u8) -> usize {
-        let bytes = self.text.as_bytes();
-        let mut at = content + 1;
-        while let Some(byte) = bytes.get(at) {
-            if *byte == escape && (escape != quote || bytes.get(at + 1) == Some(&quote)) {
-                at += 2;
-                continue;
+    /// The one escape of YAML 1.2 that go-yaml does not know.
+    fn refuse_escape(&self, content: usize) -> Result<(), Fault> {
+        let mut escaped = false;
+        for (at, byte) in self.text.bytes().enumerate().take(self.cursor).skip(content) {
+            if escaped && byte == b'/' {
+                return Err(Fault::new(self.base + at - 1, "kubectl does not know the escape `\\/`; a plain `/` does"));
             }
-            at += 1;
-            if *byte == quote {
-                break;
-            }
+            escaped = byte == b'\\' && !escaped;
         }
-        at.min(bytes.len())
+        Ok(())
     }
-
-    /// The next byte that is neither blank nor part of a comment.
-    fn skip_trivia(&self, from: usize) -> usize {
-        self.skip(from, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
-    }
-
-    fn skip_commas(&self, from: usize) -> usize {
-        self.skip(from, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b','))
-    }
-
-    fn skip(&self, from: usize, blank: impl Fn(u8) -> bool) -> usize {
-        let bytes = self.text.as_bytes();
-        let mut at = from;
-        while let Some(byte) = bytes.get(at) {
-            if *byte == b'#' {
-                at = self.text[at..].find('\n').map_or(bytes.len(), |length| at + length);
-            } else if blank(*byte) {
-                at += 1;
-            } else {
-                break;
-            }
-        }
-        at
-    }
-}
-
-fn is_end_marker(text: &str) -> bool {
-    text.strip_prefix("...").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 fn is_merge(event: &Event<'_>) -> bool {
@@ -509,17 +485,5 @@ fn is_merge(event: &Event<'_>) -> bool {
             Some(tag) => tag.is_yaml_core_schema() && tag.suffix == "merge",
         },
         _ => false,
-    }
-}
-
-impl From<ScalarStyle> for Style {
-    fn from(style: ScalarStyle) -> Self {
-        match style {
-            ScalarStyle::Plain => Self::Plain,
-            ScalarStyle::SingleQuoted => Self::SingleQuoted,
-            ScalarStyle::DoubleQuoted => Self::DoubleQuoted,
-            ScalarStyle::Literal => Self::Literal,
-            ScalarStyle::Folded => Self::Folded,
-        }
     }
 }

@@ -43,7 +43,9 @@ impl Reader<'_> {
 
     fn fault<T>(&self, expected: &str) -> Result<T, Fault> {
         Err(match self.text[self.at..].chars().next() {
-            Some(found) => Fault::new(self.at, format!("expected {expected} in JSON, found `{}`", found.escape_debug())),
+            Some(found) => {
+                Fault::new(self.at, format!("expected {expected} in JSON, found `{}`", found.escape_debug()))
+            }
             None => Fault::new(self.at, format!("expected {expected} in JSON, found the end of the file")),
         })
     }
@@ -126,7 +128,9 @@ impl Reader<'_> {
 
     fn token(&mut self, start: usize, length: usize) -> Result<(), Fault> {
         let token = self.text.get(start..start + length).unwrap_or_default();
-        serde_json::from_str::<Value>(token).map_err(|_| Fault::new(start, format!("`{}` is no JSON value", token.chars().take(40).collect::<String>())))?;
+        serde_json::from_str::<Value>(token).map_err(|_| {
+            Fault::new(start, format!("`{}` is no JSON value", token.chars().take(40).collect::<String>()))
+        })?;
         self.at = start + length;
         Ok(())
     }
@@ -143,7 +147,8 @@ impl Reader<'_> {
                     self.at = start + length + 1;
                     return match serde_json::from_str(token) {
                         Ok(string) => Ok(string),
-                        Err(_) => replace_surrogates(token).ok_or_else(|| Fault::new(start, "a string with a wrong escape or a control character")),
+                        Err(_) => replace_surrogates(token)
+                            .ok_or_else(|| Fault::new(start, "a string with a wrong escape or a control character")),
                     };
                 }
                 b'\n' => break,
@@ -156,7 +161,8 @@ impl Reader<'_> {
     fn number(&mut self) -> Result<Scalar, Fault> {
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
-        let length = rest.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count();
+        let length =
+            rest.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count();
         let text = &self.text[start..start + length];
         // serde_json knows the grammar, but rounds its floats carelessly.
         self.token(start, length)?;
@@ -182,7 +188,11 @@ fn replace_surrogates(token: &str) -> Option<String> {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
-        let unit = |text: &str| text.strip_prefix("\\u").and_then(|text| text.get(..4)).and_then(|digits| u16::from_str_radix(digits, 16).ok());
+        let unit = |text: &str| {
+            text.strip_prefix("\\u")
+                .and_then(|text| text.get(..4))
+                .and_then(|digits| u16::from_str_radix(digits, 16).ok())
+        };
         let length = match unit(escape) {
             Some(0xd800..=0xdbff) if matches!(escape.get(6..).and_then(unit), Some(0xdc00..=0xdfff)) => 12,
             Some(0xd800..=0xdfff) => {
@@ -205,7 +215,22 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_json() {
-        for text in ["{a: 1}", "{\"a\": 1,}", "[1 2]", "{\"a\" 1}", "{", "[", "\"a", "\"a\nb\"", "01", "1.", "-", "tru", "{\"a\": \"\\x\"}", "[1]]"] {
+        for text in [
+            "{a: 1}",
+            "{\"a\": 1,}",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{",
+            "[",
+            "\"a",
+            "\"a\nb\"",
+            "01",
+            "1.",
+            "-",
+            "tru",
+            "{\"a\": \"\\x\"}",
+            "[1]]",
+        ] {
             let mut at = 0;
             let failed = loop {
                 match parse(text, at) {

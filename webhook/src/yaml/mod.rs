@@ -6,6 +6,7 @@
 //!
 //! Known differences, all of them stricter than kubectl or beyond it: `tests/yaml_kubectl.rs` lists and tests them.
 
+mod bridge;
 mod comment;
 mod compose;
 mod emit;
@@ -16,6 +17,7 @@ mod scalar;
 pub mod splice;
 mod stream;
 mod tree;
+mod trivia;
 mod write;
 
 use std::ops::Range;
@@ -33,7 +35,10 @@ pub const MAX_BYTES: usize = 32 << 20;
 pub fn read(text: &str) -> Vec<Result<Document, SyntaxError>> {
     let positions = Positions::new(text);
     if text.len() > MAX_BYTES {
-        return vec![Err(syntax_error(&positions, Fault::new(0, format!("the file is larger than {} MiB", MAX_BYTES >> 20))))];
+        return vec![Err(syntax_error(
+            &positions,
+            Fault::new(0, format!("the file is larger than {} MiB", MAX_BYTES >> 20)),
+        ))];
     }
     if let Some(documents) = read_json_stream(text, &positions) {
         return documents;
@@ -201,7 +206,9 @@ fn read_json_stream(text: &str, positions: &Positions<'_>) -> Option<Vec<Result<
     while let Some((tree, end)) = json::parse(text, at).ok()? {
         let range = at..end;
         at = end;
-        documents.push(document(text, range, tree, true, positions).transpose()?.map_err(|fault| syntax_error(positions, fault)));
+        documents.push(
+            document(text, range, tree, true, positions).transpose()?.map_err(|fault| syntax_error(positions, fault)),
+        );
     }
     Some(documents)
 }
@@ -216,13 +223,19 @@ fn read_chunk(text: &str, range: Range<usize>, positions: &Positions<'_>) -> Res
             return document(text, range, tree, true, positions);
         }
     }
-    match events::parse(chunk, range.start)? {
+    match events::parse(chunk, range.start).map_err(|fault| name_template(text, fault))? {
         Some(tree) => document(text, range, tree, false, positions),
         None => Ok(None),
     }
 }
 
-fn document(text: &str, range: Range<usize>, tree: Tree, json: bool, positions: &Positions<'_>) -> Result<Option<Document>, Fault> {
+fn document(
+    text: &str,
+    range: Range<usize>,
+    tree: Tree,
+    json: bool,
+    positions: &Positions<'_>,
+) -> Result<Option<Document>, Fault> {
     let composed = compose::compose(&tree)?;
     if composed.value.is_null() {
         return Ok(None);
@@ -233,6 +246,16 @@ fn document(text: &str, range: Range<usize>, tree: Tree, json: bool, positions: 
         .collect();
     let spans = tree.nodes.iter().map(|node| positions.span(node.start, node.end)).collect();
     Ok(Some(Document { composed, tree, spans, comments, range, json }))
+}
+
+/// What stands in double braces was never meant to be YAML, whatever the parser says about it.
+fn name_template(text: &str, fault: Fault) -> Fault {
+    let start = text[..fault.offset].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    match line.find("{{") {
+        Some(at) => Fault::new(start + at, "a template begins here; check what it renders to"),
+        None => fault,
+    }
 }
 
 fn syntax_error(positions: &Positions<'_>, fault: Fault) -> SyntaxError {

@@ -12,7 +12,7 @@ pub(super) struct Positions<'a> {
     characters: Vec<usize>,
 }
 
-const BLOCK: usize = 256;
+const BLOCK: usize = 64;
 
 impl<'a> Positions<'a> {
     pub(super) fn new(text: &'a str) -> Self {

@@ -43,12 +43,15 @@ impl Scalar {
 /// `encoding/json` writes a float without fraction as an integer: its shortest digits, then zeros. It is read back as
 /// an integer if that fits. (Larger integers are floats to the API server, too.)
 pub(super) fn number(float: f64) -> Result<Value, String> {
-    if float.fract() == 0.0 && float.abs() < 1e21
+    if float.fract() == 0.0
+        && float.abs() < 1e21
         && let Ok(int) = float.to_string().parse::<i64>()
     {
         return Ok(Value::from(int));
     }
-    Number::from_f64(float).map(Value::Number).ok_or_else(|| format!("{} cannot be written in JSON", shortest_float32(float)))
+    Number::from_f64(float)
+        .map(Value::Number)
+        .ok_or_else(|| format!("{} cannot be written in JSON", shortest_float32(float)))
 }
 
 /// Resolves a scalar. `tag` is the full tag (`tag:yaml.org,2002:int`), `plain` says that it was not quoted.
@@ -79,7 +82,9 @@ fn resolve_plain(text: &str) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Scalar::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Scalar::Bool(false),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Scalar::Bool(false);
+        }
         ".nan" | ".NaN" | ".NAN" => return Scalar::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Scalar::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => return Scalar::Float(f64::NEG_INFINITY),
@@ -189,7 +194,7 @@ fn shortest_float32(float: f64) -> String {
     let scientific = format!("{float:e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if exponent < -4 || exponent >= 6 {
+    if !(-4..6).contains(&exponent) {
         format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
     } else {
         format!("{float}")
@@ -259,8 +264,24 @@ mod tests {
     #[test]
     fn integers() {
         for (text, int) in [
-            ("010", 8), ("0o17", 15), ("0O17", 15), ("0b11", 3), ("0B1", 1), ("-0b11", -3), ("0x1F", 31), ("-0X1f", -31), ("1_000", 1000), ("1__0_", 10),
-            ("+12", 12), ("-0", 0), ("00", 0), ("0_7", 7), ("0b-1", -1), ("0b+1", 1), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN),
+            ("010", 8),
+            ("0o17", 15),
+            ("0O17", 15),
+            ("0b11", 3),
+            ("0B1", 1),
+            ("-0b11", -3),
+            ("0x1F", 31),
+            ("-0X1f", -31),
+            ("1_000", 1000),
+            ("1__0_", 10),
+            ("+12", 12),
+            ("-0", 0),
+            ("00", 0),
+            ("0_7", 7),
+            ("0b-1", -1),
+            ("0b+1", 1),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
         ] {
             is(text, json!(int));
         }
@@ -269,12 +290,29 @@ mod tests {
     #[test]
     fn floats() {
         for (text, float) in [
-            ("1.5", 1.5), (".5", 0.5), (".5_5", 0.55), ("-.5", -0.5), ("1e-3", 0.001), ("18446744073709551615", 18446744073709551615.0), ("1_0.5", 10.5),
-            ("99999999999999999999", 1e20), ("-9223372036854775809", -9223372036854775808.0),
+            ("1.5", 1.5),
+            (".5", 0.5),
+            (".5_5", 0.55),
+            ("-.5", -0.5),
+            ("1e-3", 0.001),
+            ("18446744073709551615", 18446744073709551615.0),
+            ("1_0.5", 10.5),
+            ("99999999999999999999", 1e20),
+            ("-9223372036854775809", -9223372036854775808.0),
         ] {
             is(text, json!(float));
         }
-        for (text, int) in [("1.0", 1), ("1e3", 1000), ("1.", 1), ("-0.0", 0), ("089", 89), ("08", 8), ("+1E+2", 100), (".0", 0), ("1234567890123456789.0", 1234567890123456800)] {
+        for (text, int) in [
+            ("1.0", 1),
+            ("1e3", 1000),
+            ("1.", 1),
+            ("-0.0", 0),
+            ("089", 89),
+            ("08", 8),
+            ("+1E+2", 100),
+            (".0", 0),
+            ("1234567890123456789.0", 1234567890123456800i64),
+        ] {
             is(text, json!(int));
         }
     }
@@ -295,8 +333,38 @@ mod tests {
     #[test]
     fn strings() {
         for text in [
-            "yEs", "nO", "oN", "nULL", "0o8", "0x", "0b", "0b2", "1e999", ".5e999", "._5", ".5_", "5_.e", "1:30", "2001-01-01", "<<", "+", "-", "_1", "1.2.3", "0x1.8p3",
-            ".", "..", "inf", "NaN", "Infinity", "+_", "-0b-1", "--1", "1e", "1e+", "=",
+            "yEs",
+            "nO",
+            "oN",
+            "nULL",
+            "0o8",
+            "0x",
+            "0b",
+            "0b2",
+            "1e999",
+            ".5e999",
+            "._5",
+            ".5_",
+            "5_.e",
+            "1:30",
+            "2001-01-01",
+            "<<",
+            "+",
+            "-",
+            "_1",
+            "1.2.3",
+            "0x1.8p3",
+            ".",
+            "..",
+            "inf",
+            "NaN",
+            "Infinity",
+            "+_",
+            "-0b-1",
+            "--1",
+            "1e",
+            "1e+",
+            "=",
         ] {
             is(text, json!(text));
         }
@@ -322,7 +390,15 @@ mod tests {
         assert_eq!(tagged("set", "1"), Ok(Scalar::Str("1".into())));
         assert_eq!(resolve("1", true, Some("!mine")), Ok(Scalar::Str("1".into())));
         assert_eq!(resolve("1", false, None), Ok(Scalar::Str("1".into())));
-        for (tag, text) in [("int", "x"), ("int", "1.5"), ("bool", "1"), ("null", "x"), ("binary", "a"), ("binary", "a=bc"), ("binary", "aa==aa==")] {
+        for (tag, text) in [
+            ("int", "x"),
+            ("int", "1.5"),
+            ("bool", "1"),
+            ("null", "x"),
+            ("binary", "a"),
+            ("binary", "a=bc"),
+            ("binary", "aa==aa=="),
+        ] {
             assert!(tagged(tag, text).is_err(), "{tag} {text}");
         }
     }
@@ -330,9 +406,18 @@ mod tests {
     #[test]
     fn keys() {
         let key = |text: &str| resolve(text, true, None).unwrap().to_key();
-        for (text, expected) in
-            [("1", "1"), ("010", "8"), ("yes", "true"), ("1.5", "1.5"), ("1.0", "1"), ("1e3", "1000"), ("1e6", "1e+06"), ("123456.0", "123456"), ("1e-5", "1e-05"), (".inf", ".inf")]
-        {
+        for (text, expected) in [
+            ("1", "1"),
+            ("010", "8"),
+            ("yes", "true"),
+            ("1.5", "1.5"),
+            ("1.0", "1"),
+            ("1e3", "1000"),
+            ("1e6", "1e+06"),
+            ("123456.0", "123456"),
+            ("1e-5", "1e-05"),
+            (".inf", ".inf"),
+        ] {
             assert_eq!(key(text).as_deref(), Ok(expected));
         }
         assert!(key("~").is_err());

@@ -75,7 +75,9 @@ pub fn apply(text: &str, edits: &[(usize, Vec<Edit>)]) -> Spliced {
             None => Err(Reason::NoDocument),
             Some(Err(_)) => Err(Reason::Unreadable),
             // Two lists for one document would each start from the original.
-            Some(Ok(document)) if changed.iter().any(|(range, _)| *range == document.range()) => Err(Reason::NotVerified),
+            Some(Ok(document)) if changed.iter().any(|(range, _)| *range == document.range()) => {
+                Err(Reason::NotVerified)
+            }
             Some(Ok(document)) => apply_all(text, document, edits).map(|after| (document, after)),
         };
         match result {
@@ -98,7 +100,8 @@ pub fn apply(text: &str, edits: &[(usize, Vec<Edit>)]) -> Spliced {
     }
     spliced.text.push_str(&text[at..]);
     if !still_the_same(&documents, &spliced) {
-        let refused = spliced.changes.iter().map(|change| Refusal { document: change.document, reason: Reason::NotVerified });
+        let refused =
+            spliced.changes.iter().map(|change| Refusal { document: change.document, reason: Reason::NotVerified });
         spliced.refused.extend(refused);
         spliced.changes.clear();
         spliced.text = text.to_owned();
@@ -111,7 +114,9 @@ fn still_the_same(before: &[Result<Document, super::SyntaxError>], spliced: &Spl
     let after = read(&spliced.text);
     after.len() == before.len()
         && before.iter().zip(&after).enumerate().all(|(index, pair)| match pair {
-            (Ok(before), Ok(after)) => before.value() == after.value() || spliced.changes.iter().any(|change| change.document == index),
+            (Ok(before), Ok(after)) => {
+                before.value() == after.value() || spliced.changes.iter().any(|change| change.document == index)
+            }
             (Err(_), Err(_)) => true,
             _ => false,
         })
@@ -179,7 +184,9 @@ fn normalise(value: &mut Value) {
 /// The lines that differ.
 fn difference(document: usize, text: &str, range: Range<usize>, after: &str) -> Change {
     let before = &text[range.clone()];
-    let common = |a: &mut dyn Iterator<Item = &str>, b: &mut dyn Iterator<Item = &str>| a.zip(b).take_while(|(a, b)| a == b).map(|(line, _)| line.len()).sum::<usize>();
+    let common = |a: &mut dyn Iterator<Item = &str>, b: &mut dyn Iterator<Item = &str>| {
+        a.zip(b).take_while(|(a, b)| a == b).map(|(line, _)| line.len()).sum::<usize>()
+    };
     let head = common(&mut before.split_inclusive('\n'), &mut after.split_inclusive('\n'));
     let (rest_before, rest_after) = (&before[head..], &after[head..]);
     let tail = common(&mut rest_before.split_inclusive('\n').rev(), &mut rest_after.split_inclusive('\n').rev());
@@ -193,3 +200,7 @@ fn difference(document: usize, text: &str, range: Range<usize>, after: &str) -> 
 #[cfg(test)]
 #[path = "splice_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "splice_properties.rs"]
+mod properties;

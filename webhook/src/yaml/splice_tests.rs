@@ -47,41 +47,83 @@ fn adds_a_key_behind_its_siblings() {
         &[add("/spec/b", json!({"c": "x", "l": [1, {"m": 2}]}))],
         "spec:\n  a: 1   # one\n  b:\n    c: x\n    l:\n    - 1\n    - m: 2\n  # of what comes next\n\nother: 2\n",
     );
-    becomes("a:\n    b:\n        c: 1", &[add("/a/b/d", json!({"e": "no"})), add("/x", json!("1"))], "a:\n    b:\n        c: 1\n        d:\n            e: \"no\"\nx: \"1\"");
-    becomes("l:\n  - name: a\n    image: b\n  - name: c\n", &[add("/l/0/args", json!(["x"]))], "l:\n  - name: a\n    image: b\n    args:\n      - x\n  - name: c\n");
+    becomes(
+        "a:\n    b:\n        c: 1",
+        &[add("/a/b/d", json!({"e": "no"})), add("/x", json!("1"))],
+        "a:\n    b:\n        c: 1\n        d:\n            e: \"no\"\nx: \"1\"",
+    );
+    becomes(
+        "l:\n  - name: a\n    image: b\n  - name: c\n",
+        &[add("/l/0/args", json!(["x"]))],
+        "l:\n  - name: a\n    image: b\n    args:\n      - x\n  - name: c\n",
+    );
 }
 
 #[test]
 fn adds_to_what_is_empty() {
-    becomes("a:\n  r: {}  # todo\n  b: 1\n", &[add("/a/r/limits/cpu", json!("1"))], "a:\n  r:  # todo\n    limits:\n      cpu: \"1\"\n  b: 1\n");
+    becomes(
+        "a:\n  r: {}  # todo\n  b: 1\n",
+        &[add("/a/r/limits/cpu", json!("1"))],
+        "a:\n  r:  # todo\n    limits:\n      cpu: \"1\"\n  b: 1\n",
+    );
     becomes("a:\n  r:\n  # next\n  b: 1\n", &[add("/a/r/x", json!(1))], "a:\n  r:\n    x: 1\n  # next\n  b: 1\n");
     becomes("a: null\n", &[append("/a", json!({"x": 1, "z": 2}))], "a:\n- x: 1\n  z: 2\n");
     becomes("a: []\nl:\n  - x\n", &[append("/a", json!("b"))], "a:\n  - b\nl:\n  - x\n");
-    becomes("a:\n- {}\n-\n", &[add("/a/0/x", json!({"v": 2})), add("/a/1/x", json!(1))], "a:\n- x:\n    v: 2\n- x: 1\n");
+    becomes(
+        "a:\n- {}\n-\n",
+        &[add("/a/0/x", json!({"v": 2})), add("/a/1/x", json!(1))],
+        "a:\n- x:\n    v: 2\n- x: 1\n",
+    );
     becomes("a:\nb: 1\n", &[replace("/a", json!("x"))], "a: x\nb: 1\n");
 }
 
 #[test]
 fn appends_in_the_style_of_the_list() {
-    becomes("a:\n- x # c\n# next\nb: 1\n", &[append("/a", json!({"k": 1, "l": [1]}))], "a:\n- x # c\n- k: 1\n  l:\n  - 1\n# next\nb: 1\n");
-    becomes("a:\n  - x\n  - y\n", &[append("/a", json!("0"))], "a:\n  - x\n  - \"y\"\n".replace("\"y\"", "y").replace("- y\n", "- y\n  - \"0\"\n").as_str());
+    becomes(
+        "a:\n- x # c\n# next\nb: 1\n",
+        &[append("/a", json!({"k": 1, "l": [1]}))],
+        "a:\n- x # c\n- k: 1\n  l:\n  - 1\n# next\nb: 1\n",
+    );
+    becomes(
+        "a:\n  - x\n  - y\n",
+        &[append("/a", json!("0"))],
+        "a:\n  - x\n  - \"y\"\n".replace("\"y\"", "y").replace("- y\n", "- y\n  - \"0\"\n").as_str(),
+    );
     becomes("a: [1, 2]\n", &[append("/a", json!("b,c"))], "a: [1, 2, \"b,c\"]\n");
-    becomes("a: [ b ]\nm: { c: 1, }\n", &[append("/a", json!(1)), add("/m/d", json!({"e": []}))], "a: [ b, 1 ]\nm: { c: 1, d: {e: []} }\n");
+    becomes(
+        "a: [ b ]\nm: { c: 1, }\n",
+        &[append("/a", json!(1)), add("/m/d", json!({"e": []}))],
+        "a: [ b, 1 ]\nm: { c: 1, d: {e: []} }\n",
+    );
 }
 
 #[test]
 fn replaces_in_the_style_of_the_value() {
     becomes(
         "a: 'x' # c\nb: \"z\"\nc: 1\nd: plain text\ne: \"5\"\n",
-        &[replace("/a", json!("it's")), replace("/b", json!("q\"")), replace("/c", json!("2")), replace("/d", json!("other")), replace("/e", json!(6))],
+        &[
+            replace("/a", json!("it's")),
+            replace("/b", json!("q\"")),
+            replace("/c", json!("2")),
+            replace("/d", json!("other")),
+            replace("/e", json!(6)),
+        ],
         "a: 'it''s' # c\nb: \"q\\\"\"\nc: \"2\"\nd: other\ne: 6\n",
     );
     becomes("a:\n  b: 1\nc: 2\n", &[replace("/a", json!("x"))], "a: x\nc: 2\n");
     becomes("a: |\n  x\n  z\nc: 2\n", &[replace("/a", json!("x"))], "a: x\nc: 2\n");
-    becomes("a:\n- 1\n- b: 2\nc: 2\n", &[replace("/a/1", json!([1, 2])), replace("/a/0", json!({"k": "v", "l": 1}))], "a:\n- k: v\n  l: 1\n- - 1\n  - 2\nc: 2\n");
+    becomes(
+        "a:\n- 1\n- b: 2\nc: 2\n",
+        &[replace("/a/1", json!([1, 2])), replace("/a/0", json!({"k": "v", "l": 1}))],
+        "a:\n- k: v\n  l: 1\n- - 1\n  - 2\nc: 2\n",
+    );
     becomes("a: x # why\n", &[replace("/a", json!({"b": 1}))], "a: # why\n  b: 1\n");
     becomes("a: x\n", &[replace("/a", json!("l1\nl2\n"))], "a: |\n  l1\n  l2\n");
-    becomes("a: {b: c, d: 'e'}\n", &[replace("/a/b", json!([1])), replace("/a/d", json!("f"))], "a: {b: [1], d: 'f'}\n");
+    becomes(
+        "a: {b: c, d: 'e'}\n",
+        &[replace("/a/b", json!([1])), replace("/a/d", json!("f"))],
+        "a: {b: [1], d: 'f'}\n",
+    );
 }
 
 #[test]
@@ -111,7 +153,11 @@ fn block_scalars_keep_their_blank_lines() {
 
 #[test]
 fn edits_json() {
-    becomes("{\"a\": 1}", &[add("/b", json!({"c": [1]})), replace("/a", json!("x"))], "{\"a\": \"x\", \"b\": {\"c\":[1]}}");
+    becomes(
+        "{\"a\": 1}",
+        &[add("/b", json!({"c": [1]})), replace("/a", json!("x"))],
+        "{\"a\": \"x\", \"b\": {\"c\":[1]}}",
+    );
     becomes(
         "{\n    \"a\": {\n        \"b\": 1\n    },\n    \"l\": []\n}\n",
         &[add("/a/c", json!({"d": 1})), append("/l", json!("x")), remove("/a/b")],
@@ -124,7 +170,10 @@ fn other_documents_stay() {
     let text = "# head\n---\na: 1\n--- # two\nb: [\n---\n---\nc: 3\n# end\n...\n";
     let documents = read(text);
     assert_eq!(documents.len(), 3);
-    let spliced = apply(text, &[(2, vec![add("/d", json!(4))]), (1, vec![add("/d", json!(4))]), (0, vec![remove("/none")]), (9, vec![])]);
+    let spliced = apply(
+        text,
+        &[(2, vec![add("/d", json!(4))]), (1, vec![add("/d", json!(4))]), (0, vec![remove("/none")]), (9, vec![])],
+    );
     assert_eq!(spliced.text, "# head\n---\na: 1\n--- # two\nb: [\n---\n---\nc: 3\nd: 4\n# end\n...\n");
     assert_eq!(spliced.refused.iter().map(|refusal| refusal.document).collect::<Vec<_>>(), [1, 0, 9]);
     assert_eq!(spliced.changes.len(), 1);

@@ -1,6 +1,8 @@
 //! The syntax tree of one document, with the place of each node in the file: built from the events of
 //! saphyr-parser ([`super::events`]) or from JSON text ([`super::json`]). Scalars are resolved, aliases and merge keys are not.
 
+use saphyr_parser::ScalarStyle;
+
 use super::scalar::Scalar;
 
 /// Nesting beyond this is refused. The flat encoding could hold twice as much, but reading recurses, and an unoptimised
@@ -98,6 +100,18 @@ impl Tree {
         match self.nodes[id].kind {
             Kind::Alias(target) => target,
             _ => id,
+        }
+    }
+}
+
+impl From<ScalarStyle> for Style {
+    fn from(style: ScalarStyle) -> Self {
+        match style {
+            ScalarStyle::Plain => Self::Plain,
+            ScalarStyle::SingleQuoted => Self::SingleQuoted,
+            ScalarStyle::DoubleQuoted => Self::DoubleQuoted,
+            ScalarStyle::Literal => Self::Literal,
+            ScalarStyle::Folded => Self::Folded,
         }
     }
 }

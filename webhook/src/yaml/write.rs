@@ -96,15 +96,26 @@ impl<'a> Writer<'a> {
 
     fn add(&self, site: Site, rest: &[String], value: Value, place: &str) -> Result<Splice, Reason> {
         let Some((name, below)) = rest.split_first() else { return Err(Reason::NotVerified) };
-        let value = below.iter().rev().fold(value, |inner, token| Value::Object(Map::from_iter([(token.clone(), inner)])));
+        let value =
+            below.iter().rev().fold(value, |inner, token| Value::Object(Map::from_iter([(token.clone(), inner)])));
         match &self.node(site.node).kind {
-            Kind::Mapping { entries, layout } if !entries.is_empty() => self.insert(site, entries, *layout, name, &value, place),
+            Kind::Mapping { entries, layout } if !entries.is_empty() => {
+                self.insert(site, entries, *layout, name, &value, place)
+            }
             // `key:`, `key: null`, `key: {}`.
             _ => self.replace(site, &Value::Object(Map::from_iter([(name.clone(), value)])), place),
         }
     }
 
-    fn insert(&self, site: Site, entries: &[Entry], layout: Layout, name: &str, value: &Value, place: &str) -> Result<Splice, Reason> {
+    fn insert(
+        &self,
+        site: Site,
+        entries: &[Entry],
+        layout: Layout,
+        name: &str,
+        value: &Value,
+        place: &str,
+    ) -> Result<Splice, Reason> {
         match layout {
             Layout::Pair => Err(Reason::Layout(place.to_owned())),
             Layout::Flow => {
@@ -142,7 +153,8 @@ impl<'a> Writer<'a> {
     /// come after.
     fn lines_behind(&self, id: NodeId, lines: &[String], column: usize) -> Splice {
         let end = self.node(id).end;
-        let text: String = lines.iter().map(|line| format!("{}{}", self.newline, emit::indented(line, column))).collect();
+        let text: String =
+            lines.iter().map(|line| format!("{}{}", self.newline, emit::indented(line, column))).collect();
         let mut at = self.line_end(end);
         if self.keeps_blank_lines(end) {
             // The blank lines belong to the block scalar before; the new lines go behind them.
@@ -171,7 +183,14 @@ impl<'a> Writer<'a> {
     }
 
     /// Behind the last item in brackets. What stands between a comma and the last item separates the new one too.
-    fn extend_flow(&self, site: Site, starts: &[usize], last: usize, place: &str, written: impl Fn(usize) -> String) -> Result<Splice, Reason> {
+    fn extend_flow(
+        &self,
+        site: Site,
+        starts: &[usize],
+        last: usize,
+        place: &str,
+        written: impl Fn(usize) -> String,
+    ) -> Result<Splice, Reason> {
         let node = self.node(site.node);
         let content = &self.text[node.start..node.end];
         if content.contains('\n') && !self.document.json {
@@ -214,7 +233,10 @@ impl<'a> Writer<'a> {
         }
         let scalar = matches!(node.kind, Kind::Scalar { .. });
         let block_scalar = matches!(style, Style::Literal | Style::Folded);
-        let flow_collection = matches!(node.kind, Kind::Mapping { layout: Layout::Flow, .. } | Kind::Sequence { layout: Layout::Flow, .. });
+        let flow_collection = matches!(
+            node.kind,
+            Kind::Mapping { layout: Layout::Flow, .. } | Kind::Sequence { layout: Layout::Flow, .. }
+        );
         let one_line = (scalar || flow_collection) && !self.text[node.start..node.end].contains('\n') && !block_scalar;
         if one_line && !emit::is_nested(value) && !is_multiline(value) {
             return Ok(self.fill(node.start..node.end, emit::flow(value, Context::Block, style), site));
@@ -238,7 +260,9 @@ impl<'a> Writer<'a> {
         let (from, column, lines) = match &self.node(parent).kind {
             Kind::Mapping { entries, .. } => {
                 let entry = entries.iter().find(|entry| entry.value == site.node);
-                let (Some(entry), Some(colon)) = (entry, entry.and_then(|entry| entry.colon)) else { return Err(Reason::Layout(place.to_owned())) };
+                let (Some(entry), Some(colon)) = (entry, entry.and_then(|entry| entry.colon)) else {
+                    return Err(Reason::Layout(place.to_owned()));
+                };
                 // The lines of an entry whose key is already there.
                 let mut lines = emit::entry("k", value, self.format);
                 if let Some(first) = lines.first_mut() {
@@ -247,7 +271,9 @@ impl<'a> Writer<'a> {
                 (colon, self.column(entry.start), lines)
             }
             Kind::Sequence { items, .. } => {
-                let Some(item) = items.iter().find(|item| item.node == site.node) else { return Err(Reason::Layout(place.to_owned())) };
+                let Some(item) = items.iter().find(|item| item.node == site.node) else {
+                    return Err(Reason::Layout(place.to_owned()));
+                };
                 let mut lines = emit::item(value, self.format);
                 if let Some(first) = lines.first_mut() {
                     first.drain(..1);
@@ -272,7 +298,9 @@ impl<'a> Writer<'a> {
         if !range.is_empty() {
             return (range, text);
         }
-        let colon = site.parent.is_none_or(|parent| self.entries(parent).iter().all(|entry| entry.value != site.node || entry.colon.is_some()));
+        let colon = site.parent.is_none_or(|parent| {
+            self.entries(parent).iter().all(|entry| entry.value != site.node || entry.colon.is_some())
+        });
         (range, if colon { format!(" {text}") } else { format!(": {text}") })
     }
 
@@ -281,11 +309,15 @@ impl<'a> Writer<'a> {
     fn remove(&self, site: Site, place: &str) -> Result<Splice, Reason> {
         let Some(parent) = site.parent else { return Err(Reason::Layout(place.to_owned())) };
         let (parts, layout): (Vec<_>, _) = match &self.node(parent).kind {
-            Kind::Mapping { entries, layout } => (entries.iter().map(|entry| (entry.start, entry.value)).collect(), *layout),
+            Kind::Mapping { entries, layout } => {
+                (entries.iter().map(|entry| (entry.start, entry.value)).collect(), *layout)
+            }
             Kind::Sequence { items, layout } => (items.iter().map(|item| (item.dash, item.node)).collect(), *layout),
             _ => return Err(Reason::Layout(place.to_owned())),
         };
-        let Some(index) = parts.iter().position(|(_, node)| *node == site.node) else { return Err(Reason::Layout(place.to_owned())) };
+        let Some(index) = parts.iter().position(|(_, node)| *node == site.node) else {
+            return Err(Reason::Layout(place.to_owned()));
+        };
         let (start, end) = (parts[index].0, self.node(parts[index].1).end);
         let next = parts.get(index + 1).map(|(start, _)| *start);
         let previous = index.checked_sub(1).map(|index| self.node(parts[index].1).end);
@@ -310,7 +342,11 @@ impl<'a> Writer<'a> {
             if after == self.text.len() && !self.text.ends_with('\n') && line > 0 {
                 // The last line had no line break, nor will the new last line.
                 let before = self.text[..line].trim_end_matches('\n').trim_end_matches('\r').len();
-                let before = before.max(self.text[..line].rfind('\n').map_or(0, |at| at.saturating_sub(usize::from(self.newline.len() > 1))));
+                let before = before.max(
+                    self.text[..line]
+                        .rfind('\n')
+                        .map_or(0, |at| at.saturating_sub(usize::from(self.newline.len() > 1))),
+                );
                 return Ok((before..after, String::new()));
             }
             return Ok((line..after, String::new()));
@@ -378,12 +414,17 @@ impl<'a> Writer<'a> {
     }
 
     fn join(&self, lines: &[String], column: usize) -> String {
-        let lines: Vec<_> = lines.iter().enumerate().map(|(number, line)| if number == 0 { line.clone() } else { emit::indented(line, column) }).collect();
+        let lines: Vec<_> = lines
+            .iter()
+            .enumerate()
+            .map(|(number, line)| if number == 0 { line.clone() } else { emit::indented(line, column) })
+            .collect();
         lines.join(self.newline)
     }
 
     fn json(&self, value: &Value, margin: usize) -> String {
-        let pretty = self.document.json && self.text[self.node(self.document.tree.root).start..].trim_ascii_end().contains('\n');
+        let pretty =
+            self.document.json && self.text[self.node(self.document.tree.root).start..].trim_ascii_end().contains('\n');
         if !pretty {
             return value.to_string();
         }

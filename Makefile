@@ -1,0 +1,52 @@
+# The targets are what CI runs. `make demo` and `make test` do all the set-up on a fresh machine.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Outside test data; its tests say so where it is absent.
+export PLIMSOLL_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
+
+.PHONY: help
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Installs what the build needs, or says what to install
+	@scripts/setup.sh
+
+.PHONY: build
+build: setup ## Builds target/release/plimsoll with the built-in bundle inside
+	cargo build --release --package plimsoll
+
+.PHONY: assets
+assets:
+	@tests/assets.sh >/dev/null
+
+.PHONY: demo
+demo: build assets ## Shows it: a real API server, a refusal, a completion, a fix
+	@cargo run --release --quiet --package plimsoll-tests --bin demo
+
+.PHONY: test
+test: build ## Runs every test, those against a real API server included
+	@tests/assets.sh --with kube-controller-manager >/dev/null
+	cargo test --release --workspace
+
+.PHONY: lint
+lint: setup ## Formatting, clippy with -D warnings, generated pages, licences of dependencies where cargo-deny is installed
+	cargo fmt --all --check
+	rustfmt --edition 2024 --check policies/src/*.rs
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo check --release --package plimsoll --no-default-features --features check
+	cargo check --release --package plimsoll --no-default-features --features serve
+	scripts/docs.sh --check
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
+	else echo "lint: cargo-deny is not installed; deny.toml was not checked"; fi
+
+.PHONY: docs
+docs: build ## Writes the generated pages anew
+	scripts/docs.sh
+
+.PHONY: bench
+bench: setup ## Measures the cost of a review, as ratios of one run
+	cargo bench --package plimsoll-tests --bench review
+	cargo bench --package plimsoll-flat

@@ -1,0 +1,61 @@
+use plimsoll_sdk::prelude::*;
+
+/// Liveness probes that ask what readiness asks, and no later.
+///
+/// ## What it finds
+/// A container whose livenessProbe and readinessProbe have the same handler (same port, path, headers, command; a named
+/// port is the number that it stands for), where liveness gives up no later than readiness. A probe gives up after
+/// failureThreshold × the larger of periodSeconds and timeoutSeconds. The initial delays are left out, because they
+/// matter once, at the start. Where liveness gives up later, that is recorded as `info`.
+///
+/// ## Why
+/// Readiness says "send me no requests now", liveness says "kill me". With one answer for both, an app that is slow for
+/// half a minute is not given the rest that readiness was made for: it is restarted. Under load all Pods are slow at
+/// once, so all are restarted at once, and an overload becomes an outage.
+///
+/// ## What to write
+/// A liveness handler of its own that fails only when a restart helps (it asks no database and no other service). Or let
+/// liveness wait at least three times as long as readiness:
+///
+/// ```yaml
+/// readinessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 10, failureThreshold: 3}
+/// livenessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 10, failureThreshold: 9}
+/// ```
+#[policy(category = "probes", on = LongRunning, severity = Warning, since = "0.1.0")]
+pub fn identical_probes(review: &Review, findings: &mut Findings) {
+    for container in review.containers().iter().filter(|container| container.class().runs_on()) {
+        let (Some(liveness), Some(readiness)) = (container.probe("livenessProbe"), container.probe("readinessProbe"))
+        else {
+            continue;
+        };
+        if liveness.handler().is_none() || liveness.handler() != readiness.handler() {
+            continue;
+        }
+        let (kills, unready) = (liveness.detection_window(), readiness.detection_window());
+        // The API server refuses what is negative.
+        if kills < 1 || unready < 1 || liveness.interval() < 1 {
+            continue;
+        }
+        let who = container.describe();
+        let finding = if kills <= unready {
+            let threshold = unready.saturating_mul(3).saturating_sub(1) / liveness.interval() + 1;
+            findings.warning(
+                liveness.cursor(),
+                format!("{who}: liveness asks what readiness asks and kills after {kills} s, readiness after {unready} s"),
+                format!(
+                    "write a liveness handler that fails only where a restart helps, or failureThreshold: {threshold} in \
+                     the livenessProbe (3 × the {unready} s of readiness)"
+                ),
+            )
+        } else {
+            findings.info(
+                liveness.cursor(),
+                format!(
+                    "{who}: liveness asks what readiness asks, though it waits longer ({kills} s, not {unready} s)"
+                ),
+                "write a liveness handler that fails only where a restart helps, such as /health/live",
+            )
+        };
+        finding.about(liveness.cursor()).about(readiness.cursor());
+    }
+}

@@ -1,0 +1,192 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::workload::{Handler, Port};
+
+/// Containers that get requests before they can answer.
+///
+/// ## What it finds
+/// A container without a readinessProbe in a workload that runs on (Deployment, StatefulSet, DaemonSet, ReplicaSet,
+/// ReplicationController, Rollout and configured kinds). How bad that is depends on the Services that select its Pods:
+///
+/// - `error`: a Service sends it requests. The container declares the Service's `targetPort`; or no container declares
+///   that number (or the Service has no ports), and this is the Pod's only app container.
+/// - `warning`: a Service may send it requests, because no container declares the number of its `targetPort` and this is
+///   one of several app containers. Or no Service targets it, but it declares a port: then another container, such as a
+///   proxy, is likely to pass requests on to it, and the Pod is ready too early.
+/// - `info`: no Service targets it and it declares no port (it ships logs, say), or no Service selects the Pods.
+///
+/// A native sidecar (an init container with `restartPolicy: Always`) needs a readinessProbe only where it declares a
+/// Service's `targetPort`.
+///
+/// Metrics alone are no requests: ports that have `metrics` or `prometheus` as a word of their name do not count, nor
+/// nameless ones of a Service whose name ends in `-metrics`. Nor do Services with `publishNotReadyAddresses: true`, which
+/// ask for Pods that are not ready.
+///
+/// ## Why
+/// Without a readinessProbe a container is ready as soon as its process has started. Each rollout and each restart then
+/// sends requests to a program that does not listen yet, and a rollout goes on with a version that never answers.
+///
+/// ## What to write
+/// A probe that says yes once the container can serve:
+///
+/// ```yaml
+/// readinessProbe:
+///   httpGet: {path: /health/ready, port: 8080}
+///   periodSeconds: 10
+/// ```
+///
+/// `--fix=unsafe` writes a `tcpSocket` probe of the one TCP port that Services target, or else of the one that the
+/// container declares: better than none, but it only says that something listens. It writes none where the livenessProbe
+/// asks just that, and never a livenessProbe.
+///
+/// ## Assumptions
+/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods.
+/// Findings are at most warnings then.
+#[policy(
+    category = "probes", on = LongRunning, severity = Error, since = "0.1.0", refines = ["/Service"],
+    edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"]
+)]
+pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
+    let services = review.services();
+    let mut targets: Vec<_> = services.nodes().flat_map(targets).collect();
+    targets.sort_by_key(|target| target.service);
+    let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
+    let is_app = |container: &Container<'_>| container.class() == Class::App;
+    let apps = running.iter().filter(|container| is_app(container)).count();
+    let none_listens = !running.iter().any(|container| is_app(container) && listens(container));
+
+    for container in running.iter().filter(|container| container.at("readinessProbe").is_absent()) {
+        let (mut own, mut stray) = (Vec::new(), Vec::new());
+        for target in &targets {
+            if target.is_of(container) {
+                own.push(target);
+            } else if is_app(container) && !running.iter().any(|container| target.is_of(container)) {
+                // A name that no container declares has no endpoints; a number need not be declared.
+                stray.extend((!matches!(target.port, Some(Port::Name(_)))).then_some(target));
+            }
+        }
+        let reaching = if own.is_empty() { &stray } else { &own };
+        let (severity, why) = match reaching.first() {
+            Some(Target { service, .. }) if !own.is_empty() || apps == 1 => {
+                (Severity::Error, format!(", so Service {service:?} sends it requests before it can answer"))
+            }
+            Some(Target { service, .. }) => {
+                (Severity::Warning, format!(", so Service {service:?} may send it requests before it can answer"))
+            }
+            None if !is_app(container) => continue,
+            None if targets.is_empty() && services.complete => {
+                (Severity::Info, "; no Service sends it requests".to_owned())
+            }
+            None if listens(container) || targets.is_empty() && none_listens => {
+                (Severity::Warning, ", so the Pod is ready before it can answer".to_owned())
+            }
+            None => (Severity::Info, "; no Service targets it".to_owned()),
+        };
+        if targets.is_empty() && !services.complete {
+            findings.assume("some Service selects these Pods");
+        }
+        let finding = findings.report(
+            severity,
+            &container.at("readinessProbe"),
+            format!("{} has no readinessProbe{why}", container.describe()),
+            "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready",
+        );
+        if let Some(target) = reaching.first() {
+            finding.related(format!("Service/{}", target.service));
+        }
+        let is_sure = severity == Severity::Error || severity == Severity::Warning && reaching.is_empty();
+        if let Some(fix) = tcp_probe(container, reaching).filter(|_| is_sure) {
+            finding.fix(fix);
+        }
+    }
+}
+
+/// Where a Service sends requests. Without a port, which a headless Service need not have: to the Pod as a whole.
+struct Target<'a> {
+    service: &'a str,
+    port: Option<Port<'a>>,
+    protocol: &'a str,
+}
+
+impl Target<'_> {
+    /// Whether the container declares this port.
+    fn is_of(&self, container: &Container<'_>) -> bool {
+        match self.port {
+            None => false,
+            Some(Port::Number(number)) => container.ports().any(|port| port.number == number),
+            Some(Port::Name(name)) => self.named(container, name).is_some(),
+        }
+    }
+
+    fn named(&self, container: &Container<'_>, name: &str) -> Option<i64> {
+        container.ports().find(|port| port.name == name && port.protocol == self.protocol).map(|port| port.number)
+    }
+}
+
+/// What a Service targets, metrics apart; nothing where readiness does not decide who gets requests.
+fn targets(service: Node<'_>) -> Vec<Target<'_>> {
+    let name = service.at("/metadata/name").and_then(Node::as_str).unwrap_or_default();
+    let publishes_all = service.at("/spec/publishNotReadyAddresses").and_then(Node::as_bool) == Some(true);
+    if publishes_all || service.at("/spec/type").and_then(Node::as_str) == Some("ExternalName") {
+        return Vec::new();
+    }
+    let Some(ports) = service.at("/spec/ports").filter(|ports| ports.len() > 0) else {
+        return vec![Target { service: name, port: None, protocol: "TCP" }];
+    };
+    let mut targets = Vec::new();
+    for port in ports.items() {
+        let text = |field| port.get(field).and_then(Node::as_str).filter(|text| !text.is_empty());
+        let number = |field| port.get(field).and_then(Node::as_i64).filter(|number| *number != 0);
+        let is_metrics = match text("name").or(text("targetPort")) {
+            Some(name) => names_metrics(name),
+            None => name.ends_with("-metrics"),
+        };
+        let target = text("targetPort").map(Port::Name).or(number("targetPort").or(number("port")).map(Port::Number));
+        if let Some(target) = target.filter(|_| !is_metrics) {
+            targets.push(Target { service: name, port: Some(target), protocol: text("protocol").unwrap_or("TCP") });
+        }
+    }
+    targets
+}
+
+fn names_metrics(name: &str) -> bool {
+    name.split('-').any(|word| word == "metrics" || word == "prometheus")
+}
+
+fn listens(container: &Container<'_>) -> bool {
+    container.ports().any(|port| !names_metrics(port.name))
+}
+
+/// Asks the one TCP port that Services target, or else the one that the container declares.
+fn tcp_probe(container: &Container<'_>, targets: &[&Target<'_>]) -> Option<Fix> {
+    let targeted = targets.iter().filter(|target| target.protocol == "TCP").filter_map(|target| match target.port? {
+        Port::Number(number) => Some(number),
+        Port::Name(name) => target.named(container, name),
+    });
+    let declared = container.ports().filter(|port| port.protocol == "TCP" && !names_metrics(port.name));
+    let port = match distinct(targeted).as_slice() {
+        [] => match distinct(declared.map(|port| port.number)).as_slice() {
+            [port] => *port,
+            _ => return None,
+        },
+        [port] => *port,
+        _ => return None,
+    };
+    let liveness = container.probe("livenessProbe").and_then(|probe| probe.handler());
+    if liveness == Some(Handler::Tcp { port: Port::Number(port), host: "" }) {
+        return None;
+    }
+    let probe = Value::object([
+        ("tcpSocket", Value::object([("port", port.into())])),
+        ("periodSeconds", 10.into()),
+        ("failureThreshold", 3.into()),
+    ]);
+    let title = format!("ask port {port} of {} whether something listens", container.describe());
+    Some(Fix::changing(title).add(&container.at("readinessProbe"), probe))
+}
+
+fn distinct(ports: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut ports: Vec<_> = ports.collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}

@@ -1,0 +1,90 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::workload::{about_all, describe_all, is_exempt_as_windows};
+
+const TYPE: &str = "seccompProfile/type";
+
+/// Containers whose system calls are not filtered.
+///
+/// ## What it finds
+/// `error`: a `seccompProfile` of type `Unconfined`, in the Pod's or any container's `securityContext`. `warning`:
+/// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. An
+/// ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more. Pods
+/// that say `os: {name: windows}` are exempt (from Kubernetes 1.25). These are the checks of the baseline and the
+/// restricted Pod Security Standard. The old `seccomp.security.alpha.kubernetes.io` annotations count for nothing:
+/// since Kubernetes 1.27 nothing reads them.
+///
+/// ## Why
+/// Without a profile a container may make every system call of the node's kernel, hundreds of which no app needs and
+/// some of which have had holes. The container runtime's own profile refuses those; kubelets use it by default only
+/// where somebody set `seccompDefault`.
+///
+/// ## What to write
+/// Once for all containers, in the pod spec:
+///
+/// ```yaml
+/// securityContext:
+///   seccompProfile: {type: RuntimeDefault}
+/// ```
+///
+/// Programs that use io_uring or trace other processes may notice. They need a profile of their own: type `Localhost`.
+#[policy(
+    category = "security", on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    edits = [
+        "{template}/spec/securityContext/seccompProfile/type",
+        "{template}/spec/containers/*/securityContext/seccompProfile/type",
+        "{template}/spec/initContainers/*/securityContext/seccompProfile/type",
+        "{template}/spec/ephemeralContainers/*/securityContext/seccompProfile/type",
+    ]
+)]
+pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    if is_exempt_as_windows(review) {
+        return;
+    }
+    let of_pod = template.security(TYPE);
+    unconfined(&of_pod, "the Pod", findings);
+    let mut missing = Vec::new();
+    for container in template.containers() {
+        let own = container.at("securityContext").at(TYPE);
+        unconfined(&own, &container.describe(), findings);
+        if !own.is_absent() {
+            continue;
+        }
+        if container.class() == Class::Ephemeral {
+            if of_pod.is_absent() || of_pod.as_str() == Some("Unconfined") {
+                findings.warning(
+                    &own,
+                    format!("{} has no seccomp profile, so every system call is allowed", container.describe()),
+                    "write securityContext.seccompProfile.type: RuntimeDefault in the ephemeral container",
+                );
+            }
+        } else if of_pod.is_absent() {
+            missing.push(container);
+        }
+    }
+    if !missing.is_empty() {
+        let finding = findings.warning(
+            &of_pod,
+            format!("no seccomp profile, so every system call is allowed: {}", describe_all(&missing)),
+            "write securityContext.seccompProfile.type: RuntimeDefault in the pod spec",
+        );
+        finding
+            .fix(Fix::hardening("give the Pod the container runtime's seccomp profile").add(&of_pod, "RuntimeDefault"));
+        about_all(finding, &missing, "name");
+    }
+}
+
+fn unconfined(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
+    if at.as_str() == Some("Unconfined") {
+        findings
+            .error(
+                at,
+                format!("{who} turns seccomp off, so every system call is allowed"),
+                "write type: RuntimeDefault, or Localhost with a profile of its own",
+            )
+            .fix(
+                Fix::changing(format!("give {who} the container runtime's seccomp profile"))
+                    .replace(at, "RuntimeDefault"),
+            );
+    }
+}

@@ -1,0 +1,74 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::workload::is_exempt_as_windows;
+
+/// Containers whose processes may gain privileges.
+///
+/// ## What it finds
+/// A container of any class whose `securityContext.allowPrivilegeEscalation` is `true` or not set, which means the same.
+/// The Pod has no such field: each container needs its own. It is the restricted Pod Security Standard's check. Pods
+/// that say `os: {name: windows}` are exempt (from Kubernetes 1.25), because the API refuses the field there.
+///
+/// ## Why
+/// With `false` the kernel's `no_new_privs` holds for every process of the container: a setuid program such as `sudo`,
+/// or one with file capabilities, gives a process no more rights than its parent has. Without it one forgotten setuid
+/// file in the image is a way from an app's user to root in the container.
+///
+/// ## What to write
+/// `allowPrivilegeEscalation: false` in each container's `securityContext`. Only a program that needs a setuid helper
+/// (`sudo`, `ping` in old images) notices. The API server refuses `false` together with `privileged: true` or the
+/// capability `CAP_SYS_ADMIN`: take these out first, or exempt the workload.
+#[policy(
+    category = "security", on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    edits = [
+        "{template}/spec/containers/*/securityContext/allowPrivilegeEscalation",
+        "{template}/spec/initContainers/*/securityContext/allowPrivilegeEscalation",
+        "{template}/spec/ephemeralContainers/*/securityContext/allowPrivilegeEscalation",
+    ]
+)]
+pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
+    if is_exempt_as_windows(review) {
+        return;
+    }
+    for container in review.containers() {
+        let at = container.at("securityContext/allowPrivilegeEscalation");
+        let is_explicit = at.as_bool() == Some(true);
+        if !is_explicit && !at.is_absent() {
+            continue;
+        }
+        let who = container.describe();
+        if let Some((what, remedy)) = forbids_false(container) {
+            let help = format!(
+                "{remedy} and write allowPrivilegeEscalation: false (the API server refuses both together), or exempt the \
+                 workload"
+            );
+            findings.error(&at, format!("{who} {what}, so its processes may gain privileges"), help);
+        } else if is_explicit {
+            findings
+                .error(
+                    &at,
+                    format!("{who} lets its processes gain privileges (setuid programs)"),
+                    "write allowPrivilegeEscalation: false",
+                )
+                .fix(Fix::changing(format!("forbid {who} to gain privileges")).replace(&at, false));
+        } else {
+            findings
+                .error(
+                    &at,
+                    format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
+                    "write securityContext.allowPrivilegeEscalation: false in the container",
+                )
+                .fix(Fix::hardening(format!("forbid {who} to gain privileges")).add(&at, false));
+        }
+    }
+}
+
+/// What the API server does not accept beside `allowPrivilegeEscalation: false` (ValidateSecurityContext; it knows
+/// `CAP_SYS_ADMIN` in this spelling alone), and what to do about it.
+fn forbids_false(container: &Container<'_>) -> Option<(&'static str, &'static str)> {
+    if container.at("securityContext/privileged").as_bool() == Some(true) {
+        return Some(("is privileged", "take out privileged: true"));
+    }
+    let mut added = container.at("securityContext/capabilities/add").items();
+    let is_admin = added.any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN"));
+    is_admin.then_some(("adds CAP_SYS_ADMIN", "take out CAP_SYS_ADMIN"))
+}

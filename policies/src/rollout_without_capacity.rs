@@ -1,0 +1,130 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{DEFAULT, Rollout, autoscaler, is_served};
+
+/// Rollouts that take down what serves requests.
+///
+/// ## What it finds
+/// Rolling updates of Deployments, and of Argo Rollouts with a canary whose traffic is not routed. `maxSurge` and
+/// `maxUnavailable` count as the controller resolves them: of a percentage `maxSurge` is rounded up and `maxUnavailable`
+/// down, and where both come to 0 the controller takes one Pod down all the same.
+///
+/// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does.
+/// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
+/// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas).
+///
+/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
+/// With `replicas: 0` there is nothing to find, and what the API server refuses for other reasons is passed over.
+///
+/// ## Why
+/// The old Pods go before the new ones are ready. With nothing left the Service answers with errors for as long as a Pod
+/// takes to start, at every deployment, and for good if the new version does not start. A default of 25% means that a
+/// quarter of the capacity is missing during each update, most likely under load.
+///
+/// ## What to write
+/// A new Pod first, then an old one goes:
+///
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+/// ```
+///
+/// That needs room for one more Pod. `--fix=unsafe` writes it. Where neither was written, `--fix=safe` and the webhook
+/// (with `mutate` on) do.
+///
+/// ## Assumptions
+/// Where not all Services are known, some Service is assumed to select the Pods. Where not all autoscalers are known,
+/// none is assumed to scale the workload. Findings are warnings then. Where nobody can tell whether the 25% were written,
+/// they are assumed to be.
+#[policy(
+    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
+    since = "0.1.0", refines = ["/Service", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    edits = [
+        "/spec/strategy/rollingUpdate/maxSurge",
+        "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge",
+        "/spec/strategy/canary/maxUnavailable",
+    ]
+)]
+pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
+    let Some(rollout) = Rollout::of(review) else { return };
+    let Rollout { replicas, max_surge, max_unavailable, .. } = rollout;
+    if rollout.is_stuck() {
+        let message = "maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so the API server refuses it";
+        let fix = Fix::changing("replace Pods by one more at a time").replace(&rollout.max_surge_at, 1_i64);
+        let finding = findings.error(&rollout.max_unavailable_at, message, "write maxSurge: 1");
+        finding.fix(fix).about(&rollout.max_surge_at);
+        return;
+    }
+    if replicas == 0 {
+        return;
+    }
+    let autoscaler = autoscaler(review);
+    let pods = autoscaler.floor.unwrap_or(replicas);
+    let posts = rollout.fenceposts(pods);
+    let count = match (pods, autoscaler.floor) {
+        (1, None) => "1 replica".to_owned(),
+        (pods, None) => format!("{pods} replicas"),
+        (pods, Some(_)) => format!("{pods} at the autoscaler's minimum"),
+    };
+    if posts.min_available(pods) == 0 {
+        let taken = match posts.forced {
+            true => "both come to 0, so the controller takes 1 down".to_owned(),
+            false => format!("an update takes {} down", posts.unavailable),
+        };
+        let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
+        no_capacity(review, &rollout, message, autoscaler.complete || autoscaler.floor.is_some(), findings);
+    } else if posts.unavailable > 0 && (max_surge, max_unavailable) == (DEFAULT, DEFAULT) {
+        let left = posts.min_available(pods);
+        let message =
+            format!("{count}: the default maxUnavailable 25% takes {} down, leaving {left}", posts.unavailable);
+        taken_by_default(review, &rollout, message, findings);
+    }
+}
+
+fn no_capacity(
+    review: &Review<'_>,
+    rollout: &Rollout<'_>,
+    message: String,
+    is_scale_known: bool,
+    findings: &mut Findings,
+) {
+    let served = is_served(review);
+    if served == Knowledge::Unknown {
+        findings.assume("some Service selects these Pods");
+    }
+    if !is_scale_known && served != Knowledge::No {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let (severity, message) = match served {
+        Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
+        Knowledge::Yes if is_scale_known => (Severity::Error, message),
+        _ => (Severity::Warning, message),
+    };
+    let (surge_at, unavailable_at) = (&rollout.max_surge_at, &rollout.max_unavailable_at);
+    let write =
+        |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let mut fix = write(Fix::changing("start a new Pod before an old one goes"), unavailable_at, 0);
+    if matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
+        fix = write(fix, surge_at, 1);
+    }
+    let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes";
+    let finding = findings.report(severity, unavailable_at, message, help);
+    finding.fix(fix).about(surge_at).about(&rollout.replicas_at);
+}
+
+fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String, findings: &mut Findings) {
+    let places = [&rollout.max_surge_at, &rollout.max_unavailable_at];
+    let written = places.map(|at| if at.exists() { review.authored(at) } else { Knowledge::No });
+    if written.contains(&Knowledge::Yes) {
+        return;
+    }
+    if written.contains(&Knowledge::Unknown) {
+        findings.assume("maxSurge and maxUnavailable of 25% were written");
+        return;
+    }
+    let help = "write maxSurge: 1 and maxUnavailable: 0, or the 25% where that is meant";
+    let fix = Fix::safe("start a new Pod before an old one goes");
+    let fix = fix.add(&rollout.max_surge_at, 1_i64).add(&rollout.max_unavailable_at, 0_i64);
+    let finding = findings.info(&rollout.max_unavailable_at, message, help);
+    finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);
+}

@@ -1,0 +1,127 @@
+//! Reads the Markdown files of `policies/cases/` (docs/policy-cases.md).
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use plimsoll::engine::FixClass;
+use plimsoll::yaml;
+use plimsoll_sdk::metadata::Severity;
+
+/// One case: a heading and its fences.
+#[derive(Debug, Default)]
+pub struct Case {
+    pub file: String,
+    pub title: String,
+    pub input: String,
+    pub open: bool,
+    pub rejected: bool,
+    pub version: Option<String>,
+    pub old: Option<String>,
+    pub context: String,
+    pub settings: Option<String>,
+    pub fixed: Vec<(FixClass, String)>,
+    pub mutated: Option<String>,
+}
+
+/// A finding that the input's comments ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    pub line: usize,
+    pub severity: Severity,
+    pub missing: String,
+    pub text: Option<String>,
+}
+
+impl Case {
+    /// Every case of a file.
+    pub fn read(path: &Path) -> Result<Vec<Case>> {
+        let file = path.file_stem().and_then(|name| name.to_str()).context("a file name")?.to_owned();
+        let text = std::fs::read_to_string(path)?;
+        let mut cases: Vec<Case> = Vec::new();
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(title) = line.strip_prefix("## ") {
+                cases.push(Case { file: file.clone(), title: title.to_owned(), ..Case::default() });
+            } else if let Some(info) = line.strip_prefix("```") {
+                let mut body = String::new();
+                for line in lines.by_ref().take_while(|line| *line != "```") {
+                    body.push_str(line);
+                    body.push('\n');
+                }
+                let case = cases.last_mut().with_context(|| format!("{file}: a fence before the first `## ` heading"))?;
+                case.fence(info, body).with_context(|| format!("{file}: {}", case.title))?;
+            }
+        }
+        cases.retain(|case| !case.input.is_empty());
+        ensure!(!cases.is_empty(), "{file}: no case");
+        Ok(cases)
+    }
+
+    fn fence(&mut self, info: &str, body: String) -> Result<()> {
+        let mut words = info.split_whitespace();
+        if words.next() != Some("yaml") {
+            return Ok(());
+        }
+        let words: Vec<&str> = words.collect();
+        match words.as_slice() {
+            ["context"] => self.context.push_str(&format!("---\n{body}")),
+            ["settings"] => self.settings = Some(body),
+            ["mutated"] => self.mutated = Some(body),
+            ["old"] => self.old = Some(body),
+            [fixed] if fixed.starts_with("fixed=") => {
+                let class = match &fixed[6..] {
+                    "safe" => FixClass::Safe,
+                    "hardening" => FixClass::Hardening,
+                    "unsafe" => FixClass::Unsafe,
+                    other => bail!("no class {other:?}"),
+                };
+                self.fixed.push((class, body));
+            }
+            words => {
+                ensure!(self.input.is_empty(), "two inputs in one case");
+                for word in words {
+                    match word.split_once('=') {
+                        None if *word == "open" => self.open = true,
+                        None if *word == "rejected" => self.rejected = true,
+                        Some(("version", version)) => self.version = Some(version.to_owned()),
+                        _ => bail!("the fence says {word:?}, which is not known"),
+                    }
+                }
+                self.input = body;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the comments of the input ask for, in the order of the lines.
+    pub fn expected(&self) -> Result<Vec<Expected>> {
+        let mut expected = Vec::new();
+        for comment in yaml::read(&self.input).into_iter().flatten().flat_map(|document| document.comments().to_vec()) {
+            let text = self.input[comment.range].trim_start_matches('#').trim();
+            for part in text.split(';').map(str::trim) {
+                let (word, rest) = part.split_once(' ').unwrap_or((part, ""));
+                let severity = match word {
+                    "error" => Severity::Error,
+                    "warning" => Severity::Warning,
+                    "info" => Severity::Info,
+                    _ => continue,
+                };
+                let rest = rest.trim();
+                let (missing, rest) = match rest.strip_prefix("missing=") {
+                    Some(rest) => rest.split_once(' ').unwrap_or((rest, "")),
+                    None => ("", rest),
+                };
+                let rest = rest.trim();
+                let text = rest.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                ensure!(rest.is_empty() || text.is_some(), "line {}: {rest:?} is no quoted text", comment.line);
+                expected.push(Expected {
+                    line: comment.line,
+                    severity,
+                    missing: missing.to_owned(),
+                    text: text.map(str::to_owned),
+                });
+            }
+        }
+        Ok(expected)
+    }
+}

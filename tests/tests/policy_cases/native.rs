@@ -1,0 +1,129 @@
+//! Runs a policy natively, with the same surroundings as the WebAssembly run, and writes both outcomes alike.
+
+use std::fmt::Write as _;
+
+use plimsoll::engine::{self, Outcome, Report, Surroundings};
+use plimsoll::admission::edit::Edit;
+use plimsoll_sdk::bundle::{Answer, Host, evaluate};
+use plimsoll_sdk::flat::Node;
+use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as GuestOutcome, Setting, Subject};
+
+struct Native<'a>(&'a dyn Surroundings);
+
+/// The outcome of one policy of the built-in crate, run natively, as text.
+pub fn outcome(policy: u32, environment: &[u8], review: &[u8], settings: &[u8], surroundings: &dyn Surroundings) -> String {
+    let settings = match settings {
+        [] => Vec::new(),
+        settings => vec![Setting { call: 0, value: settings.to_vec() }],
+    };
+    let run = plimsoll_policies::run_policy;
+    let judgements =
+        evaluate(run, &Native(surroundings), (environment, review), Subject::Object, &[policy], &settings);
+    match judgements.into_iter().next() {
+        Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
+        Some(Judgement { outcome: Err(error), .. }) => format!("error: {error}"),
+        None => write_wasm(&Outcome::Evaluated(Report::default())),
+    }
+}
+
+/// The outcome of the WebAssembly run, written in the same way.
+pub fn write_wasm(outcome: &Outcome) -> String {
+    let Outcome::Evaluated(report) = outcome else { return format!("{outcome:?}") };
+    let mut text = format!("more {} assumed {:?}\n", report.more, report.assumptions);
+    for finding in &report.findings {
+        let _ = writeln!(
+            text,
+            "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {}",
+            finding.severity, finding.at.pointer, finding.at.missing, finding.message, finding.help, finding.about,
+            finding.related, finding.since, finding.companion,
+        );
+        if let Some(fix) = &finding.fix {
+            let _ = writeln!(text, "  {} {}", fix.class.as_str(), fix.title);
+            for edit in &fix.edits {
+                let _ = writeln!(text, "  {}", match edit {
+                    Edit::Add { pointer, value } => format!("add {pointer} {value}"),
+                    Edit::Replace { pointer, value } => format!("replace {pointer} {value}"),
+                    Edit::Append { pointer, value } => format!("append {pointer} {value}"),
+                    Edit::Remove { pointer } => format!("remove {pointer}"),
+                });
+            }
+            if let Some(companion) = &fix.companion {
+                let _ = writeln!(text, "  companion {companion}");
+            }
+        }
+    }
+    text
+}
+
+fn write_native(outcome: &GuestOutcome) -> String {
+    let report = match outcome {
+        GuestOutcome::Evaluated(report) => report,
+        GuestOutcome::Skipped(reason) => return format!("{:?}", Outcome::Skipped(reason.clone())),
+    };
+    let value = |document: &[u8]| {
+        let node = Node::root(document).expect("a policy writes flat documents");
+        serde_json::to_value(node).expect("a flat document is JSON").to_string()
+    };
+    let mut text = format!("more {} assumed {:?}\n", report.more, report.assumptions);
+    for finding in &report.findings {
+        let _ = writeln!(
+            text,
+            "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {}",
+            finding.severity, finding.at.pointer, finding.at.missing, finding.message, finding.help, finding.about,
+            finding.related, finding.since, finding.companion,
+        );
+        if let Some(fix) = &finding.fix {
+            let _ = writeln!(text, "  {} {}", format!("{:?}", fix.class).to_lowercase().replace("fixclass::", ""), fix.title);
+            for edit in &fix.edits {
+                let _ = writeln!(text, "  {}", match edit {
+                    GuestEdit::Add(add) => format!("add {} {}", add.pointer, value(&add.value)),
+                    GuestEdit::Replace(new) => format!("replace {} {}", new.pointer, value(&new.value)),
+                    GuestEdit::Append(new) => format!("append {} {}", new.pointer, value(&new.value)),
+                    GuestEdit::Remove(pointer) => format!("remove {pointer}"),
+                });
+            }
+            if let Some(companion) = &fix.companion {
+                let _ = writeln!(text, "  companion {}", value(companion));
+            }
+        }
+    }
+    // The generated enums print as `Severity::Error`, the host's as `Error`.
+    text.replace("Severity::", "")
+}
+
+fn subject(subject: Subject) -> engine::Subject {
+    match subject {
+        Subject::Object => engine::Subject::Object,
+        Subject::OldObject => engine::Subject::OldObject,
+    }
+}
+
+fn answer(answer: engine::Answer) -> Answer {
+    Answer { documents: answer.documents, complete: answer.complete }
+}
+
+impl Host for Native<'_> {
+    fn get(&self, about: Subject, kind: &str, name: &str) -> Answer {
+        answer(self.0.get(subject(about), kind, name))
+    }
+    fn selecting(&self, about: Subject, kind: &str, labels: &[u8]) -> Answer {
+        answer(self.0.selecting(subject(about), kind, labels))
+    }
+    fn selected_by(&self, about: Subject, kind: &str, selector: &[u8]) -> Answer {
+        answer(self.0.selected_by(subject(about), kind, selector))
+    }
+    fn referring(&self, about: Subject, kind: &str, ref_kind: &str, ref_name: &str) -> Answer {
+        answer(self.0.referring(subject(about), kind, ref_kind, ref_name))
+    }
+    fn listing(&self, about: Subject, kind: &str) -> Answer {
+        answer(self.0.listing(subject(about), kind))
+    }
+    fn is_authored(&self, about: Subject, pointer: &str) -> Knowledge {
+        match self.0.authored(subject(about), pointer) {
+            engine::Knowledge::Yes => Knowledge::Yes,
+            engine::Knowledge::No => Knowledge::No,
+            engine::Knowledge::Unknown => Knowledge::Unknown,
+        }
+    }
+    fn log(&self, _: &str) {}
+}

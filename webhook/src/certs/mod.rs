@@ -1,0 +1,271 @@
+//! The server's certificate: read from files, or issued by an authority of its own.
+
+mod der;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::client::verify_server_name;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use time::{Duration, OffsetDateTime};
+
+/// Clocks differ: a certificate is valid from a little before it was made.
+const SKEW: Duration = Duration::hours(1);
+
+/// The authority lives no longer than the process, so that this only has to be longer than any process.
+const AUTHORITY_DAYS: i64 = 3650;
+
+const LEAF_DAYS: i64 = 365;
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertError {
+    /// A file cannot be read.
+    #[error("cannot read {file}: {error}")]
+    Read {
+        /// Which.
+        file: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A file is not PEM of what it should hold.
+    #[error("{file} holds no {what} in PEM: {error}")]
+    Pem {
+        /// Which.
+        file: PathBuf,
+        /// `certificate` or `private key`.
+        what: &'static str,
+        /// What the parser says.
+        error: pem::Error,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    #[error("{file} and its private key cannot be used: {error}")]
+    Unusable {
+        /// The certificate's file.
+        file: PathBuf,
+        /// What rustls says.
+        error: rustls::Error,
+    },
+    /// The API server would refuse the certificate.
+    #[error("the certificate of {file} is not valid for {host}, under which the API server is to reach it: {error}")]
+    WrongName {
+        /// The certificate's file.
+        file: PathBuf,
+        /// From the URL.
+        host: String,
+        /// What rustls says.
+        error: rustls::Error,
+    },
+    /// Neither is there a file with the authority, nor is the certificate its own.
+    #[error("{0} is signed by an authority that the API server has to be told: give its certificate with --ca-file")]
+    NoAuthority(PathBuf),
+    /// An own certificate could not be issued.
+    #[error("cannot issue a certificate: {0}")]
+    Issue(#[from] rcgen::Error),
+    /// An own certificate could not be used.
+    #[error("cannot use the certificate that was issued: {0}")]
+    Issued(rustls::Error),
+}
+
+/// A certificate chain and its key as files.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// PEM: the certificate, then those between it and the authority.
+    pub certificate: PathBuf,
+    /// PEM: PKCS #8, PKCS #1 or SEC 1.
+    pub private_key: PathBuf,
+}
+
+impl Files {
+    /// Reads both and checks that they belong together.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how.
+    pub fn load(&self) -> Result<CertifiedKey, CertError> {
+        let chain = certificates(&self.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.private_key)?).map_err(|error| CertError::Pem {
+            file: self.private_key.clone(),
+            what: "private key",
+            error,
+        })?;
+        let unusable = |error| CertError::Unusable { file: self.certificate.clone(), error };
+        CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(unusable)
+    }
+
+    /// The PEM for `caBundle`: the authority's file, or the certificate itself where it is its own authority.
+    ///
+    /// # Errors
+    /// Where there is neither.
+    pub fn authority(&self, ca_file: Option<&Path>) -> Result<Vec<u8>, CertError> {
+        if let Some(file) = ca_file {
+            certificates(file)?;
+            return read(file);
+        }
+        let chain = certificates(&self.certificate)?;
+        match chain.first() {
+            Some(leaf) if der::is_self_issued(leaf) => read(&self.certificate),
+            _ => Err(CertError::NoAuthority(self.certificate.clone())),
+        }
+    }
+
+    /// Checks at start what the API server would otherwise say at the first review.
+    ///
+    /// # Errors
+    /// Where the certificate does not name this host.
+    pub fn check_name(&self, host: &str) -> Result<(), CertError> {
+        let wrong = |error| CertError::WrongName { file: self.certificate.clone(), host: host.to_owned(), error };
+        let chain = certificates(&self.certificate)?;
+        let leaf = chain.first().ok_or_else(|| wrong(rustls::Error::NoCertificatesPresented))?;
+        let name =
+            ServerName::try_from(host).map_err(|_| wrong(rustls::Error::General("it is no host name".to_owned())))?;
+        let parsed = ParsedCertificate::try_from(leaf).map_err(wrong)?;
+        verify_server_name(&parsed, &name).map_err(wrong)
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CertError> {
+    fs::read(file).map_err(|error| CertError::Read { file: file.to_owned(), error })
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> {
+    let broken = |error| CertError::Pem { file: file.to_owned(), what: "certificate", error };
+    let pem = read(file)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(broken)?;
+    if chain.is_empty() { Err(broken(pem::Error::NoItemsFound)) } else { Ok(chain) }
+}
+
+/// An authority that exists only in memory. Whoever starts anew has a new one and writes its `caBundle` anew.
+#[derive(Debug)]
+pub struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new key and a certificate for it.
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn new() -> Result<Self, CertError> {
+        let mut params = params(Vec::new(), "plimsoll authority", AUTHORITY_DAYS)?;
+        // No further authority below it: it signs servers.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { pem, issuer: Issuer::new(params, key) })
+    }
+
+    /// Its certificate, for `caBundle`.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for these host names and addresses, with a key of its own.
+    ///
+    /// # Errors
+    /// Where a name is none.
+    pub fn issue(&self, hosts: &[String]) -> Result<CertifiedKey, CertError> {
+        let mut params = params(hosts.to_vec(), "plimsoll", LEAF_DAYS)?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate()?;
+        let leaf = params.signed_by(&key, &self.issuer)?;
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(vec![leaf.der().clone()], key, &provider).map_err(CertError::Issued)
+    }
+}
+
+fn params(hosts: Vec<String>, name: &str, days: i64) -> Result<CertificateParams, CertError> {
+    let mut params = CertificateParams::new(hosts)?;
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - SKEW;
+    params.not_after = now + Duration::days(days);
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
+}
+
+/// Under which names a server that listens there may be asked: its address, if it is one and not "all", and loopback's
+/// names where loopback is included.
+pub fn hosts_of(listen: IpAddr) -> Vec<String> {
+    let mut hosts = Vec::new();
+    if listen.is_unspecified() || listen.is_loopback() {
+        hosts.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    }
+    let address = listen.to_string();
+    if !listen.is_unspecified() && !hosts.contains(&address) {
+        hosts.push(address);
+    }
+    hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, authority: &Authority, key: &CertifiedKey) -> Files {
+        let files = Files { certificate: folder.join("tls.crt"), private_key: folder.join("tls.key") };
+        let pem = key.cert.iter().map(|certificate| pem_of(certificate)).collect::<String>();
+        fs::write(&files.certificate, pem).unwrap();
+        fs::write(&files.private_key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        fs::write(folder.join("ca.crt"), authority.pem()).unwrap();
+        files
+    }
+
+    fn pem_of(certificate: &CertificateDer<'_>) -> String {
+        use base64::Engine as _;
+        let text = base64::prelude::BASE64_STANDARD.encode(certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    }
+
+    #[test]
+    fn names_and_authorities_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new().unwrap();
+        let key = authority.issue(&["webhook.example".to_owned(), "10.1.2.3".to_owned()]).unwrap();
+        let files = write(folder.path(), &authority, &key);
+        files.check_name("webhook.example").unwrap();
+        files.check_name("10.1.2.3").unwrap();
+        assert!(matches!(files.check_name("10.1.2.4"), Err(CertError::WrongName { .. })));
+        assert!(matches!(files.authority(None), Err(CertError::NoAuthority(_))));
+        let bundle = files.authority(Some(&folder.path().join("ca.crt"))).unwrap();
+        assert_eq!(String::from_utf8(bundle).unwrap(), authority.pem());
+        // The key on disk is another one.
+        assert!(matches!(files.load(), Err(CertError::Unusable { .. })));
+        let missing = files.authority(Some(&folder.path().join("nowhere"))).unwrap_err();
+        assert!(missing.to_string().starts_with("cannot read "), "{missing}");
+        let key_as_ca = files.authority(Some(&files.private_key)).unwrap_err();
+        assert!(key_as_ca.to_string().contains("holds no certificate in PEM"), "{key_as_ca}");
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_its_own_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = Files { certificate: folder.path().join("tls.crt"), private_key: folder.path().join("tls.key") };
+        fs::write(&files.certificate, made.cert.pem()).unwrap();
+        fs::write(&files.private_key, made.signing_key.serialize_pem()).unwrap();
+        files.load().unwrap();
+        assert_eq!(files.authority(None).unwrap(), made.cert.pem().into_bytes());
+    }
+
+    #[test]
+    fn hosts() {
+        let hosts = |address: &str| hosts_of(address.parse().unwrap());
+        assert_eq!(hosts("0.0.0.0"), ["localhost", "127.0.0.1", "::1"]);
+        assert_eq!(hosts("127.0.0.1"), ["localhost", "127.0.0.1", "::1"]);
+        assert_eq!(hosts("127.0.0.2"), ["localhost", "127.0.0.1", "::1", "127.0.0.2"]);
+        assert_eq!(hosts("192.0.2.7"), ["192.0.2.7"]);
+    }
+}

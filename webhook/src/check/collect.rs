@@ -1,0 +1,210 @@
+//! Which files are read, and which are passed over.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{CheckError, Problem};
+
+/// How messages name the standard input.
+pub const STDIN: &str = "<stdin>";
+
+/// A text of the input.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// As messages name it.
+    pub name: String,
+    /// None for the standard input.
+    pub path: Option<PathBuf>,
+    pub text: String,
+    /// Whether it came with everything that belongs to it: by its folder, or on the standard input.
+    pub closed: bool,
+}
+
+/// A folder that only makes sense when it is rendered.
+#[derive(Clone, Debug)]
+pub struct PassedOver {
+    /// The folder.
+    pub path: String,
+    /// `Helm chart` or `kustomization`.
+    pub what: &'static str,
+    /// What checks it.
+    pub command: String,
+}
+
+/// The input as it was found.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// In the order of the arguments, within a folder by name.
+    pub sources: Vec<Source>,
+    pub passed_over: Vec<PassedOver>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the files of these arguments; `-` is the standard input.
+///
+/// # Errors
+/// Where an argument names nothing, or the standard input cannot be read.
+pub fn collect(arguments: &[PathBuf], stdin: &mut dyn Read) -> Result<Collected, CheckError> {
+    let missing: Vec<String> = arguments
+        .iter()
+        .filter(|path| !is_stdin(path) && fs::metadata(path).is_err())
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    if !missing.is_empty() {
+        return Err(CheckError::Usage {
+            message: format!("there is no file or folder {}", missing.join(", ")),
+            help: "paths are taken from the current folder; `-` is the standard input".to_owned(),
+        });
+    }
+    let mut collector = Collector::default();
+    // Folders first, for a file that is also in one of them belongs to its closed world; the order stays the arguments'.
+    for path in arguments.iter().filter(|path| !is_stdin(path) && path.is_dir()) {
+        collector.closed_folders.extend(path.canonicalize().ok());
+    }
+    for path in arguments {
+        if is_stdin(path) {
+            collector.stdin(stdin)?;
+        } else if path.is_dir() {
+            collector.folder(path, false);
+        } else {
+            collector.file(path);
+        }
+    }
+    Ok(collector.collected)
+}
+
+/// Whether an argument stands for the standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+#[derive(Default)]
+struct Collector {
+    collected: Collected,
+    closed_folders: Vec<PathBuf>,
+    /// Files and folders that were visited, without symbolic links: nothing is read twice, and loops end.
+    seen: HashSet<PathBuf>,
+    stdin: bool,
+}
+
+impl Collector {
+    fn stdin(&mut self, stdin: &mut dyn Read) -> Result<(), CheckError> {
+        if std::mem::replace(&mut self.stdin, true) {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        stdin.read_to_end(&mut bytes).map_err(|error| CheckError::Usage {
+            message: format!("cannot read the standard input: {error}"),
+            help: "pipe manifests into `plimsoll check -`".to_owned(),
+        })?;
+        self.text(STDIN.to_owned(), None, bytes, true);
+        Ok(())
+    }
+
+    /// `within`: inside of a kustomization, where only further charts and kustomizations are looked for.
+    fn folder(&mut self, folder: &Path, within: bool) {
+        if !self.is_new(folder) {
+            return;
+        }
+        let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.problem(folder, format!("cannot read the folder: {error}")),
+        };
+        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        let has = |names: &[&str]| names.iter().any(|name| folder.join(name).is_file());
+        if has(&["Chart.yaml"]) {
+            let name = shell(&name(folder));
+            return self.pass_over(folder, "Helm chart", format!("helm template {name} | plimsoll check -"));
+        }
+        let kustomization = has(&["kustomization.yaml", "kustomization.yml", "Kustomization"]);
+        if kustomization {
+            let name = shell(&name(folder));
+            self.pass_over(folder, "kustomization", format!("kubectl kustomize {name} | plimsoll check -"));
+        }
+        let within = within || kustomization;
+        for path in paths {
+            // Hidden: `.git`, `.github`, and our own `.plimsoll.yaml`.
+            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
+            if path.is_dir() {
+                self.folder(&path, within);
+            } else if !within && is_manifest(&path) && (path.is_file() || !path.exists()) {
+                self.file(&path);
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        if !self.is_new(path) {
+            return;
+        }
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let closed = self.closed_folders.iter().any(|folder| real.starts_with(folder));
+        match fs::read(path) {
+            Ok(bytes) => self.text(name(path), Some(path.to_owned()), bytes, closed),
+            Err(error) => self.problem(path, format!("cannot read the file: {error}")),
+        }
+    }
+
+    fn text(&mut self, name: String, path: Option<PathBuf>, bytes: Vec<u8>, closed: bool) {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.collected.sources.push(Source { name, path, text, closed }),
+            Err(error) => {
+                let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+                let valid = String::from_utf8_lossy(valid);
+                let line = valid.matches('\n').count() + 1;
+                let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                let message = "this byte is no UTF-8; manifests are UTF-8 text".to_owned();
+                self.collected.problems.push(Problem { file: name, place: Some((line, column)), message, help: None });
+            }
+        }
+    }
+
+    fn is_new(&mut self, path: &Path) -> bool {
+        match path.canonicalize() {
+            Ok(real) => self.seen.insert(real),
+            // A link to nothing: reading it says so.
+            Err(_) => true,
+        }
+    }
+
+    fn pass_over(&mut self, folder: &Path, what: &'static str, command: String) {
+        self.collected.passed_over.push(PassedOver { path: name(folder), what, command });
+    }
+
+    fn problem(&mut self, path: &Path, message: String) {
+        self.collected.problems.push(Problem { file: name(path), place: None, message, help: None });
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
+    matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
+}
+
+/// A path as messages name it: with slashes, without `./` in front.
+fn name(path: &Path) -> String {
+    let text = path.to_string_lossy().replace('\\', "/");
+    let text = text.strip_prefix("./").unwrap_or(&text).trim_end_matches('/');
+    match (text.is_empty(), path.is_absolute()) {
+        (true, true) => "/".to_owned(),
+        (true, false) => ".".to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// A word of a command that can be pasted into a shell.
+fn shell(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
+    if word.bytes().all(plain) && !word.starts_with('-') {
+        word.to_owned()
+    } else {
+        let dashed = if word.starts_with('-') { "./" } else { "" };
+        format!("'{dashed}{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,298 @@
+//! Edits the files: the fixes of findings, round by round, until nothing changes.
+
+use std::collections::BTreeMap;
+
+use super::run::{self, Checked, Found};
+use super::world::{Object, World};
+use super::{collect::Source, threads};
+use crate::admission::Review;
+use crate::admission::edit::Edit;
+use crate::engine::{Fix, FixClass};
+use crate::registry::Registry;
+use crate::yaml::splice;
+
+/// A fix can make another possible; after so many rounds two of them undo each other.
+const MAX_ROUNDS: usize = 10;
+
+/// What became of the fixes.
+#[derive(Debug, Default)]
+pub struct Fixed {
+    /// The input after the edits and what is to be said of it; none where nothing was edited.
+    pub after: Option<(World, Checked)>,
+    /// How many fixes of each policy were made.
+    pub made: BTreeMap<String, usize>,
+    /// The findings (of the input after the edits) that were to be mended and were not, and why.
+    pub refused: Vec<(usize, String)>,
+    /// Whether there was nothing left to edit in the end.
+    pub converged: bool,
+}
+
+/// Applies the fixes of this class and of those before it, as long as there are any.
+pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClass) -> Fixed {
+    let mut fixed = Fixed::default();
+    for _ in 0..MAX_ROUNDS {
+        let (world, checked) = fixed.after.as_ref().map_or((world, checked), |(world, checked)| (world, checked));
+        let round = Round::new(world, checked, class);
+        for finding in &round.made {
+            *fixed.made.entry(checked.findings[*finding].judged.policy.id.clone()).or_default() += 1;
+        }
+        if round.texts.is_empty() {
+            fixed.refused = round.refused;
+            fixed.converged = true;
+            break;
+        }
+        let mut sources: Vec<Source> = world.files.iter().map(|file| file.source.clone()).collect();
+        for (file, text) in round.texts {
+            sources[file].text = text;
+        }
+        let world = World::read(sources, registry.workloads());
+        let checked = run::check(registry, &world);
+        fixed.after = Some((world, checked));
+    }
+    fixed
+}
+
+/// Whether a fix is of this class or of one before it, and edits the object at all.
+pub fn applies(fix: &Fix, class: FixClass) -> bool {
+    fix.class <= class && !fix.edits.is_empty()
+}
+
+/// Why nothing of a text is edited, if so.
+pub fn generated(text: &str) -> Option<&'static str> {
+    if text.lines().any(|line| line.starts_with("# Source: ")) {
+        return Some("the file is rendered output (`# Source:`); edit what it is made from");
+    }
+    text.contains("{{")
+        .then_some("the file contains `{{`, as templates do; edit what is rendered, or its template by hand")
+}
+
+/// One pass over all files.
+#[derive(Debug, Default)]
+struct Round {
+    /// New texts, by file.
+    texts: Vec<(usize, String)>,
+    /// Findings whose fix is in them.
+    made: Vec<usize>,
+    refused: Vec<(usize, String)>,
+}
+
+/// A fix to be made: the finding, the document, the edits with pointers from the document's root.
+struct Candidate {
+    finding: usize,
+    document: usize,
+    edits: Vec<Edit>,
+}
+
+impl Round {
+    fn new(world: &World, checked: &Checked, class: FixClass) -> Self {
+        let mut by_file: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, found) in checked.findings.iter().enumerate() {
+            if found.judged.finding.fix.as_ref().is_some_and(|fix| applies(fix, class)) {
+                by_file.entry(world.objects[found.object].file).or_default().push(index);
+            }
+        }
+        let files: Vec<(usize, Vec<usize>)> = by_file.into_iter().collect();
+        let mut round = Self::default();
+        for part in threads::map(&files, |(file, findings)| Self::file(world, checked, *file, findings)) {
+            round.texts.extend(part.texts);
+            round.made.extend(part.made);
+            round.refused.extend(part.refused);
+        }
+        round
+    }
+
+    fn file(world: &World, checked: &Checked, file: usize, findings: &[usize]) -> Self {
+        let mut round = Self::default();
+        let text = &world.files[file].source.text;
+        if let Some(reason) = generated(text) {
+            round.refused = findings.iter().map(|finding| (*finding, reason.to_owned())).collect();
+            return round;
+        }
+        let mut candidates = Vec::new();
+        for &finding in findings {
+            let found = &checked.findings[finding];
+            let object = &world.objects[found.object];
+            match prepare(found, object) {
+                Ok(edits) => candidates.push(Candidate { finding, document: object.document, edits }),
+                Err(reason) => round.refused.push((finding, reason)),
+            }
+        }
+        // In the order of the catalogue, for where two fixes want the same place the first one gets it.
+        candidates.sort_by_key(|candidate| {
+            let policy = &checked.findings[candidate.finding].judged.policy;
+            (candidate.document, policy.bundle, policy.index, candidate.finding)
+        });
+        let mut current = text.clone();
+        for document in candidates.chunk_by(|left, right| left.document == right.document) {
+            round.document(document, &mut current);
+        }
+        if current != *text {
+            round.texts.push((file, current));
+        }
+        round
+    }
+
+    /// All fixes of a document at once; where the splicer refuses, one by one, for it takes all edits or none.
+    fn document(&mut self, candidates: &[Candidate], text: &mut String) {
+        let mut chosen = Chosen::default();
+        for candidate in candidates {
+            chosen.take(candidate);
+        }
+        let (Some(first), false) = (candidates.first(), chosen.edits.is_empty()) else { return };
+        let spliced = splice::apply(text, &[(first.document, chosen.edits)]);
+        if spliced.refused.is_empty() {
+            *text = spliced.text;
+            self.made.extend(chosen.findings);
+            return;
+        }
+        let mut made = Chosen::default();
+        for candidate in candidates {
+            if made.conflicts(candidate) {
+                continue;
+            }
+            let spliced = splice::apply(text, &[(candidate.document, candidate.edits.clone())]);
+            match spliced.refused.into_iter().next() {
+                Some(refusal) => self.refused.push((candidate.finding, refusal.reason.to_string())),
+                None => {
+                    *text = spliced.text;
+                    made.take(candidate);
+                }
+            }
+        }
+        self.made.extend(made.findings);
+    }
+}
+
+/// Edits that do not touch each other.
+#[derive(Default)]
+struct Chosen {
+    edits: Vec<Edit>,
+    findings: Vec<usize>,
+}
+
+impl Chosen {
+    /// Takes a fix as a whole, or leaves it to the next round.
+    fn take(&mut self, candidate: &Candidate) {
+        if self.conflicts(candidate) {
+            return;
+        }
+        // Two policies that want the same thing get it once.
+        let new: Vec<Edit> = candidate.edits.iter().filter(|edit| !self.edits.contains(edit)).cloned().collect();
+        self.edits.extend(new);
+        self.findings.push(candidate.finding);
+    }
+
+    fn conflicts(&self, candidate: &Candidate) -> bool {
+        let differs = |edit: &&Edit| !self.edits.contains(edit);
+        candidate.edits.iter().filter(differs).any(|edit| {
+            let zone = zone(edit);
+            self.edits.iter().any(|known| overlap(zone, self::zone(known)))
+        })
+    }
+}
+
+/// What an edit may move: without an item, those behind it have other numbers.
+fn zone(edit: &Edit) -> &str {
+    let pointer = edit.pointer();
+    match (edit, pointer.rsplit_once('/')) {
+        (Edit::Remove { .. }, Some((list, item))) if item.bytes().all(|byte| byte.is_ascii_digit()) => list,
+        _ => pointer,
+    }
+}
+
+/// Whether one pointer is the other, or lies above it.
+fn overlap(left: &str, right: &str) -> bool {
+    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The edits of a finding's fix as edits of its document.
+fn prepare(found: &Found, object: &Object) -> Result<Vec<Edit>, String> {
+    let edits = found.judged.finding.fix.iter().flat_map(|fix| &fix.edits);
+    edits
+        .map(|edit| {
+            if let Edit::Add { pointer, .. } = edit
+                && is_written(&object.review, pointer)
+            {
+                return Err(format!("`{pointer}` is written already, and what somebody wrote is not replaced"));
+            }
+            Ok(within(edit, &object.prefix))
+        })
+        .collect()
+}
+
+fn is_written(review: &Review, pointer: &str) -> bool {
+    review.object().and_then(|object| object.at(pointer)).is_some_and(|value| !value.is_null())
+}
+
+fn within(edit: &Edit, prefix: &str) -> Edit {
+    let at = |pointer: &str| format!("{prefix}{pointer}");
+    match edit {
+        Edit::Add { pointer, value } => Edit::Add { pointer: at(pointer), value: value.clone() },
+        Edit::Replace { pointer, value } => Edit::Replace { pointer: at(pointer), value: value.clone() },
+        Edit::Remove { pointer } => Edit::Remove { pointer: at(pointer) },
+        Edit::Append { pointer, value } => Edit::Append { pointer: at(pointer), value: value.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn candidate(finding: usize, edits: Vec<Edit>) -> Candidate {
+        Candidate { finding, document: 0, edits }
+    }
+
+    fn add(pointer: &str, value: i32) -> Edit {
+        Edit::Add { pointer: pointer.to_owned(), value: json!(value) }
+    }
+
+    fn remove(pointer: &str) -> Edit {
+        Edit::Remove { pointer: pointer.to_owned() }
+    }
+
+    fn round(text: &str, candidates: &[Candidate]) -> (String, Vec<usize>, Vec<usize>) {
+        let (mut round, mut text) = (Round::default(), text.to_owned());
+        round.document(candidates, &mut text);
+        (text, round.made, round.refused.into_iter().map(|(finding, _)| finding).collect())
+    }
+
+    #[test]
+    fn the_first_wins_and_equal_edits_are_one() {
+        let candidates = [
+            candidate(0, vec![add("/a/b", 1)]),
+            candidate(1, vec![add("/a/b", 2), add("/c", 3)]),
+            candidate(2, vec![add("/a/b", 1)]),
+            candidate(3, vec![add("/d", 4)]),
+        ];
+        assert_eq!(round("x: 0\n", &candidates), ("x: 0\na:\n  b: 1\nd: 4\n".to_owned(), vec![0, 2, 3], vec![]));
+    }
+
+    #[test]
+    fn removals_from_one_list_take_a_round_each() {
+        let candidates = [candidate(0, vec![remove("/l/0")]), candidate(1, vec![remove("/l/1")])];
+        assert_eq!(round("l:\n- 1\n- 2\n", &candidates), ("l:\n- 2\n".to_owned(), vec![0], vec![]));
+    }
+
+    #[test]
+    fn a_refused_fix_stops_no_other() {
+        let candidates = [
+            candidate(0, vec![add("/a/b", 1)]),
+            candidate(1, vec![add("/c/d", 1)]),
+            // Conflicts with the one that is refused only.
+            candidate(2, vec![add("/a", 3)]),
+        ];
+        let (text, made, refused) = round("x: &x {e: 1}\na: *x\nc: {}\n", &candidates);
+        assert_eq!((made, refused), (vec![1], vec![0, 2]));
+        assert!(text.contains("c:") && text.contains("d: 1"), "{text}");
+    }
+
+    #[test]
+    fn generated_texts() {
+        assert!(generated("---\n# Source: chart/templates/a.yaml\na: 1\n").is_some());
+        assert!(generated("a: '{{ x }}'\n").is_some());
+        assert!(generated("a: 1 # Source: not\n").is_none());
+    }
+}

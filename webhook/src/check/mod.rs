@@ -1,0 +1,165 @@
+//! The offline checker: the cluster's verdict on files, with line, column and fix.
+//!
+//! [`run`] reads the input, judges it as the webhook would, edits it where that is asked, and yields a [`Report`];
+//! what is printed of it is [`crate::report`]'s.
+
+pub mod collect;
+pub mod config;
+pub mod exit;
+pub mod fix;
+pub mod run;
+mod threads;
+pub mod world;
+mod write;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use crate::admission::Action;
+use crate::engine::FixClass;
+use crate::registry::ConfigError;
+use crate::report::{Made, Report};
+pub use exit::ExitStatus;
+pub use world::World;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Files, folders, `-`.
+    pub paths: Vec<PathBuf>,
+    pub config: config::Choice,
+    /// In place of what the paths suggest.
+    pub closed: Option<bool>,
+    pub edits: Option<Edits>,
+    pub limits: Limits,
+}
+
+/// What makes a run fail.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Findings of this action and of stricter ones.
+    pub fail_on: Action,
+    pub max_warnings: Option<usize>,
+    pub allow_empty: bool,
+    /// Findings fail nothing.
+    pub exit_zero: bool,
+}
+
+/// Which fixes are made, and what becomes of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Edits {
+    pub class: FixClass,
+    /// Only shown: nothing is written, and the report is that of the input as it is.
+    pub only_shown: bool,
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub struct Outcome {
+    pub report: Report,
+    /// What the report is about.
+    pub world: World,
+    pub edited: Vec<Edited>,
+    /// The standard input as it is after the edits, where edits were asked for.
+    pub stdin: Option<String>,
+}
+
+/// A text with its edits.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    pub name: String,
+    pub before: String,
+    pub after: String,
+}
+
+/// Something of the input that could not be judged.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub file: String,
+    /// Line and column, 1-based, where one place is to blame.
+    pub place: Option<(usize, usize)>,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// Why there is no report at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    #[error("{message}")]
+    Usage { message: String, help: String },
+    #[error("the configuration is wrong")]
+    Config(Vec<ConfigError>),
+}
+
+/// Checks, and edits where that is asked.
+///
+/// # Errors
+/// Where the command line or the configuration is wrong, or an edited file cannot be written.
+pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckError> {
+    let mut collected = collect::collect(&options.paths, stdin)?;
+    if let Some(closed) = options.closed {
+        collected.sources.iter_mut().for_each(|source| source.closed = closed);
+    }
+    let registry = config::load(&options.config, &options.paths)?;
+    let mut world = World::read(collected.sources, registry.workloads());
+    let mut checked = run::check(&registry, &world);
+    let (mut edited, mut made) = (Vec::new(), None);
+    let mut text_of_stdin = None;
+    if let Some(edits) = options.edits {
+        let fixed = fix::fix(&registry, &world, &checked, edits.class);
+        edited = difference(&world, fixed.after.as_ref().map(|(world, _)| world));
+        if edits.only_shown {
+            made = Some(Made {
+                class: edits.class,
+                counts: fixed.made,
+                files: edited.len(),
+                only_shown: true,
+                ..Made::default()
+            });
+        } else {
+            save(&world, &edited)?;
+            (world, checked) = fixed.after.unwrap_or((world, checked));
+            let piped = world.files.iter().find(|file| file.source.path.is_none());
+            text_of_stdin = piped.map(|file| file.source.text.clone());
+            let refused = fixed.refused.into_iter().collect();
+            made = Some(Made {
+                class: edits.class,
+                counts: fixed.made,
+                files: edited.len(),
+                only_shown: false,
+                refused,
+                converged: fixed.converged,
+            });
+        }
+    }
+    let mut problems = collected.problems;
+    problems.append(&mut world.problems);
+    let report = Report::new(&registry, &world, checked, problems, collected.passed_over, made, options.limits);
+    Ok(Outcome { report, world, edited, stdin: text_of_stdin })
+}
+
+fn difference(before: &World, after: Option<&World>) -> Vec<Edited> {
+    let Some(after) = after else { return Vec::new() };
+    let pairs = before.files.iter().zip(&after.files).map(|(before, after)| (&before.source, &after.source));
+    pairs
+        .filter(|(before, after)| before.text != after.text)
+        .map(|(before, after)| Edited {
+            name: before.name.clone(),
+            before: before.text.clone(),
+            after: after.text.clone(),
+        })
+        .collect()
+}
+
+fn save(world: &World, edited: &[Edited]) -> Result<(), CheckError> {
+    for edited in edited {
+        let source = world.files.iter().map(|file| &file.source).find(|source| source.name == edited.name);
+        let Some(path) = source.and_then(|source| source.path.as_ref()) else { continue };
+        write::replace(path, &edited.before, &edited.after).map_err(|error| CheckError::Usage {
+            message: format!("cannot write {}: {error}", edited.name),
+            help: "this file is as it was; those before it are fixed. `--diff` shows the edits without writing"
+                .to_owned(),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The command line: one thin file for each subcommand. A mistake becomes a message, a help and an exit status.
+
+#[cfg(feature = "check")]
+mod check;
+mod explain;
+mod output;
+mod policy;
+#[cfg(feature = "serve")]
+mod serve;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::BUILTIN;
+#[cfg(feature = "check")]
+use crate::registry::ConfigError;
+
+/// The command line or the configuration is wrong; clap uses the same number.
+const USAGE: u8 = 2;
+
+/// The load line for Kubernetes: the same policies at kubectl apply and over files
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(feature = "check")]
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArgs),
+}
+
+/// Runs the command line.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // clap keeps it for as long as the process lives.
+    let command = Arguments::command().version(&*version().leak());
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let text = error.render().to_string();
+            if error.use_stderr() {
+                output::complain(&text)
+            } else {
+                output::print_or_ignore(&text)
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let result = match arguments.command {
+        #[cfg(feature = "check")]
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Policy(command) => policy::run(&command),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => {
+            serve::run(arguments).map_err(|error| Failure { message: format!("{error:#}"), help: None, status: 1 })
+        }
+    };
+    result.unwrap_or_else(|failure| {
+        output::complain(&failure.to_string());
+        ExitCode::from(failure.status)
+    })
+}
+
+/// The version of the program and of what it judges by.
+fn version() -> String {
+    let mut digest = "sha256:".to_owned();
+    for byte in Sha256::digest(BUILTIN) {
+        let _ = write!(digest, "{byte:02x}");
+    }
+    format!("{}\nbuilt-in bundle {digest}", env!("CARGO_PKG_VERSION"))
+}
+
+/// What the user can do something about.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    help: Option<String>,
+    status: u8,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()), status: USAGE }
+    }
+
+    /// Every problem of a configuration, a line each.
+    #[cfg(feature = "check")]
+    fn config(problems: &[ConfigError]) -> Self {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Self {
+            message: lines.join("\nerror: "),
+            help: Some(
+                "`plimsoll policy list` shows the policies, `plimsoll policy inspect` their settings".to_owned(),
+            ),
+            status: USAGE,
+        }
+    }
+
+    fn output(error: &std::io::Error) -> Self {
+        Self { message: format!("cannot write the output: {error}"), help: None, status: USAGE }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(formatter, "error: {}", self.message)?;
+        match &self.help {
+            Some(help) => writeln!(formatter, "help: {help}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `plimsoll policy`: what bundles say of themselves.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use plimsoll_sdk::metadata::{Policy, Stage, Workloads};
+use serde_json::Value;
+
+use super::{Failure, output};
+use crate::engine::{BUILTIN, Bundle, Engine, Limits};
+
+/// Show policies and bundles
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// List the built-in policies
+    List,
+    /// Show a bundle: its digest, and what each policy is about, may edit and can be set to
+    Inspect {
+        /// A component (.wasm); without, the built-in bundle
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// Prints what was asked for.
+pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
+    let text = match command {
+        PolicyCommand::List => list(&builtin()?.metadata().policies),
+        PolicyCommand::Inspect { file: None } => inspect(&builtin()?),
+        PolicyCommand::Inspect { file: Some(file) } => inspect(&read(file)?),
+    };
+    output::print(&text).map_err(|error| Failure::output(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The bundle inside of the binary.
+pub(super) fn builtin() -> Result<Bundle, Failure> {
+    load(BUILTIN, "the built-in bundle")
+}
+
+fn read(file: &Path) -> Result<Bundle, Failure> {
+    let name = file.display().to_string();
+    let bytes = fs::read(file).map_err(|error| {
+        Failure::usage(format!("cannot read {name}: {error}"), "a bundle is a .wasm file, a component")
+    })?;
+    load(&bytes, &name)
+}
+
+fn load(bytes: &[u8], name: &str) -> Result<Bundle, Failure> {
+    let engine = Engine::new(Limits { instances: 1, ..Limits::default() }).map_err(|error| {
+        Failure::usage(format!("WebAssembly cannot run on this machine: {error:#}"), "see `ulimit -v`")
+    })?;
+    Bundle::load(&engine, bytes).map_err(|error| {
+        Failure::usage(format!("{name} is no bundle: {error}"), "`plimsoll policy inspect` shows the built-in one")
+    })
+}
+
+/// One line for each policy: id, category, severity, title.
+pub(super) fn list(policies: &[Policy]) -> String {
+    let width = |text: fn(&Policy) -> usize| policies.iter().map(text).max().unwrap_or(0);
+    let (id, category) = (width(|policy| policy.id.len()), width(|policy| policy.category.len()));
+    let mut text = String::new();
+    for policy in policies {
+        let severity = word(&policy.severity);
+        let _ = writeln!(text, "{:id$}  {:category$}  {severity:7}  {}", policy.id, policy.category, policy.title);
+    }
+    text
+}
+
+fn inspect(bundle: &Bundle) -> String {
+    let metadata = bundle.metadata();
+    let mut text = format!(
+        "bundle: {} {}\ndigest: {}\nabi: {}\npolicies: {}\n",
+        metadata.name,
+        metadata.version,
+        bundle.digest(),
+        metadata.abi,
+        metadata.policies.len()
+    );
+    for policy in &metadata.policies {
+        let _ = writeln!(text, "\n{}: {}", policy.id, policy.title);
+        for (name, value) in facts(policy) {
+            let _ = writeln!(text, "  {name}: {value}");
+        }
+        let settings = settings(policy);
+        if !settings.is_empty() {
+            let _ = write!(text, "  settings:\n{settings}");
+        }
+    }
+    text
+}
+
+/// What there is to know of a policy before it runs.
+pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
+    let list = |items: &[String]| items.join(", ");
+    let mut facts = vec![
+        ("category", policy.category.clone()),
+        ("severity", word(&policy.severity)),
+        ("since", policy.since.clone()),
+        ("on", on(policy)),
+        ("judges", word(&policy.judges)),
+    ];
+    if policy.stage == Stage::Source {
+        facts.push(("stage", "source: over files alone".to_owned()));
+    }
+    for (name, items) in [("requires", &policy.requires), ("refines", &policy.refines), ("edits", &policy.edits)] {
+        if !items.is_empty() {
+            facts.push((name, list(items)));
+        }
+    }
+    facts
+}
+
+fn on(policy: &Policy) -> String {
+    let workloads = match policy.on.workloads {
+        Workloads::None => None,
+        Workloads::LongRunning => Some("workloads that run on".to_owned()),
+        Workloads::All => Some("every workload".to_owned()),
+    };
+    // `/Pod` is how tables know a kind of the core group; people know it as `Pod`.
+    let kinds = policy.on.kinds.iter().map(|kind| kind.trim_start_matches('/').to_owned());
+    let subresources = policy.on.subresources.iter().map(|name| format!("its subresource {name}"));
+    let all: Vec<String> = workloads.into_iter().chain(kinds).chain(subresources).collect();
+    all.join(", ")
+}
+
+/// A line or two for each setting: name, type, bounds, default, what it means.
+pub(super) fn settings(policy: &Policy) -> String {
+    let mut text = String::new();
+    for (name, schema) in policy.settings_schema["properties"].as_object().into_iter().flatten() {
+        let bounds = schema.as_object().into_iter().flatten();
+        let bounds: Vec<String> = bounds
+            .filter(|(key, _)| {
+                !matches!(key.as_str(), "type" | "description" | "default" | "anyOf" | "items" | "pattern")
+            })
+            .map(|(key, value)| format!(", {key} {value}"))
+            .collect();
+        let kind = types(schema);
+        let _ = writeln!(text, "    {name}: {kind}{}, default {}", bounds.concat(), schema["default"]);
+        if let Some(description) = schema["description"].as_str().filter(|text| !text.is_empty()) {
+            let _ = writeln!(text, "      {description}");
+        }
+    }
+    text
+}
+
+/// `string or number`, `array of string`.
+fn types(schema: &Value) -> String {
+    let choices: Vec<String> = match (&schema["type"], &schema["anyOf"]) {
+        (Value::String(kind), _) if kind == "array" && schema["items"].is_object() => {
+            vec![format!("array of {}", types(&schema["items"]))]
+        }
+        (Value::String(kind), _) => vec![kind.clone()],
+        (Value::Array(kinds), _) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        (_, Value::Array(schemas)) => schemas.iter().map(types).collect(),
+        _ => vec!["value".to_owned()],
+    };
+    choices.join(" or ")
+}
+
+/// As metadata spells it.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

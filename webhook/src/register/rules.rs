@@ -1,0 +1,82 @@
+//! From what policies look at to the rules of a webhook configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
+use kube::api::{ApiResource, GroupVersionKind};
+
+use crate::registry::{Policy, Registry};
+use plimsoll_sdk::metadata::Stage;
+
+/// Subresources that only Pods have.
+const OF_PODS: [&str; 4] = ["binding", "ephemeralcontainers", "eviction", "resize"];
+
+/// Group and version, and the resources of it.
+type Resources = BTreeMap<(String, &'static str), BTreeSet<String>>;
+
+/// Every kind that a policy looks at, with the subresources that it declares.
+pub(super) fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
+    let mut resources = Resources::new();
+    for policy in in_cluster(registry) {
+        for kind in kinds(registry, policy) {
+            let resource = resource(kind);
+            let pod = kind == "/Pod";
+            let subresources = policy.metadata.on.subresources.iter();
+            let subresources = subresources.filter(|name| pod || !OF_PODS.contains(&name.as_str()));
+            let of_group = resources.entry(group_version(kind)).or_default();
+            of_group.extend(subresources.map(|subresource| format!("{resource}/{subresource}")));
+            of_group.insert(resource);
+        }
+    }
+    rules(resources)
+}
+
+/// Every kind of which a policy may edit something; never a subresource.
+pub(super) fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
+    let mut resources = Resources::new();
+    for policy in in_cluster(registry).filter(|policy| !policy.metadata.edits.is_empty()) {
+        for kind in kinds(registry, policy) {
+            resources.entry(group_version(kind)).or_default().insert(resource(kind));
+        }
+    }
+    rules(resources)
+}
+
+fn in_cluster(registry: &Registry) -> impl Iterator<Item = &Policy> {
+    registry.policies().map(AsRef::as_ref).filter(|policy| policy.stage != Stage::Source)
+}
+
+fn kinds<'a>(registry: &'a Registry, policy: &'a Policy) -> impl Iterator<Item = &'a str> {
+    let named = policy.metadata.on.kinds.iter().map(String::as_str);
+    let workloads = registry.workloads();
+    workloads.kinds().chain(named).filter(|kind| workloads.match_on(&policy.metadata.on, kind))
+}
+
+fn resource(kind: &str) -> String {
+    let (group, kind) = kind.split_once('/').unwrap_or(("", kind));
+    // Guessed as apimachinery guesses it, so that a CRD which is not there yet is covered as soon as it is.
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, "", kind)).plural
+}
+
+/// The version that policies are written for: with `matchPolicy: Equivalent` the API server converts to it.
+fn group_version(kind: &str) -> (String, &'static str) {
+    let group = kind.split_once('/').map_or("", |(group, _)| group);
+    let version = match group {
+        "autoscaling" => "v2",
+        "" | "apps" | "batch" | "policy" => "v1",
+        group if group.ends_with(".k8s.io") && !group.starts_with("gateway.") => "v1",
+        _ => "*",
+    };
+    (group.to_owned(), version)
+}
+
+fn rules(resources: Resources) -> Vec<RuleWithOperations> {
+    let rule = |((group, version), resources): ((String, &str), BTreeSet<String>)| RuleWithOperations {
+        api_groups: Some(vec![group]),
+        api_versions: Some(vec![version.to_owned()]),
+        operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
+        resources: Some(resources.into_iter().collect()),
+        scope: Some("*".to_owned()),
+    };
+    resources.into_iter().map(rule).collect()
+}

@@ -1,0 +1,235 @@
+//! The report for people: each finding with the lines that it is about, then what there is to know beside, then the
+//! verdict as the last line.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE, Style};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+
+use super::{Counted, Finding, Made, Report};
+use crate::admission::Action;
+use crate::check::{ExitStatus, Problem, World};
+use crate::yaml::Span;
+
+/// A longer line is not shown: it is a minified file, and the place says enough.
+const LONGEST_LINE: usize = 4096;
+
+/// How it is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub color: bool,
+    /// Only what fails the run.
+    pub quiet: bool,
+    /// The mildest action that fails the run.
+    pub fail_on: Action,
+}
+
+/// The report as text.
+pub fn human(report: &Report, world: &World, look: Look) -> String {
+    let renderer = if look.color { Renderer::styled() } else { Renderer::plain() };
+    let mut out = String::new();
+    // With too many warnings each of them counts.
+    let failing = if report.summary.fails.is_some() { look.fail_on.min(Action::Warn) } else { look.fail_on };
+    for finding in report.findings.iter().filter(|finding| !finding.defaulted) {
+        if !look.quiet || finding.action >= failing {
+            let text = &world.files[finding.file].source;
+            let group = group(finding, &text.name, &text.text, report.made.as_ref());
+            let _ = write!(out, "{}\n\n", renderer.render(&[group]));
+        }
+    }
+    for problem in &report.problems {
+        let _ = write!(out, "{}\n\n", renderer.render(&[error(problem, world)]));
+    }
+    if !look.quiet {
+        notes(&mut out, report);
+    }
+    if !look.quiet || report.summary.exit_status != ExitStatus::Ok {
+        verdict(&mut out, report, look);
+    }
+    out
+}
+
+fn group<'a>(finding: &'a Finding, file: &str, text: &'a str, made: Option<&'a Made>) -> Group<'a> {
+    let level = match finding.action {
+        Action::Deny => Level::ERROR,
+        Action::Warn => Level::WARNING,
+        Action::Audit | Action::Off => Level::INFO,
+    };
+    let file = clean(file);
+    let mut group = Group::with_title(level.primary_title(&finding.message).id(clean(&finding.policy.id)));
+    group = match finding.span.map(|span| (span, excerpt(text, span))) {
+        Some((span, Some((line, from, to)))) => group.element(
+            Snippet::source(line).line_start(span.line).path(file).annotation(AnnotationKind::Primary.span(from..to)),
+        ),
+        Some((span, None)) => group.element(Origin::path(file).line(span.line).char_column(span.column)),
+        None => group.element(Origin::path(file)),
+    };
+    group = group.element(Level::NOTE.message(clean(&format!("{} at {}", name(finding), path(&finding.path)))));
+    if !finding.help.is_empty() {
+        group = group.element(Level::HELP.message(clean(&finding.help)));
+    }
+    if let Some(reason) = &finding.refused {
+        group = group.element(Level::NOTE.message(clean(&format!("not fixed: {reason}"))));
+    } else if let Some(fix) = finding.fix.as_ref().filter(|fix| fix.edits) {
+        // Where it was asked for and could be made, there is no finding any more.
+        let offered = made.is_none_or(|made| made.only_shown || fix.class > made.class);
+        if offered {
+            group =
+                group.element(Level::HELP.message(clean(&format!("`--fix={}`: {}", fix.class.as_str(), fix.title))));
+        }
+    }
+    group
+}
+
+/// The line of a span, and the bytes of it within.
+fn excerpt(text: &str, span: Span) -> Option<(&str, usize, usize)> {
+    let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+    let length = text.get(start..)?.find('\n').unwrap_or(text.len() - start);
+    let line = text.get(start..start + length)?.trim_end_matches('\r');
+    let line_start = if start == 0 { line.len() - line.trim_start_matches('\u{feff}').len() } else { 0 };
+    let (from, to) = (span.start - start, (span.end - start).min(line.len()));
+    let shown = line.get(line_start..)?;
+    let (from, to) = (from.checked_sub(line_start)?, to.checked_sub(line_start)?);
+    (line.len() <= LONGEST_LINE).then_some((shown, from, to.max(from)))
+}
+
+fn name(finding: &Finding) -> String {
+    let object = &finding.object;
+    let name = if object.name.is_empty() { "(without a name)" } else { &object.name };
+    match object.namespace.as_str() {
+        "" => format!("{} {name}", object.kind),
+        namespace => format!("{} {namespace}/{name}", object.kind),
+    }
+}
+
+fn path(pointer: &str) -> &str {
+    if pointer.is_empty() { "its root" } else { pointer }
+}
+
+fn error<'a>(problem: &'a Problem, world: &'a World) -> Group<'a> {
+    let mut group = Group::with_title(Level::ERROR.primary_title(&problem.message));
+    let file = clean(&problem.file);
+    let text = world.files.iter().map(|file| &file.source).find(|source| source.name == problem.file);
+    group = match (problem.place, text.zip(problem.place).and_then(|(source, place)| line_at(&source.text, place))) {
+        (Some((line, _)), Some((shown, at))) => {
+            let end = shown[at..].chars().next().map_or(at, |character| at + character.len_utf8());
+            let annotation = AnnotationKind::Primary.span(at..end);
+            group.element(Snippet::source(shown).line_start(line).path(file).annotation(annotation))
+        }
+        (Some((line, column)), None) => group.element(Origin::path(file).line(line).char_column(column)),
+        (None, _) => group.element(Origin::path(file)),
+    };
+    match &problem.help {
+        Some(help) => group.element(Level::HELP.message(help)),
+        None => group,
+    }
+}
+
+/// A line of a text, and the byte of a column in it.
+fn line_at(text: &str, (line, column): (usize, usize)) -> Option<(&str, usize)> {
+    let shown = text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(line.checked_sub(1)?)?;
+    let at = shown.char_indices().nth(column.checked_sub(1)?).map_or(shown.len(), |(at, _)| at);
+    (shown.len() <= LONGEST_LINE).then_some((shown, at))
+}
+
+fn notes(out: &mut String, report: &Report) {
+    let summary = &report.summary;
+    let _ = writeln!(
+        out,
+        "{} in {}: {} denied, {} warned of, {} audited",
+        plural(summary.objects, "object"),
+        plural(summary.files, "file"),
+        summary.deny,
+        summary.warn,
+        summary.audit
+    );
+    for more in &report.more {
+        let _ = writeln!(out, "not shown: {} more of {}", more.count, more.policy);
+    }
+    if let Some(made) = &report.made {
+        fixes(out, made);
+    }
+    let mut defaulted: Vec<Counted> = Vec::new();
+    for finding in report.findings.iter().filter(|finding| finding.defaulted) {
+        match defaulted.iter_mut().find(|known| known.policy == finding.policy.id) {
+            Some(known) => known.count += 1,
+            None => defaulted.push(Counted { policy: finding.policy.id.clone(), text: String::new(), count: 1 }),
+        }
+    }
+    if !defaulted.is_empty() {
+        let _ = writeln!(out, "defaulted: the cluster fills in {}", by_policy(&defaulted));
+    }
+    if !report.assumed.is_empty() {
+        let items: Vec<String> = report.assumed.iter().map(|item| format!("{} ({})", item.text, times(item))).collect();
+        let _ = writeln!(out, "assumed: {}", items.join("; "));
+    }
+    if !report.skipped.is_empty() {
+        let items: Vec<String> = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text)).collect();
+        let _ = writeln!(out, "skipped: {}", items.join("; "));
+    }
+    if summary.other_documents > 0 {
+        let _ =
+            writeln!(out, "passed over: {} without a Kubernetes object", plural(summary.other_documents, "document"));
+    }
+    for passed in &report.passed_over {
+        let (path, command) = (clean(&passed.path), clean(&passed.command));
+        let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", passed.what);
+    }
+}
+
+fn fixes(out: &mut String, made: &Made) {
+    let counts: Vec<Counted> = made
+        .counts
+        .iter()
+        .map(|(policy, count)| Counted { policy: policy.clone(), text: String::new(), count: *count })
+        .collect();
+    let verb = if made.only_shown { "would fix" } else { "fixed" };
+    if counts.is_empty() {
+        let _ = writeln!(out, "{verb}: nothing (class {})", made.class.as_str());
+    } else {
+        let _ = writeln!(out, "{verb}: {} in {}", by_policy(&counts), plural(made.files, "file"));
+    }
+    if !made.converged {
+        let _ = writeln!(out, "the fixes did not come to an end: two of them undo each other, please report it");
+    }
+}
+
+fn verdict(out: &mut String, report: &Report, look: Look) {
+    let summary = &report.summary;
+    let (style, text) = match (summary.exit_status, &summary.fails) {
+        (ExitStatus::PolicyFailed, _) => (DEFAULT_ERROR_STYLE, "not judged: a policy failed".to_owned()),
+        (ExitStatus::Unparsable, _) if summary.would_deny => {
+            (DEFAULT_ERROR_STYLE, "would be denied, and some of the input could not be read".to_owned())
+        }
+        (ExitStatus::Unparsable, _) => {
+            (DEFAULT_ERROR_STYLE, "not judged: some of the input could not be read".to_owned())
+        }
+        _ if summary.would_deny => (DEFAULT_ERROR_STYLE, "would be denied".to_owned()),
+        _ if summary.objects == 0 => (DEFAULT_WARNING_STYLE, "no Kubernetes objects found".to_owned()),
+        (_, Some(limit)) => (DEFAULT_ERROR_STYLE, format!("would be admitted, but fails: {limit}")),
+        _ if summary.warn > 0 => (DEFAULT_WARNING_STYLE, "would be admitted, with warnings".to_owned()),
+        _ => (Style::new().bold(), "would be admitted".to_owned()),
+    };
+    if look.color {
+        let _ = writeln!(out, "{style}{text}{style:#}");
+    } else {
+        let _ = writeln!(out, "{text}");
+    }
+}
+
+/// Names of objects and files may hold what a terminal would obey.
+fn clean(text: &str) -> String {
+    normalize_untrusted_str(&text.replace(['\n', '\r'], " "))
+}
+
+fn by_policy(items: &[Counted]) -> String {
+    items.iter().map(times).collect::<Vec<_>>().join(", ")
+}
+
+fn times(item: &Counted) -> String {
+    if item.count == 1 { item.policy.clone() } else { format!("{} × {}", item.policy, item.count) }
+}
+
+fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}

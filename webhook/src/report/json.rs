@@ -1,0 +1,187 @@
+//! The report for programs: version 1, whose names do not change (`docs/schemas/report-v1.schema.json`).
+
+use serde::Serialize;
+
+use super::{Counted, Finding, Report};
+use crate::check::{Problem, World};
+
+const SCHEMA: &str = "plimsoll.dev/report/v1";
+
+/// The report as JSON, with a line break at its end.
+pub fn json(report: &Report, world: &World) -> String {
+    let summary = &report.summary;
+    let document = Document {
+        schema: SCHEMA,
+        findings: report.findings.iter().map(|finding| Item::new(finding, world)).collect(),
+        ignored: [],
+        skipped: report.skipped.iter().map(Skipped::new).collect(),
+        assumed: report.assumed.iter().map(Assumed::new).collect(),
+        errors: report.problems.iter().map(Error::new).collect(),
+        summary: Summary {
+            objects: summary.objects,
+            files: summary.files,
+            other_documents: summary.other_documents,
+            passed_over: report.passed_over.iter().map(|passed| passed.path.as_str()).collect(),
+            findings: Counts { deny: summary.deny, warn: summary.warn, audit: summary.audit },
+            cut: report.more.iter().map(|more| more.count).sum(),
+            defaulted: summary.defaulted,
+            ignored: summary.ignored,
+            fixed: report.made.as_ref().filter(|made| !made.only_shown).map_or(0, |made| made.counts.values().sum()),
+            failed: summary.failed,
+            would_deny: summary.would_deny,
+            exit_status: summary.exit_status.code(),
+            kubernetes_version: &summary.kubernetes_version,
+            bundles: &summary.bundles,
+        },
+    };
+    // Strings and numbers only: there is nothing in it that cannot be written.
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    findings: Vec<Item<'a>>,
+    /// Findings that an ignore or an exemption silenced; there are none of these yet.
+    ignored: [(); 0],
+    skipped: Vec<Skipped<'a>>,
+    assumed: Vec<Assumed<'a>>,
+    errors: Vec<Error<'a>>,
+    summary: Summary<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item<'a> {
+    policy: &'a str,
+    category: &'a str,
+    severity: crate::engine::Severity,
+    action: &'static str,
+    file: &'a str,
+    line: Option<usize>,
+    column: Option<usize>,
+    end_line: Option<usize>,
+    end_column: Option<usize>,
+    object: Object<'a>,
+    path: &'a str,
+    message: &'a str,
+    help: &'a str,
+    defaulted: bool,
+    fix: Option<Fix<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Fix<'a> {
+    title: &'a str,
+    class: &'static str,
+}
+
+#[derive(Serialize)]
+struct Skipped<'a> {
+    policy: &'a str,
+    reason: &'a str,
+    count: usize,
+}
+
+#[derive(Serialize)]
+struct Assumed<'a> {
+    policy: &'a str,
+    text: &'a str,
+    count: usize,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    file: &'a str,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary<'a> {
+    objects: usize,
+    files: usize,
+    other_documents: usize,
+    passed_over: Vec<&'a str>,
+    findings: Counts,
+    cut: usize,
+    defaulted: usize,
+    ignored: usize,
+    fixed: usize,
+    failed: usize,
+    would_deny: bool,
+    exit_status: u8,
+    kubernetes_version: &'a str,
+    bundles: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Counts {
+    deny: usize,
+    warn: usize,
+    audit: usize,
+}
+
+impl<'a> Item<'a> {
+    fn new(finding: &'a Finding, world: &'a World) -> Self {
+        let span = finding.span;
+        Self {
+            policy: &finding.policy.id,
+            category: &finding.policy.metadata.category,
+            severity: finding.severity,
+            action: finding.action.as_str(),
+            file: &world.files[finding.file].source.name,
+            line: span.map(|span| span.line),
+            column: span.map(|span| span.column),
+            end_line: span.map(|span| span.end_line),
+            end_column: span.map(|span| span.end_column),
+            object: Object {
+                api_version: &finding.object.api_version,
+                kind: &finding.object.kind,
+                namespace: &finding.object.namespace,
+                name: &finding.object.name,
+            },
+            path: &finding.path,
+            message: &finding.message,
+            help: &finding.help,
+            defaulted: finding.defaulted,
+            fix: finding.fix.as_ref().map(|fix| Fix { title: &fix.title, class: fix.class.as_str() }),
+        }
+    }
+}
+
+impl<'a> Skipped<'a> {
+    fn new(counted: &'a Counted) -> Self {
+        Self { policy: &counted.policy, reason: &counted.text, count: counted.count }
+    }
+}
+
+impl<'a> Assumed<'a> {
+    fn new(counted: &'a Counted) -> Self {
+        Self { policy: &counted.policy, text: &counted.text, count: counted.count }
+    }
+}
+
+impl<'a> Error<'a> {
+    fn new(problem: &'a Problem) -> Self {
+        Self {
+            file: &problem.file,
+            line: problem.place.map(|(line, _)| line),
+            column: problem.place.map(|(_, column)| column),
+            message: &problem.message,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What was found, in the order and the words of reports; one module for each format.
+
+mod human;
+mod json;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::admission::Action;
+use crate::check::collect::PassedOver;
+use crate::check::run::{Checked, Found};
+use crate::check::world::Object;
+use crate::check::{ExitStatus, Limits, Problem, World};
+use crate::engine::{FixClass, Severity};
+use crate::registry::{Policy, Registry};
+use crate::yaml::Span;
+
+pub use human::{Look, human};
+pub use json::json;
+
+/// Everything that a report says.
+#[derive(Debug)]
+pub struct Report {
+    /// By file in the order of the input, then most severe first.
+    pub findings: Vec<Finding>,
+    pub skipped: Vec<Counted>,
+    pub assumed: Vec<Counted>,
+    /// Findings beyond what a policy may return, by policy.
+    pub more: Vec<Counted>,
+    /// What could not be judged.
+    pub problems: Vec<Problem>,
+    pub passed_over: Vec<PassedOver>,
+    /// What became of the fixes, where they were asked for.
+    pub made: Option<Made>,
+    pub summary: Summary,
+}
+
+/// One finding at its place.
+#[derive(Debug)]
+pub struct Finding {
+    pub policy: Arc<Policy>,
+    pub severity: Severity,
+    /// What the cluster would do in mode `enforce`.
+    pub action: Action,
+    /// Index into the files of the world.
+    pub file: usize,
+    pub span: Option<Span>,
+    pub object: ObjectName,
+    /// RFC 6901, from the root of the document.
+    pub path: String,
+    pub message: String,
+    pub help: String,
+    /// The cluster mends it by itself.
+    pub defaulted: bool,
+    pub fix: Option<FixOffer>,
+    /// Why the fix was not made, where it was to be.
+    pub refused: Option<String>,
+}
+
+/// How an object is known.
+#[derive(Clone, Debug)]
+pub struct ObjectName {
+    pub api_version: String,
+    pub kind: String,
+    /// Empty where none is stated.
+    pub namespace: String,
+    pub name: String,
+}
+
+/// A fix that can be had.
+#[derive(Clone, Debug)]
+pub struct FixOffer {
+    pub title: String,
+    pub class: FixClass,
+    /// It edits the file; a companion object is for a new one.
+    pub edits: bool,
+}
+
+/// Something that is said of a policy once, however often it happened.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub policy: String,
+    pub text: String,
+    pub count: usize,
+}
+
+/// What became of the fixes.
+#[derive(Debug)]
+pub struct Made {
+    pub class: FixClass,
+    /// By policy.
+    pub counts: BTreeMap<String, usize>,
+    pub files: usize,
+    pub only_shown: bool,
+    /// By number of the finding: why not.
+    pub refused: HashMap<usize, String>,
+    pub converged: bool,
+}
+
+/// The counts.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub objects: usize,
+    pub files: usize,
+    /// Documents that are no Kubernetes objects.
+    pub other_documents: usize,
+    pub deny: usize,
+    pub warn: usize,
+    pub audit: usize,
+    pub defaulted: usize,
+    pub ignored: usize,
+    /// Policies that failed, counted for each object.
+    pub failed: usize,
+    pub would_deny: bool,
+    /// Why the run fails although the cluster would deny nothing.
+    pub fails: Option<String>,
+    pub exit_status: ExitStatus,
+    pub kubernetes_version: String,
+    pub bundles: Vec<String>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self {
+            class: FixClass::Safe,
+            counts: BTreeMap::new(),
+            files: 0,
+            only_shown: false,
+            refused: HashMap::new(),
+            converged: true,
+        }
+    }
+}
+
+impl Report {
+    /// Puts together what was found.
+    pub fn new(
+        registry: &Registry,
+        world: &World,
+        checked: Checked,
+        mut problems: Vec<Problem>,
+        passed_over: Vec<PassedOver>,
+        made: Option<Made>,
+        limits: Limits,
+    ) -> Self {
+        let unparsable = !problems.is_empty();
+        let denying = checked.failed.iter().any(|(_, failed)| failed.action == Action::Deny);
+        let failed = checked.failed.len();
+        for (object, failed) in &checked.failed {
+            problems.push(failure(world, *object, &failed.policy.id, &failed.failure.to_string()));
+        }
+        let refused = made.as_ref().map(|made| &made.refused);
+        let mut findings: Vec<Finding> = checked
+            .findings
+            .into_iter()
+            .enumerate()
+            .map(|(number, found)| {
+                Finding::new(world, found, refused.and_then(|refused| refused.get(&number)).cloned())
+            })
+            .collect();
+        findings.sort_by_cached_key(Finding::rank);
+        let count = |action| findings.iter().filter(|finding| !finding.defaulted && finding.action == action).count();
+        let mut summary = Summary {
+            objects: world.objects.len(),
+            files: world.files.len(),
+            other_documents: world.others,
+            deny: count(Action::Deny),
+            warn: count(Action::Warn),
+            audit: count(Action::Audit),
+            defaulted: findings.iter().filter(|finding| finding.defaulted).count(),
+            ignored: 0,
+            failed,
+            would_deny: denying || count(Action::Deny) > 0,
+            fails: None,
+            exit_status: ExitStatus::Ok,
+            kubernetes_version: registry.kubernetes_version().to_string(),
+            bundles: registry.bundles().iter().map(|bundle| bundle.digest().to_owned()).collect(),
+        };
+        summary.judge(limits, unparsable);
+        Self {
+            findings,
+            skipped: counted(checked.skipped.into_iter().map(|(policy, text)| (policy, text, 1))),
+            assumed: counted(checked.assumed.into_iter().map(|(policy, text)| (policy, text, 1))),
+            more: counted(
+                checked
+                    .more
+                    .into_iter()
+                    .map(|(policy, more)| (policy, String::new(), usize::try_from(more).unwrap_or(usize::MAX))),
+            ),
+            problems,
+            passed_over,
+            made,
+            summary,
+        }
+    }
+}
+
+impl Summary {
+    fn judge(&mut self, limits: Limits, unparsable: bool) {
+        let over = match limits.fail_on {
+            _ if self.would_deny => None,
+            Action::Audit if self.warn + self.audit > 0 => Some("--fail-on audit".to_owned()),
+            Action::Warn if self.warn > 0 => Some("--fail-on warn".to_owned()),
+            _ => None,
+        };
+        let too_many =
+            limits.max_warnings.filter(|most| self.warn > *most).map(|most| format!("--max-warnings {most}"));
+        self.fails = over.or(too_many.filter(|_| !self.would_deny));
+        let denied = (self.would_deny || self.fails.is_some()) && !limits.exit_zero;
+        let statuses = [
+            (self.failed > 0, ExitStatus::PolicyFailed),
+            (unparsable, ExitStatus::Unparsable),
+            (denied, ExitStatus::Denied),
+            (self.objects == 0 && !limits.allow_empty, ExitStatus::Empty),
+        ];
+        let statuses = statuses.into_iter().filter(|(applies, _)| *applies).map(|(_, status)| status);
+        self.exit_status = ExitStatus::first_of(statuses);
+    }
+}
+
+impl Finding {
+    fn new(world: &World, found: Found, refused: Option<String>) -> Self {
+        let object = &world.objects[found.object];
+        let finding = found.judged.finding;
+        let full = finding.at.full();
+        let fix = finding.fix.map(|fix| FixOffer { title: fix.title, class: fix.class, edits: !fix.edits.is_empty() });
+        Self {
+            policy: found.judged.policy,
+            severity: finding.severity,
+            action: found.judged.action,
+            file: object.file,
+            span: world.span(object, &full),
+            object: ObjectName::of(object),
+            path: format!("{}{full}", object.prefix),
+            message: finding.message,
+            help: finding.help,
+            defaulted: found.defaulted,
+            fix,
+            refused,
+        }
+    }
+
+    fn rank(&self) -> impl Ord + use<> {
+        let start = self.span.map_or(0, |span| span.start);
+        let severity = std::cmp::Reverse((self.action, self.severity));
+        (self.file, self.defaulted, severity, start, self.policy.bundle, self.policy.index, self.path.clone())
+    }
+}
+
+impl ObjectName {
+    fn of(object: &Object) -> Self {
+        Self {
+            api_version: object.review.kind.api_version(),
+            kind: object.review.kind.kind.clone(),
+            namespace: object.review.namespace.clone(),
+            name: object.review.name.clone(),
+        }
+    }
+}
+
+fn failure(world: &World, object: usize, policy: &str, reason: &str) -> Problem {
+    let object = &world.objects[object];
+    let name = ObjectName::of(object);
+    Problem {
+        file: world.file(object).source.name.clone(),
+        place: world.span(object, "").map(|span| (span.line, span.column)),
+        message: format!("the policy {policy} could not judge the {} {}: {reason}", name.kind, name.name),
+        help: Some(
+            "without its findings nobody knows what the cluster would say; please report it to its author".to_owned(),
+        ),
+    }
+}
+
+/// The same of the same policy once, in the order of the catalogue.
+fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Counted> {
+    let mut counts: BTreeMap<(usize, u32, String), (String, usize)> = BTreeMap::new();
+    for (policy, text, count) in items {
+        counts.entry((policy.bundle, policy.index, text)).or_insert_with(|| (policy.id.clone(), 0)).1 += count;
+    }
+    counts.into_iter().map(|((_, _, text), (policy, count))| Counted { policy, text, count }).collect()
+}

@@ -1,0 +1,123 @@
+//! One request on an evaluating thread: from the body's bytes to the answer's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::metrics::Metrics;
+use super::{Loaded, Webhook};
+use crate::admission::review::Malformed;
+use crate::admission::{Action, Review, respond};
+use crate::judge;
+
+/// What is queued.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) webhook: Webhook,
+    pub(super) body: Bytes,
+    pub(super) deadline: Instant,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) content: Content,
+    /// A word for metrics.
+    pub(super) outcome: &'static str,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// An AdmissionReview.
+    Json(Vec<u8>),
+    /// What is wrong. The API server quotes plain text in its own message.
+    Text(String),
+}
+
+impl Answer {
+    pub(super) fn error(status: StatusCode, outcome: &'static str, message: impl Into<String>) -> Self {
+        Self { status, content: Content::Text(message.into()), outcome }
+    }
+
+    fn review(outcome: &'static str, review: &Value) -> Self {
+        match serde_json::to_vec(review) {
+            Ok(body) => Self { status: StatusCode::OK, content: Content::Json(body), outcome },
+            // A map with keys that are no strings would do this; there is none.
+            Err(error) => Self::error(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string()),
+        }
+    }
+}
+
+pub(super) fn judge(loaded: &Loaded, metrics: &Metrics, task: &Task) -> Answer {
+    let Task { webhook, body, deadline } = task;
+    if *deadline <= Instant::now() {
+        return late();
+    }
+    let review = match Review::from_admission_review(body) {
+        Ok(review) => Arc::new(review),
+        Err(Malformed::Request { uid, reason }) => {
+            tracing::debug!(%uid, reason, "cannot be judged");
+            return Answer::review("refused", &respond::refused(&uid, reason));
+        }
+        Err(malformed) => return Answer::error(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()),
+    };
+    let answer = catch_unwind(AssertUnwindSafe(|| match webhook {
+        Webhook::Validate => validate(loaded, metrics, &review, *deadline),
+        Webhook::Mutate => mutate(loaded, metrics, &review, *deadline),
+    }));
+    let answer = answer.unwrap_or_else(|_| panicked(loaded, *webhook, &review));
+    tracing::debug!(
+        uid = review.uid,
+        kind = review.kind.group_kind(),
+        operation = review.operation.as_str(),
+        webhook = webhook.as_str(),
+        outcome = answer.outcome,
+        "answered"
+    );
+    answer
+}
+
+/// Nobody waits for this any more, so whatever `failurePolicy` says has happened.
+pub(super) fn late() -> Answer {
+    Answer::error(StatusCode::SERVICE_UNAVAILABLE, "late", "plimsoll: the time of this request is over")
+}
+
+fn validate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Answer {
+    let verdict = judge::validate(&loaded.registry, review, &loaded.context, deadline);
+    metrics.validated(&verdict);
+    let outcome = match verdict.action() {
+        Action::Deny => "denied",
+        Action::Warn => "warned",
+        Action::Audit | Action::Off => "allowed",
+    };
+    Answer::review(outcome, &respond::validated(review, &verdict))
+}
+
+fn mutate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Answer {
+    let mutation = judge::mutate(&loaded.registry, review, &loaded.context, deadline);
+    metrics.mutated(&mutation);
+    let outcome = if mutation.patch.0.is_empty() { "allowed" } else { "patched" };
+    Answer::review(outcome, &respond::mutated(review, Some(&mutation.patch)))
+}
+
+/// An error is never an allow. Where nothing may be denied it is no denial either: then the answer is an error of HTTP,
+/// about which the registered `failurePolicy` decides, and that is `Ignore`.
+fn panicked(loaded: &Loaded, webhook: Webhook, review: &Review) -> Answer {
+    const MESSAGE: &str = "it failed on this object, which is a defect of Plimsoll: please report it";
+    tracing::error!(
+        uid = review.uid,
+        kind = review.kind.group_kind(),
+        webhook = webhook.as_str(),
+        "evaluation panicked"
+    );
+    if webhook == Webhook::Validate && loaded.enforces {
+        return Answer { outcome: "panicked", ..Answer::review("", &respond::refused(&review.uid, MESSAGE)) };
+    }
+    Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "panicked", format!("plimsoll: {MESSAGE}"))
+}

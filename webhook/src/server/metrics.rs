@@ -1,0 +1,228 @@
+//! What `/metrics` shows. Few labels: policies and fixed words, never a namespace or a name.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+use super::{Loaded, Webhook};
+use crate::admission::Verdict;
+use crate::admission::patch::Untouched;
+use crate::engine::Failure;
+use crate::judge::{Mutation, Reason};
+
+/// Seconds of a review: from what a fast one takes to what the API server waits.
+const BUCKETS: [f64; 18] = [
+    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The content type of [`Metrics::encode`].
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Every counter of the server.
+pub(super) struct Metrics {
+    registry: Registry,
+    reviews: Family<ReviewLabels, Counter>,
+    findings: Family<FindingLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    skipped: Family<PolicyLabel, Counter>,
+    additions: Family<PolicyLabel, Counter>,
+    lost: Family<PolicyLabel, Counter>,
+    untouched: Family<ReasonLabel, Counter>,
+    conflicts: Counter,
+    seconds: Family<WebhookLabel, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+    rejections: Counter,
+    build: Family<BuildLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReviewLabels {
+    webhook: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct WebhookLabel {
+    webhook: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct FindingLabels {
+    policy: String,
+    action: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct FailureLabels {
+    policy: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct PolicyLabel {
+    policy: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct BuildLabels {
+    version: &'static str,
+    bundle: String,
+    digest: String,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::with_prefix("plimsoll");
+        let new = &mut registry;
+        Self {
+            reviews: register(new, "reviews", "Requests to the webhook by what was answered", Family::default()),
+            findings: register(new, "findings", "Findings by what was done about them", Family::default()),
+            failures: register(new, "policy_failures", "Policies that could not judge", Family::default()),
+            skipped: register(new, "policy_skipped", "Policies that lacked required context", Family::default()),
+            additions: register(new, "mutation_additions", "Fields filled in", Family::default()),
+            lost: register(new, "mutation_lost", "Additions that another policy's came before", Family::default()),
+            untouched: register(new, "mutation_untouched", "Objects not completed, by the reason", Family::default()),
+            conflicts: register(
+                new,
+                "mutation_conflicts",
+                "Fields that two PolicySets fill in differently",
+                Counter::default(),
+            ),
+            seconds: register(
+                new,
+                "review_duration_seconds",
+                "From the request's head to its answer",
+                Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            ),
+            in_flight: register(new, "reviews_in_flight", "Requests that are being answered", Gauge::default()),
+            rejections: register(new, "queue_rejections", "Requests that found no place in time", Counter::default()),
+            build: register(new, "build_info", "Version, and the bundles that are loaded", Family::default()),
+            registry,
+        }
+    }
+
+    /// A request was answered.
+    pub(super) fn reviewed(&self, webhook: Webhook, outcome: &'static str, took: Duration) {
+        let webhook = webhook.as_str();
+        self.reviews.get_or_create(&ReviewLabels { webhook, outcome }).inc();
+        self.seconds.get_or_create(&WebhookLabel { webhook }).observe(took.as_secs_f64());
+    }
+
+    /// A request found no place in time.
+    pub(super) fn rejected(&self) {
+        self.rejections.inc();
+    }
+
+    /// Counts a request as in flight until the guard is dropped, be it because its client went away.
+    pub(super) fn enter(&self) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight(&self.in_flight)
+    }
+
+    /// What a validation said.
+    pub(super) fn validated(&self, verdict: &Verdict) {
+        for judged in &verdict.judged {
+            let labels = FindingLabels { policy: judged.policy.id.clone(), action: judged.action.as_str() };
+            self.findings.get_or_create(&labels).inc();
+        }
+        for failed in &verdict.failed {
+            let labels = FailureLabels { policy: failed.policy.id.clone(), kind: failure_kind(&failed.failure) };
+            self.failures.get_or_create(&labels).inc();
+        }
+        for (policy, _) in &verdict.skipped {
+            self.skipped.get_or_create(&PolicyLabel { policy: policy.id.clone() }).inc();
+        }
+    }
+
+    /// What a mutation did.
+    pub(super) fn mutated(&self, mutation: &Mutation) {
+        for (policy, _) in &mutation.added {
+            self.additions.get_or_create(&PolicyLabel { policy: policy.id.clone() }).inc();
+        }
+        for lost in &mutation.lost {
+            self.lost.get_or_create(&PolicyLabel { policy: lost.policy.id.clone() }).inc();
+        }
+        if let Some(reason) = mutation.untouched {
+            self.untouched.get_or_create(&ReasonLabel { reason: reason_word(reason) }).inc();
+        }
+    }
+
+    /// The text for Prometheus.
+    ///
+    /// # Errors
+    /// Never: it is written to memory.
+    pub(super) fn encode(&self, loaded: &Loaded) -> Result<String, fmt::Error> {
+        // Counted where it happens; a counter that starts again at zero after a reload is what Prometheus expects.
+        self.conflicts.inner().store(loaded.registry.conflicts(), Ordering::Relaxed);
+        self.build.clear();
+        for bundle in loaded.registry.bundles() {
+            let labels = BuildLabels {
+                version: env!("CARGO_PKG_VERSION"),
+                bundle: bundle.metadata().name.clone(),
+                digest: bundle.digest().to_owned(),
+            };
+            self.build.get_or_create(&labels).set(1);
+        }
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// See [`Metrics::enter`].
+#[derive(Debug)]
+pub(super) struct InFlight<'a>(&'a Gauge);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn failure_kind(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Trap(_) => "trap",
+        Failure::Deadline => "deadline",
+        Failure::Memory => "memory",
+        Failure::Output => "output",
+        Failure::Policy(_) => "policy",
+        Failure::Contract(_) => "contract",
+    }
+}
+
+fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Rule(Untouched::Operation) => "operation",
+        Reason::Rule(Untouched::Subresource) => "subresource",
+        Reason::Rule(Untouched::Owned) => "owned",
+        Reason::Rule(Untouched::Deleting) => "deleting",
+        Reason::Rule(Untouched::Mirror) => "mirror",
+        Reason::Rule(Untouched::Unchanged) => "unchanged",
+        Reason::NoPolicy => "no-policy",
+        Reason::NoConvergence => "no-convergence",
+        Reason::BadPatch => "bad-patch",
+    }
+}

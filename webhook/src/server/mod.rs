@@ -1,0 +1,167 @@
+//! The webhook's HTTP server: TLS, routes, the way of a request to the evaluating threads and back, drain.
+//!
+//! ```text
+//! listen ── TLS (tls) ── routes ─┬─ reviews ── gate ── pool ── judging ── judge::{validate, mutate}
+//!                                ├─ /livez, /readyz
+//!                                └─ metrics
+//! ```
+//!
+//! *Invariant*: a [`Server`] is made of what is loaded already, so that nothing is answered before.
+//! *Invariant*: the way of a review writes nothing, neither to a file nor to the cluster.
+
+mod current;
+mod gate;
+mod judging;
+mod listen;
+mod metrics;
+mod pool;
+mod reviews;
+mod routes;
+mod timeout;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+use tokio::net::TcpListener;
+
+pub use current::Current;
+pub use timeout::parse_duration;
+
+use crate::context::Context;
+use crate::registry::Registry;
+use gate::Gate;
+use judging::{Answer, Task};
+use metrics::Metrics;
+use pool::Pool;
+
+/// Everything that reviews are judged by. A new configuration is a new one.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Bundles and PolicySets.
+    pub registry: Registry,
+    /// The other objects of the cluster.
+    pub context: Arc<dyn Context>,
+    /// Whether anything can be denied: some mode is `enforce`.
+    pub enforces: bool,
+}
+
+/// How the server works.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Evaluating threads. [`crate::engine::Limits::instances`] must not be less.
+    pub threads: usize,
+    /// Requests being read, waiting or evaluated at once.
+    pub max_concurrent: usize,
+    /// How long a request waits for a place among these, before the API server is told to come back.
+    pub max_wait: Duration,
+    /// Bytes of bodies at once.
+    pub max_bodies: usize,
+    /// Between the signal and the end of accepting: so long does the news of `/readyz` need to get round.
+    pub drain_delay: Duration,
+    /// So long may requests that are under way take after that.
+    pub drain_limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            max_concurrent: 256,
+            max_wait: Duration::from_secs(1),
+            max_bodies: 128 << 20,
+            drain_delay: Duration::ZERO,
+            // The longest that the API server can be told to wait.
+            drain_limit: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The two questions that the API server asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Webhook {
+    /// `/validate`
+    Validate,
+    /// `/mutate`
+    Mutate,
+}
+
+impl Webhook {
+    fn as_str(self) -> &'static str {
+        match self {
+            Webhook::Validate => "validate",
+            Webhook::Mutate => "mutate",
+        }
+    }
+}
+
+/// What every request can reach.
+#[derive(Debug)]
+struct App {
+    loaded: Arc<Current<Loaded>>,
+    metrics: Arc<Metrics>,
+    pool: Pool<Task, Answer>,
+    gate: Gate,
+    draining: AtomicBool,
+}
+
+/// A server that is bound to its address and has all that it needs, but does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    certificate: Arc<Current<CertifiedKey>>,
+    listener: TcpListener,
+    address: SocketAddr,
+    options: Options,
+}
+
+impl Server {
+    /// Binds the address and starts the evaluating threads. `loaded` and `certificate` may be replaced while it runs.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound, or a thread not be started.
+    pub async fn bind(
+        address: SocketAddr,
+        options: Options,
+        loaded: Arc<Current<Loaded>>,
+        certificate: Arc<Current<CertifiedKey>>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let metrics = Arc::new(Metrics::new());
+        let work = {
+            let (loaded, metrics) = (Arc::clone(&loaded), Arc::clone(&metrics));
+            move |task: Task| judging::judge(&loaded.get(), &metrics, &task)
+        };
+        let pool = Pool::start(options.threads, options.max_concurrent, work)?;
+        let gate = Gate::new(options.max_concurrent, options.max_bodies, options.max_wait);
+        let app = Arc::new(App { loaded, metrics, pool, gate, draining: AtomicBool::new(false) });
+        Ok(Self { app, certificate, listener, address, options })
+    }
+
+    /// Where it listens: with the port that the system chose where that was 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` is ready, then drains: readiness goes off, connections are asked to close, and after
+    /// the delay nothing is accepted any more and what is under way is finished.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), rustls::Error> {
+        let Self { app, certificate, listener, options, .. } = self;
+        let acceptor = tls::acceptor(certificate)?;
+        let stop = async {
+            shutdown.await;
+            app.draining.store(true, Ordering::Relaxed);
+            tokio::time::sleep(options.drain_delay).await;
+        };
+        listen::listen(listener, acceptor, &app, options.drain_limit, stop).await;
+        Ok(())
+    }
+}

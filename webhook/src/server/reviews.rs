@@ -1,0 +1,166 @@
+//! A review on the event loop: what can be refused without looking at it, and the way to an evaluating thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout_at;
+
+use super::judging::{self, Answer, Task};
+use super::{App, Webhook, timeout};
+
+/// An object is at most 3 MiB in the API server, or 6 with its old version; JSON of a CRD's conversion a little more.
+const MAX_BODY: usize = 16 << 20;
+
+/// So much of a body that is too large is read and thrown away, so that its sender gets to read why. A connection that is
+/// closed with unread data is reset, and the answer is lost with it.
+const MAX_DISCARDED: usize = 4 * MAX_BODY;
+
+/// Of a request that found no place, the body is read away for so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The outcome of a request that found no place.
+pub(super) const OVERLOADED: &str = "overloaded";
+
+const MALFORMED: &str = "malformed";
+
+/// The query of a review; whatever else is in it is ignored.
+#[derive(Debug, serde::Deserialize)]
+struct Parameters {
+    timeout: Option<String>,
+}
+
+pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, request: Request) -> Answer {
+    let started = Instant::now();
+    let in_flight = app.metrics.enter();
+    let answer = review(&app, webhook, request, started).await.unwrap_or_else(|refusal| refusal);
+    drop(in_flight);
+    app.metrics.reviewed(webhook, answer.outcome, started.elapsed());
+    answer
+}
+
+/// # Errors
+/// What is answered without an evaluation.
+async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Answer, Answer> {
+    let (head, body) = request.into_parts();
+    let timeout = wanted_timeout(&head.uri);
+    let deadline = started + timeout::ours(*timeout.as_ref().unwrap_or(&timeout::DEFAULT));
+    let declared = declared_length(&head.headers);
+    // Taken before anything is read, so that the memory for bodies is bounded whoever sends them.
+    let pass = app.gate.enter(declared.map_or(MAX_BODY, |length| length.min(MAX_BODY)), deadline).await;
+    let Some(pass) = pass else {
+        app.metrics.rejected();
+        let _ = tokio::time::timeout(PATIENCE, read_away(body, 0)).await;
+        return Err(overloaded());
+    };
+    let body = match timeout_at(deadline.into(), read(body, declared)).await {
+        Ok(body) => body?,
+        Err(_) => {
+            return Err(Answer::error(
+                StatusCode::REQUEST_TIMEOUT,
+                MALFORMED,
+                "plimsoll: the body did not arrive in time",
+            ));
+        }
+    };
+    // Only now: a client that is still sending would not see the answer.
+    timeout?;
+    check_content_type(&head.headers)?;
+    if body.is_empty() {
+        return Err(Answer::error(
+            StatusCode::BAD_REQUEST,
+            MALFORMED,
+            "plimsoll: the body is empty; send an AdmissionReview",
+        ));
+    }
+    let Ok(answer) = app.pool.submit(Task { webhook, body, deadline }) else {
+        app.metrics.rejected();
+        return Err(overloaded());
+    };
+    let answer = match timeout_at(deadline.into(), answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => {
+            Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "panicked", "plimsoll: it failed on this request")
+        }
+        Err(_) => judging::late(),
+    };
+    drop(pass);
+    Ok(answer)
+}
+
+fn overloaded() -> Answer {
+    Answer::error(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "plimsoll: too many requests at once; try again")
+}
+
+fn wanted_timeout(uri: &Uri) -> Result<Duration, Answer> {
+    let refuse = |reason: String| Answer::error(StatusCode::BAD_REQUEST, MALFORMED, reason);
+    let Query(parameters) =
+        Query::<Parameters>::try_from_uri(uri).map_err(|error| refuse(format!("plimsoll: {}", error.body_text())))?;
+    let Some(text) = parameters.timeout else { return Ok(timeout::DEFAULT) };
+    timeout::parse_duration(&text)
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| refuse(format!("plimsoll: timeout={text:?} is no duration; write for instance timeout=10s")))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// JSON with any parameters: `charset=utf-8` says nothing that JSON does not. Nothing at all is taken for JSON.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Answer> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let message = format!("plimsoll: the content type is {text:?}, not application/json");
+    Err(Answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, MALFORMED, message))
+}
+
+async fn read(mut body: Body, declared: Option<usize>) -> Result<Bytes, Answer> {
+    if declared.is_some_and(|length| length > MAX_BODY) {
+        return Err(too_large(body, 0).await);
+    }
+    let mut first = Bytes::new();
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Answer::error(StatusCode::BAD_REQUEST, MALFORMED, "plimsoll: the body broke off");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let length = first.len() + whole.len();
+        if length + data.len() > MAX_BODY {
+            return Err(too_large(body, length + data.len()).await);
+        }
+        if length == 0 {
+            // Most reviews come in one piece, which need not be copied.
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(declared.unwrap_or(0).max(length + data.len()));
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
+}
+
+async fn too_large(body: Body, so_far: usize) -> Answer {
+    read_away(body, so_far).await;
+    let message = format!("plimsoll: the body is larger than {} MiB", MAX_BODY >> 20);
+    Answer::error(StatusCode::PAYLOAD_TOO_LARGE, MALFORMED, message)
+}
+
+async fn read_away(mut body: Body, so_far: usize) {
+    let mut length = so_far;
+    while let Some(Ok(frame)) = body.frame().await {
+        length += frame.data_ref().map_or(0, Bytes::len);
+        if length > MAX_DISCARDED {
+            return;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Where YAML 1.2, which saphyr-parser reads, and go-yaml v2 part: bridged if that can be, else refused with a reason.
+
+use super::tree::Fault;
+
+/// Each retry bridges one place of a document; what they cost together is bounded.
+pub(super) fn retries(text: &str) -> usize {
+    const MAX_BYTES: usize = 128 << 20;
+    (MAX_BYTES / text.len().max(1)).min(10_000)
+}
+
+/// What YAML 1.2 refuses and go-yaml takes, as far as blanks can be exchanged for blanks: places stay where they are.
+pub(super) fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
+    let range = match message {
+        // `key:<tab>value`
+        "':' must be followed by a valid YAML whitespace" => text[..at].trim_end_matches([' ', '\t']).len()..at,
+        // Within brackets, go-yaml minds no indentation: as if it were all on one line.
+        "invalid indentation" | "invalid indentation in flow construct" => {
+            let mut start = text[..at].trim_end_matches([' ', '\t', '\r', '\n']).len();
+            loop {
+                let line = text[..start].rfind('\n').map_or(0, |line| line + 1);
+                if !text[line..start].contains('#') {
+                    break;
+                }
+                // Behind something else it may be a comment or not.
+                if !text[line..start].trim_start().starts_with('#') {
+                    return None;
+                }
+                start = text[..line].trim_end_matches([' ', '\t', '\r', '\n']).len();
+                // Text on both sides would become one scalar.
+                if !text[..start].ends_with([',', '[', '{', ':']) && !text[at..].starts_with([',', ']', '}']) {
+                    return None;
+                }
+            }
+            start..at
+        }
+        _ => return None,
+    };
+    let blanks = " ".repeat(range.len());
+    // The parser counts characters, we count bytes: neither may change. And a second try at one place is none.
+    if range.is_empty() || !text[range.clone()].is_ascii() || blanks == text[range.clone()] {
+        return None;
+    }
+    Some(format!("{}{blanks}{}", &text[..range.start], &text[range.end..]))
+}
+
+pub(super) fn explain(message: String) -> String {
+    match message.as_str() {
+        "invalid indentation in quoted scalar" => {
+            "the lines of a quoted string must be indented deeper than what it belongs to".to_owned()
+        }
+        _ => message,
+    }
+}
+
+/// go-yaml refuses control characters, and three characters are line breaks to it that are none to YAML 1.2. Rather
+/// than read such a file in another way than the cluster does, say so.
+pub(super) fn refuse_characters(text: &str, base: usize) -> Result<(), Fault> {
+    for (at, character) in text.char_indices() {
+        let message = match character {
+            '\t' | '\n' | '\r' | ' '..='~' => continue,
+            '\u{85}' | '\u{2028}' | '\u{2029}' => "is a line break to kubectl",
+            '\0'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => "is not allowed in YAML",
+            _ => continue,
+        };
+        return Err(Fault::new(
+            base + at,
+            format!("the character U+{:04X} {message}; write it as an escape in double quotes", u32::from(character)),
+        ));
+    }
+    Ok(())
+}

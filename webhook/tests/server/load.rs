@@ -1,0 +1,222 @@
+//! Many requests, slow ones, panics, and the end.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use hyper::{Method, StatusCode};
+use plimsoll::context::Context;
+use plimsoll::engine::Answer as Objects;
+use plimsoll::server::{Current, Options};
+use plimsoll_flat::Node;
+
+use super::client::{Running, load, request};
+use super::review;
+
+/// Answers questions about other objects only when told to. A policy that asks is held that long.
+#[derive(Debug, Default)]
+struct Held {
+    open: Mutex<bool>,
+    opened: Condvar,
+    asked: AtomicU32,
+    panics: bool,
+}
+
+impl Held {
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    async fn until_asked(&self) {
+        for _ in 0..1_000 {
+            if self.asked() > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("no policy asks about other objects");
+    }
+
+    fn answer(&self) -> Objects {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics, "as the test wants");
+        let open = self.open.lock().unwrap();
+        drop(self.opened.wait_while(open, |open| !*open).unwrap());
+        Objects { documents: Vec::new(), complete: false }
+    }
+}
+
+impl Context for Held {
+    fn get(&self, _: &str, _: &str, _: &str) -> Objects {
+        self.answer()
+    }
+    fn selecting(&self, _: &str, _: &str, _: Node<'_>) -> Objects {
+        self.answer()
+    }
+    fn selected_by(&self, _: &str, _: &str, _: Node<'_>) -> Objects {
+        self.answer()
+    }
+    fn referring(&self, _: &str, _: &str, _: &str, _: &str) -> Objects {
+        self.answer()
+    }
+    fn listing(&self, _: &str, _: &str) -> Objects {
+        self.answer()
+    }
+}
+
+async fn held(options: Options) -> (Arc<Held>, Arc<Running>) {
+    let held = Arc::new(Held::default());
+    let loaded = Current::new(load(Arc::clone(&held) as Arc<dyn Context>, true));
+    (held, Arc::new(Running::start_with(Arc::new(loaded), options).await))
+}
+
+fn one_thread() -> Options {
+    Options { threads: 1, ..Options::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_clients_get_their_own_answers() {
+    let server = Arc::new(Running::start().await);
+    let clients: Vec<_> = (0..32)
+        .map(|client| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                let mut connection = server.connect().await;
+                for number in 0..20 {
+                    let uid = format!("{client}-{number}");
+                    let path = if number % 2 == 0 { "/validate?timeout=30s" } else { "/mutate?timeout=30s" };
+                    let answer = connection.send(request(Method::POST, path, review(&uid).to_string())).await;
+                    assert_eq!(answer.response()["uid"], uid);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(server.metric("plimsoll_review_duration_seconds_count{webhook=\"mutate\"}").await as u32, 320);
+    assert_eq!(server.metric("plimsoll_reviews_in_flight").await as u32, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_are_told_to_come_back() {
+    let wait = Duration::from_millis(100);
+    let (held, server) = held(Options { max_concurrent: 1, max_wait: wait, ..one_thread() }).await;
+    let first = post(&server, "/validate", "first");
+    held.until_asked().await;
+    let started = Instant::now();
+    let second = server.post("/validate", review("second").to_string()).await;
+    assert!(started.elapsed() >= wait);
+    assert_eq!((second.status, second.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+    // Health is asked beside the queue.
+    assert_eq!(server.get("/readyz").await.status, StatusCode::OK);
+    held.open();
+    assert_eq!(first.await.unwrap().response()["uid"], "first");
+    assert_eq!(server.metric("plimsoll_queue_rejections_total").await as u32, 1);
+    assert_eq!(server.post("/validate", review("third").to_string()).await.response()["uid"], "third");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_deadline_includes_the_queue() {
+    let (held, server) = held(one_thread()).await;
+    let first = post(&server, "/validate", "first");
+    held.until_asked().await;
+    let started = Instant::now();
+    let queued = server.post("/validate?timeout=300ms", review("queued").to_string()).await;
+    let took = started.elapsed();
+    assert_eq!((queued.status, queued.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert!(took >= Duration::from_millis(270) && took < Duration::from_secs(2), "{took:?}");
+    held.open();
+    first.await.unwrap().response();
+    assert_eq!(evaluated(&server).await, 1, "what nobody waits for is not evaluated");
+    assert_eq!(server.metric(r#"plimsoll_reviews_total{webhook="validate",outcome="late"}"#).await as u32, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_went_away_costs_nothing() {
+    let (held, server) = held(one_thread()).await;
+    let first = post(&server, "/validate", "first");
+    held.until_asked().await;
+    let gone: Vec<_> = (0..8).map(|_| post(&server, "/validate", "gone")).collect();
+    server.until("plimsoll_reviews_in_flight", 9.0).await;
+    gone.iter().for_each(tokio::task::JoinHandle::abort);
+    server.until("plimsoll_reviews_in_flight", 1.0).await;
+    held.open();
+    first.await.unwrap().response();
+    assert_eq!(server.post("/validate", review("last").to_string()).await.response()["uid"], "last");
+    assert_eq!(evaluated(&server).await, 2, "the first and the last");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_is_never_an_allow() {
+    for enforces in [true, false] {
+        let held = Arc::new(Held { panics: true, ..Held::default() });
+        let loaded = Arc::new(Current::new(load(held, enforces)));
+        let server = Running::start_with(loaded, one_thread()).await;
+        for round in 0..4 {
+            let uid = format!("panic-{round}");
+            let answer = server.post("/validate", review(&uid).to_string()).await;
+            if enforces {
+                let response = answer.response();
+                assert_eq!((&response["uid"], &response["allowed"]), (&uid.into(), &false.into()));
+            } else {
+                // About an error of HTTP the `failurePolicy` decides, which is Ignore where nothing may be denied.
+                assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+            }
+        }
+        let name = r#"plimsoll_reviews_total{webhook="validate",outcome="panicked"}"#;
+        assert_eq!(server.metric(name).await as u32, 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drains() {
+    let (held, server) = held(Options { drain_delay: Duration::from_millis(500), ..Options::default() }).await;
+    let mut idle = server.connect().await;
+    let mut busy = server.connect().await;
+    for connection in [&mut idle, &mut busy] {
+        assert_eq!(connection.send(request(Method::GET, "/readyz", "")).await.header("connection"), "");
+    }
+    let under_way = post(&server, "/validate", "under way");
+    held.until_asked().await;
+    let mut server = Arc::into_inner(server).unwrap_or_else(|| panic!("the task has its connection, not the server"));
+    server.signal();
+    // Not ready, but still answering, also over new connections.
+    let unready = until_unready(&server).await;
+    assert!(unready.text().contains("[-] not shutting down"), "{}", unready.text());
+    assert_eq!(unready.header("connection"), "close");
+    let answer = busy.send(request(Method::GET, "/livez", "")).await;
+    assert_eq!((answer.status, answer.header("connection")), (StatusCode::OK, "close"));
+    // Then the listener is closed, and so is what is idle.
+    tokio::time::timeout(Duration::from_secs(5), idle.closed).await.unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
+    assert!(!under_way.is_finished());
+    held.open();
+    assert_eq!(under_way.await.unwrap().response()["uid"], "under way");
+    tokio::time::timeout(Duration::from_secs(5), server.stopped()).await.unwrap();
+}
+
+/// Each evaluation of the review has this finding.
+async fn evaluated(server: &Running) -> u32 {
+    server.metric(r#"plimsoll_findings_total{policy="missing-readiness-probe",action="Warn"}"#).await as u32
+}
+
+async fn until_unready(server: &Running) -> super::client::Answer {
+    loop {
+        let answer = server.get("/readyz?verbose").await;
+        if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+            return answer;
+        }
+    }
+}
+
+/// In the background, on a connection of its own.
+fn post(server: &Arc<Running>, path: &str, uid: &str) -> tokio::task::JoinHandle<super::client::Answer> {
+    let (request, address) = (request(Method::POST, path, review(uid).to_string()), server.connector());
+    tokio::spawn(async move { address.connect().await.send(request).await })
+}

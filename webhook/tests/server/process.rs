@@ -1,0 +1,74 @@
+//! The real binary: what it says of its arguments, and signals.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+fn serve() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.arg("serve").env_remove("PLIMSOLL_LOG").env_remove("KUBECONFIG").env("HOME", "/nonexistent");
+    command
+}
+
+#[test]
+fn every_problem_of_the_configuration_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first.yaml"), folder.path().join("second.yaml"));
+    let head = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\n";
+    fs::write(&first, format!("{head}metadata: {{name: a}}\nspec:\n  mode: shout\n  polices: []\n")).unwrap();
+    fs::write(&second, format!("{head}metadata: {{name: b}}\nspec:\n  policies: [{{id: missing-radiness-probe}}]\n"))
+        .unwrap();
+    let output = serve().arg("--config").arg(&first).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    for place in ["5:9: ", "6:3: "] {
+        assert!(stderr.contains(&format!("{}:{place}", first.display())), "{stderr}");
+    }
+    let output = serve().arg("--config").arg(&second).arg("--config").arg(folder.path().join("none")).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("none: cannot be read: "), "{stderr}");
+    let output = serve().arg("--config").arg(&second).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("second.yaml:5:") && stderr.contains("missing-readiness-probe"), "{stderr}");
+}
+
+#[test]
+fn arguments_that_do_not_fit() {
+    for (arguments, message) in [
+        (&["--register"][..], "--url"),
+        (&["--kubeconfig", "a"], "--register"),
+        (&["--tls-cert-file", "a"], "--tls-private-key-file"),
+        (&["--tls-cert-file", "/none", "--tls-private-key-file", "/none"], "cannot read /none"),
+        (&["--register", "--url", "http://a"], "write https://HOST:PORT"),
+        (&["--profile", "strict"], "none, default, defaults"),
+        (&["--threads", "0"], "1..=1024"),
+        (&["--drain-delay", "soon"], "such as 5s"),
+    ] {
+        let output = serve().args(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+    }
+}
+
+/// One line each at start, when ready, and at the end.
+#[test]
+fn a_signal_ends_it_with_success() {
+    for signal in ["-TERM", "-INT"] {
+        let mut child =
+            serve().args(["--listen", "127.0.0.1:0", "--log-format", "json"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let message = |line: String| {
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            line["message"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(lines.next().map(message).as_deref(), Some("starting"));
+        assert_eq!(lines.next().map(message).as_deref(), Some("ready"));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let rest: Vec<_> = lines.map(message).collect();
+        assert_eq!(rest, ["stopping: finishing what is under way; a second signal aborts", "stopped"]);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}

@@ -6,9 +6,8 @@ use std::{env, fs};
 use anyhow::{Context as _, Result};
 
 /// What a bundle is made of; an edit of any of it builds the bundle anew.
-const SOURCES: [&str; 7] = [
-    "policies/src", "policies/Cargo.toml", "sdk/src", "sdk/wit", "sdk/flat/src", "sdk/macros/src", "sdk/bundle/src",
-];
+const SOURCES: [&str; 7] =
+    ["policies/src", "policies/Cargo.toml", "sdk/src", "sdk/wit", "sdk/flat/src", "sdk/macros/src", "sdk/bundle/src"];
 
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);

@@ -16,6 +16,8 @@
 //! A policy reads the reviewed object through [`Review`] and [`Cursor`], which know their place, and reports
 //! [`Findings`]. It never decides: deny, warn, audit and patch are the host's.
 
+#[cfg(target_arch = "wasm32")]
+mod allocator;
 pub mod bundle;
 pub mod cursor;
 pub mod findings;

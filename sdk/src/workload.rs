@@ -286,7 +286,8 @@ impl<'a> Probe<'a> {
 
     /// How it asks; none where no handler is stated.
     pub fn handler(&self) -> Option<Handler<'a>> {
-        let text = |cursor: Cursor<'a>, default: &'a str| cursor.as_str().filter(|text| !text.is_empty()).unwrap_or(default);
+        let text =
+            |cursor: Cursor<'a>, default: &'a str| cursor.as_str().filter(|text| !text.is_empty()).unwrap_or(default);
         let http = self.at("httpGet");
         if http.exists() {
             return Some(Handler::Http {

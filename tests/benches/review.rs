@@ -2,6 +2,7 @@
 //! alone, through 150 synthetic policies, through the built-in ones, as WebAssembly and compiled natively.
 //!
 //! `make bench` prints the table; the budget is that of docs/architecture.md.
+#![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use plimsoll_sdk::guest::{Knowledge as GuestKnowledge, Subject};
 
 const ROUNDS: usize = 60;
 const PER_ROUND: u32 = 100;
+
+/// A name, and what is timed.
+type Row<'a> = (&'a str, Box<dyn Fn(&[u8]) + 'a>);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -40,12 +44,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Registry::with_bundle(&engine, &synthetic, sets, Options::default()).map_err(|errors| format!("{errors:?}"))?
     };
 
-    println!("{} and {} policies; bundle {} and {} bytes", plimsoll_policies::POLICIES.len(),
-        plimsoll_synthetic::POLICIES.len(), BUILTIN.len(), synthetic.len());
+    println!(
+        "{} and {} policies; bundle {} and {} bytes",
+        plimsoll_policies::POLICIES.len(),
+        plimsoll_synthetic::POLICIES.len(),
+        BUILTIN.len(),
+        synthetic.len()
+    );
     println!("microseconds of one review, best of {ROUNDS} interleaved rounds of {PER_ROUND}\n");
     println!("{:28} {:>9} {:>9}", "", "CREATE", "UPDATE");
     let only = std::env::var("PLIMSOLL_BENCH_ONLY").unwrap_or_default();
-    let rows: Vec<(&str, Box<dyn Fn(&[u8])>)> = vec![
+    let rows: Vec<Row> = vec![
         ("decode and answer", Box::new(|body| through(&none, body))),
         ("1 synthetic, WebAssembly", Box::new(|body| through(&one, body))),
         ("150 synthetic, WebAssembly", Box::new(|body| through(&many, body))),
@@ -75,7 +84,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!();
     for (column, (name, _)) in reviews.iter().enumerate() {
         let cost = |row: usize| micros(best[row][column]) - micros(best[0][column]);
-        println!("{name}: 150 synthetic cost {:.1} over none ({:.2} each), WebAssembly/native {:.2}", cost(2), (cost(2) - cost(1)) / 149.0, cost(2) / cost(3));
+        println!(
+            "{name}: 150 synthetic cost {:.1} over none ({:.2} each), WebAssembly/native {:.2}",
+            cost(2),
+            (cost(2) - cost(1)) / 149.0,
+            cost(2) / cost(3)
+        );
         println!("{name}: built-in cost {:.1} over none, WebAssembly/native {:.2}", cost(4), cost(4) / cost(5));
     }
     Ok(())

@@ -90,7 +90,8 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
     for _ in 0..MAX_ROUNDS {
         let mut evaluation = Evaluation::new(registry, &current, context, deadline);
         let outcomes = evaluation.run(&selected, &all, Subject::Object);
-        let judged = selected.iter().zip(&outcomes).filter_map(|(selected, outcome)| Some((selected, outcome.as_ref().ok()?)));
+        let judged =
+            selected.iter().zip(&outcomes).filter_map(|(selected, outcome)| Some((selected, outcome.as_ref().ok()?)));
         let round = additions(&current, evaluation.surrounded.authorship(), judged);
         lost.extend(round.lost);
         if round.edits.is_empty() {
@@ -118,9 +119,7 @@ fn finish(review: &Review, added: Vec<(Arc<Policy>, Edit)>, lost: Vec<Lost>) -> 
     let edits: Vec<Edit> = added.iter().map(|(_, edit)| edit.clone()).collect();
     match value(review).and_then(|object| checked_patch(&object, &edits)) {
         Some((patch, object)) => Mutation { patch, object: Some(object), added, lost, untouched: None },
-        None => {
-            Mutation { patch: unchanged, object: None, added: Vec::new(), lost, untouched: Some(Reason::BadPatch) }
-        }
+        None => Mutation { patch: unchanged, object: None, added: Vec::new(), lost, untouched: Some(Reason::BadPatch) },
     }
 }
 
@@ -173,7 +172,8 @@ impl<'a> Evaluation<'a> {
             let judgements = session.evaluate(&input, &calls);
             for (place, judgement) in places.into_iter().zip(judgements) {
                 let policy = &selected[which[place]].policy;
-                outcomes[place] = Some(judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome)));
+                outcomes[place] =
+                    Some(judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome)));
             }
         }
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Failure::Deadline))).collect()

@@ -41,7 +41,7 @@ pub enum Error {
 pub fn compile(manifest: &Path, package: &str, target: &Path) -> Result<PathBuf, Error> {
     let toolchain = Toolchain::find()?;
     let mut cargo = toolchain.cargo(target);
-    cargo.arg("--manifest-path").arg(manifest).args(["--package", package, "--lib"]);
+    cargo.arg("--manifest-path").arg(manifest).args(["--package", package, "--lib", "--crate-type", "cdylib"]);
     let status = cargo
         .status()
         .map_err(|source| Error::Io { what: format!("run {}", cargo.get_program().to_string_lossy()), source })?;

@@ -7,10 +7,12 @@ use std::process::Command;
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What guests are built with besides cargo's profile.
-const FLAGS: [&str; 4] = [
-    // A stack of 128 KiB: what is resident of the memory is copied back after every review.
-    "-Clink-arg=-zstack-size=131072",
+const FLAGS: [&str; 5] = [
+    // What an instance has of memory is cleared after every review, touched or not, so it is little: a stack of 64 KiB,
+    // the data, and a heap that holds a review of the usual size.
+    "-Clink-arg=-zstack-size=65536",
     "-Clink-arg=--stack-first",
+    "-Clink-arg=--initial-memory=262144",
     // With the newer target features the compiler moves every struct by `memory.copy`, which is a call into the host:
     // a policy then costs four times as much. Plain loads and stores are inlined.
     "-Ctarget-cpu=mvp",
@@ -55,7 +57,7 @@ impl Toolchain {
         Ok(Self::BuildStd { cargo, rustc, linker })
     }
 
-    /// A `cargo build` for guests with a target folder of its own and nothing of the calling build's environment.
+    /// A `cargo rustc` for guests with a target folder of its own and nothing of the calling build's environment.
     pub fn cargo(&self, target: &Path) -> Command {
         let (Self::Target { cargo, rustc } | Self::BuildStd { cargo, rustc, .. }) = self;
         let mut command = Command::new(cargo);
@@ -72,7 +74,9 @@ impl Toolchain {
             }
         }
         let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
-        if let Some(home) = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo"))) {
+        if let Some(home) =
+            std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+        {
             flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
         }
         if let Ok(here) = std::env::current_dir() {
@@ -80,7 +84,7 @@ impl Toolchain {
             flags.push(format!("--remap-path-prefix={}=plimsoll", root.display()));
         }
         command
-            .args(["build", "--release", "--target", TARGET, "--target-dir"])
+            .args(["rustc", "--release", "--target", TARGET, "--target-dir"])
             .arg(target)
             .env("RUSTC", rustc)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))

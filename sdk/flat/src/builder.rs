@@ -37,12 +37,7 @@ impl Builder {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         let mut out = Vec::with_capacity(bytes.max(16));
         out.push(crate::VERSION);
-        Self {
-            out,
-            children: Vec::new(),
-            frames: Vec::new(),
-            order: Vec::new(),
-        }
+        Self { out, children: Vec::new(), frames: Vec::new(), order: Vec::new() }
     }
 
     /// How many containers are open.
@@ -59,42 +54,22 @@ impl Builder {
     #[inline]
     pub(crate) fn begin(&mut self, object: bool) {
         let start = self.out.len() as u32;
-        self.frames.push(Frame {
-            start,
-            first: self.children.len(),
-            seen: 0,
-            object,
-            repeated: false,
-        });
+        self.frames.push(Frame { start, first: self.children.len(), seen: 0, object, repeated: false });
         // The length is filled in by `end`.
-        self.out.extend_from_slice(&[
-            if object {
-                layout::OBJECT
-            } else {
-                layout::ARRAY
-            },
-            0,
-            0,
-            0,
-            0,
-        ]);
+        self.out.extend_from_slice(&[if object { layout::OBJECT } else { layout::ARRAY }, 0, 0, 0, 0]);
     }
 
     /// Says that an item of the innermost array begins here.
     #[inline]
     pub(crate) fn item(&mut self) {
-        self.children.push(Child {
-            at: self.out.len() as u32,
-            mark: 0,
-        });
+        self.children.push(Child { at: self.out.len() as u32, mark: 0 });
     }
 
     /// Appends a key and says that a member of the innermost object begins with it.
     #[inline]
     pub(crate) fn key(&mut self, key: &[u8]) {
         let at = self.out.len();
-        self.out
-            .extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.out.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.out.extend_from_slice(key);
         self.member(at);
     }
@@ -112,15 +87,10 @@ impl Builder {
             let siblings = &self.children[frame.first..];
             // A larger object is sorted, and its duplicates found then.
             frame.repeated |= siblings.len() < SCANNED
-                && siblings
-                    .iter()
-                    .any(|child| child.mark == mark && key_at(&self.out, child.at) == key);
+                && siblings.iter().any(|child| child.mark == mark && key_at(&self.out, child.at) == key);
         }
         frame.seen |= bit;
-        self.children.push(Child {
-            at: at as u32,
-            mark,
-        });
+        self.children.push(Child { at: at as u32, mark });
     }
 
     /// Closes the innermost container: writes its table and its length.
@@ -141,8 +111,7 @@ impl Builder {
         let children = &self.children[frame.first..];
         let count = children.len();
         for child in children {
-            self.out
-                .extend_from_slice(&(child.at - frame.start).to_le_bytes());
+            self.out.extend_from_slice(&(child.at - frame.start).to_le_bytes());
         }
         if ranks > 0 {
             for rank in &self.order {
@@ -175,8 +144,7 @@ impl Builder {
         let key = |index: u32| key_at(out, children[index as usize].at);
         self.order.clear();
         self.order.extend(0..children.len() as u32);
-        self.order
-            .sort_unstable_by(|&one, &two| key(one).cmp(key(two)).then(one.cmp(&two)));
+        self.order.sort_unstable_by(|&one, &two| key(one).cmp(key(two)).then(one.cmp(&two)));
         let mut repeated = false;
         for rank in 1..self.order.len() {
             let (one, two) = (self.order[rank - 1], self.order[rank]);
@@ -205,10 +173,7 @@ impl Builder {
         while at < self.children.len() {
             let (child, later) = (self.children[at], &self.children[at + 1..]);
             let key = key_at(&self.out, child.at);
-            if later
-                .iter()
-                .any(|other| other.mark == child.mark && key_at(&self.out, other.at) == key)
-            {
+            if later.iter().any(|other| other.mark == child.mark && key_at(&self.out, other.at) == key) {
                 self.children.remove(at);
             } else {
                 at += 1;
@@ -219,25 +184,19 @@ impl Builder {
 
 fn key_at(out: &[u8], at: u32) -> &[u8] {
     let at = at as usize;
-    layout::u32_at(out, at)
-        .and_then(|length| out.get(at + 4..at + 4 + length))
-        .unwrap_or_default()
+    layout::u32_at(out, at).and_then(|length| out.get(at + 4..at + 4 + length)).unwrap_or_default()
 }
 
 /// A cheap hash of a key: its length and both its ends.
 #[inline]
 fn mark(key: &[u8]) -> u32 {
     let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
-        }
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29),
         _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
             (Some(first), Some(last)) => {
                 u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
             }
-            _ => key
-                .iter()
-                .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+            _ => key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
         },
     };
     ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32

@@ -1,8 +1,6 @@
 //! Typed values from nodes, in serde_json's conventions.
 
-use serde::de::{
-    self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor,
-};
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::{Error, Items, Kind, Members, Node, Number, Problem};
@@ -26,27 +24,15 @@ impl<'de> Deserializer<'de> for Node<'de> {
             },
             Kind::String => visitor.visit_borrowed_str(self.as_str().ok_or_else(|| damaged(self))?),
             Kind::Array => {
-                let mut items = Sequence {
-                    node: self,
-                    items: self.items(),
-                    left: self.len(),
-                };
+                let mut items = Sequence { node: self, items: self.items(), left: self.len() };
                 let value = visitor.visit_seq(&mut items)?;
                 if items.left > 0 {
-                    return Err(Error::invalid_length(
-                        self.len(),
-                        &"fewer elements in array",
-                    ));
+                    return Err(Error::invalid_length(self.len(), &"fewer elements in array"));
                 }
                 Ok(value)
             }
             Kind::Object => {
-                let mut members = Map {
-                    node: self,
-                    members: self.members(),
-                    left: self.len(),
-                    value: None,
-                };
+                let mut members = Map { node: self, members: self.members(), left: self.len(), value: None };
                 let value = visitor.visit_map(&mut members)?;
                 if members.left > 0 {
                     return Err(Error::invalid_length(self.len(), &"fewer elements in map"));
@@ -75,18 +61,10 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -108,19 +86,12 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.kind() {
-            Kind::String => visitor.visit_enum(
-                self.as_str()
-                    .ok_or_else(|| damaged(self))?
-                    .into_deserializer(),
-            ),
+            Kind::String => visitor.visit_enum(self.as_str().ok_or_else(|| damaged(self))?.into_deserializer()),
             Kind::Object => {
                 let mut members = self.members();
                 match (members.next(), self.len()) {
                     (Some((variant, value)), 1) => visitor.visit_enum(Variant { variant, value }),
-                    _ => Err(Error::invalid_value(
-                        Unexpected::Map,
-                        &"map with a single key",
-                    )),
+                    _ => Err(Error::invalid_value(Unexpected::Map, &"map with a single key")),
                 }
             }
             _ => Err(Error::invalid_type(unexpected(self), &"string or map")),
@@ -155,10 +126,7 @@ struct Sequence<'de> {
 impl<'de> de::SeqAccess<'de> for Sequence<'de> {
     type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -182,10 +150,7 @@ struct Map<'de> {
 impl<'de> de::MapAccess<'de> for Map<'de> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -248,11 +213,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -280,10 +241,7 @@ impl<'de> de::EnumAccess<'de> for Variant<'de> {
     type Error = Error;
     type Variant = Content<'de>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Content<'de>), Error> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<'de>), Error> {
         Ok((seed.deserialize(Key(self.variant))?, Content(self.value)))
     }
 }
@@ -308,11 +266,7 @@ impl<'de> de::VariantAccess<'de> for Content<'de> {
         }
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         match self.0.kind() {
             Kind::Object | Kind::Array => self.0.deserialize_any(visitor),
             _ => Err(Error::invalid_type(unexpected(self.0), &"struct variant")),
@@ -339,8 +293,5 @@ fn unexpected(node: Node<'_>) -> Unexpected<'_> {
 
 /// The children of a node that the table promises are not there.
 fn damaged(node: Node<'_>) -> Error {
-    Error::Malformed {
-        position: node.position(),
-        problem: Problem::Bounds,
-    }
+    Error::Malformed { position: node.position(), problem: Problem::Bounds }
 }

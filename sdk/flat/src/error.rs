@@ -64,21 +64,13 @@ impl fmt::Display for Error {
         match self {
             Self::Empty => f.write_str("the document is empty"),
             Self::Version(found) => {
-                write!(
-                    f,
-                    "the document has version {found}, expected {}",
-                    crate::VERSION
-                )
+                write!(f, "the document has version {found}, expected {}", crate::VERSION)
             }
             Self::Malformed { position, problem } => {
                 write!(f, "malformed document at byte {position}: {problem}")
             }
             Self::TooDeep => {
-                write!(
-                    f,
-                    "more than {} arrays and objects inside one another",
-                    crate::MAX_DEPTH
-                )
+                write!(f, "more than {} arrays and objects inside one another", crate::MAX_DEPTH)
             }
             Self::TooManyNodes => write!(f, "more than {} values", crate::MAX_NODES),
             Self::TooLong => f.write_str("longer than 4 GiB"),

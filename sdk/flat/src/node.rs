@@ -47,19 +47,12 @@ impl<'a> Node<'a> {
         }
         let problem = match layout::end(document, 1, document.len()) {
             Some(end) if end == document.len() => {
-                return Ok(Self {
-                    document,
-                    position: 1,
-                    depth: 0,
-                });
+                return Ok(Self { document, position: 1, depth: 0 });
             }
             Some(_) => Problem::Trailing,
             None => Problem::Bounds,
         };
-        Err(Error::Malformed {
-            position: 1,
-            problem,
-        })
+        Err(Error::Malformed { position: 1, problem })
     }
 
     /// What kind of value this is.
@@ -90,11 +83,7 @@ impl<'a> Node<'a> {
 
     /// The text of a string, without quotes and escapes.
     pub fn as_str(self) -> Option<&'a str> {
-        if self.tag() == layout::STRING {
-            self.text()
-        } else {
-            None
-        }
+        if self.tag() == layout::STRING { self.text() } else { None }
     }
 
     /// The number as an `i64`: also of a `u64` or an integral double that fits. A double counts as what it is worth itself, which
@@ -127,10 +116,7 @@ impl<'a> Node<'a> {
     }
 
     /// How many items or members there are; 0 of a scalar.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a scalar would be neither empty nor not"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "a scalar would be neither empty nor not")]
     pub fn len(self) -> usize {
         self.table().map_or(0, |table| table.count)
     }
@@ -150,20 +136,12 @@ impl<'a> Node<'a> {
 
     /// The members of an object in the order of the source; nothing of other kinds.
     pub fn members(self) -> Members<'a> {
-        Members {
-            node: self,
-            table: self.table().filter(|table| table.object),
-            next: 0,
-        }
+        Members { node: self, table: self.table().filter(|table| table.object), next: 0 }
     }
 
     /// The items of an array; nothing of other kinds.
     pub fn items(self) -> Items<'a> {
-        Items {
-            node: self,
-            table: self.table().filter(|table| !table.object),
-            next: 0,
-        }
+        Items { node: self, table: self.table().filter(|table| !table.object), next: 0 }
     }
 
     /// The node at a pointer (RFC 6901) that starts here; `""` is this node.
@@ -245,10 +223,7 @@ impl<'a> Node<'a> {
     }
 
     fn tag(self) -> u8 {
-        self.document
-            .get(self.position())
-            .copied()
-            .unwrap_or(layout::NULL)
+        self.document.get(self.position()).copied().unwrap_or(layout::NULL)
     }
 
     fn text(self) -> Option<&'a str> {
@@ -268,11 +243,7 @@ impl<'a> Node<'a> {
         layout::end(self.document, at, table.entries)?;
         let depth = self.depth + 1;
         let position = u32::try_from(at).ok()?;
-        (depth as usize <= MAX_DEPTH).then_some(Self {
-            document: self.document,
-            position,
-            depth,
-        })
+        (depth as usize <= MAX_DEPTH).then_some(Self { document: self.document, position, depth })
     }
 }
 
@@ -297,10 +268,7 @@ impl<'a> Iterator for Members<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (
-            0,
-            Some(self.table.map_or(0, |table| table.count - self.next)),
-        )
+        (0, Some(self.table.map_or(0, |table| table.count - self.next)))
     }
 }
 
@@ -322,10 +290,7 @@ impl<'a> Iterator for Items<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (
-            0,
-            Some(self.table.map_or(0, |table| table.count - self.next)),
-        )
+        (0, Some(self.table.map_or(0, |table| table.count - self.next)))
     }
 }
 
@@ -345,13 +310,10 @@ impl PartialEq for Node<'_> {
             },
             // Bytes say the same as text and cost no check.
             Kind::String => {
-                layout::text(self.document, self.position())
-                    == layout::text(other.document, other.position())
+                layout::text(self.document, self.position()) == layout::text(other.document, other.position())
             }
             Kind::Array => self.items().eq(other.items()),
-            Kind::Object => self
-                .members()
-                .all(|(key, one)| other.get(key).is_some_and(|two| one == two)),
+            Kind::Object => self.members().all(|(key, one)| other.get(key).is_some_and(|two| one == two)),
         }
     }
 }
@@ -376,8 +338,7 @@ fn enclosing(document: &[u8], table: &Table, target: usize) -> Option<(usize, us
     }
     let index = low.checked_sub(1)?;
     let value = table.value(document, index)?;
-    (value <= target && target < layout::end(document, value, table.entries)?)
-        .then_some((index, value))
+    (value <= target && target < layout::end(document, value, table.entries)?).then_some((index, value))
 }
 
 fn index(token: &str) -> Option<usize> {

@@ -21,11 +21,7 @@ pub enum Number<'a> {
 impl<'a> Number<'a> {
     /// The form of the number that `text` writes, or `None` if that is no JSON number.
     pub fn parse(text: &'a str) -> Option<Self> {
-        if grammar(text.as_bytes()) {
-            Some(classify(text))
-        } else {
-            None
-        }
+        if grammar(text.as_bytes()) { Some(classify(text)) } else { None }
     }
 
     pub(crate) fn as_i64(self) -> Option<i64> {
@@ -33,9 +29,7 @@ impl<'a> Number<'a> {
             Self::I64(value) => Some(value),
             Self::U64(value) => i64::try_from(value).ok(),
             // 2^63 is a double, 2^63 - 1 is none.
-            Self::F64(value) if (-TWO_63..TWO_63).contains(&value) && value.trunc() == value => {
-                Some(value as i64)
-            }
+            Self::F64(value) if (-TWO_63..TWO_63).contains(&value) && value.trunc() == value => Some(value as i64),
             _ => None,
         }
     }
@@ -44,9 +38,7 @@ impl<'a> Number<'a> {
         match self {
             Self::I64(value) => u64::try_from(value).ok(),
             Self::U64(value) => Some(value),
-            Self::F64(value) if (0.0..2.0 * TWO_63).contains(&value) && value.trunc() == value => {
-                Some(value as u64)
-            }
+            Self::F64(value) if (0.0..2.0 * TWO_63).contains(&value) && value.trunc() == value => Some(value as u64),
             _ => None,
         }
     }
@@ -98,10 +90,7 @@ pub(crate) fn grammar(text: &[u8]) -> bool {
         rest = &fraction[length..];
     }
     if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
-        let exponent = exponent
-            .strip_prefix(b"+")
-            .or(exponent.strip_prefix(b"-"))
-            .unwrap_or(exponent);
+        let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
         return !exponent.is_empty() && digits(exponent) == exponent.len();
     }
     rest.is_empty()
@@ -158,49 +147,25 @@ impl<'a> Decimal<'a> {
     fn of(text: &'a str) -> Self {
         let bytes = text.as_bytes();
         let negative = bytes.first() == Some(&b'-');
-        let split = bytes
-            .iter()
-            .position(|byte| matches!(byte, b'e' | b'E'))
-            .unwrap_or(bytes.len());
+        let split = bytes.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(bytes.len());
         let mantissa = &bytes[usize::from(negative)..split];
         let written = match text.get(split + 1..) {
             Some(exponent) => exponent.parse::<i64>().ok(),
             None => Some(0),
         };
         let is_digit = |byte: &u8| *byte != b'0' && *byte != b'.';
-        let (Some(first), Some(last)) = (
-            mantissa.iter().position(is_digit),
-            mantissa.iter().rposition(is_digit),
-        ) else {
-            return Self {
-                negative,
-                digits: &[],
-                count: 0,
-                exponent: Some(0),
-                text,
-            };
+        let (Some(first), Some(last)) = (mantissa.iter().position(is_digit), mantissa.iter().rposition(is_digit))
+        else {
+            return Self { negative, digits: &[], count: 0, exponent: Some(0), text };
         };
-        let point = mantissa
-            .iter()
-            .position(|&byte| byte == b'.')
-            .unwrap_or(mantissa.len());
+        let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
         // The weight of the last digit: before the point it is at least one, behind it less.
-        let weight = if last < point {
-            point - 1 - last
-        } else {
-            last - point
-        } as i64;
+        let weight = if last < point { point - 1 - last } else { last - point } as i64;
         let weight = if last < point { weight } else { -weight };
         let digits = &mantissa[first..=last];
         let count = digits.len() - usize::from(first < point && point < last);
         let exponent = written.and_then(|written| written.checked_add(weight));
-        Self {
-            negative,
-            digits,
-            count,
-            exponent,
-            text,
-        }
+        Self { negative, digits, count, exponent, text }
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -215,11 +180,7 @@ impl<'a> Decimal<'a> {
 
     /// Whether a double is sure to hold this: 15 digits always survive, away from both ends of the range.
     fn is_plain(&self) -> bool {
-        self.count == 0
-            || self.count <= 15
-                && self
-                    .exponent
-                    .is_some_and(|exponent| (-290..=290).contains(&exponent))
+        self.count == 0 || self.count <= 15 && self.exponent.is_some_and(|exponent| (-290..=290).contains(&exponent))
     }
 
     /// A double within a few units in the last place of the value; infinite beyond all doubles.
@@ -232,14 +193,8 @@ impl<'a> Decimal<'a> {
         let value = digits.fold(0, |value: u64, digit| value * 10 + u64::from(digit - b'0')) as f64;
         let dropped = (self.count - taken) as i64;
         // An exponent that does not fit an i64 is as good as its sign.
-        let limit = if self.text.contains("e-") || self.text.contains("E-") {
-            i64::MIN
-        } else {
-            i64::MAX
-        };
-        let exponent = self
-            .exponent
-            .map_or(limit, |exponent| exponent.saturating_add(dropped));
+        let limit = if self.text.contains("e-") || self.text.contains("E-") { i64::MIN } else { i64::MAX };
+        let exponent = self.exponent.map_or(limit, |exponent| exponent.saturating_add(dropped));
         // Of 19 digits none is left at 10^-400, and all doubles end before 10^400.
         let power = exponent.clamp(-400, 400);
         let mut near = value;
@@ -258,9 +213,7 @@ impl<'a> Decimal<'a> {
             return None;
         }
         let digits = self.significant().chain(std::iter::repeat_n(b'0', zeros));
-        let value = digits.fold(0, |value: i128, digit| {
-            value * 10 + i128::from(digit - b'0')
-        });
+        let value = digits.fold(0, |value: i128, digit| value * 10 + i128::from(digit - b'0'));
         Some(if self.negative { -value } else { value })
     }
 
@@ -278,10 +231,7 @@ struct Printed {
 
 impl Printed {
     fn of(value: f64) -> Self {
-        let mut printed = Self {
-            bytes: [0; 32],
-            length: 0,
-        };
+        let mut printed = Self { bytes: [0; 32], length: 0 };
         // At most 24 characters: sign, 17 digits, point, `e-324`.
         let _ = write!(printed, "{value:e}");
         printed
@@ -295,17 +245,12 @@ impl Printed {
 impl fmt::Write for Printed {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.length + text.len();
-        self.bytes
-            .get_mut(self.length..end)
-            .ok_or(fmt::Error)?
-            .copy_from_slice(text.as_bytes());
+        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())
     }
 }
 
 fn digits(text: &[u8]) -> usize {
-    text.iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(text.len())
+    text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len())
 }

@@ -8,11 +8,7 @@ use crate::{Kind, Node, Number};
 pub(crate) fn write_json(node: Node<'_>, out: &mut String) {
     match node.kind() {
         Kind::Null => out.push_str("null"),
-        Kind::Bool => out.push_str(if node.as_bool() == Some(true) {
-            "true"
-        } else {
-            "false"
-        }),
+        Kind::Bool => out.push_str(if node.as_bool() == Some(true) { "true" } else { "false" }),
         Kind::Number => number(node, out),
         Kind::String => string(node.as_str().unwrap_or_default(), out),
         Kind::Array => {
@@ -79,10 +75,7 @@ fn number(node: Node<'_>, out: &mut String) {
 fn string(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest
-        .bytes()
-        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
         let (plain, special) = rest.split_at(at);
         out.push_str(plain);
         let byte = special.as_bytes()[0];

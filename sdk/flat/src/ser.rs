@@ -10,9 +10,7 @@ use crate::{Error, Kind, Node, Number, Writer};
 /// Limits, NaN and infinities, keys that are neither text, number, character nor boolean, and whatever the type's `Serialize` refuses.
 pub fn to_document<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut writer = Writer::new();
-    value.serialize(&mut Values {
-        writer: &mut writer,
-    })?;
+    value.serialize(&mut Values { writer: &mut writer })?;
     writer.finish()
 }
 
@@ -153,20 +151,11 @@ impl<'s, 'w> ser::Serializer for &'s mut Values<'w> {
         self.serialize_unit()
     }
 
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Error> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Error> {
         value.serialize(self)
     }
 
@@ -287,9 +276,7 @@ impl ser::SerializeMap for Open<'_, '_> {
     type Error = Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        key.serialize(Keys {
-            writer: self.values.writer,
-        })
+        key.serialize(Keys { writer: self.values.writer })
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
@@ -371,12 +358,7 @@ impl ser::Serializer for Keys<'_> {
         Ok(())
     }
 
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Error> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
         self.serialize_str(variant)
     }
 
@@ -384,11 +366,7 @@ impl ser::Serializer for Keys<'_> {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Error> {
         value.serialize(self)
     }
 

@@ -19,17 +19,8 @@ pub fn validate(document: &[u8]) -> Result<(), Error> {
 
 /// Checks the node at `at`, which `depth` containers enclose and which must end where the document does.
 /// Returns how many nodes it is made of.
-pub(crate) fn node(
-    document: &[u8],
-    at: usize,
-    depth: usize,
-    is_number: fn(&str) -> bool,
-) -> Result<usize, Error> {
-    let mut check = Check {
-        document,
-        nodes: 0,
-        is_number,
-    };
+pub(crate) fn node(document: &[u8], at: usize, depth: usize, is_number: fn(&str) -> bool) -> Result<usize, Error> {
+    let mut check = Check { document, nodes: 0, is_number };
     let end = check.value(at, document.len(), depth)?;
     if end != document.len() {
         return malformed(end, Problem::Trailing);
@@ -61,9 +52,7 @@ impl Check<'_> {
         };
         match tag {
             layout::F64 => {
-                let finite = layout::word(self.document, at)
-                    .map(f64::from_le_bytes)
-                    .is_some_and(f64::is_finite);
+                let finite = layout::word(self.document, at).map(f64::from_le_bytes).is_some_and(f64::is_finite);
                 if !finite {
                     return malformed(at, Problem::NotFinite);
                 }
@@ -130,10 +119,7 @@ impl Check<'_> {
         for rank in 0..table.count {
             let here = table.ranked(self.document, rank).and_then(key);
             if here.is_none() || rank > 0 && last >= here {
-                return malformed(
-                    table.entries + 4 * (table.count + rank),
-                    Problem::Permutation,
-                );
+                return malformed(table.entries + 4 * (table.count + rank), Problem::Permutation);
             }
             last = here;
         }

@@ -55,12 +55,7 @@ impl Writer {
 
     /// A writer that has room for `bytes` bytes before it must grow.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self {
-            builder: Builder::with_capacity(bytes),
-            nodes: 0,
-            expects: Expects::Root,
-            error: None,
-        }
+        Self { builder: Builder::with_capacity(bytes), nodes: 0, expects: Expects::Root, error: None }
     }
 
     /// Writes `null`.

@@ -14,22 +14,8 @@ fn read(node: Node<'_>, mut budget: usize) -> usize {
         return 0;
     }
     budget -= 1;
-    let _ = (
-        node.kind(),
-        node.is_null(),
-        node.as_bool(),
-        node.as_str(),
-        node.number(),
-        node.len(),
-    );
-    let _ = (
-        node.as_i64(),
-        node.as_u64(),
-        node.as_f64(),
-        node.get("k7"),
-        node.item(1),
-        node.at("/b/k17"),
-    );
+    let _ = (node.kind(), node.is_null(), node.as_bool(), node.as_str(), node.number(), node.len());
+    let _ = (node.as_i64(), node.as_u64(), node.as_f64(), node.get("k7"), node.item(1), node.at("/b/k17"));
     let _ = node.get(&"x".repeat(40));
     if node.len() < 50 {
         let _ = node.pointer();
@@ -54,10 +40,7 @@ fn abuse(document: &[u8]) {
     let budget = if sound.is_ok() { MAX_NODES } else { 20_000 };
     let left = read(root, budget);
     if sound.is_ok() {
-        assert!(
-            budget - left <= document.len(),
-            "no byte belongs to two nodes"
-        );
+        assert!(budget - left <= document.len(), "no byte belongs to two nodes");
         let printed = root.to_json();
         let again = json::from_json(printed.as_bytes()).expect("prints JSON");
         assert_eq!(root, Node::root(&again).unwrap());
@@ -65,12 +48,7 @@ fn abuse(document: &[u8]) {
     }
     if left > 0 {
         // Small enough that whole-tree operations are affordable even where children are shared.
-        let _ = (
-            root.to_json(),
-            root == Node::root(document).unwrap(),
-            serde_json::to_value(root),
-            root.to_document(),
-        );
+        let _ = (root.to_json(), root == Node::root(document).unwrap(), serde_json::to_value(root), root.to_document());
         let _ = <Value as serde::Deserialize>::deserialize(root);
     }
     let mut writer = Writer::new();
@@ -101,34 +79,14 @@ fn every_truncation_is_refused() {
     assert_eq!(Node::root(&[2, 0]).unwrap_err(), Error::Version(2));
     let mut longer = document;
     longer.push(0);
-    assert_eq!(
-        validate(&longer),
-        Err(Error::Malformed {
-            position: 1,
-            problem: Problem::Trailing
-        })
-    );
+    assert_eq!(validate(&longer), Err(Error::Malformed { position: 1, problem: Problem::Trailing }));
 }
 
 #[test]
 fn every_single_byte_may_change() {
     let document = sample();
     for at in 0..document.len() {
-        for with in [
-            0,
-            1,
-            3,
-            6,
-            7,
-            8,
-            9,
-            10,
-            0x7f,
-            0x80,
-            0xff,
-            document[at] ^ 1,
-            document[at].wrapping_add(4),
-        ] {
+        for with in [0, 1, 3, 6, 7, 8, 9, 10, 0x7f, 0x80, 0xff, document[at] ^ 1, document[at].wrapping_add(4)] {
             let mut changed = document.clone();
             changed[at] = with;
             abuse(&changed);
@@ -140,19 +98,9 @@ fn every_single_byte_may_change() {
 fn every_word_may_change() {
     let document = sample();
     for at in 0..document.len() - 4 {
-        for with in [
-            0_u32,
-            1,
-            5,
-            9,
-            17,
-            at as u32,
-            document.len() as u32,
-            0x7fff_ffff,
-            0x8000_0000,
-            0xffff_fffb,
-            u32::MAX,
-        ] {
+        for with in
+            [0_u32, 1, 5, 9, 17, at as u32, document.len() as u32, 0x7fff_ffff, 0x8000_0000, 0xffff_fffb, u32::MAX]
+        {
             let mut changed = document.clone();
             changed[at..at + 4].copy_from_slice(&with.to_le_bytes());
             abuse(&changed);
@@ -188,74 +136,29 @@ fn problem(document: &[u8]) -> Problem {
 fn each_rule_is_checked() {
     assert_eq!(validate(&array(&[0, 1], &[5, 6])), Ok(()));
     assert_eq!(problem(&array(&[0, 1], &[6, 5])), Problem::Order);
-    assert_eq!(
-        problem(&array(&[0, 1], &[5, 5])),
-        Problem::Order,
-        "a node shared by two places"
-    );
-    assert_eq!(
-        problem(&array(&[0, 1], &[5, 7])),
-        Problem::Bounds,
-        "a node in the table"
-    );
-    assert_eq!(
-        problem(&array(&[0, 1], &[0, 5])),
-        Problem::Bounds,
-        "a node that is its own parent"
-    );
+    assert_eq!(problem(&array(&[0, 1], &[5, 5])), Problem::Order, "a node shared by two places");
+    assert_eq!(problem(&array(&[0, 1], &[5, 7])), Problem::Bounds, "a node in the table");
+    assert_eq!(problem(&array(&[0, 1], &[0, 5])), Problem::Bounds, "a node that is its own parent");
     assert_eq!(problem(&array(&[10], &[5])), Problem::Tag);
-    assert_eq!(
-        problem(&array(&[3, 0], &[5])),
-        Problem::Bounds,
-        "a number that reaches into the table"
-    );
+    assert_eq!(problem(&array(&[3, 0], &[5])), Problem::Bounds, "a number that reaches into the table");
     assert_eq!(problem(&container(8, &[], &[5], 2)), Problem::Count);
     assert_eq!(problem(&container(8, &[], &[], u32::MAX)), Problem::Count);
     assert_eq!(problem(&[1, 7, 1, 0, 0, 0, 0xff]), Problem::Utf8);
-    assert_eq!(
-        problem(&[1, 6, 1, 0, 0, 0, b'5']),
-        Problem::Number,
-        "an i64 holds it"
-    );
+    assert_eq!(problem(&[1, 6, 1, 0, 0, 0, b'5']), Problem::Number, "an i64 holds it");
     assert_eq!(problem(&[1, 6, 1, 0, 0, 0, b'x']), Problem::Number);
-    assert_eq!(
-        problem(&[1, 5, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f]),
-        Problem::NotFinite
-    );
-    assert_eq!(
-        problem(&container(9, &[1, 0, 0, 0, 0xff, 0], &[5], 1)),
-        Problem::Utf8
-    );
-    assert_eq!(
-        problem(&container(
-            9,
-            &[1, 0, 0, 0, b'a', 0, 1, 0, 0, 0, b'a', 0],
-            &[5, 11],
-            2
-        )),
-        Problem::DuplicateKey
-    );
+    assert_eq!(problem(&[1, 5, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f]), Problem::NotFinite);
+    assert_eq!(problem(&container(9, &[1, 0, 0, 0, 0xff, 0], &[5], 1)), Problem::Utf8);
+    assert_eq!(problem(&container(9, &[1, 0, 0, 0, b'a', 0, 1, 0, 0, 0, b'a', 0], &[5, 11], 2)), Problem::DuplicateKey);
     // A gap is what a duplicate leaves behind.
     assert_eq!(validate(&array(&[0, 0xff, 1], &[5, 7])), Ok(()));
 }
 
 #[test]
 fn the_permutation_is_checked() {
-    let members: Vec<u8> = (0..17_u8)
-        .flat_map(|index| [1, 0, 0, 0, b'a' + index, 0])
-        .collect();
+    let members: Vec<u8> = (0..17_u8).flat_map(|index| [1, 0, 0, 0, b'a' + index, 0]).collect();
     let offsets = (0..17).map(|index| 5 + 6 * index);
-    let document = |ranks: &[u32]| {
-        container(
-            9,
-            &members,
-            &offsets
-                .clone()
-                .chain(ranks.iter().copied())
-                .collect::<Vec<_>>(),
-            17,
-        )
-    };
+    let document =
+        |ranks: &[u32]| container(9, &members, &offsets.clone().chain(ranks.iter().copied()).collect::<Vec<_>>(), 17);
     let sorted: Vec<u32> = (0..17).collect();
     assert_eq!(validate(&document(&sorted)), Ok(()));
     for (rank, index) in [(0, 1), (3, 2), (16, 17), (16, u32::MAX), (5, 6)] {
@@ -294,12 +197,7 @@ fn depth_is_bounded_for_readers_too() {
 
 #[test]
 fn nodes_are_counted_on_the_other_side_too() {
-    let document = |count: usize| {
-        array(
-            &vec![0; count],
-            &(0..count as u32).map(|index| 5 + index).collect::<Vec<_>>(),
-        )
-    };
+    let document = |count: usize| array(&vec![0; count], &(0..count as u32).map(|index| 5 + index).collect::<Vec<_>>());
     assert_eq!(validate(&document(MAX_NODES - 1)), Ok(()));
     assert_eq!(validate(&document(MAX_NODES)), Err(Error::TooManyNodes));
 }
@@ -349,10 +247,7 @@ fn a_scalar_has_no_children() {
     for text in ["null", "true", "1", "\"s\""] {
         let document = json::from_json(text.as_bytes()).unwrap();
         let node = Node::root(&document).unwrap();
-        assert_eq!(
-            (node.len(), node.members().count(), node.items().count()),
-            (0, 0, 0)
-        );
+        assert_eq!((node.len(), node.members().count(), node.items().count()), (0, 0, 0));
         assert!(node.get("a").is_none() && node.item(0).is_none() && node.at("/0").is_none());
         assert!(!matches!(node.kind(), Kind::Array | Kind::Object));
     }

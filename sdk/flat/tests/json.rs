@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 fn flat(text: &str) -> Vec<u8> {
-    let document =
-        json::from_json(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let document = json::from_json(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
     validate(&document).unwrap_or_else(|error| panic!("{text}: {error}"));
     document
 }
@@ -24,10 +23,7 @@ fn reprint(text: &str) -> String {
 /// The same meaning for `serde_json`, through text and through serde.
 fn assert_read_alike(document: &[u8], value: &Value) {
     let node = Node::root(document).unwrap();
-    assert_eq!(
-        &serde_json::from_str::<Value>(&node.to_json()).unwrap(),
-        value
-    );
+    assert_eq!(&serde_json::from_str::<Value>(&node.to_json()).unwrap(), value);
     assert_eq!(&serde_json::to_value(node).unwrap(), value);
 }
 
@@ -40,17 +36,10 @@ fn assert_alike(document: &[u8], value: &Value) {
 
 #[test]
 fn reads_the_fixtures_as_serde_json_does() {
-    for text in [
-        include_str!("../benches/create.json"),
-        include_str!("../benches/update.json"),
-    ] {
+    for text in [include_str!("../benches/create.json"), include_str!("../benches/update.json")] {
         let document = flat(text);
         assert_alike(&document, &serde_json::from_str(text).unwrap());
-        assert_eq!(
-            Node::root(&document).unwrap().to_json(),
-            text,
-            "source order is kept"
-        );
+        assert_eq!(Node::root(&document).unwrap().to_json(), text, "source order is kept");
     }
 }
 
@@ -175,10 +164,7 @@ fn accepts_and_refuses_what_serde_json_does() {
         "\"1234567\u{1}\"",
     ];
     for text in texts {
-        match (
-            json::from_json(text.as_bytes()),
-            serde_json::from_str::<Value>(text),
-        ) {
+        match (json::from_json(text.as_bytes()), serde_json::from_str::<Value>(text)) {
             (Ok(document), Ok(value)) => {
                 validate(&document).unwrap();
                 assert_alike(&document, &value);
@@ -202,15 +188,8 @@ fn half_a_surrogate_pair_is_the_replacement_character_as_in_go() {
         (r#""\ud800\ud83d\ude00""#, "\u{fffd}😀"),
         (r#""\udc00\ud800""#, "\u{fffd}\u{fffd}"),
     ] {
-        assert_eq!(
-            Node::root(&flat(text)).unwrap().as_str(),
-            Some(expected),
-            "{text}"
-        );
-        assert!(
-            serde_json::from_str::<Value>(text).is_err(),
-            "{text}: else no difference to list"
-        );
+        assert_eq!(Node::root(&flat(text)).unwrap().as_str(), Some(expected), "{text}");
+        assert!(serde_json::from_str::<Value>(text).is_err(), "{text}: else no difference to list");
     }
     assert_eq!(kind(br#""\ud800\u12g4""#), JsonErrorKind::InvalidEscape);
     assert_eq!(kind(br#""\ud800\"#), JsonErrorKind::UnexpectedEnd);
@@ -234,10 +213,7 @@ fn numbers_keep_their_decimal_value() {
         "2.4703282292062327e-324",
     ] {
         let document = flat(text);
-        assert!(
-            matches!(Node::root(&document).unwrap().number(), Some(Number::Text(kept)) if kept == text),
-            "{text}"
-        );
+        assert!(matches!(Node::root(&document).unwrap().number(), Some(Number::Text(kept)) if kept == text), "{text}");
         assert_eq!(reprint(text), text);
     }
     for (text, printed) in [
@@ -257,13 +233,7 @@ fn numbers_keep_their_decimal_value() {
         ("0.10000000000000000000000000", "0.1"),
         ("2.2250738585072014e-308", "2.2250738585072014e-308"),
     ] {
-        assert!(
-            matches!(
-                Node::root(&flat(text)).unwrap().number(),
-                Some(Number::F64(_))
-            ),
-            "{text}"
-        );
+        assert!(matches!(Node::root(&flat(text)).unwrap().number(), Some(Number::F64(_))), "{text}");
         assert_eq!(reprint(text), printed);
     }
     for (text, printed) in [
@@ -276,36 +246,23 @@ fn numbers_keep_their_decimal_value() {
         ("9007199254740993.0", "9007199254740993"),
         ("900719925474099.3e1", "9007199254740993"),
     ] {
-        assert!(
-            matches!(
-                Node::root(&flat(text)).unwrap().number(),
-                Some(Number::I64(_))
-            ),
-            "{text}"
-        );
+        assert!(matches!(Node::root(&flat(text)).unwrap().number(), Some(Number::I64(_))), "{text}");
         assert_eq!(reprint(text), printed);
     }
-    assert!(matches!(
-        Node::root(&flat("18446744073709551615")).unwrap().number(),
-        Some(Number::U64(u64::MAX))
-    ));
+    assert!(matches!(Node::root(&flat("18446744073709551615")).unwrap().number(), Some(Number::U64(u64::MAX))));
     assert!(serde_json::from_str::<Value>("1e400").is_err());
 }
 
 #[test]
 fn numbers_are_equal_by_value() {
-    let equal =
-        |one: &str, two: &str| Node::root(&flat(one)).unwrap() == Node::root(&flat(two)).unwrap();
+    let equal = |one: &str, two: &str| Node::root(&flat(one)).unwrap() == Node::root(&flat(two)).unwrap();
     for (one, two) in [
         ("1", "1.0"),
         ("1e2", "100"),
         ("0", "-0.0"),
         ("1e400", "10e399"),
         ("0.1", "1e-1"),
-        (
-            "123456789012345678901234567890",
-            "1.2345678901234567890123456789e29",
-        ),
+        ("123456789012345678901234567890", "1.2345678901234567890123456789e29"),
         ("18446744073709551615", "18446744073709551615.0"),
         ("9223372036854775808", "9223372036854775808.0"),
     ] {
@@ -322,10 +279,7 @@ fn numbers_are_equal_by_value() {
         ("18446744073709551615", "-1"),
         ("1", "\"1\""),
         ("9223372036854775807", "9223372036854775808"),
-        (
-            "123456789012345678901234567890",
-            "123456789012345678901234567891",
-        ),
+        ("123456789012345678901234567890", "123456789012345678901234567891"),
     ] {
         assert!(!equal(one, two) && !equal(two, one), "{one} {two}");
     }
@@ -342,42 +296,26 @@ fn integers_are_read_across_forms() {
     assert_eq!(read("-3"), (Some(-3), None, Some(-3.0)));
     assert_eq!(read("3.0"), (Some(3), Some(3), Some(3.0)));
     assert_eq!(read("3.5"), (None, None, Some(3.5)));
-    assert_eq!(
-        read("18446744073709551615"),
-        (None, Some(u64::MAX), Some(u64::MAX as f64))
-    );
+    assert_eq!(read("18446744073709551615"), (None, Some(u64::MAX), Some(u64::MAX as f64)));
     // A double, which is worth 2^63.
-    assert_eq!(
-        read("9223372036854776000.0"),
-        (None, Some(1 << 63), Some(9_223_372_036_854_775_808.0))
-    );
-    assert_eq!(
-        read("-9.223372036854776e18"),
-        (Some(i64::MIN), None, Some(-9.223372036854776e18))
-    );
+    assert_eq!(read("9223372036854776000.0"), (None, Some(1 << 63), Some(9_223_372_036_854_775_808.0)));
+    assert_eq!(read("-9.223372036854776e18"), (Some(i64::MIN), None, Some(-9.223372036854776e18)));
     assert_eq!(read("1e400"), (None, None, None));
     assert_eq!(read("1e99999999999999999999"), (None, None, None));
     assert_eq!(read("1e-99999999999999999999"), (None, None, Some(0.0)));
-    assert_eq!(
-        read("123456789012345678901234567890").2,
-        Some(123456789012345678901234567890.0)
-    );
+    assert_eq!(read("123456789012345678901234567890").2, Some(123456789012345678901234567890.0));
     assert_eq!(read("\"3\""), (None, None, None));
 }
 
 #[test]
 fn of_duplicates_the_last_wins() {
     assert_eq!(reprint(r#"{"a":1,"b":2,"a":3}"#), r#"{"b":2,"a":3}"#);
-    assert_eq!(
-        reprint(r#"{"a":1,"\u0061":{"a":2,"a":[]}}"#),
-        r#"{"a":{"a":[]}}"#
-    );
+    assert_eq!(reprint(r#"{"a":1,"\u0061":{"a":2,"a":[]}}"#), r#"{"a":{"a":[]}}"#);
     assert_eq!(reprint(r#"{"a":1,"a":2,"a":3}"#), r#"{"a":3}"#);
     // Where 16 members are the border between scan and search, before and after the duplicates leave.
     for distinct in [1, 15, 16, 17, 40] {
         for repeated in [1, 2, 20] {
-            let members = (0..distinct + repeated)
-                .map(|index| format!(r#""key-{}":{index}"#, index % distinct));
+            let members = (0..distinct + repeated).map(|index| format!(r#""key-{}":{index}"#, index % distinct));
             let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
             let document = flat(&text);
             assert_alike(&document, &serde_json::from_str(&text).unwrap());
@@ -387,10 +325,7 @@ fn of_duplicates_the_last_wins() {
                 assert_eq!(node.get(key), Some(value));
             }
             assert!(node.get("key-x").is_none());
-            assert!(
-                node.members().map(|(_, value)| value.as_i64()).is_sorted(),
-                "source order"
-            );
+            assert!(node.members().map(|(_, value)| value.as_i64()).is_sorted(), "source order");
         }
     }
 }
@@ -401,50 +336,27 @@ fn depth_is_limited_to_512() {
         let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
         let document = flat(&nested(MAX_DEPTH));
         assert_eq!(Node::root(&document).unwrap().to_json(), nested(MAX_DEPTH));
-        assert_eq!(
-            kind(nested(MAX_DEPTH + 1).as_bytes()),
-            JsonErrorKind::TooDeep
-        );
-        assert!(
-            serde_json::from_str::<Value>(&nested(128)).is_err(),
-            "serde_json's limit"
-        );
+        assert_eq!(kind(nested(MAX_DEPTH + 1).as_bytes()), JsonErrorKind::TooDeep);
+        assert!(serde_json::from_str::<Value>(&nested(128)).is_err(), "serde_json's limit");
         // Omitted values count from where they are.
-        let omitted = |depth| {
-            json::from_json_omitting(
-                format!(r#"{{"x":{}}}"#, nested(depth)).as_bytes(),
-                &[&["x"]],
-            )
-        };
+        let omitted = |depth| json::from_json_omitting(format!(r#"{{"x":{}}}"#, nested(depth)).as_bytes(), &[&["x"]]);
         assert!(omitted(MAX_DEPTH - 1).is_ok());
         assert_eq!(omitted(MAX_DEPTH).unwrap_err().kind, JsonErrorKind::TooDeep);
     }
-    assert_eq!(
-        kind("[".repeat(1_000_000).as_bytes()),
-        JsonErrorKind::TooDeep
-    );
+    assert_eq!(kind("[".repeat(1_000_000).as_bytes()), JsonErrorKind::TooDeep);
 }
 
 #[test]
 fn nodes_are_limited_to_a_million() {
     let text = |items: usize| format!("[{}]", vec!["0"; items].join(","));
-    assert_eq!(
-        Node::root(&flat(&text(MAX_NODES - 1))).unwrap().len(),
-        MAX_NODES - 1
-    );
-    assert_eq!(
-        kind(text(MAX_NODES).as_bytes()),
-        JsonErrorKind::TooManyNodes
-    );
+    assert_eq!(Node::root(&flat(&text(MAX_NODES - 1))).unwrap().len(), MAX_NODES - 1);
+    assert_eq!(kind(text(MAX_NODES).as_bytes()), JsonErrorKind::TooManyNodes);
 }
 
 #[test]
 fn errors_say_where_and_what() {
     let error = json::from_json("{\n \"é\": 01}".as_bytes()).unwrap_err();
-    assert_eq!(
-        (error.offset, error.line, error.column, error.kind),
-        (9, 2, 7, JsonErrorKind::InvalidNumber)
-    );
+    assert_eq!((error.offset, error.line, error.column, error.kind), (9, 2, 7, JsonErrorKind::InvalidNumber));
     assert_eq!(error.to_string(), "invalid number at line 2 column 7");
     for (text, expected) in [
         (&b""[..], JsonErrorKind::UnexpectedEnd),
@@ -478,53 +390,22 @@ fn nul_is_a_character_like_others() {
 fn omitted_members_leave_their_range() {
     const PATHS: &[&[&str]] = &[&["a", "b"], &["a", "c"], &["d"]];
     for (text, rest, found) in [
-        (
-            r#"{"a":{"b":[1,{}],"x":1,"c":null},"d":2}"#,
-            r#"{"a":{"x":1}}"#,
-            [Some("[1,{}]"), Some("null"), Some("2")],
-        ),
+        (r#"{"a":{"b":[1,{}],"x":1,"c":null},"d":2}"#, r#"{"a":{"x":1}}"#, [Some("[1,{}]"), Some("null"), Some("2")]),
         (r#"{"a":{"b": 1 }}"#, r#"{"a":{}}"#, [Some("1"), None, None]),
-        (
-            r#"{"a":{"x":0,"b":"}"},"z":1}"#,
-            r#"{"a":{"x":0},"z":1}"#,
-            [Some("\"}\""), None, None],
-        ),
-        (
-            r#"{"a":[{"b":1}],"x":{"a":{"b":1},"d":1}}"#,
-            r#"{"a":[{"b":1}],"x":{"a":{"b":1},"d":1}}"#,
-            [None; 3],
-        ),
-        (
-            r#"{"a":{"b":1,"b":2}}"#,
-            r#"{"a":{}}"#,
-            [Some("2"), None, None],
-        ),
-        (
-            r#"{"a":{"b":1},"a":{"c":2}}"#,
-            r#"{"a":{}}"#,
-            [None, Some("2"), None],
-        ),
+        (r#"{"a":{"x":0,"b":"}"},"z":1}"#, r#"{"a":{"x":0},"z":1}"#, [Some("\"}\""), None, None]),
+        (r#"{"a":[{"b":1}],"x":{"a":{"b":1},"d":1}}"#, r#"{"a":[{"b":1}],"x":{"a":{"b":1},"d":1}}"#, [None; 3]),
+        (r#"{"a":{"b":1,"b":2}}"#, r#"{"a":{}}"#, [Some("2"), None, None]),
+        (r#"{"a":{"b":1},"a":{"c":2}}"#, r#"{"a":{}}"#, [None, Some("2"), None]),
         (r#"{"a":{"b":1},"a":0}"#, r#"{"a":0}"#, [None; 3]),
-        (
-            r#"{"a":0,"x":{"b":1}}"#,
-            r#"{"a":0,"x":{"b":1}}"#,
-            [None; 3],
-        ),
-        (
-            r#"{"\u0061":{"\u0062":1}, "d" : [ ] , "e":1}"#,
-            r#"{"a":{},"e":1}"#,
-            [Some("1"), None, Some("[ ]")],
-        ),
+        (r#"{"a":0,"x":{"b":1}}"#, r#"{"a":0,"x":{"b":1}}"#, [None; 3]),
+        (r#"{"\u0061":{"\u0062":1}, "d" : [ ] , "e":1}"#, r#"{"a":{},"e":1}"#, [Some("1"), None, Some("[ ]")]),
         (r#"[{"d":1}]"#, r#"[{"d":1}]"#, [None; 3]),
         ("1", "1", [None; 3]),
     ] {
         let (document, ranges) = json::from_json_omitting(text.as_bytes(), PATHS).unwrap();
         validate(&document).unwrap();
         assert_eq!(Node::root(&document).unwrap().to_json(), rest, "{text}");
-        let texts: Vec<_> = ranges
-            .into_iter()
-            .map(|range| range.map(|range| &text[range]))
-            .collect();
+        let texts: Vec<_> = ranges.into_iter().map(|range| range.map(|range| &text[range])).collect();
         assert_eq!(texts, found, "{text}");
     }
     // One path ends where another goes on; an empty path names nothing.
@@ -544,11 +425,7 @@ fn omitted_members_leave_their_range() {
         "{\"d\":\"\u{1}\"}",
     ] {
         let omitting = json::from_json_omitting(bad.as_bytes(), PATHS).unwrap_err();
-        assert_eq!(
-            omitting,
-            json::from_json(bad.as_bytes()).unwrap_err(),
-            "the same fault is found"
-        );
+        assert_eq!(omitting, json::from_json(bad.as_bytes()).unwrap_err(), "the same fault is found");
     }
 }
 
@@ -630,8 +507,7 @@ fn decimal(text: &str) -> (bool, String, i64) {
     if stripped.is_empty() {
         return (sign, String::new(), 0);
     }
-    let exponent = exponent.parse::<i64>().unwrap() - fraction.len() as i64
-        + (digits.len() - stripped.len()) as i64;
+    let exponent = exponent.parse::<i64>().unwrap() - fraction.len() as i64 + (digits.len() - stripped.len()) as i64;
     (sign, stripped.into(), exponent)
 }
 
@@ -658,10 +534,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// Writes `value` with white space and escapes that a normal printer would not use, and an earlier duplicate here and there.
 fn odd_text(value: &Value, seed: u64) -> String {
-    let mut odd = Odd {
-        state: seed | 1,
-        out: String::new(),
-    };
+    let mut odd = Odd { state: seed | 1, out: String::new() };
     odd.value(value);
     odd.out
 }
@@ -691,11 +564,7 @@ impl Odd {
         for character in text.chars() {
             if character < ' ' || matches!(character, '"' | '\\') || self.pick(8) == 0 {
                 for unit in character.encode_utf16(&mut [0; 2]) {
-                    let hex = if self.pick(2) == 0 {
-                        format!("\\u{unit:04x}")
-                    } else {
-                        format!("\\u{unit:04X}")
-                    };
+                    let hex = if self.pick(2) == 0 { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") };
                     self.out.push_str(&hex);
                 }
             } else {

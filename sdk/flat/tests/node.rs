@@ -31,20 +31,13 @@ fn check(document: &[u8], node: Node<'_>, pointer: &str) {
     }
     for (key, value) in node.members() {
         assert_eq!(node.get(key).map(Node::position), Some(value.position()));
-        check(
-            document,
-            value,
-            &format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-        );
+        check(document, value, &format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")));
     }
 }
 
 #[test]
 fn every_node_knows_its_pointer() {
-    let many = (0..40)
-        .map(|index| format!(r#""key{index}":[{index}]"#))
-        .collect::<Vec<_>>()
-        .join(",");
+    let many = (0..40).map(|index| format!(r#""key{index}":[{index}]"#)).collect::<Vec<_>>().join(",");
     for text in [
         "1",
         r#"{"a":{"a":1,"a":{"b":2}},"":{"":0},"a/b~c~1":[[],[{}],"x"],"é\u0000":null}"#,
@@ -60,9 +53,8 @@ fn every_node_knows_its_pointer() {
 #[test]
 fn pointers_follow_rfc_6901() {
     // The RFC's own example.
-    let document = flat(
-        r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8,"0":9}"#,
-    );
+    let document =
+        flat(r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8,"0":9}"#);
     let root = Node::root(&document).unwrap();
     for (pointer, expected) in [
         ("/foo", r#"["bar","baz"]"#),
@@ -78,11 +70,7 @@ fn pointers_follow_rfc_6901() {
         ("/m~0n", "8"),
         ("/0", "9"),
     ] {
-        assert_eq!(
-            root.at(pointer).map(Node::to_json).as_deref(),
-            Some(expected),
-            "{pointer}"
-        );
+        assert_eq!(root.at(pointer).map(Node::to_json).as_deref(), Some(expected), "{pointer}");
     }
     for pointer in [
         "foo",
@@ -101,22 +89,13 @@ fn pointers_follow_rfc_6901() {
     ] {
         assert!(root.at(pointer).is_none(), "{pointer}");
     }
-    assert_eq!(
-        root.at("/foo")
-            .and_then(|foo| foo.at("/1"))
-            .and_then(Node::as_str),
-        Some("baz")
-    );
+    assert_eq!(root.at("/foo").and_then(|foo| foo.at("/1")).and_then(Node::as_str), Some("baz"));
 }
 
 #[test]
 fn objects_are_equal_in_any_order() {
-    let equal =
-        |one: &str, two: &str| Node::root(&flat(one)).unwrap() == Node::root(&flat(two)).unwrap();
-    assert!(equal(
-        r#"{"a":1,"b":[2,{"c":3}]}"#,
-        r#"{"b":[2.0,{"c":3}],"a":1e0}"#
-    ));
+    let equal = |one: &str, two: &str| Node::root(&flat(one)).unwrap() == Node::root(&flat(two)).unwrap();
+    assert!(equal(r#"{"a":1,"b":[2,{"c":3}]}"#, r#"{"b":[2.0,{"c":3}],"a":1e0}"#));
     assert!(equal(r#"{"a":1,"a":2}"#, r#"{"a":2}"#));
     assert!(!equal(r#"{"a":1}"#, r#"{"b":1}"#));
     assert!(!equal(r#"{"a":1}"#, r#"{"a":1,"b":1}"#));
@@ -124,10 +103,7 @@ fn objects_are_equal_in_any_order() {
     assert!(!equal("[]", "{}"));
     assert!(!equal("null", "false"));
     assert!(!equal("true", "false"));
-    assert_eq!(
-        format!("{:?}", Node::root(&flat(r#"{"a":"b\n"}"#)).unwrap()),
-        r#"{"a":"b\n"}"#
-    );
+    assert_eq!(format!("{:?}", Node::root(&flat(r#"{"a":"b\n"}"#)).unwrap()), r#"{"a":"b\n"}"#);
 }
 
 #[test]
@@ -161,20 +137,14 @@ fn the_writer_writes_every_kind() {
 
 #[test]
 fn the_writer_writes_what_the_parser_writes() {
-    for text in [
-        include_str!("../benches/update.json"),
-        r#"{"a":1,"b":2,"a":3}"#,
-    ] {
+    for text in [include_str!("../benches/update.json"), r#"{"a":1,"b":2,"a":3}"#] {
         let document = flat(text);
         let mut writer = Writer::with_capacity(document.len());
         copy(Node::root(&document).unwrap(), &mut writer);
         let copied = writer.finish().unwrap();
         assert_eq!(Node::root(&copied).unwrap(), Node::root(&document).unwrap());
         if !text.starts_with("{\"a\":1") {
-            assert_eq!(
-                copied, document,
-                "to the byte, where there were no duplicates"
-            );
+            assert_eq!(copied, document, "to the byte, where there were no duplicates");
         }
     }
 }
@@ -261,23 +231,11 @@ fn misuse_is_an_error_of_finish() {
         },
     ];
     for (index, misuse) in misuses.into_iter().enumerate() {
-        assert!(
-            matches!(written(misuse), Err(Error::Misuse(_))),
-            "misuse {index}"
-        );
+        assert!(matches!(written(misuse), Err(Error::Misuse(_))), "misuse {index}");
     }
-    assert_eq!(
-        written(|writer| writer.f64(f64::NAN)),
-        Err(Error::NotFinite)
-    );
-    for text in [
-        "", "-", "01", "1.", "1e", "+1", " 1", "1 ", "NaN", "1e5x", "--1", ".5", "0x1",
-    ] {
-        assert_eq!(
-            written(|writer| writer.number_text(text)),
-            Err(Error::NotANumber),
-            "{text}"
-        );
+    assert_eq!(written(|writer| writer.f64(f64::NAN)), Err(Error::NotFinite));
+    for text in ["", "-", "01", "1.", "1e", "+1", " 1", "1 ", "NaN", "1e5x", "--1", ".5", "0x1"] {
+        assert_eq!(written(|writer| writer.number_text(text)), Err(Error::NotANumber), "{text}");
     }
 }
 
@@ -303,11 +261,7 @@ fn the_writer_keeps_the_limits() {
     assert_eq!(many(MAX_NODES), Err(Error::TooManyNodes));
 
     // What is copied counts, too.
-    let deep = flat(&format!(
-        "{}{}",
-        "[".repeat(MAX_DEPTH),
-        "]".repeat(MAX_DEPTH)
-    ));
+    let deep = flat(&format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH)));
     let wide = flat(&format!("[{}0]", "0,".repeat(MAX_NODES / 2)));
     let inside = |document: &[u8], times: usize| {
         written(|writer| {
@@ -325,10 +279,8 @@ fn the_writer_keeps_the_limits() {
 
 #[test]
 fn a_document_is_at_most_moderately_larger_than_its_text() {
-    for (text, factor) in [
-        (include_str!("../benches/create.json"), 1.6),
-        (include_str!("../benches/update.json"), 1.6),
-    ] {
+    for (text, factor) in [(include_str!("../benches/create.json"), 1.6), (include_str!("../benches/update.json"), 1.6)]
+    {
         assert!((flat(text).len() as f64) < text.len() as f64 * factor);
     }
 }
@@ -338,9 +290,7 @@ fn a_document_is_at_most_moderately_larger_than_its_text() {
 fn the_bytes_are_as_documented() {
     let expected = [
         &[1_u8, 9, 0, 0, 0, 0][..],
-        &[
-            1, 0, 0, 0, b'a', 8, 0, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 2,
-        ],
+        &[1, 0, 0, 0, b'a', 8, 0, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 2],
         &[5, 0, 0, 0, 14, 0, 0, 0, 2, 0, 0, 0],
         &[5, 0, 0, 0, 1, 0, 0, 0],
     ];

@@ -34,11 +34,7 @@ enum Setting {
     Unset,
     Text(String),
     Pair(i64, f64),
-    Named {
-        unit: (),
-        byte: i8,
-        map: BTreeMap<u32, bool>,
-    },
+    Named { unit: (), byte: i8, map: BTreeMap<u32, bool> },
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -79,10 +75,7 @@ fn alike<T: DeserializeOwned + Serialize + PartialEq + Debug>(text: &str) {
             assert_eq!(validate(&back), Ok(()));
             // As values: the two print some doubles differently.
             let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-            assert_eq!(
-                value(&Node::root(&back).unwrap().to_json()),
-                value(&serde_json::to_string(&serde).unwrap())
-            );
+            assert_eq!(value(&Node::root(&back).unwrap().to_json()), value(&serde_json::to_string(&serde).unwrap()));
         }
         (Err(_), Err(_)) => {}
         (flat, serde) => panic!("{text}: {flat:?} against {serde:?}"),
@@ -123,13 +116,9 @@ fn structures() {
     for text in ["1", "\"1\"", "1.5", "null", "4294967296"] {
         alike::<IntOrString>(text);
     }
-    for text in [
-        r#"{"kind":"A","x":1}"#,
-        r#"{"kind":"A"}"#,
-        r#"{"kind":"B"}"#,
-        r#"{"kind":"C"}"#,
-        r#"{"x":1,"kind":"A"}"#,
-    ] {
+    for text in
+        [r#"{"kind":"A","x":1}"#, r#"{"kind":"A"}"#, r#"{"kind":"B"}"#, r#"{"kind":"C"}"#, r#"{"x":1,"kind":"A"}"#]
+    {
         alike::<Tagged>(text);
     }
 }
@@ -181,14 +170,7 @@ fn numbers() {
 
 #[test]
 fn keys_of_maps() {
-    for text in [
-        r#"{"1":1,"-2":2}"#,
-        r#"{"x":1}"#,
-        r#"{"true":1,"false":2}"#,
-        r#"{"a":1}"#,
-        r#"{"Unset":1}"#,
-        "{}",
-    ] {
+    for text in [r#"{"1":1,"-2":2}"#, r#"{"x":1}"#, r#"{"true":1,"false":2}"#, r#"{"a":1}"#, r#"{"Unset":1}"#, "{}"] {
         alike::<BTreeMap<i16, u8>>(text);
         alike::<BTreeMap<bool, u8>>(text);
         alike::<BTreeMap<char, u8>>(text);
@@ -202,24 +184,14 @@ fn keys_of_maps() {
 fn text_is_borrowed_from_the_document() {
     let document = json::from_json(br#"{"text":"a\u0041","cow":"c","bytes":"b"}"#).unwrap();
     let value = Borrowed::deserialize(Node::root(&document).unwrap()).unwrap();
-    assert_eq!(
-        value,
-        Borrowed {
-            text: "aA",
-            cow: Cow::Borrowed("c"),
-            bytes: b"b"
-        }
-    );
+    assert_eq!(value, Borrowed { text: "aA", cow: Cow::Borrowed("c"), bytes: b"b" });
     assert!(document.as_ptr_range().contains(&value.text.as_ptr()));
     assert!(matches!(value.cow, Cow::Borrowed(_)));
 }
 
 #[test]
 fn the_fixtures_round_trip_through_value() {
-    for text in [
-        include_str!("../benches/create.json"),
-        include_str!("../benches/update.json"),
-    ] {
+    for text in [include_str!("../benches/create.json"), include_str!("../benches/update.json")] {
         let document = json::from_json(text.as_bytes()).unwrap();
         let value = Value::deserialize(Node::root(&document).unwrap()).unwrap();
         assert_eq!(value, serde_json::from_str::<Value>(text).unwrap());

@@ -30,11 +30,11 @@ pub fn settings(item: TokenStream) -> TokenStream {
 fn documentation(attributes: &[syn::Attribute]) -> String {
     let mut lines = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("doc")) {
-        if let syn::Meta::NameValue(pair) = &attribute.meta {
-            if let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &pair.value {
-                let text = text.value();
-                lines.push(text.strip_prefix(' ').unwrap_or(&text).to_owned());
-            }
+        if let syn::Meta::NameValue(pair) = &attribute.meta
+            && let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &pair.value
+        {
+            let text = text.value();
+            lines.push(text.strip_prefix(' ').unwrap_or(&text).to_owned());
         }
     }
     lines.join("\n")

@@ -53,7 +53,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         }
     };
 
-    let Arguments { category, since, severity, on, stage, judges, kinds, subresources, requires, refines, edits } = arguments;
+    let Arguments { category, since, severity, on, stage, judges, kinds, subresources, requires, refines, edits } =
+        arguments;
     let required = |what: &str| Error::new_spanned(name, format!("`#[policy]` needs `{what} = …`"));
     let category = category.ok_or_else(|| required("category"))?;
     let since = since.ok_or_else(|| required("since"))?;
@@ -62,7 +63,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         on if on == "Workloads" => quote!(All),
         on if on == "LongRunning" => quote!(LongRunning),
         on if on == "Kinds" => quote!(None),
-        on => return Err(Error::new(on.span(), "`on` is Workloads, LongRunning, or Kinds (with `kinds = [\"group/Kind\"]`)")),
+        on => {
+            return Err(Error::new(
+                on.span(),
+                "`on` is Workloads, LongRunning, or Kinds (with `kinds = [\"group/Kind\"]`)",
+            ));
+        }
     };
     let stage = stage.map_or(quote!(Both), |stage| quote!(#stage));
     let judges = judges.map_or(quote!(State), |judges| quote!(#judges));

@@ -60,10 +60,8 @@ struct SettingsField {
 
 impl SettingsField {
     fn read(field: &Field) -> Result<Self> {
-        let ident = field
-            .ident
-            .clone()
-            .ok_or_else(|| Error::new_spanned(field, "settings are a struct with named fields"))?;
+        let ident =
+            field.ident.clone().ok_or_else(|| Error::new_spanned(field, "settings are a struct with named fields"))?;
         let doc = documentation(&field.attrs);
         if doc.trim().is_empty() {
             return Err(Error::new_spanned(&ident, "a setting needs a doc comment: it is its description"));
@@ -85,9 +83,16 @@ impl SettingsField {
                 Ok(())
             })?;
         }
-        let default = default
-            .ok_or_else(|| Error::new_spanned(&ident, "a setting needs `#[settings(default = …)]`"))?;
-        Ok(Self { key: camel_case(&ident.to_string()), ident, ty: field.ty.clone(), doc: doc.trim().to_owned(), default, bounds })
+        let default =
+            default.ok_or_else(|| Error::new_spanned(&ident, "a setting needs `#[settings(default = …)]`"))?;
+        Ok(Self {
+            key: camel_case(&ident.to_string()),
+            ident,
+            ty: field.ty.clone(),
+            doc: doc.trim().to_owned(),
+            default,
+            bounds,
+        })
     }
 }
 

@@ -20,7 +20,8 @@ fn main() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;
     let namespace = Namespace::new(&control_plane, "demo")?;
     // What the API server makes of the incomplete one alone, to compare with later.
-    let alone = namespace.kubectl().ok(&["create", "--dry-run=server", "-o", "json", "-f", &demo.path("incomplete.yaml")])?;
+    let alone =
+        namespace.kubectl().ok(&["create", "--dry-run=server", "-o", "json", "-f", &demo.path("incomplete.yaml")])?;
     let options = WebhookOptions { arguments: vec!["--profile".into(), PROFILE.into()], ..WebhookOptions::default() };
     let webhook = Webhook::start(&control_plane, &options)?;
     demo.say(&format!("ready after {:.1} s", started.elapsed().as_secs_f64()))?;
@@ -59,7 +60,10 @@ fn main() -> Result<()> {
     ensure!(demo.apply(&namespace, &text(&mended))?.status.success(), "it was refused");
 
     drop(webhook);
-    demo.say(&format!("\nThat was it, in {:.0} s; everything is cleaned up. How to go on:", started.elapsed().as_secs_f64()))?;
+    demo.say(&format!(
+        "\nThat was it, in {:.0} s; everything is cleaned up. How to go on:",
+        started.elapsed().as_secs_f64()
+    ))?;
     demo.say("  target/release/plimsoll check YOUR-FOLDER        what the cluster would say of your manifests")?;
     demo.say("  target/release/plimsoll explain                  the policies, and why")?;
     demo.say("  policies/src/latest_image_tag.rs                 what a policy looks like")?;
@@ -121,7 +125,11 @@ impl Demo {
             .output()
             .context("plimsoll can't be run")?;
         self.say(String::from_utf8_lossy(&output.stdout).trim_end())?;
-        self.say(&format!("{}exit status {}", String::from_utf8_lossy(&output.stderr), output.status.code().unwrap_or(-1)))?;
+        self.say(&format!(
+            "{}exit status {}",
+            String::from_utf8_lossy(&output.stderr),
+            output.status.code().unwrap_or(-1)
+        ))?;
         Ok(output.status.code())
     }
 

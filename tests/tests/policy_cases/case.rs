@@ -9,7 +9,7 @@ use plimsoll_sdk::metadata::Severity;
 
 /// One case: a heading and its fences.
 #[derive(Debug, Default)]
-pub struct Case {
+pub(crate) struct Case {
     pub file: String,
     pub title: String,
     pub input: String,
@@ -25,7 +25,7 @@ pub struct Case {
 
 /// A finding that the input's comments ask for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Expected {
+pub(crate) struct Expected {
     pub line: usize,
     pub severity: Severity,
     pub missing: String,
@@ -34,7 +34,7 @@ pub struct Expected {
 
 impl Case {
     /// Every case of a file.
-    pub fn read(path: &Path) -> Result<Vec<Case>> {
+    pub(crate) fn read(path: &Path) -> Result<Vec<Case>> {
         let file = path.file_stem().and_then(|name| name.to_str()).context("a file name")?.to_owned();
         let text = std::fs::read_to_string(path)?;
         let mut cases: Vec<Case> = Vec::new();
@@ -48,7 +48,8 @@ impl Case {
                     body.push_str(line);
                     body.push('\n');
                 }
-                let case = cases.last_mut().with_context(|| format!("{file}: a fence before the first `## ` heading"))?;
+                let case =
+                    cases.last_mut().with_context(|| format!("{file}: a fence before the first `## ` heading"))?;
                 case.fence(info, body).with_context(|| format!("{file}: {}", case.title))?;
             }
         }
@@ -94,7 +95,7 @@ impl Case {
     }
 
     /// What the comments of the input ask for, in the order of the lines.
-    pub fn expected(&self) -> Result<Vec<Expected>> {
+    pub(crate) fn expected(&self) -> Result<Vec<Expected>> {
         let mut expected = Vec::new();
         for comment in yaml::read(&self.input).into_iter().flatten().flat_map(|document| document.comments().to_vec()) {
             let text = self.input[comment.range].trim_start_matches('#').trim();

@@ -1,5 +1,6 @@
 //! Every case of every built-in policy (docs/policy-cases.md): natively, as WebAssembly, fixed, mutated, and on what a
 //! real API server makes of it. `PLIMSOLL_CASES=part of an id` runs some of them.
+#![allow(clippy::print_stdout, reason = "a test harness of its own prints its result")]
 
 mod case;
 mod native;
@@ -54,7 +55,11 @@ fn main() -> std::process::ExitCode {
     for failure in &failed {
         println!("FAILED {failure}\n");
     }
-    println!("test result: {}. {passed} passed; {} failed", if failed.is_empty() { "ok" } else { "FAILED" }, failed.len());
+    println!(
+        "test result: {}. {passed} passed; {} failed",
+        if failed.is_empty() { "ok" } else { "FAILED" },
+        failed.len()
+    );
     println!("{passed} passed, {} failed", failed.len());
     std::process::ExitCode::from(u8::from(!failed.is_empty()))
 }
@@ -104,10 +109,7 @@ impl Bench {
         let environment = self.registry.environment(&review);
         let surroundings = Arc::new(Surrounded::new(Arc::clone(&review), Arc::clone(&self.context)));
         let bundle = self.registry.bundles()[selected.policy.bundle].clone();
-        let call = Call {
-            policy: selected.policy.index,
-            settings: Arc::clone(&selected.settings),
-        };
+        let call = Call { policy: selected.policy.index, settings: Arc::clone(&selected.settings) };
         let input = Input { environment: &environment, review: review.document(), subject: Subject::Object };
         let deadline = Instant::now() + Duration::from_secs(10);
         let outcome = Session::new(bundle, surroundings.clone(), deadline)
@@ -117,7 +119,11 @@ impl Bench {
             .context("an outcome")?
             .map_err(|failure| anyhow::anyhow!("the policy failed: {failure}"))?;
         let native = native::outcome(
-            selected.policy.index, &environment, review.document(), &selected.settings, surroundings.as_ref(),
+            selected.policy.index,
+            &environment,
+            review.document(),
+            &selected.settings,
+            surroundings.as_ref(),
         );
         let wasm = native::write_wasm(&outcome);
         ensure!(native == wasm, "native and WebAssembly differ:\n{native}\nagainst\n{wasm}");
@@ -195,10 +201,12 @@ fn run(case: &Case) -> Result<()> {
                 let mutation = judge::mutate(&bench.registry, &review, &bench.context, deadline);
                 let mut result = mutation.object.unwrap_or_else(|| object.clone());
                 // The annotation is the test's own.
-                if let Some(metadata) = result.get_mut("metadata").and_then(Value::as_object_mut) {
-                    if metadata.get("annotations").is_some_and(|map| map.as_object().is_some_and(serde_json::Map::is_empty)) {
-                        metadata.remove("annotations");
-                    }
+                if let Some(metadata) = result.get_mut("metadata").and_then(Value::as_object_mut)
+                    && metadata
+                        .get("annotations")
+                        .is_some_and(|map| map.as_object().is_some_and(serde_json::Map::is_empty))
+                {
+                    metadata.remove("annotations");
                 }
                 Ok(result)
             };
@@ -227,7 +235,8 @@ fn compare(expected: &[Expected], found: &[(usize, plimsoll::engine::Finding)]) 
     }
     for (line, finding) in open {
         let _ = writeln!(
-            problems, "found, but not expected: line {line}: {:?} missing={} {:?} (at {})",
+            problems,
+            "found, but not expected: line {line}: {:?} missing={} {:?} (at {})",
             finding.severity, finding.at.missing, finding.message, finding.at.pointer
         );
     }
@@ -239,8 +248,15 @@ fn compare(expected: &[Expected], found: &[(usize, plimsoll::engine::Finding)]) 
 fn fix(case: &Case, input: &str, class: FixClass) -> Result<String> {
     let mut text = input.to_owned();
     for _ in 0..MAX_ROUNDS {
-        let changed = Case { input: text.clone(), file: case.file.clone(), settings: case.settings.clone(),
-            context: case.context.clone(), version: case.version.clone(), open: case.open, ..Case::default() };
+        let changed = Case {
+            input: text.clone(),
+            file: case.file.clone(),
+            settings: case.settings.clone(),
+            context: case.context.clone(),
+            version: case.version.clone(),
+            open: case.open,
+            ..Case::default()
+        };
         let bench = Bench::new(&changed, Site::Files)?;
         let mut edits: Vec<(usize, Vec<Edit>)> = Vec::new();
         for (index, document) in yaml::read(&text).into_iter().enumerate() {
@@ -280,8 +296,15 @@ fn no_new_finding<'a>(
     before: impl Iterator<Item = &'a plimsoll::engine::Finding>,
 ) -> Result<()> {
     let before: Vec<_> = before.collect();
-    let changed = Case { input: fixed.to_owned(), file: case.file.clone(), settings: case.settings.clone(),
-        context: case.context.clone(), version: case.version.clone(), open: case.open, ..Case::default() };
+    let changed = Case {
+        input: fixed.to_owned(),
+        file: case.file.clone(),
+        settings: case.settings.clone(),
+        context: case.context.clone(),
+        version: case.version.clone(),
+        open: case.open,
+        ..Case::default()
+    };
     let bench = Bench::new(&changed, Site::Files)?;
     for object in documents(fixed)? {
         for finding in bench.report(review(case, &object)?)?.findings {
@@ -338,10 +361,10 @@ fn same_findings(case: &Case, object: &Value, stored: &Value) -> Result<()> {
     let old = case.old.as_deref().map(documents).transpose()?.and_then(|old| old.into_iter().next());
     // The namespace that kubectl filled in is the case's own.
     let mut stored = stored.clone();
-    if object.pointer("/metadata/namespace").is_none() {
-        if let Some(metadata) = stored.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("namespace");
-        }
+    if object.pointer("/metadata/namespace").is_none()
+        && let Some(metadata) = stored.get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        metadata.remove("namespace");
     }
     let of_file = keys(review(case, object)?)?;
     let of_cluster = keys(admission_review(&stored, old.as_ref(), Some(object))?)?;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use plimsoll::engine::{self, Outcome, Report, Surroundings};
 use plimsoll::admission::edit::Edit;
+use plimsoll::engine::{self, Outcome, Report, Surroundings};
 use plimsoll_sdk::bundle::{Answer, Host, evaluate};
 use plimsoll_sdk::flat::Node;
 use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as GuestOutcome, Setting, Subject};
@@ -11,14 +11,19 @@ use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as Gu
 struct Native<'a>(&'a dyn Surroundings);
 
 /// The outcome of one policy of the built-in crate, run natively, as text.
-pub fn outcome(policy: u32, environment: &[u8], review: &[u8], settings: &[u8], surroundings: &dyn Surroundings) -> String {
+pub(crate) fn outcome(
+    policy: u32,
+    environment: &[u8],
+    review: &[u8],
+    settings: &[u8],
+    surroundings: &dyn Surroundings,
+) -> String {
     let settings = match settings {
         [] => Vec::new(),
         settings => vec![Setting { call: 0, value: settings.to_vec() }],
     };
     let run = plimsoll_policies::run_policy;
-    let judgements =
-        evaluate(run, &Native(surroundings), (environment, review), Subject::Object, &[policy], &settings);
+    let judgements = evaluate(run, &Native(surroundings), (environment, review), Subject::Object, &[policy], &settings);
     match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
         Some(Judgement { outcome: Err(error), .. }) => format!("error: {error}"),
@@ -27,25 +32,36 @@ pub fn outcome(policy: u32, environment: &[u8], review: &[u8], settings: &[u8], 
 }
 
 /// The outcome of the WebAssembly run, written in the same way.
-pub fn write_wasm(outcome: &Outcome) -> String {
+pub(crate) fn write_wasm(outcome: &Outcome) -> String {
     let Outcome::Evaluated(report) = outcome else { return format!("{outcome:?}") };
     let mut text = format!("more {} assumed {:?}\n", report.more, report.assumptions);
     for finding in &report.findings {
         let _ = writeln!(
             text,
             "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {}",
-            finding.severity, finding.at.pointer, finding.at.missing, finding.message, finding.help, finding.about,
-            finding.related, finding.since, finding.companion,
+            finding.severity,
+            finding.at.pointer,
+            finding.at.missing,
+            finding.message,
+            finding.help,
+            finding.about,
+            finding.related,
+            finding.since,
+            finding.companion,
         );
         if let Some(fix) = &finding.fix {
             let _ = writeln!(text, "  {} {}", fix.class.as_str(), fix.title);
             for edit in &fix.edits {
-                let _ = writeln!(text, "  {}", match edit {
-                    Edit::Add { pointer, value } => format!("add {pointer} {value}"),
-                    Edit::Replace { pointer, value } => format!("replace {pointer} {value}"),
-                    Edit::Append { pointer, value } => format!("append {pointer} {value}"),
-                    Edit::Remove { pointer } => format!("remove {pointer}"),
-                });
+                let _ = writeln!(
+                    text,
+                    "  {}",
+                    match edit {
+                        Edit::Add { pointer, value } => format!("add {pointer} {value}"),
+                        Edit::Replace { pointer, value } => format!("replace {pointer} {value}"),
+                        Edit::Append { pointer, value } => format!("append {pointer} {value}"),
+                        Edit::Remove { pointer } => format!("remove {pointer}"),
+                    }
+                );
             }
             if let Some(companion) = &fix.companion {
                 let _ = writeln!(text, "  companion {companion}");
@@ -69,18 +85,34 @@ fn write_native(outcome: &GuestOutcome) -> String {
         let _ = writeln!(
             text,
             "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {}",
-            finding.severity, finding.at.pointer, finding.at.missing, finding.message, finding.help, finding.about,
-            finding.related, finding.since, finding.companion,
+            finding.severity,
+            finding.at.pointer,
+            finding.at.missing,
+            finding.message,
+            finding.help,
+            finding.about,
+            finding.related,
+            finding.since,
+            finding.companion,
         );
         if let Some(fix) = &finding.fix {
-            let _ = writeln!(text, "  {} {}", format!("{:?}", fix.class).to_lowercase().replace("fixclass::", ""), fix.title);
+            let _ = writeln!(
+                text,
+                "  {} {}",
+                format!("{:?}", fix.class).to_lowercase().replace("fixclass::", ""),
+                fix.title
+            );
             for edit in &fix.edits {
-                let _ = writeln!(text, "  {}", match edit {
-                    GuestEdit::Add(add) => format!("add {} {}", add.pointer, value(&add.value)),
-                    GuestEdit::Replace(new) => format!("replace {} {}", new.pointer, value(&new.value)),
-                    GuestEdit::Append(new) => format!("append {} {}", new.pointer, value(&new.value)),
-                    GuestEdit::Remove(pointer) => format!("remove {pointer}"),
-                });
+                let _ = writeln!(
+                    text,
+                    "  {}",
+                    match edit {
+                        GuestEdit::Add(add) => format!("add {} {}", add.pointer, value(&add.value)),
+                        GuestEdit::Replace(new) => format!("replace {} {}", new.pointer, value(&new.value)),
+                        GuestEdit::Append(new) => format!("append {} {}", new.pointer, value(&new.value)),
+                        GuestEdit::Remove(pointer) => format!("remove {pointer}"),
+                    }
+                );
             }
             if let Some(companion) = &fix.companion {
                 let _ = writeln!(text, "  companion {}", value(companion));

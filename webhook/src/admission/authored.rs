@@ -32,7 +32,13 @@ impl Authorship {
         };
         let Some(object) = object else { return Knowledge::Unknown };
         match &self.review.origin {
-            Origin::File => if object.at(pointer).is_some() { Knowledge::Yes } else { Knowledge::No },
+            Origin::File => {
+                if object.at(pointer).is_some() {
+                    Knowledge::Yes
+                } else {
+                    Knowledge::No
+                }
+            }
             Origin::Cluster(aside) => {
                 let written = self.parsed[index].get_or_init(|| Written::parse(&aside[index]));
                 written.ask(object, pointer)
@@ -81,7 +87,13 @@ impl Written {
             };
         }
         match &self.last_applied {
-            Some(applied) => if holds(applied, &steps) { Knowledge::Yes } else { Knowledge::No },
+            Some(applied) => {
+                if holds(applied, &steps) {
+                    Knowledge::Yes
+                } else {
+                    Knowledge::No
+                }
+            }
             None => Knowledge::Unknown,
         }
     }
@@ -129,7 +141,9 @@ fn owns(fields: &Map<String, Value>, steps: &[Step<'_>]) -> bool {
                     let item = (*item)?;
                     key.iter().all(|(name, value)| item.get(name).is_some_and(|found| same(found, value)))
                 }
-                ("v:", value) => item.is_some_and(|item| serde_json::from_str(value).is_ok_and(|value| same(item, &value))),
+                ("v:", value) => {
+                    item.is_some_and(|item| serde_json::from_str(value).is_ok_and(|value| same(item, &value)))
+                }
                 ("i:", number) => number.parse() == Ok(*index),
                 _ => false,
             };

@@ -148,7 +148,9 @@ pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
                         path.push('[');
                         path.push_str(&id.as_str().map_or_else(|| id.to_json(), str::to_owned));
                         // A port is known by its number and protocol.
-                        if let Some(protocol) = item.get("protocol").and_then(Node::as_str).filter(|text| *text != "TCP") {
+                        if let Some(protocol) =
+                            item.get("protocol").and_then(Node::as_str).filter(|text| *text != "TCP")
+                        {
                             path.push('/');
                             path.push_str(protocol);
                         }
@@ -202,9 +204,7 @@ fn merge(judged: &mut Vec<Judged>) {
             }
         }
     }
-    merged.sort_by(|left, right| {
-        (right.action, right.finding.severity).cmp(&(left.action, left.finding.severity))
-    });
+    merged.sort_by_key(|judged| std::cmp::Reverse((judged.action, judged.finding.severity)));
     *judged = merged;
 }
 

@@ -48,11 +48,8 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
         return Vec::new();
     }
     let object = review.object();
-    let findings = verdict
-        .judged
-        .iter()
-        .filter(|judged| judged.action == Action::Warn)
-        .map(|judged| format!("{}: {}", judged.policy.id, line(judged, object)));
+    let findings =
+        verdict.judged.iter().filter(|judged| judged.action == Action::Warn).map(|judged| warning(judged, object));
     let failures = verdict
         .failed
         .iter()
@@ -81,6 +78,17 @@ pub fn causes(review: &Review, verdict: &Verdict) -> Vec<(String, String, String
         .filter(|failed| failed.action == Action::Deny)
         .map(|failed| (failed.policy.id.clone(), String::new(), failure(failed)));
     findings.chain(failures).collect()
+}
+
+/// As much as fits of: policy, path, what is wrong, what to write. The message names the container, so the path goes
+/// first, then the help.
+fn warning(judged: &Judged, object: Option<Node<'_>>) -> String {
+    let (id, finding) = (&judged.policy.id, &judged.finding);
+    let whole = format!("{id}: {}", line(judged, object));
+    let without_path = format!("{id}: {} → {}", finding.message, finding.help);
+    let without_help = format!("{id}: {}", finding.message);
+    let fits = |text: &String| text.chars().count() <= MAX_WARNING;
+    [whole, without_path].into_iter().find(fits).unwrap_or(without_help)
 }
 
 /// `path: what is wrong → what to write`.

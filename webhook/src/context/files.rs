@@ -93,9 +93,9 @@ fn selects(kind: &str, object: Node<'_>, labels: Node<'_>) -> bool {
         "/Service" => object
             .at("/spec/selector")
             .is_some_and(|selector| selector.len() > 0 && selector::matches_map(selector, labels)),
-        "networking.k8s.io/NetworkPolicy" => object
-            .at("/spec/podSelector")
-            .is_some_and(|selector| selector::matches(selector, labels).is_yes()),
+        "networking.k8s.io/NetworkPolicy" => {
+            object.at("/spec/podSelector").is_some_and(|selector| selector::matches(selector, labels).is_yes())
+        }
         _ => object
             .at("/spec/selector")
             .is_some_and(|selector| !selector.is_null() && selector::matches(selector, labels).is_yes()),

@@ -40,7 +40,11 @@ struct Inner {
 
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Bundle").field("name", &self.inner.metadata.name).field("digest", &self.inner.digest).finish()
+        formatter
+            .debug_struct("Bundle")
+            .field("name", &self.inner.metadata.name)
+            .field("digest", &self.inner.digest)
+            .finish()
     }
 }
 
@@ -54,10 +58,8 @@ impl Bundle {
         let component = Component::new(&engine.inner, bytes).map_err(LoadError::Component)?;
         let mut linker = Linker::new(&engine.inner);
         link(&mut linker).map_err(LoadError::Contract)?;
-        let component = linker
-            .instantiate_pre(&component)
-            .and_then(contract::BundlePre::new)
-            .map_err(LoadError::Contract)?;
+        let component =
+            linker.instantiate_pre(&component).and_then(contract::BundlePre::new).map_err(LoadError::Contract)?;
         let inner = Inner { engine: engine.clone(), component, metadata, digest: digest(bytes) };
         let bundle = Self { inner: Arc::new(inner) };
         bundle.compare_ids()?;
@@ -112,7 +114,8 @@ pub(super) fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
         let spoken = abi.unwrap_or_else(|| "none".to_owned());
         return Err(LoadError::Metadata(format!("speaks version {spoken} of the contract, this host {ABI}")));
     }
-    serde_json::from_slice(section).map_err(|error| LoadError::Metadata(format!("is not of the shape of {ABI}: {error}")))
+    serde_json::from_slice(section)
+        .map_err(|error| LoadError::Metadata(format!("is not of the shape of {ABI}: {error}")))
 }
 
 /// The last custom section of this name at the top level of a component.

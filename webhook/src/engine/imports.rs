@@ -8,7 +8,12 @@ use wasmtime::{ResourceLimiter, Result};
 use super::Subject;
 
 /// The types and calls of `sdk/wit/plimsoll.wit`.
-#[allow(missing_debug_implementations, unreachable_pub, reason = "generated from the WIT world")]
+#[allow(
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::too_many_arguments,
+    reason = "generated from the WIT world"
+)]
 pub(super) mod contract {
     wasmtime::component::bindgen!({
         path: "../sdk/wit",

@@ -14,7 +14,7 @@ pub use bundle::{Bundle, LoadError};
 pub use imports::{Answer, Knowledge, Surroundings};
 pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
 pub use plimsoll_sdk::metadata::Severity;
-pub use session::{Call, Input, Session, Subject};
+pub use session::{Call, Cost, Input, Session, Subject};
 
 /// The bundle of the policies in `policies/`, a component with its metadata.
 pub const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.wasm"));
@@ -36,7 +36,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { memory: 32 << 20, output: 4 << 20, instances: u32::try_from(cores).unwrap_or(1).saturating_mul(2).max(4) }
+        Self {
+            memory: 32 << 20,
+            output: 4 << 20,
+            instances: u32::try_from(cores).unwrap_or(1).saturating_mul(2).max(4),
+        }
     }
 }
 
@@ -45,6 +49,7 @@ impl Default for Limits {
 pub struct Engine {
     inner: wasmtime::Engine,
     limits: Limits,
+    metered: bool,
     /// Stops the ticker with the last clone.
     _ticker: Arc<Ticker>,
 }
@@ -55,9 +60,22 @@ impl Engine {
     /// # Errors
     /// Where the machine cannot reserve the address space of the pool.
     pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
-        let inner = wasmtime::Engine::new(&config(limits))?;
+        Self::of(&config(limits), limits, false)
+    }
+
+    /// An engine that counts the fuel of every call, for tests of what a policy costs: slower, and the same on every
+    /// machine.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn metered(limits: Limits) -> Result<Self, wasmtime::Error> {
+        Self::of(config(limits).consume_fuel(true), limits, true)
+    }
+
+    fn of(config: &wasmtime::Config, limits: Limits, metered: bool) -> Result<Self, wasmtime::Error> {
+        let inner = wasmtime::Engine::new(config)?;
         let ticker = Ticker::start(inner.clone());
-        Ok(Self { inner, limits, _ticker: Arc::new(ticker) })
+        Ok(Self { inner, limits, metered, _ticker: Arc::new(ticker) })
     }
 }
 

@@ -166,7 +166,9 @@ impl Fix {
     fn from_guest(fix: types::Fix) -> Result<Self, Failure> {
         let edit = |edit| match edit {
             types::Edit::Add(add) => Ok(Edit::Add { value: value(&add.value)?, pointer: pointer(&add.pointer)? }),
-            types::Edit::Replace(new) => Ok(Edit::Replace { value: value(&new.value)?, pointer: pointer(&new.pointer)? }),
+            types::Edit::Replace(new) => {
+                Ok(Edit::Replace { value: value(&new.value)?, pointer: pointer(&new.pointer)? })
+            }
             types::Edit::Remove(at) => Ok(Edit::Remove { pointer: pointer(&at)? }),
             types::Edit::Append(new) => Ok(Edit::Append { value: value(&new.value)?, pointer: pointer(&new.pointer)? }),
         };

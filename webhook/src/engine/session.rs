@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap};
 
+use super::TICK;
 use super::bundle::Bundle;
 use super::imports::contract::plimsoll::policy::types;
 use super::imports::{State, Surroundings, contract};
 use super::outcome::{Failure, Outcome, Report};
-use super::TICK;
 
 /// In the repeat after a trap no policy gets more than this.
 const ALONE: Duration = Duration::from_millis(50);
+
+/// What a metered instance starts with: no limit, something to count down from.
+const FUEL: u64 = u64::MAX >> 1;
 
 /// Which version of the reviewed object is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +35,17 @@ pub struct Call {
     pub settings: Arc<[u8]>,
 }
 
+/// What a session has cost so far, in counts that are the same on every machine.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Cost {
+    /// Instances made.
+    pub instances: u32,
+    /// Bytes of documents copied into guests.
+    pub copied: usize,
+    /// Fuel burnt; 0 unless the engine is metered.
+    pub fuel: u64,
+}
+
 /// What the calls of a batch share: flat documents, and which object is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
@@ -49,6 +63,7 @@ pub struct Session {
     surroundings: Arc<dyn Surroundings>,
     deadline: Instant,
     instance: Option<Instance>,
+    cost: Cost,
 }
 
 struct Instance {
@@ -65,7 +80,7 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// A session that ends at `deadline`. Nothing is instantiated before the first call.
     pub fn new(bundle: Bundle, surroundings: Arc<dyn Surroundings>, deadline: Instant) -> Self {
-        Self { bundle, surroundings, deadline, instance: None }
+        Self { bundle, surroundings, deadline, instance: None, cost: Cost::default() }
     }
 
     /// Evaluates all calls at once. Where one of them traps or runs out of time, they are repeated one by one on fresh
@@ -90,6 +105,11 @@ impl Session {
         }
     }
 
+    /// What it has cost so far.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -102,7 +122,10 @@ impl Session {
     ) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => Instance::new(&self.bundle, Arc::clone(&self.surroundings)).map_err(|error| failure(&error, None))?,
+            None => {
+                self.cost.instances += 1;
+                Instance::new(&self.bundle, Arc::clone(&self.surroundings)).map_err(|error| failure(&error, None))?
+            }
         };
         let ticks = u64::try_from(time.as_micros() / TICK.as_micros()).unwrap_or(u64::MAX);
         // The tick under way may end at once, so one more is the least that gives the policy its time.
@@ -117,9 +140,14 @@ impl Session {
             Subject::Object => types::Subject::Object,
             Subject::OldObject => types::Subject::OldObject,
         };
+        self.cost.copied += input.environment.len() + input.review.len();
+        self.cost.copied += settings.iter().map(|setting| setting.value.len()).sum::<usize>();
         let Instance { store, exports } = &mut instance;
         match exports.call_evaluate(&mut *store, input.environment, input.review, subject, &policies, &settings) {
             Ok(judgements) => {
+                if self.bundle.engine().metered {
+                    self.cost.fuel = FUEL - store.get_fuel().unwrap_or(FUEL);
+                }
                 let outcomes = spread(judgements, calls.len());
                 self.instance = Some(instance);
                 outcomes
@@ -155,6 +183,9 @@ impl Instance {
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.output);
         store.set_epoch_deadline(200);
+        if bundle.engine().metered {
+            store.set_fuel(FUEL)?;
+        }
         let exports = bundle.component().instantiate(&mut store)?;
         Ok(Self { store, exports })
     }

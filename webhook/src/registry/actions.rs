@@ -87,7 +87,10 @@ mod tests {
         assert_eq!(warning("severities: [{name: info, action: Warn}]"), [D, W, W], "by severity they can be raised");
         assert_eq!(warning("severities: [{name: info, action: Warn}]\npolicies: [{id: p, action: Deny}]"), [D, D, W]);
         assert_eq!(warning("severities: [{name: info, action: Warn}]\npolicies: [{id: p, action: Audit}]"), [A, A, A]);
-        assert_eq!(warning("severities: [{name: info, action: \"Off\"}]\npolicies: [{id: p, action: Deny}]"), [D, D, O]);
+        assert_eq!(
+            warning("severities: [{name: info, action: \"Off\"}]\npolicies: [{id: p, action: Deny}]"),
+            [D, D, O]
+        );
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Rule {
     }
 
     fn matches(&self, request: &Request<'_>) -> bool {
-        let holds = |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
+        let holds =
+            |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
         let resource = |(resource, subresource): &(String, String)| {
             (resource == "*" || *resource == request.resource)
                 && (subresource == "*" || *subresource == request.review.subresource)
@@ -178,7 +179,10 @@ fn resources<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<(String, Str
             let meant = plural("", resource);
             reader.invalid(&item, format!("{resource:?} is a kind; write its resource, {meant:?}"));
         } else if !valid(resource) || text.contains('/') && !valid(subresource) {
-            reader.invalid(&item, format!("{text:?} is no resource; write for instance \"deployments\", \"*/scale\" or \"*\""));
+            reader.invalid(
+                &item,
+                format!("{text:?} is no resource; write for instance \"deployments\", \"*/scale\" or \"*\""),
+            );
         } else {
             resources.push((resource.to_owned(), subresource.to_owned()));
         }

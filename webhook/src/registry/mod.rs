@@ -135,11 +135,8 @@ impl Version {
     /// `0.1.2`; a missing patch is 0.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(str::parse);
-        let version = Self {
-            major: parts.next()?.ok()?,
-            minor: parts.next()?.ok()?,
-            patch: parts.next().unwrap_or(Ok(0)).ok()?,
-        };
+        let version =
+            Self { major: parts.next()?.ok()?, minor: parts.next()?.ok()?, patch: parts.next().unwrap_or(Ok(0)).ok()? };
         parts.next().is_none().then_some(version)
     }
 

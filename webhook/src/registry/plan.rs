@@ -15,8 +15,18 @@ use crate::admission::{Action, Operation, Review};
 
 /// The categories of the design; a bundle may bring further ones.
 const CATEGORIES: [&str; 12] = [
-    "probes", "resources", "security", "availability", "autoscaling", "rollout", "service", "image", "network", "stateful",
-    "manifest", "swarm",
+    "probes",
+    "resources",
+    "security",
+    "availability",
+    "autoscaling",
+    "rollout",
+    "service",
+    "image",
+    "network",
+    "stateful",
+    "manifest",
+    "swarm",
 ];
 
 /// What every review needs.
@@ -86,7 +96,11 @@ impl Plan {
             let mut rules = Rules { set, problems: &mut problems, interned: &mut interned };
             let rules = rules.read(&policies, *source, sources[*source], in_files);
             // `check` says what would happen if every mode were `enforce`.
-            let modes = if in_files { Modes { set: Mode::Enforce, names: Vec::new(), globs: Vec::new() } } else { set.modes.clone() };
+            let modes = if in_files {
+                Modes { set: Mode::Enforce, names: Vec::new(), globs: Vec::new() }
+            } else {
+                set.modes.clone()
+            };
             planned.push(Set { requests: set.requests.clone(), modes, rules });
         }
         if !problems.is_empty() {
@@ -246,7 +260,13 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    fn read(&mut self, policies: &[Arc<Policy>], bundle: usize, source: Source<'_>, in_files: bool) -> Vec<Option<Rule>> {
+    fn read(
+        &mut self,
+        policies: &[Arc<Policy>],
+        bundle: usize,
+        source: Source<'_>,
+        in_files: bool,
+    ) -> Vec<Option<Rule>> {
         self.check_names(source.metadata);
         let rule = |policy: &Arc<Policy>| {
             let rule = (policy.bundle == bundle).then(|| self.rule(&policy.metadata, source.builtin)).flatten();
@@ -287,7 +307,8 @@ impl Rules<'_> {
                 self.unknown("policy", &entry.id, ids.clone());
             }
         }
-        let own = bundle.policies.iter().map(|policy| policy.category.as_str()).filter(|name| !CATEGORIES.contains(name));
+        let own =
+            bundle.policies.iter().map(|policy| policy.category.as_str()).filter(|name| !CATEGORIES.contains(name));
         let categories = CATEGORIES.into_iter().chain(own);
         for (name, _) in &self.set.categories {
             if !categories.clone().any(|category| category == name.value) {
@@ -296,7 +317,12 @@ impl Rules<'_> {
         }
     }
 
-    fn unknown<'k>(&mut self, what: &'static str, name: &Located<String>, known: impl Iterator<Item = &'k str> + Clone) {
+    fn unknown<'k>(
+        &mut self,
+        what: &'static str,
+        name: &Located<String>,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) {
         let problem = Problem::UnknownValue { what, value: name.value.clone(), hint: Hint::new(&name.value, known) };
         self.problems.push(ConfigError { position: Some(name.position.clone()), problem });
     }

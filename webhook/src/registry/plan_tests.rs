@@ -147,7 +147,10 @@ fn what_is_selected_is_what_the_set_says() {
 #[test]
 fn equal_settings_of_two_sets_are_one_call_with_the_strictest_action() {
     let one = named("one", "onError: Warn\npolicies: [{id: missing-request, action: Warn, settings: {limit: 6}}]");
-    let two = named("two", "onError: Audit\npolicies: [{id: missing-request, action: Deny, settings: {limit: 6, mode: strict}}]");
+    let two = named(
+        "two",
+        "onError: Audit\npolicies: [{id: missing-request, action: Deny, settings: {limit: 6, mode: strict}}]",
+    );
     for sets in [vec![one.clone(), two.clone()], vec![two, one]] {
         let selected = plan(sets).select(&deployment());
         assert_eq!(selected.len(), 2);
@@ -167,7 +170,8 @@ fn other_settings_are_another_call() {
 /// A set that only observes adds no Deny to another's `enforce`.
 #[test]
 fn each_set_is_capped_by_its_own_mode() {
-    let observing = || named("a", "mode: observe\nonError: Deny\npolicies: [{id: missing-request, action: Deny, mutate: true}]");
+    let observing =
+        || named("a", "mode: observe\nonError: Deny\npolicies: [{id: missing-request, action: Deny, mutate: true}]");
     let enforcing = || named("b", "onError: Audit\npolicies: [{id: missing-request, action: Audit}]");
     for sets in [vec![observing(), enforcing()], vec![enforcing(), observing()]] {
         let selected = &plan(sets).select(&deployment())[0];
@@ -199,16 +203,22 @@ fn sets_that_mutate_differently_do_not() {
     let disagreeing = plan(vec![one(), two()]);
     for count in 1..=2 {
         let selected = disagreeing.select(&deployment());
-        assert!(selected.iter().filter(|selected| selected.policy.id == "missing-request").all(|selected| !selected.mutate));
+        assert!(
+            selected.iter().filter(|selected| selected.policy.id == "missing-request").all(|selected| !selected.mutate)
+        );
         assert!(selected[2].mutate, "the others still do");
         assert_eq!(disagreeing.conflicts(), count);
     }
-    let agreeing = plan(vec![one(), named("again", "policies: [{id: missing-request, mutate: true, settings: {limit: 6}}]")]);
+    let agreeing =
+        plan(vec![one(), named("again", "policies: [{id: missing-request, mutate: true, settings: {limit: 6}}]")]);
     assert!(agreeing.select(&deployment())[0].mutate);
     let beside = plan(vec![one(), judging]);
     let selected = beside.select(&deployment());
     assert!(selected[0].mutate && !selected[1].mutate);
-    let apart = plan(vec![one(), named("two", "mode: observe\npolicies: [{id: missing-request, mutate: true, settings: {limit: 8}}]")]);
+    let apart = plan(vec![
+        one(),
+        named("two", "mode: observe\npolicies: [{id: missing-request, mutate: true, settings: {limit: 8}}]"),
+    ]);
     assert!(apart.select(&deployment())[0].mutate, "a set that observes mutates nothing");
     assert_eq!((agreeing.conflicts(), beside.conflicts(), apart.conflicts()), (0, 0, 0));
 }
@@ -218,7 +228,10 @@ fn sets_that_mutate_differently_do_not() {
 fn refusals() {
     let root = "settings of `missing-request`:";
     for (spec, expected) in [
-        ("policies: [{id: run-as-root}]", "sets.yaml:5:19: unknown policy `run-as-root`; did you mean `runs-as-root`?".to_owned()),
+        (
+            "policies: [{id: run-as-root}]",
+            "sets.yaml:5:19: unknown policy `run-as-root`; did you mean `runs-as-root`?".to_owned(),
+        ),
         (
             "policies: [{id: zzz}]",
             "sets.yaml:5:19: unknown policy `zzz`; known: `missing-request`, `runs-as-root`, `dangling`".to_owned(),
@@ -237,7 +250,9 @@ fn refusals() {
         ),
         (
             "policies:\n- id: missing-request\n  action: \"Off\"\n  settings:\n    mode: strict\n    replicas: 12",
-            format!("sets.yaml:10:17: {root} `replicas` must be a whole number from 1 to 9, not the number 12; the default is 2"),
+            format!(
+                "sets.yaml:10:17: {root} `replicas` must be a whole number from 1 to 9, not the number 12; the default is 2"
+            ),
         ),
         (
             "policies:\n- id: missing-request\n  settings:\n    names:\n    - a\n    - 1",
@@ -257,7 +272,8 @@ fn refusals() {
 fn names_are_unique() {
     let problems = try_plan(&built_in(), vec![named("a", "{}"), named("a", "{}")], false).unwrap_err();
     assert_eq!(problems, ["sets.yaml:3:18: two PolicySets are named `a`, first at sets.yaml:3:18"]);
-    let (one, two) = (bundle(vec![policy("p", "image", Severity::Error)]), bundle(vec![policy("p", "image", Severity::Error)]));
+    let (one, two) =
+        (bundle(vec![policy("p", "image", Severity::Error)]), bundle(vec![policy("p", "image", Severity::Error)]));
     let sources = [Source { metadata: &one, builtin: true }, Source { metadata: &two, builtin: false }];
     let problems = Plan::new(&sources, &[(set("{}"), 0)], false, &Workloads::default()).unwrap_err();
     assert_eq!(problems[0].to_string(), "the bundles `test` and `test` both have a policy `p`");
@@ -282,13 +298,15 @@ fn two_bundles() {
 #[test]
 fn a_select_is_cheap() {
     let on = On { kinds: vec!["/Service".to_owned()], ..On::default() };
-    let mut policies: Vec<_> = (0..10).map(|number| with_settings(policy(&format!("p{number}"), "image", Severity::Error))).collect();
+    let mut policies: Vec<_> =
+        (0..10).map(|number| with_settings(policy(&format!("p{number}"), "image", Severity::Error))).collect();
     policies.extend((0..140).map(|number| metadata::Policy {
         on: on.clone(),
         ..policy(&format!("q{number}"), "service", Severity::Error)
     }));
     let bundle = bundle(policies);
-    let sets = vec![named("a", "policies: [{id: p3, settings: {limit: 6}}]"), named("b", "{}"), named("c", "mode: \"off\"")];
+    let sets =
+        vec![named("a", "policies: [{id: p3, settings: {limit: 6}}]"), named("b", "{}"), named("c", "mode: \"off\"")];
     let plan = try_plan(&bundle, sets, false).unwrap();
     VISITED.with(|visited| visited.set(0));
     let (first, second) = (plan.select(&deployment()), plan.select(&deployment()));
@@ -297,5 +315,10 @@ fn a_select_is_cheap() {
     for (first, second) in first.iter().zip(&second) {
         assert!(Arc::ptr_eq(&first.policy, &second.policy) && Arc::ptr_eq(&first.settings, &second.settings));
     }
-    assert!(first.iter().filter(|selected| selected.settings.is_empty()).all(|selected| Arc::ptr_eq(&selected.settings, &first[0].settings)));
+    assert!(
+        first
+            .iter()
+            .filter(|selected| selected.settings.is_empty())
+            .all(|selected| Arc::ptr_eq(&selected.settings, &first[0].settings))
+    );
 }

@@ -22,13 +22,33 @@ const LATER_KINDS: [&str; 3] = ["PolicySet", "PolicyExemption", "CheckConfigurat
 
 /// Members of `metadata` that people write, and those that a server adds.
 const METADATA: [&str; 13] = [
-    "name", "labels", "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
-    "generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
+    "name",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
 ];
 
 const SPEC: [&str; 11] = [
-    "mode", "bundle", "profile", "policiesAsOf", "match", "onError", "kubernetesVersion", "namespaceModes", "severities",
-    "categories", "policies",
+    "mode",
+    "bundle",
+    "profile",
+    "policiesAsOf",
+    "match",
+    "onError",
+    "kubernetesVersion",
+    "namespaceModes",
+    "severities",
+    "categories",
+    "policies",
 ];
 
 const LATER_SPEC: [&str; 5] = ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt"];
@@ -156,7 +176,9 @@ fn read_document(reader: &mut Reader<'_>) -> Option<PolicySet> {
     let (api_version, kind) = (members.get("apiVersion"), members.get("kind"));
     // The shape is known only with version and kind, so that everything else would be a guess.
     let all = ["apiVersion", "kind", "metadata", "spec", "status"];
-    if api_version.and_then(Value::as_str) != Some(API_VERSION) || kind.and_then(Value::as_str) != Some("ClusterPolicySet") {
+    if api_version.and_then(Value::as_str) != Some(API_VERSION)
+        || kind.and_then(Value::as_str) != Some("ClusterPolicySet")
+    {
         let named = reader.any_mapping(&root);
         let api_version = reader.required(&named, "apiVersion");
         let kind = reader.required(&named, "kind");
@@ -215,11 +237,13 @@ fn read_metadata<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Locat
     let field = reader.required(&metadata, "name")?;
     let name = reader.string(&field)?;
     let word = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_alphanumeric()) && part.ends_with(|last: char| last.is_ascii_alphanumeric())
+        part.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && part.ends_with(|last: char| last.is_ascii_alphanumeric())
     };
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     if name.len() > 253 || !name.bytes().all(letter) || !name.split('.').all(word) {
-        reader.invalid(&field, format!("{name:?} is no name of an object: lower-case letters, digits, `-` and `.` only"));
+        reader
+            .invalid(&field, format!("{name:?} is no name of an object: lower-case letters, digits, `-` and `.` only"));
         return None;
     }
     Some(Located { value: name.to_owned(), position: reader.position(&field.pointer) })
@@ -308,9 +332,11 @@ fn read_namespace_modes<'a>(reader: &mut Reader<'a>, field: &Field<'a>, modes: &
         let mode = reader.required(&entry, "mode").and_then(|field| reader.choice(&field, "mode", &MODES));
         let names = reader.required(&entry, "names").map(|field| reader.strings(&field)).unwrap_or_default();
         for (field, name) in names {
-            let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
+            let letter =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
             if name.is_empty() || !name.bytes().all(letter) {
-                reader.invalid(&field, format!("{name:?} is no name of a namespace, nor a pattern of one with * and ?"));
+                reader
+                    .invalid(&field, format!("{name:?} is no name of a namespace, nor a pattern of one with * and ?"));
                 continue;
             }
             if let Some(line) = first_line(reader, &mut seen, name, &field) {
@@ -376,7 +402,12 @@ fn read_policies<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<Entry> {
 }
 
 /// The line of an earlier entry of this name; without one, this is the first.
-fn first_line<'a>(reader: &Reader<'_>, seen: &mut Vec<(&'a str, Position)>, name: &'a str, field: &Field<'_>) -> Option<usize> {
+fn first_line<'a>(
+    reader: &Reader<'_>,
+    seen: &mut Vec<(&'a str, Position)>,
+    name: &'a str,
+    field: &Field<'_>,
+) -> Option<usize> {
     if let Some((_, position)) = seen.iter().find(|(known, _)| *known == name) {
         return Some(position.line);
     }

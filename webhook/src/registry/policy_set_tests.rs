@@ -30,7 +30,10 @@ fn defaults() {
     for text in [
         document("test", "{}"),
         "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: test}\n".to_owned(),
-        document("test", "mode:\nprofile: null\nmatch: {}\npolicies: []\nkubernetesVersion: \"\"\npoliciesAsOf: \"\"\n"),
+        document(
+            "test",
+            "mode:\nprofile: null\nmatch: {}\npolicies: []\nkubernetesVersion: \"\"\npoliciesAsOf: \"\"\n",
+        ),
     ] {
         let set = read(&text, "f.yaml").unwrap().remove(0);
         assert_eq!(set.name(), "test");
@@ -42,12 +45,10 @@ fn defaults() {
 
 #[test]
 fn everything_that_can_be_said() {
-    let set = set(
-        "mode: observe\nbundle: ./own.wasm\nprofile: defaults\npoliciesAsOf: \"0.1\"\nonError: Warn\n\
+    let set = set("mode: observe\nbundle: ./own.wasm\nprofile: defaults\npoliciesAsOf: \"0.1\"\nonError: Warn\n\
          kubernetesVersion: v1.34.2\nnamespaceModes:\n- {names: [kube-system, \"team-*\"], mode: \"off\"}\n\
          severities: [{name: warning, action: Audit}]\ncategories: [{name: security, action: Warn}]\n\
-         policies:\n- {id: a, action: \"Off\", mutate: true, settings: {limit: 1}}\n- {id: b}\n",
-    );
+         policies:\n- {id: a, action: \"Off\", mutate: true, settings: {limit: 1}}\n- {id: b}\n");
     assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Observe, Profile::Defaults, Action::Warn));
     assert!(matches!(&set.bundle, BundleName::File(file) if file.value == "./own.wasm" && file.position.line == 6));
     assert_eq!(set.as_of, Version::parse_bound("0.1"));
@@ -69,10 +70,7 @@ fn refusals() {
     for (spec, expected) in [
         ("polices: []", "5:3: unknown field `polices`; did you mean `policies`?"),
         ("breakglass: {}", "5:3: unknown field `breakglass`; did you mean `breakGlass`?"),
-        (
-            "policies: [{id: a, zzz: 1}]",
-            "5:22: unknown field `zzz`; known: `id`, `action`, `mutate`, `settings`",
-        ),
+        ("policies: [{id: a, zzz: 1}]", "5:22: unknown field `zzz`; known: `id`, `action`, `mutate`, `settings`"),
         ("breakGlass: {users: []}", "5:3: `spec.breakGlass` is not supported yet"),
         ("trustedControllers: []", "5:3: `spec.trustedControllers` is not supported yet"),
         ("exemptionNamespaces: []", "5:3: `spec.exemptionNamespaces` is not supported yet"),
@@ -101,7 +99,10 @@ fn refusals() {
              write \"Off\"",
         ),
         ("policies: [{id: a, action: Block}]", "5:30: unknown action `Block`; known: `Deny`, `Warn`, `Audit`, `Off`"),
-        ("policies: [{id: a, mutate: yes please}]", "5:30: `spec.policies[0].mutate` must be true or false, not \"yes please\""),
+        (
+            "policies: [{id: a, mutate: yes please}]",
+            "5:30: `spec.policies[0].mutate` must be true or false, not \"yes please\"",
+        ),
         ("policies: [{id: a, settings: [1]}]", "5:32: `spec.policies[0].settings` must be a mapping, not a list"),
         ("policies: [{action: Deny}]", "5:14: `spec.policies[0].id` is missing"),
         ("policies: [a]", "5:14: `spec.policies[0]` must be a mapping, not \"a\""),
@@ -225,10 +226,7 @@ fn refusals_outside_of_the_spec() {
     ] {
         assert_eq!(problems(&text), [expected], "{text}");
     }
-    assert_eq!(
-        problems("a: 1\n"),
-        ["f.yaml:1:1: `apiVersion` is missing", "f.yaml:1:1: `kind` is missing"],
-    );
+    assert_eq!(problems("a: 1\n"), ["f.yaml:1:1: `apiVersion` is missing", "f.yaml:1:1: `kind` is missing"],);
 }
 
 #[test]
@@ -238,7 +236,8 @@ fn all_problems_of_all_documents_in_the_order_of_the_file() {
         document("One", "policies: [{action: deny}]\nmode: x"),
         document("two", "zzz: 1"),
     );
-    let lines: Vec<_> = read(&text, "f.yaml").unwrap_err().into_iter().map(|error| error.position.unwrap().line).collect();
+    let lines: Vec<_> =
+        read(&text, "f.yaml").unwrap_err().into_iter().map(|error| error.position.unwrap().line).collect();
     assert_eq!(lines, [3, 5, 5, 6, 9, 14]);
 }
 

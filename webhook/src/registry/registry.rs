@@ -1,8 +1,8 @@
 //! The registry: bundles loaded, PolicySets worked out, and what a review needs of both.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::fs;
 
 use plimsoll_flat::Writer;
 use plimsoll_sdk::version::KubernetesVersion;
@@ -87,7 +87,8 @@ impl Registry {
         let workloads = Workloads::default();
         let bundle = |(path, bundle): &'_ (Option<PathBuf>, Bundle)| (path.is_none(), bundle.metadata().clone());
         let metadata: Vec<_> = loader.bundles.iter().map(bundle).collect();
-        let sources: Vec<_> = metadata.iter().map(|(builtin, metadata)| Source { metadata, builtin: *builtin }).collect();
+        let sources: Vec<_> =
+            metadata.iter().map(|(builtin, metadata)| Source { metadata, builtin: *builtin }).collect();
         let plan = match Plan::new(&sources, &planned, options.site == Site::Files, &workloads) {
             Ok(plan) if problems.is_empty() => plan,
             plan => {
@@ -97,7 +98,10 @@ impl Registry {
             }
         };
         let environment = environment(kubernetes_version, &workloads).map_err(|error| {
-            vec![ConfigError { position: None, problem: Problem::Conflict(format!("the environment is too large: {error}")) }]
+            vec![ConfigError {
+                position: None,
+                problem: Problem::Conflict(format!("the environment is too large: {error}")),
+            }]
         })?;
         let bundles = loader.bundles.into_iter().map(|(_, bundle)| bundle).collect();
         Ok(Self { bundles, plan, workloads, kubernetes_version, environment })
@@ -189,7 +193,10 @@ fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<
     let first = stated.next();
     for other in stated.filter(|other| first.is_some_and(|first| first.value != other.value)) {
         let Some(first) = first else { continue };
-        let problem = format!("`kubernetesVersion` is {}, but {} at {}; there is one cluster", other.value, first.value, first.position);
+        let problem = format!(
+            "`kubernetesVersion` is {}, but {} at {}; there is one cluster",
+            other.value, first.value, first.position
+        );
         problems.push(ConfigError { position: Some(other.position.clone()), problem: Problem::Conflict(problem) });
     }
     let given = options.kubernetes_version.as_deref().filter(|text| !text.is_empty());

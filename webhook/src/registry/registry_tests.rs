@@ -28,7 +28,10 @@ fn without_sets_there_is_one() {
     let registry = Registry::new(&engine, Vec::new(), files()).unwrap();
     assert_eq!(registry.bundles().len(), 1);
     let ids: Vec<_> = registry.policies().map(|policy| policy.id.as_str()).collect();
-    assert_eq!(ids, registry.bundles()[0].metadata().policies.iter().map(|policy| policy.id.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        ids,
+        registry.bundles()[0].metadata().policies.iter().map(|policy| policy.id.as_str()).collect::<Vec<_>>()
+    );
     let selected = registry.select(&deployment());
     assert!(selected.iter().any(|selected| selected.policy.id == "latest-image-tag"));
     let none = Options { profile: Some(Profile::None), ..files() };
@@ -91,8 +94,11 @@ fn bundles_of_files_are_found_beside_the_configuration_and_loaded_once() {
     let file = folder.path().join(".plimsoll.yaml");
     std::fs::write(folder.path().join("own.wasm"), BUILTIN).unwrap();
     let read = |spec: &str| {
-        let text = format!("{}---\n{}", crate::registry::policy_set::tests::document("a", spec),
-            crate::registry::policy_set::tests::document("b", spec));
+        let text = format!(
+            "{}---\n{}",
+            crate::registry::policy_set::tests::document("a", spec),
+            crate::registry::policy_set::tests::document("b", spec)
+        );
         crate::registry::read(&text, file.to_str().unwrap()).unwrap()
     };
     let engine = engine();

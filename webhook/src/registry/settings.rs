@@ -47,13 +47,16 @@ fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> 
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
         .offline()
         .build(&policy.settings_schema)
-        .map_err(|error| vec![fault(String::new(), false, format!("the bundle's schema of them is broken: {error}"))])?;
+        .map_err(|error| {
+            vec![fault(String::new(), false, format!("the bundle's schema of them is broken: {error}"))]
+        })?;
     let mut faults = Vec::new();
     for error in validator.iter_errors(settings) {
         let pointer = error.instance_path().as_str().to_owned();
         let schema = owner(&policy.settings_schema, error.schema_path().as_str());
         if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-            let known: Vec<&str> = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+            let known: Vec<&str> =
+                schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
             for name in unexpected {
                 let reason = if known.is_empty() && pointer.is_empty() {
                     format!("it has none, so `{name}` means nothing")
@@ -150,12 +153,18 @@ mod tests {
     }
 
     fn reasons(settings: Value) -> Vec<String> {
-        complete(&ratio(), &settings).unwrap_err().into_iter().map(|fault| format!("{} {}", fault.pointer, fault.problem)).collect()
+        complete(&ratio(), &settings)
+            .unwrap_err()
+            .into_iter()
+            .map(|fault| format!("{} {}", fault.pointer, fault.problem))
+            .collect()
     }
 
     #[test]
     fn defaults_however_they_are_written() {
-        for settings in [json!({}), json!({"limit": "4"}), json!({"limit": null}), json!({"limit": "4", "mode": "strict"})] {
+        for settings in
+            [json!({}), json!({"limit": "4"}), json!({"limit": null}), json!({"limit": "4", "mode": "strict"})]
+        {
             assert_eq!(complete(&ratio(), &settings).unwrap(), None, "{settings}");
         }
     }
@@ -180,15 +189,21 @@ mod tests {
             ),
             (
                 json!({"replicas": 0}),
-                format!("/replicas {prefix} `replicas` must be a whole number from 1 to 9, not the number 0; the default is 2"),
+                format!(
+                    "/replicas {prefix} `replicas` must be a whole number from 1 to 9, not the number 0; the default is 2"
+                ),
             ),
             (
                 json!({"replicas": "2"}),
-                format!("/replicas {prefix} `replicas` must be a whole number from 1 to 9, not \"2\"; the default is 2"),
+                format!(
+                    "/replicas {prefix} `replicas` must be a whole number from 1 to 9, not \"2\"; the default is 2"
+                ),
             ),
             (
                 json!({"mode": "weak"}),
-                format!("/mode {prefix} `mode` must be one of \"strict\", \"lax\", not \"weak\"; the default is \"strict\""),
+                format!(
+                    "/mode {prefix} `mode` must be one of \"strict\", \"lax\", not \"weak\"; the default is \"strict\""
+                ),
             ),
             (json!({"names": ["a", 1]}), format!("/names/1 {prefix} `names[1]` must be a string, not the number 1")),
             (

@@ -1,8 +1,6 @@
 //! Policies that exist only in tests: what bundles say of themselves, without WebAssembly.
 
-use plimsoll_sdk::metadata::{
-    ABI, Bundle, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings,
-};
+use plimsoll_sdk::metadata::{ABI, Bundle, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings};
 use serde_json::json;
 
 pub(super) fn bundle(policies: Vec<Policy>) -> Bundle {

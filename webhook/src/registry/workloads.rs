@@ -25,7 +25,9 @@ pub struct Workloads {
 
 impl Default for Workloads {
     fn default() -> Self {
-        Self { kinds: BUILTIN.iter().map(|&(kind, pointer, runs)| (kind.to_owned(), pointer.to_owned(), runs)).collect() }
+        Self {
+            kinds: BUILTIN.iter().map(|&(kind, pointer, runs)| (kind.to_owned(), pointer.to_owned(), runs)).collect(),
+        }
     }
 }
 

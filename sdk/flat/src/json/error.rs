@@ -57,32 +57,17 @@ pub enum JsonErrorKind {
 impl JsonError {
     pub(crate) fn new(text: &[u8], offset: usize, kind: JsonErrorKind) -> Self {
         let before = &text[..offset.min(text.len())];
-        let start = before
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         // What continues a character is not counted.
-        let characters = before[start..]
-            .iter()
-            .filter(|&&byte| byte & 0xc0 != 0x80)
-            .count();
+        let characters = before[start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        Self {
-            offset,
-            line,
-            column: characters + 1,
-            kind,
-        }
+        Self { offset, line, column: characters + 1, kind }
     }
 }
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} at line {} column {}",
-            self.kind, self.line, self.column
-        )
+        write!(f, "{} at line {} column {}", self.kind, self.line, self.column)
     }
 }
 
@@ -102,10 +87,7 @@ impl fmt::Display for JsonErrorKind {
             Self::InvalidUtf8 => "invalid UTF-8",
             Self::TrailingCharacters => "more text after the value",
             Self::TooDeep => {
-                return write!(
-                    f,
-                    "more than {MAX_DEPTH} arrays and objects inside one another"
-                );
+                return write!(f, "more than {MAX_DEPTH} arrays and objects inside one another");
             }
             Self::TooManyNodes => return write!(f, "more than {MAX_NODES} values"),
             Self::TooLong => "longer than 4 GiB",

@@ -26,18 +26,8 @@ impl<'t> Parser<'t> {
     pub(super) fn new(text: &'t [u8], omit: &'t [&'t [&'t str]]) -> Self {
         // Documents of Kubernetes objects come out about half as large again as their text; growing once more costs less
         // than room for the worst case.
-        let capacity = if text.len() > u32::MAX as usize / 2 {
-            0
-        } else {
-            text.len() + text.len() / 2
-        };
-        Self {
-            text,
-            at: 0,
-            builder: Builder::with_capacity(capacity),
-            nodes: 0,
-            omit: Omit::new(omit),
-        }
+        let capacity = if text.len() > u32::MAX as usize / 2 { 0 } else { text.len() + text.len() / 2 };
+        Self { text, at: 0, builder: Builder::with_capacity(capacity), nodes: 0, omit: Omit::new(omit) }
     }
 
     pub(super) fn parse(mut self) -> Result<(Vec<u8>, Ranges), Fault> {
@@ -233,9 +223,7 @@ impl<'t> Parser<'t> {
                 Some(b'\\') => {
                     let (character, next) = scan::escape(self.text, end)?;
                     let mut buffer = [0; 4];
-                    self.builder
-                        .out
-                        .extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+                    self.builder.out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
                     self.at = next;
                 }
                 Some(_) => return Err((Kind::ControlCharacter, end)),
@@ -253,9 +241,7 @@ impl<'t> Parser<'t> {
         let (scanned, end) = scan::number(self.text, self.at)?;
         let value = match scanned {
             Scanned::Small(value) => Number::I64(value),
-            Scanned::Other => {
-                number::classify(std::str::from_utf8(&self.text[self.at..end]).unwrap_or_default())
-            }
+            Scanned::Other => number::classify(std::str::from_utf8(&self.text[self.at..end]).unwrap_or_default()),
         };
         match value {
             Number::I64(value) => self.builder.number(layout::I64, value.to_le_bytes()),
@@ -308,13 +294,7 @@ struct Omit<'t> {
 impl<'t> Omit<'t> {
     fn new(paths: &'t [&'t [&'t str]]) -> Self {
         let matched = (0..paths.len()).collect();
-        Self {
-            paths,
-            found: vec![None; paths.len()],
-            trail: Vec::new(),
-            aside: 0,
-            matched,
-        }
+        Self { paths, found: vec![None; paths.len()], trail: Vec::new(), aside: 0, matched }
     }
 
     /// Whether the innermost container lies on a path.
@@ -352,10 +332,7 @@ impl<'t> Omit<'t> {
         let mut omit = false;
         for &index in live {
             let path = self.paths[index];
-            if path
-                .get(depth - 1)
-                .is_some_and(|step| step.as_bytes() == key)
-            {
+            if path.get(depth - 1).is_some_and(|step| step.as_bytes() == key) {
                 self.matched.push(index);
                 // An earlier member of this name, and what was found in it, is gone.
                 self.found[index] = None;
@@ -363,8 +340,7 @@ impl<'t> Omit<'t> {
             }
         }
         if omit {
-            self.matched
-                .retain(|&index| self.paths[index].len() == depth);
+            self.matched.retain(|&index| self.paths[index].len() == depth);
         }
         omit
     }

@@ -71,8 +71,7 @@ fn unicode(text: &[u8], at: usize) -> Result<(char, usize), Fault> {
     if unit < 0xdc00
         && text.get(next..next + 2) == Some(b"\\u")
         && let Ok(second @ 0xdc00..=0xdfff) = hex(text, next)
-        && let Some(character) =
-            char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00))
+        && let Some(character) = char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00))
     {
         return Ok((character, next + 6));
     }
@@ -136,11 +135,7 @@ pub(super) fn number(text: &[u8], at: usize) -> Result<(Scanned, usize), Fault> 
     }
     // Every number of 18 digits fits. `-0` is not the integer 0.
     let small = count <= 18 && !(negative && value == 0);
-    let scanned = if small {
-        Scanned::Small(if negative { -value } else { value })
-    } else {
-        Scanned::Other
-    };
+    let scanned = if small { Scanned::Small(if negative { -value } else { value }) } else { Scanned::Other };
     Ok((scanned, end))
 }
 
@@ -157,23 +152,10 @@ fn fraction(text: &[u8], mut at: usize) -> Result<usize, Fault> {
 
 /// Where the digits that must begin at `at` end.
 fn digits(text: &[u8], at: usize) -> Result<usize, Fault> {
-    let count = text
-        .get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    if count == 0 {
-        Err(unfinished(text, at))
-    } else {
-        Ok(at + count)
-    }
+    let count = text.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if count == 0 { Err(unfinished(text, at)) } else { Ok(at + count) }
 }
 
 fn unfinished(text: &[u8], at: usize) -> Fault {
-    if at >= text.len() {
-        (Kind::UnexpectedEnd, text.len())
-    } else {
-        (Kind::InvalidNumber, at)
-    }
+    if at >= text.len() { (Kind::UnexpectedEnd, text.len()) } else { (Kind::InvalidNumber, at) }
 }

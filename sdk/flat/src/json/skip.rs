@@ -5,11 +5,7 @@ use super::scan::{self, Fault};
 
 /// Where the value at `at` ends, which may be `room` containers deep.
 pub(super) fn value(text: &[u8], at: usize, room: usize) -> Result<usize, Fault> {
-    let mut skip = Skip {
-        text,
-        at,
-        open: Vec::new(),
-    };
+    let mut skip = Skip { text, at, open: Vec::new() };
     loop {
         skip.value(room)?;
         if skip.follow()? {

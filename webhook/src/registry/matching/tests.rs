@@ -48,7 +48,12 @@ fn rules_of_the_cluster() {
         ("{resources: [pods, deployments]}", true, false, false),
         ("{resources: [\"*\"], apiGroups: [apps]}", true, false, false),
         ("{resources: [\"*\"], apiGroups: [\"\"]}", false, false, true),
-        ("{resources: [\"*\"], apiGroups: [\"*\"], apiVersions: [\"*\"], operations: [\"*\"], scope: \"*\"}", true, false, true),
+        (
+            "{resources: [\"*\"], apiGroups: [\"*\"], apiVersions: [\"*\"], operations: [\"*\"], scope: \"*\"}",
+            true,
+            false,
+            true,
+        ),
         ("{resources: [\"*\"], apiVersions: [v1]}", true, false, true),
         ("{resources: [\"*\"], apiVersions: [v1beta1]}", false, false, false),
         ("{resources: [\"*/*\"], operations: [UPDATE, DELETE]}", false, true, false),

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Writes the generated pages: docs/policies/ (the policies' own pages and their cases) and docs/cli.md (every help).
+# With --check it compares instead, and fails where a page is not what the binary says.
+# It asks target/release/plimsoll, or the one that PLIMSOLL_BIN names.
+set -euo pipefail
+export LC_ALL=C COLUMNS=100
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+say() { printf 'docs: %s\n' "$*" >&2; }
+
+check=
+case "${1:-}" in
+  '') ;;
+  --check) check=1 ;;
+  *) say "usage: scripts/docs.sh [--check]"; exit 2 ;;
+esac
+
+bin=${PLIMSOLL_BIN:-target/release/plimsoll}
+[ -x "$bin" ] || { say "there is no $bin; run: make build"; exit 1; }
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/policies"
+
+# Never on a terminal: the help is wrapped by its width.
+plimsoll() { "$bin" "$@" </dev/null 2>"$scratch/stderr" || { cat "$scratch/stderr" >&2; say "failed: plimsoll $*"; return 1; }; }
+
+# The page of a policy from `explain`: its facts become a list.
+facts_as_list() {
+  awk '
+    function code(text) { gsub(/, /, "`, `", text); return "`" text "`" }
+    NR == 1 { print; next }
+    NR == 2 { print; facts = 1; next }
+    facts && $0 == "" { facts = 0; print; next }
+    facts {
+      at = index($0, ": "); name = substr($0, 1, at - 1); value = substr($0, at + 2)
+      if (name ~ /^(edits|requires|refines)$/) value = code(value)
+      print "- " name ": " value; next
+    }
+    # The settings schema is aligned text.
+    /^## Schema of the settings$/ { print; print ""; print "```text"; schema = 1; next }
+    schema { sub(/^    /, "") }
+    { print }
+    END { if (schema) print "```" }
+  '
+}
+
+# The cases as examples: a level lower, and what the words of a fence mean said before it.
+cases_as_examples() {
+  awk '
+    function say(text) { print "*" text "*"; print "" }
+    /^```/ && fence { fence = 0; print; next }
+    /^```/ {
+      fence = 1
+      if ($0 ~ / context/) say("Beside these objects:")
+      else if ($0 ~ / settings/) say("With the settings:")
+      else if ($0 ~ / mutated/) say("As the webhook completes it:")
+      else if ($0 ~ / old/) say("As it was before the update:")
+      else if (match($0, / fixed=[a-z]+/)) say("After `plimsoll check --fix=" substr($0, RSTART + 7, RLENGTH - 7) "`:")
+      else {
+        if ($0 ~ / open/) say("Where other objects may exist elsewhere:")
+        if (match($0, / version=[0-9.]+/)) say("For Kubernetes " substr($0, RSTART + 9, RLENGTH - 9) ":")
+        if ($0 ~ / rejected/) say("The API server itself refuses this one:")
+      }
+      print; next
+    }
+    fence { print; next }
+    /^# / { next }
+    /^#/ { print "#" $0; next }
+    { print }
+  ' "$1" | sed -e '/./,$!d'
+}
+
+policy_page() {
+  local page heading
+  page=$(plimsoll explain "$1" | facts_as_list)
+  for heading in 'What it finds' 'Why' 'What to write'; do
+    grep -qx "## $heading" <<<"$page" || { say "the doc comment of $1 has no heading \`## $heading\`"; return 1; }
+  done
+  printf '%s\n' "$page"
+  local cases=policies/cases/$1.md
+  [ -f "$cases" ] || { say "$1 has no $cases"; return 1; }
+  printf '\n## Examples\n\n'
+  printf 'These are the tests of the policy. A comment names the finding that is expected on its line; see [policy-cases.md](../policy-cases.md).\n\n'
+  cases_as_examples "$cases"
+}
+
+policy_index() {
+  printf '# Policies\n\nThe built-in policies, in the order of the catalogue. The severity is the highest of a policy'\''s findings.\n'
+  printf '[policy-set.md](../policy-set.md) tells how to set their actions; `plimsoll explain ID` prints a page offline.\n\n'
+  printf '| policy | category | severity | finds |\n| --- | --- | --- | --- |\n'
+  awk -F '  +' '{ printf "| [%s](%s.md) | %s | %s | %s |\n", $1, $1, $2, $3, $4 }' "$scratch/list"
+}
+
+# help COMMAND…: its help, then that of its subcommands.
+help() {
+  local text sub
+  text=$(plimsoll "$@" --help)
+  printf '\n## plimsoll%s\n\n```text\n%s\n```\n' "${*:+ $*}" "$text"
+  for sub in $(awk '/^Commands:$/ { on = 1; next } on && !/^  / { exit } on && /^  [a-z]/ { print $1 }' <<<"$text"); do
+    help "$@" "$sub"
+  done
+}
+
+plimsoll policy list >"$scratch/list"
+policy_index >"$scratch/policies/README.md"
+for id in $(awk '{ print $1 }' "$scratch/list"); do
+  policy_page "$id" >"$scratch/policies/$id.md"
+done
+{
+  printf '# Command line\n\nThe help of every command. [check.md](check.md) says more about `plimsoll check`.\n'
+  help
+} >"$scratch/cli.md"
+
+if [ -n "$check" ]; then
+  status=0
+  diff -ruN docs/policies "$scratch/policies" >&2 || status=1
+  diff -uN docs/cli.md "$scratch/cli.md" >&2 || status=1
+  if [ "$status" != 0 ]; then
+    say "the generated pages are not what the code says; run: make docs"
+    exit 1
+  fi
+else
+  mkdir -p docs/policies
+  rm -f docs/policies/*.md
+  cp "$scratch"/policies/*.md docs/policies/
+  cp "$scratch/cli.md" docs/cli.md
+fi

@@ -1,0 +1,85 @@
+//! A guest's allocator. An instance lives for one review and is dropped whole, so nothing need ever be found again: an
+//! allocation moves a pointer. The heap begins in the memory that an instance has from its start, so that a review of
+//! the usual size never grows it, which would cost two calls of the system each time.
+#![allow(unsafe_code, reason = "an allocator hands out memory; docs/adr/0002 says what it saves")]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::wasm32::{memory_grow, memory_size};
+use core::cell::Cell;
+use core::ptr;
+
+const PAGE: usize = 64 << 10;
+
+#[global_allocator]
+static ALLOCATOR: Bump = Bump { next: Cell::new(0) };
+
+struct Bump {
+    /// The first free byte; 0 before the first allocation.
+    next: Cell<usize>,
+}
+
+// SAFETY: a guest has one thread (the host refuses the threads proposal).
+unsafe impl Sync for Bump {}
+
+unsafe extern "C" {
+    /// Set by the linker: where stack and data end.
+    static __heap_base: u8;
+}
+
+impl Bump {
+    fn next(&self) -> usize {
+        match self.next.get() {
+            0 => (&raw const __heap_base) as usize,
+            next => next,
+        }
+    }
+
+    /// Makes the memory reach `end`; false where the host does not allow it.
+    fn reach(end: usize) -> bool {
+        let have = memory_size(0) * PAGE;
+        end <= have || memory_grow(0, (end - have).div_ceil(PAGE)) != usize::MAX
+    }
+}
+
+// SAFETY: every block lies behind all blocks that are in use, within the memory, and is aligned as asked.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let start = self.next().checked_next_multiple_of(layout.align());
+        let Some((start, end)) = start.and_then(|start| Some((start, start.checked_add(layout.size())?))) else {
+            return ptr::null_mut();
+        };
+        if !Self::reach(end) {
+            return ptr::null_mut();
+        }
+        self.next.set(end);
+        start as *mut u8
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // The newest block is given back: a vector that lives for one expression costs nothing.
+        if block as usize + layout.size() == self.next.get() {
+            self.next.set(block as usize);
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let newest = block as usize + layout.size() == self.next.get();
+        if newest {
+            let Some(end) = (block as usize).checked_add(size).filter(|end| Self::reach(*end)) else {
+                return ptr::null_mut();
+            };
+            self.next.set(end);
+            return block;
+        }
+        if size <= layout.size() {
+            return block;
+        }
+        // SAFETY: the caller says that `size` is not 0 and fits the alignment.
+        let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !moved.is_null() {
+            // SAFETY: the new block lies behind the old one, and holds more.
+            unsafe { ptr::copy_nonoverlapping(block, moved, layout.size()) };
+        }
+        moved
+    }
+}

@@ -32,7 +32,7 @@ test: build ## Runs every test, those against a real API server included
 	cargo test --release --workspace
 
 .PHONY: lint
-lint: setup ## Formatting, clippy with -D warnings, generated pages, licences of dependencies where cargo-deny is installed
+lint: build ## Formatting, clippy with -D warnings, generated pages, licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check
 	rustfmt --edition 2024 --check policies/src/*.rs
 	cargo clippy --release --workspace --all-targets -- -D warnings

@@ -180,9 +180,12 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Refuses an outcome with an edit outside the pointers that the policy declared.
+/// Refuses an outcome beyond what the policy declared: a higher severity, an edit of another pointer.
 fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outcome) -> Judgement {
     let Outcome::Evaluated(report) = &outcome else { return Ok(outcome) };
+    if report.findings.iter().any(|finding| finding.severity > policy.metadata.severity) {
+        return Err(Failure::Contract("a finding more severe than the policy declares".to_owned()));
+    }
     let kind = review.kind.group_kind();
     let template = registry.workloads().template(&kind).unwrap_or_default();
     for edit in report.findings.iter().filter_map(|finding| finding.fix.as_ref()).flat_map(|fix| &fix.edits) {

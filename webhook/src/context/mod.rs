@@ -63,6 +63,11 @@ impl Surrounded {
         Self { authorship: Authorship::new(Arc::clone(&review)), review, context }
     }
 
+    /// No policy ever sees a Secret, whatever it declares.
+    fn answer(&self, kind: &str, answer: impl FnOnce(&dyn Context, &str) -> Answer) -> Answer {
+        if kind == "/Secret" { Answer::unknown() } else { answer(self.context.as_ref(), &self.review.namespace) }
+    }
+
     /// What the review's author wrote.
     pub fn authorship(&self) -> &Authorship {
         &self.authorship
@@ -71,23 +76,25 @@ impl Surrounded {
 
 impl Surroundings for Surrounded {
     fn get(&self, _: Subject, kind: &str, name: &str) -> Answer {
-        self.context.get(&self.review.namespace, kind, name)
+        self.answer(kind, |context, namespace| context.get(namespace, kind, name))
     }
 
     fn selecting(&self, _: Subject, kind: &str, labels: &[u8]) -> Answer {
-        with(labels, |labels| self.context.selecting(&self.review.namespace, kind, labels))
+        self.answer(kind, |context, namespace| with(labels, |labels| context.selecting(namespace, kind, labels)))
     }
 
     fn selected_by(&self, _: Subject, kind: &str, selector: &[u8]) -> Answer {
-        with(selector, |selector| self.context.selected_by(&self.review.namespace, kind, selector))
+        self.answer(kind, |context, namespace| {
+            with(selector, |selector| context.selected_by(namespace, kind, selector))
+        })
     }
 
     fn referring(&self, _: Subject, kind: &str, ref_kind: &str, ref_name: &str) -> Answer {
-        self.context.referring(&self.review.namespace, kind, ref_kind, ref_name)
+        self.answer(kind, |context, namespace| context.referring(namespace, kind, ref_kind, ref_name))
     }
 
     fn listing(&self, _: Subject, kind: &str) -> Answer {
-        self.context.listing(&self.review.namespace, kind)
+        self.answer(kind, |context, namespace| context.listing(namespace, kind))
     }
 
     fn authored(&self, subject: Subject, pointer: &str) -> Knowledge {

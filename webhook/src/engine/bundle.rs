@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use plimsoll_sdk::metadata::{ABI, Bundle as Metadata, SECTION};
+use plimsoll_sdk::metadata::{ABI, Bundle as Metadata, SECTION, Stage};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
 
@@ -107,6 +107,10 @@ impl Bundle {
 pub(super) fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
     let section = custom_section(bytes, SECTION)
         .ok_or_else(|| LoadError::Metadata("is missing: was it built with `plimsoll policy build`?".to_owned()))?;
+    read_section(section)
+}
+
+fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     let abi: Option<String> = serde_json::from_slice::<serde_json::Value>(section)
         .ok()
         .and_then(|value| Some(value.get("abi")?.as_str()?.to_owned()));
@@ -114,8 +118,30 @@ pub(super) fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
         let spoken = abi.unwrap_or_else(|| "none".to_owned());
         return Err(LoadError::Metadata(format!("speaks version {spoken} of the contract, this host {ABI}")));
     }
-    serde_json::from_slice(section)
-        .map_err(|error| LoadError::Metadata(format!("is not of the shape of {ABI}: {error}")))
+    let metadata: Metadata = serde_json::from_slice(section)
+        .map_err(|error| LoadError::Metadata(format!("is not of the shape of {ABI}: {error}")))?;
+    for policy in &metadata.policies {
+        if let Some(edit) = policy.edits.iter().find(|edit| !may_declare(edit, policy.stage)) {
+            let id = &policy.id;
+            return Err(LoadError::Metadata(format!(
+                "lets {id} edit {edit:?}, which no policy may (docs/contract.md)"
+            )));
+        }
+    }
+    Ok(metadata)
+}
+
+/// What no fix may touch: what an object is, its status, and its metadata but for single labels and annotations. Only
+/// policies that run over files alone may correct an `apiVersion` or a `kind`.
+fn may_declare(pattern: &str, stage: Stage) -> bool {
+    let below = pattern.strip_prefix("{template}").unwrap_or(pattern);
+    let mut names = below.split('/').skip(1);
+    match (names.next(), names.next(), names.next()) {
+        (Some("apiVersion" | "kind"), None, _) => stage == Stage::Source,
+        (Some("metadata"), Some("labels" | "annotations"), Some(name)) => name != "*",
+        (None | Some("" | "*" | "apiVersion" | "kind" | "metadata" | "status"), ..) => false,
+        _ => true,
+    }
 }
 
 /// The last custom section of this name at the top level of a component.
@@ -154,4 +180,22 @@ fn digest(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stage, may_declare};
+
+    #[test]
+    fn what_a_policy_may_declare_to_edit() {
+        for pattern in ["/spec/replicas", "{template}/spec/containers/*/image", "/metadata/labels/app", "/data/x"] {
+            assert!(may_declare(pattern, Stage::Both), "{pattern}");
+        }
+        for pattern in
+            ["", "/", "/*", "/status/x", "/metadata/name", "/metadata/labels/*", "/kind", "{template}/metadata"]
+        {
+            assert!(!may_declare(pattern, Stage::Both), "{pattern}");
+        }
+        assert!(may_declare("/apiVersion", Stage::Source));
+    }
 }

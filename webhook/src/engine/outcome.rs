@@ -6,6 +6,9 @@ use plimsoll_sdk::metadata::Severity;
 use super::imports::contract::plimsoll::policy::types;
 use crate::admission::edit::Edit;
 
+/// Findings of one policy beyond this are counted and cut.
+const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
+
 /// What one policy made of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -125,15 +128,25 @@ pub enum Failure {
 }
 
 impl Outcome {
+    /// The words of a guest about its own failure: cleaned, and no longer than a message should be.
+    pub(super) fn words(text: String) -> String {
+        clean(text).chars().take(400).collect()
+    }
+
     /// Takes over what a guest returned. Nothing of it is trusted.
     pub(super) fn from_guest(outcome: types::Outcome) -> Result<Self, Failure> {
         match outcome {
             types::Outcome::Skipped(reason) => Ok(Outcome::Skipped(clean(reason))),
-            types::Outcome::Evaluated(report) => Ok(Outcome::Evaluated(Report {
-                findings: report.findings.into_iter().map(Finding::from_guest).collect::<Result<_, _>>()?,
-                assumptions: report.assumptions.into_iter().map(clean).collect(),
-                more: report.more,
-            })),
+            types::Outcome::Evaluated(report) => {
+                // The SDK cuts and counts; a guest of another kind is cut here.
+                let more = report.findings.len().saturating_sub(MAX_FINDINGS);
+                let findings = report.findings.into_iter().take(MAX_FINDINGS).map(Finding::from_guest);
+                Ok(Outcome::Evaluated(Report {
+                    findings: findings.collect::<Result<_, _>>()?,
+                    assumptions: report.assumptions.into_iter().take(MAX_FINDINGS).map(clean).collect(),
+                    more: report.more.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)),
+                }))
+            }
         }
     }
 }
@@ -150,13 +163,13 @@ impl Finding {
                 types::Severity::Warning => Severity::Warning,
                 types::Severity::Error => Severity::Error,
             },
-            at: Place { pointer: finding.at.pointer, missing: finding.at.missing },
+            at: Place { pointer: clean(finding.at.pointer), missing: clean(finding.at.missing) },
             message: clean(finding.message),
             help: clean(finding.help),
             fix: finding.fix.map(Fix::from_guest).transpose()?,
             about: finding.about,
             related: finding.related.map(clean),
-            since: finding.since,
+            since: finding.since.map(clean),
             companion: finding.companion,
         })
     }
@@ -202,7 +215,7 @@ fn pointer(text: &str) -> Result<String, Failure> {
 }
 
 /// Control characters of guests never reach a terminal.
-fn clean(text: String) -> String {
+pub(super) fn clean(text: String) -> String {
     if text.chars().any(char::is_control) {
         text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
     } else {

@@ -164,7 +164,7 @@ fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<
         let slot = outcomes
             .get_mut(judgement.call as usize)
             .ok_or_else(|| Failure::Contract(format!("a judgement of call {} of {calls}", judgement.call)))?;
-        *slot = judgement.outcome.map_err(Failure::Policy).and_then(Outcome::from_guest);
+        *slot = judgement.outcome.map_err(|said| Failure::Policy(Outcome::words(said))).and_then(Outcome::from_guest);
     }
     Ok(outcomes)
 }
@@ -199,7 +199,7 @@ fn failure(error: &wasmtime::Error, state: Option<&State>) -> Failure {
         Some(Trap::Interrupt) => Failure::Deadline,
         Some(trap) => {
             let said = state.and_then(|state| state.last_words.as_deref());
-            Failure::Trap(said.map_or_else(|| trap.to_string(), str::to_owned))
+            Failure::Trap(said.map_or_else(|| trap.to_string(), |said| Outcome::words(said.to_owned())))
         }
         // What is neither a trap of the guest nor of ours is what it handed over: too much, or not of its type.
         None => {

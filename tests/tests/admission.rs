@@ -1,0 +1,562 @@
+//! What the cluster says to `kubectl apply` and to everything else that reaches the webhook, by profile `default`.
+//!
+//! `plimsoll serve` knows nothing of the cluster's other objects yet, so what depends on a Service or a LimitRange is an
+//! assumption, and at most a warning.
+
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use plimsoll_tests::{
+    Case, ControlPlane, Kubectl, Manifest, Namespace, Options, Output, VALIDATING_WEBHOOK, WORKLOADS, Webhook,
+    WebhookOptions, accepts, accepts_with_warnings, container, denied_policies, rejects, warned_policies,
+};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: production}
+spec:
+  namespaceModes:
+    - {names: ["sandbox-*"], mode: observe}
+    - {names: ["wild-*"], mode: "off"}
+"#;
+
+/// The shared control plane with one webhook, and with objects that are older than it.
+struct Stage {
+    control_plane: &'static ControlPlane,
+    legacy: Namespace,
+    _webhook: Webhook,
+}
+
+fn stage() -> Result<&'static Stage> {
+    static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
+    let start = || {
+        let control_plane = ControlPlane::shared()?;
+        let legacy = Namespace::new(control_plane, "legacy")?;
+        for name in ["labelled", "reordered", "worsened", "mended", "scaled", "restarted", "replaced"] {
+            legacy.kubectl().apply(&old_sins("Deployment", name).to_string())?.ok()?;
+        }
+        for name in ["debugged", "evicted", "deleted"] {
+            legacy.kubectl().apply(&old_sins("Pod", name).to_string())?.ok()?;
+        }
+        let webhook = Webhook::start(control_plane, &WebhookOptions::with_config(CONFIG))?;
+        Ok(Stage { control_plane, legacy, _webhook: webhook })
+    };
+    let stage = STAGE.get_or_init(|| start().map_err(|error: anyhow::Error| format!("{error:#}")));
+    stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
+}
+
+fn namespace(prefix: &str) -> Result<Namespace> {
+    Namespace::new(stage()?.control_plane, prefix)
+}
+
+/// Three things that are denied, each in the first of two containers.
+fn old_sins(kind: &str, name: &str) -> Manifest {
+    Manifest::good(kind, name)
+        .container("second", 9090)
+        .pod("/containers/0/image", json!("registry.example.com/shop:latest"))
+        .pod("/containers/0/resources", json!({"requests": {"cpu": "100m"}}))
+        .pod("/containers/0/securityContext/seccompProfile", json!({"type": "Unconfined"}))
+}
+
+const OLD_SINS: &[&str] = &["latest-image-tag", "missing-resource-requests", "missing-seccomp-profile"];
+
+#[track_caller]
+fn assert_warned(output: Output, policies: &[&str]) {
+    let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
+    assert_eq!(warned, policies, "{}", output.stderr);
+    output.ok().expect("it is admitted");
+}
+
+#[track_caller]
+fn assert_denied(output: &Output, policies: &[&str]) {
+    let denied = denied_policies(&output.stderr).map(|policies| policies.into_iter().collect::<Vec<_>>());
+    assert_eq!(denied.unwrap_or_default(), policies, "{}", output.stderr);
+    assert!(!output.status.success());
+}
+
+fn set_image(kubectl: &Kubectl, deployment: &str, image: &str) -> Result<Output> {
+    kubectl.run(&["set", "image", &format!("deployment/{deployment}"), image], None)
+}
+
+#[test]
+fn workloads_without_a_flaw() -> Result<()> {
+    let namespace = namespace("good")?;
+    for kind in WORKLOADS {
+        let output = namespace.kubectl().apply(&Manifest::good(kind, &kind.to_lowercase()).to_string())?;
+        ensure!(!output.stderr.contains("Warning"), "{kind}: {}", output.stderr);
+        output.ok().context(*kind)?;
+    }
+    Ok(())
+}
+
+/// Every flaw that a policy denies for, in each kind that it looks at.
+#[test]
+fn denied_for_every_kind() -> Result<()> {
+    let mut cases = Vec::new();
+    for kind in WORKLOADS {
+        let mut row = |what: &str, flawed: fn(Manifest) -> Manifest, policies: &[&str]| {
+            let object = flawed(Manifest::good(kind, &format!("{}-{what}", kind.to_lowercase())));
+            cases.push(rejects(object.name(), &object.to_string(), policies));
+        };
+        row("latest", |it| it.pod("/containers/0/image", json!("shop:latest")), &["latest-image-tag"]);
+        row("untagged", |it| it.pod("/containers/0/image", json!("localhost:5000/shop")), &["latest-image-tag"]);
+        row(
+            "init-latest",
+            |it| it.pod("/initContainers", json!([with_image(container("init", 81), "shop")])),
+            &["latest-image-tag"],
+        );
+        row(
+            "no-memory",
+            |it| it.pod("/containers/0/resources", json!({"requests": {"cpu": "1"}})),
+            &["missing-resource-requests"],
+        );
+        row(
+            "no-memory-in-init",
+            |it| it.pod("/initContainers", json!([{"name": "init", "image": "a/b:1"}])),
+            &["missing-resource-requests"],
+        );
+        row(
+            "unconfined",
+            |it| it.pod("/securityContext/seccompProfile", json!({"type": "Unconfined"})),
+            &["missing-seccomp-profile"],
+        );
+        row(
+            "all",
+            |it| {
+                it.pod("/containers/0/image", json!("shop"))
+                    .pod("/containers/0/resources", Value::Null)
+                    .pod("/securityContext/seccompProfile/type", json!("Unconfined"))
+            },
+            OLD_SINS,
+        );
+    }
+    namespace("denied")?.run(&cases)
+}
+
+fn with_image(mut container: Value, image: &str) -> Value {
+    for probe in ["readinessProbe", "livenessProbe"] {
+        container.as_object_mut().map(|members| members.remove(probe));
+    }
+    container["image"] = image.into();
+    container
+}
+
+/// Every flaw that is only warned of, in each kind that its policy looks at.
+#[test]
+fn warned_of_for_every_kind() -> Result<()> {
+    let mut cases = Vec::new();
+    for kind in WORKLOADS {
+        let runs_on = !["Job", "CronJob", "Pod"].contains(kind);
+        let mut row = |what: &str, flawed: fn(Manifest) -> Manifest, policy: &str, is_judged: bool| {
+            let object = flawed(Manifest::good(kind, &format!("{}-{what}", kind.to_lowercase())));
+            let (name, text) = (object.name().to_owned(), object.to_string());
+            cases.push(if is_judged { accepts_with_warnings(&name, &text, &[policy]) } else { accepts(&name, &text) });
+        };
+        row(
+            "no-readiness",
+            |it| it.pod("/containers/0/readinessProbe", Value::Null),
+            "missing-readiness-probe",
+            runs_on,
+        );
+        row(
+            "same-probes",
+            |it| it.pod("/containers/0/livenessProbe", json!({"httpGet": {"path": "/health/ready", "port": 8080}})),
+            "identical-probes",
+            runs_on,
+        );
+        row(
+            "patient-liveness",
+            |it| {
+                let probe = json!({"httpGet": {"path": "/health/ready", "port": 8080}, "failureThreshold": 9});
+                it.pod("/containers/0/livenessProbe", probe)
+            },
+            "identical-probes",
+            false,
+        );
+        row(
+            "ratio",
+            |it| it.pod("/containers/0/resources/limits/memory", json!("1Gi")),
+            "excessive-memory-ratio",
+            true,
+        );
+        row(
+            "no-cpu",
+            |it| it.pod("/containers/0/resources", json!({"requests": {"memory": "128Mi"}})),
+            "missing-resource-requests",
+            true,
+        );
+        let limits = |it: Manifest| it.pod("/containers/0/resources", json!({"limits": {"cpu": "1", "memory": "1Gi"}}));
+        row("limits-only", limits, "missing-resource-requests", false);
+        row("root", |it| it.pod("/containers/0/securityContext/runAsUser", json!(0)), "runs-as-root", true);
+        row("perhaps-root", |it| it.pod("/securityContext/runAsNonRoot", json!(false)), "runs-as-root", true);
+        let known_user = |it: Manifest| it.pod("/securityContext/runAsNonRoot", Value::Null);
+        row("completed", known_user, "runs-as-root", false);
+        row("sudo", |it| it.pod("/containers/0/securityContext", Value::Null), "privilege-escalation", true);
+        row(
+            "privileged",
+            |it| it.pod("/containers/0/securityContext", json!({"privileged": true})),
+            "privilege-escalation",
+            true,
+        );
+        row("no-seccomp", |it| it.pod("/securityContext/seccompProfile", Value::Null), "missing-seccomp-profile", true);
+    }
+    namespace("warned")?.run(&cases)
+}
+
+#[test]
+fn rollouts() -> Result<()> {
+    let web = |name: &str, replicas: i64, surge: Value, unavailable: Value| {
+        let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
+        Manifest::good("Deployment", name)
+            .with("/spec/replicas", json!(replicas))
+            .with("/spec/strategy/rollingUpdate", rolling)
+            .to_string()
+    };
+    let slow =
+        json!({"httpGet": {"path": "/health/startup", "port": 8080}, "periodSeconds": 10, "failureThreshold": 30});
+    let deadline = |name: &str, seconds: i64| {
+        Manifest::good("Deployment", name)
+            .pod("/containers/0/startupProbe", slow.clone())
+            .with("/spec/progressDeadlineSeconds", json!(seconds))
+            .to_string()
+    };
+    let capacity = &["rollout-without-capacity"];
+    let namespace = namespace("rollouts")?;
+    namespace.run(&[
+        accepts_with_warnings("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
+        accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
+        accepts_with_warnings("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
+        accepts("one more first", &web("d", 1, json!(1), json!(0))),
+        accepts("one of three", &web("e", 3, json!(0), json!("25%"))),
+        accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
+        accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
+        accepts("five minutes in ten", &deadline("h", 600)),
+    ])?;
+    // The resolved numbers, as far as a warning has room for them.
+    let output = namespace.kubectl().apply(&web("i", 1, json!(0), json!("25%")))?;
+    ensure!(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%"), "{}", output.stderr);
+    // The API server's own refusal comes first.
+    let refused = namespace.kubectl().apply(&web("j", 3, json!(0), json!(0)))?;
+    ensure!(!refused.status.success() && denied_policies(&refused.stderr).is_none(), "{}", refused.stderr);
+    Ok(())
+}
+
+#[test]
+fn the_good_set_in_any_order() -> Result<()> {
+    let meta = json!({"name": "web"});
+    let selector = json!({"matchLabels": {"app": "web"}});
+    let set = [
+        Manifest::good("Deployment", "web").object().clone(),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": meta,
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}),
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta,
+            "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "minReplicas": 3, "maxReplicas": 10,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                    "target": {"type": "Utilization", "averageUtilization": 70}}}]}}),
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta,
+            "spec": {"maxUnavailable": 1, "selector": selector, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"LOG_LEVEL": "info"}}),
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta,
+            "spec": {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 8080}]}]}}),
+    ];
+    for first in 0..set.len() {
+        for backwards in [false, true] {
+            let mut order: Vec<_> = set.iter().cycle().skip(first).take(set.len()).collect();
+            if backwards {
+                order.reverse();
+            }
+            let stream: String = order.iter().map(|object| format!("---\n{object}\n")).collect();
+            let output = namespace("set")?.kubectl().apply(&stream)?;
+            ensure!(output.stderr.is_empty(), "from {first}, backwards {backwards}: {}", output.stderr);
+            assert_eq!(output.ok()?.lines().count(), set.len());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_message_of_a_denial() -> Result<()> {
+    let namespace = namespace("message")?;
+    let bad = old_sins("Deployment", "web").pod("/containers/1/readinessProbe", Value::Null);
+    let output = namespace.kubectl().apply(&bad.to_string())?;
+    let (_, message) = output.stderr.split_once("denied the request: ").context("no denial")?;
+    let mut lines = message.trim_end().lines();
+    assert_eq!(lines.next(), Some("Deployment web breaks 3 policy rules, and 1 more are only warned of:"));
+    let bullets: Vec<_> = lines.by_ref().collect();
+    let root = "spec.template.spec.containers";
+    let start = |id: &str, place: &str| format!("• {id}  {root}{place}: container \"");
+    let expected = [
+        start("missing-resource-requests", "[app].resources.requests.memory"),
+        start("missing-seccomp-profile", "[app].securityContext.seccompProfile.type"),
+        start("latest-image-tag", "[app].image"),
+        start("missing-readiness-probe", "[second].readinessProbe"),
+    ];
+    for (bullet, expected) in bullets.iter().zip(&expected) {
+        ensure!(bullet.starts_with(expected.as_str()) && bullet.contains(" → "), "{bullet}\nis not\n{expected}");
+        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("readiness"), "{bullet}");
+    }
+    assert_eq!(bullets.len(), expected.len(), "{message}");
+    // What the message says of a warning is not said again.
+    ensure!(!output.stderr.contains("Warning:"), "{}", output.stderr);
+
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments", namespace.name());
+    let raw = ["create", "--raw", &path, "--filename=-", "-v=8"];
+    let output = namespace.kubectl().run(&raw, Some(&bad.to_string()))?;
+    // kubectl logs the whole answer as a list of one.
+    let (_, logged) = output.stderr.split_once("server response object: ").context("no answer in the log")?;
+    let list = logged.find('[').and_then(|at| logged.get(at..)).context("no list in the log")?;
+    let mut list = serde_json::Deserializer::from_str(list).into_iter::<Value>();
+    let status = list.next().context("no Status")??[0].take();
+    assert_eq!((&status["code"], &status["reason"]), (&json!(403), &json!("Forbidden")));
+    let details = &status["details"];
+    assert_eq!(json!([details["name"], details["group"], details["kind"]]), json!(["web", "apps", "Deployment"]));
+    let causes = details["causes"].as_array().context("no causes")?;
+    assert_eq!(causes.len(), 3, "only what denies: {causes:?}");
+    for (cause, bullet) in causes.iter().zip(&bullets) {
+        let text = |name: &str| cause[name].as_str().unwrap_or_default().to_owned();
+        let expected = format!("• {}  {}: {} → ", text("reason"), text("field"), text("message"));
+        ensure!(bullet.starts_with(&expected), "{bullet}\nis not\n{expected}");
+    }
+    Ok(())
+}
+
+#[test]
+fn warnings_are_few_and_short() -> Result<()> {
+    let namespace = namespace("warnings")?;
+    let mut many = Manifest::good("Deployment", "a-name-of-some-length-as-people-give-them");
+    for index in 0..12_u16 {
+        many = many.container(&format!("sidecar-number-{index}"), 9000 + index);
+    }
+    for index in 0..13 {
+        many = many.pod(&format!("/containers/{index}/securityContext"), Value::Null);
+    }
+    let output = namespace.kubectl().apply(&many.to_string())?;
+    let warnings: Vec<_> = output.stderr.lines().filter_map(|line| line.strip_prefix("Warning: ")).collect();
+    assert_eq!(warnings.len(), 10, "{}", output.stderr);
+    assert_eq!(warnings.last(), Some(&"+4 more: run plimsoll check"));
+    for warning in &warnings {
+        ensure!(warning.chars().count() <= 120, "{warning}");
+    }
+    assert_warned(output, &["privilege-escalation"]);
+    Ok(())
+}
+
+/// Scenario 4, as far as it needs no other objects.
+#[test]
+fn updates_of_a_good_workload() -> Result<()> {
+    let namespace = namespace("update")?;
+    let kubectl = namespace.kubectl();
+    kubectl.apply(&Manifest::good("Deployment", "web").to_string())?.ok()?;
+    assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop:latest")?, &["latest-image-tag"]);
+    assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop")?, &["latest-image-tag"]);
+    assert_warned(set_image(kubectl, "web", "app=registry.example.com/shop:1.5.0")?, &[]);
+    assert_warned(kubectl.run(&["set", "resources", "deployment/web", "--requests=memory=64Mi"], None)?, &[]);
+    for replicas in ["1", "0", "5"] {
+        assert_warned(kubectl.run(&["scale", "deployment/web", &format!("--replicas={replicas}")], None)?, &[]);
+    }
+    assert_warned(kubectl.run(&["rollout", "restart", "deployment/web"], None)?, &[]);
+    assert_warned(kubectl.delete("deployment", "web")?, &[]);
+    Ok(())
+}
+
+#[test]
+fn what_was_wrong_before_only_warns() -> Result<()> {
+    let kubectl = stage()?.legacy.kubectl();
+    let patch = |name: &str, patch: Value| kubectl.patch("deployment", name, &patch);
+    assert_warned(kubectl.run(&["label", "deployment/labelled", "team=shop"], None)?, OLD_SINS);
+    assert_warned(patch("labelled", json!({"metadata": {"finalizers": ["example.com/hold"]}}))?, OLD_SINS);
+    assert_warned(patch("labelled", json!({"metadata": {"finalizers": null}}))?, OLD_SINS);
+    assert_eq!(kubectl.get("deployment", "labelled")?["metadata"]["labels"]["team"], "shop");
+
+    let sins = old_sins("Deployment", "reordered");
+    let containers = &sins.object()["spec"]["template"]["spec"]["containers"];
+    let turned = json!({"spec": {"template": {"spec": {"containers": [containers[1], containers[0]]}}}});
+    assert_warned(patch("reordered", turned)?, OLD_SINS);
+    assert_eq!(kubectl.get("deployment", "reordered")?["spec"]["template"]["spec"]["containers"][0]["name"], "second");
+
+    assert_warned(kubectl.run(&["scale", "deployment/scaled", "--replicas=7"], None)?, &[]);
+    assert_warned(patch("scaled", json!({"spec": {"replicas": 2}}))?, OLD_SINS);
+    assert_warned(kubectl.run(&["rollout", "restart", "deployment/restarted"], None)?, OLD_SINS);
+    assert_warned(kubectl.run(&["set", "env", "deployment/restarted", "LOG_LEVEL=debug"], None)?, OLD_SINS);
+    Ok(())
+}
+
+#[test]
+fn what_is_made_worse_is_denied() -> Result<()> {
+    let kubectl = stage()?.legacy.kubectl();
+    // The other container, and the same one in another way.
+    assert_denied(&set_image(kubectl, "worsened", "second=registry.example.com/shop:latest")?, &["latest-image-tag"]);
+    assert_denied(&set_image(kubectl, "worsened", "app=registry.example.com/other:latest")?, &["latest-image-tag"]);
+    let unbounded = ["set", "resources", "deployment/worsened", "--containers=second", "--requests=memory=0"];
+    assert_denied(&kubectl.run(&unbounded, None)?, &["missing-resource-requests"]);
+    let third = old_sins("Deployment", "worsened").container("third", 9191).pod("/containers/2/resources", Value::Null);
+    assert_denied(&kubectl.apply(&third.to_string())?, &["missing-resource-requests"]);
+    // Less of it is better.
+    assert_warned(
+        set_image(kubectl, "mended", "app=registry.example.com/shop:1.4.2")?,
+        &["missing-resource-requests", "missing-seccomp-profile"],
+    );
+    // What was mended does not come back.
+    assert_denied(&set_image(kubectl, "mended", "app=registry.example.com/shop:latest")?, &["latest-image-tag"]);
+    // The same object made anew is a new one.
+    let replace = ["replace", "--force", "--filename=-"];
+    assert_denied(&kubectl.run(&replace, Some(&old_sins("Deployment", "replaced").to_string()))?, OLD_SINS);
+    Ok(())
+}
+
+/// Scenario 12.
+#[test]
+fn subresources_of_pods() -> Result<()> {
+    let stage = stage()?;
+    let kubectl = stage.legacy.kubectl();
+    let debug = |image: &str, profile: &str| {
+        let arguments = [format!("--image={image}"), format!("--profile={profile}")];
+        kubectl.run(&["debug", "debugged", "--attach=false", &arguments[0], &arguments[1]], None)
+    };
+    assert_denied(&debug("busybox", "general")?, &["latest-image-tag"]);
+    // What the Pod breaks itself is old; what the API forbids in an ephemeral container is not asked for.
+    let sins = &["latest-image-tag", "missing-seccomp-profile"];
+    assert_warned(debug("busybox:1.37", "restricted")?, sins);
+    assert_warned(debug("busybox:1.37", "general")?, &[sins[0], sins[1], "privilege-escalation"]);
+
+    let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
+    let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];
+    assert_warned(kubectl.run(&resize, None)?, &[]);
+    let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
+    ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
+    assert_warned(
+        kubectl.run(&["label", "pod/debugged", "team=shop"], None)?,
+        &[sins[0], OLD_SINS[1], sins[1], "privilege-escalation"],
+    );
+
+    let post = |subresource: &str, object: Value| {
+        let path = format!("/api/v1/namespaces/{}/pods/evicted/{subresource}", stage.legacy.name());
+        kubectl.run(&["create", "--raw", &path, "--filename=-"], Some(&object.to_string()))
+    };
+    let target = json!({"apiVersion": "v1", "kind": "Node", "name": "node"});
+    let named = json!({"name": "evicted"});
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": named, "target": target});
+    assert_warned(post("binding", binding)?, &[]);
+    assert_warned(post("eviction", json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": named}))?, &[]);
+    assert_warned(kubectl.delete("pod", "deleted")?, &[]);
+    Ok(())
+}
+
+#[test]
+fn ways_to_apply() -> Result<()> {
+    let namespace = namespace("ways")?;
+    let kubectl = namespace.kubectl();
+    let (good, bad) = (Manifest::good("Deployment", "web"), old_sins("Deployment", "web"));
+    let apply = |object: &Manifest, more: &[&str]| {
+        kubectl.run(&[&["apply", "--filename=-"], more].concat(), Some(&object.to_string()))
+    };
+    assert_denied(&apply(&bad, &["--dry-run=server"])?, OLD_SINS);
+    assert_warned(apply(&good, &["--dry-run=server"])?, &[]);
+    assert_eq!(kubectl.find("deployment", "web")?, None, "a dry run stores nothing");
+    assert_denied(&apply(&bad, &["--server-side"])?, OLD_SINS);
+    assert_warned(apply(&good, &["--server-side"])?, &[]);
+    assert_denied(&apply(&bad, &["--server-side", "--force-conflicts"])?, OLD_SINS);
+    assert_denied(&kubectl.run(&["replace", "--filename=-"], Some(&bad.to_string()))?, OLD_SINS);
+
+    let generated = |object: Manifest| {
+        object.with("/metadata/name", Value::Null).with("/metadata/generateName", json!("made-")).to_string()
+    };
+    let output = kubectl.create(&generated(bad.clone()))?;
+    assert_denied(&output, OLD_SINS);
+    ensure!(output.stderr.contains("Deployment made-"), "{}", output.stderr);
+    assert_warned(kubectl.create(&generated(good))?, &[]);
+    Ok(())
+}
+
+#[test]
+fn what_is_not_ours() -> Result<()> {
+    let stage = stage()?;
+    let admin = stage.control_plane.kubectl();
+    let system = admin.in_namespace("kube-system");
+    let output = system.apply(&old_sins("Deployment", "addon").to_string())?;
+    ensure!(output.stderr.is_empty(), "{}", output.stderr);
+
+    let names = json!({"plural": "apps", "singular": "app", "kind": "App"});
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "apps.shop.example.com"},
+        "spec": {"group": "shop.example.com", "scope": "Namespaced", "names": names,
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]},
+    });
+    admin.apply(&definition.to_string())?.ok()?;
+    admin.ok(&["wait", "--for=condition=Established", "crd/apps.shop.example.com", "--timeout=30s"])?;
+    let namespace = namespace("custom")?;
+    let mut custom = old_sins("Deployment", "web").object().clone();
+    (custom["apiVersion"], custom["kind"]) = ("shop.example.com/v1".into(), "App".into());
+    let output = namespace.kubectl().apply(&custom.to_string())?;
+    ensure!(output.stderr.is_empty(), "{}", output.stderr);
+    output.ok()?;
+    assert_eq!(namespace.kubectl().get("apps.shop.example.com", "web")?["spec"], custom["spec"]);
+    Ok(())
+}
+
+#[test]
+fn modes_of_namespaces() -> Result<()> {
+    modes_apply("sandbox", "wild", "good")
+}
+
+/// The same by the mode of the set, with namespaces that differ from it.
+#[test]
+fn modes_of_sets() -> Result<()> {
+    // Not `stage()`: another webhook needs another control plane.
+    let control_plane = ControlPlane::start(&Options::default())?;
+    let set = |mode: &str, others: &str| {
+        format!(
+            "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: set}}\nspec:\n  mode: {mode}\n  \
+             namespaceModes: [{others}]\n"
+        )
+    };
+    let enforced = "{names: [\"prod-*\"], mode: enforce}";
+    for (mode, others, fails) in [("observe", "", false), ("observe", enforced, true), ("\"off\"", "", false)] {
+        let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&set(mode, others)))?;
+        let registered = control_plane.kubectl().get("validatingwebhookconfiguration", "plimsoll")?;
+        assert_eq!(registered["webhooks"][0]["name"], VALIDATING_WEBHOOK);
+        let policy = if fails { "Fail" } else { "Ignore" };
+        assert_eq!(registered["webhooks"][0]["failurePolicy"], policy, "mode {mode}, {others}");
+        let other = Namespace::new(&control_plane, "other")?;
+        other.run(&[mode_case(mode)])?;
+        unmutated(&other)?;
+        if !others.is_empty() {
+            Namespace::new(&control_plane, "prod")?.run(&[mode_case("enforce")])?;
+        }
+        drop(webhook);
+    }
+    Ok(())
+}
+
+fn modes_apply(observed: &str, off: &str, enforced: &str) -> Result<()> {
+    let (observed, off) = (namespace(observed)?, namespace(off)?);
+    observed.run(&[mode_case("observe")])?;
+    unmutated(&observed)?;
+    off.run(&[mode_case("\"off\"")])?;
+    unmutated(&off)?;
+    namespace(enforced)?.run(&[mode_case("enforce")])
+}
+
+fn mode_case(mode: &str) -> Case {
+    let object = old_sins("Deployment", "bad").to_string();
+    match mode {
+        "enforce" => rejects(mode, &object, OLD_SINS),
+        "observe" => accepts_with_warnings(mode, &object, OLD_SINS),
+        _ => accepts(mode, &object),
+    }
+}
+
+/// What `enforce` completes stays as it was written.
+fn unmutated(namespace: &Namespace) -> Result<()> {
+    let kubectl = namespace.kubectl();
+    let written = Manifest::good("Deployment", "web").pod("/securityContext/runAsNonRoot", Value::Null);
+    kubectl.apply(&written.to_string())?.ok()?;
+    let stored = kubectl.get("deployment", "web")?;
+    assert_eq!(stored["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"], Value::Null);
+    Ok(())
+}

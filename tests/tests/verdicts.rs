@@ -1,0 +1,292 @@
+//! `plimsoll check` says what the cluster will say: the same manifests over both ways, by policy, action and path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use plimsoll_tests::{
+    ControlPlane, Manifest, Namespace, Options, WORKLOADS, Webhook, WebhookOptions, container, denied_policies,
+    plimsoll_binary,
+};
+use serde_json::{Value, json};
+
+/// Name and `spec` of each ClusterPolicySet.
+const CONFIGS: &[(&str, &str)] = &[
+    ("default", "{profile: default}"),
+    ("defaults", "{profile: defaults}"),
+    // A denial shows everything in full: so the infos and the warnings are compared by their paths as well.
+    (
+        "strict",
+        "{profile: default, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, {name: info, action: Deny}]}",
+    ),
+];
+
+/// Everything is admitted, so that one sees what was completed.
+const SILENT: &str = "{profile: defaults, severities: [{name: error, action: Audit}, {name: warning, action: Audit}, \
+                      {name: info, action: Audit}]}";
+
+fn config(spec: &str) -> String {
+    format!("apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: set}}\nspec: {spec}\n")
+}
+
+type Flaw = (&'static str, fn(Manifest) -> Manifest);
+
+/// What goes wrong in any kind of workload.
+const FLAWS: &[Flaw] = &[
+    ("latest", |it| it.pod("/containers/0/image", json!("registry.example.com/shop:latest"))),
+    ("untagged", |it| it.pod("/containers/0/image", json!("localhost:5000/shop"))),
+    ("no-resources", |it| it.pod("/containers/0/resources", Value::Null)),
+    ("no-cpu", |it| it.pod("/containers/0/resources", json!({"requests": {"memory": "64Mi"}}))),
+    ("zero-memory", |it| it.pod("/containers/0/resources/requests/memory", json!("0"))),
+    ("limits", |it| it.pod("/containers/0/resources", json!({"limits": {"cpu": "2", "memory": "1Gi"}}))),
+    ("odd-limits", |it| it.pod("/containers/0/resources", json!({"limits": {"cpu": 0.3, "memory": "1e8"}}))),
+    ("pod-resources", |it| {
+        it.pod("/resources", json!({"requests": {"cpu": "1", "memory": "1Gi"}})).pod("/containers/0/resources", json!({}))
+    }),
+    ("ratio", |it| it.pod("/containers/0/resources/limits/memory", json!("2Gi"))),
+    ("no-readiness", |it| it.pod("/containers/0/readinessProbe", Value::Null)),
+    ("no-port", |it| it.pod("/containers/0/readinessProbe", Value::Null).pod("/containers/0/ports", Value::Null)),
+    ("same-probes", |it| {
+        it.pod("/containers/0/livenessProbe", json!({"httpGet": {"path": "/health/ready", "port": 8080}}))
+    }),
+    ("patient", |it| {
+        let probe = json!({"httpGet": {"path": "/health/ready", "port": 8080}, "failureThreshold": 9});
+        it.pod("/containers/0/livenessProbe", probe)
+    }),
+    ("root", |it| it.pod("/securityContext/runAsUser", json!(0))),
+    ("root-allowed", |it| it.pod("/containers/0/securityContext/runAsNonRoot", json!(false))),
+    ("user-known", |it| it.pod("/securityContext/runAsNonRoot", Value::Null)),
+    ("escalates", |it| it.pod("/containers/0/securityContext/allowPrivilegeEscalation", json!(true))),
+    ("may-escalate", |it| it.pod("/containers/0/securityContext", Value::Null)),
+    ("privileged", |it| it.pod("/containers/0/securityContext", json!({"privileged": true}))),
+    ("no-seccomp", |it| it.pod("/securityContext/seccompProfile", Value::Null)),
+    ("unconfined", |it| it.pod("/securityContext/seccompProfile", json!({"type": "Unconfined"}))),
+    ("sidecar", |it| {
+        let mut sidecar = container("sidecar", 9090);
+        sidecar["restartPolicy"] = "Always".into();
+        sidecar["readinessProbe"].take();
+        it.pod("/initContainers", json!([sidecar, {"name": "init", "image": "a/b"}]))
+    }),
+    ("windows", |it| {
+        it.pod("/os", json!({"name": "windows"}))
+            .pod("/securityContext", json!({"runAsNonRoot": false}))
+            .pod("/containers/0/securityContext", Value::Null)
+    }),
+    ("second", |it| it.container("second", 9191).pod("/containers/1/resources", json!({})).pod("/containers/1/image", json!("b"))),
+];
+
+/// What goes wrong in a Deployment alone.
+const ROLLOUTS: &[Flaw] = &[
+    ("defaults-of-one", |it| it.with("/spec/strategy", Value::Null).with("/spec/replicas", json!(1))),
+    ("defaults-of-four", |it| it.with("/spec/strategy", Value::Null).with("/spec/replicas", json!(4))),
+    ("written-defaults", |it| {
+        let written = json!({"maxSurge": "25%", "maxUnavailable": "25%"});
+        it.with("/spec/strategy/rollingUpdate", written).with("/spec/replicas", json!(8))
+    }),
+    ("empty-strategy", |it| it.with("/spec/strategy", json!({})).with("/spec/replicas", json!(9))),
+    ("surge-0", |it| it.with("/spec/strategy/rollingUpdate", json!({"maxSurge": 0})).with("/spec/replicas", json!(1))),
+    ("half", |it| it.with("/spec/strategy/rollingUpdate", json!({"maxUnavailable": "50%"})).with("/spec/replicas", json!(2))),
+    ("all", |it| it.with("/spec/strategy/rollingUpdate", json!({"maxUnavailable": 3}))),
+    ("recreate", |it| it.with("/spec/strategy", json!({"type": "Recreate"}))),
+    ("nobody-says", |it| it.with("/spec/replicas", Value::Null).with("/spec/strategy/rollingUpdate/maxUnavailable", json!(1))),
+    ("slow-start", |it| {
+        it.pod("/containers/0/startupProbe", json!({"tcpSocket": {"port": 8080}, "failureThreshold": 90}))
+    }),
+    ("deadline", |it| {
+        it.with("/spec/progressDeadlineSeconds", json!(5)).pod("/containers/0/readinessProbe/initialDelaySeconds", json!(30))
+    }),
+];
+
+/// Good ones, each flaw in two kinds, and mixtures.
+fn manifests() -> Vec<Manifest> {
+    let mut all: Vec<_> =
+        WORKLOADS.iter().map(|kind| Manifest::good(kind, &format!("good-{}", kind.to_lowercase()))).collect();
+    for (index, (name, flaw)) in FLAWS.iter().enumerate() {
+        for turn in [index, index + 3] {
+            let kind = WORKLOADS[turn % WORKLOADS.len()];
+            all.push(flaw(Manifest::good(kind, &format!("{name}-{}", kind.to_lowercase()))));
+        }
+    }
+    for (name, flaw) in ROLLOUTS {
+        all.push(flaw(Manifest::good("Deployment", name)));
+    }
+    for index in 0..24 {
+        let kind = WORKLOADS[index % WORKLOADS.len()];
+        let mut mixed = Manifest::good(kind, &format!("mixed-{index}"));
+        for turn in [index, index * 5 + 3, index * 7 + 11, index * 11 + 2] {
+            mixed = FLAWS[turn % FLAWS.len()].1(mixed);
+        }
+        all.push(if kind == "Deployment" { ROLLOUTS[index % ROLLOUTS.len()].1(mixed) } else { mixed });
+    }
+    all
+}
+
+/// What was said of one object.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    /// `id  path: what → what to write`
+    denied: BTreeSet<String>,
+    warned: BTreeSet<String>,
+    /// Where something was filled in.
+    completed: BTreeSet<String>,
+}
+
+#[test]
+fn check_says_what_the_cluster_says() -> Result<()> {
+    let manifests = manifests();
+    ensure!(manifests.len() >= 80);
+    let control_plane = ControlPlane::start(&Options::default())?;
+    let namespace = Namespace::new(&control_plane, "verdicts")?;
+    let alone = control_plane.defaulted_all(&placed(&manifests, namespace.name()))?;
+
+    let folder = tempfile::tempdir()?;
+    for manifest in &manifests {
+        std::fs::write(folder.path().join(format!("{}.json", manifest.name())), manifest.to_string())?;
+    }
+    let mut differences = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, spec) in CONFIGS {
+        let ours = check(folder.path(), spec)?;
+        let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config(spec)))?;
+        for manifest in &manifests {
+            let ours = &ours[manifest.name()];
+            seen.extend(ours.denied.union(&ours.warned).filter_map(|line| line.split_whitespace().next().map(str::to_owned)));
+            if let Some(difference) = compare(&namespace, manifest, ours)? {
+                differences.push(format!("{}, {name}:\n{difference}", manifest.name()));
+            }
+        }
+    }
+    ensure!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n\n"));
+    ensure!(seen.len() == 10, "not every policy has found something: {seen:?}");
+
+    let ours = check(folder.path(), SILENT)?;
+    let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config(SILENT)))?;
+    let mut completed = 0;
+    for (manifest, alone) in manifests.iter().zip(alone) {
+        let alone = alone.map_err(|refusal| anyhow::anyhow!("{}: {refusal}", manifest.name()))?;
+        let arguments = ["apply", "--dry-run=server", "--output=json", "--filename=-"];
+        let output = namespace.kubectl().run(&arguments, Some(&manifest.to_string()))?.ok()?;
+        let mut theirs = BTreeSet::new();
+        changed("/spec", &alone["spec"], &serde_json::from_str::<Value>(&output)?["spec"], &mut theirs);
+        // A Pod gets a volume for its token, with a random name.
+        theirs.retain(|path| !path.contains("/volumes") && !path.contains("/volumeMounts") && !path.contains("batch.kubernetes.io"));
+        let ours = &ours[manifest.name()].completed;
+        completed += ours.len();
+        // The finding about both is at one of them.
+        theirs.retain(|path| !path.ends_with("/rollingUpdate/maxSurge"));
+        if *ours != theirs {
+            differences.push(format!("{}: check completes {ours:#?}, the cluster {theirs:#?}", manifest.name()));
+        }
+    }
+    ensure!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n\n"));
+    ensure!(completed > 30, "only {completed} places were completed");
+    Ok(())
+}
+
+fn placed(manifests: &[Manifest], namespace: &str) -> Vec<String> {
+    manifests.iter().map(|it| it.clone().with("/metadata/namespace", json!(namespace)).to_string()).collect()
+}
+
+/// What `plimsoll check` says, by the object's name: each file by itself, for they are of an open world.
+fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), config(spec))?;
+    let mut command = Command::new(plimsoll_binary()?);
+    command.args(["check", "--format=json", "--world=open", "--exit-zero", "--config"]).arg(file.path()).arg(folder);
+    let output = command.output().context("plimsoll check can't be run")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let mut said: BTreeMap<String, Said> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().trim_end_matches(".json").to_owned();
+        said.insert(name, Said::default());
+    }
+    for finding in report["findings"].as_array().context("no findings")? {
+        let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        let name = finding["object"]["name"].as_str().context("no name")?;
+        let object: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.json")))?)?;
+        let said = said.get_mut(name).context("an object that nobody asked about")?;
+        let path = named(&object, &text("path"));
+        let line = format!("{}  {path}: {} → {}", text("policy"), text("message"), text("help"));
+        match (finding["defaulted"] == true, text("action").as_str()) {
+            (true, _) => drop(said.completed.insert(text("path"))),
+            (false, "Deny") => drop(said.denied.insert(line)),
+            (false, "Warn") => drop(said.warned.insert(line)),
+            _ => {}
+        }
+    }
+    Ok(said)
+}
+
+/// A pointer as messages write it: list items by their name.
+fn named(object: &Value, pointer: &str) -> String {
+    let (mut path, mut at) = (String::new(), object);
+    for token in pointer.split('/').skip(1) {
+        match at {
+            Value::Array(items) => {
+                at = token.parse::<usize>().ok().and_then(|index| items.get(index)).unwrap_or(&Value::Null);
+                path.push_str(&format!("[{}]", at["name"].as_str().unwrap_or(token)));
+            }
+            other => {
+                at = &other[token];
+                path.push_str(if path.is_empty() { "" } else { "." });
+                path.push_str(token);
+            }
+        }
+    }
+    path
+}
+
+/// Applies one object as a dry run; what differs, if anything does.
+fn compare(namespace: &Namespace, manifest: &Manifest, ours: &Said) -> Result<Option<String>> {
+    let arguments = ["apply", "--dry-run=server", "--filename=-"];
+    let output = namespace.kubectl().run(&arguments, Some(&manifest.to_string()))?;
+    let sorted = |lines: &BTreeSet<String>| lines.iter().cloned().collect::<Vec<_>>().join("\n    ");
+    let said = || format!("  check denies\n    {}\n  and warns\n    {}", sorted(&ours.denied), sorted(&ours.warned));
+    let differs = || Ok(Some(format!("{}\n  the cluster says\n{}", said(), output.stderr.trim_end())));
+    if output.status.success() {
+        let warnings: Vec<_> = output.stderr.lines().filter_map(|line| line.strip_prefix("Warning: ")).collect();
+        let matches = warnings.len() == ours.warned.len()
+            && ours.warned.iter().all(|line| warnings.iter().any(|warning| shortens(warning, line)));
+        return if ours.denied.is_empty() && matches { Ok(None) } else { differs() };
+    }
+    ensure!(denied_policies(&output.stderr).is_some(), "{} is refused by another: {}", manifest.name(), output.stderr);
+    let mut theirs = Said::default();
+    for bullet in output.stderr.lines().filter_map(|line| line.strip_prefix("• ")) {
+        match bullet.strip_suffix(" (warning)") {
+            Some(warning) => drop(theirs.warned.insert(warning.to_owned())),
+            None => drop(theirs.denied.insert(bullet.to_owned())),
+        }
+    }
+    if theirs.denied == ours.denied && theirs.warned == ours.warned { Ok(None) } else { differs() }
+}
+
+/// Whether a warning, which has room for 120 characters, is this line without what did not fit: its path, its help.
+fn shortens(warning: &str, line: &str) -> bool {
+    let Some((id, rest)) = line.split_once("  ") else { return false };
+    let without_path = rest.split_once(": ").map_or(rest, |(_, rest)| rest);
+    let start = warning.strip_suffix('…').unwrap_or(warning);
+    [rest, without_path].iter().any(|text| format!("{id}: {text}").starts_with(start))
+}
+
+/// The leaves that differ.
+fn changed(path: &str, before: &Value, after: &Value, into: &mut BTreeSet<String>) {
+    match (before, after) {
+        (Value::Object(_) | Value::Null, Value::Object(right)) => {
+            for (key, value) in right {
+                changed(&format!("{path}/{key}"), &before[key], value, into);
+            }
+            for key in before.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !right.contains_key(*key)) {
+                into.insert(format!("{path}/{key}"));
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (index, (left, right)) in left.iter().zip(right).enumerate() {
+                changed(&format!("{path}/{index}"), left, right, into);
+            }
+        }
+        _ if before == after => {}
+        _ => drop(into.insert(path.to_owned())),
+    }
+}

@@ -34,6 +34,8 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
 /// why only `--fix=unsafe` writes it. A `runAsUser` is yours to choose: no fix writes one.
 #[policy(
     category = "security", on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    // Where the user is not known, an image that runs as root would be admitted and then not start.
+    mutates = Safe,
     edits = [
         "{template}/spec/securityContext/runAsNonRoot",
         "{template}/spec/containers/*/securityContext/runAsNonRoot",

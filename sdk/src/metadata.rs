@@ -63,6 +63,8 @@ pub struct Policy {
     pub refines: Vec<String>,
     /// Pointers that its fixes may touch. `{template}` stands for the pod template's pointer, `*` for one segment.
     pub edits: Vec<String>,
+    /// The highest class of fix that the webhook may make of its findings, where a PolicySet says `mutate: true`.
+    pub mutates: FixClass,
     /// JSON Schema of its settings.
     pub settings_schema: serde_json::Value,
     /// The settings' defaults.
@@ -79,6 +81,19 @@ pub enum Severity {
     Warning,
     /// Denied.
     Error,
+}
+
+/// What applying a fix changes at run time; each class includes those before it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FixClass {
+    /// Nothing.
+    Safe,
+    /// Nothing that a well-behaved workload notices.
+    Hardening,
+    /// Behaviour.
+    #[default]
+    Unsafe,
 }
 
 /// Where a policy runs.

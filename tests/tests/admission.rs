@@ -7,20 +7,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use plimsoll_tests::{
-    Case, ControlPlane, Kubectl, Manifest, Namespace, Options, Output, VALIDATING_WEBHOOK, WORKLOADS, Webhook,
-    WebhookOptions, accepts, accepts_with_warnings, container, denied_policies, rejects, warned_policies,
+    ControlPlane, Kubectl, Manifest, Namespace, Output, WORKLOADS, Webhook, WebhookOptions, accepts,
+    accepts_with_warnings, container, denied_policies, rejects, warned_policies,
 };
 use serde_json::{Value, json};
-
-const CONFIG: &str = r#"
-apiVersion: plimsoll.dev/v1alpha1
-kind: ClusterPolicySet
-metadata: {name: production}
-spec:
-  namespaceModes:
-    - {names: ["sandbox-*"], mode: observe}
-    - {names: ["wild-*"], mode: "off"}
-"#;
 
 /// The shared control plane with one webhook, and with objects that are older than it.
 struct Stage {
@@ -40,7 +30,7 @@ fn stage() -> Result<&'static Stage> {
         for name in ["debugged", "evicted", "deleted"] {
             legacy.kubectl().apply(&old_sins("Pod", name).to_string())?.ok()?;
         }
-        let webhook = Webhook::start(control_plane, &WebhookOptions::with_config(CONFIG))?;
+        let webhook = Webhook::start(control_plane, &WebhookOptions::default())?;
         Ok(Stage { control_plane, legacy, _webhook: webhook })
     };
     let stage = STAGE.get_or_init(|| start().map_err(|error: anyhow::Error| format!("{error:#}")));
@@ -496,67 +486,5 @@ fn what_is_not_ours() -> Result<()> {
     ensure!(output.stderr.is_empty(), "{}", output.stderr);
     output.ok()?;
     assert_eq!(namespace.kubectl().get("apps.shop.example.com", "web")?["spec"], custom["spec"]);
-    Ok(())
-}
-
-#[test]
-fn modes_of_namespaces() -> Result<()> {
-    modes_apply("sandbox", "wild", "good")
-}
-
-/// The same by the mode of the set, with namespaces that differ from it.
-#[test]
-fn modes_of_sets() -> Result<()> {
-    // Not `stage()`: another webhook needs another control plane.
-    let control_plane = ControlPlane::start(&Options::default())?;
-    let set = |mode: &str, others: &str| {
-        format!(
-            "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: set}}\nspec:\n  mode: {mode}\n  \
-             namespaceModes: [{others}]\n"
-        )
-    };
-    let enforced = "{names: [\"prod-*\"], mode: enforce}";
-    for (mode, others, fails) in [("observe", "", false), ("observe", enforced, true), ("\"off\"", "", false)] {
-        let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&set(mode, others)))?;
-        let registered = control_plane.kubectl().get("validatingwebhookconfiguration", "plimsoll")?;
-        assert_eq!(registered["webhooks"][0]["name"], VALIDATING_WEBHOOK);
-        let policy = if fails { "Fail" } else { "Ignore" };
-        assert_eq!(registered["webhooks"][0]["failurePolicy"], policy, "mode {mode}, {others}");
-        let other = Namespace::new(&control_plane, "other")?;
-        other.run(&[mode_case(mode)])?;
-        unmutated(&other)?;
-        if !others.is_empty() {
-            Namespace::new(&control_plane, "prod")?.run(&[mode_case("enforce")])?;
-        }
-        drop(webhook);
-    }
-    Ok(())
-}
-
-fn modes_apply(observed: &str, off: &str, enforced: &str) -> Result<()> {
-    let (observed, off) = (namespace(observed)?, namespace(off)?);
-    observed.run(&[mode_case("observe")])?;
-    unmutated(&observed)?;
-    off.run(&[mode_case("\"off\"")])?;
-    unmutated(&off)?;
-    namespace(enforced)?.run(&[mode_case("enforce")])
-}
-
-fn mode_case(mode: &str) -> Case {
-    let object = old_sins("Deployment", "bad").to_string();
-    match mode {
-        "enforce" => rejects(mode, &object, OLD_SINS),
-        "observe" => accepts_with_warnings(mode, &object, OLD_SINS),
-        _ => accepts(mode, &object),
-    }
-}
-
-/// What `enforce` completes stays as it was written.
-fn unmutated(namespace: &Namespace) -> Result<()> {
-    let kubectl = namespace.kubectl();
-    let written = Manifest::good("Deployment", "web").pod("/securityContext/runAsNonRoot", Value::Null);
-    kubectl.apply(&written.to_string())?.ok()?;
-    let stored = kubectl.get("deployment", "web")?;
-    assert_eq!(stored["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"], Value::Null);
     Ok(())
 }

@@ -335,7 +335,6 @@ fn a_dry_run_is_completed_too() -> Result<()> {
 /// An image whose user nobody knows may be root: then `runAsNonRoot: true` would keep it from starting, and the page of
 /// `runs-as-root` says that the webhook does not write it.
 #[test]
-#[ignore = "defect: the host makes additions of every class, so profile `default` already stops root images from starting"]
 fn an_unknown_user_is_left_alone() -> Result<()> {
     let namespace = namespace("user")?;
     let object = incomplete("Deployment", "web").pod("/securityContext", Value::Null);

@@ -42,7 +42,8 @@ const FLAWS: &[Flaw] = &[
     ("limits", |it| it.pod("/containers/0/resources", json!({"limits": {"cpu": "2", "memory": "1Gi"}}))),
     ("odd-limits", |it| it.pod("/containers/0/resources", json!({"limits": {"cpu": 0.3, "memory": "1e8"}}))),
     ("pod-resources", |it| {
-        it.pod("/resources", json!({"requests": {"cpu": "1", "memory": "1Gi"}})).pod("/containers/0/resources", json!({}))
+        it.pod("/resources", json!({"requests": {"cpu": "1", "memory": "1Gi"}}))
+            .pod("/containers/0/resources", json!({}))
     }),
     ("ratio", |it| it.pod("/containers/0/resources/limits/memory", json!("2Gi"))),
     ("no-readiness", |it| it.pod("/containers/0/readinessProbe", Value::Null)),
@@ -68,12 +69,15 @@ const FLAWS: &[Flaw] = &[
         sidecar["readinessProbe"].take();
         it.pod("/initContainers", json!([sidecar, {"name": "init", "image": "a/b"}]))
     }),
+    ("second", |it| {
+        it.container("second", 9191).pod("/containers/1/resources", json!({})).pod("/containers/1/image", json!("b"))
+    }),
+    // The last one: with most of the others the API server refuses it.
     ("windows", |it| {
         it.pod("/os", json!({"name": "windows"}))
             .pod("/securityContext", json!({"runAsNonRoot": false}))
             .pod("/containers/0/securityContext", Value::Null)
     }),
-    ("second", |it| it.container("second", 9191).pod("/containers/1/resources", json!({})).pod("/containers/1/image", json!("b"))),
 ];
 
 /// What goes wrong in a Deployment alone.
@@ -86,15 +90,20 @@ const ROLLOUTS: &[Flaw] = &[
     }),
     ("empty-strategy", |it| it.with("/spec/strategy", json!({})).with("/spec/replicas", json!(9))),
     ("surge-0", |it| it.with("/spec/strategy/rollingUpdate", json!({"maxSurge": 0})).with("/spec/replicas", json!(1))),
-    ("half", |it| it.with("/spec/strategy/rollingUpdate", json!({"maxUnavailable": "50%"})).with("/spec/replicas", json!(2))),
+    ("half", |it| {
+        it.with("/spec/strategy/rollingUpdate", json!({"maxUnavailable": "50%"})).with("/spec/replicas", json!(2))
+    }),
     ("all", |it| it.with("/spec/strategy/rollingUpdate", json!({"maxUnavailable": 3}))),
     ("recreate", |it| it.with("/spec/strategy", json!({"type": "Recreate"}))),
-    ("nobody-says", |it| it.with("/spec/replicas", Value::Null).with("/spec/strategy/rollingUpdate/maxUnavailable", json!(1))),
+    ("nobody-says", |it| {
+        it.with("/spec/replicas", Value::Null).with("/spec/strategy/rollingUpdate/maxUnavailable", json!(1))
+    }),
     ("slow-start", |it| {
         it.pod("/containers/0/startupProbe", json!({"tcpSocket": {"port": 8080}, "failureThreshold": 90}))
     }),
     ("deadline", |it| {
-        it.with("/spec/progressDeadlineSeconds", json!(5)).pod("/containers/0/readinessProbe/initialDelaySeconds", json!(30))
+        it.with("/spec/progressDeadlineSeconds", json!(5))
+            .pod("/containers/0/readinessProbe/initialDelaySeconds", json!(30))
     }),
 ];
 
@@ -115,7 +124,7 @@ fn manifests() -> Vec<Manifest> {
         let kind = WORKLOADS[index % WORKLOADS.len()];
         let mut mixed = Manifest::good(kind, &format!("mixed-{index}"));
         for turn in [index, index * 5 + 3, index * 7 + 11, index * 11 + 2] {
-            mixed = FLAWS[turn % FLAWS.len()].1(mixed);
+            mixed = FLAWS[turn % (FLAWS.len() - 1)].1(mixed);
         }
         all.push(if kind == "Deployment" { ROLLOUTS[index % ROLLOUTS.len()].1(mixed) } else { mixed });
     }
@@ -151,7 +160,9 @@ fn check_says_what_the_cluster_says() -> Result<()> {
         let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config(spec)))?;
         for manifest in &manifests {
             let ours = &ours[manifest.name()];
-            seen.extend(ours.denied.union(&ours.warned).filter_map(|line| line.split_whitespace().next().map(str::to_owned)));
+            seen.extend(
+                ours.denied.union(&ours.warned).filter_map(|line| line.split_whitespace().next().map(str::to_owned)),
+            );
             if let Some(difference) = compare(&namespace, manifest, ours)? {
                 differences.push(format!("{}, {name}:\n{difference}", manifest.name()));
             }
@@ -169,8 +180,10 @@ fn check_says_what_the_cluster_says() -> Result<()> {
         let output = namespace.kubectl().run(&arguments, Some(&manifest.to_string()))?.ok()?;
         let mut theirs = BTreeSet::new();
         changed("/spec", &alone["spec"], &serde_json::from_str::<Value>(&output)?["spec"], &mut theirs);
-        // A Pod gets a volume for its token, with a random name.
-        theirs.retain(|path| !path.contains("/volumes") && !path.contains("/volumeMounts") && !path.contains("batch.kubernetes.io"));
+        // A Pod gets a volume for its token, with a random name, and a Job labels with its uid.
+        theirs.retain(|path| {
+            !path.contains("/volumes") && !path.contains("/volumeMounts") && !path.contains("controller-uid")
+        });
         let ours = &ours[manifest.name()].completed;
         completed += ours.len();
         // The finding about both is at one of them.
@@ -180,7 +193,7 @@ fn check_says_what_the_cluster_says() -> Result<()> {
         }
     }
     ensure!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n\n"));
-    ensure!(completed > 30, "only {completed} places were completed");
+    ensure!(completed > 20, "only {completed} places were completed");
     Ok(())
 }
 
@@ -277,7 +290,9 @@ fn changed(path: &str, before: &Value, after: &Value, into: &mut BTreeSet<String
             for (key, value) in right {
                 changed(&format!("{path}/{key}"), &before[key], value, into);
             }
-            for key in before.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !right.contains_key(*key)) {
+            for key in
+                before.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !right.contains_key(*key))
+            {
                 into.insert(format!("{path}/{key}"));
             }
         }

@@ -13,6 +13,7 @@ struct Arguments {
     on: Option<syn::Ident>,
     stage: Option<syn::Ident>,
     judges: Option<syn::Ident>,
+    mutates: Option<syn::Ident>,
     kinds: Vec<String>,
     subresources: Vec<String>,
     requires: Vec<String>,
@@ -53,8 +54,20 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         }
     };
 
-    let Arguments { category, since, severity, on, stage, judges, kinds, subresources, requires, refines, edits } =
-        arguments;
+    let Arguments {
+        category,
+        since,
+        severity,
+        on,
+        stage,
+        judges,
+        mutates,
+        kinds,
+        subresources,
+        requires,
+        refines,
+        edits,
+    } = arguments;
     let required = |what: &str| Error::new_spanned(name, format!("`#[policy]` needs `{what} = …`"));
     let category = category.ok_or_else(|| required("category"))?;
     let since = since.ok_or_else(|| required("since"))?;
@@ -71,6 +84,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         }
     };
     let stage = stage.map_or(quote!(Both), |stage| quote!(#stage));
+    let mutates = mutates.map_or(quote!(Unsafe), |class| quote!(#class));
     let judges = judges.map_or(quote!(State), |judges| quote!(#judges));
 
     Ok(quote! {
@@ -85,7 +99,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             },
             #[cfg(not(target_arch = "wasm32"))]
             metadata: || {
-                use ::plimsoll_sdk::metadata::{Judges, On, Policy, Severity, Stage, Workloads, split_documentation};
+                use ::plimsoll_sdk::metadata::{FixClass, Judges, On, Policy, Severity, Stage, Workloads, split_documentation};
                 let (title, documentation) = split_documentation(#doc);
                 Policy {
                     id: #id.to_owned(),
@@ -96,6 +110,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                     since: #since.to_owned(),
                     stage: Stage::#stage,
                     judges: Judges::#judges,
+                    mutates: FixClass::#mutates,
                     on: On {
                         workloads: Workloads::#workloads,
                         kinds: vec![#(#kinds.to_owned()),*],
@@ -133,6 +148,7 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
             "on" => arguments.on = Some(word(&pair.value)?),
             "stage" => arguments.stage = Some(word(&pair.value)?),
             "judges" => arguments.judges = Some(word(&pair.value)?),
+            "mutates" => arguments.mutates = Some(word(&pair.value)?),
             "kinds" => arguments.kinds = texts(&pair.value)?,
             "subresources" => arguments.subresources = texts(&pair.value)?,
             "requires" => arguments.requires = texts(&pair.value)?,
@@ -141,7 +157,7 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
             _ => {
                 return Err(Error::new_spanned(
                     &pair.path,
-                    "known are category, on, severity, since, kinds, subresources, requires, refines, edits, stage and judges",
+                    "known are category, on, severity, since, kinds, subresources, requires, refines, edits, stage, judges and mutates",
                 ));
             }
         }

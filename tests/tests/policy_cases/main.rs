@@ -4,6 +4,7 @@
 
 mod case;
 mod native;
+mod openapi;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -328,20 +329,35 @@ fn on_the_api_server(cases: &[Case]) -> Result<(usize, Vec<String>)> {
         return Ok((0, Vec::new()));
     }
     let texts: Vec<String> = wanted.iter().map(|(_, object)| object.to_string()).collect();
-    let answers = ControlPlane::shared()?.defaulted_all(&texts)?;
+    let control_plane = ControlPlane::shared()?;
+    let openapi = openapi::OpenApi::read(control_plane)?;
+    let answers = control_plane.defaulted_all(&texts)?;
     let (mut compared, mut differences) = (0, Vec::new());
     for ((case, object), answer) in wanted.iter().zip(answers) {
         let title = format!("{}: {} (on the API server)", case.file, case.title);
         match answer {
             Err(refusal) if refusal.contains("no matches for kind") => {}
             Err(refusal) => differences.push(format!("{title}\nrefused; mark the case `rejected`: {refusal}")),
-            Ok(stored) => match same_findings(case, object, &stored) {
-                Ok(()) => compared += 1,
-                Err(error) => differences.push(format!("{title}\n{error:#}")),
-            },
+            Ok(stored) => {
+                match places_exist(case, object, &openapi).and_then(|()| same_findings(case, object, &stored)) {
+                    Ok(()) => compared += 1,
+                    Err(error) => differences.push(format!("{title}\n{error:#}")),
+                }
+            }
         }
     }
     Ok((compared, differences))
+}
+
+/// Every place that a finding names or a fix writes is one that the kind has.
+fn places_exist(case: &Case, object: &Value, openapi: &openapi::OpenApi) -> Result<()> {
+    for finding in Bench::new(case, Site::Files)?.report(review(case, object)?)?.findings {
+        let edits = finding.fix.iter().flat_map(|fix| &fix.edits).map(|edit| edit.pointer().to_owned());
+        for pointer in [finding.at.full()].into_iter().chain(finding.about.clone()).chain(edits) {
+            ensure!(openapi.has(object, &pointer), "the API has no {pointer}");
+        }
+    }
+    Ok(())
 }
 
 fn same_findings(case: &Case, object: &Value, stored: &Value) -> Result<()> {

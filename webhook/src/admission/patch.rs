@@ -9,7 +9,7 @@ use super::authored::Authorship;
 use super::edit::{self, Edit};
 use super::review::{Operation, Review};
 use super::verdict::Action;
-use crate::engine::{Finding, Knowledge, Outcome, Subject};
+use crate::engine::{Finding, FixClass, Knowledge, Outcome, Subject};
 use crate::registry::{Mode, Policy, Selected, Workloads};
 
 /// Why a review is not mutated at all.
@@ -102,6 +102,11 @@ pub fn additions<'a>(
         }
         for finding in &report.findings {
             if selected.actions.of(finding.severity) == Action::Off {
+                continue;
+            }
+            // A policy knows best which of its fixes would only be a guess: those are for people, in files.
+            let most = FixClass::from(selected.policy.metadata.mutates);
+            if finding.fix.as_ref().is_some_and(|fix| fix.class > most) {
                 continue;
             }
             for edit in only_additions(finding, object, authorship) {

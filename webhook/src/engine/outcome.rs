@@ -1,7 +1,7 @@
 //! What a policy returned, checked and in the host's own types.
 
 use plimsoll_flat::Node;
-use plimsoll_sdk::metadata::Severity;
+use plimsoll_sdk::metadata::{self, Severity};
 
 use super::imports::contract::plimsoll::policy::types;
 use crate::admission::edit::Edit;
@@ -90,6 +90,16 @@ pub enum FixClass {
     Hardening,
     /// Behaviour.
     Unsafe,
+}
+
+impl From<metadata::FixClass> for FixClass {
+    fn from(class: metadata::FixClass) -> Self {
+        match class {
+            metadata::FixClass::Safe => FixClass::Safe,
+            metadata::FixClass::Hardening => FixClass::Hardening,
+            metadata::FixClass::Unsafe => FixClass::Unsafe,
+        }
+    }
 }
 
 impl FixClass {

@@ -1,6 +1,8 @@
 //! Policies that exist only in tests: what bundles say of themselves, without WebAssembly.
 
-use plimsoll_sdk::metadata::{ABI, Bundle, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings};
+use plimsoll_sdk::metadata::{
+    ABI, Bundle, FixClass, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings,
+};
 use serde_json::json;
 
 pub(super) fn bundle(policies: Vec<Policy>) -> Bundle {
@@ -22,6 +24,7 @@ pub(super) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
         requires: Vec::new(),
         refines: Vec::new(),
         edits: vec!["{template}/spec".to_owned()],
+        mutates: FixClass::Unsafe,
         settings_schema: no_settings(),
         settings_defaults: no_defaults(),
     }

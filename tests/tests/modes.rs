@@ -1,0 +1,73 @@
+//! Modes of sets and of namespaces: what each lets the webhook deny, warn of and complete.
+
+use anyhow::Result;
+use plimsoll_tests::{
+    Case, ControlPlane, Manifest, Namespace, Options, Webhook, WebhookOptions, accepts, accepts_with_warnings, rejects,
+};
+use serde_json::{Value, json};
+
+/// `spec` of the ClusterPolicySet, the `failurePolicy` that follows, and the mode of some namespaces by their prefix.
+type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const ROWS: &[Row] = &[
+    (
+        r#"{namespaceModes: [{names: ["sandbox-*"], mode: observe}, {names: ["wild-*"], mode: "off"}]}"#,
+        "Fail",
+        &[("shop", "enforce"), ("sandbox", "observe"), ("wild", "off")],
+    ),
+    ("{mode: observe}", "Ignore", &[("shop", "observe")]),
+    (
+        r#"{mode: observe, namespaceModes: [{names: ["prod-*"], mode: enforce}]}"#,
+        "Fail",
+        &[("shop", "observe"), ("prod", "enforce")],
+    ),
+    (r#"{mode: "off"}"#, "Ignore", &[("shop", "off")]),
+    (
+        r#"{mode: "off", namespaceModes: [{names: ["prod-*"], mode: observe}]}"#,
+        "Ignore",
+        &[("shop", "off"), ("prod", "observe")],
+    ),
+];
+
+#[test]
+fn modes() -> Result<()> {
+    let control_plane = ControlPlane::start(&Options::default())?;
+    for (spec, failure_policy, namespaces) in ROWS {
+        let kind = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet";
+        let config = format!("{kind}\nmetadata: {{name: set}}\nspec: {spec}\n");
+        let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config))?;
+        let registered = |kind: &str| control_plane.kubectl().get(kind, "plimsoll");
+        let validating = registered("validatingwebhookconfiguration")?;
+        assert_eq!(validating["webhooks"][0]["failurePolicy"], *failure_policy, "{spec}");
+        // A convenience never stops anybody.
+        assert_eq!(registered("mutatingwebhookconfiguration")?["webhooks"][0]["failurePolicy"], "Ignore", "{spec}");
+        for (prefix, mode) in *namespaces {
+            let namespace = Namespace::new(&control_plane, prefix)?;
+            namespace.run(&[case(spec, mode)])?;
+            assert_eq!(completes(&namespace)?, *mode == "enforce", "{spec}, {prefix}");
+        }
+    }
+    Ok(())
+}
+
+fn case(spec: &str, mode: &str) -> Case {
+    let bad = Manifest::good("Deployment", "bad")
+        .pod("/containers/0/image", json!("registry.example.com/shop:latest"))
+        .pod("/containers/0/resources", json!({"requests": {"cpu": "100m"}}))
+        .to_string();
+    let policies = &["latest-image-tag", "missing-resource-requests"];
+    match mode {
+        "enforce" => rejects(spec, &bad, policies),
+        "observe" => accepts_with_warnings(spec, &bad, policies),
+        _ => accepts(spec, &bad),
+    }
+}
+
+/// Whether the webhook fills in what profile `default` lets it.
+fn completes(namespace: &Namespace) -> Result<bool> {
+    let kubectl = namespace.kubectl();
+    let written = Manifest::good("Deployment", "web").pod("/securityContext/runAsNonRoot", Value::Null);
+    kubectl.apply(&written.to_string())?.ok()?;
+    let stored = kubectl.get("deployment", "web")?;
+    Ok(stored["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"] == true)
+}

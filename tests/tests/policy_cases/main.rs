@@ -6,9 +6,10 @@ mod case;
 mod native;
 mod openapi;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -67,7 +68,7 @@ fn main() -> std::process::ExitCode {
 
 /// A policy with the settings of a case, ready to run.
 struct Bench {
-    registry: Registry,
+    registry: Arc<Registry>,
     context: Arc<dyn Context>,
 }
 
@@ -86,17 +87,30 @@ impl Bench {
             "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ClusterPolicySet", "metadata": {"name": "case"},
             "spec": {"profile": "none", "policies": [entry]},
         });
-        let shown = |errors: Vec<plimsoll::registry::ConfigError>| {
-            anyhow::anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        };
-        let sets = read(&set.to_string(), "case").map_err(shown)?;
-        let options = Options { profile: None, kubernetes_version: case.version.clone(), site };
-        let registry = Registry::new(engine, sets, options).map_err(shown)?;
+        let registry = Self::registry(engine, &set.to_string(), case.version.clone(), site)?;
         let mut files = Files::new(!case.open, Workloads::default());
         for object in documents(&case.input)?.iter().chain(&documents(&case.context)?) {
             files.add(object);
         }
         Ok(Self { registry, context: Arc::new(files) })
+    }
+
+    /// The registry of a PolicySet. A registry compiles the bundle, so cases with the same settings share one.
+    fn registry(engine: &Engine, set: &str, version: Option<String>, site: Site) -> Result<Arc<Registry>> {
+        static KNOWN: Mutex<BTreeMap<String, Arc<Registry>>> = Mutex::new(BTreeMap::new());
+        let key = format!("{set} {version:?} {site:?}");
+        let mut known = KNOWN.lock().map_err(|_| anyhow::anyhow!("another case panicked"))?;
+        if let Some(registry) = known.get(&key) {
+            return Ok(Arc::clone(registry));
+        }
+        let shown = |errors: Vec<plimsoll::registry::ConfigError>| {
+            anyhow::anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        };
+        let sets = read(set, "case").map_err(shown)?;
+        let options = Options { profile: None, kubernetes_version: version, site };
+        let registry = Arc::new(Registry::new(engine, sets, options).map_err(shown)?);
+        known.insert(key, Arc::clone(&registry));
+        Ok(registry)
     }
 
     fn selected(&self, review: &Review) -> Option<Selected> {

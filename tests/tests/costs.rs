@@ -24,7 +24,7 @@ fn cost(registry: &Registry, bundle: &Bundle, policies: &[u32]) -> Cost {
     let review = Arc::new(Review::from_admission_review(CREATE).unwrap());
     let environment = registry.environment(&review);
     let surrounded = Arc::new(Surrounded::new(Arc::clone(&review), Arc::new(Unknown)));
-    let calls: Vec<Call> = policies.iter().map(|&policy| Call { policy, settings: Arc::from([]) }).collect();
+    let calls: Vec<Call<'_>> = policies.iter().map(|&policy| Call { policy, settings: &[] }).collect();
     let input = Input { environment: &environment, review: review.document(), subject: Subject::Object };
     let mut session = Session::new(bundle.clone(), surrounded, Instant::now() + Duration::from_secs(20));
     let outcomes = session.evaluate(&input, &calls);

@@ -124,7 +124,7 @@ impl Bench {
         let environment = self.registry.environment(&review);
         let surroundings = Arc::new(Surrounded::new(Arc::clone(&review), Arc::clone(&self.context)));
         let bundle = self.registry.bundles()[selected.policy.bundle].clone();
-        let call = Call { policy: selected.policy.index, settings: Arc::clone(&selected.settings) };
+        let call = Call { policy: selected.policy.index, settings: &selected.settings };
         let input = Input { environment: &environment, review: review.document(), subject: Subject::Object };
         let deadline = Instant::now() + Duration::from_secs(10);
         let outcome = Session::new(bundle, surroundings.clone(), deadline)

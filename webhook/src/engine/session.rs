@@ -27,12 +27,12 @@ pub enum Subject {
 }
 
 /// One policy with its settings.
-#[derive(Clone, Debug)]
-pub struct Call {
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
     /// Index into the bundle's policies.
     pub policy: u32,
     /// A flat document; empty for the policy's defaults.
-    pub settings: Arc<[u8]>,
+    pub settings: &'a [u8],
 }
 
 /// What a session has cost so far, in counts that are the same on every machine.
@@ -85,7 +85,7 @@ impl Session {
 
     /// Evaluates all calls at once. Where one of them traps or runs out of time, they are repeated one by one on fresh
     /// instances, so that the failure belongs to one policy and the others still count.
-    pub fn evaluate(&mut self, input: &Input<'_>, calls: &[Call]) -> Vec<Result<Outcome, Failure>> {
+    pub fn evaluate(&mut self, input: &Input<'_>, calls: &[Call<'_>]) -> Vec<Result<Outcome, Failure>> {
         if calls.is_empty() {
             return Vec::new();
         }
@@ -117,7 +117,7 @@ impl Session {
     fn call(
         &mut self,
         input: &Input<'_>,
-        calls: &[Call],
+        calls: &[Call<'_>],
         time: Duration,
     ) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
         let mut instance = match self.instance.take() {
@@ -134,7 +134,7 @@ impl Session {
         let settings: Vec<_> = (0..)
             .zip(calls)
             .filter(|(_, call)| !call.settings.is_empty())
-            .map(|(number, call)| types::Setting { call: number, value: &call.settings })
+            .map(|(number, call)| types::Setting { call: number, value: call.settings })
             .collect();
         let subject = match input.subject {
             Subject::Object => types::Subject::Object,

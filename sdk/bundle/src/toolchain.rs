@@ -12,7 +12,7 @@ const FLAGS: [&str; 5] = [
     // the data, and a heap that holds a review of the usual size.
     "-Clink-arg=-zstack-size=65536",
     "-Clink-arg=--stack-first",
-    "-Clink-arg=--initial-memory=262144",
+    "-Clink-arg=--initial-memory=131072",
     // With the newer target features the compiler moves every struct by `memory.copy`, which is a call into the host:
     // a policy then costs four times as much. Plain loads and stores are inlined.
     "-Ctarget-cpu=mvp",

@@ -121,7 +121,7 @@ pub enum Judges {
 }
 
 /// The objects that a policy looks at.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct On {
     /// Every kind that carries a pod template, or those that run on.
@@ -130,6 +130,32 @@ pub struct On {
     pub kinds: Vec<String>,
     /// Subresources besides the object itself.
     pub subresources: Vec<String>,
+    /// What is done to them. On DELETE the object is the old one.
+    pub operations: Vec<Operation>,
+}
+
+/// What is done to an object.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// It is made; every object of a file is.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted.
+    Delete,
+}
+
+impl Default for On {
+    /// Nothing, when it is made or changed.
+    fn default() -> Self {
+        Self {
+            workloads: Workloads::default(),
+            kinds: Vec::new(),
+            subresources: Vec::new(),
+            operations: vec![Operation::Create, Operation::Update],
+        }
+    }
 }
 
 /// Kinds by their pod template.

@@ -2,20 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::admission::decide::{Decision, Judgement, decide};
+use crate::admission::decide::{Case, Decision, Judgement, Known, Looked, Need, decide, is_system_deletion};
 use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
 use crate::admission::{Review, Verdict};
-use crate::context::{Context, Surrounded};
+use crate::context::{Context, Live, Surrounded};
 use crate::engine::{Call, Failure, Input, Outcome, Session, Subject};
+use crate::moment::Moment;
 use crate::registry::{Policy, Registry, Selected};
 
 /// Mutation ends after this many rounds, whether or not it has converged.
 const MAX_ROUNDS: usize = 3;
+
+/// So long may all looks at the cluster take that one review is given.
+const LOOKING: Duration = Duration::from_millis(100);
 
 /// What the webhook makes of an object.
 #[derive(Debug)]
@@ -47,22 +51,71 @@ pub enum Reason {
 
 /// Judges a review: the policies that apply, their outcomes, the decision.
 pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Context>, deadline: Instant) -> Verdict {
+    if is_system_deletion(review) {
+        return Verdict::default();
+    }
     let selected = registry.select(review);
     if selected.is_empty() {
         return Verdict::default();
     }
     let mut evaluation = Evaluation::new(registry, review, context, deadline);
     let all: Vec<usize> = (0..selected.len()).collect();
-    let outcomes = evaluation.run(&selected, &all, Subject::Object);
-    let mut old: Option<HashMap<usize, Judgement>> = None;
+    let subject = if review.object().is_some() { Subject::Object } else { Subject::OldObject };
+    let outcomes = evaluation.run(&selected, &all, subject);
+    let kind = review.kind.group_kind();
+    let template = registry.workloads().template(&kind);
+    let case = Case { review, selected: &selected, outcomes: &outcomes, template, now: Moment::now() };
+    let mut known = Known::default();
+    let mut look = Look { live: context.live(), review, until: None, deadline };
     loop {
-        match decide(review, &selected, &outcomes, old.as_ref()) {
+        let need = match decide(&case, &known) {
             Decision::Verdict(verdict) => return verdict,
-            Decision::NeedsOldObject(open) => {
+            Decision::Needs(need) => need,
+        };
+        match need {
+            Need::OldObject(open) => {
                 let judgements = evaluation.run(&selected, &open, Subject::OldObject);
-                old = Some(open.into_iter().zip(judgements).collect());
+                known.old = Some(open.into_iter().zip(judgements).collect());
+            }
+            Need::Again(open) => {
+                let judgements = match context.live() {
+                    Some(live) => {
+                        let mut evaluation = Evaluation::new(registry, review, &live.anew(), deadline);
+                        evaluation.run(&selected, &open, subject)
+                    }
+                    None => Vec::new(),
+                };
+                known.again = Some(open.into_iter().zip(judgements).collect());
+            }
+            Need::Revisions => known.revisions = Some(look.at(|live, until| live.revisions(review, until))),
+            Need::Owner(owner) => {
+                known.owner = Some(look.at(|live, until| live.owner(&review.namespace, &owner, until)));
+            }
+            Need::Terminating => {
+                known.terminating = Some(look.at(|live, until| live.terminating(&review.namespace, until)));
             }
         }
+    }
+}
+
+/// All looks at the cluster that one review is given, together.
+struct Look<'a> {
+    live: Option<&'a dyn Live>,
+    review: &'a Review,
+    /// From the first look on.
+    until: Option<Instant>,
+    deadline: Instant,
+}
+
+impl Look<'_> {
+    fn at<T>(&mut self, look: impl FnOnce(&dyn Live, Instant) -> Looked<T>) -> Looked<T> {
+        let Some(live) = self.live else { return Looked::Unknown };
+        let until = *self.until.get_or_insert_with(|| self.deadline.min(Instant::now() + LOOKING));
+        let looked = look(live, until);
+        if matches!(looked, Looked::Unknown) {
+            tracing::warn!(uid = self.review.uid, "the API server did not say in time what a denial depends on");
+        }
+        looked
     }
 }
 

@@ -10,8 +10,10 @@ pub mod certs;
 pub mod check;
 pub mod cli;
 pub mod context;
+pub mod duration;
 pub mod engine;
 pub mod judge;
+pub mod moment;
 #[cfg(feature = "serve")]
 pub mod register;
 pub mod registry;

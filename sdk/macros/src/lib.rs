@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 /// Arguments: `category = "…"`, `on = Workloads | LongRunning | Kinds`, `severity = Error | Warning | Info`,
 /// `since = "…"`; optional `kinds = ["group/Kind"]`, `subresources = ["…"]`, `requires = ["group/Kind"]`,
 /// `refines = ["group/Kind"]`, `edits = ["pointer"]`, `stage = Source`, `judges = Transition | Companion`,
-/// `mutates = Safe | Hardening` (the highest class of fix that the webhook may make; any, if unsaid).
+/// `operations = [Create, Update, Delete]` (the first two, if unsaid), `mutates = Safe | Hardening` (the highest class of fix that the webhook may make; any, if unsaid).
 /// The doc comment is the policy's page. The id is the function's name with hyphens.
 #[proc_macro_attribute]
 pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {

@@ -16,6 +16,7 @@ struct Arguments {
     mutates: Option<syn::Ident>,
     kinds: Vec<String>,
     subresources: Vec<String>,
+    operations: Option<Vec<syn::Ident>>,
     requires: Vec<String>,
     refines: Vec<String>,
     edits: Vec<String>,
@@ -64,6 +65,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         mutates,
         kinds,
         subresources,
+        operations,
         requires,
         refines,
         edits,
@@ -86,6 +88,10 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let stage = stage.map_or(quote!(Both), |stage| quote!(#stage));
     let mutates = mutates.map_or(quote!(Unsafe), |class| quote!(#class));
     let judges = judges.map_or(quote!(State), |judges| quote!(#judges));
+    let operations = operations.map_or(quote!(Operation::Create, Operation::Update), |words| {
+        let words = words.iter();
+        quote!(#(Operation::#words),*)
+    });
 
     Ok(quote! {
         #function
@@ -99,7 +105,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             },
             #[cfg(not(target_arch = "wasm32"))]
             metadata: || {
-                use ::plimsoll_sdk::metadata::{FixClass, Judges, On, Policy, Severity, Stage, Workloads, split_documentation};
+                use ::plimsoll_sdk::metadata::{FixClass, Judges, On, Operation, Policy, Severity, Stage, Workloads, split_documentation};
                 let (title, documentation) = split_documentation(#doc);
                 Policy {
                     id: #id.to_owned(),
@@ -115,6 +121,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                         workloads: Workloads::#workloads,
                         kinds: vec![#(#kinds.to_owned()),*],
                         subresources: vec![#(#subresources.to_owned()),*],
+                        operations: vec![#operations],
                     },
                     requires: vec![#(#requires.to_owned()),*],
                     refines: vec![#(#refines.to_owned()),*],
@@ -151,13 +158,14 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
             "mutates" => arguments.mutates = Some(word(&pair.value)?),
             "kinds" => arguments.kinds = texts(&pair.value)?,
             "subresources" => arguments.subresources = texts(&pair.value)?,
+            "operations" => arguments.operations = Some(words(&pair.value)?),
             "requires" => arguments.requires = texts(&pair.value)?,
             "refines" => arguments.refines = texts(&pair.value)?,
             "edits" => arguments.edits = texts(&pair.value)?,
             _ => {
                 return Err(Error::new_spanned(
                     &pair.path,
-                    "known are category, on, severity, since, kinds, subresources, requires, refines, edits, stage, judges and mutates",
+                    "known are category, on, severity, since, kinds, subresources, operations, requires, refines, edits, stage, judges and mutates",
                 ));
             }
         }
@@ -179,6 +187,13 @@ fn texts(value: &Expr) -> Result<Vec<String>> {
     match value {
         Expr::Array(ExprArray { elems, .. }) => elems.iter().map(text).collect(),
         other => Err(Error::new_spanned(other, "a list of strings is expected: [\"…\"]")),
+    }
+}
+
+fn words(value: &Expr) -> Result<Vec<syn::Ident>> {
+    match value {
+        Expr::Array(ExprArray { elems, .. }) => elems.iter().map(word).collect(),
+        other => Err(Error::new_spanned(other, "a list of words is expected: [Create, Update, Delete]")),
     }
 }
 

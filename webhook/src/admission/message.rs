@@ -22,7 +22,7 @@ pub fn denial(review: &Review, verdict: &Verdict) -> String {
         summary.push_str(&format!(", and {} more are only warned of", warning));
     }
     let mut lines = vec![summary + ":"];
-    let object = review.object();
+    let object = review.subject();
     for judged in verdict.judged.iter().filter(|judged| judged.action >= Action::Warn) {
         let mark = if judged.action == Action::Deny { "" } else { " (warning)" };
         lines.push(format!("• {}  {}{mark}", judged.policy.id, line(judged, object)));
@@ -47,7 +47,7 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
     if !verdict.allowed() {
         return Vec::new();
     }
-    let object = review.object();
+    let object = review.subject();
     let findings =
         verdict.judged.iter().filter(|judged| judged.action == Action::Warn).map(|judged| warning(judged, object));
     let failures = verdict
@@ -66,7 +66,7 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
 
 /// One cause of a denial, for programs (`status.details.causes`): the policy, the path, the message.
 pub fn causes(review: &Review, verdict: &Verdict) -> Vec<(String, String, String)> {
-    let object = review.object();
+    let object = review.subject();
     let findings = verdict
         .judged
         .iter()
@@ -114,7 +114,11 @@ fn count(verdict: &Verdict, action: Action) -> usize {
 
 fn describe(review: &Review) -> String {
     let name = if review.name.is_empty() { "(name to be generated)" } else { &review.name };
-    format!("{} {name}", review.kind.kind)
+    match review.subresource.as_str() {
+        "" => format!("{} {name}", review.kind.kind),
+        // The kind of a subresource is another one's: `Scale` says nothing.
+        subresource => format!("{}/{subresource} {name}", review.resource),
+    }
 }
 
 fn plural(count: usize, one: &str, many: &str) -> String {

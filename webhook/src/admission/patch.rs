@@ -10,7 +10,7 @@ use super::edit::{self, Edit};
 use super::review::{Operation, Review};
 use super::verdict::Action;
 use crate::engine::{Finding, FixClass, Knowledge, Outcome, Subject};
-use crate::registry::{Mode, Policy, Selected, Workloads};
+use crate::registry::{Policy, Selected, Workloads};
 
 /// Why a review is not mutated at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -97,7 +97,7 @@ pub fn additions<'a>(
     let Some(object) = review.object() else { return additions };
     for (selected, outcome) in judgements {
         let Outcome::Evaluated(report) = outcome else { continue };
-        if !selected.mutate || selected.mode != Mode::Enforce {
+        if !selected.mutate {
             continue;
         }
         for finding in &report.findings {

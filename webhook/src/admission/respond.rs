@@ -1,12 +1,14 @@
 //! From a verdict to the AdmissionReview that the API server reads.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use super::message;
 use super::review::Review;
-use super::verdict::{Action, Verdict};
+use super::verdict::{Action, Silence, Verdict};
 
 /// The prefix that the API server puts before our audit annotations is the webhook's name; these are their keys.
 const DENIED: &str = "denied";
@@ -87,6 +89,23 @@ fn annotations(verdict: &Verdict) -> Map<String, Value> {
         if !ids.is_empty() {
             annotations.insert(name.to_owned(), ids.join(",").into());
         }
+    }
+    // Why less was done than the PolicySets say: whoever audits a broken glass or a rollback looks for this.
+    let findings = verdict.judged.iter().filter_map(|judged| Some((judged.spared?, &judged.policy.id)));
+    let failures = verdict.failed.iter().filter_map(|failed| Some((failed.spared?, &failed.policy.id)));
+    let mut spared: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (why, id) in findings.chain(failures) {
+        spared.entry(why.as_str()).or_default().insert(id);
+    }
+    for (judged, silence) in &verdict.silenced {
+        let by = match silence {
+            Silence::Annotation { .. } => "ignored",
+            Silence::Exemption(_) => "exempted",
+        };
+        spared.entry(by).or_default().insert(&judged.policy.id);
+    }
+    for (why, ids) in spared {
+        annotations.insert(why.to_owned(), ids.into_iter().collect::<Vec<_>>().join(",").into());
     }
     annotations
 }

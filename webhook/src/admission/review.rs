@@ -229,6 +229,12 @@ impl Review {
         })
     }
 
+    /// The group of [`Review::resource`]: of a subresource, `kind` may be another object's.
+    pub fn resource_group(&self) -> &str {
+        let resource = Node::root(&self.document).ok().and_then(|request| request.get("resource"));
+        resource.and_then(|resource| resource.get("group")).and_then(Node::as_str).unwrap_or(&self.kind.group)
+    }
+
     /// The request as a flat document: the AdmissionRequest, without managed fields and last-applied configuration.
     pub fn document(&self) -> &[u8] {
         &self.document
@@ -242,6 +248,16 @@ impl Review {
     /// The object as it was; none on CREATE.
     pub fn old_object(&self) -> Option<Node<'_>> {
         self.request("oldObject")
+    }
+
+    /// What is judged: the object, or on DELETE the one that goes.
+    pub fn subject(&self) -> Option<Node<'_>> {
+        self.object().or_else(|| self.old_object())
+    }
+
+    /// Whether it was made of a file, where nothing is yet to come.
+    pub fn is_from_file(&self) -> bool {
+        matches!(self.origin, Origin::File)
     }
 
     fn request(&self, member: &str) -> Option<Node<'_>> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{Failure, Finding};
-use crate::registry::Policy;
+use crate::moment::Moment;
+use crate::registry::{Exemption, Policy, Selected};
 
 /// What is done about a finding, mildest first.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -44,19 +45,84 @@ pub struct Judged {
     pub uncapped: Action,
     /// The finding by policy, related object and place, list items named by their merge key.
     pub key: String,
-    /// What kept a Deny from being one.
+    /// Why less is done than that.
     pub spared: Option<Spared>,
 }
 
-/// Why something that would have been denied is only warned of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+impl Judged {
+    /// At most this is done about it, and why.
+    pub(crate) fn lower(&mut self, most: Action, why: Spared) {
+        if self.action > most {
+            self.action = most;
+            self.spared = Some(why);
+        }
+    }
+}
+
+/// Why less is done than the PolicySets say.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Spared {
     /// The mode is `observe`.
     Observed,
-    /// The old object broke the policy in the same way.
-    Ratchet,
+    /// Who asks may break the glass.
+    BreakGlass,
+    /// Who asks is one of `trustedControllers`.
+    TrustedController,
     /// The policy, or this meaning of it, is newer than `policiesAsOf`.
     New,
+    /// The old object broke the policy in the same way.
+    Ratchet,
+    /// Only metadata changes.
+    MetadataOnly,
+    /// A HorizontalPodAutoscaler scales.
+    Autoscaler,
+    /// The workload goes back to a template that it has had.
+    Rollback,
+    /// A controller makes it of what its owner says.
+    Owned,
+    /// What is missing may still come: the object is new.
+    Young,
+    /// What is missing has nothing to do with what changes.
+    Untouched,
+    /// The namespace is being deleted.
+    Terminating,
+    /// What would have to be known for a Deny could not be looked up.
+    Unconfirmed,
+}
+
+impl Spared {
+    /// As audit annotations and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Spared::Observed => "observed",
+            Spared::BreakGlass => "break-glass",
+            Spared::TrustedController => "trusted-controller",
+            Spared::New => "new-policy",
+            Spared::Ratchet => "already-so",
+            Spared::MetadataOnly => "metadata-only",
+            Spared::Autoscaler => "autoscaler",
+            Spared::Rollback => "rollback",
+            Spared::Owned => "owned",
+            Spared::Young => "young",
+            Spared::Untouched => "untouched",
+            Spared::Terminating => "terminating",
+            Spared::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What silenced a finding.
+#[derive(Clone, Debug)]
+pub enum Silence {
+    /// An annotation of the object.
+    Annotation {
+        /// Its value.
+        reason: String,
+        /// When it ends, where it says so.
+        until: Option<Moment>,
+    },
+    /// A PolicyExemption.
+    Exemption(Arc<Exemption>),
 }
 
 /// A policy that could not judge.
@@ -66,10 +132,30 @@ pub struct Failed {
     pub policy: Arc<Policy>,
     /// Why.
     pub failure: Failure,
-    /// The PolicySet's `onError`, capped by the mode.
+    /// What is done, everything considered.
     pub action: Action,
-    /// `onError` before the cap.
+    /// The PolicySet's `onError`.
     pub uncapped: Action,
+    /// Why less is done than that.
+    pub spared: Option<Spared>,
+}
+
+impl Failed {
+    /// What the PolicySets say of it.
+    pub(crate) fn new(selected: &Selected, failure: Failure) -> Self {
+        let action = selected.on_error;
+        let mut failed = Self { policy: Arc::clone(&selected.policy), failure, action, uncapped: action, spared: None };
+        selected.spared.iter().for_each(|why| failed.lower(Action::Warn, *why));
+        failed
+    }
+
+    /// At most this is done about it, and why.
+    pub(crate) fn lower(&mut self, most: Action, why: Spared) {
+        if self.action > most {
+            self.action = most;
+            self.spared = Some(why);
+        }
+    }
 }
 
 /// Everything that is to be said of one review.
@@ -85,6 +171,10 @@ pub struct Verdict {
     pub more: Vec<(Arc<Policy>, u32)>,
     /// Policies that failed.
     pub failed: Vec<Failed>,
+    /// Findings of which nothing is done, by permission.
+    pub silenced: Vec<(Judged, Silence)>,
+    /// Annotations that were to silence something and did not, each with the reason.
+    pub unused: Vec<String>,
 }
 
 impl Verdict {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::collect::is_stdin;
 use super::{CheckError, threads};
 use crate::engine::{Engine, Limits};
-use crate::registry::{self, Options, PolicySet, Profile, Registry, Site, nearest};
+use crate::registry::{self, Documents, Options, Profile, Registry, Site, nearest};
 
 /// The name under which a repository keeps its configuration.
 pub const FILE: &str = ".plimsoll.yaml";
@@ -28,20 +28,20 @@ pub struct Choice {
 /// Where the configuration is wrong, or cannot be read.
 pub fn load(choice: &Choice, paths: &[PathBuf]) -> Result<Registry, CheckError> {
     let profile = choice.profile.as_deref().map(profile).transpose()?;
-    let sets = match choice.file.clone().or_else(|| find(paths)) {
+    let documents = match choice.file.clone().or_else(|| find(paths)) {
         Some(file) => read(&file)?,
-        None => Vec::new(),
+        None => Documents::default(),
     };
     let threads = u32::try_from(threads::most()).unwrap_or(1);
     // Each thread has one instance of each bundle, and no set has more than one.
-    let bundles = u32::try_from(sets.len()).unwrap_or(1).max(1);
+    let bundles = u32::try_from(documents.sets.len()).unwrap_or(1).max(1);
     let instances = threads.saturating_mul(bundles).clamp(1, 1000);
     let engine = Engine::new(Limits { instances, ..Limits::default() }).map_err(|error| CheckError::Usage {
         message: format!("WebAssembly cannot run on this machine: {error:#}"),
         help: "the policies need some GiB of address space, though hardly any memory: see `ulimit -v`".to_owned(),
     })?;
     let options = Options { profile, kubernetes_version: choice.kubernetes_version.clone(), site: Site::Files };
-    Registry::new(&engine, sets, options).map_err(CheckError::Config)
+    Registry::new(&engine, documents, options).map_err(CheckError::Config)
 }
 
 fn profile(name: &str) -> Result<Profile, CheckError> {
@@ -58,11 +58,11 @@ fn profile(name: &str) -> Result<Profile, CheckError> {
     })
 }
 
-fn read(file: &Path) -> Result<Vec<PolicySet>, CheckError> {
+fn read(file: &Path) -> Result<Documents, CheckError> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).map_err(|error| CheckError::Usage {
         message: format!("cannot read the configuration {name}: {error}"),
-        help: "`--config` names a file of ClusterPolicySets".to_owned(),
+        help: "`--config` names a file of ClusterPolicySets and PolicyExemptions".to_owned(),
     })?;
     registry::read(&text, &name).map_err(CheckError::Config)
 }

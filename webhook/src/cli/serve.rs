@@ -19,7 +19,7 @@ use crate::certs::{self, Authority, CertError};
 use crate::context::Unknown;
 use crate::engine::{Engine, Limits};
 use crate::register::{self, Target};
-use crate::registry::{self, ConfigError, PolicySet, Profile, Registry};
+use crate::registry::{self, ConfigError, Documents, Profile, Registry};
 use crate::server::{self, Current, Loaded, Server, parse_duration};
 use crate::yaml;
 
@@ -147,11 +147,11 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let registry_options =
         registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
     // A thread holds one instance of each bundle until its review is decided.
-    let instances = options.threads * configuration.sets.len().max(1);
+    let instances = options.threads * configuration.documents.sets.len().max(1);
     let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Limits::default() };
     let engine = Engine::new(limits)
         .map_err(|error| anyhow!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads"))?;
-    let registry = match Registry::new(&engine, configuration.sets, registry_options) {
+    let registry = match Registry::new(&engine, configuration.documents, registry_options) {
         Ok(registry) => registry,
         Err(problems) => return usage(&problems),
     };
@@ -196,14 +196,14 @@ fn usage<E: std::fmt::Display>(problems: &[E]) -> Result<ExitCode> {
 
 /// The PolicySets of all files.
 struct Configuration {
-    sets: Vec<PolicySet>,
+    documents: Documents,
     enforces: bool,
 }
 
 impl Configuration {
     fn read(files: &[PathBuf]) -> Result<Self, Vec<String>> {
         // Without any set the default one counts, which enforces.
-        let mut configuration = Self { sets: Vec::new(), enforces: false };
+        let mut configuration = Self { documents: Documents::default(), enforces: false };
         let mut problems = Vec::new();
         for file in files {
             let name = file.display().to_string();
@@ -215,12 +215,12 @@ impl Configuration {
                 }
             };
             match registry::read(&text, &name) {
-                Ok(sets) => configuration.sets.extend(sets),
+                Ok(documents) => configuration.documents.extend(documents),
                 Err(errors) => problems.extend(errors.iter().map(ConfigError::to_string)),
             }
             configuration.enforces |= enforces(&text);
         }
-        configuration.enforces |= configuration.sets.is_empty();
+        configuration.enforces |= configuration.documents.sets.is_empty();
         if problems.is_empty() { Ok(configuration) } else { Err(problems) }
     }
 }

@@ -1,13 +1,17 @@
 //! The other objects that a policy may ask for: five questions, answered from one snapshot.
 
 pub mod files;
+#[cfg(feature = "serve")]
+pub mod live;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use plimsoll_flat::Node;
 
 use crate::admission::Review;
 use crate::admission::authored::Authorship;
+use crate::admission::decide::{Looked, Owner};
 use crate::engine::{Answer, Knowledge, Subject, Surroundings};
 
 /// More documents than this are cut from an answer, which is then incomplete.
@@ -25,6 +29,22 @@ pub trait Context: Send + Sync + std::fmt::Debug {
     fn referring(&self, namespace: &str, kind: &str, ref_kind: &str, ref_name: &str) -> Answer;
     /// All objects of a kind.
     fn listing(&self, namespace: &str, kind: &str) -> Answer;
+    /// The cluster itself, where there is one to look at.
+    fn live(&self) -> Option<&dyn Live> {
+        None
+    }
+}
+
+/// Looks at the cluster itself, each time anew and bounded: what a Deny may still depend on.
+pub trait Live: Send + Sync + std::fmt::Debug {
+    /// Whether this owner exists.
+    fn owner(&self, namespace: &str, owner: &Owner, until: Instant) -> Looked<()>;
+    /// The pod templates of the workload's revisions, as flat documents.
+    fn revisions(&self, workload: &Review, until: Instant) -> Looked<Vec<Vec<u8>>>;
+    /// Whether the namespace is being deleted.
+    fn terminating(&self, namespace: &str, until: Instant) -> Looked<bool>;
+    /// The same context, read anew.
+    fn anew(&self) -> Arc<dyn Context>;
 }
 
 /// Nothing is known of the other objects: every answer is incomplete.

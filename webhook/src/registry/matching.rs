@@ -74,13 +74,25 @@ impl<'a> Request<'a> {
 
 impl Match {
     pub(super) fn read<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Self {
+        Self::read_with(reader, field, &[])
+    }
+
+    /// With further keys beside those of a PolicySet, which the caller reads.
+    pub(super) fn read_with<'a>(reader: &mut Reader<'a>, field: &Field<'a>, further: &[&str]) -> Self {
         let later = ["namespaceSelector", "objectSelector", "matchPolicy"];
-        let mapping = reader.mapping(field, &["resourceRules", "excludeResourceRules"], &later);
+        let known = [&["resourceRules", "excludeResourceRules"], further].concat();
+        let mapping = reader.mapping(field, &known, &later);
         let mut rules = |key: &str| -> Vec<Rule> {
             let items = mapping.get(key).map(|field| reader.list(&field)).unwrap_or_default();
             items.iter().map(|item| Rule::read(reader, item)).collect()
         };
         Self { rules: rules("resourceRules"), excludes: rules("excludeResourceRules") }
+    }
+
+    /// Whether it leaves anything out by what it matches, not by what it excludes.
+    pub(super) fn is_narrow(&self) -> bool {
+        let narrow = |rule: &Rule| rule.names.is_some() || rule.resources.iter().all(|(resource, _)| resource != "*");
+        !self.rules.is_empty() && self.rules.iter().all(narrow)
     }
 
     /// Whether one of the rules matches, or there is none, and no exclusion does.

@@ -1,6 +1,8 @@
 //! Which policies of which bundle apply to what, with settings and actions: PolicySets, loaded, checked and matched.
 
 mod actions;
+mod concessions;
+mod exemption;
 mod fields;
 mod matching;
 mod nearest;
@@ -13,21 +15,24 @@ mod profile;
 mod registry;
 mod settings;
 #[cfg(test)]
-mod test_bundle;
+pub(crate) mod test_bundle;
 mod workloads;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use plimsoll_sdk::metadata::{self, Judges, Severity, Stage};
 
+pub use exemption::Exemption;
 pub use nearest::nearest;
-pub use policy_set::{API_VERSION, PolicySet, read};
+pub use policy_set::{API_VERSION, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::Profile;
 pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
 pub use workloads::Workloads;
 
 use crate::admission::Action;
+use crate::admission::verdict::Spared;
 
 /// One policy of a loaded bundle.
 #[derive(Clone, Debug)]
@@ -107,12 +112,18 @@ pub struct Selected {
     pub actions: Actions,
     /// What a failure of the policy counts as.
     pub on_error: Action,
-    /// The cap.
-    pub mode: Mode,
+    /// Why a Deny would only warn here: the mode is `observe`, or who asks is let through.
+    pub spared: Option<Spared>,
     /// Whether its additions are made by the webhook.
     pub mutate: bool,
     /// Policies and meanings newer than this only audit.
     pub as_of: Option<Version>,
+    /// From this age of the object on, a missing companion counts.
+    pub enforce_after: Duration,
+    /// Whether the object's own annotations may silence even a Deny.
+    pub self_exempt: bool,
+    /// The permission to break this policy, where there is one; it may have expired.
+    pub exemption: Option<Arc<Exemption>>,
 }
 
 impl Selected {

@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use plimsoll_sdk::metadata::{self, Stage};
 
+use super::concessions::Concessions;
+use super::exemption::Exemption;
 use super::fields::locate;
 use super::matching::{Match, Modes};
+use super::plural::plural;
 use super::policy_set::{Located, PolicySet};
 use super::problem::{ConfigError, Hint, Position, Problem};
 use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settings};
+use crate::admission::verdict::Spared;
 use crate::admission::{Action, Operation, Review};
 
 /// The categories of the design; a bundle may bring further ones.
@@ -37,6 +41,9 @@ pub(super) struct Plan {
     sets: Vec<Set>,
     /// By `group/Kind`: the places in `policies` of those that look at the kind and are on in some set.
     by_kind: HashMap<String, Vec<usize>>,
+    /// `group/Kind` by `group/resource`: what a Scale is of.
+    scaled: HashMap<String, String>,
+    exemptions: Vec<Arc<Exemption>>,
     conflicts: Conflicts,
 }
 
@@ -51,6 +58,7 @@ pub(super) struct Source<'a> {
 struct Set {
     requests: Match,
     modes: Modes,
+    concessions: Concessions,
     /// By place in `Plan::policies`; none where the policy is off.
     rules: Vec<Option<Rule>>,
 }
@@ -63,6 +71,9 @@ struct Rule {
     on_error: Action,
     mutate: bool,
     as_of: Option<Version>,
+    self_exempt: bool,
+    /// Those that name the policy and lie in a namespace that the set lists.
+    exemptions: Vec<Arc<Exemption>>,
 }
 
 /// Sets that would fill in one field differently.
@@ -78,11 +89,14 @@ impl Plan {
     pub(super) fn new(
         sources: &[Source<'_>],
         sets: &[(PolicySet, usize)],
+        exemptions: Vec<Exemption>,
         in_files: bool,
         workloads: &Workloads,
     ) -> Result<Self, Vec<ConfigError>> {
         let mut problems = Vec::new();
         let policies = catalogue(sources, &mut problems);
+        check_exemptions(&exemptions, sets, &policies, &mut problems);
+        let exemptions: Vec<Arc<Exemption>> = exemptions.into_iter().map(Arc::new).collect();
         let mut interned = HashSet::new();
         let mut names: Vec<&PolicySet> = Vec::new();
         let mut planned = Vec::new();
@@ -93,7 +107,10 @@ impl Plan {
                 problems.push(ConfigError { position: set.position.clone(), problem });
             }
             names.push(set);
-            let mut rules = Rules { set, problems: &mut problems, interned: &mut interned };
+            let listed =
+                |exemption: &&Arc<Exemption>| set.concessions.exemption_namespaces.contains(&exemption.namespace);
+            let exemptions = exemptions.iter().filter(listed).cloned().collect();
+            let mut rules = Rules { set, exemptions, problems: &mut problems, interned: &mut interned };
             let rules = rules.read(&policies, *source, sources[*source], in_files);
             // `check` says what would happen if every mode were `enforce`.
             let modes = if in_files {
@@ -101,18 +118,24 @@ impl Plan {
             } else {
                 set.modes.clone()
             };
-            planned.push(Set { requests: set.requests.clone(), modes, rules });
+            let concessions = set.concessions.clone();
+            planned.push(Set { requests: set.requests.clone(), modes, concessions, rules });
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         let by_kind = by_kind(&policies, &planned, workloads);
         let logged = policies.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { policies, sets: planned, by_kind, conflicts: Conflicts { count: AtomicU64::new(0), logged } })
+        let conflicts = Conflicts { count: AtomicU64::new(0), logged };
+        Ok(Self { policies, sets: planned, by_kind, scaled: scaled(workloads), exemptions, conflicts })
     }
 
     pub(super) fn policies(&self) -> &[Arc<Policy>] {
         &self.policies
+    }
+
+    pub(super) fn exemptions(&self) -> &[Arc<Exemption>] {
+        &self.exemptions
     }
 
     pub(super) fn conflicts(&self) -> u64 {
@@ -120,16 +143,27 @@ impl Plan {
     }
 
     pub(super) fn select(&self, review: &Review) -> Vec<Selected> {
-        // No policy judges these yet: metadata does not say which operations one looks at.
-        if matches!(review.operation, Operation::Delete | Operation::Connect) {
-            return Vec::new();
-        }
-        let Some(places) = self.by_kind.get(&review.kind.group_kind()) else { return Vec::new() };
-        let sets: Vec<(&Set, Mode)> = self
+        let operation = match review.operation {
+            Operation::Create => metadata::Operation::Create,
+            Operation::Update => metadata::Operation::Update,
+            Operation::Delete => metadata::Operation::Delete,
+            // What is streamed through is none of an admission policy's business.
+            Operation::Connect => return Vec::new(),
+        };
+        let kind = match review.subresource.as_str() {
+            "scale" => self.scaled.get(&format!("{}/{}", review.resource_group(), review.resource)).cloned(),
+            _ => Some(review.kind.group_kind()),
+        };
+        let Some(places) = kind.and_then(|kind| self.by_kind.get(&kind)) else { return Vec::new() };
+        let applies = |set: &'_ &Set| set.requests.matches(review);
+        let sets: Vec<(&Set, Mode, Option<Spared>)> = self
             .sets
             .iter()
-            .map(|set| (set, set.modes.of(&review.namespace)))
-            .filter(|(set, mode)| *mode != Mode::Off && set.requests.matches(review))
+            .filter_map(|set| {
+                let mode = Some(set.modes.of(&review.namespace)).filter(|mode| *mode != Mode::Off)?;
+                let observed = (mode == Mode::Observe).then_some(Spared::Observed);
+                applies(&set).then(|| (set, mode, observed.or_else(|| set.concessions.spares(review))))
+            })
             .collect();
         if sets.is_empty() {
             return Vec::new();
@@ -137,16 +171,32 @@ impl Plan {
         let mut selected = Vec::with_capacity(places.len());
         for &place in places {
             let policy = &self.policies[place];
-            let subresources = &policy.metadata.on.subresources;
-            if !review.subresource.is_empty() && !subresources.contains(&review.subresource) {
+            let on = &policy.metadata.on;
+            if !on.operations.contains(&operation)
+                || !review.subresource.is_empty() && !on.subresources.contains(&review.subresource)
+            {
                 continue;
             }
             let first = selected.len();
-            for (set, mode) in &sets {
+            for (set, mode, spared) in &sets {
                 #[cfg(test)]
                 tests::VISITED.with(|visited| visited.set(visited.get() + 1));
                 if let Some(rule) = &set.rules[place] {
-                    merge(&mut selected, first, policy, rule, *mode);
+                    let exemption = rule.exemptions.iter().filter(|exemption| exemption.matches(review));
+                    let applied = Selected {
+                        policy: Arc::clone(policy),
+                        settings: Arc::clone(&rule.settings),
+                        actions: rule.actions,
+                        on_error: rule.on_error,
+                        spared: *spared,
+                        // `observe` changes nothing.
+                        mutate: rule.mutate && *mode == Mode::Enforce,
+                        as_of: rule.as_of,
+                        enforce_after: set.concessions.enforce_after,
+                        self_exempt: rule.self_exempt,
+                        exemption: exemption.max_by_key(|exemption| exemption.end).cloned(),
+                    };
+                    merge(&mut selected, first, applied);
                 }
             }
             self.settle(place, &mut selected[first..]);
@@ -176,42 +226,76 @@ impl Plan {
 }
 
 /// The same policy with the same settings is one call, with the strictest action. Those with another `policiesAsOf`
-/// stay apart, for which findings it spares is known only by the findings; `decide` merges these.
-fn merge(selected: &mut Vec<Selected>, first: usize, policy: &Arc<Policy>, rule: &Rule, mode: Mode) {
-    // `observe` changes nothing.
-    let mutate = rule.mutate && mode == Mode::Enforce;
-    let same = |known: &&mut Selected| Arc::ptr_eq(&known.settings, &rule.settings) && known.as_of == rule.as_of;
+/// stay apart, for which findings it spares is known only by the findings; `decide` merges these. What is conceded
+/// counts only where every set concedes it.
+fn merge(selected: &mut Vec<Selected>, first: usize, mut applied: Selected) {
+    let same = |known: &&mut Selected| Arc::ptr_eq(&known.settings, &applied.settings) && known.as_of == applied.as_of;
     let Some(known) = selected[first..].iter_mut().find(same) else {
-        selected.push(Selected {
-            policy: Arc::clone(policy),
-            settings: Arc::clone(&rule.settings),
-            actions: rule.actions,
-            on_error: rule.on_error,
-            mode,
-            mutate,
-            as_of: rule.as_of,
-        });
+        selected.push(applied);
         return;
     };
-    let (mut actions, mut on_error) = (rule.actions, rule.on_error);
-    if known.mode != mode {
-        // The stricter mode would lift the milder one's cap, so each set's actions are capped by its own first.
-        (actions, on_error) = (cap(actions, mode), on_error.min(mode.cap()));
-        (known.actions, known.on_error) = (cap(known.actions, known.mode), known.on_error.min(known.mode.cap()));
-        known.mode = known.mode.max(mode);
+    if known.spared != applied.spared {
+        // The stricter set would lift the milder one's cap, so each set's actions are capped by its own first.
+        cap(known);
+        cap(&mut applied);
+        known.spared = known.spared.and(applied.spared);
     }
     known.actions = Actions {
-        error: known.actions.error.max(actions.error),
-        warning: known.actions.warning.max(actions.warning),
-        info: known.actions.info.max(actions.info),
+        error: known.actions.error.max(applied.actions.error),
+        warning: known.actions.warning.max(applied.actions.warning),
+        info: known.actions.info.max(applied.actions.info),
     };
-    known.on_error = known.on_error.max(on_error);
-    known.mutate |= mutate;
+    known.on_error = known.on_error.max(applied.on_error);
+    known.mutate |= applied.mutate;
+    known.enforce_after = known.enforce_after.min(applied.enforce_after);
+    known.self_exempt &= applied.self_exempt;
+    known.exemption =
+        known.exemption.take().zip(applied.exemption).map(|(one, two)| if one.end < two.end { one } else { two });
 }
 
-fn cap(actions: Actions, mode: Mode) -> Actions {
-    let cap = mode.cap();
-    Actions { error: actions.error.min(cap), warning: actions.warning.min(cap), info: actions.info.min(cap) }
+fn cap(selected: &mut Selected) {
+    if selected.spared.is_none() {
+        return;
+    }
+    let Actions { error, warning, info } = selected.actions;
+    let least = |action: Action| action.min(Action::Warn);
+    selected.actions = Actions { error: least(error), warning: least(warning), info: least(info) };
+    selected.on_error = least(selected.on_error);
+}
+
+/// What a Scale can be of, by the resource whose `scale` it is.
+fn scaled(workloads: &Workloads) -> HashMap<String, String> {
+    let resource = |kind: &str| {
+        let (group, name) = kind.split_once('/').unwrap_or(("", kind));
+        (format!("{group}/{}", plural(group, name)), kind.to_owned())
+    };
+    workloads.kinds().map(resource).collect()
+}
+
+/// An exemption that could never count is a mistake: of a policy that does not exist, in a namespace that nobody lists.
+fn check_exemptions(
+    exemptions: &[Exemption],
+    sets: &[(PolicySet, usize)],
+    policies: &[Arc<Policy>],
+    problems: &mut Vec<ConfigError>,
+) {
+    let known = || policies.iter().map(|policy| policy.id.as_str());
+    for exemption in exemptions {
+        for id in exemption.policies.iter().filter(|id| !known().any(|known| known == id.value)) {
+            let problem =
+                Problem::UnknownValue { what: "policy", value: id.value.clone(), hint: Hint::new(&id.value, known()) };
+            problems.push(ConfigError { position: Some(id.position.clone()), problem });
+        }
+        let (name, namespace) = (&exemption.name, &exemption.namespace);
+        if !sets.iter().any(|(set, _)| set.concessions.exemption_namespaces.contains(namespace)) {
+            let problem = format!(
+                "the exemption `{name}` would change nothing: no ClusterPolicySet lists its namespace `{namespace}` in \
+                 `exemptionNamespaces`"
+            );
+            problems
+                .push(ConfigError { position: Some(exemption.position.clone()), problem: Problem::Conflict(problem) });
+        }
+    }
 }
 
 /// Every policy of every bundle. An id means one policy: reports and exemptions know it by nothing else.
@@ -254,6 +338,8 @@ fn by_kind(policies: &[Arc<Policy>], sets: &[Set], workloads: &Workloads) -> Has
 /// Reads what one set says of each policy of its bundle.
 struct Rules<'a> {
     set: &'a PolicySet,
+    /// Those that count for the set.
+    exemptions: Vec<Arc<Exemption>>,
     problems: &'a mut Vec<ConfigError>,
     /// Equal settings are one allocation, so that comparing them is comparing addresses.
     interned: &'a mut HashSet<Arc<[u8]>>,
@@ -297,6 +383,8 @@ impl Rules<'_> {
             on_error: self.set.on_error,
             mutate: asked.map(|asked| asked.value).or(start.map(|start| start.mutate)).unwrap_or(false),
             as_of: self.set.as_of,
+            self_exempt: self.set.concessions.self_exempt.iter().any(|category| category.value == policy.category),
+            exemptions: self.exemptions.iter().filter(|exemption| exemption.covers(&policy.id)).cloned().collect(),
         })
     }
 
@@ -310,7 +398,8 @@ impl Rules<'_> {
         let own =
             bundle.policies.iter().map(|policy| policy.category.as_str()).filter(|name| !CATEGORIES.contains(name));
         let categories = CATEGORIES.into_iter().chain(own);
-        for (name, _) in &self.set.categories {
+        let named = self.set.categories.iter().map(|(name, _)| name);
+        for name in named.chain(&self.set.concessions.self_exempt) {
             if !categories.clone().any(|category| category == name.value) {
                 self.unknown("category", name, categories.clone());
             }

@@ -25,7 +25,7 @@ fn built_in() -> Bundle {
 fn try_plan(bundle: &Bundle, sets: Vec<PolicySet>, in_files: bool) -> Result<Plan, Vec<String>> {
     let sets: Vec<_> = sets.into_iter().map(|set| (set, 0)).collect();
     let source = Source { metadata: bundle, builtin: true };
-    let plan = Plan::new(&[source], &sets, in_files, &Workloads::default());
+    let plan = Plan::new(&[source], &sets, Vec::new(), in_files, &Workloads::default());
     plan.map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
@@ -116,7 +116,7 @@ fn what_is_off_is_not_selected() {
         assert!(plan(vec![set(&spec)]).select(&deployment()).is_empty(), "{spec}");
     }
     let plan = plan(vec![set("mode: \"off\"\nnamespaceModes: [{names: [shop], mode: observe}]")]);
-    assert_eq!(plan.select(&deployment())[0].mode, Mode::Observe);
+    assert_eq!(plan.select(&deployment())[0].spared, Some(Spared::Observed));
 }
 
 /// `check` judges as if every mode were `enforce`.
@@ -124,7 +124,7 @@ fn what_is_off_is_not_selected() {
 fn modes_are_for_the_cluster() {
     let spec = "mode: \"off\"\nnamespaceModes: [{names: [shop], mode: \"off\"}]";
     let plan = try_plan(&built_in(), vec![set(spec)], true).unwrap();
-    assert!(plan.select(&deployment()).iter().all(|selected| selected.mode == Mode::Enforce));
+    assert!(plan.select(&deployment()).iter().all(|selected| selected.spared.is_none()));
     assert_eq!(plan.select(&deployment()).len(), 2);
 }
 
@@ -136,7 +136,7 @@ fn what_is_selected_is_what_the_set_says() {
     let selected = plan.select(&deployment());
     let first = &selected[0];
     assert_eq!(first.actions, Actions { error: Action::Deny, warning: Action::Deny, info: Action::Audit });
-    assert_eq!((first.on_error, first.mode, first.mutate), (Action::Audit, Mode::Enforce, true));
+    assert_eq!((first.on_error, first.spared, first.mutate), (Action::Audit, None, true));
     assert_eq!(first.as_of, Version::parse_bound("0.1"));
     let settings = plimsoll_flat::Node::root(&first.settings).unwrap();
     assert_eq!(settings.get("limit").and_then(plimsoll_flat::Node::as_i64), Some(6));
@@ -175,13 +175,16 @@ fn each_set_is_capped_by_its_own_mode() {
     let enforcing = || named("b", "onError: Audit\npolicies: [{id: missing-request, action: Audit}]");
     for sets in [vec![observing(), enforcing()], vec![enforcing(), observing()]] {
         let selected = &plan(sets).select(&deployment())[0];
-        assert_eq!(selected.mode, Mode::Enforce);
+        assert_eq!(selected.spared, None);
         assert_eq!(selected.actions, Actions { error: Action::Warn, warning: Action::Warn, info: Action::Audit });
         assert_eq!((selected.on_error, selected.mutate), (Action::Warn, false));
     }
     // Alone, the set keeps its actions, so that a report can say what `enforce` would do.
     let selected = &plan(vec![observing()]).select(&deployment())[0];
-    assert_eq!((selected.mode, selected.actions.warning, selected.mutate), (Mode::Observe, Action::Deny, false));
+    assert_eq!(
+        (selected.spared, selected.actions.warning, selected.mutate),
+        (Some(Spared::Observed), Action::Deny, false)
+    );
 }
 
 /// What is new to one set and denied by it may be old to another, and only the finding knows.
@@ -275,7 +278,7 @@ fn names_are_unique() {
     let (one, two) =
         (bundle(vec![policy("p", "image", Severity::Error)]), bundle(vec![policy("p", "image", Severity::Error)]));
     let sources = [Source { metadata: &one, builtin: true }, Source { metadata: &two, builtin: false }];
-    let problems = Plan::new(&sources, &[(set("{}"), 0)], false, &Workloads::default()).unwrap_err();
+    let problems = Plan::new(&sources, &[(set("{}"), 0)], Vec::new(), false, &Workloads::default()).unwrap_err();
     assert_eq!(problems[0].to_string(), "the bundles `test` and `test` both have a policy `p`");
 }
 
@@ -285,13 +288,13 @@ fn two_bundles() {
     let built_in = built_in();
     let sources = [Source { metadata: &built_in, builtin: true }, Source { metadata: &own, builtin: false }];
     let sets = [(named("a", "{}"), 0), (named("b", "categories: [{name: house-rules, action: Warn}]"), 1)];
-    let plan = Plan::new(&sources, &sets, false, &Workloads::default()).unwrap();
+    let plan = Plan::new(&sources, &sets, Vec::new(), false, &Workloads::default()).unwrap();
     assert_eq!(ids(&plan, &deployment()), ["missing-request", "runs-as-root", "own"]);
     let own = &plan.select(&deployment())[2];
     assert_eq!((own.policy.bundle, own.policy.index, own.mutate), (1, 0, false));
     // The other bundle's category is unknown to the built-in one.
     let sets = [(named("a", "categories: [{name: house-rules, action: Warn}]"), 0)];
-    assert!(Plan::new(&sources, &sets, false, &Workloads::default()).is_err());
+    assert!(Plan::new(&sources, &sets, Vec::new(), false, &Workloads::default()).is_err());
 }
 
 /// A select looks at the policies of the kind alone, once for each set, and copies no settings.

@@ -6,7 +6,9 @@ use plimsoll_sdk::metadata::Severity;
 use plimsoll_sdk::version::KubernetesVersion;
 use serde_json::Value;
 
-use super::fields::{Field, Reader};
+use super::concessions::{self, Concessions};
+use super::exemption::Exemption;
+use super::fields::{Field, Mapping, Reader};
 use super::matching::{Match, Modes};
 use super::problem::{ConfigError, Hint, Position, Problem};
 use super::profile::{self, Profile};
@@ -18,7 +20,9 @@ use crate::yaml::{self, Document};
 pub const API_VERSION: &str = "plimsoll.dev/v1alpha1";
 
 /// Kinds of the group that a later version reads.
-const LATER_KINDS: [&str; 3] = ["PolicySet", "PolicyExemption", "CheckConfiguration"];
+const LATER_KINDS: [&str; 2] = ["PolicySet", "CheckConfiguration"];
+
+const KINDS: [&str; 2] = ["ClusterPolicySet", "PolicyExemption"];
 
 /// Members of `metadata` that people write, and those that a server adds.
 const METADATA: [&str; 13] = [
@@ -37,7 +41,7 @@ const METADATA: [&str; 13] = [
     "uid",
 ];
 
-const SPEC: [&str; 11] = [
+const SPEC: [&str; 16] = [
     "mode",
     "bundle",
     "profile",
@@ -49,9 +53,14 @@ const SPEC: [&str; 11] = [
     "severities",
     "categories",
     "policies",
+    concessions::KEYS[0],
+    concessions::KEYS[1],
+    concessions::KEYS[2],
+    concessions::KEYS[3],
+    concessions::KEYS[4],
 ];
 
-const LATER_SPEC: [&str; 5] = ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt"];
+const EXEMPTION_SPEC: [&str; 5] = ["policies", "match", "reason", "owner", "expires"];
 
 const ACTIONS: [(&str, Action); 4] =
     [("Deny", Action::Deny), ("Warn", Action::Warn), ("Audit", Action::Audit), ("Off", Action::Off)];
@@ -78,6 +87,7 @@ pub struct PolicySet {
     pub(super) severities: Vec<(Severity, Action)>,
     pub(super) categories: Vec<(Located<String>, Action)>,
     pub(super) policies: Vec<Entry>,
+    pub(super) concessions: Concessions,
     /// Where settings are looked up when they turn out to be wrong.
     pub(super) document: Option<Arc<Document>>,
 }
@@ -126,6 +136,7 @@ impl PolicySet {
             severities: Vec::new(),
             categories: Vec::new(),
             policies: Vec::new(),
+            concessions: Concessions::default(),
             document: None,
         }
     }
@@ -144,14 +155,37 @@ impl PolicySet {
     }
 }
 
-/// Reads every PolicySet of a file: a stream of YAML documents, or of JSON. `file` is how messages name it, and where
+/// The documents of a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    /// ClusterPolicySets.
+    pub sets: Vec<PolicySet>,
+    /// PolicyExemptions.
+    pub exemptions: Vec<Exemption>,
+}
+
+impl Documents {
+    /// One more file's.
+    pub fn extend(&mut self, other: Self) {
+        self.sets.extend(other.sets);
+        self.exemptions.extend(other.exemptions);
+    }
+}
+
+impl From<Vec<PolicySet>> for Documents {
+    fn from(sets: Vec<PolicySet>) -> Self {
+        Self { sets, exemptions: Vec::new() }
+    }
+}
+
+/// Reads every document of a file: a stream of YAML documents, or of JSON. `file` is how messages name it, and where
 /// relative paths start from.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the file.
-pub fn read(text: &str, file: &str) -> Result<Vec<PolicySet>, Vec<ConfigError>> {
+pub fn read(text: &str, file: &str) -> Result<Documents, Vec<ConfigError>> {
     let file: Arc<str> = file.into();
-    let mut sets: Vec<PolicySet> = Vec::new();
+    let mut documents = Documents::default();
     let mut problems = Vec::new();
     for document in yaml::read(text) {
         let document = match document {
@@ -163,34 +197,46 @@ pub fn read(text: &str, file: &str) -> Result<Vec<PolicySet>, Vec<ConfigError>> 
             }
         };
         let mut reader = Reader::new(text, Arc::clone(&file), &document);
-        let set = read_document(&mut reader);
+        match read_document(&mut reader) {
+            Some(Read::Set(set)) => {
+                documents.sets.push(PolicySet { document: Some(Arc::clone(&document)), ..*set });
+            }
+            Some(Read::Exemption(exemption)) => documents.exemptions.push(*exemption),
+            None => {}
+        }
         problems.extend(reader.into_problems());
-        sets.extend(set.map(|set| PolicySet { document: Some(Arc::clone(&document)), ..set }));
     }
-    if problems.is_empty() { Ok(sets) } else { Err(problems) }
+    if problems.is_empty() { Ok(documents) } else { Err(problems) }
 }
 
-fn read_document(reader: &mut Reader<'_>) -> Option<PolicySet> {
+/// One document.
+enum Read {
+    Set(Box<PolicySet>),
+    Exemption(Box<Exemption>),
+}
+
+fn read_document(reader: &mut Reader<'_>) -> Option<Read> {
     let root = reader.root();
     let members = reader.members(&root)?;
     let (api_version, kind) = (members.get("apiVersion"), members.get("kind"));
+    let kind = kind.and_then(Value::as_str).filter(|kind| KINDS.contains(kind));
     // The shape is known only with version and kind, so that everything else would be a guess.
-    let all = ["apiVersion", "kind", "metadata", "spec", "status"];
-    if api_version.and_then(Value::as_str) != Some(API_VERSION)
-        || kind.and_then(Value::as_str) != Some("ClusterPolicySet")
-    {
+    let Some(kind) = kind.filter(|_| api_version.and_then(Value::as_str) == Some(API_VERSION)) else {
         let named = reader.any_mapping(&root);
         let api_version = reader.required(&named, "apiVersion");
         let kind = reader.required(&named, "kind");
         check_version(reader, api_version.as_ref());
         check_kind(reader, kind.as_ref());
         return None;
-    }
-    let root = reader.mapping(&root, &all, &[]);
-    let name = match reader.required(&root, "metadata") {
-        Some(metadata) => read_metadata(reader, &metadata),
-        None => None,
     };
+    let root = reader.mapping(&root, &["apiVersion", "kind", "metadata", "spec", "status"], &[]);
+    if kind == "PolicyExemption" {
+        return read_exemption(reader, &root).map(|exemption| Read::Exemption(Box::new(exemption)));
+    }
+    let name = reader.required(&root, "metadata").and_then(|field| {
+        let metadata = reader.mapping(&field, &METADATA, &[]);
+        read_name(reader, &metadata, "name")
+    });
     let mut set = PolicySet::new("", Profile::Default);
     if let Some(name) = name {
         set.name = name.value;
@@ -199,7 +245,18 @@ fn read_document(reader: &mut Reader<'_>) -> Option<PolicySet> {
     if let Some(spec) = root.get("spec") {
         read_spec(reader, &spec, &mut set);
     }
-    Some(set)
+    Some(Read::Set(Box::new(set)))
+}
+
+fn read_exemption<'a>(reader: &mut Reader<'a>, root: &Mapping<'a>) -> Option<Exemption> {
+    let field = reader.required(root, "metadata")?;
+    let metadata = reader.mapping(&field, &[&METADATA[..], &["namespace"]].concat(), &[]);
+    let name = read_name(reader, &metadata, "name");
+    let namespace = read_name(reader, &metadata, "namespace");
+    let spec = reader.required(root, "spec")?;
+    let spec = reader.mapping(&spec, &EXEMPTION_SPEC, &[]);
+    let (name, namespace) = (name?, namespace?);
+    Exemption::read(reader, &spec, name, namespace.value)
 }
 
 fn check_version(reader: &mut Reader<'_>, field: Option<&Field<'_>>) {
@@ -218,12 +275,12 @@ fn check_version(reader: &mut Reader<'_>, field: Option<&Field<'_>>) {
 fn check_kind<'a>(reader: &mut Reader<'a>, field: Option<&Field<'a>>) {
     let Some(field) = field else { return };
     match field.value.as_str() {
-        Some("ClusterPolicySet") => {}
+        Some(kind) if KINDS.contains(&kind) => {}
         Some(kind) if LATER_KINDS.contains(&kind) => {
             reader.report(field, Problem::NotSupported(format!("the kind `{kind}`")));
         }
         Some(kind) => {
-            let hint = Hint::new(kind, ["ClusterPolicySet"].into_iter().chain(LATER_KINDS));
+            let hint = Hint::new(kind, KINDS.into_iter().chain(LATER_KINDS));
             reader.report(field, Problem::UnknownValue { what: "kind", value: kind.to_owned(), hint });
         }
         None => {
@@ -232,9 +289,8 @@ fn check_kind<'a>(reader: &mut Reader<'a>, field: Option<&Field<'a>>) {
     }
 }
 
-fn read_metadata<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Located<String>> {
-    let metadata = reader.mapping(field, &METADATA, &[]);
-    let field = reader.required(&metadata, "name")?;
+fn read_name<'a>(reader: &mut Reader<'a>, metadata: &Mapping<'a>, key: &str) -> Option<Located<String>> {
+    let field = reader.required(metadata, key)?;
     let name = reader.string(&field)?;
     let word = |part: &str| {
         part.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -250,7 +306,8 @@ fn read_metadata<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Locat
 }
 
 fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet) {
-    let spec = reader.mapping(field, &SPEC, &LATER_SPEC);
+    let spec = reader.mapping(field, &SPEC, &[]);
+    set.concessions = Concessions::read(reader, &spec);
     if let Some(mode) = spec.get("mode").and_then(|field| reader.choice(&field, "mode", &MODES)) {
         set.modes.set = mode;
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::moment::Moment;
 
 /// A set named `test` of this spec, in YAML.
 pub(in crate::registry) fn set(spec: &str) -> PolicySet {
@@ -7,7 +8,7 @@ pub(in crate::registry) fn set(spec: &str) -> PolicySet {
 
 pub(in crate::registry) fn named(name: &str, spec: &str) -> PolicySet {
     let sets = read(&document(name, spec), "sets.yaml");
-    sets.unwrap_or_else(|problems| panic!("{spec}: {problems:?}")).remove(0)
+    sets.unwrap_or_else(|problems| panic!("{spec}: {problems:?}")).sets.remove(0)
 }
 
 /// The lines of `spec` begin at line 5.
@@ -35,7 +36,7 @@ fn defaults() {
             "mode:\nprofile: null\nmatch: {}\npolicies: []\nkubernetesVersion: \"\"\npoliciesAsOf: \"\"\n",
         ),
     ] {
-        let set = read(&text, "f.yaml").unwrap().remove(0);
+        let set = read(&text, "f.yaml").unwrap().sets.remove(0);
         assert_eq!(set.name(), "test");
         assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Enforce, Profile::Default, Action::Deny));
         assert!(matches!(set.bundle, BundleName::Builtin));
@@ -71,11 +72,21 @@ fn refusals() {
         ("polices: []", "5:3: unknown field `polices`; did you mean `policies`?"),
         ("breakglass: {}", "5:3: unknown field `breakglass`; did you mean `breakGlass`?"),
         ("policies: [{id: a, zzz: 1}]", "5:22: unknown field `zzz`; known: `id`, `action`, `mutate`, `settings`"),
-        ("breakGlass: {users: []}", "5:3: `spec.breakGlass` is not supported yet"),
-        ("trustedControllers: []", "5:3: `spec.trustedControllers` is not supported yet"),
-        ("exemptionNamespaces: []", "5:3: `spec.exemptionNamespaces` is not supported yet"),
-        ("selfExempt: []", "5:3: `spec.selfExempt` is not supported yet"),
-        ("enforceAfter: 10m", "5:3: `spec.enforceAfter` is not supported yet"),
+        ("breakGlass: {user: [a]}", "5:16: unknown field `user`; did you mean `users`?"),
+        (
+            "breakGlass: {users: [\"*\"]}",
+            "5:24: `spec.breakGlass.users[0]`: it is a whole name; there are no wildcards here",
+        ),
+        ("trustedControllers: true", "5:23: `spec.trustedControllers` must be a list, not the boolean true"),
+        (
+            "selfExempt: [probes, security]",
+            "5:24: `spec.selfExempt[1]`: a workload may never excuse itself from `security`; an operator can, with a \
+             PolicyExemption",
+        ),
+        (
+            "enforceAfter: 10",
+            "5:17: `spec.enforceAfter`: it is no duration; write for instance \"10m\", or \"0s\" for at once",
+        ),
         ("match: {namespaceSelector: {}}", "5:11: `spec.match.namespaceSelector` is not supported yet"),
         ("match: {objectSelector: {}}", "5:11: `spec.match.objectSelector` is not supported yet"),
         ("match: {matchPolicy: Exact}", "5:11: `spec.match.matchPolicy` is not supported yet"),
@@ -199,10 +210,6 @@ fn refusals_outside_of_the_spec() {
             "f.yaml:4:1: unknown field `specs`; did you mean `spec`?".to_owned(),
         ),
         (
-            "apiVersion: plimsoll.dev/v1alpha1\nkind: PolicyExemption\n".to_owned(),
-            "f.yaml:2:7: the kind `PolicyExemption` is not supported yet".to_owned(),
-        ),
-        (
             "apiVersion: plimsoll.dev/v1alpha1\nkind: PolicySet\n".to_owned(),
             "f.yaml:2:7: the kind `PolicySet` is not supported yet".to_owned(),
         ),
@@ -247,20 +254,64 @@ fn an_object_of_the_cluster() {
     let text = r#"{"apiVersion":"plimsoll.dev/v1alpha1","kind":"ClusterPolicySet","metadata":{"name":"a","uid":"1",
         "resourceVersion":"2","generation":1,"creationTimestamp":"2026-01-01T00:00:00Z","managedFields":[],
         "labels":{"a":"b"}},"spec":{"mode":"off"},"status":{}}"#;
-    assert_eq!(read(text, "").unwrap()[0].modes.set, Mode::Off);
+    assert_eq!(read(text, "").unwrap().sets[0].modes.set, Mode::Off);
 }
 
 #[test]
 fn an_empty_file_has_no_sets() {
-    assert!(read("# nothing\n", "f.yaml").unwrap().is_empty());
+    assert!(read("# nothing\n", "f.yaml").unwrap().sets.is_empty());
 }
 
 #[test]
 fn the_example_of_the_documentation_is_read() {
     let page = include_str!("../../../docs/policy-set.md");
     let blocks: Vec<_> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(read(blocks[0], "docs").unwrap()[0].policies.len(), 2);
+    assert_eq!(read(blocks[0], "docs").unwrap().sets[0].policies.len(), 2);
     let matching = set(blocks[1]);
     assert_eq!(blocks.len(), 2);
     assert_eq!(matching.name(), "test");
+}
+
+const EXEMPTION: &str = "apiVersion: plimsoll.dev/v1alpha1
+kind: PolicyExemption
+metadata: {name: old-billing, namespace: plimsoll-exemptions}
+spec:
+  policies: [runs-as-root]
+  match: {namespaces: [billing], resourceRules: [{resources: [deployments], resourceNames: [ledger]}]}
+  reason: the vendor ships a new image in January
+  owner: team-billing
+  expires: '2027-01-31'
+";
+
+#[test]
+fn an_exemption_says_what_why_who_and_until_when() {
+    let mut documents = read(EXEMPTION, "f.yaml").unwrap();
+    let exemption = documents.exemptions.remove(0);
+    assert_eq!((exemption.name.as_str(), exemption.namespace.as_str()), ("old-billing", "plimsoll-exemptions"));
+    assert!(exemption.covers("runs-as-root") && !exemption.covers("latest-image-tag"));
+    assert!(exemption.expired(Moment::parse("2027-02-01T00:00:00Z").unwrap()));
+    assert!(!exemption.expired(Moment::parse("2027-01-31T23:59:59Z").unwrap()));
+}
+
+/// What has no reason, no owner or no end is no exemption but a hole.
+#[test]
+fn an_exemption_lacks_nothing_and_is_narrow() {
+    for (field, complaint) in [
+        ("  policies: [runs-as-root]\n", "f.yaml:5:3: `spec.policies` is missing"),
+        ("  reason: the vendor ships a new image in January\n", "f.yaml:5:3: `spec.reason` is missing"),
+        ("  owner: team-billing\n", "f.yaml:5:3: `spec.owner` is missing"),
+        ("  expires: '2027-01-31'\n", "f.yaml:5:3: `spec.expires` is missing"),
+        (", namespace: plimsoll-exemptions", "f.yaml:3:11: `metadata.namespace` is missing"),
+    ] {
+        assert_eq!(problems(&EXEMPTION.replacen(field, "", 1)), [complaint]);
+    }
+    let narrow = "{namespaces: [billing], resourceRules: [{resources: [deployments], resourceNames: [ledger]}]}";
+    for wide in ["{}", "{namespaces: [\"*\"]}", "{resourceRules: [{resources: [\"*\"]}]}"] {
+        let complaint =
+            "f.yaml:6:10: `spec.match`: it matches everything; name `namespaces`, or `resourceRules` with resources";
+        assert_eq!(problems(&EXEMPTION.replacen(narrow, wide, 1)), [complaint], "{wide}");
+    }
+    let complaint =
+        "f.yaml:9:12: `spec.expires`: it is no date; write for instance \"2026-12-31\", or \"2026-12-31T18:00:00Z\"";
+    assert_eq!(problems(&EXEMPTION.replacen("2027-01-31", "soon", 1)), [complaint]);
 }

@@ -8,9 +8,9 @@ use plimsoll_flat::Writer;
 use plimsoll_sdk::version::KubernetesVersion;
 
 use super::plan::{Plan, Source};
-use super::policy_set::{BundleName, Located, PolicySet};
+use super::policy_set::{BundleName, Documents, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
-use super::{Policy, Profile, Selected, Workloads};
+use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::admission::Review;
 use crate::engine::{BUILTIN, Bundle, Engine};
 
@@ -54,8 +54,8 @@ impl Registry {
     ///
     /// # Errors
     /// Everything that is wrong with the sets, in the order of their files.
-    pub fn new(engine: &Engine, sets: Vec<PolicySet>, options: Options) -> Result<Self, Vec<ConfigError>> {
-        Self::with_bundle(engine, BUILTIN, sets, options)
+    pub fn new(engine: &Engine, documents: impl Into<Documents>, options: Options) -> Result<Self, Vec<ConfigError>> {
+        Self::with_bundle(engine, BUILTIN, documents, options)
     }
 
     /// With another component in place of the built-in bundle.
@@ -65,9 +65,10 @@ impl Registry {
     pub fn with_bundle(
         engine: &Engine,
         builtin: &[u8],
-        mut sets: Vec<PolicySet>,
+        documents: impl Into<Documents>,
         options: Options,
     ) -> Result<Self, Vec<ConfigError>> {
+        let Documents { mut sets, exemptions } = documents.into();
         if sets.is_empty() {
             sets.push(PolicySet::new("default", Profile::Default));
         }
@@ -89,7 +90,7 @@ impl Registry {
         let metadata: Vec<_> = loader.bundles.iter().map(bundle).collect();
         let sources: Vec<_> =
             metadata.iter().map(|(builtin, metadata)| Source { metadata, builtin: *builtin }).collect();
-        let plan = match Plan::new(&sources, &planned, options.site == Site::Files, &workloads) {
+        let plan = match Plan::new(&sources, &planned, exemptions, options.site == Site::Files, &workloads) {
             Ok(plan) if problems.is_empty() => plan,
             plan => {
                 problems.extend(plan.err().into_iter().flatten());
@@ -120,6 +121,11 @@ impl Registry {
     /// What applies to a review, in the order of the catalogue.
     pub fn select(&self, review: &Review) -> Vec<Selected> {
         self.plan.select(review)
+    }
+
+    /// Every PolicyExemption, whether it counts or not.
+    pub fn exemptions(&self) -> &[Arc<Exemption>] {
+        self.plan.exemptions()
     }
 
     /// How often sets would have filled in one field differently, so that none did.

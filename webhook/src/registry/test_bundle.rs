@@ -5,12 +5,12 @@ use plimsoll_sdk::metadata::{
 };
 use serde_json::json;
 
-pub(super) fn bundle(policies: Vec<Policy>) -> Bundle {
+pub(crate) fn bundle(policies: Vec<Policy>) -> Bundle {
     Bundle { abi: ABI.to_owned(), name: "test".to_owned(), version: "0.1.0".to_owned(), policies }
 }
 
 /// On every workload.
-pub(super) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
+pub(crate) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
     Policy {
         id: id.to_owned(),
         title: String::new(),
@@ -20,7 +20,7 @@ pub(super) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
         since: "0.1.0".to_owned(),
         stage: Stage::Both,
         judges: Judges::State,
-        on: On { workloads: Workloads::All, kinds: Vec::new(), subresources: Vec::new() },
+        on: On { workloads: Workloads::All, ..On::default() },
         requires: Vec::new(),
         refines: Vec::new(),
         edits: vec!["{template}/spec".to_owned()],
@@ -30,7 +30,7 @@ pub(super) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
     }
 }
 
-pub(super) fn with_settings(policy: Policy) -> Policy {
+pub(crate) fn with_settings(policy: Policy) -> Policy {
     let limit = json!({"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "number"}], "default": "4"});
     Policy {
         settings_schema: json!({

@@ -29,8 +29,8 @@ use std::time::Duration;
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
 
+pub use crate::duration::parse_duration;
 pub use current::Current;
-pub use timeout::parse_duration;
 
 use crate::context::Context;
 use crate::registry::Registry;

@@ -101,7 +101,7 @@ fn wanted_timeout(uri: &Uri) -> Result<Duration, Answer> {
     let Query(parameters) =
         Query::<Parameters>::try_from_uri(uri).map_err(|error| refuse(format!("plimsoll: {}", error.body_text())))?;
     let Some(text) = parameters.timeout else { return Ok(timeout::DEFAULT) };
-    timeout::parse_duration(&text)
+    crate::duration::parse_duration(&text)
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| refuse(format!("plimsoll: timeout={text:?} is no duration; write for instance timeout=10s")))
 }

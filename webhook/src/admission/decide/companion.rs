@@ -1,0 +1,60 @@
+//! Findings that rest on an object that is absent. While a set of objects is being applied nobody can tell whether it will
+//! come, so they count by age, and a Deny only after a second look.
+
+use plimsoll_sdk::metadata::Judges;
+
+use super::naming::key;
+use super::{Case, Judgement};
+use crate::admission::review::{Operation, Review};
+use crate::admission::verdict::{Action, Judged, Spared};
+use crate::engine::Outcome;
+use crate::moment::Moment;
+use crate::registry::Selected;
+
+/// Whether a finding rests on the absence of another object.
+pub fn rests_on_absence(judged: &Judged) -> bool {
+    judged.finding.companion || judged.policy.judges == Judges::Companion
+}
+
+/// On CREATE it says nothing. On an UPDATE that changes what the missing object would be about, it counts once the
+/// reviewed object is old enough, and warns until then; on any other it is only recorded. Over files it counts at once.
+pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
+    let review = case.review;
+    if !rests_on_absence(judged) || review.is_from_file() {
+        return;
+    }
+    match review.operation {
+        Operation::Create => judged.lower(Action::Off, Spared::Young),
+        Operation::Update if !touches(case) => judged.lower(Action::Audit, Spared::Untouched),
+        Operation::Update => {
+            let old = review.old_object().and_then(|old| old.at("/metadata/creationTimestamp")?.as_str());
+            let age = old.and_then(Moment::parse).and_then(|created| created.age(case.now));
+            if age.is_none_or(|age| age < selected.enforce_after) {
+                judged.lower(Action::Warn, Spared::Young);
+            }
+        }
+        Operation::Delete | Operation::Connect => {}
+    }
+}
+
+/// A template changed, replicas were raised, a selector switched; of kinds without a pod template, anything of `spec`.
+fn touches(case: &Case<'_>) -> bool {
+    let (Some(old), Some(new)) = (case.review.old_object(), case.review.object()) else { return true };
+    let differs = |pointer: &str| old.at(pointer) != new.at(pointer);
+    let replicas = |node: plimsoll_flat::Node<'_>| node.at("/spec/replicas").and_then(plimsoll_flat::Node::as_i64);
+    let raised = replicas(new).unwrap_or(1) > replicas(old).unwrap_or(1);
+    match case.template {
+        _ if case.review.subresource == "scale" => raised,
+        Some(template) => differs(template) || differs("/spec/selector") || raised,
+        None => differs("/spec"),
+    }
+}
+
+/// Whether a second look found the same.
+pub(super) fn confirms(again: &Judgement, judged: &Judged, review: &Review) -> bool {
+    let Ok(Outcome::Evaluated(report)) = again else { return false };
+    let object = review.subject();
+    report.findings.iter().any(|finding| {
+        finding.severity >= judged.finding.severity && key(&judged.policy.id, finding, object) == judged.key
+    })
+}

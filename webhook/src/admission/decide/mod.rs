@@ -1,0 +1,289 @@
+//! From what the policies returned to what is done: a pure function.
+//!
+//! What it cannot know from the review (the old object's outcomes, earlier revisions, whether an owner exists) it names;
+//! the driver (`judge`) fetches it and asks again. Each step only lowers actions, and says why.
+
+mod companion;
+mod naming;
+mod passage;
+mod ratchet;
+mod silence;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use plimsoll_flat::Node;
+
+pub use companion::rests_on_absence;
+pub use naming::{key, named_path};
+pub use passage::{Owner, is_system_deletion};
+
+use super::review::{Operation, Review};
+use super::verdict::{Action, Failed, Judged, Spared, Verdict};
+use crate::engine::{Failure, Finding, Outcome};
+use crate::moment::Moment;
+use crate::registry::Selected;
+use passage::Passage;
+use silence::Annotations;
+
+/// What one policy made of one object.
+pub type Judgement = Result<Outcome, Failure>;
+
+/// What is decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The request.
+    pub review: &'a Review,
+    /// What applies to it.
+    pub selected: &'a [Selected],
+    /// Of each of these, in the same order.
+    pub outcomes: &'a [Judgement],
+    /// The pointer to the pod template, for a kind that has one.
+    pub template: Option<&'a str>,
+    /// Ages and expiries are counted from here.
+    pub now: Moment,
+}
+
+/// What earlier decisions on the same case asked for.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Outcomes on the old object, by their place in `selected`.
+    pub old: Option<HashMap<usize, Judgement>>,
+    /// Outcomes with what the policy asked for read anew.
+    pub again: Option<HashMap<usize, Judgement>>,
+    /// The pod templates of the workload's earlier revisions, as flat documents.
+    pub revisions: Option<Looked<Vec<Vec<u8>>>>,
+    /// Whether the owner exists.
+    pub owner: Option<Looked<()>>,
+    /// Whether the namespace is being deleted.
+    pub terminating: Option<Looked<bool>>,
+}
+
+/// What a look at the cluster yielded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Looked<T> {
+    /// It is there.
+    Found(T),
+    /// It is not.
+    Absent,
+    /// Nobody could say in time.
+    Unknown,
+}
+
+/// The verdict, or what is still needed to reach it.
+#[derive(Debug)]
+pub enum Decision {
+    /// Nothing is open.
+    Verdict(Verdict),
+    /// Something is.
+    Needs(Need),
+}
+
+/// What is still needed. Each is asked for only where there is a Deny that it could lower.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// The outcomes of these of the selected policies on the old object.
+    OldObject(Vec<usize>),
+    /// The outcomes of these on the object, with context that is read anew.
+    Again(Vec<usize>),
+    /// The earlier revisions of the workload.
+    Revisions,
+    /// Whether this owner exists.
+    Owner(Owner),
+    /// Whether the review's namespace is being deleted.
+    Terminating,
+}
+
+/// Decides on one review.
+pub fn decide(case: &Case<'_>, known: &Known) -> Decision {
+    let mut draft = Draft::new(case);
+    match draft.settle(case, known) {
+        Some(need) => Decision::Needs(need),
+        None => Decision::Verdict(draft.finish()),
+    }
+}
+
+/// The verdict while it is made.
+struct Draft<'a> {
+    verdict: Verdict,
+    /// The place in `selected` of each of `verdict.judged`.
+    places: Vec<usize>,
+    annotations: Annotations<'a>,
+}
+
+impl<'a> Draft<'a> {
+    /// Everything that the review alone decides.
+    fn new(case: &Case<'a>) -> Self {
+        let object = case.review.subject();
+        let mut draft = Self { verdict: Verdict::default(), places: Vec::new(), annotations: Annotations::of(object) };
+        let passage = Passage::of(case);
+        for (place, (selected, outcome)) in case.selected.iter().zip(case.outcomes).enumerate() {
+            let policy = &selected.policy;
+            let report = match outcome {
+                Ok(Outcome::Evaluated(report)) => report,
+                Ok(Outcome::Skipped(reason)) => {
+                    draft.verdict.skipped.push((Arc::clone(policy), reason.clone()));
+                    continue;
+                }
+                Err(failure) => {
+                    let mut failed = Failed::new(selected, failure.clone());
+                    passage.iter().for_each(|passage| failed.lower(passage.most, passage.why));
+                    draft.verdict.failed.push(failed);
+                    continue;
+                }
+            };
+            let assumed = report.assumptions.iter().map(|text| (Arc::clone(policy), text.clone()));
+            draft.verdict.assumed.extend(assumed);
+            if report.more > 0 {
+                draft.verdict.more.push((Arc::clone(policy), report.more));
+            }
+            for finding in &report.findings {
+                let Some(mut judged) = judge(case, selected, finding, object) else { continue };
+                if let Some(silence) = silence::of(&judged, selected, &mut draft.annotations, case.now) {
+                    draft.verdict.silenced.push((judged, silence));
+                    continue;
+                }
+                passage.iter().for_each(|passage| judged.lower(passage.most, passage.why));
+                draft.verdict.judged.push(judged);
+                draft.places.push(place);
+            }
+        }
+        draft
+    }
+
+    /// What more than the review decides, cheapest first. Says what is still needed.
+    fn settle(&mut self, case: &Case<'_>, known: &Known) -> Option<Need> {
+        if let Some(owner) = Owner::of(case.review) {
+            match &known.owner {
+                // Warnings would go to a controller, and nobody reads them there; the owner has had its own.
+                _ if !self.denies() => self.lower(Action::Audit, Spared::Owned),
+                None => return Some(Need::Owner(owner)),
+                Some(Looked::Found(())) => self.lower(Action::Audit, Spared::Owned),
+                // A forged owner excuses nothing.
+                Some(Looked::Absent) => {}
+                Some(Looked::Unknown) => self.lower(Action::Warn, Spared::Unconfirmed),
+            }
+        }
+        let ratcheted = self.denying(|judged, selected| ratchet::applies(case.review, selected, judged), case);
+        if !ratcheted.is_empty() {
+            let Some(old) = &known.old else { return Some(Need::OldObject(ratcheted)) };
+            for (judged, place) in self.verdict.judged.iter_mut().zip(&self.places) {
+                if judged.action == Action::Deny
+                    && old.get(place).is_some_and(|old| ratchet::excuses(old, judged, case.review))
+                {
+                    judged.lower(Action::Warn, Spared::Ratchet);
+                }
+            }
+        }
+        if self.denies() && passage::may_roll_back(case) {
+            match &known.revisions {
+                None => return Some(Need::Revisions),
+                Some(Looked::Found(revisions)) => {
+                    if let Some(rollback) = passage::Rollback::of(case, revisions) {
+                        for judged in self.verdict.judged.iter_mut().filter(|judged| rollback.excuses(judged)) {
+                            judged.lower(Action::Warn, Spared::Rollback);
+                        }
+                        if rollback.is_all() {
+                            self.lower(Action::Warn, Spared::Rollback);
+                        }
+                    }
+                }
+                // Nobody said that this is one.
+                Some(Looked::Absent | Looked::Unknown) => {}
+            }
+        }
+        let absent = self.denying(|judged, _| rests_on_absence(judged), case);
+        if !absent.is_empty() {
+            if !case.review.is_from_file() {
+                let Some(again) = &known.again else { return Some(Need::Again(absent)) };
+                for (judged, place) in self.verdict.judged.iter_mut().zip(&self.places) {
+                    if rests_on_absence(judged)
+                        && !again.get(place).is_some_and(|again| companion::confirms(again, judged, case.review))
+                    {
+                        judged.lower(Action::Warn, Spared::Unconfirmed);
+                    }
+                }
+            }
+        }
+        if self.denies() && case.review.operation == Operation::Delete && !case.review.namespace.is_empty() {
+            match &known.terminating {
+                None => return Some(Need::Terminating),
+                Some(Looked::Found(false)) => {}
+                Some(Looked::Found(true) | Looked::Absent) => self.lower(Action::Warn, Spared::Terminating),
+                Some(Looked::Unknown) => self.lower(Action::Warn, Spared::Unconfirmed),
+            }
+        }
+        None
+    }
+
+    fn finish(self) -> Verdict {
+        let mut verdict = self.verdict;
+        verdict.unused = self.annotations.unused();
+        merge(&mut verdict.judged);
+        verdict
+    }
+
+    fn denies(&self) -> bool {
+        !self.verdict.allowed()
+    }
+
+    /// The places in `selected` of the policies with a Deny of which this is so, each once.
+    fn denying(&self, holds: impl Fn(&Judged, &Selected) -> bool, case: &Case<'_>) -> Vec<usize> {
+        let denied = self.verdict.judged.iter().zip(&self.places).filter(|(judged, _)| judged.action == Action::Deny);
+        let mut places: Vec<usize> =
+            denied.filter(|(judged, place)| holds(judged, &case.selected[**place])).map(|(_, place)| *place).collect();
+        places.dedup();
+        places
+    }
+
+    fn lower(&mut self, most: Action, why: Spared) {
+        self.verdict.judged.iter_mut().for_each(|judged| judged.lower(most, why));
+        self.verdict.failed.iter_mut().for_each(|failed| failed.lower(most, why));
+    }
+}
+
+/// One finding with what the PolicySets say of it; none where they say nothing.
+fn judge(case: &Case<'_>, selected: &Selected, finding: &Finding, object: Option<Node<'_>>) -> Option<Judged> {
+    let uncapped = selected.actions.of(finding.severity);
+    let mut judged = Judged {
+        key: key(&selected.policy.id, finding, object),
+        policy: Arc::clone(&selected.policy),
+        finding: finding.clone(),
+        action: uncapped,
+        uncapped,
+        spared: None,
+    };
+    if selected.is_new(finding.since.as_deref()) {
+        judged.lower(Action::Audit, Spared::New);
+    }
+    selected.spared.iter().for_each(|why| judged.lower(Action::Warn, *why));
+    companion::weigh(case, selected, &mut judged);
+    (judged.action != Action::Off).then_some(judged)
+}
+
+/// The same finding of two PolicySets is one, with the strictest action. Then most severe first; what is equally
+/// severe keeps the order of the catalogue and of the object.
+fn merge(judged: &mut Vec<Judged>) {
+    let mut seen: HashMap<(String, String), usize> = HashMap::new();
+    let mut merged: Vec<Judged> = Vec::with_capacity(judged.len());
+    for item in judged.drain(..) {
+        match seen.get(&(item.key.clone(), item.finding.message.clone())) {
+            Some(&index) => {
+                let known = &mut merged[index];
+                known.uncapped = known.uncapped.max(item.uncapped);
+                if item.action > known.action {
+                    known.action = item.action;
+                    known.spared = item.spared;
+                }
+            }
+            None => {
+                seen.insert((item.key.clone(), item.finding.message.clone()), merged.len());
+                merged.push(item);
+            }
+        }
+    }
+    merged.sort_by_key(|judged| std::cmp::Reverse((judged.action, judged.finding.severity)));
+    *judged = merged;
+}

@@ -1,0 +1,60 @@
+//! How findings and places are known: by names, so that reordering a list changes nothing.
+
+use plimsoll_flat::{Kind, Node};
+
+use crate::admission::authored::identity;
+use crate::engine::Finding;
+
+/// Policy, related object and place; list items are named by their merge key, so that reordering changes nothing.
+pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String {
+    format!("{policy} {} {}", finding.related.as_deref().unwrap_or_default(), named_path(object, &finding.at.full()))
+}
+
+/// A pointer as people read it: `spec.containers[app].image`, list items by their merge key where they have one.
+pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
+    let mut path = String::with_capacity(pointer.len());
+    let mut node = object;
+    for token in pointer.split('/').skip(1) {
+        let name = token.replace("~1", "/").replace("~0", "~");
+        match node.filter(|node| node.kind() == Kind::Array) {
+            Some(list) => {
+                let item = name.parse().ok().and_then(|index| list.item(index));
+                match item.and_then(|item| Some((identity(item)?, item))) {
+                    Some(((_, id), item)) => {
+                        path.push('[');
+                        path.push_str(&id.as_str().map_or_else(|| id.to_json(), str::to_owned));
+                        // A port is known by its number and protocol.
+                        if let Some(protocol) =
+                            item.get("protocol").and_then(Node::as_str).filter(|text| *text != "TCP")
+                        {
+                            path.push('/');
+                            path.push_str(protocol);
+                        }
+                        path.push(']');
+                    }
+                    None => {
+                        path.push('[');
+                        path.push_str(&name);
+                        path.push(']');
+                    }
+                }
+                node = item;
+            }
+            None => {
+                let plain = !name.is_empty() && !name.contains(['.', '/', '[', ']', ' ']);
+                if plain {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(&name);
+                } else {
+                    path.push('[');
+                    path.push_str(&name);
+                    path.push(']');
+                }
+                node = node.and_then(|node| node.get(&name));
+            }
+        }
+    }
+    path
+}

@@ -1,0 +1,103 @@
+//! What silences a finding: a PolicyExemption, or an annotation of the object itself.
+
+use std::sync::Arc;
+
+use plimsoll_flat::Node;
+
+use crate::admission::verdict::{Action, Judged, Silence};
+use crate::moment::Moment;
+use crate::registry::Selected;
+
+/// Before the policy's id, in the name of an annotation whose value is the reason.
+const IGNORE: &str = "plimsoll.dev/ignore.";
+
+/// The annotations that ignore a policy, and which of them silenced something.
+#[derive(Debug, Default)]
+pub(super) struct Annotations<'a> {
+    ignores: Vec<Ignore<'a>>,
+}
+
+#[derive(Debug)]
+struct Ignore<'a> {
+    policy: &'a str,
+    reason: String,
+    /// The last of its time; none where it says none.
+    until: Option<Result<Moment, &'a str>>,
+    used: bool,
+    /// What it could not silence.
+    denied: bool,
+    over: bool,
+}
+
+impl<'a> Annotations<'a> {
+    pub(super) fn of(object: Option<Node<'a>>) -> Self {
+        let annotations = object.and_then(|object| object.get("metadata")?.get("annotations"));
+        let ignore = |(name, value): (&'a str, Node<'a>)| {
+            Some(Ignore::read(name.strip_prefix(IGNORE)?, value.as_str().unwrap_or_default()))
+        };
+        Self { ignores: annotations.into_iter().flat_map(Node::members).filter_map(ignore).collect() }
+    }
+
+    /// What is wrong with each that silenced nothing.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let silent = self.ignores.iter().filter(|ignore| !ignore.used);
+        silent.map(|ignore| format!("{IGNORE}{} {}", ignore.policy, ignore.complaint())).collect()
+    }
+}
+
+impl<'a> Ignore<'a> {
+    /// A reason, and somewhere in it `until=2026-12-31` if it is to end.
+    fn read(policy: &'a str, text: &'a str) -> Self {
+        let is_until = |word: &&str| word.starts_with("until=");
+        let until = text.split_whitespace().find(is_until).map(|word| {
+            let day = &word["until=".len()..];
+            Moment::parse_end(day).ok_or(day)
+        });
+        let reason: Vec<&str> = text.split_whitespace().filter(|word| !is_until(word)).collect();
+        Self { policy, reason: reason.join(" "), until, used: false, denied: false, over: false }
+    }
+
+    fn complaint(&self) -> String {
+        match self.until {
+            _ if self.reason.is_empty() => "has no reason, so it counts for nothing; write why as its value".to_owned(),
+            Some(Err(day)) => {
+                format!("ends at {day:?}, which is no date, so it counts for nothing; write until=2026-12-31")
+            }
+            _ if self.over => "is over; take it away, or give it another end".to_owned(),
+            _ if self.denied => "cannot silence what is denied; ask for a PolicyExemption".to_owned(),
+            _ => "silences nothing here; take it away".to_owned(),
+        }
+    }
+}
+
+/// What silences a finding. An exemption silences anything; what the object says of itself silences no Deny, unless the
+/// PolicySets allow that for the policy's category.
+pub(super) fn of(
+    judged: &Judged,
+    selected: &Selected,
+    annotations: &mut Annotations<'_>,
+    now: Moment,
+) -> Option<Silence> {
+    if let Some(exemption) = selected.exemption.as_ref().filter(|exemption| !exemption.expired(now)) {
+        return Some(Silence::Exemption(Arc::clone(exemption)));
+    }
+    let ignore = annotations.ignores.iter_mut().find(|ignore| ignore.policy == judged.policy.id)?;
+    let until = match ignore.until {
+        Some(Err(_)) => return None,
+        Some(Ok(end)) if now >= end => {
+            ignore.over = true;
+            return None;
+        }
+        Some(Ok(end)) => Some(end),
+        None => None,
+    };
+    if ignore.reason.is_empty() {
+        return None;
+    }
+    if judged.uncapped == Action::Deny && !selected.self_exempt {
+        ignore.denied = true;
+        return None;
+    }
+    ignore.used = true;
+    Some(Silence::Annotation { reason: ignore.reason.clone(), until })
+}

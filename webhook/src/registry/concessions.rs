@@ -1,0 +1,121 @@
+//! What a PolicySet concedes: to whom, to which exemptions, and how long a set of objects may take to be complete.
+
+use std::time::Duration;
+
+use super::fields::{Field, Mapping, Reader};
+use super::policy_set::Located;
+use crate::admission::Review;
+use crate::admission::verdict::Spared;
+use crate::duration::parse_duration;
+
+/// From this age of an object on, what it lacks beside it counts.
+const ENFORCE_AFTER: Duration = Duration::from_secs(600);
+
+/// Of the keys of `spec`, those that are read here.
+pub(super) const KEYS: [&str; 5] =
+    ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt"];
+
+/// Never silenced by the object itself.
+const NEVER_SELF_EXEMPT: &str = "security";
+
+#[derive(Clone, Debug)]
+pub(super) struct Concessions {
+    /// `enforceAfter`
+    pub(super) enforce_after: Duration,
+    break_glass: Requesters,
+    /// Users.
+    trusted_controllers: Vec<String>,
+    pub(super) exemption_namespaces: Vec<String>,
+    /// Which there are is known with the bundle.
+    pub(super) self_exempt: Vec<Located<String>>,
+}
+
+/// Who asks. Whole names: a pattern in a place that opens doors would open more than was meant.
+#[derive(Clone, Debug, Default)]
+struct Requesters {
+    users: Vec<String>,
+    groups: Vec<String>,
+}
+
+impl Default for Concessions {
+    fn default() -> Self {
+        Self {
+            enforce_after: ENFORCE_AFTER,
+            break_glass: Requesters::default(),
+            trusted_controllers: Vec::new(),
+            exemption_namespaces: Vec::new(),
+            self_exempt: Vec::new(),
+        }
+    }
+}
+
+impl Concessions {
+    pub(super) fn read<'a>(reader: &mut Reader<'a>, spec: &Mapping<'a>) -> Self {
+        let mut concessions = Self::default();
+        if let Some(after) = spec.get("enforceAfter").and_then(|field| duration(reader, &field)) {
+            concessions.enforce_after = after;
+        }
+        if let Some(field) = spec.get("breakGlass") {
+            let mapping = reader.mapping(&field, &["users", "groups"], &[]);
+            concessions.break_glass =
+                Requesters { users: words(reader, &mapping, "users"), groups: words(reader, &mapping, "groups") };
+        }
+        concessions.trusted_controllers = words(reader, spec, "trustedControllers");
+        concessions.exemption_namespaces = words(reader, spec, "exemptionNamespaces");
+        if let Some(field) = spec.get("selfExempt") {
+            for item in reader.list(&field) {
+                let Some(name) = reader.string(&item) else { continue };
+                if name == NEVER_SELF_EXEMPT {
+                    let reason = "a workload may never excuse itself from `security`; an operator can, with a \
+                                  PolicyExemption";
+                    reader.invalid(&item, reason.to_owned());
+                    continue;
+                }
+                let position = reader.position(&item.pointer);
+                concessions.self_exempt.push(Located { value: name.to_owned(), position });
+            }
+        }
+        concessions
+    }
+
+    /// Why a Deny would only warn whoever asks this.
+    pub(super) fn spares(&self, review: &Review) -> Option<Spared> {
+        if self.break_glass.include(review) {
+            Some(Spared::BreakGlass)
+        } else if self.trusted_controllers.contains(&review.username) {
+            Some(Spared::TrustedController)
+        } else {
+            None
+        }
+    }
+}
+
+impl Requesters {
+    fn include(&self, review: &Review) -> bool {
+        self.users.contains(&review.username) || self.groups.iter().any(|group| review.groups.contains(group))
+    }
+}
+
+fn duration(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Duration> {
+    let text = field.value.as_str().unwrap_or_default();
+    let duration = parse_duration(text);
+    if duration.is_none() {
+        reader.invalid(field, "it is no duration; write for instance \"10m\", or \"0s\" for at once".to_owned());
+    }
+    duration
+}
+
+/// A list of strings, none of them empty or with a wildcard. A list that is empty says what is the default anyway.
+fn words<'a>(reader: &mut Reader<'a>, mapping: &Mapping<'a>, key: &str) -> Vec<String> {
+    let items = mapping.get(key).map(|field| reader.list(&field)).unwrap_or_default();
+    let mut words = Vec::new();
+    for item in items {
+        let Some(text) = reader.string(&item) else { continue };
+        if text.is_empty() || text.contains('*') {
+            reader.invalid(&item, "it is a whole name; there are no wildcards here".to_owned());
+        } else {
+            words.push(text.to_owned());
+        }
+    }
+    words
+}

@@ -1,0 +1,111 @@
+//! PolicyExemptions: narrow, reasoned and expiring permissions to break a policy.
+
+use super::fields::{Mapping, Reader};
+use super::matching::{Match, matches_glob};
+use super::policy_set::Located;
+use super::problem::Position;
+use crate::admission::Review;
+use crate::moment::Moment;
+
+/// One PolicyExemption. It counts only where a PolicySet lists its namespace, and until it expires.
+#[derive(Clone, Debug)]
+pub struct Exemption {
+    /// `metadata.name`
+    pub name: String,
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// As it was written.
+    pub expires: String,
+    pub(super) end: Moment,
+    pub(super) policies: Vec<Located<String>>,
+    /// Empty: every namespace.
+    namespaces: Vec<String>,
+    requests: Match,
+    /// Of the name.
+    pub(super) position: Position,
+}
+
+impl Exemption {
+    /// Whether its time is over.
+    pub fn expired(&self, now: Moment) -> bool {
+        now >= self.end
+    }
+
+    /// Where its name stands.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    pub(super) fn covers(&self, policy: &str) -> bool {
+        self.policies.iter().any(|id| id.value == policy)
+    }
+
+    pub(super) fn matches(&self, review: &Review) -> bool {
+        let here = |pattern: &String| matches_glob(pattern, &review.namespace);
+        (self.namespaces.is_empty() || self.namespaces.iter().any(here)) && self.requests.matches(review)
+    }
+
+    /// The `spec` of a document with this name in this namespace. Every field is required: what has no reason, no owner
+    /// or no end is no exemption but a hole.
+    pub(super) fn read<'a>(
+        reader: &mut Reader<'a>,
+        spec: &Mapping<'a>,
+        name: Located<String>,
+        namespace: String,
+    ) -> Option<Self> {
+        let policies = reader.required(spec, "policies").map(|field| {
+            let ids = reader.strings(&field);
+            let located = |(item, id): (_, &str)| Located { value: id.to_owned(), position: position(reader, &item) };
+            ids.into_iter().map(located).collect::<Vec<_>>()
+        });
+        let reason = required_text(reader, spec, "reason");
+        let owner = required_text(reader, spec, "owner");
+        let expires = required_text(reader, spec, "expires");
+        let field = reader.required(spec, "match")?;
+        let mapping = reader.any_mapping(&field);
+        let namespaces = mapping.get("namespaces").map(|field| reader.strings(&field)).unwrap_or_default();
+        let requests = Match::read_with(reader, &field, &["namespaces"]);
+        let narrow = namespaces.iter().any(|(_, name)| *name != "*") || requests.is_narrow();
+        if !narrow {
+            let reason = "it matches everything; name `namespaces`, or `resourceRules` with resources";
+            reader.invalid(&field, reason.to_owned());
+        }
+        let end = Moment::parse_end(&expires.clone()?);
+        if end.is_none()
+            && let Some(field) = spec.get("expires")
+        {
+            let reason = "it is no date; write for instance \"2026-12-31\", or \"2026-12-31T18:00:00Z\"";
+            reader.invalid(&field, reason.to_owned());
+        }
+        Some(Self {
+            name: name.value,
+            namespace,
+            reason: reason?,
+            owner: owner?,
+            expires: expires?,
+            end: end?,
+            policies: policies?,
+            namespaces: namespaces.into_iter().map(|(_, name)| name.to_owned()).collect(),
+            requests,
+            position: name.position,
+        })
+    }
+}
+
+fn position(reader: &Reader<'_>, field: &super::fields::Field<'_>) -> Position {
+    reader.position(&field.pointer)
+}
+
+fn required_text<'a>(reader: &mut Reader<'a>, spec: &Mapping<'a>, key: &str) -> Option<String> {
+    let field = reader.required(spec, key)?;
+    let text = reader.string(&field)?.trim();
+    if text.is_empty() {
+        reader.invalid(&field, "it is empty".to_owned());
+        return None;
+    }
+    Some(text.to_owned())
+}

@@ -5,27 +5,30 @@ mod certificate;
 mod configuration;
 mod log;
 mod registration;
+mod reload;
 mod signals;
+mod watched;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
+use rustls::sign::CertifiedKey;
 use tokio::sync::oneshot;
 
 use crate::context::Unknown;
-use crate::engine::{Engine, Limits};
-use crate::register::{self, Target};
-use crate::registry::{self, Registry};
-use crate::server::{self, Current, Loaded, Server};
+use crate::registry;
+use crate::server::{self, Clients, Current, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
-use certificate::certificate;
-use configuration::Configuration;
+use certificate::{Certificate, Source};
+use configuration::Loader;
 use log::log_to_stderr;
-use registration::{client, version_of};
+use registration::{Registration, client, version_of};
+use reload::Reloader;
 use signals::Signals;
+use watched::Fingerprint;
 
 /// What the command line or a file of it is wrong about.
 const USAGE: u8 = 2;
@@ -51,69 +54,118 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode> {
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "starting");
-    let configuration = match Configuration::read(&args.config) {
-        Ok(configuration) => configuration,
-        Err(problems) => return usage(&problems),
+    // Before anything takes time: without a handler SIGHUP would end the process.
+    let hangup = signals::hangup().context("cannot wait for SIGHUP")?;
+    let options = server_options(&args);
+    let source = match Source::new(&args) {
+        Ok(source) => source,
+        Err(error) => return usage(&[error]),
     };
-    let certificate = match certificate(&args) {
+    // Before they are read: what changes from here on is found to be new.
+    let certificates_seen = Fingerprint::of(&source.watched());
+    let Certificate { key, authority, clients } = match source.load() {
         Ok(certificate) => certificate,
         Err(error) => return usage(&[error]),
     };
     let client = if args.register { Some(client(args.kubeconfig.as_deref()).await?) } else { None };
-    let options = server::Options {
-        max_concurrent: args.max_concurrent.into(),
-        drain_delay: args.drain_delay.unwrap_or(if args.listen.ip().is_loopback() {
-            Duration::ZERO
-        } else {
-            DRAIN_DELAY
-        }),
-        ..server::Options::default()
-    };
-    let options = server::Options { threads: args.threads.map_or(options.threads, usize::from), ..options };
     let kubernetes_version = match (&args.kubernetes_version, &client) {
         (None, Some(client)) => Some(version_of(client).await?),
         (given, _) => given.clone(),
     };
-    let enforces = configuration.enforces;
     let registry_options =
         registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
-    // A thread holds one instance of each bundle until its review is decided.
-    let instances = options.threads * configuration.sets.len().max(1);
-    let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Limits::default() };
-    let engine = Engine::new(limits)
-        .map_err(|error| anyhow!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads"))?;
-    let registry = match Registry::new(&engine, configuration.sets, registry_options) {
-        Ok(registry) => registry,
+    let mut loader = Loader::new(args.config.clone(), registry_options, Arc::new(Unknown), options.threads);
+    let (configuration_seen, loaded) = loader.load();
+    let loaded = match loaded {
+        Ok(loaded) => Arc::new(Current::new(loaded)),
         Err(problems) => return usage(&problems),
     };
-    let loaded = Arc::new(Current::new(Loaded { registry, context: Arc::new(Unknown), enforces }));
-    let key = Arc::new(Current::new(certificate.key));
+    let key = Arc::new(Current::new(key));
+    let clients = clients.map(|clients| Arc::new(Current::new(clients)));
     let signals = Signals::new().context("cannot wait for signals")?;
-    let server = Server::bind(args.listen, options, Arc::clone(&loaded), key)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
-    tracing::info!(address = %server.address(), threads = options.threads, "ready");
+    let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
+    let mut reloader = Reloader {
+        health: server.health(),
+        configuration: reload::Configuration {
+            loader: Arc::new(Mutex::new(loader)),
+            loaded: Arc::clone(&loaded),
+            seen: configuration_seen,
+            retired: Vec::new(),
+        },
+        certificates: reload::Certificates {
+            source: Arc::new(source),
+            key,
+            clients,
+            authority: authority.clone(),
+            seen: Some(certificates_seen),
+        },
+        registration: None,
+    };
     let (give_up, given_up) = oneshot::channel::<()>();
+    let (stopping, mut stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.run(async move {
         tokio::select! {
             () = signals.first() => {}
             Ok(()) = given_up => {}
         }
+        drop(stopping);
     }));
     let mut registered = Ok(());
     if let (Some(client), Some(url)) = (client, &args.url) {
         // From here on the API server asks; everything that answers it is there.
-        let target = Target { url: &url.text, ca_bundle: &certificate.authority, enforces };
-        registered = register::register(client, &loaded.get().registry, &target).await;
+        let mut registration = Registration { client, url: url.text.clone(), authority, is_current: false };
+        registered = registration.update(&loaded.get()).await;
         match &registered {
-            Ok(()) => tracing::info!(url = url.text, "registered"),
+            Ok(()) => {
+                reloader.health.succeeded(Part::Registration);
+                tracing::info!(url = url.text, "registered");
+            }
             Err(_) => drop(give_up.send(())),
         }
+        reloader.registration = Some(registration);
     }
-    serving.await.context("the server panicked")?.context("cannot set up TLS")?;
+    // Who is told to stop neither reloads nor registers any more.
+    let interval = (!args.reload_interval.is_zero()).then_some(args.reload_interval);
+    tokio::select! {
+        _ = &mut stopped => {}
+        () = reloader.run(interval, hangup) => {}
+    }
+    serving.await.context("the server panicked")??;
     registered?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+fn server_options(args: &ServeArgs) -> server::Options {
+    let options = server::Options::default();
+    let delay = if args.listen.ip().is_loopback() { Duration::ZERO } else { DRAIN_DELAY };
+    server::Options {
+        threads: args.threads.map_or(options.threads, usize::from),
+        max_concurrent: args.max_concurrent.into(),
+        drain_delay: args.drain_delay.unwrap_or(delay),
+        ..options
+    }
+}
+
+async fn bind(
+    args: &ServeArgs,
+    options: server::Options,
+    loaded: &Arc<Current<Loaded>>,
+    key: &Arc<Current<CertifiedKey>>,
+    clients: Option<Arc<Current<Clients>>>,
+) -> Result<Server> {
+    let mut server = Server::bind(args.listen, options, Arc::clone(loaded), Arc::clone(key))
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    if let Some(clients) = clients {
+        server = server.only_for(clients);
+    }
+    if let Some(address) = args.health_listen {
+        server = server.with_health_on(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    }
+    let health = server.health_address().map(tracing::field::display);
+    tracing::info!(address = %server.address(), health, threads = options.threads, "ready");
+    Ok(server)
 }
 
 /// Prints everything that is wrong, one a line.

@@ -1,8 +1,31 @@
-//! The API server: who it is, and its client.
+//! The API server: who it is, its client, and what it is told.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+
+use crate::register::{self, RegisterError, Target};
+use crate::server::Loaded;
+
+/// What the API server is told, again whenever it changes.
+pub(super) struct Registration {
+    pub(super) client: kube::Client,
+    pub(super) url: String,
+    /// PEM.
+    pub(super) authority: Vec<u8>,
+    /// Whether it was told everything.
+    pub(super) is_current: bool,
+}
+
+impl Registration {
+    /// Tells it what follows from what is loaded.
+    pub(super) async fn update(&mut self, loaded: &Loaded) -> Result<(), RegisterError> {
+        let target = Target { url: &self.url, ca_bundle: &self.authority, enforces: loaded.enforces };
+        register::register(self.client.clone(), &loaded.registry, &target).await?;
+        self.is_current = true;
+        Ok(())
+    }
+}
 
 pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {
     let config = match kubeconfig {

@@ -58,6 +58,19 @@ impl Registry {
         Self::with_bundle(engine, BUILTIN, documents, options)
     }
 
+    /// As [`Registry::new`], but what is among the bundles of an earlier registry is not compiled again.
+    ///
+    /// # Errors
+    /// As [`Registry::new`].
+    pub fn reload(
+        engine: &Engine,
+        compiled: &[Bundle],
+        documents: impl Into<Documents>,
+        options: Options,
+    ) -> Result<Self, Vec<ConfigError>> {
+        Self::build(engine, BUILTIN, compiled, documents.into(), options)
+    }
+
     /// With another component in place of the built-in bundle.
     ///
     /// # Errors
@@ -68,7 +81,17 @@ impl Registry {
         documents: impl Into<Documents>,
         options: Options,
     ) -> Result<Self, Vec<ConfigError>> {
-        let Documents { mut sets, exemptions } = documents.into();
+        Self::build(engine, builtin, &[], documents.into(), options)
+    }
+
+    fn build(
+        engine: &Engine,
+        builtin: &[u8],
+        compiled: &[Bundle],
+        documents: Documents,
+        options: Options,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let Documents { mut sets, exemptions } = documents;
         if sets.is_empty() {
             sets.push(PolicySet::new("default", Profile::Default));
         }
@@ -77,7 +100,7 @@ impl Registry {
             set.profile = options.profile.unwrap_or(set.profile);
         }
         let kubernetes_version = kubernetes_version(&sets, &options, &mut problems);
-        let mut loader = Loader { engine, builtin, bundles: Vec::new() };
+        let mut loader = Loader { engine, builtin, compiled, bundles: Vec::new() };
         let mut planned = Vec::new();
         for set in sets {
             match loader.load(&set.bundle) {
@@ -149,10 +172,21 @@ impl Registry {
     }
 }
 
+impl PolicySet {
+    /// The file of its bundle, unless that is the built-in one.
+    pub fn bundle_file(&self) -> Option<PathBuf> {
+        match &self.bundle {
+            BundleName::Builtin => None,
+            BundleName::File(file) => Some(beside(&file.position, &file.value)),
+        }
+    }
+}
+
 /// Loads each bundle once.
 struct Loader<'a> {
     engine: &'a Engine,
     builtin: &'a [u8],
+    compiled: &'a [Bundle],
     /// By the path of the file; none for the built-in one.
     bundles: Vec<(Option<PathBuf>, Bundle)>,
 }
@@ -178,7 +212,8 @@ impl Loader<'_> {
                 &read
             }
         };
-        let bundle = Bundle::load(self.engine, bytes).map_err(|error| refuse(error.to_string()))?;
+        let bundle = Bundle::load_unless_compiled(self.engine, bytes, self.compiled)
+            .map_err(|error| refuse(error.to_string()))?;
         self.bundles.push((path, bundle));
         Ok(self.bundles.len() - 1)
     }

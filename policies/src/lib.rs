@@ -9,6 +9,8 @@ plimsoll_sdk::bundle![
     privilege_escalation,
     missing_seccomp_profile,
     rollout_without_capacity,
+    rollout_rounding_surprise,
     rollout_deadline_too_short,
     latest_image_tag,
+    live_workload_removed,
 ];

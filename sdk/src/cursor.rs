@@ -21,6 +21,12 @@ impl<'a> Cursor<'a> {
         Self { nearest: node, missing: Cow::Borrowed("") }
     }
 
+    /// The root of another object, such as one that the host answered with. Its places are of no use in a finding.
+    #[must_use]
+    pub fn of(object: Node<'a>) -> Self {
+        Self::new(object)
+    }
+
     /// Goes down a path of member names, `resources/requests/memory`. A name that holds a slash: [`Cursor::key`].
     #[must_use]
     pub fn at(&self, path: &'static str) -> Cursor<'a> {

@@ -49,6 +49,27 @@ impl<'a> Review<'a> {
         &self.object
     }
 
+    /// The object as it was, on UPDATE and DELETE; elsewhere everything of it is missing.
+    pub fn old(&self) -> Cursor<'a> {
+        Cursor::new(self.request).at("oldObject")
+    }
+
+    /// `group/Kind` of what a `scale` scales, where that is one of the kinds with a pod template.
+    pub fn scaled(&self) -> Option<String> {
+        if self.subresource() != "scale" {
+            return None;
+        }
+        let resource = self.request.get("resource")?;
+        let text = |name: &str| resource.get(name).and_then(Node::as_str).unwrap_or_default();
+        let (group, resource) = (text("group"), text("resource"));
+        let kinds = self.environment.get("workloads")?.members().map(|(kind, _)| kind);
+        // All of them have a regular plural.
+        let mut scaled = kinds.filter(|kind| {
+            kind.split_once('/').is_some_and(|(of, kind)| of == group && format!("{}s", kind.to_lowercase()) == resource)
+        });
+        scaled.next().map(str::to_owned)
+    }
+
     /// A place in the reviewed object, `spec/replicas`.
     pub fn at(&self, path: &'static str) -> Cursor<'a> {
         self.object.at(path)

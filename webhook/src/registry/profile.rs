@@ -40,8 +40,10 @@ const TABLE: &[(&str, Option<Action>, bool, bool)] = &[
     ("privilege-escalation",      Some(Action::Warn), false, true),
     ("missing-seccomp-profile",   None,               false, true),
     ("rollout-without-capacity",  None,               false, true),
+    ("rollout-rounding-surprise", None,               false, false),
     ("rollout-deadline-too-short", None,              false, false),
     ("latest-image-tag",          None,               false, false),
+    ("live-workload-removed",     None,               false, false),
 ];
 
 impl Profile {

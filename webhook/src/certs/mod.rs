@@ -1,28 +1,21 @@
 //! The server's certificate: read from files, or issued by an authority of its own.
 
+mod authorities;
+mod authority;
 mod der;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use time::{Duration, OffsetDateTime};
 
-/// Clocks differ: a certificate is valid from a little before it was made.
-const SKEW: Duration = Duration::hours(1);
-
-/// The authority lives no longer than the process, so that this only has to be longer than any process.
-const AUTHORITY_DAYS: i64 = 3650;
-
-const LEAF_DAYS: i64 = 365;
+pub use authorities::{Authorities, Leaf};
+pub use authority::Authority;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +66,9 @@ pub enum CertError {
     /// An own certificate could not be used.
     #[error("cannot use the certificate that was issued: {0}")]
     Issued(rustls::Error),
+    /// What should be authorities of ours is something else.
+    #[error("it holds no authority of Plimsoll: {0}")]
+    Foreign(&'static str),
 }
 
 /// A certificate chain and its key as files.
@@ -142,60 +138,6 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> 
     if chain.is_empty() { Err(broken(pem::Error::NoItemsFound)) } else { Ok(chain) }
 }
 
-/// An authority that exists only in memory. Whoever starts anew has a new one and writes its `caBundle` anew.
-#[derive(Debug)]
-pub struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    /// A new key and a certificate for it.
-    ///
-    /// # Errors
-    /// Where the system has no randomness.
-    pub fn new() -> Result<Self, CertError> {
-        let mut params = params(Vec::new(), "plimsoll authority", AUTHORITY_DAYS)?;
-        // No further authority below it: it signs servers.
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { pem, issuer: Issuer::new(params, key) })
-    }
-
-    /// Its certificate, for `caBundle`.
-    pub fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    /// A certificate for these host names and addresses, with a key of its own.
-    ///
-    /// # Errors
-    /// Where a name is none.
-    pub fn issue(&self, hosts: &[String]) -> Result<CertifiedKey, CertError> {
-        let mut params = params(hosts.to_vec(), "plimsoll", LEAF_DAYS)?;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate()?;
-        let leaf = params.signed_by(&key, &self.issuer)?;
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let provider = rustls::crypto::ring::default_provider();
-        CertifiedKey::from_der(vec![leaf.der().clone()], key, &provider).map_err(CertError::Issued)
-    }
-}
-
-fn params(hosts: Vec<String>, name: &str, days: i64) -> Result<CertificateParams, CertError> {
-    let mut params = CertificateParams::new(hosts)?;
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - SKEW;
-    params.not_after = now + Duration::days(days);
-    params.distinguished_name.push(DnType::CommonName, name);
-    Ok(params)
-}
-
 /// Under which names a server that listens there may be asked: its address, if it is one and not "all", and loopback's
 /// names where loopback is included.
 pub fn hosts_of(listen: IpAddr) -> Vec<String> {
@@ -212,6 +154,8 @@ pub fn hosts_of(listen: IpAddr) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::KeyPair;
+
     use super::*;
 
     fn write(folder: &Path, authority: &Authority, key: &CertifiedKey) -> Files {

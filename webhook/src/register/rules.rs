@@ -8,6 +8,34 @@ use kube::api::{ApiResource, GroupVersionKind};
 use crate::registry::{Policy, Registry};
 use plimsoll_sdk::metadata::Stage;
 
+/// What a cluster lives by, group and resource: a webhook in its way could keep it from coming up, or from being mended.
+pub(super) const NEVER: [(&str, &str); 10] = [
+    ("", "events"),
+    ("", "nodes"),
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "localsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+    ("coordination.k8s.io", "leases"),
+    ("events.k8s.io", "events"),
+];
+
+/// The rules of both webhooks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    pub(super) validated: Vec<RuleWithOperations>,
+    pub(super) mutated: Vec<RuleWithOperations>,
+}
+
+impl Rules {
+    /// Those that the policies of all PolicySets need.
+    pub fn of(registry: &Registry) -> Self {
+        Self { validated: validated(registry), mutated: mutated(registry) }
+    }
+}
+
 /// Subresources that only Pods have.
 const OF_PODS: [&str; 4] = ["binding", "ephemeralcontainers", "eviction", "resize"];
 
@@ -15,7 +43,7 @@ const OF_PODS: [&str; 4] = ["binding", "ephemeralcontainers", "eviction", "resiz
 type Resources = BTreeMap<(String, &'static str), BTreeSet<String>>;
 
 /// Every kind that a policy looks at, with the subresources that it declares.
-pub(super) fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
+fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
     for policy in in_cluster(registry) {
         for kind in kinds(registry, policy) {
@@ -32,7 +60,7 @@ pub(super) fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
 }
 
 /// Every kind of which a policy may edit something; never a subresource.
-pub(super) fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
+fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
     for policy in in_cluster(registry).filter(|policy| !policy.metadata.edits.is_empty()) {
         for kind in kinds(registry, policy) {
@@ -49,7 +77,12 @@ fn in_cluster(registry: &Registry) -> impl Iterator<Item = &Policy> {
 fn kinds<'a>(registry: &'a Registry, policy: &'a Policy) -> impl Iterator<Item = &'a str> {
     let named = policy.metadata.on.kinds.iter().map(String::as_str);
     let workloads = registry.workloads();
-    workloads.kinds().chain(named).filter(|kind| workloads.match_on(&policy.metadata.on, kind))
+    workloads.kinds().chain(named).filter(|kind| workloads.match_on(&policy.metadata.on, kind) && may_be_asked(kind))
+}
+
+fn may_be_asked(kind: &str) -> bool {
+    let group = kind.split_once('/').map_or("", |(group, _)| group);
+    !NEVER.contains(&(group, resource(kind).as_str()))
 }
 
 fn resource(kind: &str) -> String {

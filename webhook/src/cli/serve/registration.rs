@@ -1,8 +1,60 @@
-//! The API server: who it is, and its client.
+//! The API server: who it is, its client, and what it is told.
 
+use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+
+use super::arguments::ServeArgs;
+use crate::certs::hosts_of;
+use crate::register::{Place, Reach};
+
+impl ServeArgs {
+    /// Where the API server finds this server, if it is to be told.
+    pub(super) fn place(&self) -> Option<Place> {
+        let reach = match (&self.url, &self.service) {
+            (Some(url), _) => Reach::Url(url.text.clone()),
+            (None, Some(service)) => {
+                Reach::Service { namespace: service.namespace.clone(), name: service.name.clone(), port: service.port }
+            }
+            (None, None) => return None,
+        };
+        let place = Place { name: self.register_name.clone(), reach, only_namespaces: self.only_namespace.clone() };
+        Some(place).filter(|_| self.register)
+    }
+
+    /// By which name the API server asks for the certificate.
+    pub(super) fn host(&self) -> Option<String> {
+        let service = self.service.as_ref().map(|service| service.host());
+        self.url.as_ref().map(|url| url.host.clone()).or(service)
+    }
+
+    /// All names of a certificate of our own.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let mut hosts = hosts_of(self.listen.ip());
+        hosts.extend(self.host().filter(|host| !hosts.contains(host)));
+        if let Some(service) = &self.service {
+            hosts.push(format!("{}.cluster.local", service.host()));
+        }
+        hosts
+    }
+}
+
+/// Tries until it works. In a Pod nobody reads an error and starts anew, and what the API server refuses now, or where
+/// there is none yet, may be otherwise in a moment.
+pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
+    const LONGEST: Duration = Duration::from_secs(30);
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => tracing::error!("not ready yet, trying again in {} s: {error:#}", pause.as_secs()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
 
 pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {
     let config = match kubeconfig {

@@ -68,6 +68,7 @@ pub(super) struct Stored<K> {
     /// The digest of what this process wrote last, or found written as it would have.
     ours: Option<String>,
     missing_since: Option<Instant>,
+    due: bool,
 }
 
 /// What [`Stored::settle`] came to.
@@ -82,7 +83,7 @@ pub(super) enum Settled {
 
 impl<K: Configuration> Stored<K> {
     pub(super) fn new(client: &Client, name: &str) -> Self {
-        Self { api: Api::all(client.clone()), name: name.to_owned(), ours: None, missing_since: None }
+        Self { api: Api::all(client.clone()), name: name.to_owned(), ours: None, missing_since: None, due: false }
     }
 
     pub(super) async fn find(&self) -> Result<Option<K>, RegisterError> {
@@ -101,7 +102,7 @@ impl<K: Configuration> Stored<K> {
     ) -> Result<Settled, RegisterError> {
         let digest = digest(&wanted);
         if let Some(found) = found {
-            self.missing_since = None;
+            (self.missing_since, self.due) = (None, false);
             if found.meta().deletion_timestamp.is_some() {
                 return Ok(Settled::Missing);
             }
@@ -115,11 +116,8 @@ impl<K: Configuration> Stored<K> {
             if untouched && !changed && self.ours.as_ref() != Some(&theirs) {
                 return Ok(Settled::Kept);
             }
-        } else if patient || self.ours.is_some() {
-            let since = *self.missing_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < PATIENCE {
-                return Ok(Settled::Missing);
-            }
+        } else if (patient || self.ours.is_some()) && !self.is_due() {
+            return Ok(Settled::Missing);
         }
         let metadata = wanted.meta_mut();
         metadata.name = Some(self.name.clone());
@@ -131,8 +129,16 @@ impl<K: Configuration> Stored<K> {
             .await
             .map_err(|error| self.access().failed(error))?;
         self.ours = Some(digest);
-        self.missing_since = None;
+        (self.missing_since, self.due) = (None, false);
         Ok(Settled::Written)
+    }
+
+    /// Whether it was missing long enough, in this round and already in the one before. Else an uninstallation right after
+    /// another replica brought it back, which this one never saw, would be taken for the same absence; by the round
+    /// after, its Service is gone.
+    fn is_due(&mut self) -> bool {
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= PATIENCE && std::mem::replace(&mut self.due, true)
     }
 
     /// Deletes it if it is that Namespace's.

@@ -146,6 +146,17 @@ pub enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// As the AdmissionRequest spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+        }
+    }
+}
+
 impl Default for On {
     /// Nothing, when it is made or changed.
     fn default() -> Self {

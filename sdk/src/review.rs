@@ -65,7 +65,8 @@ impl<'a> Review<'a> {
         let kinds = self.environment.get("workloads")?.members().map(|(kind, _)| kind);
         // All of them have a regular plural.
         let mut scaled = kinds.filter(|kind| {
-            kind.split_once('/').is_some_and(|(of, kind)| of == group && format!("{}s", kind.to_lowercase()) == resource)
+            kind.split_once('/')
+                .is_some_and(|(of, kind)| of == group && format!("{}s", kind.to_lowercase()) == resource)
         });
         scaled.next().map(str::to_owned)
     }

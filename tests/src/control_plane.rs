@@ -211,6 +211,12 @@ impl ControlPlane {
         self.servers.is_none()
     }
 
+    /// Starts a process beside it, which ends with it at the latest. Its output is kept as `NAME.log`.
+    pub fn spawn(&self, name: &str, command: &mut Command) -> Result<Process> {
+        std::fs::create_dir_all(&self.folder).context("the temporary folder can't be made")?;
+        Process::spawn(name, command, self.folder.join(format!("{name}.log")), &self.reaper)
+    }
+
     /// The port of the API server on loopback, if it is our own.
     pub fn port(&self) -> Option<u16> {
         self.servers.as_ref().map(|servers| servers.port)

@@ -34,7 +34,7 @@ impl Output {
     /// Its standard output, or an error that quotes its stderr.
     pub fn ok(self) -> Result<String> {
         if !self.status.success() {
-            bail!("kubectl failed ({}):\n{}", self.status, self.stderr.trim_end());
+            bail!("it failed ({}):\n{}", self.status, self.stderr.trim_end());
         }
         Ok(self.stdout)
     }

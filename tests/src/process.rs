@@ -74,7 +74,7 @@ impl Drop for Reaper {
 
 /// A server in a process group of its own, its output in a file. Killed on drop.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -98,12 +98,12 @@ impl Process {
     }
 
     /// Its process id, which is that of its group too.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// An error with the log's end if it is no longer running.
-    pub(crate) fn still_runs(&mut self) -> Result<()> {
+    pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait().context("a child can't be waited for")? {
             Some(status) => Err(self.failure(&format!("ended ({status})"))),
             None => Ok(()),
@@ -116,12 +116,12 @@ impl Process {
     }
 
     /// All that it has written so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// SIGTERM, then SIGKILL after `grace`. How it ended, if it could be learnt.
-    pub(crate) fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
+    pub fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
         if let Ok(Some(status)) = self.child.try_wait() {
             return Some(status);
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Asks every 50 ms until the answer is `Some`; says what was waited for when time is up. An error ends it at once.
-pub(crate) fn until<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn until<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + timeout;
     loop {
         if let Some(answer) = ask()? {

@@ -1,5 +1,7 @@
 //! The server's certificate: read from files, or issued by an authority of its own.
 
+mod authorities;
+mod authority;
 mod der;
 mod files;
 
@@ -7,25 +9,13 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
-use rustls::pki_types::{PrivateKeyDer, pem};
-use rustls::sign::CertifiedKey;
-use time::{Date, Duration, OffsetDateTime};
+use rustls::pki_types::pem;
+use time::{Date, OffsetDateTime};
 
 pub use files::{Files, roots};
 
-/// Clocks differ: a certificate is valid from a little before it was made.
-const SKEW: Duration = Duration::hours(1);
-
-/// The authority lives no longer than the process, so that this only has to be longer than any process.
-const AUTHORITY_DAYS: i64 = 3650;
-
-const LEAF_DAYS: i64 = 365;
-
-/// How long a certificate is valid that we issue.
-pub const LIFE: Duration = Duration::days(LEAF_DAYS);
+pub use authorities::{Authorities, Leaf};
+pub use authority::Authority;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -92,60 +82,9 @@ pub enum CertError {
     /// An own certificate could not be used.
     #[error("cannot use the certificate that was issued: {0}")]
     Issued(rustls::Error),
-}
-
-/// An authority that exists only in memory. Whoever starts anew has a new one and writes its `caBundle` anew.
-#[derive(Debug)]
-pub struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    /// A new key and a certificate for it.
-    ///
-    /// # Errors
-    /// Where the system has no randomness.
-    pub fn new() -> Result<Self, CertError> {
-        let mut params = params(Vec::new(), "plimsoll authority", AUTHORITY_DAYS)?;
-        // No further authority below it: it signs servers.
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { pem, issuer: Issuer::new(params, key) })
-    }
-
-    /// Its certificate, for `caBundle`.
-    pub fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    /// A certificate for these host names and addresses, with a key of its own.
-    ///
-    /// # Errors
-    /// Where a name is none.
-    pub fn issue(&self, hosts: &[String]) -> Result<CertifiedKey, CertError> {
-        let mut params = params(hosts.to_vec(), "plimsoll", LEAF_DAYS)?;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate()?;
-        let leaf = params.signed_by(&key, &self.issuer)?;
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let provider = rustls::crypto::ring::default_provider();
-        CertifiedKey::from_der(vec![leaf.der().clone()], key, &provider).map_err(CertError::Issued)
-    }
-}
-
-fn params(hosts: Vec<String>, name: &str, days: i64) -> Result<CertificateParams, CertError> {
-    let mut params = CertificateParams::new(hosts)?;
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - SKEW;
-    params.not_after = now + Duration::days(days);
-    params.distinguished_name.push(DnType::CommonName, name);
-    Ok(params)
+    /// What should be authorities of ours is something else.
+    #[error("it holds no authority of Plimsoll: {0}")]
+    Foreign(&'static str),
 }
 
 /// When a certificate ends; none where it is no certificate.

@@ -6,50 +6,104 @@ use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use kube::api::{ApiResource, GroupVersionKind};
 
 use crate::registry::{Policy, Registry};
-use plimsoll_sdk::metadata::Stage;
+use plimsoll_sdk::metadata::{Operation, Stage};
+
+/// What a cluster lives by, group and resource: a webhook in its way could keep it from coming up, or from being mended.
+pub(super) const NEVER: [(&str, &str); 10] = [
+    ("", "events"),
+    ("", "nodes"),
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "localsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+    ("coordination.k8s.io", "leases"),
+    ("events.k8s.io", "events"),
+];
+
+/// The rules of both webhooks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    pub(super) validated: Vec<RuleWithOperations>,
+    pub(super) deleted: Vec<RuleWithOperations>,
+    pub(super) mutated: Vec<RuleWithOperations>,
+}
+
+impl Rules {
+    /// Those that the policies of all PolicySets need.
+    pub fn of(registry: &Registry) -> Self {
+        Self { validated: validated(registry), deleted: deleted(registry), mutated: mutated(registry) }
+    }
+}
 
 /// Subresources that only Pods have.
 const OF_PODS: [&str; 4] = ["binding", "ephemeralcontainers", "eviction", "resize"];
+
+/// Kinds that have a `scale`, of those that policies look at.
+const SCALED: [&str; 5] =
+    ["/ReplicationController", "apps/Deployment", "apps/ReplicaSet", "apps/StatefulSet", "argoproj.io/Rollout"];
+
+const CREATE_AND_UPDATE: [Operation; 2] = [Operation::Create, Operation::Update];
 
 /// Group and version, and the resources of it.
 type Resources = BTreeMap<(String, &'static str), BTreeSet<String>>;
 
 /// Every kind that a policy looks at, with the subresources that it declares.
-pub(super) fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
+fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
-    for policy in in_cluster(registry) {
+    for policy in active(registry, &CREATE_AND_UPDATE) {
         for kind in kinds(registry, policy) {
             let resource = resource(kind);
-            let pod = kind == "/Pod";
-            let subresources = policy.metadata.on.subresources.iter();
-            let subresources = subresources.filter(|name| pod || !OF_PODS.contains(&name.as_str()));
+            let subresources = policy.metadata.on.subresources.iter().filter(|name| match name.as_str() {
+                "scale" => SCALED.contains(&kind),
+                name => kind == "/Pod" || !OF_PODS.contains(&name),
+            });
             let of_group = resources.entry(group_version(kind)).or_default();
             of_group.extend(subresources.map(|subresource| format!("{resource}/{subresource}")));
             of_group.insert(resource);
         }
     }
-    rules(resources)
+    rules(resources, &CREATE_AND_UPDATE)
 }
 
-/// Every kind of which a policy may edit something; never a subresource.
-pub(super) fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
+/// Every kind whose deletion a policy looks at.
+fn deleted(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
-    for policy in in_cluster(registry).filter(|policy| !policy.metadata.edits.is_empty()) {
+    for policy in active(registry, &[Operation::Delete]) {
         for kind in kinds(registry, policy) {
             resources.entry(group_version(kind)).or_default().insert(resource(kind));
         }
     }
-    rules(resources)
+    rules(resources, &[Operation::Delete])
 }
 
-fn in_cluster(registry: &Registry) -> impl Iterator<Item = &Policy> {
-    registry.policies().map(AsRef::as_ref).filter(|policy| policy.stage != Stage::Source)
+/// Every kind of which a policy may edit something; never a subresource.
+fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
+    let mut resources = Resources::new();
+    for policy in active(registry, &CREATE_AND_UPDATE).filter(|policy| !policy.metadata.edits.is_empty()) {
+        for kind in kinds(registry, policy) {
+            resources.entry(group_version(kind)).or_default().insert(resource(kind));
+        }
+    }
+    rules(resources, &CREATE_AND_UPDATE)
+}
+
+/// Policies that are on in some set, and look at one of these operations.
+fn active<'a>(registry: &'a Registry, operations: &'a [Operation]) -> impl Iterator<Item = &'a Policy> {
+    let looks = |policy: &&Policy| policy.metadata.on.operations.iter().any(|known| operations.contains(known));
+    registry.active().map(AsRef::as_ref).filter(|policy| policy.stage != Stage::Source).filter(looks)
 }
 
 fn kinds<'a>(registry: &'a Registry, policy: &'a Policy) -> impl Iterator<Item = &'a str> {
     let named = policy.metadata.on.kinds.iter().map(String::as_str);
     let workloads = registry.workloads();
-    workloads.kinds().chain(named).filter(|kind| workloads.match_on(&policy.metadata.on, kind))
+    workloads.kinds().chain(named).filter(|kind| workloads.match_on(&policy.metadata.on, kind) && may_be_asked(kind))
+}
+
+fn may_be_asked(kind: &str) -> bool {
+    let group = kind.split_once('/').map_or("", |(group, _)| group);
+    !NEVER.contains(&(group, resource(kind).as_str()))
 }
 
 fn resource(kind: &str) -> String {
@@ -70,11 +124,12 @@ fn group_version(kind: &str) -> (String, &'static str) {
     (group.to_owned(), version)
 }
 
-fn rules(resources: Resources) -> Vec<RuleWithOperations> {
+fn rules(resources: Resources, operations: &[Operation]) -> Vec<RuleWithOperations> {
+    let operations: Vec<String> = operations.iter().map(|operation| operation.as_str().to_owned()).collect();
     let rule = |((group, version), resources): ((String, &str), BTreeSet<String>)| RuleWithOperations {
         api_groups: Some(vec![group]),
         api_versions: Some(vec![version.to_owned()]),
-        operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
+        operations: Some(operations.clone()),
         resources: Some(resources.into_iter().collect()),
         scope: Some("*".to_owned()),
     };

@@ -2,14 +2,27 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::engine::{Engine, Limits};
-use crate::registry::Options;
+use crate::registry::{Options, Registry};
 
-fn configurations(enforces: bool) -> (Value, Value) {
+fn configurations_of(place: &Place, fail: bool) -> (Value, Value) {
     let engine = Engine::new(Limits::default()).unwrap();
     let registry = Registry::new(&engine, Vec::new(), Options::default()).unwrap();
-    let target = Target { url: "https://127.0.0.1:8443/", ca_bundle: b"authority", enforces };
-    let both = (validating(&registry, &target), mutating(&registry, &target));
-    (serde_json::to_value(both.0).unwrap(), serde_json::to_value(both.1).unwrap())
+    let wanted = Wanted { enforces: true, rules: Rules::of(&registry), ca_bundle: b"authority".to_vec() };
+    let (validating, mutating) =
+        (configurations::validating(place, &wanted, fail), configurations::mutating(place, &wanted));
+    (serde_json::to_value(validating).unwrap(), serde_json::to_value(mutating).unwrap())
+}
+
+fn configurations(fail: bool) -> (Value, Value) {
+    configurations_of(&place(Reach::Url("https://127.0.0.1:8443/".to_owned())), fail)
+}
+
+fn place(reach: Reach) -> Place {
+    Place { name: "plimsoll".to_owned(), reach, only_namespaces: Vec::new() }
+}
+
+fn service() -> Reach {
+    Reach::Service { namespace: "ours".to_owned(), name: "load-line".to_owned(), port: 8443 }
 }
 
 #[test]
@@ -19,7 +32,6 @@ fn what_is_registered() {
     assert_eq!(mutating["kind"], "MutatingWebhookConfiguration");
     for (configuration, path, timeout) in [(&validating, "validate", 10), (&mutating, "mutate", 5)] {
         assert_eq!(configuration["apiVersion"], "admissionregistration.k8s.io/v1");
-        assert_eq!(configuration["metadata"], json!({"name": "plimsoll"}));
         let webhook = &configuration["webhooks"][0];
         assert_eq!(webhook["name"], format!("{path}.plimsoll.dev"));
         let client = json!({"url": format!("https://127.0.0.1:8443/{path}"), "caBundle": "YXV0aG9yaXR5"});
@@ -35,8 +47,8 @@ fn what_is_registered() {
 /// Only what can deny may stop an apply.
 #[test]
 fn failure_policies() {
-    let policies = |enforces| {
-        let (validating, mutating) = configurations(enforces);
+    let policies = |fail| {
+        let (validating, mutating) = configurations(fail);
         [validating, mutating]
             .map(|configuration| configuration["webhooks"][0]["failurePolicy"].as_str().unwrap().to_owned())
     };
@@ -69,6 +81,41 @@ fn rules_are_narrow() {
     assert!(!text.contains("pods/"), "a subresource is never mutated: {text}");
 }
 
+/// By a Service: its namespace can always be mended, and nothing is asked of what a cluster lives by.
+#[test]
+fn what_is_excluded() {
+    let (validating, mutating) = configurations_of(&place(service()), false);
+    for (configuration, path) in [(&validating, "/validate"), (&mutating, "/mutate")] {
+        let webhook = &configuration["webhooks"][0];
+        let service = json!({"namespace": "ours", "name": "load-line", "port": 8443, "path": path});
+        assert_eq!(webhook["clientConfig"], json!({"service": service, "caBundle": "YXV0aG9yaXR5"}));
+        let selector = json!([{
+            "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "ours"],
+        }]);
+        assert_eq!(webhook["namespaceSelector"]["matchExpressions"], selector);
+        let conditions = webhook["matchConditions"].as_array().unwrap();
+        assert_eq!(
+            conditions[0]["expression"],
+            "!has(request.namespace) || !(request.namespace in ['kube-system', 'ours'])"
+        );
+        let never = conditions[1]["expression"].as_str().unwrap();
+        for name in ["/nodes", "/events", "coordination.k8s.io/leases", "authentication.k8s.io/tokenreviews"] {
+            assert!(never.contains(&format!("'{name}'")), "{never}");
+        }
+    }
+}
+
+#[test]
+fn only_some_namespaces() {
+    let only = Place { only_namespaces: vec!["demo".to_owned(), "try".to_owned()], ..place(service()) };
+    let (validating, _) = configurations_of(&only, false);
+    let webhook = &validating["webhooks"][0];
+    assert_eq!(webhook["namespaceSelector"]["matchExpressions"][1]["operator"], "In");
+    assert_eq!(webhook["namespaceSelector"]["matchExpressions"][1]["values"], json!(["demo", "try"]));
+    let expression = webhook["matchConditions"][0]["expression"].as_str().unwrap();
+    assert!(expression.ends_with(" && has(request.namespace) && request.namespace in ['demo', 'try']"), "{expression}");
+}
+
 #[test]
 fn errors_say_what_to_do() {
     let status = |code, message: &str| {
@@ -76,9 +123,39 @@ fn errors_say_what_to_do() {
             json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message});
         kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
     };
-    let text = explain("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", status(403, "bob may not"))
-        .to_string();
-    assert!(text.contains("bob may not") && text.contains("`patch` on `validatingwebhookconfigurations`"), "{text}");
-    let text = explain("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", status(422, "odd")).to_string();
-    assert!(text.ends_with("does not take MutatingWebhookConfiguration `plimsoll`: odd"), "{text}");
+    let access = errors::Access {
+        kind: "ValidatingWebhookConfiguration",
+        name: "plimsoll",
+        verbs: "`get` and `patch`",
+        resource: "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        advice: ", or start without --register",
+    };
+    let text = access.failed(status(403, "bob may not")).to_string();
+    assert_eq!(
+        text,
+        "ValidatingWebhookConfiguration `plimsoll`: not allowed: bob may not\n  grant its user the verbs `get` and `patch` on \
+         `validatingwebhookconfigurations.admissionregistration.k8s.io`, or start without --register"
+    );
+    let text = access.failed(status(422, "odd")).to_string();
+    assert_eq!(text, "ValidatingWebhookConfiguration `plimsoll`: the API server refuses: odd");
+}
+
+/// What the control plane does, and what takes something away, goes through while nobody answers.
+#[test]
+fn deletions_and_the_control_plane_never_wait_for_us() {
+    let (validating, _) = configurations(true);
+    let webhooks = validating["webhooks"].as_array().unwrap();
+    let names: Vec<_> = webhooks.iter().map(|webhook| webhook["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["validate.plimsoll.dev", "lenient.plimsoll.dev"]);
+    assert_eq!((&webhooks[0]["failurePolicy"], &webhooks[1]["failurePolicy"]), (&json!("Fail"), &json!("Ignore")));
+    let operations = |webhook: &Value| webhook["rules"].to_string().contains("DELETE");
+    assert_eq!((operations(&webhooks[0]), operations(&webhooks[1])), (false, true));
+    let resources = webhooks[0]["rules"].to_string();
+    assert!(resources.contains("deployments/scale") && !resources.contains("daemonsets/scale"));
+    let condition = |webhook: &Value| webhook["matchConditions"][2]["expression"].as_str().unwrap().to_owned();
+    for controller in ["replicaset-controller", "horizontal-pod-autoscaler", "namespace-controller"] {
+        let account = format!("'system:serviceaccount:kube-system:{controller}'");
+        assert!(condition(&webhooks[0]).starts_with("!(") && condition(&webhooks[0]).contains(&account));
+        assert!(condition(&webhooks[1]).contains(&account));
+    }
 }

@@ -134,6 +134,11 @@ impl Plan {
         &self.policies
     }
 
+    pub(super) fn active(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        let on = |place: usize| self.sets.iter().any(|set| set.rules[place].is_some());
+        self.policies.iter().enumerate().filter(move |(place, _)| on(*place)).map(|(_, policy)| policy)
+    }
+
     pub(super) fn exemptions(&self) -> &[Arc<Exemption>] {
         &self.exemptions
     }

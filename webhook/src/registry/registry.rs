@@ -141,6 +141,11 @@ impl Registry {
         self.plan.policies().iter()
     }
 
+    /// Those of them that are on in some set.
+    pub fn active(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.plan.active()
+    }
+
     /// What applies to a review, in the order of the catalogue.
     pub fn select(&self, review: &Review) -> Vec<Selected> {
         self.plan.select(review)

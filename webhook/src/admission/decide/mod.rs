@@ -18,7 +18,7 @@ use plimsoll_flat::Node;
 
 pub use companion::rests_on_absence;
 pub use naming::{key, named_path};
-pub use passage::{Owner, is_system_deletion};
+pub use passage::{Owner, collectors, control_plane, is_system_deletion};
 
 use super::review::{Operation, Review};
 use super::verdict::{Action, Failed, Judged, Spared, Verdict};

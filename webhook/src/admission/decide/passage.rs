@@ -53,6 +53,19 @@ pub fn is_system_deletion(review: &Review) -> bool {
     review.operation == Operation::Delete && is_controller(review, &COLLECTORS)
 }
 
+/// Everyone in the control plane whom we must not be in the way of, even while we do not answer.
+pub fn control_plane() -> Vec<String> {
+    let names = MAKERS.iter().chain(&COLLECTORS).chain([&AUTOSCALER]);
+    let accounts = names.map(|name| format!("{CONTROLLERS}{name}"));
+    accounts.chain([ALL_IN_ONE.to_owned()]).collect()
+}
+
+/// Those of [`control_plane`] who clear up, whose deletions nobody need ask about.
+pub fn collectors() -> Vec<String> {
+    let accounts = COLLECTORS.iter().map(|name| format!("{CONTROLLERS}{name}"));
+    accounts.chain([ALL_IN_ONE.to_owned()]).collect()
+}
+
 fn is_controller(review: &Review, names: &[&str]) -> bool {
     let name = review.username.strip_prefix(CONTROLLERS);
     review.username == ALL_IN_ONE || name.is_some_and(|name| names.contains(&name))

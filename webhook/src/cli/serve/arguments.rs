@@ -4,13 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
+use crate::register;
 use crate::registry::Profile;
 use crate::server::parse_duration;
 
+/// With --service, where --authority-secret does not say otherwise.
+const AUTHORITY_SECRET: &str = "plimsoll-authority";
+
 /// Serve the admission webhook
 #[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("reach").args(["url", "service"]))]
 pub(in crate::cli) struct ServeArgs {
     /// Address to listen on. Who reaches it can ask questions, so it is loopback unless said otherwise
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443))]
@@ -56,9 +61,17 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "VERSION")]
     pub(super) kubernetes_version: Option<String>,
 
-    /// Write the webhook configurations `plimsoll`, so that the API server asks
-    #[arg(long, requires = "url")]
+    /// Write the webhook configurations, so that the API server asks, and keep them as they should be
+    #[arg(long, requires = "reach")]
     pub(super) register: bool,
+
+    /// The name of both webhook configurations
+    #[arg(long, value_name = "NAME", default_value = register::NAME, value_parser = parse_name, requires = "register")]
+    pub(super) register_name: String,
+
+    /// Have the API server ask about this namespace alone; may be given more than once
+    #[arg(long, value_name = "NAMESPACE", value_parser = parse_label, requires = "register")]
+    pub(super) only_namespace: Vec<String>,
 
     /// How to reach the API server; without, KUBECONFIG, ~/.kube/config or the Pod's own account
     #[arg(long, value_name = "FILE", requires = "register")]
@@ -67,6 +80,14 @@ pub(in crate::cli) struct ServeArgs {
     /// Where the API server reaches this server, such as https://192.0.2.7:8443
     #[arg(long, value_parser = parse_url)]
     pub(super) url: Option<Url>,
+
+    /// The Service by which the API server reaches it, in Plimsoll's own namespace; the port is 443 if left out
+    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", value_parser = parse_service, requires = "register")]
+    pub(super) service: Option<Service>,
+
+    /// With --service: the Secret in which replicas share the authority of their certificates
+    #[arg(long, value_name = "NAME", default_value = AUTHORITY_SECRET, value_parser = parse_name, requires = "service")]
+    pub(super) authority_secret: String,
 
     /// How lines are logged; PLIMSOLL_LOG says which (info, debug, or a filter of the crate tracing-subscriber)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -98,6 +119,21 @@ pub(super) struct Url {
     pub(super) host: String,
 }
 
+/// Of Plimsoll's own namespace.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Service {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) port: u16,
+}
+
+impl Service {
+    /// The name that the API server expects in the certificate.
+    pub(super) fn host(&self) -> String {
+        format!("{}.{}.svc", self.name, self.namespace)
+    }
+}
+
 fn parse_profile(text: &str) -> Result<Profile, String> {
     let known = || Profile::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     Profile::parse(text).ok_or_else(|| format!("it is none of {}", known()))
@@ -119,9 +155,43 @@ fn parse_url(text: &str) -> Result<Url, String> {
     Ok(Url { text: text.trim_end_matches('/').to_owned(), host: host.trim_matches(['[', ']']).to_owned() })
 }
 
+fn parse_service(text: &str) -> Result<Service, String> {
+    const SHAPE: &str = "write NAMESPACE/NAME or NAMESPACE/NAME:PORT, such as plimsoll/plimsoll:443";
+    let (namespace, rest) = text.split_once('/').ok_or(SHAPE)?;
+    let (name, port) = rest.split_once(':').unwrap_or((rest, "443"));
+    let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or(SHAPE)?;
+    let label = |text: &str| parse_label(text).map_err(|_| SHAPE.to_owned());
+    Ok(Service { namespace: label(namespace)?, name: label(name)?, port })
+}
+
+/// RFC 1123, as Kubernetes has it: a namespace, a Service.
+fn parse_label(text: &str) -> Result<String, String> {
+    let inner = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
+    let fits =
+        (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
+    if fits { Ok(text.to_owned()) } else { Err("it is no name of a namespace".to_owned()) }
+}
+
+/// The same with dots: most other names.
+fn parse_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 253 && text.split('.').all(|label| parse_label(label).is_ok());
+    if fits { Ok(text.to_owned()) } else { Err("it is no name of an object".to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services() {
+        let service = |text: &str| parse_service(text).ok().map(|service| (service.host(), service.port));
+        assert_eq!(service("a/b"), Some(("b.a.svc".to_owned(), 443)));
+        assert_eq!(service("a/b:8443"), Some(("b.a.svc".to_owned(), 8443)));
+        for text in ["b", "a/", "/b", "a/b:", "a/b:0", "a/b:70000", "A/b", "a/b/c", "a/b'", "a.b/c", ""] {
+            assert_eq!(service(text), None, "{text}");
+        }
+        assert!(parse_name("plimsoll.dev").is_ok() && parse_name("plimsoll..dev").is_err());
+    }
 
     #[test]
     fn urls() {

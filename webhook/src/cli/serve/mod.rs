@@ -14,19 +14,20 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rustls::sign::CertifiedKey;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::context::live::Cluster;
 use crate::context::{Context, Unknown};
+use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, Wanted};
 use crate::registry;
-use crate::server::{self, Clients, Current, Loaded, Part, Server};
+use crate::server::{self, Clients, Current, Loaded, Server};
 pub(super) use arguments::ServeArgs;
-use certificate::{Certificate, Source};
+use certificate::{Given, Issued, Source};
 use configuration::Loader;
 use log::log_to_stderr;
-use registration::{Registration, client, version_of};
+use registration::{client, report_to, until_it_works, version_of};
 use reload::Reloader;
 use signals::Signals;
 use watched::Fingerprint;
@@ -57,24 +58,25 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "starting");
     // Before anything takes time: without a handler SIGHUP would end the process.
     let hangup = signals::hangup().context("cannot wait for SIGHUP")?;
+    let mut signals = Signals::new().context("cannot wait for signals")?;
     let options = server_options(&args);
-    let source = match Source::new(&args) {
-        Ok(source) => source,
-        Err(error) => return usage(&[error]),
-    };
+    let source = Source::new(&args);
     // Before they are read: what changes from here on is found to be new.
     let certificates_seen = Fingerprint::of(&source.watched());
-    let Certificate { key, authority, clients } = match source.load() {
-        Ok(certificate) => certificate,
+    let Given { own, clients } = match source.load() {
+        Ok(given) => given,
         Err(error) => return usage(&[error]),
     };
     let client = if args.register { Some(client(args.kubeconfig.as_deref()).await?) } else { None };
-    let kubernetes_version = match (&args.kubernetes_version, &client) {
-        (None, Some(client)) => Some(version_of(client).await?),
-        (given, _) => given.clone(),
+    let known = tokio::select! {
+        known = ask(&args, client.as_ref(), own.is_none()) => known?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let registry_options =
-        registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
+    let registry_options = registry::Options {
+        profile: args.profile,
+        kubernetes_version: known.kubernetes_version,
+        ..registry::Options::default()
+    };
     let context: Arc<dyn Context> = match &client {
         Some(client) => Arc::new(Cluster::new(client.clone())),
         None => Arc::new(Unknown),
@@ -85,58 +87,80 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         Ok(loaded) => Arc::new(Current::new(loaded)),
         Err(problems) => return usage(&problems),
     };
-    let key = Arc::new(Current::new(key));
+    let (key, authority) = match (own, &known.issued) {
+        (Some(own), _) => (Current::new(own.key), own.authority),
+        (None, Some(issued)) => (Current::new(issued.key()), issued.authority()),
+        (None, None) => return Err(anyhow!("there is no certificate; please report it")),
+    };
+    let key = Arc::new(key);
     let clients = clients.map(|clients| Arc::new(Current::new(clients)));
-    let signals = Signals::new().context("cannot wait for signals")?;
     let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
-    let mut reloader = Reloader {
-        health: server.health(),
+    let health = server.health();
+    let (stop, mut stopping) = watch::channel(false);
+    let give_up = stop.clone();
+    let mut stopped = stop.subscribe();
+    let serving = tokio::spawn(server.run(async move {
+        tokio::select! {
+            () = signals.first() => drop(stop.send(true)),
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    }));
+    let mut registrar = None;
+    if let (Some(client), Some(place)) = (client, args.place()) {
+        // From here on the API server asks; everything that answers it is there.
+        let now = loaded.get();
+        let wanted = Wanted { enforces: now.enforces, rules: Rules::of(&now.registry), ca_bundle: authority.clone() };
+        match register(Registration::new(client, place), wanted, &give_up).await {
+            Ok(started) => registrar = Some(Arc::new(started)),
+            Err(error) => {
+                give_up.send_replace(true);
+                serving.await.context("the server panicked")??;
+                return Err(error.into());
+            }
+        }
+    }
+    let reloader = Reloader {
+        health: Arc::clone(&health),
         configuration: reload::Configuration {
             loader: Arc::new(Mutex::new(loader)),
-            loaded: Arc::clone(&loaded),
+            loaded,
             seen: configuration_seen,
             retired: Vec::new(),
         },
         certificates: reload::Certificates {
             source: Arc::new(source),
-            key,
+            key: Arc::clone(&key),
             clients,
-            authority: authority.clone(),
+            authority,
             seen: Some(certificates_seen),
         },
-        registration: None,
+        registrar: registrar.clone(),
     };
-    let (give_up, given_up) = oneshot::channel::<()>();
-    let (stopping, mut stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.run(async move {
-        tokio::select! {
-            () = signals.first() => {}
-            Ok(()) = given_up => {}
-        }
-        drop(stopping);
-    }));
-    let mut registered = Ok(());
-    if let (Some(client), Some(url)) = (client, &args.url) {
-        // From here on the API server asks; everything that answers it is there.
-        let mut registration = Registration { client, url: url.text.clone(), authority, is_current: false };
-        registered = registration.update(&loaded.get()).await;
-        match &registered {
-            Ok(()) => {
-                reloader.health.succeeded(Part::Registration);
-                tracing::info!(url = url.text, "registered");
-            }
-            Err(_) => drop(give_up.send(())),
-        }
-        reloader.registration = Some(registration);
-    }
-    // Who is told to stop neither reloads nor registers any more.
     let interval = (!args.reload_interval.is_zero()).then_some(args.reload_interval);
+    let looked_after = async {
+        tokio::join!(
+            reloader.run(interval, hangup),
+            async {
+                if let Some(issued) = known.issued {
+                    issued.keep(key, registrar.clone(), Arc::clone(&health)).await;
+                }
+            },
+            async {
+                if let Some(registrar) = &registrar {
+                    report_to(&health, registrar).await;
+                }
+            },
+        );
+    };
+    // Who is told to stop neither reloads nor renews any more.
     tokio::select! {
-        _ = &mut stopped => {}
-        () = reloader.run(interval, hangup) => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+        () = looked_after => {}
     }
     serving.await.context("the server panicked")??;
-    registered?;
+    if let Some(registrar) = registrar.and_then(Arc::into_inner) {
+        registrar.left().await;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -171,6 +195,45 @@ async fn bind(
     let health = server.health_address().map(tracing::field::display);
     tracing::info!(address = %server.address(), health, threads = options.threads, "ready");
     Ok(server)
+}
+
+/// What has to be asked of the API server before anything is answered.
+struct Known {
+    kubernetes_version: Option<String>,
+    /// Where no certificate was given.
+    issued: Option<Issued>,
+}
+
+async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate: bool) -> Result<Known> {
+    let in_cluster = args.service.as_ref().zip(client);
+    let kubernetes_version = match (&args.kubernetes_version, client) {
+        (None, Some(client)) if in_cluster.is_some() => Some(until_it_works(async || version_of(client).await).await),
+        (None, Some(client)) => Some(version_of(client).await?),
+        (given, _) => given.clone(),
+    };
+    let issued = match in_cluster {
+        _ if !needs_certificate => None,
+        Some((service, client)) => {
+            let secret = AuthoritySecret::new(client.clone(), &service.namespace, &args.authority_secret);
+            Some(until_it_works(async || Issued::new(Some(secret.clone()), args.hosts()).await).await)
+        }
+        None => Some(Issued::new(None, args.hosts()).await?),
+    };
+    Ok(Known { kubernetes_version, issued })
+}
+
+/// Who starts it by hand sees at once what is wrong. In a Pod it goes on trying.
+async fn register(
+    mut registration: Registration,
+    wanted: Wanted,
+    stop: &watch::Sender<bool>,
+) -> Result<Registrar, RegisterError> {
+    if registration.is_by_hand() {
+        registration.round(&wanted).await?;
+    }
+    let mut stopping = stop.subscribe();
+    let leaving = async move { drop(stopping.wait_for(|stop| *stop).await) };
+    Ok(Registrar::start(registration, wanted, leaving))
 }
 
 /// Prints everything that is wrong, one a line.

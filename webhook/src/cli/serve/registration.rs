@@ -1,29 +1,74 @@
 //! The API server: who it is, its client, and what it is told.
 
+use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::register::{self, RegisterError, Target};
-use crate::server::Loaded;
+use super::arguments::ServeArgs;
+use crate::certs::hosts_of;
+use crate::register::{Place, Reach, Registrar};
+use crate::server::{Health, Part};
 
-/// What the API server is told, again whenever it changes.
-pub(super) struct Registration {
-    pub(super) client: kube::Client,
-    pub(super) url: String,
-    /// PEM.
-    pub(super) authority: Vec<u8>,
-    /// Whether it was told everything.
-    pub(super) is_current: bool,
+impl ServeArgs {
+    /// Where the API server finds this server, if it is to be told.
+    pub(super) fn place(&self) -> Option<Place> {
+        let reach = match (&self.url, &self.service) {
+            (Some(url), _) => Reach::Url(url.text.clone()),
+            (None, Some(service)) => {
+                Reach::Service { namespace: service.namespace.clone(), name: service.name.clone(), port: service.port }
+            }
+            (None, None) => return None,
+        };
+        let place = Place { name: self.register_name.clone(), reach, only_namespaces: self.only_namespace.clone() };
+        Some(place).filter(|_| self.register)
+    }
+
+    /// By which name the API server asks for the certificate.
+    pub(super) fn host(&self) -> Option<String> {
+        let service = self.service.as_ref().map(|service| service.host());
+        self.url.as_ref().map(|url| url.host.clone()).or(service)
+    }
+
+    /// All names of a certificate of our own.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let mut hosts = hosts_of(self.listen.ip());
+        hosts.extend(self.host().filter(|host| !hosts.contains(host)));
+        if let Some(service) = &self.service {
+            hosts.push(format!("{}.cluster.local", service.host()));
+        }
+        hosts
+    }
 }
 
-impl Registration {
-    /// Tells it what follows from what is loaded.
-    pub(super) async fn update(&mut self, loaded: &Loaded) -> Result<(), RegisterError> {
-        let target = Target { url: &self.url, ca_bundle: &self.authority, enforces: loaded.enforces };
-        register::register(self.client.clone(), &loaded.registry, &target).await?;
-        self.is_current = true;
-        Ok(())
+/// Tries until it works. In a Pod nobody reads an error and starts anew, and what the API server refuses now, or where
+/// there is none yet, may be otherwise in a moment.
+pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
+    const LONGEST: Duration = Duration::from_secs(30);
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => tracing::error!("not ready yet, trying again in {} s: {error:#}", pause.as_secs()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Has `/readyz?verbose` and metrics say how the registration fares.
+pub(super) async fn report_to(health: &Health, registrar: &Registrar) {
+    let mut states = registrar.states();
+    loop {
+        match states.borrow_and_update().as_ref() {
+            Some(Ok(_)) => drop(health.succeeded(Part::Registration)),
+            Some(Err(reason)) => health.failed(Part::Registration, reason),
+            None => {}
+        }
+        if states.changed().await.is_err() {
+            return std::future::pending().await;
+        }
     }
 }
 

@@ -8,21 +8,24 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio::signal::unix::Signal;
 
-use super::certificate::{Certificate, Source};
+use super::certificate::{Given, OwnGiven, Source};
 use super::configuration::Loader;
-use super::registration::Registration;
 use super::watched::Fingerprint;
+use crate::register::{Registrar, Rules};
 use crate::server::{Clients, Current, Health, Loaded, Part};
 
 /// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
 const PUBLISHED: Duration = Duration::from_secs(2);
+
+/// So long is waited for the API server to take a new authority, before another turn tries again.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// Looks for something new in turns, and keeps what is good.
 pub(super) struct Reloader {
     pub(super) health: Arc<Health>,
     pub(super) configuration: Configuration,
     pub(super) certificates: Certificates,
-    pub(super) registration: Option<Registration>,
+    pub(super) registrar: Option<Arc<Registrar>>,
 }
 
 /// PolicySets and bundles.
@@ -59,7 +62,6 @@ impl Reloader {
             }
             self.check_certificates(forced).await;
             self.check_configuration(forced).await;
-            self.check_registration().await;
         }
     }
 
@@ -106,28 +108,26 @@ impl Reloader {
     fn take_over(&mut self, loaded: Loaded) {
         let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
         let before = self.configuration.loaded.get();
+        let (enforces, rules) = (loaded.enforces, Rules::of(&loaded.registry));
         self.configuration.loaded.replace(loaded);
         self.configuration.retired.push(before);
         let generation = self.health.succeeded(Part::Configuration);
         tracing::info!(generation, bundles, policies, "the configuration is in use");
-        if let Some(registration) = &mut self.registration {
-            registration.is_current = false;
+        if let Some(registrar) = &self.registrar {
+            registrar.update(|wanted| (wanted.enforces, wanted.rules) = (enforces, rules));
         }
     }
 
     async fn check_certificates(&mut self, forced: bool) {
         let own = &mut self.certificates;
-        let due = own.source.is_due(&own.key.get(), OffsetDateTime::now_utc());
         let watched = own.source.watched();
-        if !due {
-            if watched.is_empty() {
-                return;
-            }
-            let again = watched.clone();
-            let now = background(move || Fingerprint::of(&again)).await.ok();
-            if !forced && now == own.seen {
-                return;
-            }
+        if watched.is_empty() {
+            return;
+        }
+        let again = watched.clone();
+        let now = background(move || Fingerprint::of(&again)).await.ok();
+        if !forced && now == own.seen {
+            return;
         }
         let Some(before) = Fingerprint::settled(watched.clone()).await else {
             return tracing::debug!("the certificate keeps changing");
@@ -136,8 +136,8 @@ impl Reloader {
         let read = background(move || (source.load(), Fingerprint::of(&watched))).await;
         let reason = match read {
             Ok((_, after)) if after != before => return,
-            Ok((Ok(certificate), _)) => {
-                if self.serve_with(certificate).await {
+            Ok((Ok(given), _)) => {
+                if self.serve_with(given).await {
                     self.certificates.seen = Some(before);
                 }
                 return;
@@ -151,25 +151,26 @@ impl Reloader {
     }
 
     /// Whether it is in use now: not before the API server trusts it.
-    async fn serve_with(&mut self, certificate: Certificate) -> bool {
-        let Certificate { key, authority, clients } = certificate;
-        if let Some(registration) = &mut self.registration
-            && authority != self.certificates.authority
-        {
-            // Both, for connections are made with the former one as long as a replica has not heard of the change.
-            let both = [authority.as_slice(), b"\n", &self.certificates.authority].concat();
-            registration.authority = both;
-            registration.is_current = false;
-            self.check_registration().await;
-            if self.registration.as_ref().is_some_and(|registration| !registration.is_current) {
-                tracing::warn!("the new certificate waits until the API server is told of its authority");
-                return false;
+    async fn serve_with(&mut self, given: Given) -> bool {
+        let Given { own, clients } = given;
+        let mut until = None;
+        if let Some(OwnGiven { key, authority }) = own {
+            if let Some(registrar) = &self.registrar
+                && authority != self.certificates.authority
+            {
+                // Both, for connections are made with the former one as long as a replica has not heard of the change.
+                let both = [authority.as_slice(), b"\n", &self.certificates.authority].concat();
+                registrar.update(|wanted| wanted.ca_bundle = both);
+                if !registrar.told(TOLD).await {
+                    tracing::warn!("the new certificate waits until the API server is told of its authority");
+                    return false;
+                }
+                tokio::time::sleep(PUBLISHED).await;
             }
-            tokio::time::sleep(PUBLISHED).await;
+            until = key.cert.first().and_then(|leaf| crate::certs::not_after(leaf)).map(OffsetDateTime::date);
+            self.certificates.key.replace(key);
+            self.certificates.authority = authority;
         }
-        let until = key.cert.first().and_then(|leaf| crate::certs::not_after(leaf)).map(OffsetDateTime::date);
-        self.certificates.key.replace(key);
-        self.certificates.authority = authority;
         if let (Some(current), Some(clients)) = (&self.certificates.clients, clients) {
             current.replace(clients);
         }
@@ -177,22 +178,6 @@ impl Reloader {
         let until = until.map(|date| date.to_string()).unwrap_or_default();
         tracing::info!(generation, until, "the certificate is in use");
         true
-    }
-
-    async fn check_registration(&mut self) {
-        let Some(registration) = self.registration.as_mut().filter(|registration| !registration.is_current) else {
-            return;
-        };
-        match registration.update(&self.configuration.loaded.get()).await {
-            Ok(()) => {
-                self.health.succeeded(Part::Registration);
-                tracing::info!("registered");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the webhook configurations stay as they are; it is tried again");
-                self.health.failed(Part::Registration, &error.to_string());
-            }
-        }
     }
 }
 

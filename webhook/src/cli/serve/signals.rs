@@ -31,7 +31,8 @@ impl Signals {
         });
     }
 
-    async fn next(&mut self) {
+    /// The next one, whichever it is.
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

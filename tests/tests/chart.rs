@@ -1,0 +1,189 @@
+//! The chart without a cluster: what helm says of it, what it renders, and what Plimsoll says of that.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use plimsoll_tests::{Helm, plimsoll_binary};
+use serde_json::{Value, json};
+
+const IMAGE: &str = "image.repository=registry.example.com/plimsoll";
+const DIGEST: &str = "image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// What people set, each beside the image.
+const COMBINATIONS: [&[&str]; 12] = [
+    &[],
+    &["image.tag=1.2.3", DIGEST],
+    &[DIGEST],
+    &["policySet.mode=enforce", "policySet.profile=defaults", "policySet.policiesAsOf=0.1"],
+    &["replicas=5", "onlyNamespaces={shop,bank}", "threads=0", "extraArgs={--max-concurrent=64}"],
+    &["certificates.existingSecret=webhook-tls", "logs.filter=debug", "logs.format=text"],
+    &["certificates.certManager.enabled=true", "certificates.certManager.issuerRef.name=internal"],
+    &["networkPolicy.enabled=false", "serviceMonitor.enabled=true", "serviceMonitor.labels.release=prometheus"],
+    &[
+        "networkPolicy.apiServerCIDRs={192.0.2.0/24,2001:db8::/32}",
+        "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring",
+    ],
+    &["priorityClassName=system-cluster-critical", "nodeSelector.disk=ssd", "tolerations[0].operator=Exists"],
+    &["fullnameOverride=load-line", "nameOverride=line", "podLabels.team=a", "podAnnotations.note=b"],
+    &["imagePullSecrets[0].name=pull", "topologySpreadConstraints[0].maxSkew=1"],
+];
+
+#[test]
+fn every_combination_is_clean() -> Result<()> {
+    let helm = Helm::offline()?;
+    let chart = Helm::chart().display().to_string();
+    let folder = tempfile::tempdir()?;
+    for values in COMBINATIONS {
+        let sets: Vec<_> = [&IMAGE].into_iter().chain(values).flat_map(|value| ["--set", value]).collect();
+        helm.ok(&[&["lint", "--strict", &chart], sets.as_slice()].concat()).with_context(|| format!("{values:?}"))?;
+        let rendered =
+            helm.ok(&[&["template", "plimsoll", &chart, "--namespace", "plimsoll"], sets.as_slice()].concat())?;
+        let file = folder.path().join("rendered.yaml");
+        std::fs::write(&file, &rendered)?;
+        let report = check(folder.path())?;
+        ensure!(report["findings"] == json!([]), "{values:?}: {}", report["findings"]);
+        let objects = objects(&rendered)?;
+        ensure!(objects.len() >= 11, "{values:?}: {} objects", objects.len());
+        static_webhooks(&objects).with_context(|| format!("{values:?}"))?;
+    }
+    Ok(())
+}
+
+/// Neither rules nor `caBundle` nor `failurePolicy`: the server writes them, and an upgrade must not take them away.
+fn static_webhooks(objects: &[Value]) -> Result<()> {
+    let kinds = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"];
+    let configurations: Vec<_> =
+        objects.iter().filter(|object| kinds.contains(&object["kind"].as_str().unwrap_or_default())).collect();
+    ensure!(configurations.len() == 2, "{configurations:?}");
+    for configuration in configurations {
+        let members: Vec<_> = configuration.as_object().context("an object")?.keys().collect();
+        ensure!(members == ["apiVersion", "kind", "metadata"], "{members:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn mistakes_are_refused() -> Result<()> {
+    let helm = Helm::offline()?;
+    let chart = Helm::chart().display().to_string();
+    for (values, message) in [
+        (&[][..], "image.repository must be given"),
+        (&[IMAGE, "replica=3"], "additional properties 'replica' not allowed"),
+        (&[IMAGE, "policySet.mod=enforce"], "additional properties 'mod' not allowed"),
+        (&[IMAGE, "policySet.mode=deny"], "/policySet/mode"),
+        (&[IMAGE, "policySet.mode=null"], "/policySet"),
+        (&[IMAGE, "image.digest=sha256:12"], "/image/digest"),
+        (&["image.repository=r@sha256:12"], "/image/repository"),
+        (&[IMAGE, "replicas=0"], "/replicas"),
+        (&[IMAGE, "terminationGracePeriodSeconds=30"], "/terminationGracePeriodSeconds"),
+        (&[IMAGE, "onlyNamespaces={A}"], "/onlyNamespaces/0"),
+        (&[IMAGE, "certificates.certManager.enabled=true"], "certManager.issuerRef must be given"),
+        (
+            &[
+                IMAGE,
+                "certificates.certManager.enabled=true",
+                "certificates.certManager.issuerRef.name=a",
+                "certificates.existingSecret=b",
+            ],
+            "exclude each other",
+        ),
+    ] {
+        let sets: Vec<_> = values.iter().flat_map(|value| ["--set", value]).collect();
+        let output = helm.run(&[&["template", "plimsoll", &chart], sets.as_slice()].concat())?;
+        ensure!(!output.status.success(), "{values:?} was taken");
+        ensure!(output.stderr.contains(message), "{values:?}: {}", output.stderr);
+    }
+    Ok(())
+}
+
+/// The pod's arguments are those of this binary, and its ConfigMap is what this binary reads.
+#[test]
+fn the_binary_understands_it() -> Result<()> {
+    let helm = Helm::offline()?;
+    let chart = Helm::chart().display().to_string();
+    let folder = tempfile::tempdir()?;
+    let values = folder.path().join("values.yaml");
+    std::fs::write(
+        &values,
+        "policySet:\n  mode: 'off'\n  onError: Warn\n  match: {resourceRules: [{apiGroups: [apps], resources: [deployments]}]}\n  \
+         namespaceModes: [{names: [a], mode: 'off'}]\n  severities: [{name: info, action: 'Off'}]\n  categories: [{name: security, action: Warn}]\n  \
+         policies: [{id: latest-image-tag, action: Deny, settings: {allowed: [a]}}]\n\
+         extraPolicySets:\n  - {apiVersion: plimsoll.dev/v1alpha1, kind: ClusterPolicySet, metadata: {name: more}, spec: {mode: observe}}\n",
+    )?;
+    let rendered =
+        helm.ok(&["template", "plimsoll", &chart, "--set", IMAGE, "--values", &values.display().to_string()])?;
+    let objects = objects(&rendered)?;
+    let find = |kind: &str| objects.iter().find(|object| object["kind"] == kind).context(kind.to_owned());
+    let policies = find("ConfigMap")?["data"]["policies.yaml"].as_str().context("the PolicySets")?.to_owned();
+    let config = folder.path().join("policies.yaml");
+    std::fs::write(&config, &policies)?;
+    let output = Command::new(plimsoll_binary()?)
+        .args(["check", "--config"])
+        .arg(&config)
+        .arg(Helm::chart().join("../../tests/demo/good.yaml"))
+        .output()?;
+    ensure!(output.status.success(), "{policies}\n{}", String::from_utf8_lossy(&output.stderr));
+
+    let container = &find("Deployment")?["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<_> = container["args"].as_array().context("args")?.iter().filter_map(Value::as_str).collect();
+    // It is understood up to the file, which is not here.
+    let output = Command::new(plimsoll_binary()?).args(&args).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(2), "{args:?}: {stderr}");
+    ensure!(stderr.contains("/etc/plimsoll/policies/policies.yaml: cannot be read"), "{args:?}: {stderr}");
+    Ok(())
+}
+
+#[test]
+fn the_readme_lists_every_value() -> Result<()> {
+    let chart = Helm::chart();
+    let values = std::fs::read_to_string(chart.join("values.yaml"))?;
+    let mut expected = BTreeMap::new();
+    for document in objects(&values)? {
+        flatten("", &document, &mut expected);
+    }
+    let readme = std::fs::read_to_string(chart.join("README.md"))?;
+    let (_, table) = readme.split_once("<!-- values: begin").context("the table begins")?;
+    let (table, _) = table.split_once("<!-- values: end").context("the table ends")?;
+    let mut listed = BTreeMap::new();
+    for row in table.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (name, rest) = row.split_once("` | `").with_context(|| row.to_owned())?;
+        let (default, _) = rest.split_once("` |").with_context(|| row.to_owned())?;
+        listed.insert(name.to_owned(), serde_json::from_str(default).with_context(|| row.to_owned())?);
+    }
+    assert_eq!(listed, expected);
+    Ok(())
+}
+
+fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
+    match value.as_object().filter(|members| !members.is_empty()) {
+        Some(members) => {
+            for (key, value) in members {
+                flatten(&format!("{name}{}{key}", if name.is_empty() { "" } else { "." }), value, into);
+            }
+        }
+        None => drop(into.insert(name.to_owned(), value.clone())),
+    }
+}
+
+/// What `plimsoll check` says of a folder with every policy on, and its exit status 0.
+fn check(folder: &Path) -> Result<Value> {
+    let output = Command::new(plimsoll_binary()?)
+        .args(["check", "--format", "json"])
+        .arg(folder)
+        .current_dir(folder)
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&output.stdout).context("a report")
+}
+
+fn objects(text: &str) -> Result<Vec<Value>> {
+    plimsoll::yaml::read(text)
+        .into_iter()
+        .map(|document| document.map(|document| document.value().clone()))
+        .filter(|object| !matches!(object, Ok(Value::Null)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| anyhow::anyhow!("{error:?}"))
+}

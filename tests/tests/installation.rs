@@ -1,0 +1,246 @@
+//! Real helm, a real API server with controllers, and `plimsoll serve` with the rights of the chart's ServiceAccount
+//! alone. There is no kubelet, so the tests start what a Pod would: the arguments of the Deployment, with ports of their
+//! own and the ConfigMap as a file, and an EndpointSlice by which the Service leads there.
+
+#[path = "installation/installed.rs"]
+mod installed;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use installed::{CHART_NAMESPACE, Installed, SERVICE_ACCOUNT, start_control_plane};
+use plimsoll_tests::{Kubectl, Manifest, Namespace, denied_policies, until, warned_policies};
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Longer than a server waits before it brings back what was deleted.
+const NEVER_BACK: Duration = Duration::from_secs(50);
+
+const BOTH: [&str; 2] = ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"];
+
+/// One life of an installation, from observing to being uninstalled, then two others that end with their Namespace.
+#[test]
+fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let control_plane = start_control_plane(folder.path())?;
+    let namespace = Namespace::new(&control_plane, "shop")?;
+    let shop = namespace.kubectl();
+    let mut installed = Installed::new(&control_plane)?;
+
+    installed.install(&["policySet.mode=enforce"])?;
+    nothing_is_asked(&installed, shop)?;
+    ensure!(installed.stored_authority()?.is_none(), "the chart holds an authority");
+
+    // Registered, but nobody denies anything before a replica is ready.
+    installed.start_server("first")?;
+    let first = until(SOON, "the first replica registers", || installed.registered())?;
+    ensure!(failure_policies(&first) == ["Ignore"], "before a replica is ready: {first}");
+    sleep(Duration::from_secs(5));
+    let waiting = installed.registered()?.context("it is gone")?;
+    ensure!(failure_policies(&waiting) == ["Ignore"], "{waiting}");
+    installed.route(&["first"])?;
+    until(SOON, "the ready replica makes it count", || {
+        Ok(installed.registered()?.filter(|found| failure_policies(found) == ["Fail"]))
+    })?;
+    let owner = &first["metadata"]["ownerReferences"][0];
+    ensure!(owner["kind"] == "Namespace" && owner["name"] == CHART_NAMESPACE, "{owner}");
+    until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
+
+    // A second replica shares the authority, and changes nothing.
+    let before = installed.registered()?;
+    installed.start_server("second")?;
+    installed.route(&["first", "second"])?;
+    let authority = installed.stored_authority()?.context("the Secret is empty")?;
+    sleep(Duration::from_secs(15));
+    ensure!(installed.registered()? == before, "the second replica wrote");
+    let bundle = &before.as_ref().context("registered")?["webhooks"][0]["clientConfig"]["caBundle"];
+    ensure!(*bundle == authority, "caBundle is not the shared authority");
+    installed.route(&["second"])?;
+    for _ in 0..5 {
+        ensure!(denies(shop)?, "the second replica answers otherwise");
+    }
+    installed.route(&["first", "second"])?;
+
+    // An upgrade resets nothing, and what it brings only audits.
+    installed.upgrade(&["policySet.mode=enforce", "replicas=3"], "0.2.0")?;
+    ensure!(spec_of(installed.registered()?) == spec_of(before.clone()), "the upgrade changed the configuration");
+    ensure!(installed.stored_authority()?.as_ref() == Some(&authority), "the upgrade changed the authority");
+    let policies = installed.kubectl.get("configmap", "plimsoll-policies")?;
+    let text = policies["data"]["policies.yaml"].as_str().context("policies")?;
+    ensure!(text.contains("policiesAsOf: \"0.1\""), "{text}");
+
+    repairs(&installed, shop)?;
+    used_rights(&installed, folder.path())?;
+
+    // Uninstalled while both run: nothing comes back, nothing stays, and what was denied goes through.
+    installed.uninstall()?;
+    gone(&installed)?;
+    ensure!(!denies(shop)?, "denied by nobody");
+    let end = Instant::now() + NEVER_BACK;
+    while Instant::now() < end {
+        gone(&installed)?;
+        sleep(Duration::from_secs(2));
+    }
+    installed.stop_servers()?;
+    gone(&installed)?;
+    let left = installed.left_in_namespace()?;
+    ensure!(left.is_empty(), "helm uninstall left {left:?}");
+    Ok(())
+}
+
+/// `kubectl delete namespace`, with replicas that run and with replicas that are dead.
+#[test]
+fn a_namespace_that_is_deleted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let control_plane = start_control_plane(folder.path())?;
+    let namespace = Namespace::new(&control_plane, "shop")?;
+    let shop = namespace.kubectl();
+    let mut installed = Installed::new(&control_plane)?;
+    for dead in [false, true] {
+        installed.install(&["policySet.mode=enforce"])?;
+        installed.start_server("only")?;
+        installed.route(&["only"])?;
+        until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
+        if dead {
+            installed.kill_servers();
+            let refused = apply(shop)?;
+            ensure!(refused.contains("failed calling webhook"), "a dead server is an allow: {refused}");
+        }
+        installed.delete_namespace()?;
+        until(Duration::from_secs(90), "the configurations are gone", || {
+            Ok(if gone(&installed).is_ok() { Some(()) } else { None })
+        })?;
+        ensure!(!denies(shop)?, "denied by nobody");
+        until(Duration::from_secs(90), "the Namespace is gone", || {
+            Ok(control_plane.kubectl().find("namespace", CHART_NAMESPACE)?.is_none().then_some(()))
+        })?;
+        if !dead {
+            let log = installed.log("only");
+            ensure!(log.contains("the webhook configurations are withdrawn"), "{log}");
+        }
+        installed.stop_servers()?;
+        gone(&installed)?;
+    }
+    Ok(())
+}
+
+/// What the chart rendered: objects without a webhook, so that nothing is asked and nothing is denied.
+fn nothing_is_asked(installed: &Installed, shop: &Kubectl) -> Result<()> {
+    for kind in BOTH {
+        let found = installed.kubectl.get(kind, "plimsoll")?;
+        ensure!(found["webhooks"].as_array().is_none_or(Vec::is_empty), "{found}");
+    }
+    ensure!(!denies(shop)?, "denied by nobody");
+    Ok(())
+}
+
+/// What somebody edited or deleted comes back.
+fn repairs(installed: &Installed, shop: &Kubectl) -> Result<()> {
+    let before = spec_of(installed.registered()?);
+    let edits = [
+        json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]),
+        json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]),
+        json!([{"op": "remove", "path": "/webhooks/0/rules"}]),
+        json!([{"op": "remove", "path": "/webhooks/0/matchConditions/0"}]),
+        json!([{"op": "remove", "path": "/metadata/ownerReferences"}]),
+        json!([{"op": "remove", "path": "/webhooks"}]),
+    ];
+    for edit in edits {
+        let (patch, kind) = (edit.to_string(), BOTH[0]);
+        installed.kubectl.ok(&["patch", kind, "plimsoll", "--type=json", "--patch", &patch])?;
+        until(SOON, &format!("{patch} is repaired"), || {
+            let found = installed.registered()?;
+            let owned = found.as_ref().is_some_and(|found| found["metadata"]["ownerReferences"].is_array());
+            Ok((owned && spec_of(found) == before).then_some(()))
+        })?;
+    }
+    installed.kubectl.ok(&["delete", "secret", "plimsoll-authority"])?;
+    for kind in BOTH {
+        installed.kubectl.ok(&["delete", kind, "plimsoll"])?;
+    }
+    ensure!(!denies(shop)?, "denied by nobody");
+    until(Duration::from_secs(60), "what was deleted comes back", || {
+        let mutating = installed.kubectl.find(BOTH[1], "plimsoll")?;
+        Ok(installed.registered()?.filter(|_| mutating.is_some()))
+    })?;
+    until(SOON, "it denies again", || Ok(denies(shop)?.then_some(())))?;
+    until(SOON, "it counts again", || Ok(installed.registered()?.filter(|found| failure_policies(found) == ["Fail"])))?;
+    ensure!(spec_of(installed.registered()?) == before, "with the same authority");
+    Ok(())
+}
+
+/// Every right of the chart was used by now, and none was missing: by the API server's audit log.
+fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
+    let log = std::fs::read_to_string(folder.join("audit.log"))?;
+    let mut used = BTreeSet::new();
+    let mut refused = Vec::new();
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        if event["user"]["username"] != SERVICE_ACCOUNT {
+            continue;
+        }
+        let (verb, object) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
+        if event["responseStatus"]["code"] == 403 {
+            refused.push(event.to_string());
+        }
+        if let Some(resource) = object["resource"].as_str() {
+            used.insert(format!("{verb} {resource}"));
+        }
+    }
+    ensure!(refused.is_empty(), "{refused:#?}");
+    let mut granted = BTreeSet::new();
+    for kind in ["clusterrole", "role"] {
+        let role = installed.kubectl.get(kind, "plimsoll")?;
+        for rule in role["rules"].as_array().context("rules")? {
+            let words = |field: &str| rule[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+            for resource in words("resources") {
+                granted.extend(words("verbs").map(|verb| format!("{verb} {resource}")));
+            }
+        }
+    }
+    // A server-side apply of what is not there is logged as `patch` and authorised as `create` too; `delete` is for a
+    // Namespace that goes away, and is seen there.
+    let seen_otherwise = |right: &&String| {
+        right.ends_with("webhookconfigurations") && (right.starts_with("create ") || right.starts_with("delete "))
+    };
+    let unused: Vec<_> = granted.difference(&used).filter(|right| !seen_otherwise(right)).collect();
+    ensure!(unused.is_empty(), "granted and never used: {unused:?}; used: {used:?}");
+    Ok(())
+}
+
+fn gone(installed: &Installed) -> Result<()> {
+    for kind in BOTH {
+        let found = installed.kubectl.find(kind, "plimsoll")?;
+        ensure!(found.is_none(), "{kind} is there");
+    }
+    Ok(())
+}
+
+/// A Deployment that the default profile denies.
+fn apply(shop: &Kubectl) -> Result<String> {
+    let bad = Manifest::good("Deployment", "web").pod("/containers/0/image", json!("registry.example/web:latest"));
+    let output = shop.run(&["apply", "--dry-run=server", "--filename=-"], Some(&bad.to_string()))?;
+    ensure!(warned_policies(&output.stderr).is_empty(), "{}", output.stderr);
+    Ok(output.stderr)
+}
+
+fn denies(shop: &Kubectl) -> Result<bool> {
+    let stderr = apply(shop)?;
+    let denied = denied_policies(&stderr);
+    ensure!(denied.is_some() || !stderr.contains("Error"), "{stderr}");
+    Ok(denied.is_some_and(|policies| policies.contains("latest-image-tag")))
+}
+
+fn failure_policies(configuration: &Value) -> Vec<&str> {
+    let webhooks = configuration["webhooks"].as_array().into_iter().flatten();
+    webhooks.filter_map(|webhook| webhook["failurePolicy"].as_str()).collect()
+}
+
+/// What the API server goes by.
+fn spec_of(configuration: Option<Value>) -> Option<Value> {
+    configuration.map(|mut configuration| configuration["webhooks"].take())
+}

@@ -1,0 +1,60 @@
+//! Whether Plimsoll is still meant to be in the cluster.
+
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::RegisterError;
+use super::errors::Access;
+
+/// What can be told from the Namespace and the Service.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// Both are there.
+    Here(OwnerReference),
+    /// The Namespace is being deleted, or is gone: this is for good.
+    Leaving(Option<String>),
+    /// The Service is not there, or is being deleted: an uninstallation looks like this, and so does a mistake.
+    WithoutService,
+}
+
+pub(super) async fn standing(client: &Client, namespace: &str, service: &str) -> Result<Standing, RegisterError> {
+    let access = Access { kind: "Namespace", name: namespace, verbs: "`get`", resource: "namespaces", advice: "" };
+    let found = Api::<Namespace>::all(client.clone()).get_opt(namespace).await.map_err(|error| access.failed(error))?;
+    let Some(found) = found else { return Ok(Standing::Leaving(None)) };
+    if found.metadata.deletion_timestamp.is_some() {
+        return Ok(Standing::Leaving(found.metadata.uid));
+    }
+    let owner = OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        name: namespace.to_owned(),
+        uid: found.metadata.uid.unwrap_or_default(),
+        ..OwnerReference::default()
+    };
+    let access = Access { kind: "Service", name: service, verbs: "`get`", resource: "services", advice: "" };
+    let services = Api::<Service>::namespaced(client.clone(), namespace);
+    let found = services.get_opt(service).await.map_err(|error| access.failed(error))?;
+    let there = found.is_some_and(|found| found.metadata.deletion_timestamp.is_none());
+    Ok(if there { Standing::Here(owner) } else { Standing::WithoutService })
+}
+
+/// Whether the Service leads to a replica that is ready.
+pub(super) async fn answers(client: &Client, namespace: &str, service: &str) -> Result<bool, RegisterError> {
+    let access = Access {
+        kind: "EndpointSlices of Service",
+        name: service,
+        verbs: "`list`",
+        resource: "endpointslices.discovery.k8s.io",
+        advice: "",
+    };
+    let wanted = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
+    let slices = slices.list(&wanted).await.map_err(|error| access.failed(error))?;
+    // "nil should be interpreted as true", says the API.
+    let ready = |conditions: &k8s_openapi::api::discovery::v1::EndpointConditions| conditions.ready != Some(false);
+    let mut endpoints = slices.items.iter().flat_map(|slice| slice.endpoints.iter());
+    Ok(endpoints.any(|endpoint| endpoint.conditions.as_ref().is_none_or(ready)))
+}

@@ -1,0 +1,182 @@
+//! One of the two configurations as the API server has it.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use super::errors::Access;
+use super::{NAME, RegisterError};
+
+/// The digest of what some replica wrote. Who finds it true leaves the configuration alone, so that replicas of two
+/// versions, or before and after a reload, don't take turns in writing.
+const WRITTEN: &str = "plimsoll.dev/webhooks";
+
+/// An uninstallation deletes the configurations first and the Service a moment later. So long is waited for the second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) trait Configuration:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize
+{
+    const KIND: &'static str;
+    const RESOURCE: &'static str;
+
+    fn webhooks(&self) -> serde_json::Result<Vec<u8>>;
+
+    /// Whether an apply fails when nobody answers.
+    fn fails(&self) -> bool;
+}
+
+impl Configuration for ValidatingWebhookConfiguration {
+    const KIND: &'static str = "ValidatingWebhookConfiguration";
+    const RESOURCE: &'static str = "validatingwebhookconfigurations.admissionregistration.k8s.io";
+
+    fn webhooks(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&self.webhooks)
+    }
+
+    fn fails(&self) -> bool {
+        // What `kubectl edit` leaves out is `Fail`: the default.
+        self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
+    }
+}
+
+impl Configuration for MutatingWebhookConfiguration {
+    const KIND: &'static str = "MutatingWebhookConfiguration";
+    const RESOURCE: &'static str = "mutatingwebhookconfigurations.admissionregistration.k8s.io";
+
+    fn webhooks(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&self.webhooks)
+    }
+
+    fn fails(&self) -> bool {
+        self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
+    }
+}
+
+/// What is known of one configuration.
+#[derive(Debug)]
+pub(super) struct Stored<K> {
+    api: Api<K>,
+    name: String,
+    /// The digest of what this process wrote last, or found written as it would have.
+    ours: Option<String>,
+    missing_since: Option<Instant>,
+    due: bool,
+}
+
+/// What [`Stored::settle`] came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Settled {
+    /// It is as it should be, or as another replica wants it.
+    Kept,
+    Written,
+    /// It is not there, and not written either.
+    Missing,
+}
+
+impl<K: Configuration> Stored<K> {
+    pub(super) fn new(client: &Client, name: &str) -> Self {
+        Self { api: Api::all(client.clone()), name: name.to_owned(), ours: None, missing_since: None, due: false }
+    }
+
+    pub(super) async fn find(&self) -> Result<Option<K>, RegisterError> {
+        self.api.get_opt(&self.name).await.map_err(|error| self.access().failed(error))
+    }
+
+    /// Makes of `found` what is `wanted`. `changed`: that is something new since the last time. `patient`: where it is
+    /// missing, it might be on purpose.
+    pub(super) async fn settle(
+        &mut self,
+        found: Option<&K>,
+        mut wanted: K,
+        owner: Option<&OwnerReference>,
+        changed: bool,
+        patient: bool,
+    ) -> Result<Settled, RegisterError> {
+        let digest = digest(&wanted);
+        if let Some(found) = found {
+            (self.missing_since, self.due) = (None, false);
+            if found.meta().deletion_timestamp.is_some() {
+                return Ok(Settled::Missing);
+            }
+            let theirs = self::digest(found);
+            let owned = owner.is_none_or(|owner| is_owned_by(found, &owner.uid));
+            let untouched = owned && found.annotations().get(WRITTEN) == Some(&theirs);
+            if untouched && theirs == digest {
+                self.ours = Some(digest);
+                return Ok(Settled::Kept);
+            }
+            if untouched && !changed && self.ours.as_ref() != Some(&theirs) {
+                return Ok(Settled::Kept);
+            }
+        } else if (patient || self.ours.is_some()) && !self.is_due() {
+            return Ok(Settled::Missing);
+        }
+        let metadata = wanted.meta_mut();
+        metadata.name = Some(self.name.clone());
+        metadata.annotations = Some([(WRITTEN.to_owned(), digest.clone())].into());
+        metadata.owner_references = owner.map(|owner| vec![owner.clone()]);
+        let parameters = PatchParams::apply(NAME).force();
+        self.api
+            .patch(&self.name, &parameters, &Patch::Apply(&wanted))
+            .await
+            .map_err(|error| self.access().failed(error))?;
+        self.ours = Some(digest);
+        (self.missing_since, self.due) = (None, false);
+        Ok(Settled::Written)
+    }
+
+    /// Whether it was missing long enough, in this round and already in the one before. Else an uninstallation right after
+    /// another replica brought it back, which this one never saw, would be taken for the same absence; by the round
+    /// after, its Service is gone.
+    fn is_due(&mut self) -> bool {
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= PATIENCE && std::mem::replace(&mut self.due, true)
+    }
+
+    /// Deletes it if it is that Namespace's.
+    pub(super) async fn withdraw(&self, namespace_uid: &str) -> Result<(), RegisterError> {
+        let Some(found) = self.find().await?.filter(|found| is_owned_by(found, namespace_uid)) else { return Ok(()) };
+        let same = Preconditions { uid: found.meta().uid.clone(), resource_version: None };
+        let parameters = DeleteParams::default().preconditions(same);
+        match self.api.delete(&self.name, &parameters).await {
+            Ok(_) => Ok(()),
+            // Another replica was faster, or the garbage collector.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(self.access().failed(error)),
+        }
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access {
+            kind: K::KIND,
+            name: &self.name,
+            verbs: "`get`, `create`, `patch` and `delete`",
+            resource: K::RESOURCE,
+            advice: ", or start without --register and apply the configuration yourself",
+        }
+    }
+}
+
+fn is_owned_by<K: Configuration>(found: &K, uid: &str) -> bool {
+    found.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+/// Of the webhooks alone. Fields that this version does not know are not in it, so that a newer API server's defaults
+/// look like no change.
+fn digest<K: Configuration>(configuration: &K) -> String {
+    // What came as JSON goes as JSON; if it ever did not, nothing would be equal, and it would be written.
+    let webhooks = configuration.webhooks().unwrap_or_else(|_| configuration.name_any().into_bytes());
+    Sha256::digest(webhooks).iter().fold("sha256:".to_owned(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -184,6 +184,19 @@ impl Verdict {
         findings.chain(self.failed.iter().map(|failed| failed.action)).max().unwrap_or_default()
     }
 
+    /// The policies of what would be denied to anybody else, where the glass was broken.
+    pub fn broken_glass(&self) -> Vec<&str> {
+        let findings = self.judged.iter().map(|judged| (judged.spared, judged.uncapped, &judged.policy.id));
+        let failures = self.failed.iter().map(|failed| (failed.spared, failed.uncapped, &failed.policy.id));
+        let mut ids: Vec<&str> = findings
+            .chain(failures)
+            .filter(|(spared, uncapped, _)| *spared == Some(Spared::BreakGlass) && *uncapped == Action::Deny)
+            .map(|(.., id)| id.as_str())
+            .collect();
+        ids.dedup();
+        ids
+    }
+
     /// Whether the request may pass.
     pub fn allowed(&self) -> bool {
         self.action() < Action::Deny

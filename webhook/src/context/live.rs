@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
+use super::events::Events;
 use super::{Context, Live};
 use crate::admission::Review;
 use crate::admission::decide::{Looked, Owner};
@@ -30,6 +31,7 @@ const MAX_REVISIONS: u32 = 100;
 pub struct Cluster {
     client: Client,
     runtime: Handle,
+    events: Events,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -41,7 +43,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// Asked through this client, on the event loop that this is called from.
     pub fn new(client: Client) -> Self {
-        Self { client, runtime: Handle::current() }
+        Self { events: Events::start(client.clone()), client, runtime: Handle::current() }
     }
 
     /// What the API server says, unless it takes too long.
@@ -105,6 +107,10 @@ impl Live for Cluster {
     fn terminating(&self, namespace: &str, until: Instant) -> Looked<bool> {
         let namespaces = Api::<Namespace>::all(self.client.clone());
         found(self.ask(until, namespaces.get(namespace)), |namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
+
+    fn record(&self, review: &Review, reason: &str, message: String) {
+        self.events.note(review, reason, message);
     }
 
     fn anew(&self) -> Arc<dyn Context> {

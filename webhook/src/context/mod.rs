@@ -1,5 +1,7 @@
 //! The other objects that a policy may ask for: five questions, answered from one snapshot.
 
+#[cfg(feature = "serve")]
+mod events;
 pub mod files;
 #[cfg(feature = "serve")]
 pub mod live;
@@ -45,6 +47,8 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     fn terminating(&self, namespace: &str, until: Instant) -> Looked<bool>;
     /// The same context, read anew.
     fn anew(&self) -> Arc<dyn Context>;
+    /// Has something about the reviewed object recorded, without waiting for it.
+    fn record(&self, review: &Review, reason: &str, message: String);
 }
 
 /// Nothing is known of the other objects: every answer is incomplete.

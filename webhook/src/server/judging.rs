@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::metrics::Metrics;
 use super::{Loaded, Webhook};
 use crate::admission::review::Malformed;
-use crate::admission::{Action, Review, respond};
+use crate::admission::{Action, Review, Verdict, respond};
 use crate::judge;
 
 /// What is queued.
@@ -98,12 +98,29 @@ pub(super) fn late() -> Answer {
 fn validate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Answer {
     let verdict = judge::validate(&loaded.registry, review, &loaded.context, deadline);
     metrics.validated(&verdict);
+    if !review.dry_run {
+        record(loaded, review, &verdict);
+    }
     let outcome = match verdict.action() {
         Action::Deny => "denied",
         Action::Warn => "warned",
         Action::Audit | Action::Off => "allowed",
     };
     Answer::review(outcome, &respond::validated(review, &verdict))
+}
+
+/// A broken glass leaves traces: in the log, and as an Event of the object.
+fn record(loaded: &Loaded, review: &Review, verdict: &Verdict) {
+    let policies = verdict.broken_glass();
+    if policies.is_empty() {
+        return;
+    }
+    let (user, policies) = (&review.username, policies.join(", "));
+    tracing::warn!(uid = review.uid, user, policies, "the glass was broken: this would have been denied");
+    if let Some(live) = loaded.context.live() {
+        let message = format!("{user} broke the glass: {policies} would have denied this");
+        live.record(review, "BrokeGlass", message);
+    }
 }
 
 fn mutate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Answer {

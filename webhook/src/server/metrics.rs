@@ -13,8 +13,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::health::{Part, State};
 use super::{App, Webhook};
-use crate::admission::Verdict;
 use crate::admission::patch::Untouched;
+use crate::admission::{Action, Verdict};
 use crate::certs;
 use crate::engine::Failure;
 use crate::judge::{Mutation, Reason};
@@ -34,6 +34,8 @@ pub(super) struct Metrics {
     findings: Family<FindingLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
     skipped: Family<PolicyLabel, Counter>,
+    spared: Family<ReasonLabel, Counter>,
+    silenced: Family<PolicyLabel, Counter>,
     additions: Family<PolicyLabel, Counter>,
     lost: Family<PolicyLabel, Counter>,
     untouched: Family<ReasonLabel, Counter>,
@@ -110,6 +112,18 @@ impl Metrics {
             reviews: register(new, "reviews", "Requests to the webhook by what was answered", Family::default()),
             findings: register(new, "findings", "Findings by what was done about them", Family::default()),
             failures: register(new, "policy_failures", "Policies that could not judge", Family::default()),
+            spared: register(
+                new,
+                "spared",
+                "Findings and failures of which a Deny was made less, by reason",
+                Family::default(),
+            ),
+            silenced: register(
+                new,
+                "findings_silenced",
+                "Findings silenced by an annotation or a PolicyExemption",
+                Family::default(),
+            ),
             skipped: register(new, "policy_skipped", "Policies that lacked required context", Family::default()),
             additions: register(new, "mutation_additions", "Fields filled in", Family::default()),
             lost: register(new, "mutation_lost", "Additions that another policy's came before", Family::default()),
@@ -175,6 +189,16 @@ impl Metrics {
         for judged in &verdict.judged {
             let labels = FindingLabels { policy: judged.policy.id.clone(), action: judged.action.as_str() };
             self.findings.get_or_create(&labels).inc();
+        }
+        let spared = verdict.judged.iter().map(|judged| (judged.spared, judged.uncapped));
+        let failed = verdict.failed.iter().map(|failed| (failed.spared, failed.uncapped));
+        for (why, _) in spared.chain(failed).filter(|(_, uncapped)| *uncapped == Action::Deny) {
+            if let Some(why) = why {
+                self.spared.get_or_create(&ReasonLabel { reason: why.as_str() }).inc();
+            }
+        }
+        for (judged, _) in &verdict.silenced {
+            self.silenced.get_or_create(&PolicyLabel { policy: judged.policy.id.clone() }).inc();
         }
         for failed in &verdict.failed {
             let labels = FailureLabels { policy: failed.policy.id.clone(), kind: failure_kind(&failed.failure) };

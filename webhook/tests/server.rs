@@ -9,6 +9,10 @@ mod client;
 mod load;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/reload.rs"]
+mod reload;
+#[path = "server/serving.rs"]
+mod serving;
 
 use std::time::Duration;
 
@@ -272,9 +276,17 @@ async fn routes() {
     }
     assert_eq!(server.get("/readyz").await.text(), "ok");
     let verbose = server.get("/readyz?verbose").await.text();
-    for line in ["[+] bundles compiled: 1", "[+] settings valid: ", "[+] certificate loaded", "[+] not shutting down"] {
+    let year = time::OffsetDateTime::now_utc().year() + 1;
+    for line in [
+        "[+]bundles ok: 1 compiled, 1",
+        "[+]configuration ok: generation 1\n",
+        &format!("[+]certificate ok: until {year}-"),
+        "[+]shutdown ok\n",
+        "readyz check passed\n",
+    ] {
         assert!(verbose.contains(line), "{verbose}");
     }
+    assert_eq!(server.get("/livez?verbose").await.text(), "[+]ping ok\nlivez check passed\n");
 }
 
 #[tokio::test]

@@ -3,19 +3,18 @@
 mod authorities;
 mod authority;
 mod der;
+mod files;
 
+use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::PathBuf;
 
-use rustls::client::verify_server_name;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::ParsedCertificate;
-use rustls::sign::CertifiedKey;
+use rustls::pki_types::pem;
+use time::{Date, OffsetDateTime};
 
 pub use authorities::{Authorities, Leaf};
 pub use authority::Authority;
+pub use files::{Files, roots};
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +46,22 @@ pub enum CertError {
         /// What rustls says.
         error: rustls::Error,
     },
+    /// Nobody would accept it any more.
+    #[error("the certificate of {file} ended on {date}; renew it")]
+    Ended {
+        /// The certificate's file.
+        file: PathBuf,
+        /// Its last day.
+        date: Date,
+    },
+    /// A certificate that cannot sign others.
+    #[error("{file} holds a certificate that is no authority: {error}")]
+    NotAnAuthority {
+        /// Which.
+        file: PathBuf,
+        /// What rustls says.
+        error: rustls::Error,
+    },
     /// The API server would refuse the certificate.
     #[error("the certificate of {file} is not valid for {host}, under which the API server is to reach it: {error}")]
     WrongName {
@@ -71,71 +86,14 @@ pub enum CertError {
     Foreign(&'static str),
 }
 
-/// A certificate chain and its key as files.
-#[derive(Clone, Debug)]
-pub struct Files {
-    /// PEM: the certificate, then those between it and the authority.
-    pub certificate: PathBuf,
-    /// PEM: PKCS #8, PKCS #1 or SEC 1.
-    pub private_key: PathBuf,
+/// When a certificate ends; none where it is no certificate.
+pub fn not_after(certificate: &[u8]) -> Option<OffsetDateTime> {
+    der::not_after(certificate)
 }
 
-impl Files {
-    /// Reads both and checks that they belong together.
-    ///
-    /// # Errors
-    /// Which file is wrong, and how.
-    pub fn load(&self) -> Result<CertifiedKey, CertError> {
-        let chain = certificates(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.private_key)?).map_err(|error| CertError::Pem {
-            file: self.private_key.clone(),
-            what: "private key",
-            error,
-        })?;
-        let unusable = |error| CertError::Unusable { file: self.certificate.clone(), error };
-        CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(unusable)
-    }
-
-    /// The PEM for `caBundle`: the authority's file, or the certificate itself where it is its own authority.
-    ///
-    /// # Errors
-    /// Where there is neither.
-    pub fn authority(&self, ca_file: Option<&Path>) -> Result<Vec<u8>, CertError> {
-        if let Some(file) = ca_file {
-            certificates(file)?;
-            return read(file);
-        }
-        let chain = certificates(&self.certificate)?;
-        match chain.first() {
-            Some(leaf) if der::is_self_issued(leaf) => read(&self.certificate),
-            _ => Err(CertError::NoAuthority(self.certificate.clone())),
-        }
-    }
-
-    /// Checks at start what the API server would otherwise say at the first review.
-    ///
-    /// # Errors
-    /// Where the certificate does not name this host.
-    pub fn check_name(&self, host: &str) -> Result<(), CertError> {
-        let wrong = |error| CertError::WrongName { file: self.certificate.clone(), host: host.to_owned(), error };
-        let chain = certificates(&self.certificate)?;
-        let leaf = chain.first().ok_or_else(|| wrong(rustls::Error::NoCertificatesPresented))?;
-        let name =
-            ServerName::try_from(host).map_err(|_| wrong(rustls::Error::General("it is no host name".to_owned())))?;
-        let parsed = ParsedCertificate::try_from(leaf).map_err(wrong)?;
-        verify_server_name(&parsed, &name).map_err(wrong)
-    }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, CertError> {
-    fs::read(file).map_err(|error| CertError::Read { file: file.to_owned(), error })
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> {
-    let broken = |error| CertError::Pem { file: file.to_owned(), what: "certificate", error };
-    let pem = read(file)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(broken)?;
-    if chain.is_empty() { Err(broken(pem::Error::NoItemsFound)) } else { Ok(chain) }
+/// The common name of a certificate's subject, by which API servers tell their clients apart.
+pub fn common_name(certificate: &[u8]) -> Option<&str> {
+    der::common_name(certificate)
 }
 
 /// Under which names a server that listens there may be asked: its address, if it is one and not "all", and loopback's
@@ -154,55 +112,7 @@ pub fn hosts_of(listen: IpAddr) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::KeyPair;
-
     use super::*;
-
-    fn write(folder: &Path, authority: &Authority, key: &CertifiedKey) -> Files {
-        let files = Files { certificate: folder.join("tls.crt"), private_key: folder.join("tls.key") };
-        let pem = key.cert.iter().map(|certificate| pem_of(certificate)).collect::<String>();
-        fs::write(&files.certificate, pem).unwrap();
-        fs::write(&files.private_key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
-        fs::write(folder.join("ca.crt"), authority.pem()).unwrap();
-        files
-    }
-
-    fn pem_of(certificate: &CertificateDer<'_>) -> String {
-        use base64::Engine as _;
-        let text = base64::prelude::BASE64_STANDARD.encode(certificate);
-        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
-    }
-
-    #[test]
-    fn names_and_authorities_are_checked() {
-        let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::new().unwrap();
-        let key = authority.issue(&["webhook.example".to_owned(), "10.1.2.3".to_owned()]).unwrap();
-        let files = write(folder.path(), &authority, &key);
-        files.check_name("webhook.example").unwrap();
-        files.check_name("10.1.2.3").unwrap();
-        assert!(matches!(files.check_name("10.1.2.4"), Err(CertError::WrongName { .. })));
-        assert!(matches!(files.authority(None), Err(CertError::NoAuthority(_))));
-        let bundle = files.authority(Some(&folder.path().join("ca.crt"))).unwrap();
-        assert_eq!(String::from_utf8(bundle).unwrap(), authority.pem());
-        // The key on disk is another one.
-        assert!(matches!(files.load(), Err(CertError::Unusable { .. })));
-        let missing = files.authority(Some(&folder.path().join("nowhere"))).unwrap_err();
-        assert!(missing.to_string().starts_with("cannot read "), "{missing}");
-        let key_as_ca = files.authority(Some(&files.private_key)).unwrap_err();
-        assert!(key_as_ca.to_string().contains("holds no certificate in PEM"), "{key_as_ca}");
-    }
-
-    #[test]
-    fn a_self_signed_certificate_is_its_own_authority() {
-        let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let files = Files { certificate: folder.path().join("tls.crt"), private_key: folder.path().join("tls.key") };
-        fs::write(&files.certificate, made.cert.pem()).unwrap();
-        fs::write(&files.private_key, made.signing_key.serialize_pem()).unwrap();
-        files.load().unwrap();
-        assert_eq!(files.authority(None).unwrap(), made.cert.pem().into_bytes());
-    }
 
     #[test]
     fn hosts() {

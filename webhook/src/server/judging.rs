@@ -55,8 +55,15 @@ impl Answer {
 }
 
 pub(super) fn judge(loaded: &Loaded, metrics: &Metrics, task: &Task) -> Answer {
+    let started = Instant::now();
+    let answer = judged(loaded, metrics, task, started);
+    metrics.evaluated(task.webhook, started.elapsed());
+    answer
+}
+
+fn judged(loaded: &Loaded, metrics: &Metrics, task: &Task, started: Instant) -> Answer {
     let Task { webhook, body, deadline } = task;
-    if *deadline <= Instant::now() {
+    if *deadline <= started {
         return late();
     }
     let review = match Review::from_admission_review(body) {

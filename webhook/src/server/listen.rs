@@ -14,14 +14,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::{App, routes};
+use super::App;
+use super::tls::{Acceptor, Peer};
 
 /// The handshake and the head of the first request must be here by then.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -39,33 +40,52 @@ const MAX_STREAMS: u32 = 256;
 /// A client of HTTP/2 that does not answer pings in this rhythm is gone.
 const PING: Duration = Duration::from_secs(30);
 
+/// When the server ends, a connection that has not asked anything yet may do so for this long: it was accepted before,
+/// and its request is on the way.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// How connections are secured.
+#[derive(Clone, Debug)]
+pub(super) enum Transport {
+    Tls(Arc<Acceptor>),
+    /// Everybody in between can read and change what is said: for health and metrics.
+    Plain,
+}
+
 /// Accepts until `stop` is ready, then lets what is under way end, for at most `limit`.
 pub(super) async fn listen(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    transport: Transport,
+    router: Router,
     app: &Arc<App>,
     limit: Duration,
     stop: impl Future<Output = ()>,
 ) {
-    let router = routes::router(Arc::clone(app));
-    let graceful = GracefulShutdown::new();
+    let (ending, ends) = watch::channel(false);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut stop = pin!(stop);
-    loop {
-        let (stream, place) = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        let connection = Connection { router: router.clone(), app: Arc::clone(app), asked: Arc::default() };
-        let (acceptor, watcher) = (acceptor.clone(), graceful.watcher());
+    let serve = |(stream, place): (TcpStream, OwnedSemaphorePermit)| {
+        let peer = Peer::Trusted;
+        let connection = Connection { router: router.clone(), app: Arc::clone(app), asked: Arc::default(), peer };
+        let (transport, ends) = (transport.clone(), ends.clone());
         tokio::spawn(async move {
-            connection.serve(stream, acceptor, watcher).await;
+            connection.serve(stream, &transport, ends).await;
             drop(place);
         });
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = accept(&listener, &places) => serve(accepted),
+        }
     }
-    drop(listener);
-    if timeout(limit, graceful.shutdown()).await.is_err() {
+    for accepted in last_ones(listener, &places) {
+        serve(accepted);
+    }
+    ending.send_replace(true);
+    drop(ends);
+    if timeout(limit, ending.closed()).await.is_err() {
         tracing::warn!("some requests did not end in time and are given up");
     }
 }
@@ -85,6 +105,20 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
+/// Closes the listener. Whoever got as far as the system's queue takes the connection for accepted, and may have sent a
+/// request.
+fn last_ones(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, OwnedSemaphorePermit)> {
+    // The event loop may not have heard of them yet, so that the system is asked.
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let next = || {
+        let place = Arc::clone(places).try_acquire_owned().ok()?;
+        let (stream, _) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, place))
+    };
+    std::iter::from_fn(next).collect()
+}
+
 /// One connection.
 #[derive(Clone)]
 struct Connection {
@@ -92,18 +126,29 @@ struct Connection {
     app: Arc<App>,
     /// The head of a request has been read.
     asked: Arc<AtomicBool>,
+    peer: Peer,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, acceptor: TlsAcceptor, watcher: Watcher) {
+    async fn serve(mut self, stream: TcpStream, transport: &Transport, ends: watch::Receiver<bool>) {
         let by = Instant::now() + FIRST_REQUEST;
         // Answers are small and awaited: none is held back to be sent with the next.
         let _ = stream.set_nodelay(true);
-        let Ok(Ok(stream)) = timeout_at(by, acceptor.accept(stream)).await else {
+        let Transport::Tls(acceptor) = transport else { return self.speak(stream, false, by, ends).await };
+        let Ok(Ok(stream)) = timeout_at(by, acceptor.newest().accept(stream)).await else {
             // Port scans and probes of load balancers end here all day.
             return tracing::debug!("no TLS handshake");
         };
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let session = stream.get_ref().1;
+        self.peer = acceptor.judge(session.peer_certificates());
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
+        self.speak(stream, is_http2, by, ends).await;
+    }
+
+    async fn speak<S>(self, stream: S, is_http2: bool, by: Instant, ends: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let io = TokioIo::new(stream);
         let asked = Arc::clone(&self.asked);
         let service = service_fn(move |request| self.clone().answer(request));
@@ -114,20 +159,21 @@ impl Connection {
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING)
                 .serve_connection(io, service);
-            until_closed(watcher, connection, &asked, by).await;
+            until_closed(connection, &asked, by, ends).await;
         } else {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 // It also runs between requests, so that this is the time for being idle as well.
                 .header_read_timeout(IDLE)
                 .serve_connection(io, service);
-            until_closed(watcher, connection, &asked, by).await;
+            until_closed(connection, &asked, by, ends).await;
         }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<axum::response::Response, Infallible> {
+    async fn answer(self, mut request: Request<Incoming>) -> Result<axum::response::Response, Infallible> {
         self.asked.store(true, Ordering::Relaxed);
         let version = request.version();
+        request.extensions_mut().insert(self.peer);
         let mut response = self.router.oneshot(request.map(Body::new)).await?;
         // While readiness is off and we still listen, clients are moved to others one answer at a time. HTTP/2 knows
         // GOAWAY for that, without a race.
@@ -138,22 +184,37 @@ impl Connection {
     }
 }
 
-async fn until_closed<C>(watcher: Watcher, connection: C, asked: &AtomicBool, by: Instant)
+async fn until_closed<C>(connection: C, asked: &AtomicBool, by: Instant, mut ends: watch::Receiver<bool>)
 where
     C: GracefulConnection,
     C::Error: std::fmt::Debug,
 {
-    let mut connection = pin!(watcher.watch(connection));
-    let closed = tokio::select! {
-        closed = &mut connection => closed,
-        () = sleep_until(by) => {
-            if !asked.load(Ordering::Relaxed) {
-                return tracing::debug!("no request");
-            }
+    let mut connection = pin!(connection);
+    let mut closed = tokio::select! {
+        closed = connection.as_mut() => Some(closed),
+        () = no_request(asked, by) => return tracing::debug!("no request"),
+        _ = ends.wait_for(|ends| *ends) => None,
+    };
+    if closed.is_none() && !asked.load(Ordering::Relaxed) {
+        // A graceful end would close it at once, with its first request unread.
+        closed = timeout(LAST_REQUEST, connection.as_mut()).await.ok();
+    }
+    let closed = match closed {
+        Some(closed) => closed,
+        None => {
+            connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(error) = closed {
         tracing::debug!(?error, "a connection broke");
+    }
+}
+
+/// Ready when the time for a first request is over and there was none.
+async fn no_request(asked: &AtomicBool, by: Instant) {
+    sleep_until(by).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending().await
     }
 }

@@ -1,8 +1,8 @@
 //! What `/metrics` shows. Few labels: policies and fixed words, never a namespace or a name.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -11,9 +11,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::{Loaded, Webhook};
+use super::health::{Part, State};
+use super::{App, Webhook};
 use crate::admission::Verdict;
 use crate::admission::patch::Untouched;
+use crate::certs;
 use crate::engine::Failure;
 use crate::judge::{Mutation, Reason};
 
@@ -37,9 +39,21 @@ pub(super) struct Metrics {
     untouched: Family<ReasonLabel, Counter>,
     conflicts: Counter,
     seconds: Family<WebhookLabel, Histogram, fn() -> Histogram>,
+    evaluation: Family<WebhookLabel, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     rejections: Counter,
     build: Family<BuildLabels, Gauge>,
+    configuration: Reloads,
+    certificate: Reloads,
+    certificate_end: Gauge,
+}
+
+/// How a part fares that is replaced while the server runs.
+struct Reloads {
+    generation: Gauge,
+    last_success: Gauge<f64, AtomicU64>,
+    last_reload_successful: Gauge,
+    failed: Counter,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -112,9 +126,23 @@ impl Metrics {
                 "From the request's head to its answer",
                 Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             ),
+            evaluation: register(
+                new,
+                "evaluation_duration_seconds",
+                "Of that, the time on an evaluating thread",
+                Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            ),
             in_flight: register(new, "reviews_in_flight", "Requests that are being answered", Gauge::default()),
             rejections: register(new, "queue_rejections", "Requests that found no place in time", Counter::default()),
             build: register(new, "build_info", "Version, and the bundles that are loaded", Family::default()),
+            configuration: Reloads::new(new, "configuration"),
+            certificate: Reloads::new(new, "certificate"),
+            certificate_end: register(
+                new,
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate in use ends",
+                Gauge::default(),
+            ),
             registry,
         }
     }
@@ -124,6 +152,11 @@ impl Metrics {
         let webhook = webhook.as_str();
         self.reviews.get_or_create(&ReviewLabels { webhook, outcome }).inc();
         self.seconds.get_or_create(&WebhookLabel { webhook }).observe(took.as_secs_f64());
+    }
+
+    /// A body was judged, or found to be none that can be.
+    pub(super) fn evaluated(&self, webhook: Webhook, took: Duration) {
+        self.evaluation.get_or_create(&WebhookLabel { webhook: webhook.as_str() }).observe(took.as_secs_f64());
     }
 
     /// A request found no place in time.
@@ -169,7 +202,13 @@ impl Metrics {
     ///
     /// # Errors
     /// Never: it is written to memory.
-    pub(super) fn encode(&self, loaded: &Loaded) -> Result<String, fmt::Error> {
+    pub(super) fn encode(&self, app: &App) -> Result<String, fmt::Error> {
+        let loaded = app.loaded.get();
+        self.configuration.set(&app.health.of(Part::Configuration));
+        self.certificate.set(&app.health.of(Part::Certificate));
+        if let Some(end) = app.certificate.get().cert.first().and_then(|leaf| certs::not_after(leaf)) {
+            self.certificate_end.set(end.unix_timestamp());
+        }
         // Counted where it happens; a counter that starts again at zero after a reload is what Prometheus expects.
         self.conflicts.inner().store(loaded.registry.conflicts(), Ordering::Relaxed);
         self.build.clear();
@@ -184,6 +223,45 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+impl Reloads {
+    fn new(registry: &mut Registry, part: &str) -> Self {
+        Self {
+            generation: register(
+                registry,
+                &format!("{part}_generation"),
+                "Versions taken over since the start, that of the start included",
+                Gauge::default(),
+            ),
+            last_success: register(
+                registry,
+                &format!("{part}_last_success_timestamp_seconds"),
+                "When the version in use was taken over",
+                Gauge::default(),
+            ),
+            last_reload_successful: register(
+                registry,
+                &format!("{part}_last_reload_successful"),
+                "0 while a newer version is refused",
+                Gauge::default(),
+            ),
+            failed: register(
+                registry,
+                &format!("{part}_failed_reloads"),
+                "Versions that were refused",
+                Counter::default(),
+            ),
+        }
+    }
+
+    fn set(&self, state: &State) {
+        self.generation.set(i64::try_from(state.generation).unwrap_or(i64::MAX));
+        let since = state.last_success.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        self.last_success.set(since.unwrap_or_default().as_secs_f64());
+        self.last_reload_successful.set(state.trouble.is_none().into());
+        self.failed.inner().store(state.failures, Ordering::Relaxed);
     }
 }
 

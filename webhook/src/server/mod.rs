@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listen ── TLS (tls) ── routes ─┬─ reviews ── gate ── pool ── judging ── judge::{validate, mutate}
-//!                                ├─ /livez, /readyz
+//!                                ├─ /livez, /readyz ── health
 //!                                └─ metrics
 //! ```
 //!
@@ -11,6 +11,7 @@
 
 mod current;
 mod gate;
+mod health;
 mod judging;
 mod listen;
 mod metrics;
@@ -28,16 +29,24 @@ use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 pub use current::Current;
+pub use health::{Health, Part};
 pub use timeout::parse_duration;
+pub use tls::{Clients, TlsError};
 
 use crate::context::Context;
 use crate::registry::Registry;
 use gate::Gate;
 use judging::{Answer, Task};
+use listen::Transport;
 use metrics::Metrics;
 use pool::Pool;
+use tls::Acceptor;
+
+/// Who asks for health or metrics at the very end is given up after this.
+const HEALTH_LIMIT: Duration = Duration::from_secs(1);
 
 /// Everything that reviews are judged by. A new configuration is a new one.
 #[derive(Debug)]
@@ -103,6 +112,8 @@ impl Webhook {
 #[derive(Debug)]
 struct App {
     loaded: Arc<Current<Loaded>>,
+    certificate: Arc<Current<CertifiedKey>>,
+    health: Arc<Health>,
     metrics: Arc<Metrics>,
     pool: Pool<Task, Answer>,
     gate: Gate,
@@ -113,9 +124,10 @@ struct App {
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
-    certificate: Arc<Current<CertifiedKey>>,
+    clients: Option<Arc<Current<Clients>>>,
     listener: TcpListener,
     address: SocketAddr,
+    health_listener: Option<TcpListener>,
     options: Options,
 }
 
@@ -139,8 +151,26 @@ impl Server {
         };
         let pool = Pool::start(options.threads, options.max_concurrent, work)?;
         let gate = Gate::new(options.max_concurrent, options.max_bodies, options.max_wait);
-        let app = Arc::new(App { loaded, metrics, pool, gate, draining: AtomicBool::new(false) });
-        Ok(Self { app, certificate, listener, address, options })
+        let health = Arc::new(Health::default());
+        health.succeeded(Part::Configuration);
+        health.succeeded(Part::Certificate);
+        let draining = AtomicBool::new(false);
+        let app = Arc::new(App { loaded, certificate, health, metrics, pool, gate, draining });
+        Ok(Self { app, clients: None, listener, address, health_listener: None, options })
+    }
+
+    /// Answers reviews to these clients alone. They may be replaced while it runs.
+    #[must_use]
+    pub fn only_for(self, clients: Arc<Current<Clients>>) -> Self {
+        Self { clients: Some(clients), ..self }
+    }
+
+    /// Answers health and metrics on this address too, without TLS.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound.
+    pub async fn with_health_on(self, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { health_listener: Some(TcpListener::bind(address).await?), ..self })
     }
 
     /// Where it listens: with the port that the system chose where that was 0.
@@ -148,20 +178,47 @@ impl Server {
         self.address
     }
 
+    /// Where it answers health and metrics without TLS.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_listener.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Where those who replace something say how that went.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.app.health)
+    }
+
     /// Answers until `shutdown` is ready, then drains: readiness goes off, connections are asked to close, and after
     /// the delay nothing is accepted any more and what is under way is finished.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), rustls::Error> {
-        let Self { app, certificate, listener, options, .. } = self;
-        let acceptor = tls::acceptor(certificate)?;
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
+        let Self { app, clients, listener, health_listener, options, .. } = self;
+        let acceptor = Acceptor::new(Arc::clone(&app.certificate), clients)?;
         let stop = async {
             shutdown.await;
             app.draining.store(true, Ordering::Relaxed);
             tokio::time::sleep(options.drain_delay).await;
         };
-        listen::listen(listener, acceptor, &app, options.drain_limit, stop).await;
+        let router = routes::all(Arc::clone(&app));
+        let limit = options.drain_limit;
+        let reviews = listen::listen(listener, Transport::Tls(Arc::new(acceptor)), router, &app, limit, stop);
+        let Some(listener) = health_listener else {
+            reviews.await;
+            return Ok(());
+        };
+        // Until the last review has ended, so that one can look on.
+        let (ended, end) = oneshot::channel();
+        let health = async {
+            let end = async { drop(end.await) };
+            listen::listen(listener, Transport::Plain, routes::health(Arc::clone(&app)), &app, HEALTH_LIMIT, end).await;
+        };
+        let reviews = async {
+            reviews.await;
+            let _ = ended.send(());
+        };
+        tokio::join!(reviews, health);
         Ok(())
     }
 }

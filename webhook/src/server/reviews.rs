@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout_at;
 
 use super::judging::{self, Answer, Task};
+use super::tls::Peer;
 use super::{App, Webhook, timeout};
 
 /// An object is at most 3 MiB in the API server, or 6 with its old version; JSON of a CRD's conversion a little more.
@@ -47,6 +48,7 @@ pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, reques
 /// What is answered without an evaluation.
 async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Answer, Answer> {
     let (head, body) = request.into_parts();
+    check_peer(head.extensions.get())?;
     let timeout = wanted_timeout(&head.uri);
     let deadline = started + timeout::ours(*timeout.as_ref().unwrap_or(&timeout::DEFAULT));
     let declared = declared_length(&head.headers);
@@ -90,6 +92,24 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
     };
     drop(pass);
     Ok(answer)
+}
+
+/// Before anything of the body is read.
+fn check_peer(peer: Option<&Peer>) -> Result<(), Answer> {
+    let (status, message) = match peer {
+        Some(Peer::Trusted) => return Ok(()),
+        Some(Peer::Stranger(name)) => (
+            StatusCode::FORBIDDEN,
+            format!("plimsoll: the client certificate is that of {name:?}, which --client-allowed-name does not name"),
+        ),
+        Some(Peer::Unknown) | None => (
+            StatusCode::UNAUTHORIZED,
+            "plimsoll: reviews are answered to clients with a certificate of --client-ca-file alone; give the API server \
+             one by --admission-control-config-file"
+                .to_owned(),
+        ),
+    };
+    Err(Answer::error(status, "unauthorized", message))
 }
 
 fn overloaded() -> Answer {

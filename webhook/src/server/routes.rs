@@ -10,51 +10,122 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use time::OffsetDateTime;
 
+use super::health::{self, Part};
 use super::judging::{Answer, Content};
 use super::{App, Webhook, metrics, reviews};
+use crate::certs;
 
-pub(super) fn router(app: Arc<App>) -> Router {
-    Router::new()
+pub(super) fn all(app: Arc<App>) -> Router {
+    routes_of_health()
         .route("/validate", post(|app, request| reviews::answer(app, Webhook::Validate, request)))
         .route("/mutate", post(|app, request| reviews::answer(app, Webhook::Mutate, request)))
-        .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(show_metrics))
-        .fallback(unknown)
+        .fallback(|uri| unknown(uri, "/validate, /mutate, /livez, /readyz and /metrics"))
         .with_state(app)
 }
 
+/// Without the reviews: those are answered over TLS alone.
+pub(super) fn health(app: Arc<App>) -> Router {
+    routes_of_health().fallback(|uri| unknown(uri, "/livez, /readyz and /metrics")).with_state(app)
+}
+
+fn routes_of_health() -> Router<Arc<App>> {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/metrics", get(show_metrics))
+}
+
 /// A URL that nobody serves is an error, never an answer: a webhook that is registered under it must not allow.
-async fn unknown(uri: Uri) -> Response {
-    let text = format!(
-        "plimsoll: nothing is served at {}, only /validate, /mutate, /livez, /readyz and /metrics\n",
-        uri.path()
-    );
+async fn unknown(uri: Uri, known: &'static str) -> Response {
+    let text = format!("plimsoll: nothing is served at {}, only {known}\n", uri.path());
     (StatusCode::NOT_FOUND, text).into_response()
+}
+
+/// Alive is who can say so. What is not ready would not be mended by a restart.
+async fn livez(uri: Uri) -> Response {
+    checked("livez", &uri, &[Check::passed("ping", String::new())])
 }
 
 /// The checks that hold since the server was made are listed all the same: people look for them when it is not ready.
 async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    let draining = app.draining.load(Ordering::Relaxed);
-    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let verbose =
-        uri.query().is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
-    let mut text = String::new();
-    if verbose {
-        let loaded = app.loaded.get();
-        let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
-        let _ = writeln!(text, "[+] bundles compiled: {bundles}");
-        let _ = writeln!(text, "[+] settings valid: {policies} policies");
-        let _ = writeln!(text, "[+] certificate loaded");
-        let _ = writeln!(text, "[{}] not shutting down", if draining { '-' } else { '+' });
+    let loaded = app.loaded.get();
+    let part = |part| app.health.of(part);
+    let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
+    let configuration = part(Part::Configuration);
+    let mut checks = vec![
+        Check::passed("bundles", format!("{bundles} compiled, {policies} policies")),
+        Check::passed("configuration", described(&configuration, &format!("generation {}", configuration.generation))),
+        certificate(&app),
+    ];
+    let registration = part(Part::Registration);
+    if registration.generation > 0 || registration.trouble.is_some() {
+        checks.push(Check::passed("registration", described(&registration, "")));
     }
-    text.push_str(if draining { "shutting down" } else { "ok" });
+    checks.push(match app.draining.load(Ordering::Relaxed) {
+        true => Check::failed("shutdown", "shutting down".to_owned()),
+        false => Check::passed("shutdown", String::new()),
+    });
+    checked("readyz", &uri, &checks)
+}
+
+/// With a certificate that ended, nobody who checks it gets through: another replica may have a better one.
+fn certificate(app: &App) -> Check {
+    const NAME: &str = "certificate";
+    let state = app.health.of(Part::Certificate);
+    let end = app.certificate.get().cert.first().and_then(|leaf| certs::not_after(leaf));
+    match end {
+        Some(end) if end <= OffsetDateTime::now_utc() => {
+            Check::failed(NAME, described(&state, &format!("it ended on {}", end.date())))
+        }
+        Some(end) => Check::passed(NAME, described(&state, &format!("until {}", end.date()))),
+        None => Check::passed(NAME, described(&state, "")),
+    }
+}
+
+fn described(state: &health::State, detail: &str) -> String {
+    match &state.trouble {
+        Some(trouble) if detail.is_empty() => format!("the newest change is refused: {trouble}"),
+        Some(trouble) => format!("{detail}; the newest change is refused: {trouble}"),
+        None => detail.to_owned(),
+    }
+}
+
+/// One line of `?verbose`, as kube-apiserver writes it.
+struct Check {
+    name: &'static str,
+    passed: bool,
+    detail: String,
+}
+
+impl Check {
+    fn passed(name: &'static str, detail: String) -> Self {
+        Self { name, passed: true, detail }
+    }
+
+    fn failed(name: &'static str, detail: String) -> Self {
+        Self { name, passed: false, detail }
+    }
+}
+
+/// `ok`, or every check where one failed or `?verbose` asks for them.
+fn checked(endpoint: &str, uri: &Uri, checks: &[Check]) -> Response {
+    let passed = checks.iter().all(|check| check.passed);
+    let wanted = |query: &str| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
+    if passed && !uri.query().is_some_and(wanted) {
+        return "ok".into_response();
+    }
+    let mut text = String::new();
+    for Check { name, passed, detail } in checks {
+        let (sign, word) = if *passed { ('+', "ok") } else { ('-', "failed") };
+        let colon = if detail.is_empty() { "" } else { ": " };
+        let _ = writeln!(text, "[{sign}]{name} {word}{colon}{detail}");
+    }
+    let (status, word) = if passed { (StatusCode::OK, "passed") } else { (StatusCode::SERVICE_UNAVAILABLE, "failed") };
+    let _ = writeln!(text, "{endpoint} check {word}");
     (status, text).into_response()
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.encode(&app.loaded.get()) {
+    match app.metrics.encode(&app) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -14,9 +14,9 @@ use plimsoll::certs::Authority;
 use plimsoll::context::{Context, Unknown};
 use plimsoll::engine::{Engine, Limits};
 use plimsoll::registry::{self, Registry};
-use plimsoll::server::{Current, Loaded, Options, Server};
+use plimsoll::server::{Current, Loaded, Options, Server, TlsError};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ pub(crate) struct Running {
     pub(crate) authority: Authority,
     pub(crate) certificate: Arc<Current<CertifiedKey>>,
     stop: Option<oneshot::Sender<()>>,
-    done: JoinHandle<Result<(), rustls::Error>>,
+    done: JoinHandle<Result<(), TlsError>>,
 }
 
 impl Running {
@@ -66,7 +66,7 @@ impl Running {
     }
 
     pub(crate) fn connector(&self) -> Connector {
-        Connector { address: self.address, authority: self.authority.pem().to_owned() }
+        Connector::new(self.address, self.authority.pem())
     }
 
     pub(crate) async fn tls(&self, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
@@ -88,11 +88,11 @@ impl Running {
 
     /// One request on a connection of its own.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        self.connect().await.send(request).await
+        self.connector().send(request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(request(Method::GET, path, "")).await
+        self.connector().get(path).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
@@ -101,49 +101,93 @@ impl Running {
 
     /// The value of a metric, by its name and labels; 0 where it is not there.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await.text();
-        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        self.connector().metric(name).await
     }
 
     /// Waits until a metric has a value.
     pub(crate) async fn until(&self, name: &str, value: f64) {
-        for _ in 0..500 {
-            if (self.metric(name).await - value).abs() < 0.5 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{name} is {} and not {value}", self.metric(name).await);
+        self.connector().until(name, value).await;
     }
 }
 
 /// What it takes to connect.
+#[derive(Clone)]
 pub(crate) struct Connector {
     address: SocketAddr,
     /// PEM.
     authority: String,
+    identity: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
 }
 
 impl Connector {
+    pub(crate) fn new(address: SocketAddr, authority: impl Into<String>) -> Self {
+        Self { address, authority: authority.into(), identity: None }
+    }
+
+    /// With a certificate of its own.
+    pub(crate) fn showing(self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
+        Self { identity: Some((chain, Arc::new(key))), ..self }
+    }
+
     pub(crate) async fn tls(&self, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        self.tls_over(TcpStream::connect(self.address).await?, protocol).await
+    }
+
+    /// The handshake on a connection that stands already.
+    pub(crate) async fn tls_over(&self, stream: TcpStream, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap()).unwrap();
-        let mut config =
-            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => config.with_client_auth_cert(chain.clone(), key.clone_key()).unwrap(),
+        };
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-        let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("127.0.0.1").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     /// A connection of HTTP/1.1.
     pub(crate) async fn connect(&self) -> Http1 {
-        let stream = self.tls("http/1.1").await.unwrap();
+        Http1::over(self.tls("http/1.1").await.unwrap()).await
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        self.connect().await.send(request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(request(Method::GET, path, "")).await
+    }
+
+    /// See [`Running::metric`].
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.text();
+        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// See [`Running::until`].
+    pub(crate) async fn until(&self, name: &str, value: f64) {
+        for _ in 0..1_000 {
+            if (self.metric(name).await - value).abs() < 0.5 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{name} is {} and not {value}", self.metric(name).await);
+    }
+}
+
+impl Http1 {
+    pub(crate) async fn over<S>(stream: S) -> Self
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         Http1 { sender, closed: tokio::spawn(async move { drop(connection.await) }) }
     }
@@ -169,7 +213,12 @@ pub(crate) struct Http1 {
 impl Http1 {
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
         self.sender.ready().await.unwrap();
-        Answer::read(self.sender.send_request(request).await.unwrap()).await
+        self.try_send(request).await.unwrap()
+    }
+
+    /// None where the connection breaks.
+    pub(crate) async fn try_send(&mut self, request: Request<Full<Bytes>>) -> Option<Answer> {
+        Some(Answer::read(self.sender.send_request(request).await.ok()?).await)
     }
 }
 

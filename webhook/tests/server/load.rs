@@ -188,7 +188,7 @@ async fn drains() {
     server.signal();
     // Not ready, but still answering, also over new connections.
     let unready = until_unready(&server).await;
-    assert!(unready.text().contains("[-] not shutting down"), "{}", unready.text());
+    assert!(unready.text().contains("[-]shutdown failed: shutting down"), "{}", unready.text());
     assert_eq!(unready.header("connection"), "close");
     let answer = busy.send(request(Method::GET, "/livez", "")).await;
     assert_eq!((answer.status, answer.header("connection")), (StatusCode::OK, "close"));

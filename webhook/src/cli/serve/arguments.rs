@@ -21,6 +21,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443))]
     pub(super) listen: SocketAddr,
 
+    /// Address on which health and metrics are answered too, without TLS
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) health_listen: Option<SocketAddr>,
+
     /// PEM file with the certificate and those between it and its authority; without, one is issued at each start
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     pub(super) tls_cert_file: Option<PathBuf>,
@@ -33,9 +37,21 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     pub(super) ca_file: Option<PathBuf>,
 
-    /// YAML file with ClusterPolicySets; may be given more than once
+    /// PEM file with authorities: reviews are answered to clients with a certificate of theirs alone
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_ca_file: Option<PathBuf>,
+
+    /// Common name that such a certificate must have; may be given more than once; without, any
+    #[arg(long, value_name = "NAME", requires = "client_ca_file")]
+    pub(super) client_allowed_name: Vec<String>,
+
+    /// YAML file with ClusterPolicySets, or a folder of them; may be given more than once
     #[arg(long, value_name = "FILE")]
     pub(super) config: Vec<PathBuf>,
+
+    /// Time between two looks at the files of configuration and certificates; 0 waits for SIGHUP
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_time)]
+    pub(super) reload_interval: Duration,
 
     /// Where PolicySets start from, in place of what they say: none, default or defaults
     #[arg(long, value_parser = parse_profile)]
@@ -86,7 +102,7 @@ pub(in crate::cli) struct ServeArgs {
     pub(super) max_concurrent: u16,
 
     /// Time between the first signal and the end of accepting; by default 5s, on loopback 0s
-    #[arg(long, value_name = "DURATION", value_parser = parse_drain_delay)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
     pub(super) drain_delay: Option<Duration>,
 }
 
@@ -123,7 +139,7 @@ fn parse_profile(text: &str) -> Result<Profile, String> {
     Profile::parse(text).ok_or_else(|| format!("it is none of {}", known()))
 }
 
-fn parse_drain_delay(text: &str) -> Result<Duration, String> {
+fn parse_time(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a duration, such as 5s or 500ms".to_owned())
 }
 

@@ -1,40 +1,143 @@
-//! What `--config` names.
+//! What `--config` names: read, and made into what reviews are judged by.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::registry::{self, ConfigError, PolicySet};
+use super::watched::{Fingerprint, files};
+use crate::context::Context;
+use crate::engine::{Bundle, Engine, Limits};
+use crate::registry::{self, ConfigError, PolicySet, Registry};
+use crate::server::Loaded;
 use crate::yaml;
 
+/// Instances are reserved for so many bundles, so that a few more than there are at start cost nothing.
+const ROOM: usize = 4;
+
+/// Makes one configuration after the other, and keeps of each what the next one needs too.
+#[derive(Debug)]
+pub(super) struct Loader {
+    /// Of `--config`.
+    paths: Vec<PathBuf>,
+    options: registry::Options,
+    context: Arc<dyn Context>,
+    threads: usize,
+    /// With the number of bundles that it has room for.
+    engine: Option<(Engine, usize)>,
+    /// Of the last good configuration.
+    compiled: Vec<Bundle>,
+    /// The files of bundles that the last readable configuration names.
+    bundles: BTreeSet<PathBuf>,
+}
+
+impl Loader {
+    pub(super) fn new(
+        paths: Vec<PathBuf>,
+        options: registry::Options,
+        context: Arc<dyn Context>,
+        threads: usize,
+    ) -> Self {
+        Self { paths, options, context, threads, engine: None, compiled: Vec::new(), bundles: BTreeSet::new() }
+    }
+
+    /// What the configuration is made of.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        self.paths.iter().chain(&self.bundles).cloned().collect()
+    }
+
+    /// Reads and compiles what is there now. The fingerprint is that of what was read; with an error, that of what is to
+    /// change before it is worth another try. None where it changed meanwhile.
+    pub(super) fn load(&mut self) -> (Option<Fingerprint>, Result<Loaded, Vec<String>>) {
+        if let Ok(configuration) = Configuration::read(&self.paths) {
+            self.bundles = configuration.sets.iter().filter_map(PolicySet::bundle_file).collect();
+        }
+        let before = Fingerprint::of(&self.watched());
+        let loaded = Configuration::read(&self.paths).and_then(|configuration| self.compile(configuration));
+        let same = before == Fingerprint::of(&self.watched());
+        (same.then_some(before), loaded)
+    }
+
+    fn compile(&mut self, configuration: Configuration) -> Result<Loaded, Vec<String>> {
+        let Configuration { sets, enforces } = configuration;
+        let engine = self.engine(distinct_bundles(&sets)).map_err(|problem| vec![problem])?;
+        let registry = Registry::reload(&engine, &self.compiled, sets, self.options.clone())
+            .map_err(|problems| problems.iter().map(ConfigError::to_string).collect::<Vec<_>>())?;
+        self.compiled = registry.bundles().to_vec();
+        Ok(Loaded { registry, context: Arc::clone(&self.context), enforces })
+    }
+
+    /// The one in use, as long as it has room; the others live on until the last review with them has ended.
+    fn engine(&mut self, bundles: usize) -> Result<Engine, String> {
+        if let Some((engine, _)) = self.engine.as_ref().filter(|(_, room)| *room >= bundles) {
+            return Ok(engine.clone());
+        }
+        let room = bundles.next_power_of_two().max(ROOM);
+        // A thread holds one instance of each bundle until its review is decided, of the old or of the new version; one
+        // more is what a bundle is tried on when it is loaded.
+        let instances = self.threads * room + 1;
+        let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Limits::default() };
+        let engine = Engine::new(limits).map_err(|error| {
+            format!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads")
+        })?;
+        self.engine = Some((engine.clone(), room));
+        Ok(engine)
+    }
+}
+
+/// What is wrong with the files, as far as can be told without their bundles.
+pub(super) fn readable(paths: &[PathBuf]) -> Result<(), Vec<String>> {
+    Configuration::read(paths).map(drop)
+}
+
 /// The PolicySets of all files.
-pub(super) struct Configuration {
-    pub(super) sets: Vec<PolicySet>,
-    pub(super) enforces: bool,
+struct Configuration {
+    sets: Vec<PolicySet>,
+    enforces: bool,
 }
 
 impl Configuration {
-    pub(super) fn read(files: &[PathBuf]) -> Result<Self, Vec<String>> {
-        // Without any set the default one counts, which enforces.
-        let mut configuration = Self { sets: Vec::new(), enforces: false };
+    fn read(paths: &[PathBuf]) -> Result<Self, Vec<String>> {
+        // Without any file there is the default set, which enforces.
+        let mut configuration = Self { sets: Vec::new(), enforces: paths.is_empty() };
         let mut problems = Vec::new();
-        for file in files {
-            let name = file.display().to_string();
-            let text = match fs::read_to_string(file) {
-                Ok(text) => text,
-                Err(error) => {
-                    problems.push(format!("{name}: cannot be read: {error}"));
-                    continue;
+        for path in paths {
+            let cannot = |error| format!("{}: cannot be read: {error}", path.display());
+            match files(path) {
+                Ok(files) if files.is_empty() => {
+                    problems.push(format!("{}: there is no .yaml, .yml or .json file in this folder", path.display()));
                 }
-            };
-            match registry::read(&text, &name) {
-                Ok(sets) => configuration.sets.extend(sets),
-                Err(errors) => problems.extend(errors.iter().map(ConfigError::to_string)),
+                Ok(files) => files.iter().for_each(|file| configuration.add(file, &mut problems)),
+                Err(error) => problems.push(cannot(error)),
             }
-            configuration.enforces |= enforces(&text);
         }
-        configuration.enforces |= configuration.sets.is_empty();
+        if problems.is_empty() && configuration.sets.is_empty() && !paths.is_empty() {
+            // Half a file, most likely. The default set in its place would enforce what nobody asked for.
+            let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+            problems.push(format!(
+                "{}: there is no ClusterPolicySet in it; leave out --config for the default one",
+                names.join(", ")
+            ));
+        }
         if problems.is_empty() { Ok(configuration) } else { Err(problems) }
     }
+
+    fn add(&mut self, file: &PathBuf, problems: &mut Vec<String>) {
+        let name = file.display().to_string();
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => return problems.push(format!("{name}: cannot be read: {error}")),
+        };
+        match registry::read(&text, &name) {
+            Ok(sets) => self.sets.extend(sets),
+            Err(errors) => problems.extend(errors.iter().map(ConfigError::to_string)),
+        }
+        self.enforces |= enforces(&text);
+    }
+}
+
+fn distinct_bundles(sets: &[PolicySet]) -> usize {
+    sets.iter().map(PolicySet::bundle_file).collect::<BTreeSet<_>>().len().max(1)
 }
 
 /// Whether the mode of some set is `enforce`, for the cluster or for some namespace. That a set's mode is `enforce`

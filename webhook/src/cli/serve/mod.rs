@@ -4,28 +4,34 @@ mod arguments;
 mod certificate;
 mod configuration;
 mod log;
+mod own;
 mod registration;
+mod reload;
 mod signals;
+mod watched;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use crate::context::Unknown;
-use crate::engine::{Engine, Limits};
-use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, Wanted};
-use crate::registry::{self, Registry};
-use crate::server::{self, Current, Loaded, Server};
+use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
+use crate::registry;
+use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
-use certificate::Own;
-use configuration::Configuration;
+use certificate::{Certificate, Source};
+use configuration::{Loader, readable};
 use log::log_to_stderr;
+use own::Own;
 use registration::{client, until_it_works, version_of};
+use reload::Reloader;
 use signals::Signals;
+use watched::Fingerprint;
 
 /// What the command line or a file of it is wrong about.
 const USAGE: u8 = 2;
@@ -51,90 +57,97 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode> {
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "starting");
-    let configuration = match Configuration::read(&args.config) {
-        Ok(configuration) => configuration,
-        Err(problems) => return usage(&problems),
-    };
-    let given = match certificate::given(&args) {
-        Ok(given) => given,
+    // Before anything takes time: without a handler SIGHUP would end the process.
+    let hangup = signals::hangup().context("cannot wait for SIGHUP")?;
+    let options = server_options(&args);
+    let source = Source::new(&args);
+    // Before they are read: what changes from here on is found to be new.
+    let certificates_seen = Fingerprint::of(&source.watched());
+    let Certificate { key, authority, clients } = match source.load() {
+        Ok(certificate) => certificate,
         Err(error) => return usage(&[error]),
     };
+    // Before the API server is waited for: it may take long.
+    if let Err(problems) = readable(&args.config) {
+        return usage(&problems);
+    }
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let client = if args.register { Some(client(args.kubeconfig.as_deref()).await?) } else { None };
-    let options = server::Options {
-        max_concurrent: args.max_concurrent.into(),
-        drain_delay: args.drain_delay.unwrap_or(if args.listen.ip().is_loopback() {
-            Duration::ZERO
-        } else {
-            DRAIN_DELAY
-        }),
-        ..server::Options::default()
-    };
-    let options = server::Options { threads: args.threads.map_or(options.threads, usize::from), ..options };
-    let known = tokio::select! {
-        known = ask(&args, client.as_ref(), given.is_none()) => known?,
+    let Known { kubernetes_version, own } = tokio::select! {
+        known = ask(&args, client.as_ref(), key.is_none()) => known?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let kubernetes_version = known.kubernetes_version;
-    let enforces = configuration.enforces;
+    let (key, authority) = match (key, &own) {
+        (Some(key), _) => (Arc::new(key), authority),
+        (None, Some(own)) => (own.key(), own.authority()),
+        (None, None) => {
+            return Err(anyhow!("there is no certificate, which is a defect of Plimsoll: please report it"));
+        }
+    };
     let registry_options =
         registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
-    // A thread holds one instance of each bundle until its review is decided.
-    let instances = options.threads * configuration.sets.len().max(1);
-    let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Limits::default() };
-    let engine = Engine::new(limits)
-        .map_err(|error| anyhow!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads"))?;
-    let registry = match Registry::new(&engine, configuration.sets, registry_options) {
-        Ok(registry) => registry,
+    let mut loader = Loader::new(args.config.clone(), registry_options, Arc::new(Unknown), options.threads);
+    let (configuration_seen, loaded) = loader.load();
+    let loaded = match loaded {
+        Ok(loaded) => Arc::new(Current::new(loaded)),
         Err(problems) => return usage(&problems),
     };
-    let loaded = Arc::new(Current::new(Loaded { registry, context: Arc::new(Unknown), enforces }));
-    let (key, ca_bundle) = match (given, &known.certificate) {
-        (Some(given), _) => (Current::new(given.key), given.authority),
-        (None, Some(own)) => (Current::new(own.key()), own.authority()),
-        (None, None) => return Err(anyhow!("there is no certificate; please report it")),
+    let key = Arc::new(Current::new(key));
+    let clients = clients.map(|clients| Arc::new(Current::new(clients)));
+    let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
+    let health = server.health();
+    let mut reloader = Reloader {
+        health: Arc::clone(&health),
+        configuration: reload::Configuration {
+            loader: Arc::new(Mutex::new(loader)),
+            loaded: Arc::clone(&loaded),
+            seen: configuration_seen,
+            retired: Vec::new(),
+        },
+        certificates: reload::Certificates {
+            source: Arc::new(source),
+            key: Arc::clone(&key),
+            clients,
+            authority: authority.clone(),
+            seen: Some(certificates_seen),
+        },
+        registrar: None,
     };
-    let key = Arc::new(key);
-    let server = Server::bind(args.listen, options, Arc::clone(&loaded), Arc::clone(&key))
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
-    tracing::info!(address = %server.address(), threads = options.threads, "ready");
     let (stop, mut stopping) = watch::channel(false);
-    let give_up = stop.clone();
+    let stopped = stop.subscribe();
+    let stop_serving = stop.clone();
     let serving = tokio::spawn(server.run(async move {
         tokio::select! {
-            () = signals.first() => drop(stop.send(true)),
+            () = signals.first() => drop(stop_serving.send_replace(true)),
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     }));
-    let mut registrar = Ok(None);
     if let (Some(client), Some(place)) = (client, args.place()) {
         // From here on the API server asks; everything that answers it is there.
-        let wanted = Wanted { enforces, rules: Rules::of(&loaded.get().registry), ca_bundle: ca_bundle.clone() };
-        registrar = register(Registration::new(client, place), wanted, &give_up).await.map(Some);
-        if registrar.is_err() {
-            give_up.send_replace(true);
+        let version = loaded.get();
+        let wanted = Wanted { enforces: version.enforces, rules: Rules::of(&version.registry), ca_bundle: authority };
+        match register(Registration::new(client, place), wanted, stopped.clone(), Arc::clone(&health)).await {
+            Ok(registrar) => reloader.registrar = Some(Arc::new(registrar)),
+            Err(error) => {
+                stop.send_replace(true);
+                serving.await.context("the server panicked")??;
+                return Err(error.into());
+            }
         }
     }
-    let registrar = match registrar {
-        Ok(registrar) => registrar.map(Arc::new),
-        Err(error) => {
-            serving.await.context("the server panicked")?.context("cannot set up TLS")?;
-            return Err(error.into());
-        }
-    };
-    let background = match (known.certificate, &registrar) {
-        (Some(own), registrar) => Some(tokio::spawn(own.keep(key, registrar.clone()))),
-        (None, Some(registrar)) => {
-            Some(tokio::spawn(certificate::follow_authority(args, ca_bundle, Arc::clone(registrar))))
-        }
-        (None, None) => None,
-    };
-    serving.await.context("the server panicked")?.context("cannot set up TLS")?;
-    if let Some(background) = background {
-        background.abort();
-        let _ = background.await;
+    let registrar = reloader.registrar.clone();
+    let own = own.map(|own| tokio::spawn(own.keep(key, registrar.clone(), health)));
+    // Who is told to stop neither reloads nor registers any more.
+    let interval = (!args.reload_interval.is_zero()).then_some(args.reload_interval);
+    tokio::select! {
+        () = until_stopped(stopped) => {}
+        () = reloader.run(interval, hangup) => {}
     }
+    if let Some(own) = own {
+        own.abort();
+        let _ = own.await;
+    }
+    serving.await.context("the server panicked")??;
     if let Some(registrar) = registrar.and_then(Arc::into_inner) {
         registrar.left().await;
     }
@@ -145,8 +158,8 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
 /// What has to be asked of the API server before anything is answered.
 struct Known {
     kubernetes_version: Option<String>,
-    /// Where none was given.
-    certificate: Option<Own>,
+    /// Where no certificate was given.
+    own: Option<Own>,
 }
 
 async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate: bool) -> Result<Known> {
@@ -156,7 +169,7 @@ async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate:
         (None, Some(client)) => Some(version_of(client).await?),
         (given, _) => given.clone(),
     };
-    let certificate = match in_cluster {
+    let own = match in_cluster {
         _ if !needs_certificate => None,
         Some((service, client)) => {
             let secret = AuthoritySecret::new(client.clone(), &service.namespace, &args.authority_secret);
@@ -164,21 +177,62 @@ async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate:
         }
         None => Some(Own::issue(None, args.hosts()).await?),
     };
-    Ok(Known { kubernetes_version, certificate })
+    Ok(Known { kubernetes_version, own })
 }
 
 /// Who starts it by hand sees at once what is wrong. In a Pod it goes on trying.
 async fn register(
     mut registration: Registration,
     wanted: Wanted,
-    stop: &watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+    health: Arc<Health>,
 ) -> Result<Registrar, RegisterError> {
     if registration.is_by_hand() {
         registration.round(&wanted).await?;
     }
-    let mut stopping = stop.subscribe();
-    let leaving = async move { drop(stopping.wait_for(|stop| *stop).await) };
-    Ok(Registrar::start(registration, wanted, leaving))
+    let report = move |round: &Result<State, String>| match round {
+        Ok(State::Registered { .. } | State::AwaitingReplica) => drop(health.succeeded(Part::Registration)),
+        Ok(state) => health.failed(Part::Registration, &state.to_string()),
+        Err(error) => health.failed(Part::Registration, error),
+    };
+    Ok(Registrar::start(registration, wanted, until_stopped(stopped), report))
+}
+
+async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    // Nobody who could say so any more means that it has stopped.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn server_options(args: &ServeArgs) -> server::Options {
+    let options = server::Options::default();
+    let delay = if args.listen.ip().is_loopback() { Duration::ZERO } else { DRAIN_DELAY };
+    server::Options {
+        threads: args.threads.map_or(options.threads, usize::from),
+        max_concurrent: args.max_concurrent.into(),
+        drain_delay: args.drain_delay.unwrap_or(delay),
+        ..options
+    }
+}
+
+async fn bind(
+    args: &ServeArgs,
+    options: server::Options,
+    loaded: &Arc<Current<Loaded>>,
+    key: &Arc<Current<CertifiedKey>>,
+    clients: Option<Arc<Current<Clients>>>,
+) -> Result<Server> {
+    let mut server = Server::bind(args.listen, options, Arc::clone(loaded), Arc::clone(key))
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    if let Some(clients) = clients {
+        server = server.only_for(clients);
+    }
+    if let Some(address) = args.health_listen {
+        server = server.with_health_on(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    }
+    let health = server.health_address().map(tracing::field::display);
+    tracing::info!(address = %server.address(), health, threads = options.threads, "ready");
+    Ok(server)
 }
 
 /// Prints everything that is wrong, one a line.

@@ -1,0 +1,198 @@
+//! What is replaced while it runs: PolicySets and bundles, and certificates; the registrar is told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use rustls::sign::CertifiedKey;
+use time::OffsetDateTime;
+use tokio::signal::unix::Signal;
+
+use super::certificate::{Certificate, Source};
+use super::configuration::Loader;
+use super::watched::Fingerprint;
+use crate::register::{Registrar, Rules};
+use crate::server::{Clients, Current, Health, Loaded, Part};
+
+/// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
+const PUBLISHED: Duration = Duration::from_secs(2);
+
+/// So long a turn waits for that.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// Looks for something new in turns, and keeps what is good.
+pub(super) struct Reloader {
+    pub(super) health: Arc<Health>,
+    pub(super) configuration: Configuration,
+    pub(super) certificates: Certificates,
+    pub(super) registrar: Option<Arc<Registrar>>,
+}
+
+/// PolicySets and bundles.
+pub(super) struct Configuration {
+    pub(super) loader: Arc<Mutex<Loader>>,
+    pub(super) loaded: Arc<Current<Loaded>>,
+    /// What was read last, good or bad.
+    pub(super) seen: Option<Fingerprint>,
+    /// Older versions that reviews are still judged by.
+    pub(super) retired: Vec<Arc<Loaded>>,
+}
+
+/// The server's own, and its clients' authorities.
+pub(super) struct Certificates {
+    pub(super) source: Arc<Source>,
+    pub(super) key: Arc<Current<CertifiedKey>>,
+    pub(super) clients: Option<Arc<Current<Clients>>>,
+    /// PEM, for `caBundle`.
+    pub(super) authority: Vec<u8>,
+    pub(super) seen: Option<Fingerprint>,
+}
+
+impl Reloader {
+    /// Never ends. A turn begins after each interval, if there is one, and at once with the signal, which takes even what
+    /// did not change for new.
+    pub(super) async fn run(mut self, interval: Option<Duration>, mut hangup: Signal) {
+        loop {
+            let forced = tokio::select! {
+                received = hangup.recv() => received.is_some(),
+                () = pause(interval) => false,
+            };
+            if forced {
+                tracing::info!("reading everything again, as SIGHUP asks");
+            }
+            self.check_certificates(forced).await;
+            self.check_configuration(forced).await;
+        }
+    }
+
+    async fn check_configuration(&mut self, forced: bool) {
+        // Here, and not where the last review with it ended, on a thread that others wait for.
+        self.configuration.retired.retain(|loaded| Arc::strong_count(loaded) > 1);
+        let watched = self.configuration.watched();
+        if !forced && self.configuration.seen.is_some() {
+            let now = background(move || Fingerprint::of(&watched)).await.ok();
+            if now == self.configuration.seen {
+                return;
+            }
+        }
+        if Fingerprint::settled(self.configuration.watched()).await.is_none() {
+            return tracing::debug!("the configuration keeps changing");
+        }
+        let loader = Arc::clone(&self.configuration.loader);
+        let read = background(move || loader.lock().unwrap_or_else(PoisonError::into_inner).load()).await;
+        let problems = match read {
+            Ok((None, _)) => {
+                // Half of one version and half of the next.
+                self.configuration.seen = None;
+                return;
+            }
+            Ok((seen, Ok(loaded))) => {
+                self.configuration.seen = seen;
+                return self.take_over(loaded);
+            }
+            Ok((seen, Err(problems))) => {
+                self.configuration.seen = seen;
+                problems
+            }
+            Err(error) => {
+                self.configuration.seen = Some(Fingerprint::of(&self.configuration.watched()));
+                vec![format!("it cannot be loaded, which is a defect of Plimsoll: please report it ({error})")]
+            }
+        };
+        for problem in &problems {
+            tracing::error!(problem, "the configuration is refused; the one before it stays");
+        }
+        self.health.failed(Part::Configuration, &problems.join("; "));
+    }
+
+    fn take_over(&mut self, loaded: Loaded) {
+        let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
+        let (enforces, rules) = (loaded.enforces, Rules::of(&loaded.registry));
+        let before = self.configuration.loaded.get();
+        self.configuration.loaded.replace(loaded);
+        self.configuration.retired.push(before);
+        let generation = self.health.succeeded(Part::Configuration);
+        tracing::info!(generation, bundles, policies, "the configuration is in use");
+        if let Some(registrar) = &self.registrar {
+            registrar.update(|wanted| (wanted.enforces, wanted.rules) = (enforces, rules));
+        }
+    }
+
+    async fn check_certificates(&mut self, forced: bool) {
+        let own = &self.certificates;
+        let watched = own.source.watched();
+        if watched.is_empty() {
+            return;
+        }
+        let again = watched.clone();
+        let now = background(move || Fingerprint::of(&again)).await.ok();
+        if !forced && now == own.seen {
+            return;
+        }
+        let Some(before) = Fingerprint::settled(watched.clone()).await else {
+            return tracing::debug!("the certificate keeps changing");
+        };
+        let source = Arc::clone(&own.source);
+        let read = background(move || (source.load(), Fingerprint::of(&watched))).await;
+        let reason = match read {
+            Ok((_, after)) if after != before => return,
+            Ok((Ok(certificate), _)) => {
+                if self.serve_with(certificate).await {
+                    self.certificates.seen = Some(before);
+                }
+                return;
+            }
+            Ok((Err(error), _)) => error.to_string(),
+            Err(error) => format!("it cannot be loaded, which is a defect of Plimsoll: please report it ({error})"),
+        };
+        self.certificates.seen = Some(before);
+        tracing::error!(reason, "the certificate is refused; the one before it stays");
+        self.health.failed(Part::Certificate, &reason);
+    }
+
+    /// Whether it is in use now: not before the API server trusts it.
+    async fn serve_with(&mut self, certificate: Certificate) -> bool {
+        let Certificate { key, authority, clients } = certificate;
+        let mut until = None;
+        if let Some(key) = key {
+            if let Some(registrar) = self.registrar.as_ref().filter(|_| authority != self.certificates.authority) {
+                // Both, for connections are made with the former one as long as a replica has not heard of the change.
+                let both = [authority.as_slice(), b"\n", &self.certificates.authority].concat();
+                registrar.update(|wanted| wanted.ca_bundle = both);
+                if !registrar.published(TOLD).await {
+                    tracing::warn!("the new certificate waits until the API server is told of its authority");
+                    return false;
+                }
+                tokio::time::sleep(PUBLISHED).await;
+            }
+            until = key.cert.first().and_then(|leaf| crate::certs::not_after(leaf)).map(OffsetDateTime::date);
+            self.certificates.key.replace(key);
+            self.certificates.authority = authority;
+        }
+        if let (Some(current), Some(clients)) = (&self.certificates.clients, clients) {
+            current.replace(clients);
+        }
+        let generation = self.health.succeeded(Part::Certificate);
+        let until = until.map(|date| date.to_string()).unwrap_or_default();
+        tracing::info!(generation, until, "the certificate is in use");
+        true
+    }
+}
+
+impl Configuration {
+    fn watched(&self) -> Vec<std::path::PathBuf> {
+        self.loader.lock().unwrap_or_else(PoisonError::into_inner).watched()
+    }
+}
+
+async fn pause(interval: Option<Duration>) {
+    match interval {
+        Some(interval) => tokio::time::sleep(interval).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Neither on the event loop nor on an evaluating thread.
+async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| anyhow!("{error}"))
+}

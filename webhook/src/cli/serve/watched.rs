@@ -1,0 +1,116 @@
+//! Files that others replace: whether they hold something new.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use sha2::{Digest as _, Sha256};
+
+/// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// So often a change is looked at again in a row, before it is left for later.
+const PATIENCE: u32 = 20;
+
+/// What some files held at one moment.
+///
+/// They are read again rather than watched by events of the kernel: a mounted Secret or ConfigMap changes by a rename of
+/// a link beside the files, which a watch of the files never sees and one of the folder loses with the second rename; over
+/// the network there are none; and what is lost is lost for good. Reading a few files every few seconds costs nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Of these files, and of the files in these folders.
+    pub(super) fn of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        let mut hash = Sha256::new();
+        for path in paths {
+            for file in files(path).unwrap_or_default() {
+                add(&mut hash, &file);
+            }
+            hash.update([0xff]);
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// Once they hold still. None where they keep changing.
+    pub(super) async fn settled(paths: Vec<PathBuf>) -> Option<Self> {
+        let read =
+            |paths: Vec<PathBuf>| async { tokio::task::spawn_blocking(move || (Self::of(&paths), paths)).await.ok() };
+        let (mut last, mut paths) = read(paths).await?;
+        for _ in 0..PATIENCE {
+            tokio::time::sleep(SETTLED).await;
+            let (now, same) = read(paths).await?;
+            if now == last {
+                return Some(now);
+            }
+            (last, paths) = (now, same);
+        }
+        None
+    }
+}
+
+/// The file itself, or those of a folder that are configuration, in the order of their names. Names that begin with a dot
+/// are the kubelet's.
+pub(super) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let file = entry?.path();
+        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let known = file.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|it| extension == *it));
+        if known && !hidden && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn add(hash: &mut Sha256, file: &Path) {
+    let part = |hash: &mut Sha256, bytes: &[u8]| {
+        hash.update(bytes.len().to_le_bytes());
+        hash.update(bytes);
+    };
+    part(hash, file.as_os_str().as_encoded_bytes());
+    match fs::read(file) {
+        Ok(content) => part(hash, &content),
+        Err(error) => part(hash, format!("{:?}", error.kind()).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sees_what_the_kubelet_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let version = |name: &str, text: &str| {
+            fs::create_dir(at(name)).unwrap();
+            fs::write(at(name).join("a.yaml"), text).unwrap();
+            std::os::unix::fs::symlink(name, at("..data_tmp")).unwrap();
+            fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        };
+        version("..1", "one");
+        std::os::unix::fs::symlink("..data/a.yaml", at("a.yaml")).unwrap();
+        let both = [folder.path().to_owned(), at("a.yaml")];
+        for paths in both.iter().map(std::slice::from_ref) {
+            assert_eq!(Fingerprint::of(paths), Fingerprint::of(paths));
+        }
+        assert_eq!(files(folder.path()).unwrap(), [at("a.yaml")]);
+        let mut seen = vec![Fingerprint::of(&both)];
+        for (name, text) in [("..2", "two"), ("..3", "three"), ("..4", "four")] {
+            version(name, text);
+            seen.push(Fingerprint::of(&both));
+        }
+        fs::remove_file(at("a.yaml")).unwrap();
+        seen.push(Fingerprint::of(&both));
+        for (index, one) in seen.iter().enumerate() {
+            assert!(!seen[..index].contains(one), "{index}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How those parts fare that are replaced while the server runs: what `/readyz?verbose` and metrics say of them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// Reasons are shown to whoever asks for `/readyz?verbose`, so that they are bounded, in characters.
+const LONGEST: usize = 1_000;
+
+/// What is replaced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// PolicySets and bundles.
+    Configuration,
+    /// The server's certificate, and the authorities of its clients.
+    Certificate,
+    /// The webhook configurations at the API server.
+    Registration,
+}
+
+/// The state of every part. A part that fails keeps its last good version, so that nothing here ends readiness.
+#[derive(Debug, Default)]
+pub struct Health {
+    parts: Mutex<[State; 3]>,
+}
+
+/// The state of a part.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// How many versions were taken over; 0 is a part that is not in use.
+    pub(super) generation: u64,
+    pub(super) last_success: Option<SystemTime>,
+    pub(super) failures: u64,
+    /// Why the newest version was refused, until one is taken over.
+    pub(super) trouble: Option<String>,
+}
+
+impl Health {
+    /// A version was taken over. Which one it is, counted from 1.
+    pub fn succeeded(&self, part: Part) -> u64 {
+        let mut parts = self.lock();
+        let state = &mut parts[part as usize];
+        state.generation += 1;
+        state.last_success = Some(SystemTime::now());
+        state.trouble = None;
+        state.generation
+    }
+
+    /// A version was refused, and the one before it stays.
+    pub fn failed(&self, part: Part, reason: &str) {
+        let mut parts = self.lock();
+        let state = &mut parts[part as usize];
+        state.failures += 1;
+        let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        state.trouble = Some(line.chars().take(LONGEST).collect());
+    }
+
+    pub(super) fn of(&self, part: Part) -> State {
+        self.lock()[part as usize].clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [State; 3]> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_ends_with_the_next_success() {
+        let health = Health::default();
+        assert_eq!(health.succeeded(Part::Configuration), 1);
+        health.failed(Part::Configuration, "a.yaml:1:1: wrong\nb.yaml:2:1: wrong as well");
+        health.failed(Part::Configuration, &"long ".repeat(10_000));
+        let state = health.of(Part::Configuration);
+        assert_eq!((state.generation, state.failures), (1, 2));
+        assert_eq!(state.trouble.map(|text| text.len()), Some(LONGEST));
+        assert_eq!(health.of(Part::Certificate).generation, 0);
+        assert_eq!(health.succeeded(Part::Configuration), 2);
+        let state = health.of(Part::Configuration);
+        assert_eq!((state.trouble, state.failures), (None, 2));
+    }
+}

@@ -12,10 +12,9 @@ use std::path::PathBuf;
 use rustls::pki_types::pem;
 use time::{Date, OffsetDateTime};
 
-pub use files::{Files, roots};
-
 pub use authorities::{Authorities, Leaf};
 pub use authority::Authority;
+pub use files::{Files, roots};
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{RegisterError, Registration, State, Wanted};
+use super::{Registration, State, Wanted};
 
 /// Between rounds where nothing is to be waited for.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -25,26 +25,26 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// The handle of a task that registers until it is told to leave.
 #[derive(Debug)]
 pub struct Registrar {
-    wanted: watch::Sender<Wanted>,
-    state: watch::Receiver<Option<Result<State, String>>>,
-    /// What the last round that succeeded was about.
-    done: watch::Receiver<Option<Wanted>>,
+    /// With a number that grows with each change.
+    wanted: watch::Sender<(u64, Wanted)>,
+    /// The number of what the API server was told last.
+    told: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
 impl Registrar {
-    /// Starts it. It ends after `leaving`, with one last look.
+    /// Starts it. It ends after `leaving`, with one last look. `report` hears of each round that came to something new.
     pub fn start(
         mut registration: Registration,
         wanted: Wanted,
         leaving: impl Future<Output = ()> + Send + 'static,
+        report: impl Fn(&Result<State, String>) + Send + 'static,
     ) -> Self {
-        let (wanted, changes) = watch::channel(wanted);
-        let (tell, state) = watch::channel(None);
-        let (finish, done) = watch::channel(None);
+        let (wanted, changes) = watch::channel((1, wanted));
+        let (tell, told) = watch::channel(0);
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = register(&mut registration, changes, tell, finish) => {}
+                () = register(&mut registration, changes, tell, report) => {}
                 () = leaving => {}
             }
             match timeout(LEAVE, registration.leave()).await {
@@ -53,28 +53,25 @@ impl Registrar {
                 Err(_) => tracing::warn!("cannot tell whether Plimsoll is being uninstalled: no answer in time"),
             }
         });
-        Self { wanted, state, done, task }
+        Self { wanted, told, task }
     }
 
     /// From now on this is registered: other rules, another mode, another authority.
     pub fn update(&self, change: impl FnOnce(&mut Wanted)) {
-        self.wanted.send_if_modified(|wanted| {
+        self.wanted.send_if_modified(|(number, wanted)| {
             let before = wanted.clone();
             change(wanted);
-            *wanted != before
+            let changed = *wanted != before;
+            *number += u64::from(changed);
+            changed
         });
     }
 
-    /// What each round comes to, or why it failed. `None` before the first.
-    pub fn states(&self) -> watch::Receiver<Option<Result<State, String>>> {
-        self.state.clone()
-    }
-
-    /// Waits until the API server has been told what is wanted now. Whether it was, in that time.
-    pub async fn told(&self, within: Duration) -> bool {
-        let wanted = self.wanted.borrow().clone();
-        let mut done = self.done.clone();
-        matches!(timeout(within, done.wait_for(|done| done.as_ref() == Some(&wanted))).await, Ok(Ok(_)))
+    /// Whether the API server has stored what is wanted now, or does so within this time.
+    pub async fn published(&self, patience: Duration) -> bool {
+        let number = self.wanted.borrow().0;
+        let mut told = self.told.clone();
+        timeout(patience, told.wait_for(|told| *told >= number)).await.is_ok_and(|told| told.is_ok())
     }
 
     /// Waits for the last look.
@@ -86,28 +83,29 @@ impl Registrar {
 
 async fn register(
     registration: &mut Registration,
-    mut changes: watch::Receiver<Wanted>,
-    tell: watch::Sender<Option<Result<State, String>>>,
-    finish: watch::Sender<Option<Wanted>>,
+    mut changes: watch::Receiver<(u64, Wanted)>,
+    tell: watch::Sender<u64>,
+    report: impl Fn(&Result<State, String>),
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut last = None;
     loop {
-        let wanted = changes.borrow_and_update().clone();
-        let round = registration.round(&wanted).await;
+        let (number, wanted) = changes.borrow_and_update().clone();
+        let round = registration.round(&wanted).await.map_err(|error| error.to_string());
         let wait = match &round {
             Ok(State::AwaitingReplica | State::Missing) => SOON,
             Ok(_) => PERIOD,
-            Err(_) => {
-                let wait = pause;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                wait
-            }
+            Err(_) => pause,
         };
-        if round.is_ok() {
-            pause = FIRST_PAUSE;
-            finish.send_replace(Some(wanted));
+        pause = if round.is_ok() { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        if matches!(round, Ok(State::Registered { .. } | State::AwaitingReplica)) {
+            tell.send_replace(number);
         }
-        report(&tell, round);
+        if last.as_ref() != Some(&round) {
+            log(&round);
+            report(&round);
+            last = Some(round);
+        }
         tokio::select! {
             () = sleep(wait) => {}
             changed = changes.changed() => {
@@ -119,19 +117,10 @@ async fn register(
     }
 }
 
-/// Logs what is new.
-fn report(tell: &watch::Sender<Option<Result<State, String>>>, round: Result<State, RegisterError>) {
-    let round = round.map_err(|error| error.to_string());
-    tell.send_if_modified(|told| {
-        if told.as_ref() == Some(&round) {
-            return false;
-        }
-        match &round {
-            Ok(state @ (State::Registered { .. } | State::AwaitingReplica)) => tracing::info!("{state}"),
-            Ok(state) => tracing::warn!("{state}"),
-            Err(error) => tracing::error!("not registered, trying again: {error}"),
-        }
-        *told = Some(round);
-        true
-    });
+fn log(round: &Result<State, String>) {
+    match round {
+        Ok(state @ (State::Registered { .. } | State::AwaitingReplica)) => tracing::info!("{state}"),
+        Ok(state) => tracing::warn!("{state}"),
+        Err(error) => tracing::error!("not registered, trying again: {error}"),
+    }
 }

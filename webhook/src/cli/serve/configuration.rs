@@ -85,6 +85,11 @@ impl Loader {
     }
 }
 
+/// What is wrong with the files, as far as can be told without their bundles.
+pub(super) fn readable(paths: &[PathBuf]) -> Result<(), Vec<String>> {
+    Configuration::read(paths).map(drop)
+}
+
 /// The documents of all files.
 struct Configuration {
     documents: Documents,

@@ -4,6 +4,7 @@ mod arguments;
 mod certificate;
 mod configuration;
 mod log;
+mod own;
 mod registration;
 mod reload;
 mod signals;
@@ -20,14 +21,15 @@ use tokio::sync::watch;
 
 use crate::context::live::Cluster;
 use crate::context::{Context, Unknown};
-use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, Wanted};
+use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry;
-use crate::server::{self, Clients, Current, Loaded, Server};
+use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
-use certificate::{Given, Issued, Source};
-use configuration::Loader;
+use certificate::{Certificate, Source};
+use configuration::{Loader, readable};
 use log::log_to_stderr;
-use registration::{client, report_to, until_it_works, version_of};
+use own::Own;
+use registration::{client, until_it_works, version_of};
 use reload::Reloader;
 use signals::Signals;
 use watched::Fingerprint;
@@ -58,25 +60,33 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "starting");
     // Before anything takes time: without a handler SIGHUP would end the process.
     let hangup = signals::hangup().context("cannot wait for SIGHUP")?;
-    let mut signals = Signals::new().context("cannot wait for signals")?;
     let options = server_options(&args);
     let source = Source::new(&args);
     // Before they are read: what changes from here on is found to be new.
     let certificates_seen = Fingerprint::of(&source.watched());
-    let Given { own, clients } = match source.load() {
-        Ok(given) => given,
+    let Certificate { key, authority, clients } = match source.load() {
+        Ok(certificate) => certificate,
         Err(error) => return usage(&[error]),
     };
+    // Before the API server is waited for: it may take long.
+    if let Err(problems) = readable(&args.config) {
+        return usage(&problems);
+    }
+    let mut signals = Signals::new().context("cannot wait for signals")?;
     let client = if args.register { Some(client(args.kubeconfig.as_deref()).await?) } else { None };
-    let known = tokio::select! {
-        known = ask(&args, client.as_ref(), own.is_none()) => known?,
+    let Known { kubernetes_version, own } = tokio::select! {
+        known = ask(&args, client.as_ref(), key.is_none()) => known?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let registry_options = registry::Options {
-        profile: args.profile,
-        kubernetes_version: known.kubernetes_version,
-        ..registry::Options::default()
+    let (key, authority) = match (key, &own) {
+        (Some(key), _) => (Arc::new(key), authority),
+        (None, Some(own)) => (own.key(), own.authority()),
+        (None, None) => {
+            return Err(anyhow!("there is no certificate, which is a defect of Plimsoll: please report it"));
+        }
     };
+    let registry_options =
+        registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
     let context: Arc<dyn Context> = match &client {
         Some(client) => Arc::new(Cluster::new(client.clone())),
         None => Arc::new(Unknown),
@@ -87,43 +97,15 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         Ok(loaded) => Arc::new(Current::new(loaded)),
         Err(problems) => return usage(&problems),
     };
-    let (key, authority) = match (own, &known.issued) {
-        (Some(own), _) => (Current::new(own.key), own.authority),
-        (None, Some(issued)) => (Current::new(issued.key()), issued.authority()),
-        (None, None) => return Err(anyhow!("there is no certificate; please report it")),
-    };
-    let key = Arc::new(key);
+    let key = Arc::new(Current::new(key));
     let clients = clients.map(|clients| Arc::new(Current::new(clients)));
     let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
     let health = server.health();
-    let (stop, mut stopping) = watch::channel(false);
-    let give_up = stop.clone();
-    let mut stopped = stop.subscribe();
-    let serving = tokio::spawn(server.run(async move {
-        tokio::select! {
-            () = signals.first() => drop(stop.send(true)),
-            _ = stopping.wait_for(|stop| *stop) => {}
-        }
-    }));
-    let mut registrar = None;
-    if let (Some(client), Some(place)) = (client, args.place()) {
-        // From here on the API server asks; everything that answers it is there.
-        let now = loaded.get();
-        let wanted = Wanted { enforces: now.enforces, rules: Rules::of(&now.registry), ca_bundle: authority.clone() };
-        match register(Registration::new(client, place), wanted, &give_up).await {
-            Ok(started) => registrar = Some(Arc::new(started)),
-            Err(error) => {
-                give_up.send_replace(true);
-                serving.await.context("the server panicked")??;
-                return Err(error.into());
-            }
-        }
-    }
-    let reloader = Reloader {
+    let mut reloader = Reloader {
         health: Arc::clone(&health),
         configuration: reload::Configuration {
             loader: Arc::new(Mutex::new(loader)),
-            loaded,
+            loaded: Arc::clone(&loaded),
             seen: configuration_seen,
             retired: Vec::new(),
         },
@@ -131,31 +113,44 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
             source: Arc::new(source),
             key: Arc::clone(&key),
             clients,
-            authority,
+            authority: authority.clone(),
             seen: Some(certificates_seen),
         },
-        registrar: registrar.clone(),
+        registrar: None,
     };
+    let (stop, mut stopping) = watch::channel(false);
+    let stopped = stop.subscribe();
+    let stop_serving = stop.clone();
+    let serving = tokio::spawn(server.run(async move {
+        tokio::select! {
+            () = signals.first() => drop(stop_serving.send_replace(true)),
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    }));
+    if let (Some(client), Some(place)) = (client, args.place()) {
+        // From here on the API server asks; everything that answers it is there.
+        let version = loaded.get();
+        let wanted = Wanted { enforces: version.enforces, rules: Rules::of(&version.registry), ca_bundle: authority };
+        match register(Registration::new(client, place), wanted, stopped.clone(), Arc::clone(&health)).await {
+            Ok(registrar) => reloader.registrar = Some(Arc::new(registrar)),
+            Err(error) => {
+                stop.send_replace(true);
+                serving.await.context("the server panicked")??;
+                return Err(error.into());
+            }
+        }
+    }
+    let registrar = reloader.registrar.clone();
+    let own = own.map(|own| tokio::spawn(own.keep(key, registrar.clone(), health)));
+    // Who is told to stop neither reloads nor registers any more.
     let interval = (!args.reload_interval.is_zero()).then_some(args.reload_interval);
-    let looked_after = async {
-        tokio::join!(
-            reloader.run(interval, hangup),
-            async {
-                if let Some(issued) = known.issued {
-                    issued.keep(key, registrar.clone(), Arc::clone(&health)).await;
-                }
-            },
-            async {
-                if let Some(registrar) = &registrar {
-                    report_to(&health, registrar).await;
-                }
-            },
-        );
-    };
-    // Who is told to stop neither reloads nor renews any more.
     tokio::select! {
-        _ = stopped.wait_for(|stop| *stop) => {}
-        () = looked_after => {}
+        () = until_stopped(stopped) => {}
+        () = reloader.run(interval, hangup) => {}
+    }
+    if let Some(own) = own {
+        own.abort();
+        let _ = own.await;
     }
     serving.await.context("the server panicked")??;
     if let Some(registrar) = registrar.and_then(Arc::into_inner) {
@@ -163,6 +158,54 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What has to be asked of the API server before anything is answered.
+struct Known {
+    kubernetes_version: Option<String>,
+    /// Where no certificate was given.
+    own: Option<Own>,
+}
+
+async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate: bool) -> Result<Known> {
+    let in_cluster = args.service.as_ref().zip(client);
+    let kubernetes_version = match (&args.kubernetes_version, client) {
+        (None, Some(client)) if in_cluster.is_some() => Some(until_it_works(async || version_of(client).await).await),
+        (None, Some(client)) => Some(version_of(client).await?),
+        (given, _) => given.clone(),
+    };
+    let own = match in_cluster {
+        _ if !needs_certificate => None,
+        Some((service, client)) => {
+            let secret = AuthoritySecret::new(client.clone(), &service.namespace, &args.authority_secret);
+            Some(until_it_works(async || Own::issue(Some(secret.clone()), args.hosts()).await).await)
+        }
+        None => Some(Own::issue(None, args.hosts()).await?),
+    };
+    Ok(Known { kubernetes_version, own })
+}
+
+/// Who starts it by hand sees at once what is wrong. In a Pod it goes on trying.
+async fn register(
+    mut registration: Registration,
+    wanted: Wanted,
+    stopped: watch::Receiver<bool>,
+    health: Arc<Health>,
+) -> Result<Registrar, RegisterError> {
+    if registration.is_by_hand() {
+        registration.round(&wanted).await?;
+    }
+    let report = move |round: &Result<State, String>| match round {
+        Ok(State::Registered { .. } | State::AwaitingReplica) => drop(health.succeeded(Part::Registration)),
+        Ok(state) => health.failed(Part::Registration, &state.to_string()),
+        Err(error) => health.failed(Part::Registration, error),
+    };
+    Ok(Registrar::start(registration, wanted, until_stopped(stopped), report))
+}
+
+async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    // Nobody who could say so any more means that it has stopped.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 fn server_options(args: &ServeArgs) -> server::Options {
@@ -195,45 +238,6 @@ async fn bind(
     let health = server.health_address().map(tracing::field::display);
     tracing::info!(address = %server.address(), health, threads = options.threads, "ready");
     Ok(server)
-}
-
-/// What has to be asked of the API server before anything is answered.
-struct Known {
-    kubernetes_version: Option<String>,
-    /// Where no certificate was given.
-    issued: Option<Issued>,
-}
-
-async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate: bool) -> Result<Known> {
-    let in_cluster = args.service.as_ref().zip(client);
-    let kubernetes_version = match (&args.kubernetes_version, client) {
-        (None, Some(client)) if in_cluster.is_some() => Some(until_it_works(async || version_of(client).await).await),
-        (None, Some(client)) => Some(version_of(client).await?),
-        (given, _) => given.clone(),
-    };
-    let issued = match in_cluster {
-        _ if !needs_certificate => None,
-        Some((service, client)) => {
-            let secret = AuthoritySecret::new(client.clone(), &service.namespace, &args.authority_secret);
-            Some(until_it_works(async || Issued::new(Some(secret.clone()), args.hosts()).await).await)
-        }
-        None => Some(Issued::new(None, args.hosts()).await?),
-    };
-    Ok(Known { kubernetes_version, issued })
-}
-
-/// Who starts it by hand sees at once what is wrong. In a Pod it goes on trying.
-async fn register(
-    mut registration: Registration,
-    wanted: Wanted,
-    stop: &watch::Sender<bool>,
-) -> Result<Registrar, RegisterError> {
-    if registration.is_by_hand() {
-        registration.round(&wanted).await?;
-    }
-    let mut stopping = stop.subscribe();
-    let leaving = async move { drop(stopping.wait_for(|stop| *stop).await) };
-    Ok(Registrar::start(registration, wanted, leaving))
 }
 
 /// Prints everything that is wrong, one a line.

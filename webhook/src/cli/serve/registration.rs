@@ -8,8 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::arguments::ServeArgs;
 use crate::certs::hosts_of;
-use crate::register::{Place, Reach, Registrar};
-use crate::server::{Health, Part};
+use crate::register::{Place, Reach};
 
 impl ServeArgs {
     /// Where the API server finds this server, if it is to be told.
@@ -54,21 +53,6 @@ pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut()
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST);
-    }
-}
-
-/// Has `/readyz?verbose` and metrics say how the registration fares.
-pub(super) async fn report_to(health: &Health, registrar: &Registrar) {
-    let mut states = registrar.states();
-    loop {
-        match states.borrow_and_update().as_ref() {
-            Some(Ok(_)) => drop(health.succeeded(Part::Registration)),
-            Some(Err(reason)) => health.failed(Part::Registration, reason),
-            None => {}
-        }
-        if states.changed().await.is_err() {
-            return std::future::pending().await;
-        }
     }
 }
 

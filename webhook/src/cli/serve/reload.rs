@@ -1,4 +1,4 @@
-//! What is replaced while it runs: PolicySets and bundles, certificates, and the registration that follows from both.
+//! What is replaced while it runs: PolicySets and bundles, and certificates; the registrar is told.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio::signal::unix::Signal;
 
-use super::certificate::{Given, OwnGiven, Source};
+use super::certificate::{Certificate, Source};
 use super::configuration::Loader;
 use super::watched::Fingerprint;
 use crate::register::{Registrar, Rules};
@@ -17,7 +17,7 @@ use crate::server::{Clients, Current, Health, Loaded, Part};
 /// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
 const PUBLISHED: Duration = Duration::from_secs(2);
 
-/// So long is waited for the API server to take a new authority, before another turn tries again.
+/// So long a turn waits for that.
 const TOLD: Duration = Duration::from_secs(10);
 
 /// Looks for something new in turns, and keeps what is good.
@@ -107,8 +107,8 @@ impl Reloader {
 
     fn take_over(&mut self, loaded: Loaded) {
         let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
-        let before = self.configuration.loaded.get();
         let (enforces, rules) = (loaded.enforces, Rules::of(&loaded.registry));
+        let before = self.configuration.loaded.get();
         self.configuration.loaded.replace(loaded);
         self.configuration.retired.push(before);
         let generation = self.health.succeeded(Part::Configuration);
@@ -119,7 +119,7 @@ impl Reloader {
     }
 
     async fn check_certificates(&mut self, forced: bool) {
-        let own = &mut self.certificates;
+        let own = &self.certificates;
         let watched = own.source.watched();
         if watched.is_empty() {
             return;
@@ -136,8 +136,8 @@ impl Reloader {
         let read = background(move || (source.load(), Fingerprint::of(&watched))).await;
         let reason = match read {
             Ok((_, after)) if after != before => return,
-            Ok((Ok(given), _)) => {
-                if self.serve_with(given).await {
+            Ok((Ok(certificate), _)) => {
+                if self.serve_with(certificate).await {
                     self.certificates.seen = Some(before);
                 }
                 return;
@@ -151,17 +151,15 @@ impl Reloader {
     }
 
     /// Whether it is in use now: not before the API server trusts it.
-    async fn serve_with(&mut self, given: Given) -> bool {
-        let Given { own, clients } = given;
+    async fn serve_with(&mut self, certificate: Certificate) -> bool {
+        let Certificate { key, authority, clients } = certificate;
         let mut until = None;
-        if let Some(OwnGiven { key, authority }) = own {
-            if let Some(registrar) = &self.registrar
-                && authority != self.certificates.authority
-            {
+        if let Some(key) = key {
+            if let Some(registrar) = self.registrar.as_ref().filter(|_| authority != self.certificates.authority) {
                 // Both, for connections are made with the former one as long as a replica has not heard of the change.
                 let both = [authority.as_slice(), b"\n", &self.certificates.authority].concat();
                 registrar.update(|wanted| wanted.ca_bundle = both);
-                if !registrar.told(TOLD).await {
+                if !registrar.published(TOLD).await {
                     tracing::warn!("the new certificate waits until the API server is told of its authority");
                     return false;
                 }

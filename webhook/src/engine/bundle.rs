@@ -66,6 +66,18 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The one of `compiled` that these bytes are, if it was made for the same engine; else compiles them.
+    ///
+    /// # Errors
+    /// As [`Bundle::load`].
+    pub fn load_unless_compiled(engine: &Engine, bytes: &[u8], compiled: &[Self]) -> Result<Self, LoadError> {
+        let wanted = digest(bytes);
+        let same = |bundle: &&Self| {
+            bundle.digest() == wanted && wasmtime::Engine::same(&bundle.inner.engine.inner, &engine.inner)
+        };
+        compiled.iter().find(same).cloned().map_or_else(|| Self::load(engine, bytes), Ok)
+    }
+
     /// What the bundle says of its policies.
     pub fn metadata(&self) -> &Metadata {
         &self.inner.metadata

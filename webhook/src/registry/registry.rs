@@ -58,6 +58,19 @@ impl Registry {
         Self::with_bundle(engine, BUILTIN, sets, options)
     }
 
+    /// As [`Registry::new`], but what is among the bundles of an earlier registry is not compiled again.
+    ///
+    /// # Errors
+    /// As [`Registry::new`].
+    pub fn reload(
+        engine: &Engine,
+        compiled: &[Bundle],
+        sets: Vec<PolicySet>,
+        options: Options,
+    ) -> Result<Self, Vec<ConfigError>> {
+        Self::build(engine, BUILTIN, compiled, sets, options)
+    }
+
     /// With another component in place of the built-in bundle.
     ///
     /// # Errors
@@ -65,6 +78,16 @@ impl Registry {
     pub fn with_bundle(
         engine: &Engine,
         builtin: &[u8],
+        sets: Vec<PolicySet>,
+        options: Options,
+    ) -> Result<Self, Vec<ConfigError>> {
+        Self::build(engine, builtin, &[], sets, options)
+    }
+
+    fn build(
+        engine: &Engine,
+        builtin: &[u8],
+        compiled: &[Bundle],
         mut sets: Vec<PolicySet>,
         options: Options,
     ) -> Result<Self, Vec<ConfigError>> {
@@ -76,7 +99,7 @@ impl Registry {
             set.profile = options.profile.unwrap_or(set.profile);
         }
         let kubernetes_version = kubernetes_version(&sets, &options, &mut problems);
-        let mut loader = Loader { engine, builtin, bundles: Vec::new() };
+        let mut loader = Loader { engine, builtin, compiled, bundles: Vec::new() };
         let mut planned = Vec::new();
         for set in sets {
             match loader.load(&set.bundle) {
@@ -143,10 +166,21 @@ impl Registry {
     }
 }
 
+impl PolicySet {
+    /// The file of its bundle, unless that is the built-in one.
+    pub fn bundle_file(&self) -> Option<PathBuf> {
+        match &self.bundle {
+            BundleName::Builtin => None,
+            BundleName::File(file) => Some(beside(&file.position, &file.value)),
+        }
+    }
+}
+
 /// Loads each bundle once.
 struct Loader<'a> {
     engine: &'a Engine,
     builtin: &'a [u8],
+    compiled: &'a [Bundle],
     /// By the path of the file; none for the built-in one.
     bundles: Vec<(Option<PathBuf>, Bundle)>,
 }
@@ -172,7 +206,8 @@ impl Loader<'_> {
                 &read
             }
         };
-        let bundle = Bundle::load(self.engine, bytes).map_err(|error| refuse(error.to_string()))?;
+        let bundle = Bundle::load_unless_compiled(self.engine, bytes, self.compiled)
+            .map_err(|error| refuse(error.to_string()))?;
         self.bundles.push((path, bundle));
         Ok(self.bundles.len() - 1)
     }

@@ -451,10 +451,9 @@ impl<'a> Builder<'a> {
         match style {
             ScalarStyle::Plain if text.is_empty() => content,
             ScalarStyle::Literal | ScalarStyle::Folded => {
-                let header = content
-                    + self.text[content..]
-                        .find(|character: char| !matches!(character, '|' | '>' | '+' | '-' | '0'..='9'))
-                        .unwrap_or(0);
+                let header = self.text[content..]
+                    .find(|character: char| !matches!(character, '|' | '>' | '+' | '-' | '0'..='9'))
+                    .map_or(self.text.len(), |length| content + length);
                 let body = self.text[header..].find('\n').map_or(self.text.len(), |length| header + length);
                 let written = self.text.get(body..end).unwrap_or_default().trim_end_matches([' ', '\t', '\n', '\r']);
                 if written.is_empty() { header } else { body + written.len() }

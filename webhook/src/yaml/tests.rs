@@ -180,3 +180,23 @@ fn bombs_are_refused() {
     }
     assert!(read("a: &x [*x]\n")[0].as_ref().unwrap_err().message.contains("inside of its own anchor"));
 }
+
+/// kubectl would send a member with the name `\u{feff}a`.
+#[test]
+fn a_byte_order_mark_begins_only_the_first_line() {
+    for text in ["# c\n\u{feff}a: 1\n", "---\n\u{feff}a: 1\n", "a: 1\n\u{feff}b: 2\n", "# c\n  \u{feff}a: 1\n"] {
+        let error = read(text)[0].as_ref().unwrap_err().clone();
+        assert!(error.message.contains("byte order mark"), "{text:?}: {error}");
+        assert_eq!(error.line, 2);
+    }
+    is("\u{feff}# c\na: 1\n", json!({"a": 1}));
+    is("a: 'x\u{feff}'\n", json!({"a": "x\u{feff}"}));
+}
+
+#[test]
+fn a_block_scalar_without_content_is_its_header() {
+    for header in ["|", ">", "|+", ">2-"] {
+        let text = format!("a: 1\nb: {header}");
+        assert_eq!(at(&text, &one(&text), "/b"), ("b", header));
+    }
+}

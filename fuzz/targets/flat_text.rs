@@ -1,0 +1,3 @@
+#![cfg_attr(fuzzing, no_main)]
+
+plimsoll_fuzz::target!(flat_text);

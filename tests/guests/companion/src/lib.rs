@@ -1,0 +1,3 @@
+//! One policy that rests on the absence of another object, to test with what is done about such findings in a cluster.
+
+plimsoll_sdk::bundle![missing_config_map];

@@ -1,0 +1,419 @@
+//! What must always go through, and what only looks as if it did: rollbacks, metadata, owners, autoscalers, deletions,
+//! companions, broken glass, exemptions. On a control plane with its controllers, in mode `enforce`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use plimsoll_tests::{
+    ControlPlane, Kubectl, Manifest, Namespace, Options, Output, User, Webhook, WebhookOptions, denied_policies, until,
+    warned_policies,
+};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: main}
+spec:
+  breakGlass: {users: [fire-brigade], groups: [on-call]}
+  trustedControllers: ["system:serviceaccount:operators:database"]
+  exemptionNamespaces: [plimsoll-exemptions]
+  selfExempt: [rollout, image]
+  namespaceModes:
+    - {names: ["sandbox-*"], mode: observe}
+  policies:
+    - {id: identical-probes, action: Deny}
+---
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: companions}
+spec:
+  bundle: BUNDLE
+  enforceAfter: 4s
+---
+apiVersion: plimsoll.dev/v1alpha1
+kind: PolicyExemption
+metadata: {name: vendor, namespace: plimsoll-exemptions}
+spec:
+  policies: [latest-image-tag]
+  match: {namespaces: ["exempt-*"], resourceRules: [{resources: [deployments], resourceNames: [vendor]}]}
+  reason: the vendor publishes nothing else
+  owner: team-shop
+  expires: "2099-12-31"
+---
+apiVersion: plimsoll.dev/v1alpha1
+kind: PolicyExemption
+metadata: {name: past, namespace: plimsoll-exemptions}
+spec:
+  policies: [latest-image-tag]
+  match: {namespaces: ["exempt-*"], resourceRules: [{resources: [deployments], resourceNames: [past]}]}
+  reason: it was needed for a while
+  owner: team-shop
+  expires: "2020-12-31"
+"#;
+
+struct Stage {
+    control_plane: ControlPlane,
+    legacy: Namespace,
+    _folder: tempfile::TempDir,
+    webhook: Webhook,
+}
+
+fn stage() -> Result<&'static Stage> {
+    static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
+    let stage = STAGE.get_or_init(|| start().map_err(|error| format!("{error:#}")));
+    stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
+}
+
+fn start() -> Result<Stage> {
+    let control_plane = ControlPlane::start(&Options { controller_manager: true, ..Options::default() })?;
+    let legacy = Namespace::new(&control_plane, "legacy")?;
+    for name in ["undone", "mixed", "labelled", "scaled"] {
+        legacy.kubectl().apply(&bad("Deployment", name).to_string())?.ok()?;
+    }
+    legacy.kubectl().apply(&bad("StatefulSet", "stateful").to_string())?.ok()?;
+    legacy.kubectl().apply(&bad("DaemonSet", "everywhere").to_string())?.ok()?;
+    for (kind, name) in
+        [("deployment", "undone"), ("deployment", "mixed"), ("statefulset", "stateful"), ("daemonset", "everywhere")]
+    {
+        let revisions = if kind == "deployment" { "replicasets" } else { "controllerrevisions" };
+        until(Duration::from_secs(60), &format!("{kind} {name} has a revision"), || {
+            let owned = legacy.kubectl().list(revisions)?.into_iter().any(|object| is_owned_by(&object, name));
+            Ok(owned.then_some(()))
+        })?;
+    }
+    let folder = tempfile::tempdir()?;
+    let bundle = companion(folder.path())?;
+    let config = CONFIG.replace("BUNDLE", &bundle.display().to_string());
+    let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config))?;
+    Ok(Stage { control_plane, legacy, _folder: folder, webhook })
+}
+
+/// The fixture's bundle, as a file.
+fn companion(folder: &Path) -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let module = plimsoll_bundle::compile(&root.join("Cargo.toml"), "plimsoll-companion", &root.join("target/guests"))?;
+    let metadata = plimsoll_companion::metadata().to_json()?;
+    let component = plimsoll_bundle::componentize(&fs::read(module)?, plimsoll_sdk::metadata::SECTION, &metadata)?;
+    let file = folder.join("companion.wasm");
+    fs::write(&file, component)?;
+    Ok(file)
+}
+
+fn is_owned_by(object: &Value, name: &str) -> bool {
+    object["metadata"]["ownerReferences"]
+        .as_array()
+        .is_some_and(|owners| owners.iter().any(|owner| owner["name"] == name))
+}
+
+fn bad(kind: &str, name: &str) -> Manifest {
+    Manifest::good(kind, name).pod("/containers/0/image", json!("registry.example.com/shop:latest"))
+}
+
+fn namespace(prefix: &str) -> Result<Namespace> {
+    Namespace::new(&stage()?.control_plane, prefix)
+}
+
+fn set_image(kubectl: &Kubectl, workload: &str, tag: &str) -> Result<Output> {
+    kubectl.run(&["set", "image", workload, &format!("app=registry.example.com/shop:{tag}")], None)
+}
+
+#[track_caller]
+fn assert_warned(output: Output, policies: &[&str]) {
+    assert_eq!(Vec::from_iter(warned_policies(&output.stderr)), policies, "{}", output.stderr);
+    output.ok().expect("it is admitted");
+}
+
+#[track_caller]
+fn assert_denied(output: &Output, policies: &[&str]) {
+    let denied = denied_policies(&output.stderr).unwrap_or_default();
+    assert_eq!(Vec::from_iter(&denied), policies, "{}", output.stderr);
+    assert!(!output.status.success());
+}
+
+/// Scenario 4b.
+#[test]
+fn a_rollback_is_never_denied() -> Result<()> {
+    let kubectl = stage()?.legacy.kubectl();
+    for workload in ["deployment/undone", "statefulset/stateful", "daemonset/everywhere"] {
+        assert_warned(set_image(kubectl, workload, "1.5.0")?, &[]);
+        // A controller notes the new revision a moment later, and `undo` needs it.
+        until(Duration::from_secs(60), &format!("{workload} has two revisions"), || {
+            let history = kubectl.ok(&["rollout", "history", workload])?;
+            let numbers = history.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+            Ok((numbers.count() >= 2).then_some(()))
+        })?;
+        let other = ["set", "image", workload, "app=registry.example.com/other:latest"];
+        assert_denied(&kubectl.run(&other, None)?, &["latest-image-tag"]);
+        assert_warned(kubectl.run(&["rollout", "undo", workload], None)?, &["latest-image-tag"]);
+    }
+    Ok(())
+}
+
+/// What comes with a rollback is judged, what is rolled back is not.
+#[test]
+fn a_rollback_covers_the_template_alone() -> Result<()> {
+    let kubectl = stage()?.legacy.kubectl();
+    assert_warned(set_image(kubectl, "deployment/mixed", "1.5.0")?, &[]);
+    let stored = kubectl.get("deployment", "mixed")?;
+    let back = bad("Deployment", "mixed")
+        .with("/spec/strategy", json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}));
+    ensure!(stored["spec"]["replicas"].as_u64() > Some(1), "the fixture has more than one replica");
+    let output = kubectl.apply(&back.to_string())?;
+    let warned: BTreeSet<_> = warned_policies(&output.stderr);
+    ensure!(warned.contains("latest-image-tag") && output.status.success(), "{}", output.stderr);
+    Ok(())
+}
+
+/// Scenario 11.
+#[test]
+fn labels_finalizers_and_scaling() -> Result<()> {
+    let kubectl = stage()?.legacy.kubectl();
+    let patch = |patch: Value| kubectl.patch("deployment", "labelled", &patch);
+    assert_warned(patch(json!({"metadata": {"labels": {"team": "shop"}}}))?, &["latest-image-tag"]);
+    assert_warned(patch(json!({"metadata": {"finalizers": ["example.com/hold"]}}))?, &["latest-image-tag"]);
+    assert_warned(kubectl.run(&["delete", "deployment", "labelled", "--wait=false"], None)?, &[]);
+    ensure!(kubectl.get("deployment", "labelled")?["metadata"]["deletionTimestamp"].is_string());
+    // It can still be judged: who waits for a finalizer is not above the rules.
+    assert_denied(
+        &kubectl.run(&["set", "image", "deployment/labelled", "app=registry.example.com/other:latest"], None)?,
+        &["latest-image-tag"],
+    );
+    assert_warned(patch(json!({"metadata": {"finalizers": null}}))?, &["latest-image-tag"]);
+    let autoscaler = kubectl
+        .acting_as(&User::new("system:serviceaccount:kube-system:horizontal-pod-autoscaler", &["system:masters"]));
+    for replicas in ["7", "1", "0"] {
+        autoscaler.ok(&["scale", "deployment/scaled", &format!("--replicas={replicas}")])?;
+    }
+    Ok(())
+}
+
+/// Its ReplicaSet makes Pods, although they break rules.
+#[test]
+fn controllers_make_what_their_owner_says() -> Result<()> {
+    let stage = stage()?;
+    let kubectl = stage.legacy.kubectl();
+    kubectl.ok(&["scale", "deployment/scaled", "--replicas=3"])?;
+    until(Duration::from_secs(60), "three Pods of the old Deployment are there", || {
+        let pods = kubectl.list("pods")?;
+        let own =
+            pods.iter().filter(|pod| pod["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("scaled-")));
+        Ok((own.count() >= 3).then_some(()))
+    })?;
+    // Whoever else writes the same owner into a Pod is denied.
+    let set =
+        kubectl.list("replicasets")?.into_iter().find(|set| is_owned_by(set, "scaled")).context("no ReplicaSet")?;
+    let owner = |name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": true}]);
+    let (name, uid) =
+        (set["metadata"]["name"].as_str().unwrap_or_default(), set["metadata"]["uid"].as_str().unwrap_or_default());
+    let forged = |pod: &str, name: &str, uid: &str| {
+        bad("Pod", pod).with("/metadata/ownerReferences", owner(name, uid)).to_string()
+    };
+    assert_denied(&kubectl.create(&forged("forged", name, uid))?, &["latest-image-tag"]);
+    let maker =
+        kubectl.acting_as(&User::new("system:serviceaccount:kube-system:replicaset-controller", &["system:masters"]));
+    let output = maker.create(&forged("made", name, uid))?;
+    ensure!(output.stderr.is_empty(), "{}", output.stderr);
+    output.ok()?;
+    // Even that identity needs an owner that exists. It is the lenient webhook that refuses.
+    for (pod, name, uid) in [("no-owner", "nobody", uid), ("other-owner", name, "00000000-0000-0000-0000-000000000000")]
+    {
+        let output = maker.create(&forged(pod, name, uid))?;
+        ensure!(output.stderr.contains("\"lenient.plimsoll.dev\" denied the request"), "{pod}: {}", output.stderr);
+    }
+    Ok(())
+}
+
+/// Scenario 11b.
+#[test]
+fn deletions() -> Result<()> {
+    let namespace = namespace("deleted")?;
+    let kubectl = namespace.kubectl();
+    let protected = |kind: &str, name: &str| {
+        Manifest::good(kind, name).with("/metadata/annotations", json!({"plimsoll.dev/protect": "true"}))
+    };
+    for object in
+        [Manifest::good("Deployment", "plain"), protected("Deployment", "kept"), protected("StatefulSet", "kept")]
+    {
+        kubectl.apply(&object.to_string())?.ok()?;
+    }
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kept", "annotations": {"plimsoll.dev/protect": "true"}},
+        "spec": {"selector": {"app": "kept"}, "ports": [{"port": 80}]}});
+    kubectl.apply(&service.to_string())?.ok()?;
+    let live = json!({"status": {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}});
+    kubectl.ok(&[
+        "patch",
+        "deployment",
+        "plain",
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        &live.to_string(),
+    ])?;
+    for (kind, name) in [("deployment", "kept"), ("statefulset", "kept"), ("service", "kept")] {
+        let output = kubectl.delete(kind, name)?;
+        let refused = output.stderr.contains("\"lenient.plimsoll.dev\" denied the request")
+            && output.stderr.contains("live-workload-removed")
+            && output.stderr.contains("take the annotation");
+        ensure!(refused, "{kind}: {}", output.stderr);
+    }
+    for replicas in ["0"] {
+        let output = kubectl.run(&["scale", "deployment/kept", &format!("--replicas={replicas}")], None)?;
+        assert_denied(&output, &["live-workload-removed"]);
+        let output = kubectl.patch("statefulset", "kept", &json!({"spec": {"replicas": 0}}))?;
+        assert_denied(&output, &["live-workload-removed"]);
+        assert_warned(
+            kubectl.run(&["scale", "deployment/plain", &format!("--replicas={replicas}")], None)?,
+            &["live-workload-removed"],
+        );
+    }
+    let scaled = |name: &str, replicas: &str| kubectl.run(&["scale", name, &format!("--replicas={replicas}")], None);
+    assert_warned(scaled("deployment/kept", "1")?, &[]);
+    assert_warned(scaled("deployment/plain", "2")?, &[]);
+    let output = kubectl.run(&["delete", "deployment", "plain", "--wait=false"], None)?;
+    output.ok()?;
+    kubectl.ok(&["annotate", "statefulset", "kept", "plimsoll.dev/protect-"])?;
+    kubectl.ok(&["delete", "statefulset", "kept"])?;
+    // The namespace goes, and everything in it, protected or not.
+    let name = namespace.name().to_owned();
+    let admin = stage()?.control_plane.kubectl();
+    admin.ok(&["delete", "namespace", &name, "--wait=false"])?;
+    until(Duration::from_secs(120), "the namespace is gone", || {
+        Ok(admin.find("namespace", &name)?.is_none().then_some(()))
+    })
+}
+
+/// An object that is missing is asked for once the one that needs it has had time.
+#[test]
+fn companions_count_by_age() -> Result<()> {
+    let namespace = namespace("companions")?;
+    let kubectl = namespace.kubectl();
+    let needs = |name: &str| {
+        Manifest::good("Deployment", name).with("/metadata/annotations", json!({"example.com/settings": name}))
+    };
+    for name in ["young", "old", "kept"] {
+        let output = kubectl.apply(&needs(name).to_string())?;
+        ensure!(output.stderr.is_empty(), "on CREATE it says nothing: {}", output.stderr);
+        output.ok()?;
+    }
+    assert_warned(set_image(kubectl, "deployment/young", "1.5.0")?, &["missing-config-map"]);
+    std::thread::sleep(Duration::from_secs(5));
+    assert_denied(&set_image(kubectl, "deployment/old", "1.5.0")?, &["missing-config-map"]);
+    assert_denied(&kubectl.patch("deployment", "old", &json!({"spec": {"replicas": 9}}))?, &["missing-config-map"]);
+    // What has nothing to do with it goes through without a word.
+    assert_warned(kubectl.patch("deployment", "old", &json!({"spec": {"replicas": 1}}))?, &[]);
+    assert_warned(kubectl.run(&["label", "deployment/old", "team=shop"], None)?, &[]);
+    kubectl.ok(&["create", "configmap", "old"])?;
+    assert_warned(set_image(kubectl, "deployment/old", "1.5.0")?, &[]);
+    Ok(())
+}
+
+#[test]
+fn whoever_breaks_the_glass_is_let_through_and_recorded() -> Result<()> {
+    let stage = stage()?;
+    let namespace = namespace("glass")?;
+    let kubectl = namespace.kubectl();
+    assert_denied(&kubectl.apply(&bad("Deployment", "web").to_string())?, &["latest-image-tag"]);
+    let users = [
+        ("brigade", User::new("fire-brigade", &["system:masters"])),
+        ("called", User::new("alice", &["on-call", "system:masters"])),
+        ("database", User::new("system:serviceaccount:operators:database", &["system:masters"])),
+    ];
+    for (name, user) in &users {
+        let output = kubectl.acting_as(user).apply(&bad("Deployment", name).to_string())?;
+        assert_warned(output, &["latest-image-tag"]);
+    }
+    let arsonist = User::new("fire-brigade-2", &["system:masters", "on-call-not"]);
+    assert_denied(&kubectl.acting_as(&arsonist).apply(&bad("Deployment", "x").to_string())?, &["latest-image-tag"]);
+    let recorded = |name: &str| -> Result<Option<String>> {
+        let events = kubectl.list("events")?;
+        let of = events.iter().find(|event| event["involvedObject"]["name"] == name && event["reason"] == "BrokeGlass");
+        Ok(of.and_then(|event| event["message"].as_str()).map(str::to_owned))
+    };
+    let message = until(Duration::from_secs(20), "there is an Event", || recorded("brigade"))?;
+    assert_eq!(message, "fire-brigade broke the glass: latest-image-tag would have denied this");
+    until(Duration::from_secs(20), "there is an Event", || recorded("called"))?;
+    assert_eq!(recorded("database")?, None, "an operator that is trusted breaks nothing");
+    ensure!(stage.webhook.log().contains("the glass was broken"), "{}", stage.webhook.log());
+    // A dry run writes nothing.
+    let brigade = kubectl.acting_as(&users[0].1);
+    brigade.run(&["apply", "--dry-run=server", "--filename=-"], Some(&bad("Deployment", "tried").to_string()))?.ok()?;
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(recorded("tried")?, None);
+    Ok(())
+}
+
+/// Scenario 14.
+#[test]
+fn exemptions_and_ignores() -> Result<()> {
+    let namespace = namespace("exempt")?;
+    let kubectl = namespace.kubectl();
+    let output = kubectl.apply(&bad("Deployment", "vendor").to_string())?;
+    ensure!(output.stderr.is_empty(), "{}", output.stderr);
+    output.ok()?;
+    assert_denied(&kubectl.apply(&bad("Deployment", "past").to_string())?, &["latest-image-tag"]);
+    assert_denied(&kubectl.apply(&bad("StatefulSet", "vendor").to_string())?, &["latest-image-tag"]);
+    let elsewhere = self::namespace("elsewhere")?;
+    assert_denied(&elsewhere.kubectl().apply(&bad("Deployment", "vendor").to_string())?, &["latest-image-tag"]);
+    // It exempts from what it names, and from nothing else.
+    let worse = bad("Deployment", "vendor").pod("/containers/0/resources", Value::Null);
+    assert_denied(&kubectl.apply(&worse.to_string())?, &["missing-resource-requests"]);
+
+    let ignoring = |name: &str, policy: &str, reason: &str| {
+        bad("Deployment", name).with("/metadata/annotations", json!({format!("plimsoll.dev/ignore.{policy}"): reason}))
+    };
+    let allowed =
+        elsewhere.kubectl().apply(&ignoring("ignoring", "latest-image-tag", "built in this cluster").to_string())?;
+    ensure!(allowed.stderr.is_empty(), "{}", allowed.stderr);
+    allowed.ok()?;
+    for (policy, reason) in
+        [("latest-image-tag", ""), ("latest-image-tag", "soon until=2020-01-01"), ("runs-as-root", "other")]
+    {
+        assert_denied(
+            &elsewhere.kubectl().apply(&ignoring("denied", policy, reason).to_string())?,
+            &["latest-image-tag"],
+        );
+    }
+    let unbounded = Manifest::good("Deployment", "unbounded")
+        .pod("/containers/0/resources", Value::Null)
+        .with("/metadata/annotations", json!({"plimsoll.dev/ignore.missing-resource-requests": "please"}));
+    assert_denied(&elsewhere.kubectl().apply(&unbounded.to_string())?, &["missing-resource-requests"]);
+    let sandbox = self::namespace("sandbox")?;
+    assert_warned(sandbox.kubectl().apply(&bad("Deployment", "vendor").to_string())?, &["latest-image-tag"]);
+    Ok(())
+}
+
+/// Scenario 3, and the numbers in the message.
+#[test]
+fn rollouts_with_resolved_numbers() -> Result<()> {
+    let kubectl = namespace("rollout")?;
+    let kubectl = kubectl.kubectl();
+    let rollout = |name: &str, replicas: u32, surge: Value, unavailable: Value| {
+        Manifest::good("Deployment", name)
+            .with("/spec/replicas", json!(replicas))
+            .with("/spec/strategy", json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}))
+            .to_string()
+    };
+    let output = kubectl.apply(&rollout("one", 1, json!(1), json!(1)))?;
+    ensure!(
+        output.stderr.contains("1 replica, maxSurge 1, maxUnavailable 1: an update takes 1 down, leaving 0"),
+        "{}",
+        output.stderr
+    );
+    assert_warned(output, &["rollout-without-capacity"]);
+    let output = kubectl.apply(&rollout("three", 3, json!(0), json!("25%")))?;
+    ensure!(output.stderr.contains("25% of 3 rounds down to 0"), "{}", output.stderr);
+    assert_warned(output, &["rollout-rounding-surprise"]);
+    // This the API server itself refuses.
+    let output = kubectl.apply(&rollout("none", 3, json!(0), json!(0)))?;
+    ensure!(
+        !output.status.success() && output.stderr.contains("may not be 0 when `maxSurge` is 0"),
+        "{}",
+        output.stderr
+    );
+    Ok(())
+}

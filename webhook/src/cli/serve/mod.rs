@@ -1,6 +1,7 @@
 //! `plimsoll serve`: the admission webhook.
 
 mod arguments;
+mod background;
 mod certificate;
 mod configuration;
 mod log;
@@ -22,6 +23,7 @@ use crate::context::Unknown;
 use crate::registry;
 use crate::server::{self, Clients, Current, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
+use background::Background;
 use certificate::{Certificate, Source};
 use configuration::Loader;
 use log::log_to_stderr;
@@ -85,6 +87,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let signals = Signals::new().context("cannot wait for signals")?;
     let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
     let mut reloader = Reloader {
+        background: Background::start().context("cannot start a thread")?,
         health: server.health(),
         configuration: reload::Configuration {
             loader: Arc::new(Mutex::new(loader)),

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn ends_and_names() {
-        for (year, end) in [(2031, 1_925_251_200), (2049, 2_493_244_800), (2062, 2_903_472_000)] {
+        for (year, end) in [(2031, 1_925_164_800), (2049, 2_493_244_800), (2062, 2_903_472_000)] {
             let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
             params.not_after = rcgen::date_time_ymd(year, 1, 3);
             params.distinguished_name.push(rcgen::DnType::OrganizationName, "somebody");

@@ -54,8 +54,14 @@ fn kubectl_notices_nothing() -> Result<()> {
         .collect();
     let started = Instant::now();
     let mut version = 0;
-    while started.elapsed() < Duration::from_secs(20) {
-        files.rotate();
+    while started.elapsed() < Duration::from_secs(25) {
+        if version % 2 == 0 {
+            // Published beside the former one before it is used: two seconds, and a little.
+            files.replace_authority();
+            std::thread::sleep(Duration::from_secs(4));
+        } else {
+            files.rotate();
+        }
         version += 1;
         files.configure(CONFIGURATIONS[version % 2]);
         std::thread::sleep(Duration::from_secs(1));

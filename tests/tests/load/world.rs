@@ -20,28 +20,18 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(config: &str) -> Self {
-        let ca = |name: &str| {
-            let mut params = CertificateParams::new(Vec::new()).unwrap();
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.distinguished_name.push(DnType::CommonName, name);
-            (params, KeyPair::generate().unwrap())
-        };
-        let ((root, root_key), (below, key)) = (ca("root"), ca("intermediate"));
-        let pem = root.self_signed(&root_key).unwrap().pem();
-        let intermediate = below.signed_by(&key, &Issuer::new(root, root_key)).unwrap().pem();
-        let authority = Issuer::new(below, key);
-        let mut files =
-            Self { folder: tempfile::tempdir().unwrap(), authority, intermediate, root: pem.clone(), version: 0 };
+        let (root, intermediate, authority) = authorities();
+        let mut files = Self { folder: tempfile::tempdir().unwrap(), authority, intermediate, root, version: 0 };
         for name in ["config", "tls"] {
             fs::create_dir(files.path(name)).unwrap();
         }
-        fs::write(files.path("ca.crt"), pem).unwrap();
         files.configure(config);
         files.rotate();
         let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, files.path(from)).unwrap();
         link("..data/policies.yaml", "config/policies.yaml");
-        link("..data/tls.crt", "tls/tls.crt");
-        link("..data/tls.key", "tls/tls.key");
+        for name in ["tls.crt", "tls.key", "ca.crt"] {
+            link(&format!("..data/{name}"), &format!("tls/{name}"));
+        }
         files
     }
 
@@ -56,7 +46,14 @@ impl Files {
         let key = KeyPair::generate().unwrap();
         let leaf = params.signed_by(&key, &self.authority).unwrap();
         let chain = format!("{}{}", leaf.pem(), self.intermediate);
-        self.swap("tls", &[("tls.crt", &chain), ("tls.key", &key.serialize_pem())]);
+        let root = self.root.clone();
+        self.swap("tls", &[("tls.crt", &chain), ("tls.key", &key.serialize_pem()), ("ca.crt", &root)]);
+    }
+
+    /// A certificate of another authority, which nobody knows so far.
+    pub(crate) fn replace_authority(&mut self) {
+        (self.root, self.intermediate, self.authority) = authorities();
+        self.rotate();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -78,6 +75,20 @@ impl Files {
             fs::remove_dir_all(mount.join(before)).unwrap();
         }
     }
+}
+
+/// A root, and one below it that signs what is served.
+fn authorities() -> (String, String, Issuer<'static, KeyPair>) {
+    let ca = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params, KeyPair::generate().unwrap())
+    };
+    let ((root, root_key), (below, key)) = (ca("root"), ca("intermediate"));
+    let pem = root.self_signed(&root_key).unwrap().pem();
+    let intermediate = below.signed_by(&key, &Issuer::new(root, root_key)).unwrap().pem();
+    (pem, intermediate, Issuer::new(below, key))
 }
 
 /// `plimsoll serve`. Killed on drop.
@@ -116,7 +127,9 @@ impl Replica {
         command.args(["--threads", "2", "--reload-interval", "200ms", "--drain-delay", "1s"]);
         let file = |name: &str| files.path(name).display().to_string();
         command.args(["--config", &file("config"), "--tls-cert-file", &file("tls/tls.crt")]);
-        command.args(["--tls-private-key-file", &file("tls/tls.key"), "--ca-file", &file("ca.crt")]).args(arguments);
+        command
+            .args(["--tls-private-key-file", &file("tls/tls.key"), "--ca-file", &file("tls/ca.crt")])
+            .args(arguments);
         command.env_remove("PLIMSOLL_LOG").env_remove("KUBECONFIG").env("HOME", "/nonexistent");
         let child = command.stderr(File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));

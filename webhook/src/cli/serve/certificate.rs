@@ -26,7 +26,7 @@ enum Own {
         host: Option<String>,
     },
     Issued {
-        authority: Authority,
+        authority: Box<Authority>,
         hosts: Vec<String>,
     },
 }
@@ -61,7 +61,7 @@ impl Source {
             _ => {
                 let mut hosts = certs::hosts_of(args.listen.ip());
                 hosts.extend(url.map(|url| url.host.clone()).filter(|host| !hosts.contains(host)));
-                Own::Issued { authority: Authority::new()?, hosts }
+                Own::Issued { authority: Box::new(Authority::new()?), hosts }
             }
         };
         Ok(Self { own, client_ca: args.client_ca_file.clone(), client_names: args.client_allowed_name.clone() })
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_own_certificate_is_renewed_long_before_it_ends() {
-        let own = Own::Issued { authority: Authority::new().unwrap(), hosts: vec!["127.0.0.1".to_owned()] };
+        let own = Own::Issued { authority: Box::new(Authority::new().unwrap()), hosts: vec!["127.0.0.1".to_owned()] };
         let source = Source { own, client_ca: None, client_names: Vec::new() };
         let first = source.load().unwrap();
         let now = OffsetDateTime::now_utc();

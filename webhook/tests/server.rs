@@ -302,8 +302,8 @@ async fn metrics_do_not_grow_with_what_clients_send() {
         let word = format!("w{number}\"\n\\{{}}");
         let mut named = review_with(
             &word,
-            json!({"namespace": word, "name": word, "operation": if number % 3 == 0 { "CREATE" } else { &word },
-                "userInfo": {"username": word, "groups": [word]}, "subResource": if number % 2 == 0 { "" } else { &word }}),
+            json!({"namespace": word, "name": word, "operation": if number.is_multiple_of(3) { "CREATE" } else { &word },
+                "userInfo": {"username": word, "groups": [word]}, "subResource": if number.is_multiple_of(2) { "" } else { &word }}),
         );
         named["request"]["object"]["metadata"]["labels"] = json!({&word: &word});
         named["request"]["object"]["spec"]["template"]["spec"]["containers"][0]["name"] = word.as_str().into();

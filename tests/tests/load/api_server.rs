@@ -85,7 +85,7 @@ fn kubectl_notices_nothing() -> Result<()> {
 fn create(kubectl: &Kubectl, round: u64) -> Result<()> {
     let object = |number: u64| {
         let object = Manifest::good("Deployment", &format!("app-{round}-{number}"));
-        let object = if number % 2 == 0 { object } else { object.pod("/containers/0/resources", json!({})) };
+        let object = if number.is_multiple_of(2) { object } else { object.pod("/containers/0/resources", json!({})) };
         serde_json::from_str::<Value>(&object.to_string())
     };
     let items = (0..OBJECTS).map(object).collect::<Result<Vec<_>, _>>()?;

@@ -5,6 +5,7 @@
 //! is the long run. `docs/server.md` has its figures.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::print_stdout, reason = "the figures of a run are what it is for")]
 
 mod api_server;
 mod balancer;
@@ -57,8 +58,8 @@ fn run(reviews: u64, time: Duration) {
         until("both are ready", || balancer.ready() == 2).await;
         let mut load = Load::new(balancer.address, &files.root, shapes());
         // What each version answers, one review at a time, is held against what is written down.
-        for version in 0..2 {
-            files.configure(CONFIGURATIONS[version]);
+        for (version, configuration) in CONFIGURATIONS.iter().enumerate() {
+            files.configure(configuration);
             let mut answers = Vec::new();
             for shape in 0..load.shapes.len() {
                 answers.push(settled_answer(&load, &lasting, version, shape).await);

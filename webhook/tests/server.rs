@@ -289,6 +289,44 @@ async fn routes() {
     assert_eq!(server.get("/livez?verbose").await.text(), "[+]ping ok\nlivez check passed\n");
 }
 
+/// Whatever a client may write, it makes no new series.
+#[tokio::test]
+async fn metrics_do_not_grow_with_what_clients_send() {
+    let server = Running::start().await;
+    let series = async || {
+        let text = server.get("/metrics").await.text();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect::<std::collections::BTreeSet<_>>()
+    };
+    let hostile = async |number: u32| {
+        let word = format!("w{number}\"\n\\{{}}");
+        let mut named = review_with(
+            &word,
+            json!({"namespace": word, "name": word, "operation": if number.is_multiple_of(3) { "CREATE" } else { &word },
+                "userInfo": {"username": word, "groups": [word]}, "subResource": if number.is_multiple_of(2) { "" } else { &word }}),
+        );
+        named["request"]["object"]["metadata"]["labels"] = json!({&word: &word});
+        named["request"]["object"]["spec"]["template"]["spec"]["containers"][0]["name"] = word.as_str().into();
+        let kind = json!({"group": word, "version": word, "kind": word});
+        for review in [named, review_with(&word, json!({"kind": kind})), json!({&word: &word})] {
+            for path in ["/validate", "/mutate"] {
+                server.post(path, review.to_string()).await;
+            }
+        }
+        server.post(&format!("/validate/w{number}?timeout=w{number}"), "{}").await;
+        let head = request(Method::POST, "/validate", "{}");
+        server.send(with_header(head, "content-type", &format!("application/w{number}"))).await;
+    };
+    for number in 0..6 {
+        hostile(number).await;
+    }
+    let before = series().await;
+    for number in 6..60 {
+        hostile(number).await;
+    }
+    assert_eq!(before, series().await);
+}
+
 #[tokio::test]
 async fn timeouts_of_the_query() {
     let server = Running::start().await;

@@ -38,7 +38,7 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     #[cfg(feature = "serve")]
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
 }
 
 /// Runs the command line.
@@ -65,7 +65,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Policy(command) => policy::run(&command),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => {
-            serve::run(arguments).map_err(|error| Failure { message: format!("{error:#}"), help: None, status: 1 })
+            serve::run(*arguments).map_err(|error| Failure { message: format!("{error:#}"), help: None, status: 1 })
         }
     };
     result.unwrap_or_else(|failure| {

@@ -196,7 +196,24 @@ fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stage, may_declare};
+    use super::super::{BUILTIN, Engine, Limits};
+    use super::{Arc, Bundle, Stage, may_declare};
+
+    #[test]
+    fn the_same_bundle_is_compiled_once_for_an_engine() {
+        let engine = || Engine::new(Limits { instances: 2, ..Limits::default() }).unwrap();
+        let (one, other) = (engine(), engine());
+        let first = Bundle::load(&one, BUILTIN).unwrap();
+        let known = std::slice::from_ref(&first);
+        let same = |engine: &Engine, bytes: &[u8]| {
+            let bundle = Bundle::load_unless_compiled(engine, bytes, known).unwrap();
+            Arc::ptr_eq(&bundle.inner, &first.inner)
+        };
+        assert!(same(&one, BUILTIN));
+        assert!(!same(&other, BUILTIN), "code of one engine does not run in another");
+        // With a custom section more.
+        assert!(!same(&one, &[BUILTIN, &[0, 2, 1, b'x']].concat()));
+    }
 
     #[test]
     fn what_a_policy_may_declare_to_edit() {

@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::complaints::Complaints;
 use super::metrics::Metrics;
 use super::{Loaded, Webhook};
 use crate::admission::review::Malformed;
@@ -54,14 +55,22 @@ impl Answer {
     }
 }
 
-pub(super) fn judge(loaded: &Loaded, metrics: &Metrics, task: &Task) -> Answer {
+/// Who hears of what happens.
+#[derive(Debug)]
+pub(super) struct Witnesses {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) complaints: Complaints,
+}
+
+pub(super) fn judge(loaded: &Loaded, witnesses: &Witnesses, task: &Task) -> Answer {
     let started = Instant::now();
-    let answer = judged(loaded, metrics, task, started);
+    let answer = judged(loaded, witnesses, task, started);
+    let metrics = &witnesses.metrics;
     metrics.evaluated(task.webhook, started.elapsed());
     answer
 }
 
-fn judged(loaded: &Loaded, metrics: &Metrics, task: &Task, started: Instant) -> Answer {
+fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant) -> Answer {
     let Task { webhook, body, deadline } = task;
     if *deadline <= started {
         return late();
@@ -75,8 +84,8 @@ fn judged(loaded: &Loaded, metrics: &Metrics, task: &Task, started: Instant) -> 
         Err(malformed) => return Answer::error(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()),
     };
     let answer = catch_unwind(AssertUnwindSafe(|| match webhook {
-        Webhook::Validate => validate(loaded, metrics, &review, *deadline),
-        Webhook::Mutate => mutate(loaded, metrics, &review, *deadline),
+        Webhook::Validate => validate(loaded, witnesses, &review, *deadline),
+        Webhook::Mutate => mutate(loaded, &witnesses.metrics, &review, *deadline),
     }));
     let answer = answer.unwrap_or_else(|_| panicked(loaded, *webhook, &review));
     tracing::debug!(
@@ -95,9 +104,10 @@ pub(super) fn late() -> Answer {
     Answer::error(StatusCode::SERVICE_UNAVAILABLE, "late", "plimsoll: the time of this request is over")
 }
 
-fn validate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Answer {
+fn validate(loaded: &Loaded, witnesses: &Witnesses, review: &Arc<Review>, deadline: Instant) -> Answer {
     let verdict = judge::validate(&loaded.registry, review, &loaded.context, deadline);
-    metrics.validated(&verdict);
+    witnesses.metrics.validated(&verdict);
+    witnesses.complaints.log(review, &verdict);
     if !review.dry_run {
         record(loaded, review, &verdict);
     }

@@ -328,3 +328,75 @@ fn reason_word(reason: Reason) -> &'static str {
         Reason::BadPatch => "bad-patch",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Name to type, help and labels.
+    type Table = BTreeMap<String, (String, String, Vec<String>)>;
+
+    /// One sample of each.
+    fn shown() -> Table {
+        let metrics = Metrics::new();
+        metrics.reviewed(Webhook::Validate, "allowed", Duration::from_millis(1));
+        metrics.evaluated(Webhook::Validate, Duration::from_millis(1));
+        metrics.findings.get_or_create(&FindingLabels { policy: "a".to_owned(), action: "Deny" }).inc();
+        metrics.failures.get_or_create(&FailureLabels { policy: "a".to_owned(), kind: "trap" }).inc();
+        for family in [&metrics.skipped, &metrics.additions, &metrics.lost] {
+            family.get_or_create(&PolicyLabel { policy: "a".to_owned() }).inc();
+        }
+        metrics.untouched.get_or_create(&ReasonLabel { reason: "owned" }).inc();
+        let build = BuildLabels { version: "0", bundle: "a".to_owned(), digest: "b".to_owned() };
+        metrics.build.get_or_create(&build).set(1);
+        let mut text = String::new();
+        text::encode(&mut text, &metrics.registry).unwrap();
+        let mut table = Table::new();
+        let mut help = "";
+        for line in text.lines() {
+            let words: Vec<_> = line.splitn(4, ' ').collect();
+            match words[..] {
+                ["#", "HELP", _, text] => help = text.trim_end_matches('.'),
+                ["#", "TYPE", name, kind] => {
+                    let suffix = if kind == "counter" { "_total" } else { "" };
+                    table.insert(format!("{name}{suffix}"), (kind.to_owned(), help.to_owned(), Vec::new()));
+                }
+                [sample, _] if sample != "#" => {
+                    let (name, labels) = sample.trim_end_matches('}').split_once('{').unwrap_or((sample, ""));
+                    let name =
+                        ["_sum", "_count", "_bucket"].iter().find_map(|it| name.strip_suffix(it)).unwrap_or(name);
+                    let labels = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+                    table.get_mut(name).unwrap().2 = labels.filter(|label| label != "le").collect();
+                }
+                _ => {}
+            }
+        }
+        table
+    }
+
+    /// The rows of docs/server.md.
+    fn documented() -> Table {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/server.md");
+        let text = fs::read_to_string(file).unwrap();
+        let mut table = Table::new();
+        for row in text.lines().filter(|line| line.starts_with("| `plimsoll_")) {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [name, kind, unit, labels, help] = cells[..] else { panic!("five cells are wanted: {row}") };
+            let name = name.trim_matches('`').to_owned();
+            assert_eq!(name.contains("_seconds"), unit == "seconds", "{row}");
+            let labels = labels.split(", ").map(|label| label.trim_matches('`').to_owned());
+            let labels = labels.filter(|label| !label.is_empty()).collect();
+            table.insert(name, (kind.to_owned(), help.to_owned(), labels));
+        }
+        table
+    }
+
+    #[test]
+    fn the_documentation_lists_every_metric() {
+        assert_eq!(documented(), shown());
+    }
+}

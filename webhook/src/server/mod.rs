@@ -9,6 +9,7 @@
 //! *Invariant*: a [`Server`] is made of what is loaded already, so that nothing is answered before.
 //! *Invariant*: the way of a review writes nothing, neither to a file nor to the cluster.
 
+mod complaints;
 mod current;
 mod gate;
 mod health;
@@ -38,8 +39,9 @@ pub use tls::{Clients, TlsError};
 
 use crate::context::Context;
 use crate::registry::Registry;
+use complaints::Complaints;
 use gate::Gate;
-use judging::{Answer, Task};
+use judging::{Answer, Task, Witnesses};
 use listen::Transport;
 use metrics::Metrics;
 use pool::Pool;
@@ -146,8 +148,10 @@ impl Server {
         let address = listener.local_addr()?;
         let metrics = Arc::new(Metrics::new());
         let work = {
-            let (loaded, metrics) = (Arc::clone(&loaded), Arc::clone(&metrics));
-            move |task: Task| judging::judge(&loaded.get(), &metrics, &task)
+            let loaded = Arc::clone(&loaded);
+            let witnesses = Witnesses { metrics: Arc::clone(&metrics), complaints: Complaints::default() };
+            let witnesses = Arc::new(witnesses);
+            move |task: Task| judging::judge(&loaded.get(), &witnesses, &task)
         };
         let pool = Pool::start(options.threads, options.max_concurrent, work)?;
         let gate = Gate::new(options.max_concurrent, options.max_bodies, options.max_wait);

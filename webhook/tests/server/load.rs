@@ -10,7 +10,7 @@ use plimsoll::engine::Answer as Objects;
 use plimsoll::server::{Current, Options};
 use plimsoll_flat::Node;
 
-use super::client::{Running, load, request};
+use super::client::{Http1, Running, load, request};
 use super::review;
 
 /// Answers questions about other objects only when told to. A policy that asks is held that long.
@@ -198,6 +198,29 @@ async fn drains() {
     assert!(!under_way.is_finished());
     held.open();
     assert_eq!(under_way.await.unwrap().response()["uid"], "under way");
+    tokio::time::timeout(Duration::from_secs(5), server.stopped()).await.unwrap();
+}
+
+/// Whoever was accepted before the end is answered, however far the connection has come by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_accepted_before_the_end_is_answered() {
+    let mut server = Running::start().await;
+    let connector = server.connector();
+    let mut secured = Vec::new();
+    let mut accepted = Vec::new();
+    for _ in 0..8 {
+        secured.push(connector.connect().await);
+        accepted.push(tokio::net::TcpStream::connect(server.address).await.unwrap());
+    }
+    server.signal();
+    while tokio::net::TcpStream::connect(server.address).await.is_ok() {}
+    for stream in accepted {
+        secured.push(Http1::over(connector.tls_over(stream, "http/1.1").await.unwrap()).await);
+    }
+    for mut connection in secured {
+        let answer = connection.send(request(Method::POST, "/validate", review("last").to_string())).await;
+        assert_eq!((answer.header("connection"), &answer.response()["uid"]), ("close", &"last".into()));
+    }
     tokio::time::timeout(Duration::from_secs(5), server.stopped()).await.unwrap();
 }
 

@@ -3,6 +3,14 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+
+use super::client::request;
+use super::reload::serve_with;
+use super::review;
+use super::serving::Serving;
 
 fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
@@ -45,6 +53,10 @@ fn arguments_that_do_not_fit() {
         (&["--profile", "strict"], "none, default, defaults"),
         (&["--threads", "0"], "1..=1024"),
         (&["--drain-delay", "soon"], "such as 5s"),
+        (&["--reload-interval", "often"], "such as 5s"),
+        (&["--client-allowed-name", "a"], "--client-ca-file"),
+        (&["--client-ca-file", "/none"], "cannot read /none"),
+        (&["--config", "/dev/null"], "there is no ClusterPolicySet in it"),
     ] {
         let output = serve().args(arguments).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -70,5 +82,36 @@ fn a_signal_ends_it_with_success() {
         let rest: Vec<_> = lines.map(message).collect();
         assert_eq!(rest, ["stopping: finishing what is under way; a second signal aborts", "stopped"]);
         assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// The first drains, the second does not wait for that.
+#[test]
+fn a_second_signal_aborts() {
+    let server = Serving::start(&["--drain-delay", "60s"]);
+    server.signal("TERM");
+    server.logged("stopping: finishing what is under way; a second signal aborts");
+    let started = Instant::now();
+    server.signal("TERM");
+    server.logged("aborted");
+    assert_eq!(server.ended(), Some(1));
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+/// Where single reviews are logged, each line has the uid; where they are not, there is none of them.
+#[tokio::test]
+async fn lines_about_a_review_have_its_uid() {
+    for (level, lines) in [("plimsoll=info", 0), ("plimsoll=debug", 1)] {
+        let (server, connector) = serve_with(&[], &[("PLIMSOLL_LOG", level)]);
+        for path in ["/validate", "/mutate"] {
+            let answer = connector.send(request(Method::POST, path, review("a-uid").to_string())).await;
+            assert_eq!(answer.response()["uid"], "a-uid");
+        }
+        if lines > 0 {
+            server.logged("answered");
+        }
+        let about: Vec<_> = server.lines().into_iter().filter(|line| line["message"] == "answered").collect();
+        assert!(about.len() >= lines && about.iter().all(|line| line["uid"] == "a-uid"), "{about:#?}");
+        assert!(lines > 0 || !server.lines().iter().any(|line| line.to_string().contains("a-uid")));
     }
 }

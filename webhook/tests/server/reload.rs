@@ -141,12 +141,17 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
 
 /// With a certificate from files.
 fn serve(arguments: &[&str]) -> (Serving, Connector) {
+    serve_with(arguments, &[])
+}
+
+/// And with these variables of the environment.
+pub(crate) fn serve_with(arguments: &[&str], environment: &[(&str, &str)]) -> (Serving, Connector) {
     let authorities = Authorities::new();
     let leaf = authorities.leaf("server", 40);
     let mounted = Mounted::new(&pair(&leaf.chain, &leaf.key));
     let files = [mounted.text("tls.crt"), mounted.text("tls.key")];
-    let server =
-        Serving::start(&[&["--tls-cert-file", &files[0], "--tls-private-key-file", &files[1]], arguments].concat());
+    let tls = ["--tls-cert-file", &files[0], "--tls-private-key-file", &files[1]];
+    let server = Serving::start_with(&[&tls, arguments].concat(), environment);
     let connector = Connector::new(server.address, authorities.root);
     (server.keeping(mounted), connector)
 }

@@ -1,6 +1,7 @@
 //! `plimsoll serve`: the admission webhook.
 
 mod arguments;
+mod background;
 mod certificate;
 mod configuration;
 mod log;
@@ -25,6 +26,7 @@ use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, R
 use crate::registry;
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
+use background::Background;
 use certificate::{Certificate, Source};
 use configuration::{Loader, readable};
 use log::log_to_stderr;
@@ -102,6 +104,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
     let health = server.health();
     let mut reloader = Reloader {
+        background: Background::start().context("cannot start a thread")?,
         health: Arc::clone(&health),
         configuration: reload::Configuration {
             loader: Arc::new(Mutex::new(loader)),

@@ -1,13 +1,14 @@
 //! What is replaced while it runs: PolicySets and bundles, and certificates; the registrar is told.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio::signal::unix::Signal;
 
+use super::background::Background;
 use super::certificate::{Certificate, Source};
 use super::configuration::Loader;
 use super::watched::Fingerprint;
@@ -20,8 +21,15 @@ const PUBLISHED: Duration = Duration::from_secs(2);
 /// So long a turn waits for that.
 const TOLD: Duration = Duration::from_secs(10);
 
+/// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// So often a change is looked at again in a row, before it is left for later.
+const PATIENCE: u32 = 20;
+
 /// Looks for something new in turns, and keeps what is good.
 pub(super) struct Reloader {
+    pub(super) background: Background,
     pub(super) health: Arc<Health>,
     pub(super) configuration: Configuration,
     pub(super) certificates: Certificates,
@@ -70,16 +78,16 @@ impl Reloader {
         self.configuration.retired.retain(|loaded| Arc::strong_count(loaded) > 1);
         let watched = self.configuration.watched();
         if !forced && self.configuration.seen.is_some() {
-            let now = background(move || Fingerprint::of(&watched)).await.ok();
+            let now = self.background.run(move || Fingerprint::of(&watched)).await.ok();
             if now == self.configuration.seen {
                 return;
             }
         }
-        if Fingerprint::settled(self.configuration.watched()).await.is_none() {
+        if settled(&self.background, self.configuration.watched()).await.is_none() {
             return tracing::debug!("the configuration keeps changing");
         }
         let loader = Arc::clone(&self.configuration.loader);
-        let read = background(move || loader.lock().unwrap_or_else(PoisonError::into_inner).load()).await;
+        let read = self.background.run(move || loader.lock().unwrap_or_else(PoisonError::into_inner).load()).await;
         let problems = match read {
             Ok((None, _)) => {
                 // Half of one version and half of the next.
@@ -96,7 +104,7 @@ impl Reloader {
             }
             Err(error) => {
                 self.configuration.seen = Some(Fingerprint::of(&self.configuration.watched()));
-                vec![format!("it cannot be loaded, which is a defect of Plimsoll: please report it ({error})")]
+                vec![error.to_string()]
             }
         };
         for problem in &problems {
@@ -125,15 +133,15 @@ impl Reloader {
             return;
         }
         let again = watched.clone();
-        let now = background(move || Fingerprint::of(&again)).await.ok();
+        let now = self.background.run(move || Fingerprint::of(&again)).await.ok();
         if !forced && now == own.seen {
             return;
         }
-        let Some(before) = Fingerprint::settled(watched.clone()).await else {
+        let Some(before) = settled(&self.background, watched.clone()).await else {
             return tracing::debug!("the certificate keeps changing");
         };
         let source = Arc::clone(&own.source);
-        let read = background(move || (source.load(), Fingerprint::of(&watched))).await;
+        let read = self.background.run(move || (source.load(), Fingerprint::of(&watched))).await;
         let reason = match read {
             Ok((_, after)) if after != before => return,
             Ok((Ok(certificate), _)) => {
@@ -143,7 +151,7 @@ impl Reloader {
                 return;
             }
             Ok((Err(error), _)) => error.to_string(),
-            Err(error) => format!("it cannot be loaded, which is a defect of Plimsoll: please report it ({error})"),
+            Err(error) => error.to_string(),
         };
         self.certificates.seen = Some(before);
         tracing::error!(reason, "the certificate is refused; the one before it stays");
@@ -180,9 +188,28 @@ impl Reloader {
 }
 
 impl Configuration {
-    fn watched(&self) -> Vec<std::path::PathBuf> {
+    fn watched(&self) -> Vec<PathBuf> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner).watched()
     }
+}
+
+/// What files hold once they hold still. None where they keep changing.
+async fn settled(background: &Background, paths: Vec<PathBuf>) -> Option<Fingerprint> {
+    let paths = Arc::new(paths);
+    let read = || {
+        let paths = Arc::clone(&paths);
+        background.run(move || Fingerprint::of(&*paths))
+    };
+    let mut last = read().await.ok()?;
+    for _ in 0..PATIENCE {
+        tokio::time::sleep(SETTLED).await;
+        let now = read().await.ok()?;
+        if now == last {
+            return Some(now);
+        }
+        last = now;
+    }
+    None
 }
 
 async fn pause(interval: Option<Duration>) {
@@ -190,9 +217,4 @@ async fn pause(interval: Option<Duration>) {
         Some(interval) => tokio::time::sleep(interval).await,
         None => std::future::pending().await,
     }
-}
-
-/// Neither on the event loop nor on an evaluating thread.
-async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| anyhow!("{error}"))
 }

@@ -1,16 +1,9 @@
 //! Files that others replace: whether they hold something new.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
-
-/// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
-const SETTLED: Duration = Duration::from_millis(100);
-
-/// So often a change is looked at again in a row, before it is left for later.
-const PATIENCE: u32 = 20;
 
 /// What some files held at one moment.
 ///
@@ -31,22 +24,6 @@ impl Fingerprint {
             hash.update([0xff]);
         }
         Self(hash.finalize().into())
-    }
-
-    /// Once they hold still. None where they keep changing.
-    pub(super) async fn settled(paths: Vec<PathBuf>) -> Option<Self> {
-        let read =
-            |paths: Vec<PathBuf>| async { tokio::task::spawn_blocking(move || (Self::of(&paths), paths)).await.ok() };
-        let (mut last, mut paths) = read(paths).await?;
-        for _ in 0..PATIENCE {
-            tokio::time::sleep(SETTLED).await;
-            let (now, same) = read(paths).await?;
-            if now == last {
-                return Some(now);
-            }
-            (last, paths) = (now, same);
-        }
-        None
     }
 }
 

@@ -1,0 +1,114 @@
+//! The reviews that are asked for, and what each version of the configuration answers to them.
+
+use plimsoll_tests::Manifest;
+use serde_json::{Value, json};
+
+/// In place of what differs from review to review.
+const UID: &str = "uid-0000000000";
+const NAME: &str = "name-0000000000";
+
+/// One version denies, warns and completes as the default profile does; the other denies one thing alone.
+pub(crate) const CONFIGURATIONS: [&str; 2] = [
+    "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: all}\nspec: {}\n",
+    "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: one}\n\
+     spec: {profile: none, policies: [{id: missing-resource-requests, action: Deny}]}\n",
+];
+
+/// A kind of review: objects of it differ only by name.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) what: &'static str,
+    pub(crate) path: &'static str,
+    body: String,
+    /// Who denies, by the version of the configuration. Written down, not asked for.
+    pub(crate) denied_by: [&'static [&'static str]; 2],
+    /// Whether there is a patch, by the version.
+    pub(crate) patched: [bool; 2],
+}
+
+/// Good and bad ones.
+pub(crate) fn shapes() -> Vec<Shape> {
+    let good = || Manifest::good("Deployment", NAME);
+    let latest = good().pod("/containers/0/image", json!("registry.example.com/shop:latest"));
+    let no_requests = good().pod("/containers/0/resources", json!({}));
+    let both = latest.clone().pod("/containers/0/resources", json!({}));
+    let incomplete = good().pod("/securityContext/runAsNonRoot", Value::Null);
+    let none: [&[&str]; 2] = [&[], &[]];
+    let shape = |what, path, object: &Manifest, denied_by, patched| Shape {
+        what,
+        path,
+        body: body(object),
+        denied_by,
+        patched,
+    };
+    vec![
+        shape("good", "/validate", &good(), none, [false, false]),
+        shape("latest", "/validate", &latest, [&["latest-image-tag"], &[]], [false, false]),
+        shape(
+            "no requests",
+            "/validate",
+            &no_requests,
+            [&["missing-resource-requests"], &["missing-resource-requests"]],
+            [false, false],
+        ),
+        shape(
+            "both",
+            "/validate",
+            &both,
+            [&["latest-image-tag", "missing-resource-requests"], &["missing-resource-requests"]],
+            [false, false],
+        ),
+        shape("completed", "/mutate", &incomplete, none, [true, false]),
+        shape("nothing to complete", "/mutate", &good(), none, [false, false]),
+    ]
+}
+
+impl Shape {
+    /// The body, and the uid in it.
+    pub(crate) fn review(&self, number: u64) -> (String, String) {
+        let (uid, name) = (format!("uid-{number:010}"), format!("name-{number:010}"));
+        (self.body.replace(UID, &uid).replace(NAME, &name), uid)
+    }
+
+    /// What an answer says, without what differs from review to review. None where it is no answer to this one.
+    pub(crate) fn normalised(&self, answer: &[u8], number: u64) -> Option<Value> {
+        let text = std::str::from_utf8(answer).ok()?.replace(&format!("name-{number:010}"), NAME);
+        let mut review: Value = serde_json::from_str(&text).ok()?;
+        let response = review.get_mut("response")?.as_object_mut()?;
+        let uid = response.remove("uid")?;
+        (uid == format!("uid-{number:010}")).then_some(review)
+    }
+
+    /// Whether an answer is what is written down for this version.
+    pub(crate) fn fits(&self, answer: &Value, version: usize) -> bool {
+        let response = &answer["response"];
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        let denying =
+            message.lines().filter_map(|line| line.strip_prefix("• ")).filter(|line| !line.contains("(warning)"));
+        let mut denying: Vec<_> = denying.filter_map(|line| line.split_whitespace().next()).collect();
+        denying.sort_unstable();
+        denying.dedup();
+        let patched = response.get("patch").is_some();
+        denying == self.denied_by[version]
+            && response["allowed"] == denying.is_empty()
+            && patched == self.patched[version]
+    }
+}
+
+fn body(object: &Manifest) -> String {
+    let mut object: Value = serde_json::from_str(&object.to_string()).unwrap();
+    object["metadata"]["namespace"] = "shop".into();
+    let request = json!({
+        "uid": UID,
+        "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+        "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+        "name": NAME,
+        "namespace": "shop",
+        "operation": "CREATE",
+        "userInfo": {"username": "alice", "groups": ["system:authenticated"]},
+        "object": object,
+        "oldObject": null,
+        "dryRun": false,
+    });
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string()
+}

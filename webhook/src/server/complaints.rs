@@ -1,0 +1,56 @@
+//! Failures of policies in the log, where each one would be a flood.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::admission::{Review, Verdict};
+
+/// So long a policy that was complained of is not mentioned again; the metrics count every failure.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// When which policy was complained of last.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
+
+impl Complaints {
+    /// A line for each policy that failed and was not mentioned lately, with the review to look for in the audit log.
+    pub(super) fn log(&self, review: &Review, verdict: &Verdict) {
+        for failed in &verdict.failed {
+            if self.is_due(&failed.policy.id, Instant::now()) {
+                tracing::warn!(
+                    uid = review.uid,
+                    policy = failed.policy.id,
+                    kind = review.kind.group_kind(),
+                    failure = %failed.failure,
+                    "a policy could not judge; it counts as onError says, and is mentioned once a minute"
+                );
+            }
+        }
+    }
+
+    fn is_due(&self, policy: &str, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.get_mut(policy) {
+            Some(at) if now.duration_since(*at) < QUIET => false,
+            Some(at) => {
+                *at = now;
+                true
+            }
+            None => last.insert(policy.to_owned(), now).is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_a_minute_for_each_policy() {
+        let (complaints, start) = (Complaints::default(), Instant::now());
+        let at = |policy: &str, seconds: u64| complaints.is_due(policy, start + Duration::from_secs(seconds));
+        assert!(at("a", 0) && !at("a", 1) && at("b", 1) && !at("a", 59));
+        assert!(at("a", 60) && !at("a", 100) && at("b", 61));
+    }
+}

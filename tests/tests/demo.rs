@@ -65,7 +65,8 @@ fn a_strangers_cluster_is_left_as_it_was() -> Result<()> {
         .env("PLIMSOLL_DEMO_URL", "https://127.0.0.2:9")
         .output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && stderr.contains("Set PLIMSOLL_DEMO_URL"), "{stderr}");
+    ensure!(!output.status.success(), "it got there: {stderr}");
+    ensure!(stderr.contains("Set PLIMSOLL_DEMO_URL") && stderr.contains("are deleted"), "{stderr}");
     nothing_is_left(&control_plane)
 }
 

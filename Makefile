@@ -23,8 +23,8 @@ assets:
 	@tests/assets.sh >/dev/null
 
 .PHONY: demo
-demo: build assets ## Shows it: a real API server, a refusal, a completion, a fix
-	@cargo run --release --quiet --package plimsoll-tests --bin demo
+demo: build $(if $(CLUSTER),,assets) ## Shows it on a real API server; with CLUSTER=current on the cluster that kubectl points at
+	@cargo run --release --quiet --package plimsoll-tests --bin demo -- $(if $(CLUSTER),--cluster $(CLUSTER))
 
 .PHONY: test
 test: build ## Runs every test, those against a real API server included

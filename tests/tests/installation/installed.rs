@@ -66,7 +66,7 @@ impl<'a> Installed<'a> {
 
     /// To a chart of another version.
     pub(crate) fn upgrade(&self, values: &[&str], version: &str) -> Result<()> {
-        let chart = self.scratch.path().join("chart");
+        let chart = self.scratch.path().join(version);
         let copied = Command::new("cp").arg("-R").arg(Helm::chart()).arg(&chart).status()?;
         ensure!(copied.success(), "the chart can't be copied");
         let file = chart.join("Chart.yaml");
@@ -90,6 +90,17 @@ impl<'a> Installed<'a> {
 
     pub(crate) fn delete_namespace(&self) -> Result<()> {
         self.control_plane.kubectl().ok(&["delete", "namespace", CHART_NAMESPACE, "--wait=false"]).map(drop)
+    }
+
+    /// By an object in it that does not go away as long as this is on.
+    pub(crate) fn hold_namespace(&self, on: bool) -> Result<()> {
+        let finalizers = if on { json!(["example.com/held"]) } else { json!(null) };
+        if on {
+            self.kubectl.ok(&["create", "configmap", "held"])?;
+        } else if self.kubectl.find("configmap", "held")?.is_none() {
+            return Ok(());
+        }
+        self.kubectl.patch("configmap", "held", &json!({"metadata": {"finalizers": finalizers}}))?.ok().map(drop)
     }
 
     /// What the kubelet would start, as the ServiceAccount.

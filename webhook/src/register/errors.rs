@@ -41,6 +41,9 @@ pub enum RegisterError {
     /// Several replicas wanted to write at once, again and again.
     #[error("{0}: others write it all the time; trying again")]
     Contended(String),
+    /// Without it there is nobody to share an authority with.
+    #[error("Service `{0}` is not there")]
+    NoService(String),
     /// No certificate of our own.
     #[error(transparent)]
     Certificate(#[from] CertError),

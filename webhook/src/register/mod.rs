@@ -24,6 +24,9 @@ pub use secret::AuthoritySecret;
 /// The default name of both configurations, and who owns their fields.
 pub const NAME: &str = "plimsoll";
 
+/// Who owns the fields that the chart renders. What is brought back in helm's place is left to it.
+const HELM: &str = "helm";
+
 /// Where a server is, as the API server sees it. It does not change while the server runs.
 #[derive(Clone, Debug)]
 pub struct Place {

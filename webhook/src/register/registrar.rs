@@ -9,8 +9,9 @@ use tokio::time::{sleep, timeout};
 
 use super::{Registration, State, Wanted};
 
-/// Between rounds where nothing is to be waited for.
-const PERIOD: Duration = Duration::from_secs(10);
+/// Between rounds where nothing is to be waited for. A Namespace that is being deleted soon has no ServiceAccount any more;
+/// the API server believes its token for another ten seconds, and by then the configurations are to be withdrawn.
+const PERIOD: Duration = Duration::from_secs(5);
 
 /// Between rounds while a replica is to become ready.
 const SOON: Duration = Duration::from_secs(2);

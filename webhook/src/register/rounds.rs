@@ -75,9 +75,9 @@ impl Registration {
     /// # Errors
     /// What is in the way, and what to do about it.
     pub async fn round(&mut self, wanted: &Wanted) -> Result<State, RegisterError> {
-        let owner = match self.standing().await? {
+        let home = match self.standing().await? {
             None => None,
-            Some(Standing::Here(owner)) => Some(owner),
+            Some(Standing::Here(home)) => Some(home),
             Some(Standing::WithoutService) => return Ok(State::WithoutService),
             Some(Standing::Leaving(uid)) => {
                 self.withdraw(uid.as_deref()).await?;
@@ -85,16 +85,14 @@ impl Registration {
             }
         };
         let changed = self.settled.as_ref() != Some(wanted);
-        let patient = owner.is_some();
         let found = self.validating.find().await?;
         let failed = found.as_ref().is_some_and(|found| found.fails());
         let fail = wanted.enforces && (failed || self.answers().await?);
         let configuration = configurations::validating(&self.place, wanted, fail);
-        let validating =
-            self.validating.settle(found.as_ref(), configuration, owner.as_ref(), changed, patient).await?;
+        let validating = self.validating.settle(found.as_ref(), configuration, home.as_ref(), changed).await?;
         let found = self.mutating.find().await?;
         let configuration = configurations::mutating(&self.place, wanted);
-        let mutating = self.mutating.settle(found.as_ref(), configuration, owner.as_ref(), changed, patient).await?;
+        let mutating = self.mutating.settle(found.as_ref(), configuration, home.as_ref(), changed).await?;
         if [validating, mutating].contains(&Settled::Missing) {
             return Ok(State::Missing);
         }

@@ -1,31 +1,48 @@
 //! The Secret in which replicas share their authorities.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use time::OffsetDateTime;
 
 use super::errors::Access;
-use super::{NAME, RegisterError};
+use super::{HELM, NAME, RegisterError, standing};
 use crate::certs::{Authorities, CertError};
 
 const CERTIFICATES: &str = "ca.crt";
 const KEYS: &str = "ca.key";
 
 /// Where it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AuthoritySecret {
+    client: Client,
     api: Api<Secret>,
+    namespace: String,
     name: String,
+    service: String,
+}
+
+impl fmt::Debug for AuthoritySecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("AuthoritySecret").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl AuthoritySecret {
-    /// Asks nothing yet.
-    pub fn new(client: Client, namespace: &str, name: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned() }
+    /// That of the replicas of a Service. Asks nothing yet.
+    pub fn new(client: Client, namespace: &str, name: &str, service: &str) -> Self {
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            client,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            service: service.to_owned(),
+        }
     }
 
     /// What replicas share at this time. Whoever finds that the next authority is due makes it, and of several who do
@@ -41,7 +58,15 @@ impl AuthoritySecret {
         // Each time others wrote in between they got further, so a few tries are plenty.
         for _ in 0..5 {
             let found = self.api.get_opt(&self.name).await.map_err(|error| self.access().failed(error))?;
-            let stored = found.as_ref().and_then(|secret| secret.data.as_ref()).and_then(pair);
+            let Some(found) = found else {
+                if !self.restore().await? {
+                    // It is being uninstalled, or not yet installed.
+                    let known = known.ok_or_else(|| RegisterError::NoService(self.service.clone()))?;
+                    return copy(known).map_err(|error| self.broken(error));
+                }
+                continue;
+            };
+            let stored = found.data.as_ref().and_then(pair);
             let (mut authorities, stored) = match (stored, known) {
                 (Some((certificates, keys)), _) => {
                     (Authorities::parse(certificates, keys).map_err(|error| self.broken(error))?, true)
@@ -53,7 +78,7 @@ impl AuthoritySecret {
             if stored && !due {
                 return Ok(authorities);
             }
-            if self.write(found, &authorities).await? {
+            if self.write(&found, &authorities).await? {
                 tracing::info!(secret = self.name, "wrote the authority that replicas share");
                 return Ok(authorities);
             }
@@ -61,22 +86,30 @@ impl AuthoritySecret {
         Err(RegisterError::Contended(self.access().subject()))
     }
 
-    /// Whether nobody else was faster.
-    async fn write(&self, found: Option<Secret>, authorities: &Authorities) -> Result<bool, RegisterError> {
-        let parameters = PostParams { field_manager: Some(NAME.to_owned()), ..PostParams::default() };
-        let new = found.is_none();
-        let mut secret = found.unwrap_or_default();
-        secret.metadata.name = Some(self.name.clone());
-        secret.data.get_or_insert_default().extend([
-            (CERTIFICATES.to_owned(), ByteString(authorities.certificates().into_bytes())),
-            (KEYS.to_owned(), ByteString(authorities.keys().into_bytes())),
-        ]);
-        let written = match new {
-            true => self.api.create(&parameters, &secret).await,
-            // It carries the version that was read, so that a later one is not overwritten.
-            false => self.api.replace(&self.name, &parameters, &secret).await,
+    /// Makes it as the chart does, empty. Not without the Service: then there is nobody to share it.
+    async fn restore(&self) -> Result<bool, RegisterError> {
+        let Some(service) = standing::service(&self.client, &self.namespace, &self.service).await? else {
+            return Ok(false);
         };
-        match written {
+        let (metadata, manager) = match standing::known_to_helm(service.metadata) {
+            Some(metadata) => (metadata, HELM),
+            None => (ObjectMeta::default(), NAME),
+        };
+        let metadata = ObjectMeta { name: Some(self.name.clone()), ..metadata };
+        let secret = Secret { metadata, type_: Some("Opaque".to_owned()), ..Secret::default() };
+        let applied = self.api.patch(&self.name, &PatchParams::apply(manager), &Patch::Apply(&secret)).await;
+        applied.map(|_| true).map_err(|error| self.access().failed(error))
+    }
+
+    /// Whether nobody else was faster: the version that was read is part of it.
+    async fn write(&self, found: &Secret, authorities: &Authorities) -> Result<bool, RegisterError> {
+        let data = [(CERTIFICATES, authorities.certificates()), (KEYS, authorities.keys())];
+        let data = data.map(|(key, pem)| (key.to_owned(), ByteString(pem.into_bytes())));
+        let metadata =
+            ObjectMeta { resource_version: found.metadata.resource_version.clone(), ..ObjectMeta::default() };
+        let change = Secret { metadata, data: Some(data.into()), ..Secret::default() };
+        let parameters = PatchParams { field_manager: Some(NAME.to_owned()), ..PatchParams::default() };
+        match self.api.patch(&self.name, &parameters, &Patch::Merge(&change)).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(error) => Err(self.access().failed(error)),
@@ -91,7 +124,7 @@ impl AuthoritySecret {
         Access {
             kind: "Secret",
             name: &self.name,
-            verbs: "`get`, `create` and `update`",
+            verbs: "`get`, `create` and `patch`",
             resource: "secrets",
             advice: ", or give a certificate by --tls-cert-file",
         }

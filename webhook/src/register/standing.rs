@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
@@ -13,11 +13,20 @@ use super::errors::Access;
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
     /// Both are there.
-    Here(OwnerReference),
+    Here(Home),
     /// The Namespace is being deleted, or is gone: this is for good.
     Leaving(Option<String>),
     /// The Service is not there, or is being deleted: an uninstallation looks like this, and so does a mistake.
     WithoutService,
+}
+
+/// To whom our objects belong.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    /// The Namespace.
+    pub(super) owner: OwnerReference,
+    /// By which helm knows what it installed, if helm did.
+    pub(super) of_helm: Option<ObjectMeta>,
 }
 
 pub(super) async fn standing(client: &Client, namespace: &str, service: &str) -> Result<Standing, RegisterError> {
@@ -34,11 +43,29 @@ pub(super) async fn standing(client: &Client, namespace: &str, service: &str) ->
         uid: found.metadata.uid.unwrap_or_default(),
         ..OwnerReference::default()
     };
-    let access = Access { kind: "Service", name: service, verbs: "`get`", resource: "services", advice: "" };
-    let services = Api::<Service>::namespaced(client.clone(), namespace);
-    let found = services.get_opt(service).await.map_err(|error| access.failed(error))?;
-    let there = found.is_some_and(|found| found.metadata.deletion_timestamp.is_none());
-    Ok(if there { Standing::Here(owner) } else { Standing::WithoutService })
+    let service = self::service(client, namespace, service).await?;
+    Ok(service.map_or(Standing::WithoutService, |service| {
+        Standing::Here(Home { owner, of_helm: known_to_helm(service.metadata) })
+    }))
+}
+
+/// Unless it is being deleted.
+pub(super) async fn service(client: &Client, namespace: &str, name: &str) -> Result<Option<Service>, RegisterError> {
+    let access = Access { kind: "Service", name, verbs: "`get`", resource: "services", advice: "" };
+    let found = Api::<Service>::namespaced(client.clone(), namespace).get_opt(name).await;
+    let found = found.map_err(|error| access.failed(error))?;
+    Ok(found.filter(|found| found.metadata.deletion_timestamp.is_none()))
+}
+
+/// helm 4 leaves behind what does not say that it is its own, and a webhook that is left behind can block a cluster. So
+/// what is brought back says what the Service says.
+pub(super) fn known_to_helm(service: ObjectMeta) -> Option<ObjectMeta> {
+    let mut annotations = service.annotations?;
+    annotations.retain(|name, _| name.starts_with("meta.helm.sh/"));
+    if annotations.is_empty() {
+        return None;
+    }
+    Some(ObjectMeta { labels: service.labels, annotations: Some(annotations), ..ObjectMeta::default() })
 }
 
 /// Whether the Service leads to a replica that is ready.

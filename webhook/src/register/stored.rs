@@ -4,7 +4,6 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -12,7 +11,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::errors::Access;
-use super::{NAME, RegisterError};
+use super::standing::Home;
+use super::{HELM, NAME, RegisterError};
 
 /// The digest of what some replica wrote. Who finds it true leaves the configuration alone, so that replicas of two
 /// versions, or before and after a reload, don't take turns in writing.
@@ -22,7 +22,7 @@ const WRITTEN: &str = "plimsoll.dev/webhooks";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) trait Configuration:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize
+    Resource<DynamicType = ()> + Clone + Debug + Default + DeserializeOwned + Serialize
 {
     const KIND: &'static str;
     const RESOURCE: &'static str;
@@ -90,15 +90,14 @@ impl<K: Configuration> Stored<K> {
         self.api.get_opt(&self.name).await.map_err(|error| self.access().failed(error))
     }
 
-    /// Makes of `found` what is `wanted`. `changed`: that is something new since the last time. `patient`: where it is
-    /// missing, it might be on purpose.
+    /// Makes of `found` what is `wanted`. `changed`: that is something new since the last time. `home` is known where it
+    /// was installed, and so may be uninstalled.
     pub(super) async fn settle(
         &mut self,
         found: Option<&K>,
         mut wanted: K,
-        owner: Option<&OwnerReference>,
+        home: Option<&Home>,
         changed: bool,
-        patient: bool,
     ) -> Result<Settled, RegisterError> {
         let digest = digest(&wanted);
         if let Some(found) = found {
@@ -107,7 +106,7 @@ impl<K: Configuration> Stored<K> {
                 return Ok(Settled::Missing);
             }
             let theirs = self::digest(found);
-            let owned = owner.is_none_or(|owner| is_owned_by(found, &owner.uid));
+            let owned = home.is_none_or(|home| is_owned_by(found, &home.owner.uid));
             let untouched = owned && found.annotations().get(WRITTEN) == Some(&theirs);
             if untouched && theirs == digest {
                 self.ours = Some(digest);
@@ -116,21 +115,30 @@ impl<K: Configuration> Stored<K> {
             if untouched && !changed && self.ours.as_ref() != Some(&theirs) {
                 return Ok(Settled::Kept);
             }
-        } else if (patient || self.ours.is_some()) && !self.is_due() {
-            return Ok(Settled::Missing);
+        } else {
+            if (home.is_some() || self.ours.is_some()) && !self.is_due() {
+                return Ok(Settled::Missing);
+            }
+            if let Some(metadata) = home.and_then(|home| home.of_helm.clone()) {
+                let mut rendered = K::default();
+                *rendered.meta_mut() = metadata;
+                self.apply(rendered, HELM).await?;
+            }
         }
         let metadata = wanted.meta_mut();
-        metadata.name = Some(self.name.clone());
         metadata.annotations = Some([(WRITTEN.to_owned(), digest.clone())].into());
-        metadata.owner_references = owner.map(|owner| vec![owner.clone()]);
-        let parameters = PatchParams::apply(NAME).force();
-        self.api
-            .patch(&self.name, &parameters, &Patch::Apply(&wanted))
-            .await
-            .map_err(|error| self.access().failed(error))?;
+        metadata.owner_references = home.map(|home| vec![home.owner.clone()]);
+        self.apply(wanted, NAME).await?;
         self.ours = Some(digest);
         (self.missing_since, self.due) = (None, false);
         Ok(Settled::Written)
+    }
+
+    async fn apply(&self, mut configuration: K, manager: &str) -> Result<(), RegisterError> {
+        configuration.meta_mut().name = Some(self.name.clone());
+        let parameters = PatchParams::apply(manager).force();
+        let applied = self.api.patch(&self.name, &parameters, &Patch::Apply(&configuration)).await;
+        applied.map(drop).map_err(|error| self.access().failed(error))
     }
 
     /// Whether it was missing long enough, in this round and already in the one before. Else an uninstallation right after

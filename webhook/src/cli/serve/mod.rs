@@ -180,7 +180,8 @@ async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate:
     let own = match in_cluster {
         _ if !needs_certificate => None,
         Some((service, client)) => {
-            let secret = AuthoritySecret::new(client.clone(), &service.namespace, &args.authority_secret);
+            let secret =
+                AuthoritySecret::new(client.clone(), &service.namespace, &args.authority_secret, &service.name);
             Some(until_it_works(async || Own::issue(Some(secret.clone()), args.hosts()).await).await)
         }
         None => Some(Own::issue(None, args.hosts()).await?),

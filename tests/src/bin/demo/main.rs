@@ -1,42 +1,50 @@
 //! `make demo`: a real API server, a real `kubectl apply` that is refused, one that is completed, one that passes; the
 //! same verdicts from files; and a fix. It ends by itself and leaves nothing behind.
+//!
+//! With `--cluster current` it is the cluster that kubectl points at, in a namespace of its own.
+
+mod cluster;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
-use plimsoll_tests::{ControlPlane, Kubectl, Namespace, Options, Output, Webhook, WebhookOptions, plimsoll_binary};
+use anyhow::{Context as _, Result, bail, ensure};
+use cluster::Cluster;
+use plimsoll_tests::{Output, plimsoll_binary};
 use serde_json::Value;
 
 const PROFILE: &str = "defaults";
 
 fn main() -> Result<()> {
-    let started = Instant::now();
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let current = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        ["--cluster", "current"] => true,
+        _ => bail!("usage: demo [--cluster current]; with make: make demo, or make demo CLUSTER=current"),
+    };
     let demo = Demo::new()?;
     demo.say("Plimsoll, the load line for Kubernetes. Everything you see is real: etcd, kube-apiserver, kubectl.")?;
-    demo.step("starting etcd, kube-apiserver and `plimsoll serve --register --profile defaults`")?;
-    let control_plane = ControlPlane::start(&Options::default())?;
-    let namespace = Namespace::new(&control_plane, "demo")?;
+    let mut cluster = if current { Cluster::current()? } else { Cluster::own(&demo)? };
+    let started = Instant::now();
     // What the API server makes of the incomplete one alone, to compare with later.
     let alone =
-        namespace.kubectl().ok(&["create", "--dry-run=server", "-o", "json", "-f", &demo.path("incomplete.yaml")])?;
-    let options = WebhookOptions { arguments: vec!["--profile".into(), PROFILE.into()], ..WebhookOptions::default() };
-    let webhook = Webhook::start(&control_plane, &options)?;
+        cluster.kubectl().ok(&["create", "--dry-run=server", "-o", "json", "-f", &demo.path("incomplete.yaml")])?;
+    cluster.start_webhook(PROFILE)?;
     demo.say(&format!("ready after {:.1} s", started.elapsed().as_secs_f64()))?;
 
     demo.step("1. A Deployment that breaks most of the ten policies is refused, with every reason at once")?;
-    let refused = demo.apply(&namespace, &demo.path("refused.yaml"))?;
+    let refused = demo.apply(&cluster, &demo.path("refused.yaml"))?;
     ensure!(!refused.status.success(), "it was admitted");
 
     demo.step("2. A Deployment that is merely incomplete is admitted, and completed")?;
-    ensure!(demo.apply(&namespace, &demo.path("incomplete.yaml"))?.status.success(), "it was refused");
-    let stored = namespace.kubectl().ok(&["get", "deployment", "lessons", "-o", "json"])?;
+    ensure!(demo.apply(&cluster, &demo.path("incomplete.yaml"))?.status.success(), "it was refused");
+    let stored = cluster.kubectl().ok(&["get", "deployment", "lessons", "-o", "json"])?;
     demo.difference("as the API server alone would store it", &alone, "as it is stored with Plimsoll", &stored)?;
 
     demo.step("3. A good set (Deployment, Service, HPA, PDB) is admitted without a word")?;
-    ensure!(demo.apply(&namespace, &demo.path("good.yaml"))?.status.success(), "it was refused");
+    ensure!(demo.apply(&cluster, &demo.path("good.yaml"))?.status.success(), "it was refused");
 
     demo.step("4. `plimsoll check` says the same of the files, with the line: exit status 1, 0, 0")?;
     for (file, expected) in [("refused.yaml", 1), ("incomplete.yaml", 0), ("good.yaml", 0)] {
@@ -50,16 +58,16 @@ fn main() -> Result<()> {
     demo.check(&["--fix=unsafe", "--quiet", &text(&mended)])?;
     demo.git_diff(&demo.path("refused.yaml"), &text(&mended))?;
     demo.say("\nWhat is left is what no tool can know: which version `latest` was meant to be.")?;
-    let still = demo.apply(&namespace, &text(&mended))?;
+    let still = demo.apply(&cluster, &text(&mended))?;
     let reasons: Vec<_> = plimsoll_tests::denied_policies(&still.stderr).into_iter().flatten().collect();
     ensure!(!still.status.success(), "an image without a version was admitted");
     ensure!(reasons == ["latest-image-tag"], "refused for {reasons:?}");
     demo.say("With a version written in:")?;
     let versioned = std::fs::read_to_string(&mended)?.replace("web:latest", "web:5.0.2");
     std::fs::write(&mended, versioned)?;
-    ensure!(demo.apply(&namespace, &text(&mended))?.status.success(), "it was refused");
+    ensure!(demo.apply(&cluster, &text(&mended))?.status.success(), "it was refused");
 
-    drop(webhook);
+    drop(cluster);
     demo.say(&format!(
         "\nThat was it, in {:.0} s; everything is cleaned up. How to go on:",
         started.elapsed().as_secs_f64()
@@ -108,10 +116,9 @@ impl Demo {
         self.say(&if self.colours { format!("\u{1b}[1m$ {line}\u{1b}[0m") } else { format!("$ {line}") })
     }
 
-    fn apply(&self, namespace: &Namespace, file: &str) -> Result<Output> {
+    fn apply(&self, cluster: &Cluster, file: &str) -> Result<Output> {
         self.command(&format!("kubectl apply -f {file}"))?;
-        let kubectl: &Kubectl = namespace.kubectl();
-        let output = kubectl.run(&["apply", "-f", file], None)?;
+        let output = cluster.kubectl().run(&["apply", "-f", file], None)?;
         self.say(format!("{}{}", output.stdout, output.stderr).trim_end())?;
         Ok(output)
     }

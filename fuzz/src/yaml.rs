@@ -109,6 +109,8 @@ fn run(input: &[u8]) {
             }
             Err(error) => {
                 assert!(!error.message.is_empty());
+                // Our word for what cannot happen.
+                assert!(!error.message.contains("please report it"), "{error}");
                 assert!(is_inside(&text, error.line, error.column), "{error} is outside of the text");
             }
         }

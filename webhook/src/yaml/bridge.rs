@@ -43,6 +43,19 @@ pub(super) fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
     Some(format!("{}{blanks}{}", &text[..range.start], &text[range.end..]))
 }
 
+/// YAML 1.2 takes nearly every character for a part of an anchor's name, go-yaml few. A tag is not looked at.
+pub(super) fn refuse_anchor(word: &str, at: usize) -> Result<(), Fault> {
+    let Some(name) = word.strip_prefix(['&', '*']) else { return Ok(()) };
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.bytes().all(letter) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        at,
+        "kubectl takes only letters, digits, `-` and `_` in the name of an anchor, and a blank behind it",
+    ))
+}
+
 pub(super) fn explain(message: String) -> String {
     match message.as_str() {
         "invalid indentation in quoted scalar" => {

@@ -174,7 +174,7 @@ impl<'a> Builder<'a> {
         let Spanned { event, start, end } = spanned;
         self.refuse_excess(start)?;
         self.refuse_tab()?;
-        let (properties, content) = self.content(&event);
+        let (properties, content) = self.content(&event)?;
         let id = self.reserve(properties, content);
         self.cursor = content;
         self.depth += 1;
@@ -226,6 +226,7 @@ impl<'a> Builder<'a> {
             Event::Alias(anchor) => {
                 self.cursor = content + self.text.get(content..end).unwrap_or_default().trim_ascii_end().len();
                 self.last = Last::Other;
+                bridge::refuse_anchor(&self.text[content..self.cursor], self.base + content)?;
                 match self.anchors.get(&anchor) {
                     Some(target) => Ok((Kind::Alias(*target), 0)),
                     None => Err(Fault::new(self.base + content, "the alias stands inside of its own anchor")),
@@ -260,7 +261,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Where the tag or anchor of the next node begins, and where its content does.
-    fn content(&self, event: &Event<'_>) -> (usize, usize) {
+    fn content(&self, event: &Event<'_>) -> Result<(usize, usize), Fault> {
         let (anchor, tag) = match event {
             Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
                 (*anchor > 0, tag.is_some())
@@ -270,7 +271,7 @@ impl<'a> Builder<'a> {
         let empty = matches!(event, Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty());
         if !anchor && !tag {
             let content = if empty { self.cursor } else { skip_trivia(self.text, self.cursor) };
-            return (content, content);
+            return Ok((content, content));
         }
         let properties = skip_trivia(self.text, self.cursor);
         let mut content = properties;
@@ -282,8 +283,9 @@ impl<'a> Builder<'a> {
             // In a flow collection an anchor may be followed by a comma at once.
             let stop = |character: char| matches!(character, ' ' | '\t' | '\n' | '\r' | ',' | ']' | '}');
             content = self.text[at..].find(stop).map_or(self.text.len(), |length| at + length);
+            bridge::refuse_anchor(&self.text[at..content], self.base + at)?;
         }
-        (properties, if empty { content } else { skip_trivia(self.text, content) })
+        Ok((properties, if empty { content } else { skip_trivia(self.text, content) }))
     }
 
     /// The event of a flow collection spans its bracket; that of a block collection ends where the content begins.

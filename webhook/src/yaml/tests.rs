@@ -200,3 +200,15 @@ fn a_block_scalar_without_content_is_its_header() {
         assert_eq!(at(&text, &one(&text), "/b"), ("b", header));
     }
 }
+
+#[test]
+fn names_of_anchors_as_in_go_yaml() {
+    is(
+        "a: &x-Y_1 [1]\nb: *x-Y_1\nc: [&z !!str 1, *z]\n? &k d\n: 1\n",
+        json!({"a": [1], "b": [1], "c": ["1", "1"], "d": 1}),
+    );
+    for text in ["a: &x[1]\n", "&k[:", "a: &x.y 1\n", "a: &é 1\n", "a: &x 1\nb: *x.\n"] {
+        let error = read(text)[0].as_ref().unwrap_err().clone();
+        assert!(error.message.contains("anchor"), "{text:?}: {error}");
+    }
+}

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::certs::{self, Authority, CertError};
 use crate::context::Unknown;
-use crate::engine::{Engine, Limits};
+use crate::engine::{Cache, Engine, Limits};
 use crate::register::{self, Target};
 use crate::registry::{self, ConfigError, PolicySet, Profile, Registry};
 use crate::server::{self, Current, Loaded, Server, parse_duration};
@@ -55,6 +55,10 @@ pub(super) struct ServeArgs {
     /// Where PolicySets start from, in place of what they say: none, default or defaults
     #[arg(long, value_parser = parse_profile)]
     profile: Option<Profile>,
+
+    /// Folder for the compiled code of bundles other than the built-in one; only its owner may have rights in it
+    #[arg(long, value_name = "FOLDER")]
+    bundle_cache: Option<PathBuf>,
 
     /// Version of Kubernetes, such as 1.34; with --register the API server's own
     #[arg(long, value_name = "VERSION")]
@@ -151,6 +155,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Limits::default() };
     let engine = Engine::new(limits)
         .map_err(|error| anyhow!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads"))?;
+    let engine = match args.bundle_cache.as_deref().map(Cache::open).transpose() {
+        Ok(cache) => cache.map_or(engine.clone(), |cache| engine.clone().with_cache(cache)),
+        Err(error) => return usage(&[format!("--bundle-cache: {error}")]),
+    };
     let registry = match Registry::new(&engine, configuration.sets, registry_options) {
         Ok(registry) => registry,
         Err(problems) => return usage(&problems),

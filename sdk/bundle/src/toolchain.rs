@@ -88,6 +88,8 @@ impl Toolchain {
             .arg(target)
             .env("RUSTC", rustc)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            // Whatever a configuration of the machine says: it would make other bytes of the same sources.
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "true")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3")

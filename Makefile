@@ -50,3 +50,15 @@ docs: build ## Writes the generated pages anew
 bench: setup ## Measures the cost of a review, as ratios of one run
 	cargo bench --package plimsoll-tests --bench review
 	cargo bench --package plimsoll-flat
+
+.PHONY: package
+package: build ## Packages what is published, and builds it from the packages without a WebAssembly tool chain (minutes)
+	scripts/package.sh --verify
+
+.PHONY: image
+image: setup ## Builds the image's root file system in target/rootfs and starts it there (minutes)
+	scripts/rootfs.sh target/rootfs --test
+
+.PHONY: reproducible
+reproducible: build ## Builds the built-in bundle twice more and compares the bytes
+	scripts/reproducible.sh

@@ -1,29 +1,52 @@
-//! Embeds the built-in bundle: compiles the policies for WebAssembly, or takes the prebuilt one of `PLIMSOLL_BUNDLE`.
+//! Embeds the built-in bundle: compiles the policies for WebAssembly, or takes a prebuilt one; and its machine code.
+//!
+//! Where the bundle comes from, in this order: the file that `PLIMSOLL_BUNDLE` names; the policies beside this package,
+//! in its repository; the prebuilt bundle that a published package carries, which must be the one that its digest says.
 
+#[path = "src/engine/codegen.rs"]
+mod codegen;
+
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use sha2::{Digest as _, Sha256};
 
 /// What a bundle is made of; an edit of any of it builds the bundle anew.
 const SOURCES: [&str; 7] =
     ["policies/src", "policies/Cargo.toml", "sdk/src", "sdk/wit", "sdk/flat/src", "sdk/macros/src", "sdk/bundle/src"];
 
+/// The bundle of a published package, and beside it the digest that it must have. `scripts/package.sh` writes both.
+const PREBUILT: &str = "prebuilt/plimsoll-policies.wasm";
+
 fn main() -> Result<()> {
-    let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
-    let root = Path::new(&env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?).join("..");
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let package = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     println!("cargo::rerun-if-env-changed=PLIMSOLL_BUNDLE");
     println!("cargo::rerun-if-env-changed=PLIMSOLL_WASM_BUILD_STD");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/engine/codegen.rs");
+    let repository = package.join("..");
     let bundle = match env::var_os("PLIMSOLL_BUNDLE").filter(|file| !file.is_empty()) {
         Some(file) => {
             let file = PathBuf::from(file);
             println!("cargo::rerun-if-changed={}", file.display());
             fs::read(&file).with_context(|| format!("cannot read PLIMSOLL_BUNDLE={}", file.display()))?
         }
-        None => build(&root, &out)?,
+        // Never a prebuilt bundle beside sources that may be newer.
+        None if repository.join("policies/src/lib.rs").exists() => build(&repository, &out)?,
+        None => prebuilt(&package.join(PREBUILT))?,
     };
+    let code = precompile(&bundle, &variable("TARGET")?);
+    fs::write(out.join("builtin.code"), code)?;
+    println!("cargo::rustc-env=PLIMSOLL_BUILTIN_DIGEST={}", digest(&bundle));
     fs::write(out.join("builtin.wasm"), bundle)?;
     Ok(())
+}
+
+fn variable(name: &str) -> Result<String> {
+    env::var(name).with_context(|| format!("cargo sets {name}"))
 }
 
 fn build(root: &Path, out: &Path) -> Result<Vec<u8>> {
@@ -35,4 +58,47 @@ fn build(root: &Path, out: &Path) -> Result<Vec<u8>> {
     let module = plimsoll_bundle::compile(&root.join("Cargo.toml"), "plimsoll-policies", &target)?;
     let metadata = plimsoll_policies::metadata().to_json()?;
     Ok(plimsoll_bundle::componentize(&fs::read(module)?, plimsoll_sdk::metadata::SECTION, &metadata)?)
+}
+
+fn prebuilt(file: &Path) -> Result<Vec<u8>> {
+    let wanted = file.with_extension("sha256");
+    for part in [file, &wanted] {
+        println!("cargo::rerun-if-changed={}", part.display());
+    }
+    let bundle = fs::read(file).with_context(|| {
+        let file = file.display();
+        format!("there are neither policies beside this package nor {file}; PLIMSOLL_BUNDLE=FILE embeds a bundle")
+    })?;
+    let wanted = fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
+    let (wanted, found) = (wanted.trim(), digest(&bundle));
+    ensure!(
+        wanted == found,
+        "{} has the digest {found}, and was published with {wanted}: this copy of the package is damaged; fetch it again",
+        file.display()
+    );
+    Ok(bundle)
+}
+
+/// Machine code for any CPU of the target's architecture: a target that is named infers nothing from the machine that
+/// builds. Empty where there is no compiler for it, and then the bundle is compiled at each start.
+fn precompile(bundle: &[u8], target: &str) -> Vec<u8> {
+    let mut config = wasmtime::Config::new();
+    codegen::codegen(&mut config);
+    let code = config
+        .target(target)
+        .and_then(|config| wasmtime::Engine::new(config))
+        .and_then(|engine| engine.precompile_component(bundle));
+    code.unwrap_or_else(|error| {
+        let hint = if target == env::var("HOST").unwrap_or_default() { "" } else { "; see the feature `all-arch`" };
+        println!("cargo::warning=the built-in bundle is not precompiled for {target}: {error:#}{hint}");
+        Vec::new()
+    })
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

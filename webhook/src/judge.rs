@@ -32,6 +32,8 @@ pub struct Mutation {
     pub added: Vec<(Arc<Policy>, Edit)>,
     /// Additions that lost against another policy's.
     pub lost: Vec<Lost>,
+    /// Policies that could not judge in one of the rounds; they add nothing.
+    pub failed: Vec<(Arc<Policy>, Failure)>,
     /// Why nothing was added, where that has a reason.
     pub untouched: Option<Reason>,
 }
@@ -126,6 +128,7 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
         object: None,
         added: Vec::new(),
         lost: Vec::new(),
+        failed: Vec::new(),
         untouched: Some(reason),
     };
     if let Err(rule) = may_mutate(review, registry.workloads()) {
@@ -139,16 +142,17 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
     let all: Vec<usize> = (0..selected.len()).collect();
     let mut current = Arc::clone(review);
     let mut object: Option<Value> = None;
-    let (mut added, mut lost) = (Vec::new(), Vec::new());
+    let (mut added, mut lost, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..MAX_ROUNDS {
         let mut evaluation = Evaluation::new(registry, &current, context, deadline);
         let outcomes = evaluation.run(&selected, &all, Subject::Object);
+        failed = failures(failed, &selected, &outcomes);
         let judged =
             selected.iter().zip(&outcomes).filter_map(|(selected, outcome)| Some((selected, outcome.as_ref().ok()?)));
         let round = additions(&current, evaluation.surrounded.authorship(), judged);
         lost.extend(round.lost);
         if round.edits.is_empty() {
-            return finish(review, added, lost);
+            return Mutation { failed, ..finish(review, added, lost) };
         }
         let before = match object.take().or_else(|| value(review)) {
             Some(before) => before,
@@ -161,18 +165,43 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
         object = Some(after);
         added.extend(round.edits);
     }
-    nothing(Reason::NoConvergence)
+    Mutation { failed, ..nothing(Reason::NoConvergence) }
+}
+
+/// Each policy once, with the first thing that went wrong.
+fn failures(
+    mut known: Vec<(Arc<Policy>, Failure)>,
+    selected: &[Selected],
+    outcomes: &[Judgement],
+) -> Vec<(Arc<Policy>, Failure)> {
+    for (selected, outcome) in selected.iter().zip(outcomes) {
+        if let Err(failure) = outcome
+            && !known.iter().any(|(policy, _)| Arc::ptr_eq(policy, &selected.policy))
+        {
+            known.push((Arc::clone(&selected.policy), failure.clone()));
+        }
+    }
+    known
 }
 
 fn finish(review: &Review, added: Vec<(Arc<Policy>, Edit)>, lost: Vec<Lost>) -> Mutation {
     let unchanged = json_patch::Patch(Vec::new());
     if added.is_empty() {
-        return Mutation { patch: unchanged, object: None, added, lost, untouched: None };
+        return Mutation { patch: unchanged, object: None, added, lost, failed: Vec::new(), untouched: None };
     }
     let edits: Vec<Edit> = added.iter().map(|(_, edit)| edit.clone()).collect();
     match value(review).and_then(|object| checked_patch(&object, &edits)) {
-        Some((patch, object)) => Mutation { patch, object: Some(object), added, lost, untouched: None },
-        None => Mutation { patch: unchanged, object: None, added: Vec::new(), lost, untouched: Some(Reason::BadPatch) },
+        Some((patch, object)) => {
+            Mutation { patch, object: Some(object), added, lost, failed: Vec::new(), untouched: None }
+        }
+        None => Mutation {
+            patch: unchanged,
+            object: None,
+            added: Vec::new(),
+            lost,
+            failed: Vec::new(),
+            untouched: Some(Reason::BadPatch),
+        },
     }
 }
 
@@ -205,6 +234,9 @@ impl<'a> Evaluation<'a> {
     /// The outcomes of these of the selected policies, in the same order; one call for each bundle.
     fn run(&mut self, selected: &[Selected], which: &[usize], subject: Subject) -> Vec<Judgement> {
         let mut outcomes: Vec<Option<Judgement>> = which.iter().map(|_| None).collect();
+        let asked = |bundle: usize| which.iter().any(|&index| selected[index].policy.bundle == bundle);
+        let mut left = u32::try_from((0..self.registry.bundles().len()).filter(|&bundle| asked(bundle)).count())
+            .unwrap_or(u32::MAX);
         for (bundle, loaded) in self.registry.bundles().iter().enumerate() {
             let places: Vec<usize> =
                 (0..which.len()).filter(|&place| selected[which[place]].policy.bundle == bundle).collect();
@@ -221,6 +253,10 @@ impl<'a> Evaluation<'a> {
                 .sessions
                 .entry(bundle)
                 .or_insert_with(|| Session::new(loaded.clone(), surroundings, self.deadline));
+            // What a bundle leaves of its share is the others'; what it uses up is its own.
+            let now = Instant::now();
+            session.end_at(now + self.deadline.saturating_duration_since(now) / left.max(1));
+            left = left.saturating_sub(1);
             let input = Input { environment: &self.environment, review: self.review.document(), subject };
             let judgements = session.evaluate(&input, &calls);
             let checked = places.iter().zip(judgements).map(|(&place, judgement)| {
@@ -255,7 +291,7 @@ fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outc
     let template = registry.workloads().template(&kind).unwrap_or_default();
     for edit in edits {
         if !policy.metadata.edits.iter().any(|pattern| covers(pattern, template, edit.pointer())) {
-            return Err(Failure::Contract(format!("an edit of {}, which the policy did not declare", edit.pointer())));
+            return Err(Failure::undeclared(edit.pointer()));
         }
     }
     Ok(outcome)

@@ -40,7 +40,8 @@ pub enum Error {
 /// Where there is no tool chain or the package does not compile.
 pub fn compile(manifest: &Path, package: &str, target: &Path) -> Result<PathBuf, Error> {
     let toolchain = Toolchain::find()?;
-    let mut cargo = toolchain.cargo(target);
+    let root = manifest.parent().unwrap_or(Path::new(""));
+    let mut cargo = toolchain.cargo(root, target);
     cargo.arg("--manifest-path").arg(manifest).args(["--package", package, "--lib", "--crate-type", "cdylib"]);
     let status = cargo
         .status()

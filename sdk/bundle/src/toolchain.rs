@@ -57,8 +57,9 @@ impl Toolchain {
         Ok(Self::BuildStd { cargo, rustc, linker })
     }
 
-    /// A `cargo rustc` for guests with a target folder of its own and nothing of the calling build's environment.
-    pub fn cargo(&self, target: &Path) -> Command {
+    /// A `cargo rustc` for guests of the workspace at `root`, with a target folder of its own and nothing of the calling
+    /// build's environment. No path of this machine gets into what it makes: the same sources are the same bytes.
+    pub fn cargo(&self, root: &Path, target: &Path) -> Command {
         let (Self::Target { cargo, rustc } | Self::BuildStd { cargo, rustc, .. }) = self;
         let mut command = Command::new(cargo);
         for (name, _) in std::env::vars_os() {
@@ -79,8 +80,7 @@ impl Toolchain {
         {
             flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
         }
-        if let Ok(here) = std::env::current_dir() {
-            let root = here.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(&here);
+        if let Ok(root) = root.canonicalize() {
             flags.push(format!("--remap-path-prefix={}=plimsoll", root.display()));
         }
         command
@@ -88,6 +88,8 @@ impl Toolchain {
             .arg(target)
             .env("RUSTC", rustc)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            // Whatever a configuration of the machine says: it would make other bytes of the same sources.
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "true")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3")

@@ -31,13 +31,12 @@ pub fn denial(review: &Review, verdict: &Verdict) -> String {
         let mark = if failed.action == Action::Deny { "" } else { " (warning)" };
         lines.push(format!("• {}  {}{mark}", failed.policy.id, failure(failed)));
     }
-    for (policy, more) in &verdict.more {
-        lines.push(format!("• {}  and {more} more", policy.id));
-    }
     if lines.len() > MAX_LINES + 1 {
-        let cut = lines.len() - MAX_LINES - 1;
+        let cut = lines.len() - MAX_LINES - 1 + more(verdict);
         lines.truncate(MAX_LINES + 1);
         lines.push(format!("• and {cut} more: run plimsoll check"));
+    } else {
+        lines.extend(verdict.more.iter().map(|(policy, more)| format!("• {}  and {more} more", policy.id)));
     }
     lines.join("\n")
 }
@@ -56,12 +55,19 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
         .filter(|failed| failed.action == Action::Warn)
         .map(|failed| format!("{}: {}", failed.policy.id, failure(failed)));
     let mut warnings: Vec<String> = findings.chain(failures).map(|text| shorten(&text, MAX_WARNING)).collect();
-    if warnings.len() > MAX_WARNINGS {
-        let more = warnings.len() - MAX_WARNINGS + 1;
-        warnings.truncate(MAX_WARNINGS - 1);
+    let cut = more(verdict);
+    if !warnings.is_empty() && warnings.len() + cut > MAX_WARNINGS {
+        let shown = warnings.len().min(MAX_WARNINGS - 1);
+        let more = warnings.len() - shown + cut;
+        warnings.truncate(shown);
         warnings.push(format!("+{more} more: run plimsoll check"));
     }
     warnings
+}
+
+/// Findings that were counted and cut before anything was decided about them.
+fn more(verdict: &Verdict) -> usize {
+    verdict.more.iter().map(|(_, more)| usize::try_from(*more).unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
 }
 
 /// One cause of a denial, for programs (`status.details.causes`): the policy, the path, the message.

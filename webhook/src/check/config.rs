@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::is_stdin;
 use super::{CheckError, threads};
-use crate::engine::{Engine, Limits};
+use crate::engine::{Cache, Engine, Limits};
 use crate::registry::{self, Documents, Options, Profile, Registry, Site, nearest};
 
 /// The name under which a repository keeps its configuration.
@@ -20,6 +20,8 @@ pub struct Choice {
     pub profile: Option<String>,
     /// `--kubernetes-version`
     pub kubernetes_version: Option<String>,
+    /// `--bundle-cache`
+    pub bundle_cache: Option<PathBuf>,
 }
 
 /// The policies to check by.
@@ -40,6 +42,13 @@ pub fn load(choice: &Choice, paths: &[PathBuf]) -> Result<Registry, CheckError> 
         message: format!("WebAssembly cannot run on this machine: {error:#}"),
         help: "the policies need some GiB of address space, though hardly any memory: see `ulimit -v`".to_owned(),
     })?;
+    let engine = match &choice.bundle_cache {
+        Some(folder) => engine.with_cache(Cache::open(folder).map_err(|error| CheckError::Usage {
+            message: format!("the folder of --bundle-cache cannot be used: {error}"),
+            help: "give a folder that only you can use, or none: it is made where it is missing".to_owned(),
+        })?),
+        None => engine,
+    };
     let options = Options { profile, kubernetes_version: choice.kubernetes_version.clone(), site: Site::Files };
     Registry::new(&engine, documents, options).map_err(CheckError::Config)
 }

@@ -30,6 +30,10 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 
+    /// Folder for the compiled code of bundles other than the built-in one; only its owner may have rights in it
+    #[arg(long, value_name = "FOLDER")]
+    bundle_cache: Option<PathBuf>,
+
     /// Version of Kubernetes that is meant, such as 1.34; without, the newest known
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
@@ -169,6 +173,7 @@ impl CheckArgs {
                 file: self.config.clone(),
                 profile: self.profile.clone(),
                 kubernetes_version: self.kubernetes_version.clone(),
+                bundle_cache: self.bundle_cache.clone(),
             },
             closed: self.world.map(|world| world == World::Closed),
             edits: class.map(|class| Edits { class, only_shown: self.diff }),

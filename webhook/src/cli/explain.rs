@@ -21,7 +21,7 @@ pub(super) struct ExplainArgs {
 /// Prints a page, or the list.
 pub(super) fn run(arguments: &ExplainArgs) -> Result<ExitCode, Failure> {
     let bundle = builtin()?;
-    let policies = &bundle.metadata().policies;
+    let policies = &bundle.metadata.policies;
     let text = match &arguments.id {
         None => policy::list(policies),
         Some(id) => {

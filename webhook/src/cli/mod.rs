@@ -9,13 +9,11 @@ mod policy;
 mod serve;
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use sha2::{Digest as _, Sha256};
 
-use crate::engine::BUILTIN;
+use crate::engine::BUILTIN_DIGEST;
 #[cfg(feature = "check")]
 use crate::registry::ConfigError;
 
@@ -76,11 +74,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The version of the program and of what it judges by.
 fn version() -> String {
-    let mut digest = "sha256:".to_owned();
-    for byte in Sha256::digest(BUILTIN) {
-        let _ = write!(digest, "{byte:02x}");
-    }
-    format!("{}\nbuilt-in bundle {digest}", env!("CARGO_PKG_VERSION"))
+    format!("{}\nbuilt-in bundle {BUILTIN_DIGEST}", env!("CARGO_PKG_VERSION"))
 }
 
 /// What the user can do something about.

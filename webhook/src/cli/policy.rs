@@ -10,7 +10,7 @@ use plimsoll_sdk::metadata::{Policy, Stage, Workloads};
 use serde_json::Value;
 
 use super::{Failure, output};
-use crate::engine::{BUILTIN, Bundle, Engine, Limits};
+use crate::engine::{BUILTIN, Bundle, Description, Engine, Limits, LoadError};
 
 /// Show policies and bundles
 #[derive(Debug, Subcommand)]
@@ -28,7 +28,7 @@ pub(super) enum PolicyCommand {
 /// Prints what was asked for.
 pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
     let text = match command {
-        PolicyCommand::List => list(&builtin()?.metadata().policies),
+        PolicyCommand::List => list(&builtin()?.metadata.policies),
         PolicyCommand::Inspect { file: None } => inspect(&builtin()?),
         PolicyCommand::Inspect { file: Some(file) } => inspect(&read(file)?),
     };
@@ -36,26 +36,27 @@ pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The bundle inside of the binary.
-pub(super) fn builtin() -> Result<Bundle, Failure> {
-    load(BUILTIN, "the built-in bundle")
+/// What the bundle inside of the binary says of itself. Nothing is compiled for it.
+pub(super) fn builtin() -> Result<Description, Failure> {
+    Description::read(BUILTIN).map_err(|error| refused("the built-in bundle", &error))
 }
 
-fn read(file: &Path) -> Result<Bundle, Failure> {
+/// What a file says of itself, after it was loaded: so that metadata which lies is not shown.
+fn read(file: &Path) -> Result<Description, Failure> {
     let name = file.display().to_string();
     let bytes = fs::read(file).map_err(|error| {
         Failure::usage(format!("cannot read {name}: {error}"), "a bundle is a .wasm file, a component")
     })?;
-    load(&bytes, &name)
-}
-
-fn load(bytes: &[u8], name: &str) -> Result<Bundle, Failure> {
+    let description = Description::read(&bytes).map_err(|error| refused(&name, &error))?;
     let engine = Engine::new(Limits { instances: 1, ..Limits::default() }).map_err(|error| {
         Failure::usage(format!("WebAssembly cannot run on this machine: {error:#}"), "see `ulimit -v`")
     })?;
-    Bundle::load(&engine, bytes).map_err(|error| {
-        Failure::usage(format!("{name} is no bundle: {error}"), "`plimsoll policy inspect` shows the built-in one")
-    })
+    Bundle::load(&engine, &bytes).map_err(|error| refused(&name, &error))?;
+    Ok(description)
+}
+
+fn refused(name: &str, error: &LoadError) -> Failure {
+    Failure::usage(format!("{name} is no bundle: {error}"), "`plimsoll policy inspect` shows the built-in one")
 }
 
 /// One line for each policy: id, category, severity, title.
@@ -70,13 +71,13 @@ pub(super) fn list(policies: &[Policy]) -> String {
     text
 }
 
-fn inspect(bundle: &Bundle) -> String {
-    let metadata = bundle.metadata();
+fn inspect(bundle: &Description) -> String {
+    let metadata = &bundle.metadata;
     let mut text = format!(
         "bundle: {} {}\ndigest: {}\nabi: {}\npolicies: {}\n",
         metadata.name,
         metadata.version,
-        bundle.digest(),
+        bundle.digest,
         metadata.abi,
         metadata.policies.len()
     );

@@ -1,28 +1,69 @@
 //! A loaded bundle: its metadata, and its component ready to be instantiated.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use plimsoll_sdk::metadata::{ABI, Bundle as Metadata, SECTION, Stage};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
+use super::code::{self, Code};
 use super::imports::{State, contract, link};
+use super::outcome::{Failure, Outcome};
 use super::{Engine, Limits};
+
+/// How a component begins, where a module has a 0 in place of the 0x01.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Why a bundle was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// No WebAssembly component, or one that does not compile.
-    #[error("it is no WebAssembly component that can be compiled: {0:#}")]
+    #[error("it is no WebAssembly component that can be compiled: {}", words(.0))]
     Component(wasmtime::Error),
-    /// It wants what the contract does not offer.
-    #[error("it does not keep to the contract (plimsoll:policy@{ABI}): {0:#}")]
+    /// Another file.
+    #[error("it is {0}; a bundle is a WebAssembly component, as plimsoll-bundle makes it of a crate of policies")]
+    NoComponent(&'static str),
+    /// It wants or offers other things than the contract.
+    #[error(
+        "it does not keep to the contract plimsoll:policy@{ABI}: {}; a bundle imports nothing but context, authored and \
+         log of that package (no WASI) and exports policies and evaluate, as docs/contract.md says",
+        words(.0)
+    )]
     Contract(wasmtime::Error),
+    /// Nobody can ask it for its policies.
+    #[error("its export `policies` failed, by which it is compared with its metadata: {0}")]
+    Policies(Failure),
     /// No metadata, or not of this shape.
     #[error("its metadata (custom section {SECTION:?}) {0}")]
     Metadata(String),
+}
+
+/// What wasmtime says can quote what a guest wrote.
+fn words(error: &wasmtime::Error) -> String {
+    Outcome::words(format!("{error:#}"))
+}
+
+/// What a bundle says of itself, read without compiling or running anything.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// What stands in the custom section.
+    pub metadata: Metadata,
+    /// `sha256:…` of the component.
+    pub digest: String,
+}
+
+impl Description {
+    /// Reads the metadata of a component.
+    ///
+    /// # Errors
+    /// Where there is none, or it is of another version or shape, or says what no bundle may.
+    pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self { metadata: read_metadata(bytes)?, digest: digest(bytes) })
+    }
 }
 
 /// A component with one or more policies, compiled, and what it says of them. Cheap to clone: every review does.
@@ -34,16 +75,17 @@ pub struct Bundle {
 struct Inner {
     engine: Engine,
     component: contract::BundlePre<State>,
-    metadata: Metadata,
-    digest: String,
+    code: Code,
+    description: Description,
 }
 
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Bundle")
-            .field("name", &self.inner.metadata.name)
-            .field("digest", &self.inner.digest)
+            .field("name", &self.metadata().name)
+            .field("digest", &self.digest())
+            .field("code", &self.inner.code)
             .finish()
     }
 }
@@ -54,15 +96,17 @@ impl Bundle {
     /// # Errors
     /// Where it is no component, imports or exports other than the contract's, or its metadata lies.
     pub fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
-        let metadata = read_metadata(bytes)?;
-        let component = Component::new(&engine.inner, bytes).map_err(LoadError::Component)?;
+        let started = Instant::now();
+        let description = Description::read(bytes)?;
+        let (component, code) = code::component(engine, bytes, &description.digest).map_err(LoadError::Component)?;
         let mut linker = Linker::new(&engine.inner);
         link(&mut linker).map_err(LoadError::Contract)?;
         let component =
             linker.instantiate_pre(&component).and_then(contract::BundlePre::new).map_err(LoadError::Contract)?;
-        let inner = Inner { engine: engine.clone(), component, metadata, digest: digest(bytes) };
-        let bundle = Self { inner: Arc::new(inner) };
+        let bundle = Self { inner: Arc::new(Inner { engine: engine.clone(), component, code, description }) };
         bundle.compare_ids()?;
+        let (name, digest, took) = (&bundle.metadata().name, bundle.digest(), started.elapsed());
+        tracing::debug!(name, digest, code = code.as_str(), ?took, "bundle loaded");
         Ok(bundle)
     }
 
@@ -80,12 +124,17 @@ impl Bundle {
 
     /// What the bundle says of its policies.
     pub fn metadata(&self) -> &Metadata {
-        &self.inner.metadata
+        &self.inner.description.metadata
     }
 
     /// `sha256:…` of the component.
     pub fn digest(&self) -> &str {
-        &self.inner.digest
+        &self.inner.description.digest
+    }
+
+    /// Where its machine code came from.
+    pub fn code(&self) -> Code {
+        self.inner.code
     }
 
     /// The limits of its instances.
@@ -103,44 +152,87 @@ impl Bundle {
 
     /// The ids that the component exports must be those of its metadata, in the same order.
     fn compare_ids(&self) -> Result<(), LoadError> {
-        let exported = super::session::policies(self).map_err(LoadError::Contract)?;
-        let described: Vec<_> = self.inner.metadata.policies.iter().map(|policy| policy.id.clone()).collect();
-        if exported == described {
+        let exported = super::session::policies(self).map_err(LoadError::Policies)?;
+        let described = self.metadata().policies.iter().map(|policy| policy.id.as_str());
+        if exported.iter().map(String::as_str).eq(described.clone()) {
             return Ok(());
         }
-        Err(LoadError::Metadata(format!("names the policies {described:?}, but the component has {exported:?}")))
+        let difference =
+            match exported.iter().map(String::as_str).zip(described.clone()).find(|(one, other)| one != other) {
+                Some((exported, described)) => {
+                    format!(
+                        "names the policy {described:?} where the component has {:?}",
+                        Outcome::words(exported.to_owned())
+                    )
+                }
+                None => format!("names {} policies, but the component has {}", described.count(), exported.len()),
+            };
+        Err(LoadError::Metadata(format!(
+            "{difference}: write it anew from these policies, in the order of `policies()`"
+        )))
     }
 }
 
-/// Reads the metadata of a bundle without running or compiling anything.
-///
-/// # Errors
-/// Where there is none, or it is of another version or shape.
-pub(super) fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
-    let section = custom_section(bytes, SECTION)
-        .ok_or_else(|| LoadError::Metadata("is missing: was it built with `plimsoll policy build`?".to_owned()))?;
+fn read_metadata(bytes: &[u8]) -> Result<Metadata, LoadError> {
+    if !bytes.starts_with(COMPONENT) {
+        let found = if bytes.starts_with(b"\0asm") { "a core module" } else { "no WebAssembly" };
+        return Err(LoadError::NoComponent(found));
+    }
+    let section = custom_section(bytes, SECTION).ok_or_else(|| {
+        LoadError::Metadata(
+            "is missing: a bundle carries it at the top level of the component, as docs/contract.md says".to_owned(),
+        )
+    })?;
     read_section(section)
 }
 
 fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
-    let abi: Option<String> = serde_json::from_slice::<serde_json::Value>(section)
-        .ok()
-        .and_then(|value| Some(value.get("abi")?.as_str()?.to_owned()));
-    if abi.as_deref() != Some(ABI) {
-        let spoken = abi.unwrap_or_else(|| "none".to_owned());
-        return Err(LoadError::Metadata(format!("speaks version {spoken} of the contract, this host {ABI}")));
+    let refuse = |reason: String| Err(LoadError::Metadata(reason));
+    let value: serde_json::Value = match serde_json::from_slice(section) {
+        Ok(value) => value,
+        Err(error) => return refuse(format!("is no JSON: {error}")),
+    };
+    match value.get("abi").and_then(serde_json::Value::as_str) {
+        Some(ABI) => {}
+        spoken => {
+            let spoken = Outcome::words(spoken.unwrap_or("none").to_owned());
+            return refuse(format!(
+                "speaks version {spoken} of the contract, this host {ABI}: build it with the SDK of {ABI}, or use the \
+                 plimsoll that it was made for"
+            ));
+        }
     }
-    let metadata: Metadata = serde_json::from_slice(section)
-        .map_err(|error| LoadError::Metadata(format!("is not of the shape of {ABI}: {error}")))?;
+    let metadata: Metadata = match serde_json::from_value(value) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return refuse(format!("is not of the shape of {ABI}: {}", Outcome::words(error.to_string())));
+        }
+    };
+    let mut ids = HashSet::new();
     for policy in &metadata.policies {
+        let id = &policy.id;
+        if !is_id(id) {
+            let id = Outcome::words(id.clone());
+            return refuse(format!(
+                "names a policy {id:?}: write an id in kebab-case, such as missing-readiness-probe"
+            ));
+        }
+        if !ids.insert(id.as_str()) {
+            return refuse(format!("names the policy {id} twice"));
+        }
         if let Some(edit) = policy.edits.iter().find(|edit| !may_declare(edit, policy.stage)) {
-            let id = &policy.id;
-            return Err(LoadError::Metadata(format!(
-                "lets {id} edit {edit:?}, which no policy may (docs/contract.md)"
-            )));
+            let edit = Outcome::words(edit.clone());
+            return refuse(format!("lets {id} edit {edit:?}, which no policy may (docs/contract.md)"));
         }
     }
     Ok(metadata)
+}
+
+/// Ids stand in messages, labels of metrics and files.
+fn is_id(id: &str) -> bool {
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    id.len() <= 100 && id.starts_with(|first: char| first.is_ascii_lowercase()) && id.split('-').all(word)
 }
 
 /// What no fix may touch: what an object is, its status, and its metadata but for single labels and annotations. Only
@@ -197,7 +289,7 @@ fn digest(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::{BUILTIN, Engine, Limits};
-    use super::{Arc, Bundle, Stage, may_declare};
+    use super::{Arc, Bundle, Stage, is_id, may_declare};
 
     #[test]
     fn the_same_bundle_is_compiled_once_for_an_engine() {
@@ -213,6 +305,16 @@ mod tests {
         assert!(!same(&other, BUILTIN), "code of one engine does not run in another");
         // With a custom section more.
         assert!(!same(&one, &[BUILTIN, &[0, 2, 1, b'x']].concat()));
+    }
+
+    #[test]
+    fn ids_are_kebab_case() {
+        for id in ["a", "missing-readiness-probe", "top-10"] {
+            assert!(is_id(id), "{id}");
+        }
+        for id in ["", "-a", "a-", "a--b", "Root", "a_b", "a b", "1st", "a\n", &"a".repeat(101)] {
+            assert!(!is_id(id), "{id}");
+        }
     }
 
     #[test]

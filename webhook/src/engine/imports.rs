@@ -1,11 +1,13 @@
 //! The host's side of the contract: what a guest can ask.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{HasData, Linker};
 use wasmtime::{ResourceLimiter, Result};
 
 use super::Subject;
+use super::outcome::Outcome;
 
 /// The types and calls of `sdk/wit/plimsoll.wit`.
 #[allow(
@@ -16,7 +18,7 @@ use super::Subject;
 )]
 pub(super) mod contract {
     wasmtime::component::bindgen!({
-        path: "../sdk/wit",
+        path: "wit",
         world: "bundle",
         imports: { default: trappable },
         ownership: Borrowing { duplicate_if_necessary: true },
@@ -72,6 +74,8 @@ pub trait Surroundings: Send + Sync {
 pub(super) struct State {
     surroundings: Arc<dyn Surroundings>,
     memory: usize,
+    /// When the call under way must end.
+    pub(super) end: Instant,
     /// What the guest said last before it trapped: the text of a panic.
     pub(super) last_words: Option<String>,
     /// A growth of the memory was refused.
@@ -79,8 +83,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(surroundings: Arc<dyn Surroundings>, memory: usize) -> Self {
-        Self { surroundings, memory, last_words: None, out_of_memory: false }
+    pub(super) fn new(surroundings: Arc<dyn Surroundings>, memory: usize, end: Instant) -> Self {
+        Self { surroundings, memory, end, last_words: None, out_of_memory: false }
     }
 }
 
@@ -106,16 +110,35 @@ impl ResourceLimiter for State {
 
 impl types::Host for State {}
 
+/// What a guest asks with is the host's to read, and reading it cannot be interrupted: so it is no longer than what a
+/// pointer, a selector or the labels of an object can be.
+const LONGEST_ARGUMENT: usize = 64 << 10;
+
+/// A question that is too long to be read.
+#[derive(Debug, thiserror::Error)]
+#[error("a question to the host with an argument of {0} bytes, of which {LONGEST_ARGUMENT} are allowed")]
+pub(super) struct TooLong(usize);
+
+fn short<const N: usize>(arguments: [&[u8]; N]) -> Result<()> {
+    match arguments.into_iter().map(<[u8]>::len).find(|&length| length > LONGEST_ARGUMENT) {
+        Some(length) => Err(TooLong(length).into()),
+        None => Ok(()),
+    }
+}
+
 impl context::Host for State {
     fn get(&mut self, subject: types::Subject, kind: String, name: String) -> Result<context::Answer> {
+        short([kind.as_bytes(), name.as_bytes()])?;
         Ok(self.surroundings.get(subject.into(), &kind, &name).into())
     }
 
     fn selecting(&mut self, subject: types::Subject, kind: String, labels: Vec<u8>) -> Result<context::Answer> {
+        short([kind.as_bytes(), &labels])?;
         Ok(self.surroundings.selecting(subject.into(), &kind, &labels).into())
     }
 
     fn selected_by(&mut self, subject: types::Subject, kind: String, selector: Vec<u8>) -> Result<context::Answer> {
+        short([kind.as_bytes(), &selector])?;
         Ok(self.surroundings.selected_by(subject.into(), &kind, &selector).into())
     }
 
@@ -126,16 +149,19 @@ impl context::Host for State {
         ref_kind: String,
         ref_name: String,
     ) -> Result<context::Answer> {
+        short([kind.as_bytes(), ref_kind.as_bytes(), ref_name.as_bytes()])?;
         Ok(self.surroundings.referring(subject.into(), &kind, &ref_kind, &ref_name).into())
     }
 
     fn listing(&mut self, subject: types::Subject, kind: String) -> Result<context::Answer> {
+        short([kind.as_bytes()])?;
         Ok(self.surroundings.listing(subject.into(), &kind).into())
     }
 }
 
 impl authored::Host for State {
     fn is_authored(&mut self, subject: types::Subject, pointer: String) -> Result<types::Knowledge> {
+        short([pointer.as_bytes()])?;
         Ok(match self.surroundings.authored(subject.into(), &pointer) {
             Knowledge::Yes => types::Knowledge::Yes,
             Knowledge::No => types::Knowledge::No,
@@ -147,9 +173,9 @@ impl authored::Host for State {
 impl log::Host for State {
     fn log(&mut self, level: log::Level, message: String) -> Result<()> {
         if matches!(level, log::Level::Error) {
-            self.last_words = Some(message.chars().take(400).collect());
-        } else {
-            tracing::debug!(target: "plimsoll::guest", "{message}");
+            self.last_words = Some(Outcome::words(message));
+        } else if tracing::enabled!(target: "plimsoll::guest", tracing::Level::DEBUG) {
+            tracing::debug!(target: "plimsoll::guest", "{}", Outcome::words(message));
         }
         Ok(())
     }

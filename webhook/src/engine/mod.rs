@@ -1,6 +1,9 @@
 //! The only owner of wasmtime: an engine with its ticker, bundles, limits, and calls on fresh instances.
 
 mod bundle;
+mod cache;
+mod code;
+mod codegen;
 mod imports;
 mod outcome;
 mod session;
@@ -10,16 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-pub use bundle::{Bundle, LoadError};
+pub use bundle::{Bundle, Description, LoadError};
+pub use cache::{Cache, CacheError, NotPrivate};
+pub use code::{BUILTIN, BUILTIN_DIGEST, Code};
 pub use imports::{Answer, Knowledge, Surroundings};
 pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
 pub use plimsoll_sdk::metadata::Severity;
 pub use session::{Call, Cost, Input, Session, Subject};
 
-/// The bundle of the policies in `policies/`, a component with its metadata.
-pub const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.wasm"));
-
-/// Deadlines are counted in ticks of this length.
+/// So often a guest is stopped to see whether its time is over.
 const TICK: Duration = Duration::from_millis(5);
 
 /// What a guest may use.
@@ -50,6 +52,8 @@ pub struct Engine {
     inner: wasmtime::Engine,
     limits: Limits,
     metered: bool,
+    /// Code of bundles other than the built-in one.
+    cache: Option<Arc<Cache>>,
     /// Stops the ticker with the last clone.
     _ticker: Arc<Ticker>,
 }
@@ -72,10 +76,16 @@ impl Engine {
         Self::of(config(limits).consume_fuel(true), limits, true)
     }
 
+    /// The same engine with a folder for the code of the bundles that it will compile.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { cache: Some(Arc::new(cache)), ..self }
+    }
+
     fn of(config: &wasmtime::Config, limits: Limits, metered: bool) -> Result<Self, wasmtime::Error> {
         let inner = wasmtime::Engine::new(config)?;
         let ticker = Ticker::start(inner.clone());
-        Ok(Self { inner, limits, metered, _ticker: Arc::new(ticker) })
+        Ok(Self { inner, limits, metered, cache: None, _ticker: Arc::new(ticker) })
     }
 }
 
@@ -88,6 +98,9 @@ fn config(limits: Limits) -> wasmtime::Config {
         .total_memories(limits.instances)
         .total_tables(limits.instances * 4)
         .max_memories_per_component(1)
+        // A component that wants more is refused when it is loaded, not when others have taken what it wants.
+        .max_core_instances_per_component(4)
+        .max_tables_per_component(4)
         .max_memory_size(limits.memory)
         // What an instance touched is copied back when it is dropped; past this it is given back to the system.
         .linear_memory_keep_resident(256 << 10)
@@ -95,14 +108,8 @@ fn config(limits: Limits) -> wasmtime::Config {
         // An open report says that a swapped-out dirty page is not reset before the next instance.
         .pagemap_scan(wasmtime::Enabled::No);
     let mut config = wasmtime::Config::new();
-    config
-        .allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool))
-        .epoch_interruption(true)
-        .max_wasm_stack(512 << 10)
-        // The same bytes for the same input, on every machine.
-        .cranelift_nan_canonicalization(true)
-        .wasm_relaxed_simd(false)
-        .wasm_component_model(true);
+    codegen::codegen(&mut config);
+    config.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool)).max_wasm_stack(512 << 10);
     config
 }
 

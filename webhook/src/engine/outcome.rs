@@ -9,6 +9,12 @@ use crate::admission::edit::Edit;
 /// Findings of one policy beyond this are counted and cut.
 const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
 
+/// Characters of a message, a help, a name. What people read is a sentence; the rest is cut.
+const MAX_TEXT: usize = 1000;
+
+/// Characters of a pointer that are shown. Keys of labels and annotations are at most 317 long, and a path has few.
+const MAX_POINTER: usize = 4000;
+
 /// What one policy made of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -137,10 +143,30 @@ pub enum Failure {
     Contract(String),
 }
 
+impl Failure {
+    /// An edit of what the policy's metadata does not name.
+    pub fn undeclared(pointer: &str) -> Self {
+        let pointer = Outcome::words(pointer.to_owned());
+        Failure::Contract(format!("an edit of {pointer}, which the policy did not declare"))
+    }
+
+    /// A word for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Trap(_) => "trap",
+            Failure::Deadline => "deadline",
+            Failure::Memory => "memory",
+            Failure::Output => "output",
+            Failure::Policy(_) => "policy",
+            Failure::Contract(_) => "contract",
+        }
+    }
+}
+
 impl Outcome {
-    /// The words of a guest about its own failure: cleaned, and no longer than a message should be.
+    /// Words of a guest that are part of a sentence of ours: cleaned, and no longer than that sentence can bear.
     pub(super) fn words(text: String) -> String {
-        clean(text).chars().take(400).collect()
+        cut(text, 400)
     }
 
     /// Takes over what a guest returned. Nothing of it is trusted.
@@ -173,7 +199,7 @@ impl Finding {
                 types::Severity::Warning => Severity::Warning,
                 types::Severity::Error => Severity::Error,
             },
-            at: Place { pointer: clean(finding.at.pointer), missing: clean(finding.at.missing) },
+            at: Place { pointer: cut(finding.at.pointer, MAX_POINTER), missing: cut(finding.at.missing, MAX_POINTER) },
             message: clean(finding.message),
             help: clean(finding.help),
             fix: finding.fix.map(Fix::from_guest).transpose()?,
@@ -220,15 +246,32 @@ fn pointer(text: &str) -> Result<String, Failure> {
     if (text.is_empty() || text.starts_with('/')) && escaped {
         Ok(text.to_owned())
     } else {
-        Err(Failure::Contract(format!("{:?} is no JSON pointer", clean(text.to_owned()))))
+        Err(Failure::Contract(format!("{:?} is no JSON pointer", Outcome::words(text.to_owned()))))
     }
 }
 
-/// Control characters of guests never reach a terminal.
-pub(super) fn clean(text: String) -> String {
-    if text.chars().any(char::is_control) {
-        text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-    } else {
-        text
+/// A sentence of a guest.
+fn clean(text: String) -> String {
+    cut(text, MAX_TEXT)
+}
+
+/// Control characters of guests never reach a terminal, nor do those that turn the direction of text; and what is longer
+/// than `most` characters ends there.
+fn cut(mut text: String, most: usize) -> String {
+    // No character is shorter than a byte, so most texts need not be counted.
+    if text.len() > most
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
+        text.push('…');
     }
+    if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control()) {
+        return text;
+    }
+    text.chars().map(|character| if is_unseen(character) { ' ' } else { character }).collect()
+}
+
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
-use super::TICK;
 use super::bundle::Bundle;
 use super::imports::contract::plimsoll::policy::types;
-use super::imports::{State, Surroundings, contract};
+use super::imports::{State, Surroundings, TooLong, contract};
 use super::outcome::{Failure, Outcome, Report};
 
 /// In the repeat after a trap no policy gets more than this.
 const ALONE: Duration = Duration::from_millis(50);
+
+/// To start, and to say which policies there are. Nobody waits for an answer then.
+const LOADING: Duration = Duration::from_secs(1);
 
 /// What a metered instance starts with: no limit, something to count down from.
 const FUEL: u64 = u64::MAX >> 1;
@@ -96,13 +98,23 @@ impl Session {
             Err(failure) if calls.len() == 1 => vec![Err(failure)],
             Err(_) => (0..calls.len())
                 .map(|index| {
-                    let share = self.remaining() / u32::try_from(calls.len() - index).unwrap_or(u32::MAX);
+                    let remaining = self.remaining();
+                    if remaining.is_zero() {
+                        // A tick for each of many would add up to an answer that comes too late.
+                        return Err(Failure::Deadline);
+                    }
+                    let share = remaining / u32::try_from(calls.len() - index).unwrap_or(u32::MAX);
                     self.instance = None;
                     let outcome = self.call(input, &calls[index..=index], share.min(ALONE));
                     outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Deadline)))
                 })
                 .collect(),
         }
+    }
+
+    /// Gives the next evaluation its own end, so that one bundle cannot use up the time of the others.
+    pub fn end_at(&mut self, deadline: Instant) {
+        self.deadline = deadline;
     }
 
     /// What it has cost so far.
@@ -120,16 +132,16 @@ impl Session {
         calls: &[Call<'_>],
         time: Duration,
     ) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
+        let end = Instant::now() + time;
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => {
                 self.cost.instances += 1;
-                Instance::new(&self.bundle, Arc::clone(&self.surroundings)).map_err(|error| failure(&error, None))?
+                Instance::new(&self.bundle, Arc::clone(&self.surroundings), end)
+                    .map_err(|error| failure(&error, None))?
             }
         };
-        let ticks = u64::try_from(time.as_micros() / TICK.as_micros()).unwrap_or(u64::MAX);
-        // The tick under way may end at once, so one more is the least that gives the policy its time.
-        instance.store.set_epoch_deadline(ticks + 1);
+        instance.store.data_mut().end = end;
         let policies: Vec<u32> = calls.iter().map(|call| call.policy).collect();
         let settings: Vec<_> = (0..)
             .zip(calls)
@@ -170,19 +182,26 @@ fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<
 }
 
 /// The ids that a bundle exports, asked once when it is loaded.
-pub(super) fn policies(bundle: &Bundle) -> wasmtime::Result<Vec<String>> {
-    let mut instance = Instance::new(bundle, Arc::new(Nobody))?;
-    instance.store.set_epoch_deadline(200);
-    instance.exports.call_policies(&mut instance.store)
+pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
+    let mut instance =
+        Instance::new(bundle, Arc::new(Nobody), Instant::now() + LOADING).map_err(|error| failure(&error, None))?;
+    let ids = instance.exports.call_policies(&mut instance.store);
+    ids.map_err(|error| failure(&error, Some(instance.store.data())))
 }
 
 impl Instance {
-    fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>) -> wasmtime::Result<Self> {
+    /// An instance that starts before `end`: a guest can have code that runs before any call.
+    fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>, end: Instant) -> wasmtime::Result<Self> {
         let limits = bundle.limits();
-        let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory));
+        let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory, end));
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.output);
-        store.set_epoch_deadline(200);
+        // A tick only makes us look at the clock: on a machine without a core to spare ticks come late.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let over = Instant::now() >= store.data().end;
+            Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
+        });
         if bundle.engine().metered {
             store.set_fuel(FUEL)?;
         }
@@ -195,18 +214,25 @@ fn failure(error: &wasmtime::Error, state: Option<&State>) -> Failure {
     if state.is_some_and(|state| state.out_of_memory) {
         return Failure::Memory;
     }
+    if let Some(too_long) = error.downcast_ref::<TooLong>() {
+        return Failure::Contract(too_long.to_string());
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Deadline,
         Some(trap) => {
             let said = state.and_then(|state| state.last_words.as_deref());
             Failure::Trap(said.map_or_else(|| trap.to_string(), |said| Outcome::words(said.to_owned())))
         }
-        // What is neither a trap of the guest nor of ours is what it handed over: too much, or not of its type.
-        None => {
-            let text = format!("{error:#}");
-            if text.contains("fuel") { Failure::Output } else { Failure::Contract(text) }
-        }
+        None if is_too_much(error) => Failure::Output,
+        // What is neither a trap of the guest nor of ours is what it handed over: not of its type.
+        None => Failure::Contract(Outcome::words(format!("{:#}", error.root_cause()))),
     }
+}
+
+/// Whether a guest handed over more than [`super::Limits::output`]. wasmtime has a type for it and keeps it to itself, so it is
+/// known by its text alone; `tests/tests/hostile_guests.rs` fails when that changes.
+fn is_too_much(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().ends_with("fuel allocated for hostcalls has been exhausted")
 }
 
 /// Knows nothing.

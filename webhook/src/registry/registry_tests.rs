@@ -113,5 +113,5 @@ fn bundles_of_files_are_found_beside_the_configuration_and_loaded_once() {
 #[test]
 fn a_broken_bundle_is_refused() {
     let problems = problems(Registry::with_bundle(&engine(), b"nonsense", Vec::new(), files()));
-    assert!(problems[0].starts_with("the bundle `builtin` cannot be used: its metadata"), "{problems:?}");
+    assert!(problems[0].starts_with("the bundle `builtin` cannot be used: it is no WebAssembly"), "{problems:?}");
 }

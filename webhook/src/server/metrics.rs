@@ -18,6 +18,7 @@ use crate::admission::{Action, Verdict};
 use crate::certs;
 use crate::engine::Failure;
 use crate::judge::{Mutation, Reason};
+use crate::registry::Policy;
 
 /// Seconds of a review: from what a fast one takes to what the API server waits.
 const BUCKETS: [f64; 18] = [
@@ -201,11 +202,23 @@ impl Metrics {
             self.silenced.get_or_create(&PolicyLabel { policy: judged.policy.id.clone() }).inc();
         }
         for failed in &verdict.failed {
-            let labels = FailureLabels { policy: failed.policy.id.clone(), kind: failure_kind(&failed.failure) };
-            self.failures.get_or_create(&labels).inc();
+            self.failed(&failed.policy, &failed.failure);
         }
         for (policy, _) in &verdict.skipped {
             self.skipped.get_or_create(&PolicyLabel { policy: policy.id.clone() }).inc();
+        }
+    }
+
+    /// The log tells of the first failure of a kind; a policy that always fails would fill it otherwise.
+    fn failed(&self, policy: &Policy, failure: &Failure) {
+        let labels = FailureLabels { policy: policy.id.clone(), kind: failure.kind() };
+        if self.failures.get_or_create(&labels).inc() == 0 {
+            tracing::warn!(
+                policy = policy.id,
+                kind = failure.kind(),
+                reason = %failure,
+                "a policy failed and counts as its PolicySet's onError; further failures of this kind are only counted"
+            );
         }
     }
 
@@ -216,6 +229,9 @@ impl Metrics {
         }
         for lost in &mutation.lost {
             self.lost.get_or_create(&PolicyLabel { policy: lost.policy.id.clone() }).inc();
+        }
+        for (policy, failure) in &mutation.failed {
+            self.failed(policy, failure);
         }
         if let Some(reason) = mutation.untouched {
             self.untouched.get_or_create(&ReasonLabel { reason: reason_word(reason) }).inc();
@@ -301,17 +317,6 @@ pub(super) struct InFlight<'a>(&'a Gauge);
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-fn failure_kind(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Trap(_) => "trap",
-        Failure::Deadline => "deadline",
-        Failure::Memory => "memory",
-        Failure::Output => "output",
-        Failure::Policy(_) => "policy",
-        Failure::Contract(_) => "contract",
     }
 }
 

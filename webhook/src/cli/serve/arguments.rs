@@ -57,6 +57,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = parse_profile)]
     pub(super) profile: Option<Profile>,
 
+    /// Folder for the compiled code of bundles other than the built-in one; only its owner may have rights in it
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) bundle_cache: Option<PathBuf>,
+
     /// Version of Kubernetes, such as 1.34; with --register the API server's own
     #[arg(long, value_name = "VERSION")]
     pub(super) kubernetes_version: Option<String>,

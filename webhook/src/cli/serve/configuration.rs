@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::watched::{Fingerprint, files};
 use crate::context::Context;
-use crate::engine::{Bundle, Engine, Limits};
+use crate::engine::{Bundle, Cache, Engine, Limits};
 use crate::registry::{self, ConfigError, Documents, PolicySet, Registry};
 use crate::server::Loaded;
 use crate::yaml;
@@ -23,6 +23,8 @@ pub(super) struct Loader {
     options: registry::Options,
     context: Arc<dyn Context>,
     threads: usize,
+    /// Of `--bundle-cache`.
+    cache: Option<PathBuf>,
     /// With the number of bundles that it has room for.
     engine: Option<(Engine, usize)>,
     /// Of the last good configuration.
@@ -37,8 +39,9 @@ impl Loader {
         options: registry::Options,
         context: Arc<dyn Context>,
         threads: usize,
+        cache: Option<PathBuf>,
     ) -> Self {
-        Self { paths, options, context, threads, engine: None, compiled: Vec::new(), bundles: BTreeSet::new() }
+        Self { paths, options, context, threads, cache, engine: None, compiled: Vec::new(), bundles: BTreeSet::new() }
     }
 
     /// What the configuration is made of.
@@ -80,6 +83,10 @@ impl Loader {
         let engine = Engine::new(limits).map_err(|error| {
             format!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads")
         })?;
+        let engine = match &self.cache {
+            Some(folder) => engine.with_cache(Cache::open(folder).map_err(|error| format!("--bundle-cache: {error}"))?),
+            None => engine,
+        };
         self.engine = Some((engine.clone(), room));
         Ok(engine)
     }

@@ -93,7 +93,8 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         Some(client) => Arc::new(Cluster::new(client.clone())),
         None => Arc::new(Unknown),
     };
-    let mut loader = Loader::new(args.config.clone(), registry_options, context, options.threads);
+    let mut loader =
+        Loader::new(args.config.clone(), registry_options, context, options.threads, args.bundle_cache.clone());
     let (configuration_seen, loaded) = loader.load();
     let loaded = match loaded {
         Ok(loaded) => Arc::new(Current::new(loaded)),

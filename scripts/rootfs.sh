@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the root file system of the image: one static binary. `Containerfile` runs this too.
+#   scripts/rootfs.sh FOLDER [--test]
+# With --test it is started as an image is run: as a user without rights or name, on a root that is read-only and has
+# nothing else in it; it must become ready and answer a review.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+say() { printf 'rootfs: %s\n' "$*" >&2; }
+[ $# -ge 1 ] || { say "usage: scripts/rootfs.sh FOLDER [--test]"; exit 2; }
+folder=$1
+
+host=$(rustc -vV | sed -n 's/^host: //p')
+# Proc macros need a dynamic libc; with --target the flags are for the binary alone.
+RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --package plimsoll --target "$host" --target-dir target/static
+binary=target/static/$host/release/plimsoll
+rm -rf "$folder"
+mkdir -p "$folder"
+cp "$binary" "$folder/plimsoll"
+strip "$folder/plimsoll"
+chmod -R a+rX,go-w "$folder"
+if readelf --program-headers --wide "$folder/plimsoll" | grep -q INTERP; then
+  say "the binary is not static"; exit 1
+fi
+say "$(du -sb "$folder" | cut -f 1) bytes in $(find "$folder" -type f | wc -l) file"
+[ "${2:-}" = --test ] || exit 0
+
+port=${PLIMSOLL_PORT:-18443}
+log=$(mktemp)
+# Loopback alone, and its own mounts: what is tested is what the image gives.
+# shellcheck disable=SC2016
+unshare --mount --map-root-user bash -euo pipefail -c '
+  mount --bind "$1" "$1"
+  mount -o remount,bind,ro "$1"
+  if touch "$1/x" 2>/dev/null; then echo "the root is not read-only" >&2; exit 1; fi
+  exec chroot --userspec=65532:65532 "$1" /plimsoll serve --listen "127.0.0.1:$2"
+' _ "$(realpath "$folder")" "$port" >"$log" 2>&1 &
+server=$!
+trap 'kill "$server" 2>/dev/null || true; rm -f "$log"' EXIT
+get() { curl --silent --show-error --insecure --max-time 5 "$@"; }
+for _ in $(seq 100); do
+  get --fail "https://127.0.0.1:$port/readyz" >/dev/null 2>&1 && break
+  kill -0 "$server" 2>/dev/null || { cat "$log" >&2; say "it ended"; exit 1; }
+  sleep 0.1
+done
+answer=$(get --header 'content-type: application/json' --data-binary @sdk/flat/benches/create.json "https://127.0.0.1:$port/validate?timeout=10s")
+grep -q '"allowed":' <<<"$answer" || { cat "$log" >&2; say "no answer to a review: $answer"; exit 1; }
+uids=$(awk '/^Uid:/ { print $2 }' "/proc/$(pgrep --parent "$server" || echo "$server")/status")
+say "ready and answering as user $uids on a read-only root"
+kill "$server"
+wait "$server" || { cat "$log" >&2; say "it did not end well"; exit 1; }

@@ -1,0 +1,220 @@
+//! Machine code of bundles, kept in a folder between runs. To load it is to run it, so nothing is taken from there but
+//! what this user wrote with the folder's key, for this bundle, this engine and this machine.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+/// The folder's secret; random, made at first use.
+const KEY: &str = "key";
+
+/// Before everything that is authenticated, so that a key never signs the same bytes with another meaning.
+const PURPOSE: &[u8] = b"plimsoll machine code 1";
+
+/// Bytes of the key: the block of the hash.
+const KEY_LENGTH: usize = 64;
+
+/// Bytes of what the key makes of a file.
+const MAC_LENGTH: usize = 32;
+
+/// A folder of machine code that only this user can read and write.
+#[derive(Clone)]
+pub struct Cache {
+    folder: PathBuf,
+    key: [u8; KEY_LENGTH],
+}
+
+/// Why a folder cannot be a cache.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was opened or made.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Others may have written it.
+    #[error("{}: {reason}", path.display())]
+    NotPrivate {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: NotPrivate,
+    },
+    /// A key of another length.
+    #[error("{}: it holds {found} bytes in place of {KEY_LENGTH}; remove it, and a new one is made", path.display())]
+    Key {
+        /// The file of the key.
+        path: PathBuf,
+        /// Its length.
+        found: usize,
+    },
+}
+
+/// Why a file or folder is not this user's alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotPrivate {
+    /// A link, a device, or one in place of the other.
+    #[error("it is not of the expected kind (a folder with plain files in it)")]
+    Kind,
+    /// Somebody else's.
+    #[error("it belongs to user {0}, not to the user of this process")]
+    Owner(u32),
+    /// Permissions beyond the owner's.
+    #[error("others may use it (mode {0:04o}); run chmod 700 on the folder and chmod 600 on the files in it")]
+    Mode(u32),
+}
+
+/// What a file of the cache is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    /// `sha256:…` of the bundle.
+    pub(super) digest: &'a str,
+    /// What the code depends on besides the bundle: wasmtime's version, its settings, the CPU.
+    pub(super) engine: u64,
+}
+
+/// Why a file of the cache was not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Rejected {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
+    #[error("it was not written with the key of this folder, or was changed since")]
+    Forged,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Cache").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// Opens a folder, and makes it where there is none.
+    ///
+    /// # Errors
+    /// Where it, or its key, is not this user's alone.
+    pub fn open(folder: &Path) -> Result<Self, CacheError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| CacheError::Io { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+        let metadata = fs::symlink_metadata(folder).map_err(failed(folder))?;
+        private(&metadata, metadata.is_dir())
+            .map_err(|reason| CacheError::NotPrivate { path: folder.to_owned(), reason })?;
+        let file = folder.join(KEY);
+        let bytes = match read(&file) {
+            Err(Rejected::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                create_key(folder).map_err(failed(&file))?;
+                // Another process may have come first: what counts is what is there now.
+                read(&file)
+            }
+            found => found,
+        };
+        let bytes = bytes.map_err(|error| match error {
+            Rejected::NotPrivate(reason) => CacheError::NotPrivate { path: file.clone(), reason },
+            Rejected::Io(source) => CacheError::Io { path: file.clone(), source },
+            Rejected::Forged => CacheError::Key { path: file.clone(), found: 0 },
+        })?;
+        let found = bytes.len();
+        let key = bytes.try_into().map_err(|_| CacheError::Key { path: file, found })?;
+        Ok(Self { folder: folder.to_owned(), key })
+    }
+
+    /// The code that was stored for an entry; none where none was.
+    pub(super) fn load(&self, entry: Entry<'_>) -> Result<Option<Vec<u8>>, Rejected> {
+        let mut bytes = match read(&self.file(entry)) {
+            Ok(bytes) => bytes,
+            Err(Rejected::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(rejected) => return Err(rejected),
+        };
+        let (mac, code) = bytes.split_at_checked(MAC_LENGTH).ok_or(Rejected::Forged)?;
+        self.mac(entry, code).verify_slice(mac).map_err(|_| Rejected::Forged)?;
+        Ok(Some(bytes.split_off(MAC_LENGTH)))
+    }
+
+    /// Stores the code of an entry. A reader sees the whole of it or nothing.
+    pub(super) fn store(&self, entry: Entry<'_>, code: &[u8]) -> io::Result<()> {
+        let mac = self.mac(entry, code).finalize().into_bytes();
+        let whole = [mac.as_slice(), code].concat();
+        let written = write_new(&self.folder, &whole)?;
+        fs::rename(&written, self.file(entry)).inspect_err(|_| drop(fs::remove_file(&written)))
+    }
+
+    /// Where an entry is kept.
+    pub(super) fn file(&self, entry: Entry<'_>) -> PathBuf {
+        let digest = entry.digest.strip_prefix("sha256:").unwrap_or(entry.digest);
+        self.folder.join(format!("{digest}-{:016x}.code", entry.engine))
+    }
+
+    fn mac(&self, entry: Entry<'_>, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as hmac::digest::KeyInit>::new(self.key.as_slice().into());
+        mac.update(PURPOSE);
+        mac.update(entry.digest.as_bytes());
+        mac.update(&entry.engine.to_le_bytes());
+        mac.update(code);
+        mac
+    }
+}
+
+/// Reads a file that must be this user's alone. What is checked is what was opened, not what the name stands for now.
+fn read(path: &Path) -> Result<Vec<u8>, Rejected> {
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    private(&metadata, metadata.is_file())?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn private(metadata: &fs::Metadata, expected_kind: bool) -> Result<(), NotPrivate> {
+    // SAFETY: it reads a number of this process and cannot fail.
+    #[expect(unsafe_code, reason = "the standard library does not tell the effective user")]
+    let user = unsafe { libc::geteuid() };
+    match metadata {
+        _ if !expected_kind => Err(NotPrivate::Kind),
+        metadata if metadata.uid() != user => Err(NotPrivate::Owner(metadata.uid())),
+        metadata if metadata.mode() & 0o077 != 0 => Err(NotPrivate::Mode(metadata.mode() & 0o7777)),
+        _ => Ok(()),
+    }
+}
+
+fn create_key(folder: &Path) -> io::Result<()> {
+    let mut key = [0; KEY_LENGTH];
+    random(&mut key)?;
+    let written = write_new(folder, &key)?;
+    // Unlike a rename, a link never takes the place of the key of a process that came first.
+    let linked = fs::hard_link(&written, folder.join(KEY));
+    fs::remove_file(&written)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A new file that only this user can read, with a name that nobody else has.
+fn write_new(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut name = [0; 8];
+    random(&mut name)?;
+    let path = folder.join(format!(".new-{:016x}", u64::from_le_bytes(name)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.inspect_err(|_| drop(fs::remove_file(&path)))?;
+    drop::<File>(file);
+    Ok(path)
+}
+
+fn random(bytes: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+}

@@ -50,7 +50,8 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
         let message = format!("{what} is protected from deletion");
         findings.error(&annotation, message, unprotect());
     } else if let ready @ 1.. = ready(object) {
-        let message = format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
+        let message =
+            format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
         let help = "write plimsoll.dev/protect: \"true\" where that must not happen by mistake";
         findings.warning(&object.at("metadata"), message, help);
     }

@@ -58,22 +58,21 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
 }
 
 fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
-    let at = review.at("spec/replicas");
-    // The API server fills in 1 where a workload states none; a Scale that states none asks for 0.
-    let unstated = if review.subresource() == "scale" { 0 } else { 1 };
-    let replicas = |at: &Cursor<'_>| if at.is_absent() { Some(unstated) } else { at.as_i64() };
-    let before = replicas(&review.old().at("spec/replicas"));
-    if replicas(&at) != Some(0) || before == Some(0) {
+    let scaled = review.scaled();
+    // A Scale leaves a 0 out, a workload a 1.
+    let unwritten = if scaled.is_some() { 0 } else { 1 };
+    let (at, before) = (review.at("spec/replicas"), review.old().at("spec/replicas"));
+    let pods = before.as_i64().unwrap_or(unwritten);
+    if at.as_i64().unwrap_or(unwritten) != 0 || pods == 0 {
         return;
     }
-    // The parent of a Scale: it has the annotations and says how many are ready.
-    let scaled = review.scaled().map(|kind| review.get(&kind, review.name()));
+    // The parent of a Scale has the annotations.
+    let scaled = scaled.map(|kind| review.get(&kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
         findings.assume("what is scaled to 0 is not protected");
     }
     let workload = parent.as_ref().unwrap_or_else(|| review.object());
-    let pods = before.unwrap_or(1);
     let message = format!("from {pods} to 0 replicas: nothing of {} is left", review.name());
     if protection(workload).is_some() {
         findings.error(&at, format!("{message}, and it is protected"), unprotect());

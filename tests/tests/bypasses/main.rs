@@ -6,6 +6,7 @@
 
 mod bodies;
 mod direct;
+mod down;
 mod people;
 mod pods;
 mod stage;

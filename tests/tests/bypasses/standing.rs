@@ -64,7 +64,9 @@ pub(crate) const TRIES: Tries = Tries {
                 changed(it, "copied", |spec| {
                     let mut copy = container("third", 9191);
                     copy["image"] = BAD.into();
-                    spec["containers"].as_array_mut().map(|containers| containers.push(copy));
+                    if let Some(containers) = spec["containers"].as_array_mut() {
+                        containers.push(copy);
+                    }
                 })
             },
         },

@@ -219,7 +219,7 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
         .into_iter()
         .flatten()
         .filter(|rule| ["apps", "batch"].contains(&rule["apiGroups"][0].as_str().unwrap_or_default()))
-        .flat_map(|rule| rights(rule))
+        .flat_map(rights)
         .collect::<BTreeSet<_>>();
     let elsewhere = ["get replicationcontrollers", "create events"];
     let seen_otherwise =

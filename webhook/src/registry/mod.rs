@@ -34,6 +34,11 @@ pub use workloads::Workloads;
 use crate::admission::Action;
 use crate::admission::verdict::Spared;
 
+/// Whether objects of a `group/Kind` lie in no namespace, as far as is known without a cluster.
+pub(crate) fn is_cluster_scoped(group_kind: &str) -> bool {
+    group_kind.split_once('/').is_some_and(|(group, kind)| plural::is_cluster_scoped(group, kind))
+}
+
 /// One policy of a loaded bundle.
 #[derive(Clone, Debug)]
 pub struct Policy {

@@ -50,25 +50,29 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
         let message = format!("{what} is protected from deletion");
         findings.error(&annotation, message, unprotect());
     } else if let ready @ 1.. = ready(object) {
-        let message = format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
+        let message =
+            format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
         let help = "write plimsoll.dev/protect: \"true\" where that must not happen by mistake";
         findings.warning(&object.at("metadata"), message, help);
     }
 }
 
 fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
+    let scaled = review.scaled();
+    // A Scale leaves a 0 out, a workload a 1.
+    let unwritten = if scaled.is_some() { 0 } else { 1 };
     let (at, before) = (review.at("spec/replicas"), review.old().at("spec/replicas"));
-    if at.as_i64() != Some(0) || before.as_i64() == Some(0) {
+    let pods = before.as_i64().unwrap_or(unwritten);
+    if at.as_i64().unwrap_or(unwritten) != 0 || pods == 0 {
         return;
     }
-    // The parent of a Scale: it has the annotations and says how many are ready.
-    let scaled = review.scaled().map(|kind| review.get(&kind, review.name()));
+    // The parent of a Scale has the annotations.
+    let scaled = scaled.map(|kind| review.get(&kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
         findings.assume("what is scaled to 0 is not protected");
     }
     let workload = parent.as_ref().unwrap_or_else(|| review.object());
-    let pods = before.as_i64().unwrap_or(1);
     let message = format!("from {pods} to 0 replicas: nothing of {} is left", review.name());
     if protection(workload).is_some() {
         findings.error(&at, format!("{message}, and it is protected"), unprotect());

@@ -22,7 +22,8 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// App containers, native sidecars and init containers, in workloads of every kind, without an effective request for
-/// memory (`error`) or CPU (`warning`); a request of 0 is none. What takes effect where no request is stated:
+/// memory (`error`) or CPU (`warning`); a request of 0 is none. Both are warnings in a Pod by itself that ends by itself
+/// (`restartPolicy` `Never` or `OnFailure`), as `kubectl run --rm` makes it for a smoke test. What takes effect where no request is stated:
 ///
 /// 1. the container's limit, which the API server copies. That is recorded as `info`: the container reserves all that it
 ///    may ever use, and perhaps nobody meant that;
@@ -65,7 +66,7 @@ pub struct Settings {
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {
     let memory = Resource {
         name: "memory",
-        severity: Severity::Error,
+        severity: if is_errand(review) { Severity::Warning } else { Severity::Error },
         harm: "so it is placed as if it used none and evicted first",
         default: settings.memory,
         ratio: settings.memory_ratio,
@@ -90,6 +91,11 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
             }
         }
     }
+}
+
+/// Somebody looks after something by hand: there is no manifest that could say what it needs.
+fn is_errand(review: &Review<'_>) -> bool {
+    review.is("/Pod") && matches!(review.at("spec/restartPolicy").as_str(), Some("Never" | "OnFailure"))
 }
 
 struct Resource {

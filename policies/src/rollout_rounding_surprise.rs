@@ -37,7 +37,9 @@ use plimsoll_sdk::rollout::{Rollout, autoscaler};
     ]
 )]
 pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
-    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else { return };
+    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
+        return;
+    };
     let autoscaler = autoscaler(review);
     let pods = autoscaler.floor.unwrap_or(rollout.replicas);
     let posts = rollout.fenceposts(pods);
@@ -59,7 +61,8 @@ pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
          controller takes 1 down all the same, leaving {left}"
     );
     let help = "write numbers: maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 where there is no room for more";
-    let write = |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let write =
+        |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
     let fix = write(Fix::changing("start a new Pod before an old one goes"), &rollout.max_surge_at, 1);
     let fix = write(fix, &rollout.max_unavailable_at, 0);
     let finding = findings.warning(&rollout.max_unavailable_at, message, help);

@@ -219,7 +219,7 @@ fn rollouts() -> Result<()> {
         accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
         accepts_with_warnings("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
         accepts("one more first", &web("d", 1, json!(1), json!(0))),
-        accepts("one of three", &web("e", 3, json!(0), json!("25%"))),
+        accepts_with_warnings("one of three", &web("e", 3, json!(0), json!("25%")), &["rollout-rounding-surprise"]),
         accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
         accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
         accepts("five minutes in ten", &deadline("h", 600)),

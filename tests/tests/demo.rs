@@ -62,7 +62,7 @@ fn a_strangers_cluster_is_left_as_it_was() -> Result<()> {
     // Where the API server does not get to: it says so, and cleans up all the same.
     let output = demo()?
         .env("KUBECONFIG", control_plane.kubeconfig())
-        .env("PLIMSOLL_DEMO_URL", "https://127.0.0.2:9")
+        .env("PLIMSOLL_DEMO_URL", "https://192.0.2.1:39443")
         .output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(!output.status.success(), "it got there: {stderr}");

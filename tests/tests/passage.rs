@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use plimsoll_tests::{
-    ControlPlane, Kubectl, Manifest, Namespace, Options, Output, User, Webhook, WebhookOptions, denied_policies, until,
-    warned_policies,
+    ControlPlane, Helm, Kubectl, Manifest, Namespace, Options, Output, User, Webhook, WebhookOptions, denied_policies,
+    until, warned_policies,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ spec:
   selfExempt: [rollout, image]
   namespaceModes:
     - {names: ["sandbox-*"], mode: observe}
+    - {names: ["upgraded-*"], mode: "off"}
   policies:
     - {id: identical-probes, action: Deny}
 ---
@@ -34,6 +35,14 @@ metadata: {name: companions}
 spec:
   bundle: BUNDLE
   enforceAfter: 4s
+---
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: before-the-upgrade}
+spec:
+  mode: "off"
+  policiesAsOf: "0.0"
+  namespaceModes: [{names: ["upgraded-*"], mode: enforce}]
 ---
 apiVersion: plimsoll.dev/v1alpha1
 kind: PolicyExemption
@@ -89,8 +98,29 @@ fn start() -> Result<Stage> {
     let folder = tempfile::tempdir()?;
     let bundle = companion(folder.path())?;
     let config = CONFIG.replace("BUNDLE", &bundle.display().to_string());
-    let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config))?;
+    let kubeconfig = Some(as_installed(&control_plane, folder.path())?);
+    let webhook =
+        Webhook::start(&control_plane, &WebhookOptions { kubeconfig, ..WebhookOptions::with_config(&config) })?;
     Ok(Stage { control_plane, legacy, _folder: folder, webhook })
+}
+
+/// A kubeconfig of the chart's ServiceAccount: everything here works with the rights that the chart gives.
+fn as_installed(control_plane: &ControlPlane, folder: &Path) -> Result<PathBuf> {
+    let kubectl = control_plane.kubectl().in_namespace("plimsoll");
+    kubectl.ok(&["create", "namespace", "plimsoll"])?;
+    let chart = Helm::chart().display().to_string();
+    let image = "--set=image.repository=registry.example.com/plimsoll";
+    let mut arguments = vec!["template", "plimsoll", &chart, "--namespace=plimsoll", image];
+    // For the policy of the fixture.
+    arguments.push("--set-json=extraRules=[{\"apiGroups\":[\"\"],\"resources\":[\"configmaps\"],\"verbs\":[\"get\"]}]");
+    arguments.extend(["--show-only=templates/serviceaccount.yaml", "--show-only=templates/rbac.yaml"]);
+    kubectl.apply(&Helm::with_cluster(control_plane.kubeconfig())?.ok(&arguments)?)?.ok()?;
+    let token = kubectl.ok(&["create", "token", "plimsoll", "--duration=1h"])?;
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(control_plane.kubeconfig())?)?;
+    config["users"][0]["user"] = json!({"token": token.trim()});
+    let file = folder.join("account.kubeconfig");
+    fs::write(&file, config.to_string())?;
+    Ok(file)
 }
 
 /// The fixture's bundle, as a file.
@@ -228,6 +258,40 @@ fn controllers_make_what_their_owner_says() -> Result<()> {
     Ok(())
 }
 
+/// Scenario 12.
+#[test]
+fn errands_of_people() -> Result<()> {
+    let namespace = namespace("errands")?;
+    let kubectl = namespace.kubectl();
+    let smoke = |image: &str| {
+        kubectl.run(&["run", "smoke", &format!("--image={image}"), "--restart=Never", "--", "curl", "shop"], None)
+    };
+    assert_denied(&smoke("curlimages/curl")?, &["latest-image-tag"]);
+    smoke("curlimages/curl:8.10.1")?.ok()?;
+    let container = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox:1.37", "targetContainerName": "smoke"}]}});
+    let debug = |patch: &Value| {
+        let patch = patch.to_string();
+        kubectl.run(
+            &["patch", "pod", "smoke", "--subresource=ephemeralcontainers", "--type=strategic", "--patch", &patch],
+            None,
+        )
+    };
+    debug(&container)?.ok()?;
+    let latest = json!({"spec": {"ephemeralContainers": [{"name": "other", "image": "busybox", "targetContainerName": "smoke"}]}});
+    assert_denied(&debug(&latest)?, &["latest-image-tag"]);
+    Ok(())
+}
+
+/// Scenario 20: policies newer than `policiesAsOf` deny nothing and say nothing.
+#[test]
+fn an_upgrade_denies_nothing_new() -> Result<()> {
+    let upgraded = namespace("upgraded")?;
+    assert_warned(upgraded.kubectl().apply(&bad("Deployment", "web").to_string())?, &[]);
+    let other = namespace("current")?;
+    assert_denied(&other.kubectl().apply(&bad("Deployment", "web").to_string())?, &["latest-image-tag"]);
+    Ok(())
+}
+
 /// Scenario 11b.
 #[test]
 fn deletions() -> Result<()> {
@@ -236,24 +300,18 @@ fn deletions() -> Result<()> {
     let protected = |kind: &str, name: &str| {
         Manifest::good(kind, name).with("/metadata/annotations", json!({"plimsoll.dev/protect": "true"}))
     };
-    for object in
-        [Manifest::good("Deployment", "plain"), protected("Deployment", "kept"), protected("StatefulSet", "kept")]
-    {
+    let objects = [
+        Manifest::good("Deployment", "plain"),
+        Manifest::good("Deployment", "live"),
+        protected("Deployment", "kept"),
+        protected("StatefulSet", "kept"),
+    ];
+    for object in objects {
         kubectl.apply(&object.to_string())?.ok()?;
     }
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kept", "annotations": {"plimsoll.dev/protect": "true"}},
         "spec": {"selector": {"app": "kept"}, "ports": [{"port": 80}]}});
     kubectl.apply(&service.to_string())?.ok()?;
-    let live = json!({"status": {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}});
-    kubectl.ok(&[
-        "patch",
-        "deployment",
-        "plain",
-        "--subresource=status",
-        "--type=merge",
-        "--patch",
-        &live.to_string(),
-    ])?;
     for (kind, name) in [("deployment", "kept"), ("statefulset", "kept"), ("service", "kept")] {
         let output = kubectl.delete(kind, name)?;
         let refused = output.stderr.contains("\"lenient.plimsoll.dev\" denied the request")
@@ -261,21 +319,16 @@ fn deletions() -> Result<()> {
             && output.stderr.contains("take the annotation");
         ensure!(refused, "{kind}: {}", output.stderr);
     }
-    for replicas in ["0"] {
-        let output = kubectl.run(&["scale", "deployment/kept", &format!("--replicas={replicas}")], None)?;
-        assert_denied(&output, &["live-workload-removed"]);
-        let output = kubectl.patch("statefulset", "kept", &json!({"spec": {"replicas": 0}}))?;
-        assert_denied(&output, &["live-workload-removed"]);
-        assert_warned(
-            kubectl.run(&["scale", "deployment/plain", &format!("--replicas={replicas}")], None)?,
-            &["live-workload-removed"],
-        );
-    }
-    let scaled = |name: &str, replicas: &str| kubectl.run(&["scale", name, &format!("--replicas={replicas}")], None);
-    assert_warned(scaled("deployment/kept", "1")?, &[]);
-    assert_warned(scaled("deployment/plain", "2")?, &[]);
-    let output = kubectl.run(&["delete", "deployment", "plain", "--wait=false"], None)?;
-    output.ok()?;
+    let scaled = |name: &str, replicas: u32| kubectl.run(&["scale", name, &format!("--replicas={replicas}")], None);
+    assert_denied(&scaled("deployment/kept", 0)?, &["live-workload-removed"]);
+    let output = kubectl.patch("statefulset", "kept", &json!({"spec": {"replicas": 0}}))?;
+    assert_denied(&output, &["live-workload-removed"]);
+    assert_warned(scaled("deployment/kept", 1)?, &[]);
+    assert_warned(scaled("deployment/plain", 0)?, &["live-workload-removed"]);
+    assert_warned(scaled("deployment/plain", 2)?, &[]);
+    assert_warned(kubectl.delete("deployment", "plain")?, &[]);
+    make_ready(kubectl, "live")?;
+    let output = kubectl.run(&["delete", "deployment", "live", "-v=8"], None)?; eprintln!("{}", output.stderr);assert_warned(output, &["live-workload-removed"]);
     kubectl.ok(&["annotate", "statefulset", "kept", "plimsoll.dev/protect-"])?;
     kubectl.ok(&["delete", "statefulset", "kept"])?;
     // The namespace goes, and everything in it, protected or not.
@@ -285,6 +338,24 @@ fn deletions() -> Result<()> {
     until(Duration::from_secs(120), "the namespace is gone", || {
         Ok(admin.find("namespace", &name)?.is_none().then_some(()))
     })
+}
+
+/// There is no kubelet: the Pods say themselves that they are ready, and the controllers count them.
+fn make_ready(kubectl: &Kubectl, deployment: &str) -> Result<()> {
+    let ready =
+        json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
+    until(Duration::from_secs(60), "the Deployment has a ready Pod", || {
+        for pod in kubectl.list("pods")? {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            if name.starts_with(&format!("{deployment}-")) && pod["status"]["phase"] != "Running" {
+                kubectl
+                    .run(&["patch", "pod", name, "--subresource=status", "--type=merge", "--patch", &ready], None)?;
+            }
+        }
+        let ready = kubectl.get("deployment", deployment)?["status"]["readyReplicas"].as_u64();
+        Ok(ready.filter(|ready| *ready > 0))
+    })
+    .map(drop)
 }
 
 /// An object that is missing is asked for once the one that needs it has had time.

@@ -145,13 +145,14 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
     let mut current = Arc::clone(review);
     let mut object: Option<Value> = None;
     let (mut added, mut lost, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let now = Moment::now();
     for _ in 0..MAX_ROUNDS {
         let mut evaluation = Evaluation::new(registry, &current, context, deadline);
         let outcomes = evaluation.run(&selected, &all, Subject::Object);
         failed = failures(failed, &selected, &outcomes);
         let judged =
             selected.iter().zip(&outcomes).filter_map(|(selected, outcome)| Some((selected, outcome.as_ref().ok()?)));
-        let round = additions(&current, evaluation.surrounded.authorship(), judged);
+        let round = additions(&current, evaluation.surrounded.authorship(), judged, now);
         lost.extend(round.lost);
         if round.edits.is_empty() {
             return Mutation { failed, ..finish(review, added, lost) };

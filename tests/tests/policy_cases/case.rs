@@ -15,6 +15,7 @@ pub(crate) struct Case {
     pub input: String,
     pub open: bool,
     pub rejected: bool,
+    pub deleted: bool,
     pub version: Option<String>,
     pub old: Option<String>,
     pub context: String,
@@ -84,6 +85,7 @@ impl Case {
                     match word.split_once('=') {
                         None if *word == "open" => self.open = true,
                         None if *word == "rejected" => self.rejected = true,
+                        None if *word == "deleted" => self.deleted = true,
                         Some(("version", version)) => self.version = Some(version.to_owned()),
                         _ => bail!("the fence says {word:?}, which is not known"),
                     }

@@ -20,6 +20,7 @@ use plimsoll::context::{Context, Surrounded};
 use plimsoll::engine::{Call, Engine, FixClass, Input, Limits, Outcome, Report, Session, Subject};
 use plimsoll::registry::{Options, Registry, Selected, Site, Workloads, read};
 use plimsoll::{judge, yaml};
+use plimsoll_sdk::guest::Subject as GuestSubject;
 use plimsoll_tests::ControlPlane;
 use serde_json::{Value, json};
 
@@ -127,7 +128,11 @@ impl Bench {
         let surroundings = Arc::new(Surrounded::new(Arc::clone(&review), Arc::clone(&self.context)));
         let bundle = self.registry.bundles()[selected.policy.bundle].clone();
         let call = Call { policy: selected.policy.index, settings: &selected.settings };
-        let input = Input { environment: &environment, review: review.document(), subject: Subject::Object };
+        let (subject, in_guest) = match review.object() {
+            Some(_) => (Subject::Object, GuestSubject::Object),
+            None => (Subject::OldObject, GuestSubject::OldObject),
+        };
+        let input = Input { environment: &environment, review: review.document(), subject };
         let deadline = Instant::now() + Duration::from_secs(10);
         let outcome = Session::new(bundle, surroundings.clone(), deadline)
             .evaluate(&input, &[call])
@@ -141,6 +146,7 @@ impl Bench {
             review.document(),
             &selected.settings,
             surroundings.as_ref(),
+            in_guest,
         );
         let wasm = native::write_wasm(&outcome);
         ensure!(native == wasm, "native and WebAssembly differ:\n{native}\nagainst\n{wasm}");
@@ -157,6 +163,7 @@ fn documents(text: &str) -> Result<Vec<Value>> {
 
 fn review(case: &Case, object: &Value) -> Result<Review> {
     match &case.old {
+        None if case.deleted => deletion(object),
         None => Review::from_object(object).context("an object without a kind"),
         Some(old) => {
             let old = documents(old)?.into_iter().next().context("an old object")?;
@@ -165,24 +172,35 @@ fn review(case: &Case, object: &Value) -> Result<Review> {
     }
 }
 
+fn deletion(object: &Value) -> Result<Review> {
+    let mut review = request(object, "DELETE");
+    review["request"]["oldObject"] = review["request"]["object"].take();
+    Ok(Review::from_admission_review(review.to_string().as_bytes())?)
+}
+
 /// The review that the API server would send; `applied` is what `kubectl apply` leaves in the annotation.
 fn admission_review(object: &Value, old: Option<&Value>, applied: Option<&Value>) -> Result<Review> {
     let mut object = object.clone();
     if let Some(applied) = applied {
         object["metadata"]["annotations"][plimsoll::admission::review::LAST_APPLIED] = applied.to_string().into();
     }
+    let mut review = request(&object, if old.is_some() { "UPDATE" } else { "CREATE" });
+    review["request"]["oldObject"] = old.cloned().unwrap_or_default();
+    Ok(Review::from_admission_review(review.to_string().as_bytes())?)
+}
+
+fn request(object: &Value, operation: &str) -> Value {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let kind = plimsoll::admission::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
-    let body = json!({
+    json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
-            "uid": "case", "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
+            "uid": "case", "operation": operation,
             "kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
             "name": text("/metadata/name"), "namespace": text("/metadata/namespace"),
-            "object": object, "oldObject": old,
+            "object": object,
         },
-    });
-    Ok(Review::from_admission_review(body.to_string().as_bytes())?)
+    })
 }
 
 fn run(case: &Case) -> Result<()> {
@@ -336,7 +354,7 @@ fn no_new_finding<'a>(
 /// Findings of the input as the real API server would store it, against those of the file.
 fn on_the_api_server(cases: &[Case]) -> Result<(usize, Vec<String>)> {
     let mut wanted = Vec::new();
-    for case in cases.iter().filter(|case| !case.rejected) {
+    for case in cases.iter().filter(|case| !case.rejected && !case.deleted) {
         for object in documents(&case.input)? {
             wanted.push((case, object));
         }

@@ -17,13 +17,14 @@ pub(crate) fn outcome(
     review: &[u8],
     settings: &[u8],
     surroundings: &dyn Surroundings,
+    subject: Subject,
 ) -> String {
     let settings = match settings {
         [] => Vec::new(),
         settings => vec![Setting { call: 0, value: settings.to_vec() }],
     };
     let run = plimsoll_policies::run_policy;
-    let judgements = evaluate(run, &Native(surroundings), (environment, review), Subject::Object, &[policy], &settings);
+    let judgements = evaluate(run, &Native(surroundings), (environment, review), subject, &[policy], &settings);
     match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
         Some(Judgement { outcome: Err(error), .. }) => format!("error: {error}"),

@@ -6,10 +6,12 @@ use plimsoll_flat::Node;
 use serde_json::Value;
 
 use super::authored::Authorship;
+use super::decide::Annotations;
 use super::edit::{self, Edit};
 use super::review::{Operation, Review};
 use super::verdict::Action;
 use crate::engine::{Finding, FixClass, Knowledge, Outcome, Subject};
+use crate::moment::Moment;
 use crate::registry::{Policy, Selected, Workloads};
 
 /// Why a review is not mutated at all.
@@ -92,16 +94,20 @@ pub fn additions<'a>(
     review: &Review,
     authorship: &Authorship,
     judgements: impl IntoIterator<Item = (&'a Selected, &'a Outcome)>,
+    now: Moment,
 ) -> Additions {
     let mut additions = Additions::default();
     let Some(object) = review.object() else { return additions };
+    let mut annotations = Annotations::of(Some(object));
     for (selected, outcome) in judgements {
         let Outcome::Evaluated(report) = outcome else { continue };
         if !selected.mutate {
             continue;
         }
         for finding in &report.findings {
-            if selected.actions.of(finding.severity) == Action::Off {
+            let action = selected.actions.of(finding.severity);
+            // Whoever may live without it does not want it filled in either.
+            if action == Action::Off || annotations.silence(selected, action, now).is_some() {
                 continue;
             }
             // A policy knows best which of its fixes would only be a guess: those are for people, in files.

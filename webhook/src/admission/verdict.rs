@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::engine::{Failure, Finding};
-use crate::moment::Moment;
 use crate::registry::{Exemption, Policy, Selected};
 
 /// What is done about a finding, mildest first.
@@ -118,11 +117,20 @@ pub enum Silence {
     Annotation {
         /// Its value.
         reason: String,
-        /// When it ends, where it says so.
-        until: Option<Moment>,
+        /// Its last day, where it names one.
+        until: Option<String>,
     },
     /// A PolicyExemption.
     Exemption(Arc<Exemption>),
+}
+
+/// An annotation that was to silence something and did not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unused {
+    /// Its name.
+    pub annotation: String,
+    /// Why it counts for nothing, and what to do.
+    pub complaint: String,
 }
 
 /// A policy that could not judge.
@@ -174,7 +182,7 @@ pub struct Verdict {
     /// Findings of which nothing is done, by permission.
     pub silenced: Vec<(Judged, Silence)>,
     /// Annotations that were to silence something and did not, each with the reason.
-    pub unused: Vec<String>,
+    pub unused: Vec<Unused>,
 }
 
 impl Verdict {

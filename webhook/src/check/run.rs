@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::threads;
 use super::world::{Object, World};
-use crate::admission::verdict::Failed;
+use crate::admission::verdict::{Failed, Silence, Unused};
 use crate::admission::{Judged, Verdict};
 use crate::context::Context;
 use crate::judge::{mutate, validate};
@@ -24,6 +24,10 @@ pub struct Checked {
     pub more: Vec<(Arc<Policy>, u32)>,
     /// By object.
     pub failed: Vec<(usize, Failed)>,
+    /// What is said of nobody, by permission.
+    pub silenced: Vec<(Found, Silence)>,
+    /// By object: annotations that were to silence something and did not.
+    pub unused: Vec<(usize, Unused)>,
 }
 
 /// One finding on one object.
@@ -47,6 +51,9 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         checked.skipped.extend(verdict.skipped);
         checked.assumed.extend(verdict.assumed);
         checked.more.extend(verdict.more);
+        let silenced = verdict.silenced.into_iter();
+        checked.silenced.extend(silenced.map(|(judged, silence)| (found(false)(judged), silence)));
+        checked.unused.extend(verdict.unused.into_iter().map(|unused| (object, unused)));
         checked.failed.extend(verdict.failed.into_iter().map(|failed| (object, failed)));
     }
     checked
@@ -64,6 +71,13 @@ fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>) -> (V
         return (written, Vec::new());
     };
     let mut verdict = validate(registry, &Arc::new(completed), context, Instant::now() + TIME);
+    // An ignore may be there for what is completed.
+    verdict.unused = written.unused;
+    for (after, _) in &mut verdict.silenced {
+        if let Some((before, _)) = written.silenced.iter().find(|(before, _)| before.key == after.key) {
+            after.finding = before.finding.clone();
+        }
+    }
     let mut mended = Vec::new();
     for before in written.judged {
         match verdict.judged.iter_mut().find(|after| after.key == before.key) {

@@ -121,6 +121,13 @@ pub(super) struct Entry {
 }
 
 impl PolicySet {
+    /// Whether its mode is `enforce`, for the cluster or for some namespace.
+    pub fn enforces(&self) -> bool {
+        let Modes { set, names, globs } = &self.modes;
+        let of_names = names.iter().chain(globs).map(|(_, mode)| mode);
+        of_names.chain([set]).any(|mode| *mode == Mode::Enforce)
+    }
+
     /// A set of which nothing is said but its name.
     pub fn new(name: &str, profile: Profile) -> Self {
         Self {

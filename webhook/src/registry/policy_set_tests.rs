@@ -27,6 +27,16 @@ fn of_spec(spec: &str) -> Vec<String> {
 }
 
 #[test]
+fn whether_it_enforces() {
+    assert!(set("{}").enforces() && set("{mode: enforce}").enforces());
+    assert!(!set("{mode: observe}").enforces());
+    assert!(!set("{mode: observe, namespaceModes: [{names: [a], mode: 'off'}]}").enforces());
+    for name in ["a", "a-*"] {
+        assert!(set(&format!("{{mode: observe, namespaceModes: [{{names: ['{name}'], mode: enforce}}]}}")).enforces());
+    }
+}
+
+#[test]
 fn defaults() {
     for text in [
         document("test", "{}"),

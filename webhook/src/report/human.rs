@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE, Style};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
-use super::{Counted, Finding, Made, Report};
+use super::{Counted, Finding, Made, Permission, Report};
 use crate::admission::Action;
 use crate::check::{ExitStatus, Problem, World};
 use crate::yaml::Span;
@@ -159,6 +159,19 @@ fn notes(out: &mut String, report: &Report) {
     if !defaulted.is_empty() {
         let _ = writeln!(out, "defaulted: the cluster fills in {}", by_policy(&defaulted));
     }
+    if !report.ignored.is_empty() {
+        let items = ignored(&report.ignored);
+        let items: Vec<String> = items.iter().map(|item| format!("{} ({})", times(item), item.text)).collect();
+        let _ = writeln!(out, "ignored: {}", items.join("; "));
+    }
+    for unused in &report.unused {
+        let place = match (&unused.file, unused.place) {
+            (Some(file), Some((line, column))) => format!("{file}:{line}:{column}: "),
+            (Some(file), None) => format!("{file}: "),
+            (None, _) => String::new(),
+        };
+        let _ = writeln!(out, "{}", clean(&format!("unused: {place}{}", unused.message)));
+    }
     if !report.assumed.is_empty() {
         let items: Vec<String> = report.assumed.iter().map(|item| format!("{} ({})", item.text, times(item))).collect();
         let _ = writeln!(out, "assumed: {}", items.join("; "));
@@ -175,6 +188,25 @@ fn notes(out: &mut String, report: &Report) {
         let (path, command) = (clean(&passed.path), clean(&passed.command));
         let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", passed.what);
     }
+}
+
+/// Each policy and permission once.
+fn ignored(items: &[(Finding, Permission)]) -> Vec<Counted> {
+    let mut counts: Vec<Counted> = Vec::new();
+    for (finding, permission) in items {
+        let text = clean(&match permission {
+            Permission::Annotation { reason, until: None } => reason.clone(),
+            Permission::Annotation { reason, until: Some(day) } => format!("{reason}, until {day}"),
+            Permission::Exemption { name, reason, owner, until } => {
+                format!("exemption {name} of {owner}: {reason}, until {until}")
+            }
+        });
+        match counts.iter_mut().find(|known| known.policy == finding.policy.id && known.text == text) {
+            Some(known) => known.count += 1,
+            None => counts.push(Counted { policy: finding.policy.id.clone(), text, count: 1 }),
+        }
+    }
+    counts
 }
 
 fn fixes(out: &mut String, made: &Made) {

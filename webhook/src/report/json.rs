@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Counted, Finding, Report};
+use super::{Counted, Finding, Permission, Report, Unused};
 use crate::check::{Problem, World};
 
 const SCHEMA: &str = "plimsoll.dev/report/v1";
@@ -13,7 +13,8 @@ pub fn json(report: &Report, world: &World) -> String {
     let document = Document {
         schema: SCHEMA,
         findings: report.findings.iter().map(|finding| Item::new(finding, world)).collect(),
-        ignored: [],
+        ignored: report.ignored.iter().map(|(finding, permission)| Ignored::new(finding, permission, world)).collect(),
+        unused_ignores: report.unused.iter().map(UnusedIgnore::new).collect(),
         skipped: report.skipped.iter().map(Skipped::new).collect(),
         assumed: report.assumed.iter().map(Assumed::new).collect(),
         errors: report.problems.iter().map(Error::new).collect(),
@@ -41,11 +42,12 @@ pub fn json(report: &Report, world: &World) -> String {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Document<'a> {
     schema: &'static str,
     findings: Vec<Item<'a>>,
-    /// Findings that an ignore or an exemption silenced; there are none of these yet.
-    ignored: [(); 0],
+    ignored: Vec<Ignored<'a>>,
+    unused_ignores: Vec<UnusedIgnore<'a>>,
     skipped: Vec<Skipped<'a>>,
     assumed: Vec<Assumed<'a>>,
     errors: Vec<Error<'a>>,
@@ -70,6 +72,32 @@ struct Item<'a> {
     help: &'a str,
     defaulted: bool,
     fix: Option<Fix<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ignored<'a> {
+    #[serde(flatten)]
+    item: Item<'a>,
+    ignored_by: IgnoredBy<'a>,
+}
+
+#[derive(Serialize)]
+struct IgnoredBy<'a> {
+    kind: &'static str,
+    /// Of a PolicyExemption.
+    name: Option<&'a str>,
+    reason: &'a str,
+    owner: Option<&'a str>,
+    until: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct UnusedIgnore<'a> {
+    file: Option<&'a str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -160,6 +188,27 @@ impl<'a> Item<'a> {
             defaulted: finding.defaulted,
             fix: finding.fix.as_ref().map(|fix| Fix { title: &fix.title, class: fix.class.as_str() }),
         }
+    }
+}
+
+impl<'a> Ignored<'a> {
+    fn new(finding: &'a Finding, permission: &'a Permission, world: &'a World) -> Self {
+        let ignored_by = match permission {
+            Permission::Annotation { reason, until } => {
+                IgnoredBy { kind: "annotation", name: None, reason, owner: None, until: until.as_deref() }
+            }
+            Permission::Exemption { name, reason, owner, until } => {
+                IgnoredBy { kind: "exemption", name: Some(name), reason, owner: Some(owner), until: Some(until) }
+            }
+        };
+        Self { item: Item::new(finding, world), ignored_by }
+    }
+}
+
+impl<'a> UnusedIgnore<'a> {
+    fn new(unused: &'a Unused) -> Self {
+        let (line, column) = unused.place.unzip();
+        Self { file: unused.file.as_deref(), line, column, message: &unused.message }
     }
 }
 

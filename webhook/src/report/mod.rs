@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::admission::Action;
+use crate::admission::verdict::{self, Silence};
 use crate::check::collect::PassedOver;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Problem, World};
 use crate::engine::{FixClass, Severity};
+use crate::moment::Moment;
 use crate::registry::{Policy, Registry};
 use crate::yaml::Span;
 
@@ -23,6 +25,10 @@ pub use json::json;
 pub struct Report {
     /// By file in the order of the input, then most severe first.
     pub findings: Vec<Finding>,
+    /// What an ignore or an exemption silenced.
+    pub ignored: Vec<(Finding, Permission)>,
+    /// Ignores and exemptions that count for nothing.
+    pub unused: Vec<Unused>,
     pub skipped: Vec<Counted>,
     pub assumed: Vec<Counted>,
     /// Findings beyond what a policy may return, by policy.
@@ -55,6 +61,23 @@ pub struct Finding {
     pub fix: Option<FixOffer>,
     /// Why the fix was not made, where it was to be.
     pub refused: Option<String>,
+}
+
+/// What silenced a finding.
+#[derive(Debug)]
+pub enum Permission {
+    Annotation { reason: String, until: Option<String> },
+    Exemption { name: String, reason: String, owner: String, until: String },
+}
+
+/// A permission that counts for nothing.
+#[derive(Debug)]
+pub struct Unused {
+    /// None for what is not among the files checked.
+    pub file: Option<String>,
+    /// Line and column, 1-based.
+    pub place: Option<(usize, usize)>,
+    pub message: String,
 }
 
 /// How an object is known.
@@ -159,6 +182,11 @@ impl Report {
             })
             .collect();
         findings.sort_by_cached_key(Finding::rank);
+        let ignored: Vec<(Finding, Permission)> = checked
+            .silenced
+            .into_iter()
+            .map(|(found, silence)| (Finding::new(world, found, None), Permission::from(silence)))
+            .collect();
         let count = |action| findings.iter().filter(|finding| !finding.defaulted && finding.action == action).count();
         let mut summary = Summary {
             objects: world.objects.len(),
@@ -168,7 +196,7 @@ impl Report {
             warn: count(Action::Warn),
             audit: count(Action::Audit),
             defaulted: findings.iter().filter(|finding| finding.defaulted).count(),
-            ignored: 0,
+            ignored: ignored.len(),
             failed,
             would_deny: denying || count(Action::Deny) > 0,
             fails: None,
@@ -179,6 +207,8 @@ impl Report {
         summary.judge(limits, unparsable);
         Self {
             findings,
+            ignored,
+            unused: unused(registry, world, &checked.unused),
             skipped: counted(checked.skipped.into_iter().map(|(policy, text)| (policy, text, 1))),
             assumed: counted(checked.assumed.into_iter().map(|(policy, text)| (policy, text, 1))),
             more: counted(
@@ -256,6 +286,44 @@ impl ObjectName {
             name: object.review.name.clone(),
         }
     }
+}
+
+impl From<Silence> for Permission {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::Annotation { reason, until } => Self::Annotation { reason, until },
+            Silence::Exemption(exemption) => Self::Exemption {
+                name: exemption.name.clone(),
+                reason: exemption.reason.clone(),
+                owner: exemption.owner.clone(),
+                until: exemption.expires.clone(),
+            },
+        }
+    }
+}
+
+/// An exemption that nothing here needs may be needed elsewhere; one that is over counts nowhere.
+fn unused(registry: &Registry, world: &World, annotations: &[(usize, verdict::Unused)]) -> Vec<Unused> {
+    let annotations = annotations.iter().map(|(object, unused)| {
+        let object = &world.objects[*object];
+        let name = unused.annotation.replace('~', "~0").replace('/', "~1");
+        let span = world.span(object, &format!("/metadata/annotations/{name}"));
+        Unused {
+            file: Some(world.file(object).source.name.clone()),
+            place: span.map(|span| (span.line, span.column)),
+            message: format!("{} {}", unused.annotation, unused.complaint),
+        }
+    });
+    let now = Moment::now();
+    let over = registry.exemptions().iter().filter(|exemption| exemption.expired(now)).map(|exemption| Unused {
+        file: None,
+        place: None,
+        message: format!(
+            "the PolicyExemption {} of {} ended on {}; take it away, or have it prolonged",
+            exemption.name, exemption.owner, exemption.expires
+        ),
+    });
+    annotations.chain(over).collect()
 }
 
 fn failure(world: &World, object: usize, policy: &str, reason: &str) -> Problem {

@@ -438,7 +438,15 @@ impl<'a> Builder<'a> {
     }
 
     fn expect(&mut self, indicator: char) -> Result<(), Fault> {
-        if !self.text[self.cursor..].starts_with(indicator) {
+        let rest = &self.text[self.cursor..];
+        if !rest.starts_with(indicator) {
+            // The parser lets one pair of a sequence, `[a: b}`, end like a mapping.
+            if matches!(indicator, ']' | '}') && rest.starts_with([']', '}']) {
+                return Err(Fault::new(
+                    self.base + self.cursor,
+                    format!("brackets do not match: `{indicator}` is due here"),
+                ));
+            }
             return Err(Fault::new(
                 self.base + self.cursor,
                 format!("cannot follow this document's layout (no `{indicator}` here); please report it"),

@@ -133,7 +133,7 @@ fn apply_all(text: &str, document: &Document, edits: &[Edit]) -> Result<String, 
         let mut expected = before.value().clone();
         edit::apply(&mut expected, std::slice::from_ref(edit))?;
         normalise(&mut expected);
-        if expected == *before.value() && !matches!(edit, Edit::Add { .. } | Edit::Append { .. }) {
+        if expected == *before.value() && !matches!(edit, Edit::Append { .. }) {
             continue;
         }
         let before_text = chunk.clone();

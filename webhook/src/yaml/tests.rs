@@ -202,6 +202,14 @@ fn a_block_scalar_without_content_is_its_header() {
 }
 
 #[test]
+fn brackets_that_do_not_match() {
+    for text in ["{a: [1, b: c}], d: e}\n", "[a: b}]\n"] {
+        let error = read(text)[0].as_ref().unwrap_err().clone();
+        assert!(error.message.contains("bracket"), "{text:?}: {error}");
+    }
+}
+
+#[test]
 fn names_of_anchors_as_in_go_yaml() {
     is(
         "a: &x-Y_1 [1]\nb: *x-Y_1\nc: [&z !!str 1, *z]\n? &k d\n: 1\n",

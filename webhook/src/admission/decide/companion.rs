@@ -41,8 +41,12 @@ pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
 fn touches(case: &Case<'_>) -> bool {
     let (Some(old), Some(new)) = (case.review.old_object(), case.review.object()) else { return true };
     let differs = |pointer: &str| old.at(pointer) != new.at(pointer);
-    let replicas = |node: plimsoll_flat::Node<'_>| node.at("/spec/replicas").and_then(plimsoll_flat::Node::as_i64);
-    let raised = replicas(new).unwrap_or(1) > replicas(old).unwrap_or(1);
+    // A Scale leaves a 0 out, a workload a 1.
+    let unwritten = i64::from(case.review.subresource != "scale");
+    let replicas = |node: plimsoll_flat::Node<'_>| {
+        node.at("/spec/replicas").and_then(plimsoll_flat::Node::as_i64).unwrap_or(unwritten)
+    };
+    let raised = replicas(new) > replicas(old);
     match case.template {
         _ if case.review.subresource == "scale" => raised,
         Some(template) => differs(template) || differs("/spec/selector") || raised,

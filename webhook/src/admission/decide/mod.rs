@@ -26,7 +26,7 @@ use crate::engine::{Failure, Finding, Outcome};
 use crate::moment::Moment;
 use crate::registry::Selected;
 use passage::Passage;
-use silence::Annotations;
+pub(super) use silence::Annotations;
 
 /// What one policy made of one object.
 pub type Judgement = Result<Outcome, Failure>;
@@ -141,7 +141,7 @@ impl<'a> Draft<'a> {
             }
             for finding in &report.findings {
                 let Some(mut judged) = judge(case, selected, finding, object) else { continue };
-                if let Some(silence) = silence::of(&judged, selected, &mut draft.annotations, case.now) {
+                if let Some(silence) = draft.annotations.silence(selected, judged.uncapped, case.now) {
                     draft.verdict.silenced.push((judged, silence));
                     continue;
                 }
@@ -220,7 +220,11 @@ impl<'a> Draft<'a> {
 
     fn finish(self) -> Verdict {
         let mut verdict = self.verdict;
-        verdict.unused = self.annotations.unused();
+        let cannot = |id: &str| {
+            let skipped = verdict.skipped.iter().any(|(policy, _)| policy.id == id);
+            skipped || verdict.failed.iter().any(|failed| failed.policy.id == id)
+        };
+        verdict.unused = self.annotations.unused(|id| !cannot(id));
         merge(&mut verdict.judged);
         verdict
     }

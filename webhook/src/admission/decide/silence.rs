@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_flat::Node;
 
-use crate::admission::verdict::{Action, Judged, Silence};
+use crate::admission::verdict::{Action, Silence, Unused};
 use crate::moment::Moment;
 use crate::registry::Selected;
 
@@ -13,7 +13,7 @@ const IGNORE: &str = "plimsoll.dev/ignore.";
 
 /// The annotations that ignore a policy, and which of them silenced something.
 #[derive(Debug, Default)]
-pub(super) struct Annotations<'a> {
+pub(in crate::admission) struct Annotations<'a> {
     ignores: Vec<Ignore<'a>>,
 }
 
@@ -21,8 +21,8 @@ pub(super) struct Annotations<'a> {
 struct Ignore<'a> {
     policy: &'a str,
     reason: String,
-    /// The last of its time; none where it says none.
-    until: Option<Result<Moment, &'a str>>,
+    /// Its last day and the end of it, or what is no day; none where it names none.
+    until: Option<(&'a str, Option<Moment>)>,
     used: bool,
     /// What it could not silence.
     denied: bool,
@@ -30,7 +30,7 @@ struct Ignore<'a> {
 }
 
 impl<'a> Annotations<'a> {
-    pub(super) fn of(object: Option<Node<'a>>) -> Self {
+    pub(in crate::admission) fn of(object: Option<Node<'a>>) -> Self {
         let annotations = object.and_then(|object| object.get("metadata")?.get("annotations"));
         let ignore = |(name, value): (&'a str, Node<'a>)| {
             Some(Ignore::read(name.strip_prefix(IGNORE)?, value.as_str().unwrap_or_default()))
@@ -38,10 +38,46 @@ impl<'a> Annotations<'a> {
         Self { ignores: annotations.into_iter().flat_map(Node::members).filter_map(ignore).collect() }
     }
 
-    /// What is wrong with each that silenced nothing.
-    pub(super) fn unused(&self) -> Vec<String> {
-        let silent = self.ignores.iter().filter(|ignore| !ignore.used);
-        silent.map(|ignore| format!("{IGNORE}{} {}", ignore.policy, ignore.complaint())).collect()
+    /// Each that silenced nothing. Of a policy that could not judge nobody knows.
+    pub(super) fn unused(&self, judged: impl Fn(&str) -> bool) -> Vec<Unused> {
+        let silent = self.ignores.iter().filter(|ignore| !ignore.used && judged(ignore.policy));
+        let unused = |ignore: &Ignore<'_>| Unused {
+            annotation: format!("{IGNORE}{}", ignore.policy),
+            complaint: ignore.complaint(),
+        };
+        silent.map(unused).collect()
+    }
+
+    /// What silences a finding of this policy for which the PolicySets say this. An exemption silences anything; what the
+    /// object says of itself silences no Deny, unless the PolicySets allow that for the policy's category.
+    pub(in crate::admission) fn silence(
+        &mut self,
+        selected: &Selected,
+        action: Action,
+        now: Moment,
+    ) -> Option<Silence> {
+        if let Some(exemption) = selected.exemption.as_ref().filter(|exemption| !exemption.expired(now)) {
+            return Some(Silence::Exemption(Arc::clone(exemption)));
+        }
+        let ignore = self.ignores.iter_mut().find(|ignore| ignore.policy == selected.policy.id)?;
+        let until = match ignore.until {
+            Some((_, None)) => return None,
+            Some((_, Some(end))) if now >= end => {
+                ignore.over = true;
+                return None;
+            }
+            Some((day, Some(_))) => Some(day.to_owned()),
+            None => None,
+        };
+        if ignore.reason.is_empty() {
+            return None;
+        }
+        if action == Action::Deny && !selected.self_exempt {
+            ignore.denied = true;
+            return None;
+        }
+        ignore.used = true;
+        Some(Silence::Annotation { reason: ignore.reason.clone(), until })
     }
 }
 
@@ -51,7 +87,7 @@ impl<'a> Ignore<'a> {
         let is_until = |word: &&str| word.starts_with("until=");
         let until = text.split_whitespace().find(is_until).map(|word| {
             let day = &word["until=".len()..];
-            Moment::parse_end(day).ok_or(day)
+            (day, Moment::parse_end(day))
         });
         let reason: Vec<&str> = text.split_whitespace().filter(|word| !is_until(word)).collect();
         Self { policy, reason: reason.join(" "), until, used: false, denied: false, over: false }
@@ -60,7 +96,7 @@ impl<'a> Ignore<'a> {
     fn complaint(&self) -> String {
         match self.until {
             _ if self.reason.is_empty() => "has no reason, so it counts for nothing; write why as its value".to_owned(),
-            Some(Err(day)) => {
+            Some((day, None)) => {
                 format!("ends at {day:?}, which is no date, so it counts for nothing; write until=2026-12-31")
             }
             _ if self.over => "is over; take it away, or give it another end".to_owned(),
@@ -68,36 +104,4 @@ impl<'a> Ignore<'a> {
             _ => "silences nothing here; take it away".to_owned(),
         }
     }
-}
-
-/// What silences a finding. An exemption silences anything; what the object says of itself silences no Deny, unless the
-/// PolicySets allow that for the policy's category.
-pub(super) fn of(
-    judged: &Judged,
-    selected: &Selected,
-    annotations: &mut Annotations<'_>,
-    now: Moment,
-) -> Option<Silence> {
-    if let Some(exemption) = selected.exemption.as_ref().filter(|exemption| !exemption.expired(now)) {
-        return Some(Silence::Exemption(Arc::clone(exemption)));
-    }
-    let ignore = annotations.ignores.iter_mut().find(|ignore| ignore.policy == judged.policy.id)?;
-    let until = match ignore.until {
-        Some(Err(_)) => return None,
-        Some(Ok(end)) if now >= end => {
-            ignore.over = true;
-            return None;
-        }
-        Some(Ok(end)) => Some(end),
-        None => None,
-    };
-    if ignore.reason.is_empty() {
-        return None;
-    }
-    if judged.uncapped == Action::Deny && !selected.self_exempt {
-        ignore.denied = true;
-        return None;
-    }
-    ignore.used = true;
-    Some(Silence::Annotation { reason: ignore.reason.clone(), until })
 }

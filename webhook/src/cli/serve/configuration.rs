@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::engine::{Bundle, Cache, Engine, Limits};
 use crate::registry::{self, ConfigError, Documents, PolicySet, Registry};
 use crate::server::Loaded;
-use crate::yaml;
 
 /// Instances are reserved for so many bundles, so that a few more than there are at start cost nothing.
 const ROOM: usize = 4;
@@ -52,17 +51,18 @@ impl Loader {
     /// Reads and compiles what is there now. The fingerprint is that of what was read; with an error, that of what is to
     /// change before it is worth another try. None where it changed meanwhile.
     pub(super) fn load(&mut self) -> (Option<Fingerprint>, Result<Loaded, Vec<String>>) {
-        if let Ok(configuration) = Configuration::read(&self.paths) {
-            self.bundles = configuration.documents.sets.iter().filter_map(PolicySet::bundle_file).collect();
+        if let Ok(documents) = read(&self.paths) {
+            self.bundles = documents.sets.iter().filter_map(PolicySet::bundle_file).collect();
         }
         let before = Fingerprint::of(&self.watched());
-        let loaded = Configuration::read(&self.paths).and_then(|configuration| self.compile(configuration));
+        let loaded = read(&self.paths).and_then(|documents| self.compile(documents));
         let same = before == Fingerprint::of(&self.watched());
         (same.then_some(before), loaded)
     }
 
-    fn compile(&mut self, configuration: Configuration) -> Result<Loaded, Vec<String>> {
-        let Configuration { documents, enforces } = configuration;
+    fn compile(&mut self, documents: Documents) -> Result<Loaded, Vec<String>> {
+        // Without any there is the default set, which enforces.
+        let enforces = documents.sets.is_empty() || documents.sets.iter().any(PolicySet::enforces);
         let engine = self.engine(distinct_bundles(&documents.sets)).map_err(|problem| vec![problem])?;
         let registry = Registry::reload(&engine, &self.compiled, documents, self.options.clone())
             .map_err(|problems| problems.iter().map(ConfigError::to_string).collect::<Vec<_>>())?;
@@ -94,88 +94,45 @@ impl Loader {
 
 /// What is wrong with the files, as far as can be told without their bundles.
 pub(super) fn readable(paths: &[PathBuf]) -> Result<(), Vec<String>> {
-    Configuration::read(paths).map(drop)
+    read(paths).map(drop)
 }
 
 /// The documents of all files.
-struct Configuration {
-    documents: Documents,
-    enforces: bool,
+fn read(paths: &[PathBuf]) -> Result<Documents, Vec<String>> {
+    let mut documents = Documents::default();
+    let mut problems = Vec::new();
+    for path in paths {
+        match files(path) {
+            Ok(files) if files.is_empty() => {
+                problems.push(format!("{}: there is no .yaml, .yml or .json file in this folder", path.display()));
+            }
+            Ok(files) => files.iter().for_each(|file| add(&mut documents, file, &mut problems)),
+            Err(error) => problems.push(format!("{}: cannot be read: {error}", path.display())),
+        }
+    }
+    if problems.is_empty() && documents.sets.is_empty() && !paths.is_empty() {
+        // Half a file, most likely. The default set in its place would enforce what nobody asked for.
+        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        problems.push(format!(
+            "{}: there is no ClusterPolicySet in it; leave out --config for the default one",
+            names.join(", ")
+        ));
+    }
+    if problems.is_empty() { Ok(documents) } else { Err(problems) }
 }
 
-impl Configuration {
-    fn read(paths: &[PathBuf]) -> Result<Self, Vec<String>> {
-        // Without any file there is the default set, which enforces.
-        let mut configuration = Self { documents: Documents::default(), enforces: paths.is_empty() };
-        let mut problems = Vec::new();
-        for path in paths {
-            let cannot = |error| format!("{}: cannot be read: {error}", path.display());
-            match files(path) {
-                Ok(files) if files.is_empty() => {
-                    problems.push(format!("{}: there is no .yaml, .yml or .json file in this folder", path.display()));
-                }
-                Ok(files) => files.iter().for_each(|file| configuration.add(file, &mut problems)),
-                Err(error) => problems.push(cannot(error)),
-            }
-        }
-        if problems.is_empty() && configuration.documents.sets.is_empty() && !paths.is_empty() {
-            // Half a file, most likely. The default set in its place would enforce what nobody asked for.
-            let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-            problems.push(format!(
-                "{}: there is no ClusterPolicySet in it; leave out --config for the default one",
-                names.join(", ")
-            ));
-        }
-        if problems.is_empty() { Ok(configuration) } else { Err(problems) }
-    }
-
-    fn add(&mut self, file: &PathBuf, problems: &mut Vec<String>) {
-        let name = file.display().to_string();
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) => return problems.push(format!("{name}: cannot be read: {error}")),
-        };
-        match registry::read(&text, &name) {
-            Ok(documents) => self.documents.extend(documents),
-            Err(errors) => problems.extend(errors.iter().map(ConfigError::to_string)),
-        }
-        self.enforces |= enforces(&text);
+fn add(documents: &mut Documents, file: &PathBuf, problems: &mut Vec<String>) {
+    let name = file.display().to_string();
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return problems.push(format!("{name}: cannot be read: {error}")),
+    };
+    match registry::read(&text, &name) {
+        Ok(read) => documents.extend(read),
+        Err(errors) => problems.extend(errors.iter().map(ConfigError::to_string)),
     }
 }
 
 fn distinct_bundles(sets: &[PolicySet]) -> usize {
     sets.iter().map(PolicySet::bundle_file).collect::<BTreeSet<_>>().len().max(1)
-}
-
-/// Whether the mode of some set is `enforce`, for the cluster or for some namespace. That a set's mode is `enforce`
-/// unless it says otherwise is the registry's word; the text is known to be valid by then.
-fn enforces(text: &str) -> bool {
-    yaml::read(text).into_iter().flatten().any(|document| {
-        if document.value()["kind"] != "ClusterPolicySet" {
-            return false;
-        }
-        let spec = &document.value()["spec"];
-        let of_names = spec["namespaceModes"].as_array().into_iter().flatten();
-        let modes = of_names.map(|entry| &entry["mode"]).chain([&spec["mode"]]);
-        spec["mode"].is_null() || modes.into_iter().any(|mode| mode == "enforce")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modes() {
-        let set = |spec: &str| {
-            format!("apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: a}}\nspec: {spec}\n")
-        };
-        assert!(enforces(&set("{}")));
-        assert!(enforces(&set("{mode: enforce}")));
-        assert!(!enforces(&set("{mode: observe}")));
-        assert!(!enforces(&set("{mode: observe, namespaceModes: [{names: [a], mode: 'off'}]}")));
-        assert!(enforces(&set("{mode: observe, namespaceModes: [{names: [a], mode: enforce}]}")));
-        assert!(enforces(&format!("{}---\n{}", set("{mode: 'off'}"), set("{mode: enforce}"))));
-        assert!(!enforces(&format!("{}---\n", set("{mode: 'off'}"))));
-    }
 }

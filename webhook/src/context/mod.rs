@@ -15,6 +15,7 @@ mod kept;
 pub mod live;
 mod question;
 mod references;
+mod rights;
 #[cfg(feature = "serve")]
 mod served;
 #[cfg(feature = "serve")]
@@ -26,6 +27,7 @@ use std::time::Instant;
 use plimsoll_flat::{Node, Writer};
 
 pub use question::Question;
+pub use rights::rights;
 
 use crate::admission::Review;
 use crate::admission::authored::Authorship;

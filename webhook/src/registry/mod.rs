@@ -25,6 +25,7 @@ use plimsoll_sdk::metadata::{self, Judges, Severity, Stage};
 
 pub use exemption::Exemption;
 pub use nearest::nearest;
+pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::Profile;

@@ -328,7 +328,9 @@ fn deletions() -> Result<()> {
     assert_warned(scaled("deployment/plain", 2)?, &[]);
     assert_warned(kubectl.delete("deployment", "plain")?, &[]);
     make_ready(kubectl, "live")?;
-    let output = kubectl.run(&["delete", "deployment", "live", "-v=8"], None)?; eprintln!("{}", output.stderr);assert_warned(output, &["live-workload-removed"]);
+    let output = kubectl.run(&["delete", "deployment", "live", "-v=8"], None)?;
+    eprintln!("{}", output.stderr);
+    assert_warned(output, &["live-workload-removed"]);
     kubectl.ok(&["annotate", "statefulset", "kept", "plimsoll.dev/protect-"])?;
     kubectl.ok(&["delete", "statefulset", "kept"])?;
     // The namespace goes, and everything in it, protected or not.

@@ -93,6 +93,10 @@ fn without_probe(name: &str) -> Manifest {
     Manifest::good("Deployment", name).pod("/containers/0/readinessProbe", Value::Null)
 }
 
+fn without_requests(name: &str) -> Manifest {
+    Manifest::good("Deployment", name).pod("/containers/0/resources", json!({"requests": {"cpu": "1"}}))
+}
+
 #[test]
 fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     let control_plane = ControlPlane::start(&Options { controller_manager: true, ..Options::default() })?;
@@ -123,7 +127,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     until_denied(kubectl, &web, &[])?;
 
     // A LimitRange fills in the request of Pods, which a Deployment does not show.
-    let plain = Manifest::good("Deployment", "plain").pod("/containers/0/resources", json!({"requests": {"cpu": "1"}}));
+    let plain = without_requests("plain");
     until_denied(kubectl, &plain, &["missing-resource-requests"])?;
     let limits = json!([{"type": "Container", "defaultRequest": {"memory": "64Mi"}}]);
     let range =
@@ -175,9 +179,7 @@ fn what_was_known_last_counts_while_the_api_server_is_lost() -> Result<()> {
 fn it_is_ready_once_everything_is_listed() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;
     let health = free_port()?;
-    let register = json!([{"apiGroups": ["admissionregistration.k8s.io"], "verbs": ["get", "create", "patch"],
-        "resources": ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]}]);
-    control_plane.allow(PLAIN, None, &register)?;
+    control_plane.allow(PLAIN, None, &registering())?;
     let mut command = std::process::Command::new(plimsoll_tests::plimsoll_binary()?);
     let (listen, url) = (free_port()?, "https://127.0.0.1:1");
     command.args(["serve", "--register", "--url", url]).arg(format!("--listen=127.0.0.1:{listen}"));
@@ -194,10 +196,7 @@ fn it_is_ready_once_everything_is_listed() -> Result<()> {
     // kubectl would find it: nothing is registered as long as nothing can be judged.
     ensure!(control_plane.kubectl().find("validatingwebhookconfiguration", "plimsoll")?.is_none(), "registered");
 
-    let rights = std::process::Command::new(plimsoll_tests::plimsoll_binary()?).args(["policy", "rights"]).output()?;
-    let rights = plimsoll::yaml::read(&String::from_utf8(rights.stdout)?);
-    let rules = rights.into_iter().flatten().next().context("rules")?.value()["namespaced"].clone();
-    control_plane.allow(PLAIN, None, &rules)?;
+    control_plane.allow(PLAIN, None, &rights()?)?;
     let ready = until(SOON, "it is ready with exactly these rights", || {
         process.still_runs()?;
         let (status, text) = get(health, "/readyz?verbose")?;
@@ -239,12 +238,65 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     kubectl.delete("configmap", "settings")?.ok()?;
     until_denied(kubectl, &named("2.0.0"), &["missing-config-map"])?;
 
+    // The answer to another question than for a name, and the look at the API server itself before the denial.
+    let budgeted = |tag: &str| named(tag).with("/metadata/annotations", json!({"example.com/budget": "yes"}));
+    until_denied(kubectl, &budgeted("2.0.0"), &["missing-budget"])?;
+    let budget = |name: &str, app: &str| {
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name},
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app}}}})
+        .to_string()
+    };
+    kubectl.apply(&budget("others", "other"))?.ok()?;
+    served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
+    ensure!(said(kubectl, &budgeted("2.0.0"))?.0 == ["missing-budget"], "one of others counts");
+    kubectl.apply(&budget("web", "web"))?.ok()?;
+    until_denied(kubectl, &budgeted("2.0.0"), &[])?;
+
     write(&without)?;
     until(SOON, "ConfigMaps are forgotten", || {
         Ok((!served.metric("objects")?.contains_key("ConfigMap")).then_some(()))
     })?;
     until_denied(kubectl, &named("2.0.0"), &[])?;
     Ok(())
+}
+
+#[test]
+fn only_in_some_namespaces() -> Result<()> {
+    let control_plane = ControlPlane::start(&Options::default())?;
+    let (shop, bank) = (Namespace::new(&control_plane, "shop")?, Namespace::new(&control_plane, "bank")?);
+    control_plane.allow(PLAIN, None, &registering())?;
+    control_plane.allow(PLAIN, Some(shop.name()), &rights()?)?;
+    bank.kubectl().apply(&service("web"))?.ok()?;
+    let health = free_port()?;
+    let arguments = ["--only-namespace", shop.name(), "--health-listen", &format!("127.0.0.1:{health}")];
+    let options = WebhookOptions {
+        arguments: arguments.map(str::to_owned).to_vec(),
+        kubeconfig: Some(control_plane.kubeconfig_of(PLAIN)?.to_owned()),
+        ..WebhookOptions::with_config(SET)
+    };
+    // The harness asks about its own namespace, which is not among them.
+    let webhook = Webhook::start_without_asking(&control_plane, &options)?;
+    let served = Served { webhook, health };
+    served.wait_for("up_to_date", "Service", 1.0)?;
+    let web = without_probe("web");
+    until_denied(shop.kubectl(), &without_requests("web"), &["missing-resource-requests"])?;
+    ensure!(said(shop.kubectl(), &web)?.0.is_empty(), "a Service of another namespace counts");
+    shop.kubectl().apply(&service("web"))?.ok()?;
+    until_denied(shop.kubectl(), &web, &["missing-readiness-probe"])?;
+    ensure!(served.metric("objects")?["Service"] == 1.0, "{:?}", served.metric("objects")?);
+    Ok(())
+}
+
+/// What the policies of the built-in bundle need, by its own word.
+fn rights() -> Result<Value> {
+    let output = std::process::Command::new(plimsoll_tests::plimsoll_binary()?).args(["policy", "rights"]).output()?;
+    let documents = plimsoll::yaml::read(&String::from_utf8(output.stdout)?);
+    Ok(documents.into_iter().flatten().next().context("rules")?.value()["namespaced"].clone())
+}
+
+fn registering() -> Value {
+    json!([{"apiGroups": ["admissionregistration.k8s.io"], "verbs": ["get", "create", "patch"],
+        "resources": ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]}])
 }
 
 /// The fixture's bundle, as a file.

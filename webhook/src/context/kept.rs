@@ -25,11 +25,13 @@ impl<'a> Kept<'a> {
     }
 
     /// As the API server would have written it outside of a list.
+    #[cfg(any(feature = "serve", test))]
     pub(super) fn typed(self, api_version: &'a str, kind: &'a str) -> Self {
         Self { types: Some((api_version, kind)), ..self }
     }
 
     /// With its status: what is read only once is not kept.
+    #[cfg(any(feature = "serve", test))]
     pub(super) fn with_status(self) -> Self {
         Self { status: true, ..self }
     }

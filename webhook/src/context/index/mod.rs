@@ -8,6 +8,7 @@ mod tests;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+#[cfg(any(feature = "serve", test))]
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub(super) struct Change {
     pub(super) bytes: isize,
 }
 
+#[cfg(any(feature = "serve", test))]
 impl AddAssign for Change {
     fn add_assign(&mut self, more: Self) {
         self.objects += more.objects;
@@ -40,10 +42,6 @@ impl AddAssign for Change {
 }
 
 impl Shard {
-    pub(super) fn is_empty(&self) -> bool {
-        self.kinds.is_empty()
-    }
-
     /// Stores an object of this kind in the place of its namesake. None where it was there already, to the byte.
     pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, document: Vec<u8>) -> Option<Change> {
         if self
@@ -61,6 +59,23 @@ impl Shard {
         Some(Arc::make_mut(objects).put(shape, name, copy, document))
     }
 
+    /// Asked in `namespace`. Complete unless it had to be cut.
+    pub(super) fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
+        match self.kinds.get(shape.kind) {
+            Some(objects) => objects.answer(shape, namespace, question),
+            None => Answer { documents: Vec::new(), complete: true },
+        }
+    }
+}
+
+/// What watches do; files stay as they were read.
+#[cfg(any(feature = "serve", test))]
+impl Shard {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// Removes an object of this kind; of namesakes the first.
     pub(super) fn remove(&mut self, shape: Shape<'_>, name: &str) -> Change {
         let Some(objects) = self.kinds.get_mut(shape.kind) else { return Change::default() };
         let change = Arc::make_mut(objects).remove(shape, name, 0);
@@ -80,14 +95,6 @@ impl Shard {
             change += self.remove(shape, &stored.name);
         }
         change
-    }
-
-    /// Asked in `namespace`. Complete unless it had to be cut.
-    pub(super) fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
-        match self.kinds.get(shape.kind) {
-            Some(objects) => objects.answer(shape, namespace, question),
-            None => Answer { documents: Vec::new(), complete: true },
-        }
     }
 }
 
@@ -298,7 +305,8 @@ impl Found {
     fn take<'a>(&mut self, objects: impl Iterator<Item = &'a Arc<Stored>>) {
         for stored in objects {
             self.bytes += stored.document.len();
-            self.cut = self.documents.len() == MAX_DOCUMENTS || self.bytes > MAX_BYTES;
+            let count = self.documents.len();
+            self.cut = count == MAX_DOCUMENTS || (count > 0 && self.bytes > MAX_BYTES);
             if self.cut {
                 return;
             }

@@ -116,6 +116,21 @@ mod tests {
 
     use super::*;
 
+    /// A change copies what it touches, however many items there are.
+    #[test]
+    fn versions_share_what_is_the_same() {
+        let mut sorted = Sorted::default();
+        for item in 0..10_000 {
+            sorted.insert(item * 2, |other: &i32| other.cmp(&(item * 2)));
+        }
+        assert_eq!(sorted.chunks.len(), 10_000_usize.div_ceil(CHUNK), "what comes in order fills its chunks");
+        let before = sorted.clone();
+        sorted.insert(5001, |other| other.cmp(&5001));
+        sorted.remove(|other| other.cmp(&12));
+        let shared = |chunk: &&Arc<Vec<i32>>| before.chunks.iter().any(|other| Arc::ptr_eq(chunk, other));
+        assert_eq!(sorted.chunks.iter().filter(|chunk| !shared(chunk)).count(), 3);
+    }
+
     proptest! {
         /// Any changes leave what a set of the standard library holds, and versions before them as they were.
         #[test]

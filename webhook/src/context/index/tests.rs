@@ -248,10 +248,45 @@ fn cuts_after_256_documents_by_name() {
 
 #[test]
 fn cuts_by_size_too() {
-    let text = "x".repeat(1 << 20);
-    let shard = shard_of("example.com/Large", 6, |_| json!({"spec": text}));
-    let answer = shard.answer(Shape { kind: "example.com/Large", template: None }, "n", Question::Listing);
-    assert_eq!((names(&answer).len(), answer.complete), (3, false));
+    for (size, documents) in [(100 << 10, 5), (1 << 20, 1)] {
+        let text = "x".repeat(size);
+        let shard = shard_of("example.com/Large", 6, |_| json!({"spec": text}));
+        let answer = shard.answer(Shape { kind: "example.com/Large", template: None }, "n", Question::Listing);
+        assert_eq!((names(&answer).len(), answer.complete), (documents, false));
+    }
+}
+
+/// By hand, with `--ignored --nocapture`: what an event costs in a namespace of 5,000 workloads while reviews hold versions.
+#[test]
+#[ignore = "it measures"]
+#[allow(clippy::print_stderr, reason = "it prints what it measures")]
+fn a_burst_of_events() {
+    const EVENTS: usize = 5000;
+    let kind = "apps/Deployment";
+    let workloads = Workloads::default();
+    let shape = Shape { kind, template: workloads.template(kind) };
+    let of = |number: usize, image: &str| {
+        let labels = json!({"app": format!("n{number:04}"), "team": format!("t{}", number % 10), "managed-by": "helm"});
+        let containers = json!([{"name": "app", "image": image, "env": vec![json!({"name": "A", "value": "b"}); 40]}]);
+        json!({"spec": {"template": {"metadata": {"labels": labels}, "spec": {"containers": containers}}}})
+    };
+    let mut shard = shard_of(kind, EVENTS, |number| of(number, "one"));
+    let mut documents: Vec<_> = (0..EVENTS)
+        .map(|number| {
+            let mut object = of(number, "two");
+            object["metadata"] = json!({"name": format!("n{number:04}")});
+            (format!("n{number:04}"), document(&object))
+        })
+        .collect();
+    // Not in order, as events come.
+    documents.sort_by_key(|(name, _)| name.bytes().rev().collect::<Vec<_>>());
+    let start = std::time::Instant::now();
+    for (name, document) in documents {
+        let held = shard.clone();
+        shard.put(shape, &name, 0, document).unwrap();
+        drop(held);
+    }
+    eprintln!("{:.1} µs for each of {EVENTS} events", start.elapsed().as_secs_f64() * 1e6 / EVENTS as f64);
 }
 
 #[test]

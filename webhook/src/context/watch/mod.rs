@@ -197,7 +197,8 @@ impl Watches {
         }
         let first = !state.is_listed();
         if let Some(scope) = state.scopes.get_mut(scope) {
-            *scope = Scope { listed: true, trouble: None };
+            // What is in the way is over only once it is watched too.
+            scope.listed = true;
         }
         if first {
             tracing::debug!(kind = shown(kind), objects, "listed");

@@ -42,6 +42,7 @@ pub struct Settings {
 /// Where the LimitRanges of the namespace are not known, a container without a memory limit is assumed to have none.
 #[policy(
     category = "resources", on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
+    subresources = ["resize"],
     edits = [
         "{template}/spec/containers/*/resources/requests/memory",
         "{template}/spec/initContainers/*/resources/requests/memory",

@@ -56,6 +56,7 @@ pub struct Settings {
 /// Where a Pod's request equals its limit and nobody can tell who wrote it, its author is assumed to have done so.
 #[policy(
     category = "resources", on = Workloads, severity = Error, since = "0.1.0", refines = ["/LimitRange"],
+    subresources = ["resize"],
     edits = [
         "{template}/spec/containers/*/resources/requests/cpu",
         "{template}/spec/containers/*/resources/requests/memory",
@@ -128,8 +129,9 @@ impl Resource {
             Some(limit) => least_request(review, name, limit, self.ratio),
             None => Some(self.default),
         };
-        // A limit of 0 leaves no room for a request.
-        if let Some(value) = value.filter(|value| !is_unknown && *value > Quantity::ZERO) {
+        // A limit of 0 leaves no room for a request, nor does what the Pod requests as a whole.
+        let is_capped = container.pod("resources/requests").key(name).exists();
+        if let Some(value) = value.filter(|value| !is_unknown && !is_capped && *value > Quantity::ZERO) {
             let fix = Fix::changing(format!("request {value} of {name} for {}", container.describe()));
             finding.fix(if at.exists() { fix.replace(&at, value) } else { fix.add(&at, value) });
         }

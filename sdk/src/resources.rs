@@ -152,15 +152,17 @@ fn copied(review: &Review<'_>, request: Quantity, request_at: &Cursor<'_>, limit
 }
 
 /// Whether the Pod's own `resources` make for a request (`defaultPodRequests`): one is stated, or it has a limit for it,
-/// or it has limits at all and some container requests it.
+/// or it has limits at all and some container requests it. Of nothing, that is none.
 fn pod_requests(review: &Review<'_>, of_pod: &Cursor<'_>, resource: &str) -> bool {
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
     if !is_known || !matches!(resource, "cpu" | "memory") {
         return false;
     }
-    let has = |list: &Cursor<'_>| matches!(amount(list, resource), Amount::Of(_));
-    has(&of_pod.at("requests"))
-        || has(&of_pod.at("limits"))
+    let has = |list: &Cursor<'_>| matches!(amount(list, resource), Amount::Of(amount) if !amount.is_zero());
+    if let Amount::Of(stated) = amount(&of_pod.at("requests"), resource) {
+        return !stated.is_zero();
+    }
+    has(&of_pod.at("limits"))
         || of_pod.at("limits").has_content()
             && review
                 .containers()

@@ -94,6 +94,12 @@ impl Manifest {
     }
 }
 
+impl From<Manifest> for Value {
+    fn from(manifest: Manifest) -> Self {
+        manifest.object
+    }
+}
+
 impl fmt::Display for Manifest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.object.fmt(formatter)

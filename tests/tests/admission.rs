@@ -344,8 +344,9 @@ fn updates_of_a_good_workload() -> Result<()> {
     assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop")?, &["latest-image-tag"]);
     assert_warned(set_image(kubectl, "web", "app=registry.example.com/shop:1.5.0")?, &[]);
     assert_warned(kubectl.run(&["set", "resources", "deployment/web", "--requests=memory=64Mi"], None)?, &[]);
-    for replicas in ["1", "0", "5"] {
-        assert_warned(kubectl.run(&["scale", "deployment/web", &format!("--replicas={replicas}")], None)?, &[]);
+    for (replicas, warned) in [("1", &[][..]), ("0", &["live-workload-removed"]), ("5", &[])] {
+        let output = kubectl.run(&["scale", "deployment/web", &format!("--replicas={replicas}")], None)?;
+        assert_warned(output, warned);
     }
     assert_warned(kubectl.run(&["rollout", "restart", "deployment/web"], None)?, &[]);
     assert_warned(kubectl.delete("deployment", "web")?, &[]);
@@ -414,7 +415,8 @@ fn subresources_of_pods() -> Result<()> {
 
     let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];
-    assert_warned(kubectl.run(&resize, None)?, &[]);
+    // Limits hold here too; what the Pod lacked before is old.
+    assert_warned(kubectl.run(&resize, None)?, &["missing-resource-requests"]);
     let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
     ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
     assert_warned(

@@ -12,7 +12,7 @@ use super::review::{Operation, Review};
 use super::verdict::Action;
 use crate::engine::{Finding, FixClass, Knowledge, Outcome, Subject};
 use crate::moment::Moment;
-use crate::registry::{Policy, Selected, Workloads};
+use crate::registry::{Policy, REVISION, Selected, Workloads};
 
 /// Why a review is not mutated at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +21,7 @@ pub enum Untouched {
     Operation,
     /// A subresource: the object is not the author's.
     Subresource,
-    /// It belongs to a controller, which would fight the change.
+    /// It belongs to a controller, which would fight the change, or is what one compares with.
     Owned,
     /// It is being deleted.
     Deleting,
@@ -43,6 +43,9 @@ pub fn may_mutate(review: &Review, workloads: &Workloads) -> Result<(), Untouche
         Operation::Create | Operation::Update => review.object().ok_or(Untouched::Operation)?,
         Operation::Delete | Operation::Connect => return Err(Untouched::Operation),
     };
+    if review.kind.group_kind() == REVISION {
+        return Err(Untouched::Owned);
+    }
     let metadata = object.get("metadata");
     let owners = metadata.and_then(|metadata| metadata.get("ownerReferences")).into_iter().flat_map(Node::items);
     if owners.into_iter().any(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true)) {
@@ -166,4 +169,22 @@ pub fn checked_patch(object: &Value, edits: &[Edit]) -> Option<(json_patch::Patc
     let mut patched = object.clone();
     json_patch::patch(&mut patched, &patch).ok()?;
     (patched == edited).then_some((patch, patched))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A controller compares it with the workload: filled in, it would be another revision.
+    #[test]
+    fn a_revision_stays_as_it_is() {
+        let may = |api_version: &str, kind: &str| {
+            let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "web-1"}});
+            may_mutate(&Review::from_object(&object).unwrap(), &Workloads::default())
+        };
+        assert_eq!(may("apps/v1", "ControllerRevision"), Err(Untouched::Owned));
+        assert_eq!(may("apps/v1", "ReplicaSet"), Ok(()));
+    }
 }

@@ -30,7 +30,7 @@ pub use policy_set::{API_VERSION, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::Profile;
 pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
-pub use workloads::Workloads;
+pub use workloads::{REVISION, Workloads};
 
 use crate::admission::Action;
 use crate::admission::verdict::Spared;

@@ -3,11 +3,16 @@
 use plimsoll_flat::Writer;
 use plimsoll_sdk::metadata;
 
+/// An earlier template of a workload, as its controller keeps it.
+pub const REVISION: &str = "apps/ControllerRevision";
+
 /// Kinds with a pod template, `group/Kind`, the pointer to it, and whether its Pods are meant to run on.
 const BUILTIN: &[(&str, &str, bool)] = &[
     ("/Pod", "", false),
     ("/PodTemplate", "/template", false),
     ("/ReplicationController", "/spec/template", true),
+    // What a StatefulSet or DaemonSet is rolled back to: one that is made by hand would be a way around the policies.
+    (REVISION, "/data/spec/template", false),
     ("apps/DaemonSet", "/spec/template", true),
     ("apps/Deployment", "/spec/template", true),
     ("apps/ReplicaSet", "/spec/template", true),

@@ -43,8 +43,12 @@ pub(super) fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
     Some(format!("{}{blanks}{}", &text[..range.start], &text[range.end..]))
 }
 
-/// YAML 1.2 takes nearly every character for a part of an anchor's name, go-yaml few. A tag is not looked at.
-pub(super) fn refuse_anchor(word: &str, at: usize) -> Result<(), Fault> {
+/// YAML 1.2 takes nearly every character for a part of an anchor's name, go-yaml few. Where a tag with brackets ends, the two
+/// do not agree, and nobody needs one.
+pub(super) fn refuse_name(word: &str, at: usize) -> Result<(), Fault> {
+    if word.starts_with('!') && word.contains(['[', '{']) {
+        return Err(Fault::new(at, "a bracket in a tag is not supported; put a blank before it"));
+    }
     let Some(name) = word.strip_prefix(['&', '*']) else { return Ok(()) };
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.bytes().all(letter) {
@@ -74,7 +78,7 @@ pub(super) fn refuse_characters(text: &str, base: usize) -> Result<(), Fault> {
             '\u{85}' | '\u{2028}' | '\u{2029}' => "is a line break to kubectl",
             '\0'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => "is not allowed in YAML",
             // At the very beginning it is skipped by all. Below a comment, kubectl takes it for a part of the first key.
-            '\u{feff}' if at > 0 && text[..at].trim_end_matches([' ', '\t']).ends_with('\n') => {
+            '\u{feff}' if at > 0 && text[..at].trim_end_matches([' ', '\t']).ends_with(['\n', '\r']) => {
                 "is a byte order mark, which only the first line of a file begins with"
             }
             _ => continue,

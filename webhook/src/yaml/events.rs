@@ -226,7 +226,7 @@ impl<'a> Builder<'a> {
             Event::Alias(anchor) => {
                 self.cursor = content + self.text.get(content..end).unwrap_or_default().trim_ascii_end().len();
                 self.last = Last::Other;
-                bridge::refuse_anchor(&self.text[content..self.cursor], self.base + content)?;
+                bridge::refuse_name(&self.text[content..self.cursor], self.base + content)?;
                 match self.anchors.get(&anchor) {
                     Some(target) => Ok((Kind::Alias(*target), 0)),
                     None => Err(Fault::new(self.base + content, "the alias stands inside of its own anchor")),
@@ -283,7 +283,7 @@ impl<'a> Builder<'a> {
             // In a flow collection an anchor may be followed by a comma at once.
             let stop = |character: char| matches!(character, ' ' | '\t' | '\n' | '\r' | ',' | ']' | '}');
             content = self.text[at..].find(stop).map_or(self.text.len(), |length| at + length);
-            bridge::refuse_anchor(&self.text[at..content], self.base + at)?;
+            bridge::refuse_name(&self.text[at..content], self.base + at)?;
         }
         Ok((properties, if empty { content } else { skip_trivia(self.text, content) }))
     }

@@ -219,4 +219,8 @@ fn names_of_anchors_as_in_go_yaml() {
         let error = read(text)[0].as_ref().unwrap_err().clone();
         assert!(error.message.contains("anchor"), "{text:?}: {error}");
     }
+    for text in ["[!!binar[!y [1]]]\n", "a: !x{b: 1}\n"] {
+        let error = read(text)[0].as_ref().unwrap_err().clone();
+        assert!(error.message.contains("tag"), "{text:?}: {error}");
+    }
 }

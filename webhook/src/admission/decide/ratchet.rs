@@ -5,7 +5,7 @@ use plimsoll_sdk::metadata::Judges;
 
 use super::Judgement;
 use super::naming::{key, named_path};
-use crate::admission::review::Review;
+use crate::admission::review::{Operation, Review};
 use crate::admission::verdict::Judged;
 use crate::engine::{Finding, Outcome};
 use crate::registry::Selected;
@@ -13,7 +13,8 @@ use crate::registry::Selected;
 /// Transitions are judged by what changes, so an old violation excuses nothing; what rests on another object's absence
 /// goes by age.
 pub(super) fn applies(review: &Review, selected: &Selected, judged: &Judged) -> bool {
-    review.old_object().is_some()
+    review.operation == Operation::Update
+        && review.old_object().is_some()
         && review.object().is_some()
         && selected.policy.judges == Judges::State
         && !judged.finding.companion

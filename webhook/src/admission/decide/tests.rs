@@ -137,6 +137,15 @@ fn the_old_object_is_asked_for_only_where_there_is_a_deny_to_save() {
     assert_eq!(judged.action, Action::Warn);
 }
 
+/// An old object where there can be none excuses nothing.
+#[test]
+fn what_is_created_was_not_so_before() {
+    let request = Request::create(deployment(&[("a", "x:latest")])).with("oldObject", deployment(&[("a", "x:latest")]));
+    let known = old(found(vec![finding(FIRST)]));
+    let judged = decide_on(&request, &denying(), &found(vec![finding(FIRST)]), &known).unwrap();
+    assert_eq!((judged.action, judged.spared), (Action::Deny, None));
+}
+
 /// Inserted, reordered: the same. Renamed, worsened, added: not.
 #[test]
 fn what_was_so_before_is_warned_of_and_what_is_worse_denied() {

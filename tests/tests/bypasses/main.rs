@@ -1,0 +1,156 @@
+//! Ways to get something past Plimsoll, each named after what it exploits. None of them may work.
+//!
+//! A try says who has to refuse it, and for what. So that none is refused for another reason, each theme has controls: the
+//! same ways with nothing wrong in what they carry, which have to be admitted. `docs/bypasses.md` is the table of all tries;
+//! `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses` writes it anew.
+
+mod bodies;
+mod direct;
+mod down;
+mod people;
+mod pods;
+mod stage;
+mod standing;
+mod table;
+mod values;
+mod ways;
+mod wire;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use plimsoll_tests::denied_policies;
+
+use stage::{Said, Theme};
+
+/// What belongs together: the ways, and the same ways with nothing wrong.
+struct Tries {
+    theme: &'static str,
+    tries: &'static [Try],
+    controls: &'static [Control],
+}
+
+const ALL: &[Tries] =
+    &[ways::TRIES, bodies::TRIES, pods::TRIES, values::TRIES, standing::TRIES, people::TRIES, direct::TRIES];
+
+struct Try {
+    name: &'static str,
+    /// What somebody would hope for, without a full stop.
+    exploits: &'static str,
+    by: By,
+    run: Run,
+}
+
+struct Control {
+    name: &'static str,
+    run: Run,
+}
+
+type Run = fn(&Theme) -> Result<Said>;
+
+/// Who refuses.
+enum By {
+    /// `validate.plimsoll.dev`, for exactly these policies.
+    Policy(&'static [&'static str]),
+    /// `lenient.plimsoll.dev`, which is asked about deletions and about what the control plane does.
+    Lenient(&'static str),
+    /// We cannot read it and answer with an error, so that `failurePolicy: Fail` counts.
+    FailurePolicy,
+    /// The API server itself, with these words: no webhook is asked.
+    ApiServer(&'static str),
+    /// The API server takes the request and leaves out what was smuggled in.
+    Dropped,
+    /// Plimsoll, asked directly: no verdict but one of these statuses of HTTP.
+    Status(&'static [u16]),
+    /// Plimsoll, asked directly: a verdict, `allowed: false` with these words.
+    Answer(&'static str),
+    /// `plimsoll check`, for this policy.
+    Check(&'static str),
+}
+
+#[test]
+fn ways_to_write() -> Result<()> {
+    ways::TRIES.run("ways")
+}
+
+#[test]
+fn odd_bodies() -> Result<()> {
+    bodies::TRIES.run("bodies")
+}
+
+#[test]
+fn pods_in_disguise() -> Result<()> {
+    pods::TRIES.run("pods")
+}
+
+#[test]
+fn odd_values() -> Result<()> {
+    values::TRIES.run("values")
+}
+
+#[test]
+fn what_is_there_already() -> Result<()> {
+    standing::TRIES.run("standing")
+}
+
+#[test]
+fn who_and_where() -> Result<()> {
+    people::TRIES.run("people")
+}
+
+#[test]
+fn asked_directly() -> Result<()> {
+    direct::TRIES.run("direct")
+}
+
+impl Tries {
+    /// In a namespace of their own; names all that got through.
+    fn run(&self, prefix: &str) -> Result<()> {
+        let theme = Theme::new(prefix)?;
+        let mut complaints = Vec::new();
+        for attempt in self.tries {
+            match (attempt.run)(&theme) {
+                Ok(said) => {
+                    complaints.extend(attempt.by.complaint(&said).map(|what| format!("{}: {what}", attempt.name)));
+                }
+                Err(error) => complaints.push(format!("{}: it could not be tried: {error:#}", attempt.name)),
+            }
+        }
+        for control in self.controls {
+            match (control.run)(&theme) {
+                Ok(said) if said.admitted => {}
+                Ok(said) => complaints.push(format!("control, {}: it is refused: {}", control.name, said.text)),
+                Err(error) => complaints.push(format!("control, {}: {error:#}", control.name)),
+            }
+        }
+        ensure!(!self.controls.is_empty(), "no controls");
+        ensure!(complaints.is_empty(), "{} of {}\n\n{}", complaints.len(), self.tries.len(), complaints.join("\n\n"));
+        Ok(())
+    }
+}
+
+impl By {
+    fn complaint(&self, said: &Said) -> Option<String> {
+        let Said { admitted, code, text } = said;
+        if *admitted && !matches!(self, By::Dropped) {
+            return Some(format!("it got through: {text}"));
+        }
+        let denied = denied_policies(text);
+        let as_expected = match self {
+            By::Policy(ids) => {
+                let ids: BTreeSet<String> = ids.iter().map(|&id| id.to_owned()).collect();
+                denied == Some(ids)
+            }
+            By::Lenient(id) => {
+                text.contains("\"lenient.plimsoll.dev\" denied the request") && text.contains(&format!("• {id} "))
+            }
+            By::FailurePolicy => text.contains("failed calling webhook \"validate.plimsoll.dev\""),
+            By::ApiServer(words) => !text.contains("plimsoll.dev\" denied") && text.contains(words),
+            By::Dropped => text == stage::DROPPED,
+            By::Status(statuses) => statuses.contains(code) && !text.contains("\"allowed\":true"),
+            By::Answer(words) => *code == 200 && denied.is_none_or(|ids| ids.is_empty()) && text.contains(words),
+            By::Check(id) => *code == 1 && text.contains(id),
+        };
+        (!as_expected).then(|| format!("another refusal than expected ({code}): {text}"))
+    }
+}

@@ -1,0 +1,68 @@
+//! `docs/bypasses.md`: one row for each try.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{ALL, By};
+
+const HEAD: &str = "# Bypasses
+
+Ways to get something past Plimsoll. Each is a test against a real API server with `plimsoll serve --register` in mode
+`enforce`; none of them may get through, and none may be refused for another reason than the table says. The tests are in
+`tests/tests/bypasses`, each with controls: the same way with nothing wrong in it is admitted.
+
+What may pass on purpose is not listed: see [policy-set.md](policy-set.md) on modes, exemptions and `breakGlass`, and on
+the ratchet. What is listed is the edge just beyond it.
+
+This page is written by the test: `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses table`.
+";
+
+/// The table is that of the tries, and no two of a theme have one name.
+#[test]
+fn the_table() -> Result<()> {
+    let page = page()?;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bypasses.md");
+    if std::env::var_os("PLIMSOLL_WRITE").is_some_and(|value| !value.is_empty()) {
+        std::fs::write(&file, &page)?;
+    }
+    let known = std::fs::read_to_string(&file).context("docs/bypasses.md can't be read")?;
+    ensure!(known == page, "docs/bypasses.md is not what the tries say: run this test with PLIMSOLL_WRITE=1");
+    Ok(())
+}
+
+fn page() -> Result<String> {
+    let count: usize = ALL.iter().map(|tries| tries.tries.len()).sum();
+    ensure!(count >= 40, "only {count} tries");
+    let mut page = format!("{HEAD}\n{count} tries:\n");
+    for tries in ALL {
+        writeln!(page, "\n## {}\n\n| try | what it exploits | refused by |\n| --- | --- | --- |", tries.theme)?;
+        let mut names = BTreeSet::new();
+        for attempt in tries.tries {
+            ensure!(names.insert(attempt.name), "two tries are named {}", attempt.name);
+            let exploits = attempt.exploits.replace('|', "\\|");
+            writeln!(page, "| `{}` | {exploits} | {} |", attempt.name, attempt.by.cell())?;
+        }
+    }
+    Ok(page)
+}
+
+impl By {
+    fn cell(&self) -> String {
+        match self {
+            By::Policy(ids) => ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
+            By::Lenient(id) => format!("`{id}`, by `lenient.plimsoll.dev`"),
+            By::FailurePolicy => "`failurePolicy: Fail`, for it can't be read".to_owned(),
+            By::ApiServer(words) => format!("the API server: \"{}\"", words.replace('`', "")),
+            By::Dropped => "the API server, which leaves it out".to_owned(),
+            By::Status(statuses) => {
+                let statuses: Vec<_> = statuses.iter().map(u16::to_string).collect();
+                format!("status {} instead of a verdict", statuses.join(" or "))
+            }
+            By::Answer(words) => format!("`allowed: false`: {}", words.trim_end()),
+            By::Check(id) => format!("`{id}`, by `plimsoll check`"),
+        }
+    }
+}

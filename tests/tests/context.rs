@@ -48,7 +48,8 @@ impl Served {
 
     fn wait_for(&self, name: &str, kind: &str, expected: f64) -> Result<()> {
         until(SOON, &format!("{name} of {kind} is {expected}"), || {
-            Ok((self.metric(name)?.get(kind) == Some(&expected)).then_some(()))
+            // It may not listen yet.
+            Ok(self.metric(name).ok().filter(|metric| metric.get(kind) == Some(&expected)).map(drop))
         })
         .with_context(|| self.webhook.log())
     }

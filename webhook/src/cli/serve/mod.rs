@@ -93,7 +93,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let registry_options =
         registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
     let watches = client.as_ref().map(|client| Watches::start(client.clone(), args.only_namespace.clone()));
-    let context = watches.clone().map_or_else(|| Arc::new(Unknown) as Arc<dyn Context>, |watches| watches);
+    let context: Arc<dyn Context> = match &watches {
+        Some(watches) => Arc::<Watches>::clone(watches),
+        None => Arc::new(Unknown),
+    };
     let mut loader =
         Loader::new(args.config.clone(), registry_options, context, options.threads, args.bundle_cache.clone());
     let (configuration_seen, loaded) = loader.load();

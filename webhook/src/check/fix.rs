@@ -45,7 +45,7 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         for (file, text) in round.texts {
             sources[file].text = text;
         }
-        let world = World::read(sources, registry.workloads());
+        let world = World::read(sources, registry);
         let checked = run::check(registry, &world);
         fixed.after = Some((world, checked));
     }

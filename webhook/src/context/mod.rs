@@ -8,6 +8,8 @@
 
 #[cfg(feature = "serve")]
 mod events;
+#[cfg(feature = "serve")]
+pub mod existing;
 pub mod files;
 mod index;
 mod kept;

@@ -1,11 +1,13 @@
 //! Odd values: what means the same as what is refused, or looks like what is allowed.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use plimsoll_tests::{Manifest, container};
+use plimsoll_tests::{Manifest, container, until};
 use serde_json::{Value, json};
 
 use crate::By::{ApiServer, Policy};
-use crate::stage::{GOOD, LATEST, REQUESTS, ROOT, SECCOMP, Said, Theme, bare};
+use crate::stage::{GOOD, JSON, LATEST, REQUESTS, ROOT, SECCOMP, Said, Theme, bare};
 use crate::{Control, Tries, Try};
 
 const RATIO: &str = "excessive-memory-ratio";
@@ -269,5 +271,15 @@ fn probe(it: &Theme, name: &str, liveness: Value) -> Result<Said> {
 
 fn rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Value) -> Result<Said> {
     let rolling = json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}});
-    it.create(good(name).with("/spec/replicas", json!(replicas)).with("/spec/strategy", rolling))
+    let object = Value::from(good(name).with("/spec/replicas", json!(replicas)).with("/spec/strategy", rolling));
+    // Nobody misses Pods that no Service selects. Of this one the webhook hears a moment later.
+    let ports = json!([{"port": 80, "targetPort": 8080}]);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": ports}});
+    it.create(service)?;
+    let path = format!("{}?dryRun=All", it.at("Deployment", "").trim_end_matches('/'));
+    until(Duration::from_secs(30), "the Service is known", || {
+        Ok((!it.send("POST", &path, &[JSON], object.to_string().as_bytes())?.admitted).then_some(()))
+    })?;
+    it.create(object)
 }

@@ -18,8 +18,10 @@
 
 #[cfg(target_arch = "wasm32")]
 mod allocator;
+pub mod autoscaling;
 pub mod bundle;
 pub mod cursor;
+pub mod disruption;
 pub mod findings;
 pub mod guest;
 pub mod image;

@@ -6,7 +6,9 @@ use plimsoll_flat::Node;
 
 use crate::bundle::{Answer, Host};
 use crate::cursor::Cursor;
+use crate::disruption::{AUTOSCALERS, BUDGET};
 use crate::guest::{Knowledge, Subject};
+use crate::value::Value;
 use crate::version::KubernetesVersion;
 use crate::workload::{Container, PodTemplate};
 
@@ -20,6 +22,8 @@ pub struct Review<'a> {
     template: OnceCell<Option<PodTemplate<'a>>>,
     services: OnceCell<Answer>,
     limit_ranges: OnceCell<Answer>,
+    budgets: OnceCell<Answer>,
+    autoscalers: [OnceCell<Answer>; 2],
 }
 
 impl std::fmt::Debug for Review<'_> {
@@ -41,6 +45,8 @@ impl<'a> Review<'a> {
             template: OnceCell::new(),
             services: OnceCell::new(),
             limit_ranges: OnceCell::new(),
+            budgets: OnceCell::new(),
+            autoscalers: [OnceCell::new(), OnceCell::new()],
         }
     }
 
@@ -124,6 +130,12 @@ impl<'a> Review<'a> {
             .as_ref()
     }
 
+    /// The pod template of another object of this `group/Kind`; none for a kind without, or where it is absent.
+    pub fn template_in<'b>(&self, kind: &str, object: Node<'b>) -> Option<PodTemplate<'b>> {
+        let root = Cursor::of(object).pointer_to(self.environment.get("workloads")?.get(kind)?.as_str()?);
+        root.exists().then(|| PodTemplate::new(root))
+    }
+
     /// The containers of the pod template: app, native sidecar, init and ephemeral ones, in this order of classes
     /// as they are written; nothing for a kind without a template.
     pub fn containers(&self) -> &[Container<'a>] {
@@ -146,6 +158,26 @@ impl<'a> Review<'a> {
     /// The LimitRanges of the namespace.
     pub fn limit_ranges(&self) -> &Answer {
         self.limit_ranges.get_or_init(|| self.host.listing(self.subject, "/LimitRange"))
+    }
+
+    /// The PodDisruptionBudgets that select this pod template.
+    pub fn disruption_budgets(&self) -> &Answer {
+        self.budgets.get_or_init(|| match self.template() {
+            Some(template) => {
+                let labels = template.labels().map_or_else(|| Value::object([]).to_document(), Node::to_document);
+                self.host.selecting(self.subject, BUDGET, &labels)
+            }
+            None => Answer { documents: Vec::new(), complete: true },
+        })
+    }
+
+    /// What scales this workload: its autoscalers of one of the [`AUTOSCALERS`] kinds.
+    pub fn scaled_by(&self, scaler: &'static str) -> &Answer {
+        let number = usize::from(scaler != AUTOSCALERS[0]);
+        self.autoscalers[number].get_or_init(|| {
+            let kind = [self.kind_member("group"), "/", self.kind()].concat();
+            self.host.referring(self.subject, AUTOSCALERS[number], &kind, self.name())
+        })
     }
 
     /// The named object of this `group/Kind` in the review's namespace.

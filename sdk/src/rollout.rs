@@ -3,6 +3,7 @@
 use plimsoll_flat::{Kind, Node};
 
 use crate::cursor::Cursor;
+use crate::disruption::AUTOSCALERS;
 use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
 use crate::review::Review;
@@ -109,13 +110,12 @@ pub struct Autoscaler {
 /// The autoscalers of a Deployment or Rollout. KEDA's count where they are found; in a cluster each has a
 /// HorizontalPodAutoscaler. Needs both kinds in `refines`.
 pub fn autoscaler(review: &Review<'_>) -> Autoscaler {
-    let (Some(kind), name) = (group_kind(review), review.name()) else {
+    if group_kind(review).is_none() {
         return Autoscaler { floor: None, complete: false };
-    };
+    }
     let least =
         |node: Node<'_>, pointer: &str, default: i64| node.at(pointer).and_then(Node::as_i64).unwrap_or(default).max(1);
-    let hpas = review.referring("autoscaling/HorizontalPodAutoscaler", kind, name);
-    let scaled = review.referring("keda.sh/ScaledObject", kind, name);
+    let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
     let floor = hpas
         .nodes()
         .map(|hpa| least(hpa, "/spec/minReplicas", 1))

@@ -1,6 +1,6 @@
 //! Values that a fix writes.
 
-use plimsoll_flat::Writer;
+use plimsoll_flat::{Kind, Node, Writer};
 
 use crate::int_or_percent::IntOrPercent;
 use crate::quantity::Quantity;
@@ -31,7 +31,24 @@ impl Value {
         Value::List(items.into())
     }
 
-    pub(crate) fn to_document(&self) -> Vec<u8> {
+    /// A copy of what stands in an object: what holds only strings, whole numbers, truth values, lists and objects.
+    /// `null` members are left out.
+    pub fn copy(node: Node<'_>) -> Option<Self> {
+        match node.kind() {
+            Kind::Object => {
+                let members = node.members().filter(|(_, value)| !value.is_null());
+                let members = members.map(|(name, value)| Some((name.to_owned(), Self::copy(value)?)));
+                members.collect::<Option<_>>().map(Value::Object)
+            }
+            Kind::Array => node.items().map(Self::copy).collect::<Option<_>>().map(Value::List),
+            _ => (node.as_str().map(Value::from))
+                .or_else(|| node.as_bool().map(Value::Bool))
+                .or_else(|| node.as_i64().map(Value::Int)),
+        }
+    }
+
+    /// As a flat document, such as a selector to ask with.
+    pub fn to_document(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         self.write(&mut writer);
         // A tree of owned values has neither misplaced keys nor the size of a gigabyte.

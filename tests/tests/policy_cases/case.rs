@@ -16,6 +16,7 @@ pub(crate) struct Case {
     pub open: bool,
     pub rejected: bool,
     pub deleted: bool,
+    pub skipped: bool,
     pub version: Option<String>,
     pub old: Option<String>,
     pub context: String,
@@ -86,6 +87,7 @@ impl Case {
                         None if *word == "open" => self.open = true,
                         None if *word == "rejected" => self.rejected = true,
                         None if *word == "deleted" => self.deleted = true,
+                        None if *word == "skipped" => self.skipped = true,
                         Some(("version", version)) => self.version = Some(version.to_owned()),
                         _ => bail!("the fence says {word:?}, which is not known"),
                     }

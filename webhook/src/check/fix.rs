@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::companions::Companions;
 use super::run::{self, Checked, Found};
 use super::world::{Object, World};
 use super::{collect::Source, threads};
@@ -33,11 +34,13 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
     for _ in 0..MAX_ROUNDS {
         let (world, checked) = fixed.after.as_ref().map_or((world, checked), |(world, checked)| (world, checked));
         let round = Round::new(world, checked, class);
-        for finding in &round.made {
+        let companions = Companions::new(world, checked, class);
+        for finding in round.made.iter().chain(&companions.made) {
             *fixed.made.entry(checked.findings[*finding].judged.policy.id.clone()).or_default() += 1;
         }
-        if round.texts.is_empty() {
+        if round.texts.is_empty() && companions.sources.is_empty() {
             fixed.refused = round.refused;
+            fixed.refused.extend(companions.refused);
             fixed.converged = true;
             break;
         }
@@ -45,6 +48,8 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         for (file, text) in round.texts {
             sources[file].text = text;
         }
+        // Behind the others, whose numbers stay.
+        sources.extend(companions.sources);
         let world = World::read(sources, registry);
         let checked = run::check(registry, &world);
         fixed.after = Some((world, checked));

@@ -4,6 +4,7 @@
 //! what is printed of it is [`crate::report`]'s.
 
 pub mod collect;
+mod companions;
 pub mod config;
 pub mod exit;
 pub mod fix;
@@ -68,7 +69,10 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct Edited {
     pub name: String,
-    pub before: String,
+    /// None for the standard input.
+    path: Option<PathBuf>,
+    /// None for a new file.
+    pub before: Option<String>,
     pub after: String,
 }
 
@@ -113,11 +117,12 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
                 class: edits.class,
                 counts: fixed.made,
                 files: edited.len(),
+                new_files: new_files(&edited),
                 only_shown: true,
                 ..Made::default()
             });
         } else {
-            save(&world, &edited)?;
+            save(&edited)?;
             (world, checked) = fixed.after.unwrap_or((world, checked));
             let piped = world.files.iter().find(|file| file.source.path.is_none());
             text_of_stdin = piped.map(|file| file.source.text.clone());
@@ -126,6 +131,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
                 class: edits.class,
                 counts: fixed.made,
                 files: edited.len(),
+                new_files: new_files(&edited),
                 only_shown: false,
                 refused,
                 converged: fixed.converged,
@@ -140,22 +146,27 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
 
 fn difference(before: &World, after: Option<&World>) -> Vec<Edited> {
     let Some(after) = after else { return Vec::new() };
-    let pairs = before.files.iter().zip(&after.files).map(|(before, after)| (&before.source, &after.source));
-    pairs
-        .filter(|(before, after)| before.text != after.text)
-        .map(|(before, after)| Edited {
-            name: before.name.clone(),
-            before: before.text.clone(),
-            after: after.text.clone(),
-        })
-        .collect()
+    let edited = after.files.iter().enumerate().map(|(index, file)| Edited {
+        name: file.source.name.clone(),
+        path: file.source.path.clone(),
+        before: before.files.get(index).map(|file| file.source.text.clone()),
+        after: file.source.text.clone(),
+    });
+    edited.filter(|edited| edited.before.as_ref() != Some(&edited.after)).collect()
 }
 
-fn save(world: &World, edited: &[Edited]) -> Result<(), CheckError> {
+fn new_files(edited: &[Edited]) -> Vec<String> {
+    edited.iter().filter(|edited| edited.before.is_none()).map(|edited| edited.name.clone()).collect()
+}
+
+fn save(edited: &[Edited]) -> Result<(), CheckError> {
     for edited in edited {
-        let source = world.files.iter().map(|file| &file.source).find(|source| source.name == edited.name);
-        let Some(path) = source.and_then(|source| source.path.as_ref()) else { continue };
-        write::replace(path, &edited.before, &edited.after).map_err(|error| CheckError::Usage {
+        let Some(path) = &edited.path else { continue };
+        let written = match &edited.before {
+            Some(before) => write::replace(path, before, &edited.after),
+            None => write::create(path, &edited.after),
+        };
+        written.map_err(|error| CheckError::Usage {
             message: format!("cannot write {}: {error}", edited.name),
             help: "this file is as it was; those before it are fixed. `--diff` shows the edits without writing"
                 .to_owned(),

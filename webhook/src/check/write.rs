@@ -27,6 +27,20 @@ pub(super) fn replace(path: &Path, before: &str, after: &str) -> io::Result<()> 
     written
 }
 
+/// Writes a new file, and never over one that is there.
+///
+/// # Errors
+/// Where it is there, or cannot be written.
+pub(super) fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a manifest is worse than none.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
 /// A new file in the same folder, for a rename does not cross file systems.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

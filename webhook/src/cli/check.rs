@@ -235,9 +235,11 @@ fn parse_format(text: &str) -> Result<Format, String> {
 fn diff(outcome: &Outcome) -> String {
     let mut text = String::new();
     for edited in &outcome.edited {
-        let diff = TextDiff::from_lines(&edited.before, &edited.after);
+        let diff = TextDiff::from_lines(edited.before.as_deref().unwrap_or_default(), &edited.after);
         let name = edited.name.trim_start_matches('/');
-        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
+        // What `patch` and `git apply` take for a new file.
+        let before = edited.before.as_ref().map_or("/dev/null".to_owned(), |_| format!("a/{name}"));
+        let after = format!("b/{name}");
         text.push_str(&diff.unified_diff().context_radius(3).header(&before, &after).to_string());
     }
     text

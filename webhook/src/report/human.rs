@@ -70,7 +70,7 @@ fn group<'a>(finding: &'a Finding, file: &str, text: &'a str, made: Option<&'a M
     }
     if let Some(reason) = &finding.refused {
         group = group.element(Level::NOTE.message(clean(&format!("not fixed: {reason}"))));
-    } else if let Some(fix) = finding.fix.as_ref().filter(|fix| fix.edits) {
+    } else if let Some(fix) = &finding.fix {
         // Where it was asked for and could be made, there is no finding any more.
         let offered = made.is_none_or(|made| made.only_shown || fix.class > made.class);
         if offered {
@@ -220,6 +220,10 @@ fn fixes(out: &mut String, made: &Made) {
         let _ = writeln!(out, "{verb}: nothing (class {})", made.class.as_str());
     } else {
         let _ = writeln!(out, "{verb}: {} in {}", by_policy(&counts), plural(made.files, "file"));
+    }
+    if !made.new_files.is_empty() {
+        let verb = if made.only_shown { "would write" } else { "wrote" };
+        let _ = writeln!(out, "{verb}: {}", clean(&made.new_files.join(", ")));
     }
     if !made.converged {
         let _ = writeln!(out, "the fixes did not come to an end: two of them undo each other, please report it");

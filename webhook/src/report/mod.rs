@@ -95,8 +95,6 @@ pub struct ObjectName {
 pub struct FixOffer {
     pub title: String,
     pub class: FixClass,
-    /// It edits the file; a companion object is for a new one.
-    pub edits: bool,
 }
 
 /// Something that is said of a policy once, however often it happened.
@@ -113,7 +111,9 @@ pub struct Made {
     pub class: FixClass,
     /// By policy.
     pub counts: BTreeMap<String, usize>,
+    /// Edited and new ones.
     pub files: usize,
+    pub new_files: Vec<String>,
     pub only_shown: bool,
     /// By number of the finding: why not.
     pub refused: HashMap<usize, String>,
@@ -148,6 +148,7 @@ impl Default for Made {
             class: FixClass::Safe,
             counts: BTreeMap::new(),
             files: 0,
+            new_files: Vec::new(),
             only_shown: false,
             refused: HashMap::new(),
             converged: true,
@@ -253,7 +254,7 @@ impl Finding {
         let object = &world.objects[found.object];
         let finding = found.judged.finding;
         let full = finding.at.full();
-        let fix = finding.fix.map(|fix| FixOffer { title: fix.title, class: fix.class, edits: !fix.edits.is_empty() });
+        let fix = finding.fix.map(|fix| FixOffer { title: fix.title, class: fix.class });
         Self {
             policy: found.judged.policy,
             severity: finding.severity,

@@ -53,6 +53,13 @@ pub fn read(text: &str) -> Vec<Result<Document, SyntaxError>> {
         .collect()
 }
 
+/// A document in block style, two columns a level.
+pub fn print(value: &Value) -> String {
+    let mut text = emit::block(value, emit::Format { step: 2, dash: 0 }).join("\n");
+    text.push('\n');
+    text
+}
+
 /// A document that cannot be read, and where in the file.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]

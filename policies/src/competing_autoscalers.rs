@@ -1,0 +1,53 @@
+use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::prelude::*;
+
+/// Workloads that two autoscalers scale.
+///
+/// ## What it finds
+/// `error`: a HorizontalPodAutoscaler or a ScaledObject that scales what another one scales too. It is found at whichever
+/// comes last; `plimsoll check` says it once for a set. The HorizontalPodAutoscaler that KEDA makes of a ScaledObject is
+/// the same autoscaler and no other.
+///
+/// ## Why
+/// Each sets the number that its own metrics ask for, every 15 seconds. The workload grows and shrinks without end, and a
+/// HorizontalPodAutoscaler that notices stops altogether (`AmbiguousSelector`).
+///
+/// ## What to write
+/// One autoscaler with all metrics: it takes the greatest number that any of them asks for.
+#[policy(
+    category = "autoscaling", on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
+    refines = ["keda.sh/ScaledObject"]
+)]
+pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
+    let Some(object) = review.object().node().filter(|object| !is_made_by_keda(*object)) else { return };
+    let Some((kind, scaled)) = target(review, object) else { return };
+    let own = format!("{}/{}", review.kind(), review.name());
+    let mut others = Vec::new();
+    let mut is_known = true;
+    for scaler in AUTOSCALERS {
+        let answer = review.referring(scaler, &kind, &scaled);
+        is_known &= answer.complete || scaler != AUTOSCALERS[0];
+        let found = answer.nodes().filter(|object| !is_made_by_keda(*object));
+        others.extend(found.map(|object| format!("{}/{}", short(scaler), name(object))).filter(|other| *other != own));
+    }
+    others.sort();
+    let Some(other) = others.first() else {
+        if !is_known {
+            findings.skip("the autoscalers of the namespace are not all known");
+        }
+        return;
+    };
+    let message = format!("{} {scaled} is scaled by {} too: they set different numbers", short(&kind), other.replace('/', " "));
+    let help = "keep one autoscaler, with the metrics of both";
+    let finding = findings.error(&review.at("spec/scaleTargetRef"), message, help);
+    // So that of two autoscalers one says it and the other refers to it.
+    if *other < own {
+        finding.related(other.as_str());
+    }
+}
+
+fn is_made_by_keda(object: Node<'_>) -> bool {
+    let mut owners = object.at("/metadata/ownerReferences").into_iter().flat_map(Node::items);
+    owners.any(|owner| owner.get("kind").and_then(Node::as_str) == Some("ScaledObject"))
+}

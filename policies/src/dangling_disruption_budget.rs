@@ -1,0 +1,53 @@
+use plimsoll_sdk::disruption::{Selected, has_controller};
+use plimsoll_sdk::prelude::*;
+
+/// PodDisruptionBudgets that guard nothing.
+///
+/// ## What it finds
+/// - `warning`: a PodDisruptionBudget whose selector matches the labels of no workload's Pods. It rests on something
+///   absent: in the cluster it is not said when the budget is made, and while it is young a change of it only warns.
+/// - `warning`: one without a selector, which selects no Pods at all.
+///
+/// Budgets that an operator made for its own Pods are left out: these have no workload that is known here.
+///
+/// ## Why
+/// A budget that selects nothing looks like protection. A drain takes all Pods at once. Mostly a label was renamed, or the
+/// budget has the labels of the workload itself in the place of those of its pod template.
+///
+/// ## What to write
+/// The workload's own selector:
+///
+/// ```yaml
+/// spec:
+///   selector:
+///     matchLabels: {app: shop}
+/// ```
+#[policy(
+    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
+    requires = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "apps/DaemonSet", "batch/Job", "batch/CronJob", "/Pod"
+    ]
+)]
+pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
+    let selector = review.at("spec/selector");
+    if review.object().node().is_some_and(has_controller) {
+        return;
+    }
+    let Some(node) = selector.node() else {
+        let help = "write a selector: that of the workload whose Pods it is for";
+        findings.warning(&selector, "without a selector it selects no Pods, so it guards nothing", help);
+        return;
+    };
+    let selected = Selected::by(review, Some(node));
+    let others = ["batch/CronJob", "/Pod"].map(|kind| review.selected_by(kind, node));
+    if !selected.workloads.is_empty() || others.iter().any(|answer| !answer.documents.is_empty()) {
+        return;
+    }
+    if !selected.complete || others.iter().any(|answer| !answer.complete) {
+        return findings.skip("the workloads of the namespace are not all known");
+    }
+    let message = "it selects the Pods of no workload here, so it guards nothing";
+    let help = "write the labels of the workload's pod template, in the namespace of the workload";
+    findings.warning(&selector, message, help).companion();
+}

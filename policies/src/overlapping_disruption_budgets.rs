@@ -1,0 +1,80 @@
+use plimsoll_sdk::disruption::{Change, Selected};
+use plimsoll_sdk::prelude::*;
+
+/// Pods that two PodDisruptionBudgets select.
+///
+/// ## What it finds
+/// `error`: a workload whose Pods, by their labels, are selected by more than one PodDisruptionBudget. It is found
+/// whichever comes last: at a budget's selector, or at the labels of the workload's Pods. `plimsoll check` says it once
+/// for a set.
+///
+/// ## Why
+/// The API server evicts no Pod that has two budgets: it answers 500, "This pod has more than one PodDisruptionBudget, which
+/// the eviction subresource does not support." A drain asks again and again, and never ends, whatever the budgets allow.
+///
+/// ## What to write
+/// One budget for each workload, with the workload's own selector. Often one of two is a leftover, or selects a label that
+/// all workloads of an application share.
+#[policy(
+    category = "availability", on = LongRunning, kinds = ["policy/PodDisruptionBudget"], severity = Error,
+    since = "0.1.0",
+    requires = [
+        "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
+    ]
+)]
+pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) {
+    if review.is("policy/PodDisruptionBudget") {
+        return of_budget(review, findings);
+    }
+    let Change::Of(workload, _) = Change::of(review) else { return };
+    let budgets = workload.budgets(review);
+    let names = budgets.names();
+    if names.len() > 1 {
+        let message = format!("PodDisruptionBudgets {} all select these Pods: {HARM}", list(&names));
+        let labels = review.template().map(|template| template.root().at("metadata/labels"));
+        let finding = findings.error(&labels.unwrap_or_else(|| review.at("spec")), message, HELP);
+        finding.related(format!("PodDisruptionBudget/{}", names[0]));
+    } else if !budgets.complete {
+        findings.skip("the PodDisruptionBudgets that select its Pods are not all known");
+    }
+}
+
+const HARM: &str = "none of them can be evicted, and a drain never ends";
+const HELP: &str = "keep one budget for these Pods, with the selector of their workload";
+
+fn of_budget(review: &Review<'_>, findings: &mut Findings) {
+    let own = review.name();
+    let selector = review.at("spec/selector");
+    let selected = Selected::by(review, selector.node());
+    let mut is_known = selected.complete;
+    let mut said: Vec<String> = Vec::new();
+    for workload in &selected.workloads {
+        let budgets = workload.budgets(review);
+        is_known &= budgets.complete;
+        let others: Vec<&str> = budgets.names().into_iter().filter(|name| *name != own).collect();
+        // Of a pair, each is said once, however many workloads they share.
+        let Some(other) = others.first().filter(|_| !others.iter().all(|other| said.iter().any(|known| known == other)))
+        else {
+            continue;
+        };
+        let message =
+            format!("the Pods of {} are selected by {} too: {HARM}", workload.describe(), list(&others));
+        let finding = findings.error(&selector, message, HELP);
+        // So that of two budgets one says it and the other refers to it.
+        if *other < own {
+            finding.related(format!("PodDisruptionBudget/{other}"));
+        }
+        said.extend(others.into_iter().map(str::to_owned));
+    }
+    if said.is_empty() && !is_known {
+        findings.skip("the other budgets, or the workloads whose Pods it selects, are not all known");
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [one] => format!("PodDisruptionBudget {one}"),
+        names => names.join(", "),
+    }
+}

@@ -1,0 +1,92 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{Rollout, autoscaler};
+
+/// Settings of `rollout-below-minimum`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Hundredths of the Pods that stay available throughout an update
+    #[settings(default = 75, minimum = 1, maximum = 100)]
+    available: i64,
+}
+
+/// Rollouts that take down more than a quarter of the Pods.
+///
+/// ## What it finds
+/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, during
+/// which less than `available` of the Pods stay. `maxSurge` and `maxUnavailable` count as the controller resolves them:
+/// of a percentage `maxSurge` is rounded up and `maxUnavailable` down.
+///
+/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
+/// if these are more. What leaves no Pod at all is `rollout-without-capacity`'s to say, and what only rounding takes down
+/// `rollout-rounding-surprise`'s.
+///
+/// ## Why
+/// Deployments are made while people work, which is when the load is. Of three Pods one away means half as much again for
+/// the other two, for as long as each new one takes to start.
+///
+/// ## What to write
+/// A new Pod first, then an old one goes:
+///
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+/// ```
+///
+/// That needs room for one more Pod; `--fix=unsafe` writes it.
+///
+/// ## Settings
+/// `available`: 75 means three quarters. With 60, one of three may be away.
+///
+/// ## Assumptions
+/// Where not all autoscalers are known, none is assumed to scale the workload.
+#[policy(
+    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
+    since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    edits = [
+        "/spec/strategy/rollingUpdate/maxSurge",
+        "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge",
+        "/spec/strategy/canary/maxUnavailable",
+    ]
+)]
+pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mut Findings) {
+    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
+        return;
+    };
+    let autoscaler = autoscaler(review);
+    let sizes = match autoscaler.floor {
+        Some(floor) if rollout.replicas > floor => [Some(floor), Some(rollout.replicas)],
+        Some(floor) => [Some(floor), None],
+        None => [Some(rollout.replicas), None],
+    };
+    let too_few = |pods: &i64| {
+        let posts = rollout.fenceposts(*pods);
+        let left = posts.min_available(*pods);
+        !posts.forced && left > 0 && left.saturating_mul(100) < settings.available.saturating_mul(*pods)
+    };
+    let Some(pods) = sizes.into_iter().flatten().find(too_few) else { return };
+    if !autoscaler.complete && autoscaler.floor.is_none() {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let Rollout { max_surge, max_unavailable, .. } = rollout;
+    let posts = rollout.fenceposts(pods);
+    let left = posts.min_available(pods);
+    let count = match autoscaler.floor {
+        Some(floor) if floor == pods => format!("{pods} at the autoscaler's minimum"),
+        _ => format!("{pods} replicas"),
+    };
+    let message = format!(
+        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: an update takes {} down, leaving {left}, less \
+         than {}%",
+        posts.unavailable, settings.available
+    );
+    let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes";
+    let write =
+        |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let mut fix = write(Fix::changing("start a new Pod before an old one goes"), &rollout.max_unavailable_at, 0);
+    if matches!(max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
+        fix = write(fix, &rollout.max_surge_at, 1);
+    }
+    let finding = findings.warning(&rollout.max_unavailable_at, message, help);
+    finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);
+}

@@ -1,0 +1,54 @@
+use plimsoll_sdk::disruption::Selected;
+use plimsoll_sdk::flat::Kind;
+use plimsoll_sdk::prelude::*;
+
+/// PodDisruptionBudgets that count the Pods of several workloads together.
+///
+/// ## What it finds
+/// - `warning`: a PodDisruptionBudget that selects the Pods of more than one workload: blue and green, stable and canary.
+/// - `error`: one with an empty selector, `{}`, which selects every Pod of the namespace.
+///
+/// ## Why
+/// The budget counts healthy Pods, whoever's they are. Five idle Pods of green that are healthy let a drain take all five
+/// of blue, which serve. And every Pod that a second budget selects too can't be evicted at all, which with an empty
+/// selector is any that has one of its own.
+///
+/// ## What to write
+/// One budget for each workload, with its selector:
+///
+/// ```yaml
+/// spec:
+///   selector:
+///     matchLabels: {app: shop, colour: blue}
+/// ```
+///
+/// ## Assumptions
+/// Where not all workloads are known, there are no others.
+#[policy(
+    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Error, since = "0.1.0",
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "apps/DaemonSet", "batch/Job"
+    ]
+)]
+pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
+    let selector = review.at("spec/selector");
+    let Some(node) = selector.node().filter(|node| node.kind() == Kind::Object) else { return };
+    let help = "write the selector of one workload, and a budget for each";
+    let has = |part: &'static str| selector.at(part).has_content();
+    if !has("matchLabels") && !has("matchExpressions") {
+        findings.error(&selector, "an empty selector selects every Pod of the namespace", help);
+        return;
+    }
+    let selected = Selected::by(review, Some(node));
+    if selected.workloads.len() > 1 {
+        let names: Vec<String> = selected.workloads.iter().take(3).map(|workload| workload.describe()).collect();
+        let more = selected.workloads.len() - names.len();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let message =
+            format!("it counts the Pods of {}{more} together: healthy ones of one let all of another go", names.join(", "));
+        findings.warning(&selector, message, help);
+    } else if !selected.complete {
+        findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
+    }
+}

@@ -1,0 +1,35 @@
+use plimsoll_sdk::prelude::*;
+
+/// PodDisruptionBudgets that keep Pods which are not healthy.
+///
+/// ## What it finds
+/// `warning`: a PodDisruptionBudget that says nothing in `unhealthyPodEvictionPolicy`. It then means `IfHealthyBudget`: a
+/// Pod that runs and is not ready may only be evicted while as many others are healthy as the budget asks for. Whoever
+/// wrote `IfHealthyBudget` meant it, and is not warned.
+///
+/// From Kubernetes 1.27 on, where the field has an effect.
+///
+/// ## Why
+/// An application that crashes has no healthy Pods. Nothing would be lost if they moved, but the budget keeps them where
+/// they are, and a drain waits for somebody to mend the application first.
+///
+/// ## What to write
+/// `--fix` writes it:
+///
+/// ```yaml
+/// spec:
+///   unhealthyPodEvictionPolicy: AlwaysAllow
+/// ```
+#[policy(
+    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
+    edits = ["/spec/unhealthyPodEvictionPolicy"]
+)]
+pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
+    let at = review.at("spec/unhealthyPodEvictionPolicy");
+    if !at.is_absent() || review.kubernetes_version().is_some_and(|version| !version.at_least(1, 27)) {
+        return;
+    }
+    let message = "Pods that are not ready may not be evicted while too few are: a broken application blocks drains";
+    let fix = Fix::safe("let Pods go that are not ready").add(&at, "AlwaysAllow");
+    findings.warning(&at, message, "write unhealthyPodEvictionPolicy: AlwaysAllow").fix(fix);
+}

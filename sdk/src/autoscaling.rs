@@ -1,0 +1,124 @@
+//! What autoscalers measure.
+
+use plimsoll_flat::Node;
+
+use crate::disruption::{AUTOSCALERS, name, short};
+
+/// A share of what the Pods request that an autoscaler aims at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Utilization {
+    /// `cpu`, `memory`.
+    pub resource: String,
+    /// The one container that is measured; none for all of them.
+    pub container: Option<String>,
+    /// The hundredths of the request; none where it is no number.
+    pub share: Option<i64>,
+    /// The number of the metric or trigger in its list; none where nobody wrote one and cpu is measured by default.
+    pub index: Option<usize>,
+}
+
+/// The metrics of an autoscaler that are shares of requests. Without any metric a HorizontalPodAutoscaler measures 80% of
+/// cpu (`pkg/apis/autoscaling`).
+#[must_use]
+pub fn utilizations(scaler: &str, object: Node<'_>) -> Vec<Utilization> {
+    if scaler == AUTOSCALERS[0] { of_hpa(object) } else { of_scaled_object(object) }
+}
+
+/// `HorizontalPodAutoscaler shop`
+#[must_use]
+pub fn describe(scaler: &str, object: Node<'_>) -> String {
+    format!("{} {}", short(scaler), name(object))
+}
+
+fn of_hpa(object: Node<'_>) -> Vec<Utilization> {
+    let metrics: Vec<_> = object.at("/spec/metrics").into_iter().flat_map(Node::items).collect();
+    // Version 1 keeps what it can't express in an annotation.
+    let more = object.at("/metadata/annotations").and_then(|all| all.get("autoscaling.alpha.kubernetes.io/metrics"));
+    let share = object.at("/spec/targetCPUUtilizationPercentage").and_then(Node::as_i64);
+    if metrics.is_empty() {
+        let is_measured = share.is_some() || more.is_none();
+        let cpu = Utilization { resource: "cpu".to_owned(), container: None, share: share.or(Some(80)), index: None };
+        return if is_measured { vec![cpu] } else { Vec::new() };
+    }
+    let found: Vec<_> = metrics.iter().enumerate().filter_map(|(index, metric)| of_metric(index, *metric)).collect();
+    match found.as_slice() {
+        // What the API server fills in and what somebody wrote in its place is the same.
+        [Utilization { resource, container: None, share: Some(80), .. }] if metrics.len() == 1 && resource == "cpu" => {
+            vec![Utilization { index: None, ..found[0].clone() }]
+        }
+        _ => found,
+    }
+}
+
+fn of_metric(index: usize, metric: Node<'_>) -> Option<Utilization> {
+    let source = match metric.get("type").and_then(Node::as_str)? {
+        "Resource" => metric.get("resource")?,
+        "ContainerResource" => metric.get("containerResource")?,
+        _ => return None,
+    };
+    if source.at("/target/type").and_then(Node::as_str) != Some("Utilization") {
+        return None;
+    }
+    Some(Utilization {
+        resource: source.get("name").and_then(Node::as_str)?.to_owned(),
+        container: source.get("container").and_then(Node::as_str).map(str::to_owned),
+        share: source.at("/target/averageUtilization").and_then(Node::as_i64),
+        index: Some(index),
+    })
+}
+
+/// The cpu and memory scalers of KEDA, which become metrics of its HorizontalPodAutoscaler.
+fn of_scaled_object(object: Node<'_>) -> Vec<Utilization> {
+    let triggers = object.at("/spec/triggers").into_iter().flat_map(Node::items).enumerate();
+    triggers
+        .filter_map(|(index, trigger)| {
+            let text = |pointer: &str| trigger.at(pointer).and_then(Node::as_str);
+            let resource = text("/type").filter(|kind| matches!(*kind, "cpu" | "memory"))?;
+            // Older versions have it among the metadata.
+            let kind = text("/metricType").or_else(|| text("/metadata/type"));
+            (kind == Some("Utilization")).then(|| Utilization {
+                resource: resource.to_owned(),
+                container: text("/metadata/containerName").map(str::to_owned),
+                share: text("/metadata/value").and_then(|value| value.parse().ok()),
+                index: Some(index),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_flat::{Node, json};
+
+    use super::{AUTOSCALERS, utilizations};
+
+    fn read(scaler: usize, spec: &str) -> Vec<(String, Option<String>, Option<i64>, Option<usize>)> {
+        let document = json::from_json(format!(r#"{{"spec": {spec}}}"#).as_bytes()).unwrap();
+        let found = utilizations(AUTOSCALERS[scaler], Node::root(&document).unwrap());
+        found.into_iter().map(|found| (found.resource, found.container, found.share, found.index)).collect()
+    }
+
+    #[test]
+    fn the_default_is_cpu_however_it_is_written() {
+        let default = vec![("cpu".to_owned(), None, Some(80), None)];
+        let written = r#"{"metrics": [{"type": "Resource", "resource":
+            {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}"#;
+        assert_eq!(read(0, "{}"), default);
+        assert_eq!(read(0, written), default);
+        assert_eq!(read(0, r#"{"targetCPUUtilizationPercentage": 60}"#)[0].2, Some(60));
+    }
+
+    #[test]
+    fn shares_of_requests_and_nothing_else() {
+        let metrics = r#"{"metrics": [
+            {"type": "Pods", "pods": {}},
+            {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue"}}},
+            {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "app",
+                "target": {"type": "Utilization", "averageUtilization": 70}}}]}"#;
+        assert_eq!(read(0, metrics), [("cpu".to_owned(), Some("app".to_owned()), Some(70), Some(2))]);
+        let triggers = r#"{"triggers": [{"type": "kafka"}, {"type": "memory", "metricType": "Utilization",
+            "metadata": {"value": "60"}}, {"type": "cpu", "metricType": "AverageValue"}]}"#;
+        assert_eq!(read(1, triggers), [("memory".to_owned(), None, Some(60), Some(1))]);
+        assert_eq!(read(1, "{}"), []);
+    }
+}

@@ -1,0 +1,499 @@
+//! What may be evicted: PodDisruptionBudgets, the workloads whose Pods they select, and what scales these.
+//!
+//! Read from Kubernetes 1.36, `pkg/controller/disruption` and `pkg/registry/core/pod/storage/eviction.go`. A policy that
+//! uses this needs [`BUDGET`], both [`AUTOSCALERS`] and the kinds of workloads in `requires` or `refines`.
+
+use plimsoll_flat::Node;
+
+use crate::bundle::Answer;
+use crate::cursor::Cursor;
+use crate::int_or_percent::IntOrPercent;
+use crate::review::Review;
+use crate::rounding::Budget;
+use crate::selector;
+use crate::value::Value;
+
+/// The kind that says how many Pods may be away.
+pub const BUDGET: &str = "policy/PodDisruptionBudget";
+
+/// The kinds that say how many Pods there are. In a cluster each ScaledObject has a HorizontalPodAutoscaler too.
+pub const AUTOSCALERS: [&str; 2] = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"];
+
+/// Kinds with a scale: the controller can tell how many Pods to expect.
+const SCALABLE: [&str; 5] =
+    ["apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
+
+/// Kinds that have Pods and no scale.
+const UNSCALABLE: [&str; 2] = ["apps/DaemonSet", "batch/Job"];
+
+/// What a PodDisruptionBudget asks for.
+#[derive(Clone, Debug)]
+pub struct PodBudget {
+    /// Its name.
+    pub name: String,
+    /// None where it has neither field: the controller then expects no Pods, and lets none go.
+    pub budget: Option<Budget>,
+}
+
+impl PodBudget {
+    /// None where the API server refuses it: both fields, or no count, or more than 100 %.
+    #[must_use]
+    pub fn read(object: Node<'_>) -> Option<Self> {
+        let field = |pointer: &str| object.at(pointer).filter(|node| !node.is_null());
+        let count = |node: Node<'_>| {
+            IntOrPercent::from_node(node)
+                .filter(|count| !matches!(count, IntOrPercent::Int(..0) | IntOrPercent::Percent(101..)))
+        };
+        let budget = match (field("/spec/minAvailable"), field("/spec/maxUnavailable")) {
+            (None, None) => None,
+            (Some(node), None) => Some(Budget::MinAvailable(count(node)?)),
+            (None, Some(node)) => Some(Budget::MaxUnavailable(count(node)?)),
+            (Some(_), Some(_)) => return None,
+        };
+        Some(Self { name: name(object).to_owned(), budget })
+    }
+
+    /// Whether it lets no Pod go, however many there are.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.budget.is_none_or(|budget| budget.fewest_evictable().is_none())
+    }
+
+    /// Whether the controller has to know the scale of what owns the Pods: for all but a number in `minAvailable`.
+    fn needs_scale(&self) -> bool {
+        !matches!(self.budget, None | Some(Budget::MinAvailable(IntOrPercent::Int(_))))
+    }
+
+    /// Why no Pod of these may ever be evicted while all are healthy, if so. Nothing for no Pods, and nothing where a
+    /// number is compared with that of Pods that have no scale.
+    #[must_use]
+    pub fn blocks(&self, workloads: &[Workload]) -> Option<Blocked> {
+        let pods = workloads.iter().map(Workload::pods).try_fold(0_i64, |sum, pods| Some(sum.saturating_add(pods?)));
+        match (self.budget, pods) {
+            _ if workloads.is_empty() || pods == Some(0) => None,
+            (None, _) => Some(Blocked::NothingAsked),
+            (Some(_), None) if self.needs_scale() => {
+                let unscalable = workloads.iter().find(|workload| workload.replicas.is_none())?;
+                Some(Blocked::NoScale(unscalable.describe()))
+            }
+            (Some(budget), Some(pods)) if budget.allowed(pods) == 0 => Some(Blocked::All { budget, pods }),
+            _ => None,
+        }
+    }
+}
+
+/// Why a budget lets no Pod go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Blocked {
+    /// It has neither `minAvailable` nor `maxUnavailable`.
+    NothingAsked,
+    /// This workload has no scale, so the controller computes nothing, and nothing may go.
+    NoScale(String),
+    /// All of these Pods must stay.
+    All {
+        /// What it asks for.
+        budget: Budget,
+        /// At the autoscaler's minimum, where there is one.
+        pods: i64,
+    },
+}
+
+/// A workload whose Pods a budget selects.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// `group/Kind`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Pods asked for; 1 if unset, none where the kind has no scale.
+    pub replicas: Option<i64>,
+    /// What scales it, if anything is known to.
+    pub floor: Option<Floor>,
+    /// Whether every autoscaler that there may be is known.
+    pub autoscalers_known: bool,
+    /// The labels of its Pods, a flat document.
+    labels: Vec<u8>,
+}
+
+/// The fewest Pods that an autoscaler runs while it runs any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floor {
+    /// How many.
+    pub pods: i64,
+    /// `HorizontalPodAutoscaler web`
+    pub by: String,
+    /// What says so: `minReplicas`.
+    pub field: &'static str,
+}
+
+impl Workload {
+    /// The fewest Pods that it means to run: at its autoscaler's minimum, else at its own size. A budget that lets one of
+    /// these go also lets one of more go.
+    #[must_use]
+    pub fn pods(&self) -> Option<i64> {
+        let replicas = self.replicas?;
+        Some(self.floor.as_ref().map_or(replicas, |floor| floor.pods).max(0))
+    }
+
+    /// `Deployment web`
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("{} {}", short(self.kind), self.name)
+    }
+
+    /// The budgets that select its Pods.
+    #[must_use]
+    pub fn budgets(&self, review: &Review<'_>) -> Budgets {
+        let Ok(labels) = Node::root(&self.labels) else { return Budgets::default() };
+        let answer = match is_reviewed(review, self.kind, &self.name) {
+            true => review.disruption_budgets().clone(),
+            false => review.selecting(BUDGET, labels),
+        };
+        Budgets::of(review, labels, answer)
+    }
+
+    fn read(review: &Review<'_>, kind: &'static str, object: Node<'_>) -> Option<Self> {
+        // The scale of a Deployment counts, not those of its ReplicaSets.
+        if kind == "apps/ReplicaSet" && has_controller(object) {
+            return None;
+        }
+        let template = review.template_in(kind, object)?;
+        let labels = template.labels().map_or_else(|| Value::object([]).to_document(), Node::to_document);
+        let name = name(object).to_owned();
+        let replicas = SCALABLE.contains(&kind).then(|| replicas(review, kind, &name, object));
+        let (floor, autoscalers_known) = if replicas.is_some() { floor(review, kind, &name) } else { (None, true) };
+        Some(Self { kind, name, replicas, floor, autoscalers_known, labels })
+    }
+}
+
+/// The workloads whose Pods a selector selects.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// By kind.
+    pub workloads: Vec<Workload>,
+    /// Whether there are no others.
+    pub complete: bool,
+}
+
+impl Selected {
+    /// What this selector of a budget selects, with the reviewed object as the review has it. None selects nothing.
+    pub fn by(review: &Review<'_>, selector: Option<Node<'_>>) -> Self {
+        let mut selected = Self { workloads: Vec::new(), complete: true };
+        let Some(selector) = selector.filter(|selector| !selector.is_null()) else { return selected };
+        for kind in SCALABLE.into_iter().chain(UNSCALABLE) {
+            let answer = review.selected_by(kind, selector);
+            selected.complete &= answer.complete;
+            let others = answer.nodes().filter(|object| !is_reviewed(review, kind, name(*object)));
+            selected.workloads.extend(others.filter_map(|object| Workload::read(review, kind, object)));
+        }
+        let matches = |workload: &Workload| {
+            Node::root(&workload.labels).is_ok_and(|labels| selector::matches(selector, labels).is_yes())
+        };
+        selected.workloads.extend(reviewed(review).filter(matches));
+        selected
+    }
+
+    /// `Deployment web at the minimum of HorizontalPodAutoscaler web`; at most three of them.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let one = |workload: &Workload| match &workload.floor {
+            Some(floor) => format!("{} at the minimum of {}", workload.describe(), floor.by),
+            None => workload.describe(),
+        };
+        let mut text = self.workloads.iter().take(3).map(one).collect::<Vec<_>>().join(", ");
+        if self.workloads.len() > 3 {
+            text.push_str(&format!(" and {} more", self.workloads.len() - 3));
+        }
+        text
+    }
+
+    /// Whether each of them is scaled by somebody who is known, or by nobody.
+    #[must_use]
+    pub fn is_scale_known(&self) -> bool {
+        self.workloads.iter().all(|workload| workload.autoscalers_known || workload.floor.is_some())
+    }
+}
+
+/// The budgets of some Pods.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets {
+    documents: Vec<Vec<u8>>,
+    /// Whether there are no others.
+    pub complete: bool,
+}
+
+impl Budgets {
+    fn of(review: &Review<'_>, labels: Node<'_>, answer: Answer) -> Self {
+        let mut budgets = Self { documents: answer.documents, complete: answer.complete };
+        if review.is(BUDGET) {
+            let own = review.name();
+            budgets.documents.retain(|document| Node::root(document).is_ok_and(|object| name(object) != own));
+            let selector = review.at("spec/selector").node();
+            if selector.is_some_and(|selector| selector::matches(selector, labels).is_yes()) {
+                budgets.documents.extend(review.object().node().map(Node::to_document));
+            }
+        }
+        budgets.documents.sort_by(|left, right| {
+            let of = |document: &Vec<u8>| Node::root(document).map(|object| name(object).to_owned()).ok();
+            of(left).cmp(&of(right))
+        });
+        budgets
+    }
+
+    /// Each of them, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.documents.iter().filter_map(|document| Node::root(document).ok())
+    }
+
+    /// Their names, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.nodes().map(name).collect()
+    }
+}
+
+/// What a review that is not of a budget says of evictions: the workload that it changes, and where.
+#[derive(Debug)]
+pub enum Change<'a> {
+    /// This workload: the reviewed one, or the one that is scaled by the reviewed object.
+    Of(Box<Workload>, Cursor<'a>),
+    /// Something is scaled that is not there.
+    Nothing,
+    /// Nobody knows what is scaled.
+    Unknown,
+    /// It changes nothing of a workload that stands for itself.
+    Other,
+}
+
+impl<'a> Change<'a> {
+    /// Of a workload, its Scale, or an autoscaler.
+    pub fn of(review: &Review<'a>) -> Self {
+        if let Some(own) = reviewed(review) {
+            let at = match own.replicas {
+                Some(_) => review.at("spec/replicas"),
+                // Its template is where the kinds without a scale have it.
+                None => review.at("spec/template/metadata/labels"),
+            };
+            return Change::Of(Box::new(own), at);
+        }
+        let (kind, name, at) = if let Some(kind) = review.scaled() {
+            (kind, review.name().to_owned(), review.at("spec/replicas"))
+        } else if let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) {
+            let is_hpa = review.is(AUTOSCALERS[0]);
+            (kind, name, review.at(if is_hpa { "spec/minReplicas" } else { "spec/minReplicaCount" }))
+        } else {
+            return Change::Other;
+        };
+        let Some(kind) = SCALABLE.into_iter().find(|known| *known == kind) else { return Change::Other };
+        let answer = review.get(kind, &name);
+        match answer.nodes().next() {
+            Some(object) => match Workload::read(review, kind, object) {
+                Some(workload) => Change::Of(Box::new(workload), at),
+                None => Change::Other,
+            },
+            None if answer.complete => Change::Nothing,
+            None => Change::Unknown,
+        }
+    }
+}
+
+/// The reviewed workload, where it is one that stands for itself.
+fn reviewed(review: &Review<'_>) -> Option<Workload> {
+    let kind = SCALABLE.into_iter().chain(UNSCALABLE).find(|kind| review.is(kind))?;
+    Workload::read(review, kind, review.object().node()?).filter(|_| review.subresource().is_empty())
+}
+
+fn is_reviewed(review: &Review<'_>, kind: &str, name: &str) -> bool {
+    review.is(kind) && name == review.name()
+}
+
+fn replicas(review: &Review<'_>, kind: &str, name: &str, object: Node<'_>) -> i64 {
+    if review.name() == name && review.scaled().is_some_and(|scaled| scaled == kind) {
+        // A Scale leaves a 0 out.
+        return review.at("spec/replicas").as_i64().unwrap_or(0);
+    }
+    object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1)
+}
+
+/// The lowest minimum of those that scale a workload, and whether all of them are known. The reviewed autoscaler counts
+/// as the review has it.
+fn floor(review: &Review<'_>, kind: &str, name_of: &str) -> (Option<Floor>, bool) {
+    let mut known = true;
+    let mut floors = Vec::new();
+    for scaler in AUTOSCALERS {
+        let asked;
+        let answer = if is_reviewed(review, kind, name_of) && review.subresource().is_empty() {
+            review.scaled_by(scaler)
+        } else {
+            asked = review.referring(scaler, kind, name_of);
+            &asked
+        };
+        // Where KEDA is, what it makes of a ScaledObject says the same.
+        known &= answer.complete || scaler != AUTOSCALERS[0];
+        let others = answer.nodes().filter(|object| !is_reviewed(review, scaler, name(*object)));
+        floors.extend(others.map(|object| minimum(scaler, object)));
+    }
+    let own = AUTOSCALERS.into_iter().find(|scaler| review.is(scaler));
+    if let (Some(scaler), Some(object)) = (own, review.object().node())
+        && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
+    {
+        floors.push(minimum(scaler, object));
+    }
+    (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
+}
+
+fn minimum(scaler: &str, object: Node<'_>) -> Floor {
+    let is_hpa = scaler == AUTOSCALERS[0];
+    let (field, pointer, unset) = match is_hpa {
+        true => ("minReplicas", "/spec/minReplicas", 1),
+        false => ("minReplicaCount", "/spec/minReplicaCount", 0),
+    };
+    let pods = object.at(pointer).and_then(Node::as_i64).unwrap_or(unset).max(1);
+    Floor { pods, by: format!("{} {}", short(scaler), name(object)), field }
+}
+
+/// What the reviewed autoscaler scales: `group/Kind` and name. None for what is no autoscaler, or says nothing.
+pub fn target(review: &Review<'_>, object: Node<'_>) -> Option<(String, String)> {
+    let is_keda = review.is(AUTOSCALERS[1]);
+    if !is_keda && !review.is(AUTOSCALERS[0]) {
+        return None;
+    }
+    let reference = object.at("/spec/scaleTargetRef")?;
+    let text = |member: &str| reference.get(member).and_then(Node::as_str).filter(|text| !text.is_empty());
+    // KEDA's own default is a Deployment.
+    let (version, kind) = match (text("apiVersion"), text("kind")) {
+        (version, Some(kind)) => (version.unwrap_or_default(), kind),
+        (_, None) if is_keda => ("apps/v1", "Deployment"),
+        _ => return None,
+    };
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Some((format!("{group}/{kind}"), text("name")?.to_owned()))
+}
+
+/// The kind without its group.
+#[must_use]
+pub fn short(kind: &str) -> &str {
+    kind.split_once('/').map_or(kind, |(_, kind)| kind)
+}
+
+/// The name of another object.
+#[must_use]
+pub fn name<'a>(object: Node<'a>) -> &'a str {
+    object.at("/metadata/name").and_then(Node::as_str).unwrap_or_default()
+}
+
+/// Whether another object made it and looks after it.
+pub fn has_controller(object: Node<'_>) -> bool {
+    let mut owners = object.at("/metadata/ownerReferences").into_iter().flat_map(Node::items);
+    owners.any(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_flat::{Node, json};
+
+    use super::{Blocked, Budget, Floor, PodBudget, Workload};
+    use crate::int_or_percent::IntOrPercent::{self, Int, Percent};
+
+    fn workload(replicas: Option<i64>, floor: Option<i64>) -> Workload {
+        let floor = floor.map(|pods| Floor { pods, by: "HorizontalPodAutoscaler a".to_owned(), field: "minReplicas" });
+        Workload {
+            kind: if replicas.is_some() { "apps/Deployment" } else { "apps/DaemonSet" },
+            name: "a".to_owned(),
+            replicas,
+            floor,
+            autoscalers_known: true,
+            labels: Vec::new(),
+        }
+    }
+
+    fn budget(budget: Budget) -> PodBudget {
+        PodBudget { name: "a".to_owned(), budget: Some(budget) }
+    }
+
+    fn read(spec: &str) -> Option<PodBudget> {
+        let document =
+            json::from_json(format!(r#"{{"metadata": {{"name": "a"}}, "spec": {spec}}}"#).as_bytes()).unwrap();
+        PodBudget::read(Node::root(&document).unwrap())
+    }
+
+    #[test]
+    fn budgets_as_the_api_server_takes_them() {
+        for (spec, expected) in [
+            (r#"{"minAvailable": 2}"#, Some(Some(Budget::MinAvailable(Int(2))))),
+            (r#"{"minAvailable": null, "maxUnavailable": "0%"}"#, Some(Some(Budget::MaxUnavailable(Percent(0))))),
+            ("{}", Some(None)),
+            (r#"{"minAvailable": 2, "maxUnavailable": 1}"#, None),
+            (r#"{"minAvailable": "2"}"#, None),
+            (r#"{"minAvailable": -1}"#, None),
+            (r#"{"maxUnavailable": "101%"}"#, None),
+        ] {
+            assert_eq!(read(spec).map(|read| read.budget), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_no_number_of_pods_opens_is_closed() {
+        for (spec, expected) in [
+            (r#"{"minAvailable": "100%"}"#, true),
+            (r#"{"maxUnavailable": 0}"#, true),
+            ("{}", true),
+            (r#"{"minAvailable": "99%"}"#, false),
+            (r#"{"minAvailable": 1000}"#, false),
+            (r#"{"maxUnavailable": "1%"}"#, false),
+        ] {
+            assert_eq!(read(spec).unwrap().is_closed(), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn pods_without_a_scale() {
+        let mixed = [workload(Some(3), None), workload(None, None)];
+        let no_scale = Some(Blocked::NoScale("DaemonSet a".to_owned()));
+        assert_eq!(budget(Budget::MaxUnavailable(Int(1))).blocks(&mixed), no_scale);
+        assert_eq!(budget(Budget::MinAvailable(Percent(1))).blocks(&mixed), no_scale);
+        assert_eq!(budget(Budget::MinAvailable(Int(9))).blocks(&mixed), None, "nobody knows how many there are");
+        let unsaid = PodBudget { name: "a".to_owned(), budget: None };
+        assert_eq!(unsaid.blocks(&mixed), Some(Blocked::NothingAsked));
+        assert_eq!(unsaid.blocks(&[]), None);
+    }
+
+    /// Takes one Pod away and asks whether what is left is enough; shares are cross products, nothing is rounded.
+    fn one_may_go(budget: Budget, pods: i64) -> bool {
+        let left = pods - 1;
+        match budget {
+            Budget::MinAvailable(Int(least)) => left >= least,
+            Budget::MinAvailable(Percent(share)) => left * 100 >= share * pods,
+            Budget::MaxUnavailable(Int(most)) => most >= 1,
+            // However small a share is, the controller makes a whole Pod of it.
+            Budget::MaxUnavailable(Percent(share)) => share * pods > 0,
+        }
+    }
+
+    #[test]
+    fn blocks_agree_with_taking_one_away() {
+        let counts = || (0..=9).map(Int).chain((0..=100).map(Percent));
+        let sizes: Vec<(i64, Option<i64>)> =
+            (0..=5).flat_map(|replicas| [None, Some(1), Some(3), Some(6)].map(|floor| (replicas, floor))).collect();
+        let budgets: Vec<Budget> = counts()
+            .flat_map(|count: IntOrPercent| [Budget::MinAvailable(count), Budget::MaxUnavailable(count)])
+            .collect();
+        for (first, second) in sizes.iter().flat_map(|first| sizes.iter().map(move |second| (first, second))) {
+            let workloads = [workload(Some(first.0), first.1), workload(Some(second.0), second.1)];
+            let pods: i64 = [first, second].iter().map(|(replicas, floor)| floor.unwrap_or(*replicas)).sum();
+            for asked in &budgets {
+                let blocked = budget(*asked).blocks(&workloads);
+                let may_go = pods == 0 || one_may_go(*asked, pods);
+                assert_eq!(blocked.is_none(), may_go, "{asked:?} of {workloads:?}");
+                if let Some(Blocked::All { pods: counted, .. }) = blocked {
+                    assert_eq!(counted, pods);
+                    // What is proposed helps, and one less does not.
+                    if let Some(fewest) = asked.fewest_evictable() {
+                        assert!(one_may_go(*asked, fewest) && (fewest == 1 || !one_may_go(*asked, fewest - 1)));
+                    }
+                }
+            }
+            assert_eq!(budget(Budget::MaxUnavailable(Int(1))).blocks(&workloads), None, "never a deadlock");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Fixes that are another object: each goes to a new file beside the manifest that needs it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::collect::Source;
+use super::fix::generated;
+use super::run::Checked;
+use super::world::World;
+use crate::engine::FixClass;
+use crate::yaml;
+
+/// The new files of one round.
+#[derive(Debug, Default)]
+pub(super) struct Companions {
+    pub(super) sources: Vec<Source>,
+    /// Findings whose fix is in them.
+    pub(super) made: Vec<usize>,
+    pub(super) refused: Vec<(usize, String)>,
+}
+
+impl Companions {
+    /// The companion objects of this class of fixes and of those before it; one file for each manifest and kind.
+    pub(super) fn new(world: &World, checked: &Checked, class: FixClass) -> Self {
+        let mut companions = Self::default();
+        let mut files: BTreeMap<PathBuf, (Source, Vec<String>)> = BTreeMap::new();
+        for (index, found) in checked.findings.iter().enumerate() {
+            let fix = found.judged.finding.fix.as_ref().filter(|fix| fix.class <= class && fix.edits.is_empty());
+            let Some(object) = fix.and_then(|fix| fix.companion.as_ref()) else { continue };
+            let manifest = &world.file(&world.objects[found.object]).source;
+            match place(manifest, object) {
+                Ok((path, name)) => {
+                    let (_, texts) = files.entry(path.clone()).or_insert_with(|| {
+                        let source = Source { name, path: Some(path), text: String::new(), closed: manifest.closed };
+                        (source, Vec::new())
+                    });
+                    let text = yaml::print(object);
+                    if !texts.contains(&text) {
+                        texts.push(text);
+                    }
+                    companions.made.push(index);
+                }
+                Err(reason) => companions.refused.push((index, reason)),
+            }
+        }
+        companions.sources =
+            files.into_values().map(|(source, texts)| Source { text: texts.join("---\n"), ..source }).collect();
+        companions
+    }
+}
+
+/// Where the object goes: `shop.pdb.yaml` beside `shop.yaml`.
+fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), String> {
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if let Some(reason) = generated(&manifest.text) {
+        return Err(reason.to_owned());
+    }
+    let Some(path) = &manifest.path else {
+        return Err(format!("there is no file to write a {kind} beside; what it is like stands on the policy's page"));
+    };
+    let suffix = if kind == "PodDisruptionBudget" { "pdb".to_owned() } else { kind.to_lowercase() };
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let file = format!("{stem}.{suffix}.yaml");
+    let (name, path) = (Path::new(&manifest.name).with_file_name(&file), path.with_file_name(&file));
+    // A dangling link is something too.
+    if path.symlink_metadata().is_ok() {
+        return Err(format!("{file} is there already, and is not written over; the {kind} may go in it"));
+    }
+    Ok((path, name.to_string_lossy().into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn source(path: Option<PathBuf>, text: &str) -> Source {
+        Source { name: "shops/shop.yaml".to_owned(), path, text: text.to_owned(), closed: true }
+    }
+
+    #[test]
+    fn a_new_file_beside_the_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = source(Some(folder.path().join("shop.yaml")), "a: 1\n");
+        let budget = json!({"kind": "PodDisruptionBudget"});
+        let wanted = (folder.path().join("shop.pdb.yaml"), "shops/shop.pdb.yaml".to_owned());
+        assert_eq!(place(&manifest, &budget), Ok(wanted.clone()));
+        assert_eq!(
+            place(&manifest, &json!({"kind": "NetworkPolicy"})).map(|(_, name)| name),
+            Ok("shops/shop.networkpolicy.yaml".to_owned())
+        );
+        std::fs::write(&wanted.0, "mine\n").unwrap();
+        assert!(place(&manifest, &budget).is_err_and(|reason| reason.contains("is there already")));
+        assert!(place(&source(None, "a: 1\n"), &budget).is_err(), "the standard input");
+        let rendered = source(manifest.path, "# Source: shop/templates/shop.yaml\na: 1\n");
+        assert!(place(&rendered, &budget).is_err_and(|reason| reason.contains("rendered")));
+    }
+}

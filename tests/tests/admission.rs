@@ -1,14 +1,14 @@
 //! What the cluster says to `kubectl apply` and to everything else that reaches the webhook, by profile `default`.
 //!
-//! `plimsoll serve` knows nothing of the cluster's other objects yet, so what depends on a Service or a LimitRange is an
-//! assumption, and at most a warning.
+//! Where it depends on a Service, there is one, and the webhook has heard of it before the question.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use plimsoll_tests::{
     ControlPlane, Kubectl, Manifest, Namespace, Output, WORKLOADS, Webhook, WebhookOptions, accepts,
-    accepts_with_warnings, container, denied_policies, rejects, warned_policies,
+    accepts_with_warnings, container, denied_policies, rejects, until, warned_policies,
 };
 use serde_json::{Value, json};
 
@@ -144,12 +144,8 @@ fn warned_of_for_every_kind() -> Result<()> {
             let (name, text) = (object.name().to_owned(), object.to_string());
             cases.push(if is_judged { accepts_with_warnings(&name, &text, &[policy]) } else { accepts(&name, &text) });
         };
-        row(
-            "no-readiness",
-            |it| it.pod("/containers/0/readinessProbe", Value::Null),
-            "missing-readiness-probe",
-            runs_on,
-        );
+        // No Service selects the Pods, so that it is only recorded.
+        row("no-readiness", |it| it.pod("/containers/0/readinessProbe", Value::Null), "missing-readiness-probe", false);
         row(
             "same-probes",
             |it| it.pod("/containers/0/livenessProbe", json!({"httpGet": {"path": "/health/ready", "port": 8080}})),
@@ -196,6 +192,35 @@ fn warned_of_for_every_kind() -> Result<()> {
 }
 
 #[test]
+fn probes_are_demanded_where_a_service_asks() -> Result<()> {
+    let namespace = namespace("asked")?;
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+    let names = kinds.map(str::to_lowercase);
+    let objects: Vec<_> = kinds
+        .iter()
+        .zip(&names)
+        .map(|(kind, name)| Manifest::good(kind, name).pod("/containers/0/readinessProbe", Value::Null).to_string())
+        .collect();
+    serve(&namespace, &names, &objects[3], "denied the request")?;
+    let cases = names.iter().zip(&objects).map(|(name, object)| rejects(name, object, &["missing-readiness-probe"]));
+    namespace.run(&cases.collect::<Vec<_>>())
+}
+
+/// Makes a Service of each name, and waits until the webhook knows the last: until it says this to an object.
+fn serve(namespace: &Namespace, names: &[impl AsRef<str>], object: &str, said: &str) -> Result<()> {
+    let kubectl = namespace.kubectl();
+    for name in names.iter().map(AsRef::as_ref) {
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});
+        kubectl.apply(&service.to_string())?.ok()?;
+    }
+    until(Duration::from_secs(30), "the Services are known", || {
+        let output = kubectl.run(&["apply", "--dry-run=server", "--filename=-"], Some(object))?;
+        Ok(output.stderr.contains(said).then_some(()))
+    })
+}
+
+#[test]
 fn rollouts() -> Result<()> {
     let web = |name: &str, replicas: i64, surge: Value, unavailable: Value| {
         let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
@@ -214,18 +239,21 @@ fn rollouts() -> Result<()> {
     };
     let capacity = &["rollout-without-capacity"];
     let namespace = namespace("rollouts")?;
+    let resolved = web("i", 1, json!(0), json!("25%"));
+    serve(&namespace, &["a", "b", "c", "i"], &resolved, "denied the request")?;
     namespace.run(&[
-        accepts_with_warnings("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
-        accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
-        accepts_with_warnings("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
+        rejects("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
+        rejects("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
+        rejects("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
+        accepts("all of three, and nobody asks them", &web("k", 3, json!(1), json!("100%"))),
         accepts("one more first", &web("d", 1, json!(1), json!(0))),
         accepts_with_warnings("one of three", &web("e", 3, json!(0), json!("25%")), &["rollout-rounding-surprise"]),
         accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
         accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
         accepts("five minutes in ten", &deadline("h", 600)),
     ])?;
-    // The resolved numbers, as far as a warning has room for them.
-    let output = namespace.kubectl().apply(&web("i", 1, json!(0), json!("25%")))?;
+    // The resolved numbers.
+    let output = namespace.kubectl().apply(&resolved)?;
     ensure!(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%"), "{}", output.stderr);
     // The API server's own refusal comes first.
     let refused = namespace.kubectl().apply(&web("j", 3, json!(0), json!(0)))?;
@@ -271,6 +299,7 @@ fn the_good_set_in_any_order() -> Result<()> {
 fn the_message_of_a_denial() -> Result<()> {
     let namespace = namespace("message")?;
     let bad = old_sins("Deployment", "web").pod("/containers/1/readinessProbe", Value::Null);
+    serve(&namespace, &["web"], &bad.to_string(), "only warned of")?;
     let output = namespace.kubectl().apply(&bad.to_string())?;
     let (_, message) = output.stderr.split_once("denied the request: ").context("no denial")?;
     let mut lines = message.trim_end().lines();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use plimsoll_tests::{ControlPlane, Manifest, Namespace, Webhook, WebhookOptions, accepts, denied_policies};
+use plimsoll_tests::{ControlPlane, Manifest, Namespace, Webhook, WebhookOptions, accepts};
 use serde_json::{Value, json};
 
 const CONFIG: &str =
@@ -301,9 +301,9 @@ fn what_somebody_wrote_is_never_overwritten() -> Result<()> {
     Ok(())
 }
 
-/// Where the LimitRanges of the namespace are not known, no request is written, neither out of nothing nor below a limit.
+/// There is no LimitRange in the namespace, and the webhook knows it: a request is written out of nothing and below a limit.
 #[test]
-fn requests_are_left_alone_where_limit_ranges_are_unknown() -> Result<()> {
+fn requests_are_written_where_limit_ranges_are_known() -> Result<()> {
     let namespace = namespace("requests")?;
     let kubectl = namespace.kubectl();
     let resources =
@@ -311,10 +311,12 @@ fn requests_are_left_alone_where_limit_ranges_are_unknown() -> Result<()> {
     let limits = json!({"limits": {"cpu": "2", "memory": "1Gi"}});
     namespace.run(&[accepts("only limits", &resources("limits", limits.clone()).to_string())])?;
     let stored = kubectl.get("deployment", "limits")?;
-    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&limits));
-    let refused = kubectl.apply(&resources("none", json!({})).to_string())?;
-    let denied = denied_policies(&refused.stderr).context("not denied")?;
-    assert_eq!(denied.into_iter().collect::<Vec<_>>(), ["missing-resource-requests"], "{}", refused.stderr);
+    let written = json!({"limits": limits["limits"], "requests": {"cpu": "200m", "memory": "256Mi"}});
+    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&written));
+    kubectl.apply(&resources("none", json!({})).to_string())?.ok()?;
+    let stored = kubectl.get("deployment", "none")?;
+    let written = json!({"requests": {"cpu": "100m", "memory": "128Mi"}});
+    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&written));
     Ok(())
 }
 

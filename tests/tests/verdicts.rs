@@ -201,12 +201,12 @@ fn placed(manifests: &[Manifest], namespace: &str) -> Vec<String> {
     manifests.iter().map(|it| it.clone().with("/metadata/namespace", json!(namespace)).to_string()).collect()
 }
 
-/// What `plimsoll check` says, by the object's name: each file by itself, for they are of an open world.
+/// What `plimsoll check` says, by the object's name. Of a closed world, for the namespace has nothing else either.
 fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), config(spec))?;
     let mut command = Command::new(plimsoll_binary()?);
-    command.args(["check", "--format=json", "--world=open", "--exit-zero", "--config"]).arg(file.path()).arg(folder);
+    command.args(["check", "--format=json", "--world=closed", "--exit-zero", "--config"]).arg(file.path()).arg(folder);
     let output = command.output().context("plimsoll check can't be run")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout)?;

@@ -14,6 +14,7 @@ plimsoll_sdk::bundle![
     rollout_below_minimum,
     rollout_without_deadline,
     rollout_without_history,
+    rollout_by_recreate,
     paused_rollout,
     shutdown_cut_short,
     missing_disruption_budget,
@@ -27,8 +28,10 @@ plimsoll_sdk::bundle![
     autoscaler_fights_replicas,
     autoscaler_without_requests,
     autoscaler_without_room,
+    autoscaler_down_to_one,
     autoscaler_without_target,
     competing_autoscalers,
+    flapping_autoscaler,
     latest_image_tag,
     live_workload_removed,
 ];

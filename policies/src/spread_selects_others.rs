@@ -40,7 +40,7 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
         if is_own != selector::Match::No {
             continue;
         }
-        let key = constraint.at("topologyKey").as_str().unwrap_or_default();
+        let Some(key) = constraint.at("topologyKey").as_str() else { continue };
         let message = format!("the constraint on {key} selects other Pods than these, so it does not spread them");
         let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
         // A Service's kind of selector is no LabelSelector.

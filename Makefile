@@ -47,8 +47,8 @@ docs: build ## Writes the generated pages anew
 	scripts/docs.sh
 
 .PHONY: bench
-bench: setup ## Measures the cost of a review, as ratios of one run
-	cargo bench --package plimsoll-tests --bench review
+bench: setup ## Measures the cost of a review and of its context, as ratios of one run
+	cargo bench --package plimsoll-tests --bench review --bench context
 	cargo bench --package plimsoll-flat
 
 .PHONY: package

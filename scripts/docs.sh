@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes the generated pages: docs/policies/ (the policies' own pages and their cases) and docs/cli.md (every help).
+# Writes what is generated: docs/policies/ (the policies' own pages and their cases), docs/cli.md (every help) and
+# charts/plimsoll/files/rights.yaml (what policies ask for).
 # With --check it compares instead, and fails where a page is not what the binary says.
 # It asks target/release/plimsoll, or the one that PLIMSOLL_BIN names.
 set -euo pipefail
@@ -112,8 +113,14 @@ done
   help
 } >"$scratch/cli.md"
 
+{
+  printf '# What the built-in policies ask for. Written by `make docs` from what they declare; a test compares.\n'
+  plimsoll policy rights
+} >"$scratch/rights.yaml"
+
 if [ -n "$check" ]; then
   status=0
+  diff -uN charts/plimsoll/files/rights.yaml "$scratch/rights.yaml" >&2 || status=1
   diff -ruN docs/policies "$scratch/policies" >&2 || status=1
   diff -uN docs/cli.md "$scratch/cli.md" >&2 || status=1
   if [ "$status" != 0 ]; then
@@ -125,4 +132,5 @@ else
   rm -f docs/policies/*.md
   cp "$scratch"/policies/*.md docs/policies/
   cp "$scratch/cli.md" docs/cli.md
+  cp "$scratch/rights.yaml" charts/plimsoll/files/rights.yaml
 fi

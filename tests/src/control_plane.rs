@@ -51,7 +51,10 @@ struct Servers {
     controllers: Option<Process>,
     api_server: Process,
     etcd: Process,
+    etcd_port: u16,
     port: u16,
+    assets: Assets,
+    options: Options,
 }
 
 impl ControlPlane {
@@ -163,7 +166,15 @@ impl ControlPlane {
             kubeconfigs,
             users,
             controllers: controllers.is_some(),
-            servers: Some(Servers { controllers, api_server, etcd, port }),
+            servers: Some(Servers {
+                controllers,
+                api_server,
+                etcd,
+                etcd_port,
+                port,
+                assets: assets.clone(),
+                options: options.clone(),
+            }),
             has_webhook: Arc::default(),
             folder,
             reaper,
@@ -220,6 +231,24 @@ impl ControlPlane {
     /// The port of the API server on loopback, if it is our own.
     pub fn port(&self) -> Option<u16> {
         self.servers.as_ref().map(|servers| servers.port)
+    }
+
+    /// Kills our own API server at once, as if its machine were lost. What it stored stays.
+    pub fn kill_api_server(&mut self) -> Result<()> {
+        let servers = self.servers.as_mut().context("the API server of an existing cluster is not ours to kill")?;
+        servers.api_server.stop(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Starts it again, at the same address, and waits until it is ready.
+    pub fn revive_api_server(&mut self) -> Result<()> {
+        let servers = self.servers.as_mut().context("the API server of an existing cluster is not ours to start")?;
+        let Servers { assets, options, etcd_port, port, .. } = &*servers;
+        servers.api_server = start_api_server(assets, options, &self.folder, &self.reaper, *etcd_port, *port)?;
+        until(START, "kube-apiserver is ready again", || {
+            servers.api_server.still_runs()?;
+            Ok(self.admin.run(&["get", "--raw", "/readyz"], None)?.status.success().then_some(()))
+        })
     }
 
     /// The logs of our own servers by their names; nothing of an existing cluster.

@@ -65,6 +65,18 @@ impl Drop for Registration {
 impl Webhook {
     /// Starts it and returns once the API server has asked it for the first time.
     pub fn start(control_plane: &ControlPlane, options: &WebhookOptions) -> Result<Self> {
+        let (mut webhook, asked_before) = Self::spawn(control_plane, options)?;
+        webhook.wait_until_asked(asked_before)?;
+        Ok(webhook)
+    }
+
+    /// The same where the API server does not ask it about what the harness asks with.
+    pub fn start_without_asking(control_plane: &ControlPlane, options: &WebhookOptions) -> Result<Self> {
+        Ok(Self::spawn(control_plane, options)?.0)
+    }
+
+    /// With the number of times that a webhook was asked before.
+    fn spawn(control_plane: &ControlPlane, options: &WebhookOptions) -> Result<(Self, f64)> {
         if control_plane.has_webhook.swap(true, Ordering::SeqCst) {
             bail!("this control plane has a webhook already: drop that first, or start another control plane");
         }
@@ -94,9 +106,7 @@ impl Webhook {
         std::fs::create_dir_all(&control_plane.folder).context("the temporary folder can't be made")?;
         let log = control_plane.folder.join(format!("plimsoll-{port}.log"));
         let process = Process::spawn("plimsoll serve", &mut command, log, &control_plane.reaper)?;
-        let mut webhook = Self { process, port, kubectl, _registration: registration };
-        webhook.wait_until_asked(asked_before)?;
-        Ok(webhook)
+        Ok((Self { process, port, kubectl, _registration: registration }, asked_before))
     }
 
     fn wait_until_asked(&mut self, asked_before: f64) -> Result<()> {

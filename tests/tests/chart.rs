@@ -64,6 +64,43 @@ fn static_webhooks(objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
+/// What a role allows is what the policies declare: cluster-wide, or in the namespaces that are asked about.
+#[test]
+fn the_rights_are_those_that_policies_declare() -> Result<()> {
+    let helm = Helm::offline()?;
+    let chart = Helm::chart().display().to_string();
+    let output = Command::new(plimsoll_binary()?).args(["policy", "rights"]).output()?;
+    let printed = String::from_utf8(output.stdout)?;
+    let kept = std::fs::read_to_string(Helm::chart().join("files/rights.yaml"))?;
+    ensure!(kept.split_once('\n').is_some_and(|(_, kept)| kept == printed), "run `make docs`: {printed}");
+    let declared = objects(&printed)?.remove(0);
+    let watched = |role: &Value| {
+        let rules = role["rules"].as_array().into_iter().flatten();
+        Value::Array(rules.filter(|rule| rule["verbs"] == json!(["get", "list", "watch"])).cloned().collect())
+    };
+    for (values, namespaces) in [(&[][..], &[][..]), (&["onlyNamespaces={shop,bank}"], &["shop", "bank"])] {
+        let sets: Vec<_> = [&IMAGE].into_iter().chain(values).flat_map(|value| ["--set", value]).collect();
+        let rendered =
+            helm.ok(&[&["template", "plimsoll", &chart, "--namespace", "plimsoll"], sets.as_slice()].concat())?;
+        let objects = objects(&rendered)?;
+        let of = |kind: &str, namespace: &Value| {
+            objects.iter().find(|it| it["kind"] == kind && it["metadata"]["namespace"] == *namespace).cloned()
+        };
+        let cluster = of("ClusterRole", &Value::Null).context("a ClusterRole")?;
+        let everywhere = if namespaces.is_empty() { declared["namespaced"].clone() } else { json!([]) };
+        let expected: Vec<_> =
+            [&declared["cluster"], &everywhere].into_iter().filter_map(Value::as_array).flatten().collect();
+        ensure!(watched(&cluster) == json!(expected), "{values:?}: {cluster}");
+        for namespace in namespaces {
+            let role = of("Role", &json!(namespace)).context("a Role")?;
+            ensure!(watched(&role) == declared["namespaced"], "{namespace}: {role}");
+            let binding = of("RoleBinding", &json!(namespace)).context("a RoleBinding")?;
+            ensure!(binding["subjects"][0]["namespace"] == "plimsoll", "{binding}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn mistakes_are_refused() -> Result<()> {
     let helm = Helm::offline()?;

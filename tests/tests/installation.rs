@@ -218,8 +218,14 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter(|rule| ["apps", "batch"].contains(&rule["apiGroups"][0].as_str().unwrap_or_default()))
-        .flat_map(|rule| rights(rule))
+        .filter(|rule| {
+            let group = rule["apiGroups"][0].as_str().unwrap_or_default();
+            let watches = rule["verbs"] == json!(["get", "list", "watch"]);
+            // Nobody has installed these here, and what is not served is not asked for.
+            ["argoproj.io", "keda.sh"].contains(&group) || (!watches && ["apps", "batch"].contains(&group))
+        })
+        .flat_map(rights)
+        .chain(watched_kinds(&installed.kubectl)?.into_iter().map(|kind| format!("get {kind}")))
         .collect::<BTreeSet<_>>();
     let elsewhere = ["get replicationcontrollers", "create events"];
     let seen_otherwise =
@@ -227,6 +233,15 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
     let unused: Vec<_> = granted.difference(&used).filter(|right| !seen_otherwise(right)).collect();
     ensure!(unused.is_empty(), "granted and never used: {unused:?}; used: {used:?}");
     Ok(())
+}
+
+/// What policies ask for: listed and watched here, and read once more before some denials, as `context` does.
+fn watched_kinds(kubectl: &Kubectl) -> Result<Vec<String>> {
+    let role = kubectl.get("clusterrole", "plimsoll")?;
+    let rules = role["rules"].as_array().into_iter().flatten();
+    let watched = rules.filter(|rule| rule["verbs"] == json!(["get", "list", "watch"]));
+    let resources = watched.filter_map(|rule| rule["resources"].as_array()).flatten();
+    Ok(resources.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 fn rights(rule: &Value) -> Vec<String> {

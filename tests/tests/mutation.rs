@@ -343,3 +343,17 @@ fn an_unknown_user_is_left_alone() -> Result<()> {
     assert_eq!(stored.pointer("/spec/template/spec/securityContext/runAsNonRoot"), None);
     Ok(())
 }
+
+/// Whoever may live without it does not want it filled in: it would break what the ignore is there for.
+#[test]
+fn what_is_ignored_is_not_filled_in() -> Result<()> {
+    let namespace = namespace("ignored")?;
+    let ignore = json!({"plimsoll.dev/ignore.privilege-escalation": "ping is a setuid helper in this image"});
+    let object = incomplete("Deployment", "web").with("/metadata/annotations", ignore);
+    namespace.kubectl().apply(&object.to_string())?.ok()?;
+    let stored = namespace.kubectl().get("deployment", "web")?;
+    let at = |pointer: &str| stored.pointer(&format!("/spec/template/spec{pointer}"));
+    assert_eq!(at("/containers/0/securityContext/allowPrivilegeEscalation"), None);
+    assert_eq!(at("/securityContext/seccompProfile/type"), Some(&json!("RuntimeDefault")));
+    Ok(())
+}

@@ -111,8 +111,11 @@ fn as_installed(control_plane: &ControlPlane, folder: &Path) -> Result<PathBuf> 
     let chart = Helm::chart().display().to_string();
     let image = "--set=image.repository=registry.example.com/plimsoll";
     let mut arguments = vec!["template", "plimsoll", &chart, "--namespace=plimsoll", image];
-    // For the policy of the fixture.
-    arguments.push("--set-json=extraRules=[{\"apiGroups\":[\"\"],\"resources\":[\"configmaps\"],\"verbs\":[\"get\"]}]");
+    // For the policies of the fixture.
+    let rule = |group: &str, resource: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": ["get", "list", "watch"]});
+    let rules = json!([rule("", "configmaps"), rule("policy", "poddisruptionbudgets")]);
+    let extra = format!("--set-json=extraRules={rules}");
+    arguments.push(&extra);
     arguments.extend(["--show-only=templates/serviceaccount.yaml", "--show-only=templates/rbac.yaml"]);
     kubectl.apply(&Helm::with_cluster(control_plane.kubeconfig())?.ok(&arguments)?)?.ok()?;
     let token = kubectl.ok(&["create", "token", "plimsoll", "--duration=1h"])?;

@@ -10,7 +10,7 @@ use crate::admission::decide::{Case, Decision, Judgement, Known, Looked, Need, d
 use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
 use crate::admission::{Review, Verdict};
-use crate::context::{Context, Live, Surrounded};
+use crate::context::{Context, Live, Surrounded, pinned};
 use crate::engine::{Call, Failure, Input, Outcome, Session, Subject};
 use crate::moment::Moment;
 use crate::registry::{Policy, Registry, Selected};
@@ -60,6 +60,7 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
     if selected.is_empty() {
         return Verdict::default();
     }
+    let context = &pinned(context, review);
     let mut evaluation = Evaluation::new(registry, review, context, deadline);
     let all: Vec<usize> = (0..selected.len()).collect();
     let subject = if review.object().is_some() { Subject::Object } else { Subject::OldObject };
@@ -139,6 +140,7 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
     if selected.is_empty() {
         return nothing(Reason::NoPolicy);
     }
+    let context = &pinned(context, review);
     let all: Vec<usize> = (0..selected.len()).collect();
     let mut current = Arc::clone(review);
     let mut object: Option<Value> = None;

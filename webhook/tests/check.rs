@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "check/ignores.rs"]
+mod ignores;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -487,17 +490,23 @@ fn the_configuration_is_found_upward() {
     assert!(policies(folder.json(&["deploy"])).len() > 1);
 }
 
+/// The published schema, by which this report is valid.
+fn schema_of(report: &Value) -> Value {
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/report-v1.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(report).map(|error| error.to_string()).collect();
+    assert_eq!(errors, [""; 0], "{report:#}");
+    schema
+}
+
 #[test]
 fn several_formats_and_the_schema() {
     let folder = Folder::new(&[("a.yaml", LATEST), ("b.yaml", "a: ["), ("c.yaml", ESCALATES)]);
     let run = folder.check(&[".", "--format", "human", "--format", "json=report.json"]);
     assert!(run.out.ends_with("would be denied, and some of the input could not be read\n"), "{}", run.out);
     let report: Value = serde_json::from_str(&folder.read("report.json")).unwrap();
-    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/report-v1.schema.json");
-    let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
-    assert_eq!(errors, [""; 0], "{report:#}");
+    let schema = schema_of(&report);
     // Every member of the report is in the schema, and the other way round.
     for (value, schema) in [
         (&report, &schema),

@@ -314,7 +314,7 @@ fn findings(verdict: &Verdict) -> Vec<&str> {
     verdict.judged.iter().map(|judged| judged.policy.id.as_str()).collect()
 }
 
-fn sorted<'a>(mut ids: Vec<&'a str>) -> Vec<&'a str> {
+fn sorted(mut ids: Vec<&str>) -> Vec<&str> {
     ids.sort_unstable();
     ids
 }

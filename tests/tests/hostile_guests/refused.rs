@@ -10,7 +10,6 @@ use super::raw::{Memory, WIT, append, component, component_of, encode, metadata}
 /// Why it was refused.
 fn refusal(name: &str, bytes: &[u8]) -> String {
     let refusal = Bundle::load(&engine(), bytes).expect_err(name).to_string();
-    println!("{name}: {refusal}\n");
     assert!(refusal.len() < 1500 && !refusal.chars().any(|character| character.is_control() && character != '\n'));
     refusal
 }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use plimsoll::admission::edit::{self, Edit};
 use plimsoll::admission::{Review, decide};
-use plimsoll::context::{Context, Surrounded, files::Files};
+use plimsoll::context::files::{Files, Objects};
+use plimsoll::context::{Context, Surrounded};
 use plimsoll::engine::{Call, Engine, FixClass, Input, Limits, Outcome, Report, Session, Subject};
 use plimsoll::registry::{Options, Registry, Selected, Site, Workloads, read};
 use plimsoll::{judge, yaml};
@@ -91,11 +92,13 @@ impl Bench {
             "spec": {"profile": "none", "policies": [entry]},
         });
         let registry = Self::registry(engine, &set.to_string(), case.version.clone(), site)?;
-        let mut files = Files::new(!case.open, Workloads::default());
+        // Of the kinds that this policy declares alone.
+        let mut objects = Objects::new(registry.context_kinds(), Workloads::default());
         for object in documents(&case.input)?.iter().chain(&documents(&case.context)?) {
-            files.add(object);
+            objects.add(object);
         }
-        Ok(Self { registry, context: Arc::new(files), skips: case.skipped })
+        let context = Arc::new(Files::new(!case.open, Arc::new(objects)));
+        Ok(Self { registry, context, skips: case.skipped })
     }
 
     /// The registry of a PolicySet. A registry compiles the bundle, so cases with the same settings share one.

@@ -50,7 +50,7 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         }
         // Behind the others, whose numbers stay.
         sources.extend(companions.sources);
-        let world = World::read(sources, registry.workloads());
+        let world = World::read(sources, registry);
         let checked = run::check(registry, &world);
         fixed.after = Some((world, checked));
     }

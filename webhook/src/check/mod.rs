@@ -105,7 +105,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
         collected.sources.iter_mut().for_each(|source| source.closed = closed);
     }
     let registry = config::load(&options.config, &options.paths)?;
-    let mut world = World::read(collected.sources, registry.workloads());
+    let mut world = World::read(collected.sources, &registry);
     let mut checked = run::check(&registry, &world);
     let (mut edited, mut made) = (Vec::new(), None);
     let mut text_of_stdin = None;

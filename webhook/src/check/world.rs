@@ -8,8 +8,8 @@ use super::collect::Source;
 use super::{Problem, threads};
 use crate::admission::Review;
 use crate::context::Context;
-use crate::context::files::Files;
-use crate::registry::Workloads;
+use crate::context::files::{Files, Objects};
+use crate::registry::Registry;
 use crate::yaml::{self, Document, Span, SyntaxError};
 
 /// Everything that was read.
@@ -47,28 +47,20 @@ pub struct Object {
 
 impl World {
     /// Reads every text. What is broken becomes a problem and hides nothing else.
-    pub fn read(sources: Vec<Source>, workloads: &Workloads) -> Self {
+    pub fn read(sources: Vec<Source>, registry: &Registry) -> Self {
         let documents = threads::map(&sources, |source| yaml::read(&source.text));
         let files: Vec<File> =
             sources.into_iter().zip(documents).map(|(source, documents)| File { source, documents }).collect();
         let mut reader = Reader { objects: Vec::new(), problems: Vec::new(), others: 0 };
-        let mut closed = Files::new(true, workloads.clone());
-        let mut open = Files::new(false, workloads.clone());
-        let (any_closed, any_open) =
-            (files.iter().any(|file| file.source.closed), files.iter().any(|file| !file.source.closed));
+        let mut context = Objects::new(registry.context_kinds(), registry.workloads().clone());
         for (index, file) in files.iter().enumerate() {
-            reader.file(index, file, &mut |object| {
-                // Both know every object; they differ in what absence means.
-                if any_closed {
-                    closed.add(object);
-                }
-                if any_open {
-                    open.add(object);
-                }
-            });
+            reader.file(index, file, &mut |object| context.add(object));
         }
         let Reader { objects, problems, others } = reader;
-        Self { files, objects, problems, others, closed: Arc::new(closed), open: Arc::new(open) }
+        // Both know every object; they differ in what absence means.
+        let context = Arc::new(context);
+        let [closed, open] = [true, false].map(|closed| Arc::new(Files::new(closed, Arc::clone(&context))));
+        Self { files, objects, problems, others, closed, open }
     }
 
     /// What surrounds an object.

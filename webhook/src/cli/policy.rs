@@ -10,6 +10,7 @@ use plimsoll_sdk::metadata::{Policy, Stage, Workloads};
 use serde_json::Value;
 
 use super::{Failure, output};
+use crate::context::rights;
 use crate::engine::{BUILTIN, Bundle, Description, Engine, Limits, LoadError};
 
 /// Show policies and bundles
@@ -23,6 +24,12 @@ pub(super) enum PolicyCommand {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Print what a role must allow so that policies can be told of other objects, as rules in YAML
+    Rights {
+        /// A component (.wasm), or more than one; without, the built-in bundle
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// Prints what was asked for.
@@ -31,6 +38,10 @@ pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
         PolicyCommand::List => list(&builtin()?.metadata.policies),
         PolicyCommand::Inspect { file: None } => inspect(&builtin()?),
         PolicyCommand::Inspect { file: Some(file) } => inspect(&read(file)?),
+        PolicyCommand::Rights { files } if files.is_empty() => rights_of(&[builtin()?]),
+        PolicyCommand::Rights { files } => {
+            rights_of(&files.iter().map(|file| read(file)).collect::<Result<Vec<_>, Failure>>()?)
+        }
     };
     output::print(&text).map_err(|error| Failure::output(&error))?;
     Ok(ExitCode::SUCCESS)
@@ -92,6 +103,11 @@ fn inspect(bundle: &Description) -> String {
         }
     }
     text
+}
+
+fn rights_of(bundles: &[Description]) -> String {
+    let policies = bundles.iter().flat_map(|bundle| &bundle.metadata.policies);
+    rights(policies.flat_map(|policy| policy.requires.iter().chain(&policy.refines)).map(String::as_str))
 }
 
 /// What there is to know of a policy before it runs.

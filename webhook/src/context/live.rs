@@ -2,36 +2,46 @@
 //!
 //! Evaluating threads ask, and wait; the asking is done on the event loop.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
-use kube::{Client, Resource};
 use plimsoll_flat::Node;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
 use super::events::Events;
+use super::index::Shard;
+use super::question::{Question, Shape};
+use super::served::Resource;
 use super::{Context, Live};
 use crate::admission::Review;
 use crate::admission::decide::{Looked, Owner};
 use crate::engine::Answer;
+use crate::registry::Workloads;
 
-/// A question of a policy is answered within this, or not at all.
+/// The questions of policies that look again are answered within this, all together, or not at all.
 const ANSWER: Duration = Duration::from_millis(100);
 
 /// A Deployment keeps ten revisions unless told otherwise; more than this are not looked at.
 const MAX_REVISIONS: u32 = 100;
 
-/// The cluster behind the API server. Of the five questions only `get` has an answer: the others need an index.
+/// More than this of one kind are not read anew; the answer is incomplete then.
+const MAX_LISTED: u32 = 500;
+
+/// The cluster behind the API server.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     runtime: Handle,
     events: Events,
+    kinds: Arc<Kinds>,
+    workloads: Arc<Workloads>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -42,8 +52,9 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Asked through this client, on the event loop that this is called from.
-    pub fn new(client: Client) -> Self {
-        Self { events: Events::start(client.clone()), client, runtime: Handle::current() }
+    pub(super) fn new(client: Client, kinds: Arc<Kinds>) -> Self {
+        let (events, runtime) = (Events::start(client.clone()), Handle::current());
+        Self { events, client, runtime, kinds, workloads: Arc::default() }
     }
 
     /// What the API server says, unless it takes too long.
@@ -114,37 +125,103 @@ impl Live for Cluster {
     }
 
     fn anew(&self) -> Arc<dyn Context> {
-        Arc::new(self.clone())
+        Arc::new(Anew { cluster: self.clone(), until: Instant::now() + ANSWER, listed: Mutex::default() })
     }
 }
 
-impl Context for Cluster {
-    fn get(&self, namespace: &str, kind: &str, name: &str) -> Answer {
-        let (group, name_of_kind) = kind.split_once('/').unwrap_or(("", kind));
-        let kind = GroupVersionKind::gvk(group, version_of(group), name_of_kind);
-        match self.object(namespace, &kind, name, Instant::now() + ANSWER) {
-            Looked::Found(object) => match plimsoll_flat::to_document(&object) {
-                Ok(document) => Answer { documents: vec![document], complete: true },
-                Err(_) => Answer::unknown(),
-            },
-            Looked::Absent => Answer { documents: Vec::new(), complete: true },
+/// What policies may ask for, as the API server has it; none where it does not serve the kind.
+#[derive(Debug, Default)]
+pub(super) struct Kinds(RwLock<HashMap<String, Option<Resource>>>);
+
+impl Kinds {
+    pub(super) fn set(&self, kind: &str, resource: Option<Resource>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned(), resource);
+    }
+
+    /// Forgets all kinds but these.
+    pub(super) fn retain(&self, kinds: &BTreeSet<String>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|kind, _| kinds.contains(kind));
+    }
+
+    fn get(&self, kind: &str) -> Option<Option<Resource>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
+    }
+}
+
+/// The same context as the API server has it now, status included: for one review, before a Deny.
+#[derive(Debug)]
+struct Anew {
+    cluster: Cluster,
+    until: Instant,
+    /// A kind is listed once, whatever is asked about it.
+    listed: Mutex<HashMap<String, Listed>>,
+}
+
+#[derive(Clone, Debug)]
+struct Listed {
+    objects: Arc<Shard>,
+    complete: bool,
+}
+
+impl Anew {
+    fn list(&self, namespace: &str, kind: &str, resource: &Resource) -> Looked<Listed> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = listed.get(kind) {
+            return Looked::Found(known.clone());
+        }
+        let Cluster { client, workloads, .. } = &self.cluster;
+        let parameters = ListParams::default().limit(MAX_LISTED);
+        let page = self.cluster.ask(self.until, resource.list(client, Some(namespace), &parameters));
+        let found = found(page, |page| {
+            let shape = Shape { kind, template: workloads.template(kind) };
+            let mut objects = Shard::default();
+            for object in page.items.into_iter().flatten() {
+                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                if let Some(document) = resource.kept(&object).and_then(|kept| kept.with_status().document()) {
+                    objects.put(shape, name, 0, document);
+                }
+            }
+            let complete = page.metadata.continue_.is_none_or(|token| token.is_empty());
+            Listed { objects: Arc::new(objects), complete }
+        });
+        if let Looked::Found(found) = &found {
+            listed.insert(kind.to_owned(), found.clone());
+        }
+        found
+    }
+}
+
+impl Context for Anew {
+    fn answer(&self, namespace: &str, kind: &str, question: Question<'_>) -> Answer {
+        let none = Answer { documents: Vec::new(), complete: true };
+        let resource = match self.cluster.kinds.get(kind) {
+            Some(Some(resource)) => resource,
+            Some(None) => return none,
+            None => return Answer::unknown(),
+        };
+        if resource.namespaced && namespace.is_empty() {
+            return Answer::unknown();
+        }
+        if let Question::Get { name } = question {
+            let object = self.cluster.ask(self.until, resource.get(&self.cluster.client, namespace, name));
+            return match object {
+                Looked::Found(object) => match resource.kept(&object).and_then(|kept| kept.with_status().document()) {
+                    Some(document) => Answer { documents: vec![document], complete: true },
+                    None => Answer::unknown(),
+                },
+                Looked::Absent => none,
+                Looked::Unknown => Answer::unknown(),
+            };
+        }
+        match self.list(namespace, kind, &resource) {
+            Looked::Found(Listed { objects, complete }) => {
+                let shape = Shape { kind, template: self.cluster.workloads.template(kind) };
+                let answer = objects.answer(shape, namespace, question);
+                Answer { complete: answer.complete && complete, ..answer }
+            }
+            Looked::Absent => none,
             Looked::Unknown => Answer::unknown(),
         }
-    }
-    fn selecting(&self, _: &str, _: &str, _: Node<'_>) -> Answer {
-        Answer::unknown()
-    }
-    fn selected_by(&self, _: &str, _: &str, _: Node<'_>) -> Answer {
-        Answer::unknown()
-    }
-    fn referring(&self, _: &str, _: &str, _: &str, _: &str) -> Answer {
-        Answer::unknown()
-    }
-    fn listing(&self, _: &str, _: &str) -> Answer {
-        Answer::unknown()
-    }
-    fn live(&self) -> Option<&dyn Live> {
-        Some(self)
     }
 }
 
@@ -156,7 +233,7 @@ fn found<T, U>(looked: Looked<T>, make: impl FnOnce(T) -> U) -> Looked<U> {
     }
 }
 
-fn is_owned(object: &impl Resource, uid: &str) -> bool {
+fn is_owned(object: &impl kube::Resource, uid: &str) -> bool {
     let owners = object.meta().owner_references.iter().flatten();
     owners.into_iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
@@ -169,13 +246,4 @@ fn label_selector(selector: Node<'_>) -> Option<String> {
     let labels = selector.get("matchLabels")?.members();
     let pairs: Vec<String> = labels.filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?))).collect();
     (!pairs.is_empty()).then(|| pairs.join(","))
-}
-
-/// The version in which a kind of this group is asked for.
-fn version_of(group: &str) -> &'static str {
-    match group {
-        "autoscaling" => "v2",
-        "argoproj.io" | "keda.sh" => "v1alpha1",
-        _ => "v1",
-    }
 }

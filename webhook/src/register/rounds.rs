@@ -77,7 +77,7 @@ impl Registration {
     pub async fn round(&mut self, wanted: &Wanted) -> Result<State, RegisterError> {
         let home = match self.standing().await? {
             None => None,
-            Some(Standing::Here(home)) => Some(home),
+            Some(Standing::Here(home)) => Some(*home),
             Some(Standing::WithoutService) => return Ok(State::WithoutService),
             Some(Standing::Leaving(uid)) => {
                 self.withdraw(uid.as_deref()).await?;

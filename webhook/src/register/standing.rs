@@ -13,7 +13,7 @@ use super::errors::Access;
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
     /// Both are there.
-    Here(Home),
+    Here(Box<Home>),
     /// The Namespace is being deleted, or is gone: this is for good.
     Leaving(Option<String>),
     /// The Service is not there, or is being deleted: an uninstallation looks like this, and so does a mistake.
@@ -45,7 +45,7 @@ pub(super) async fn standing(client: &Client, namespace: &str, service: &str) ->
     };
     let service = self::service(client, namespace, service).await?;
     Ok(service.map_or(Standing::WithoutService, |service| {
-        Standing::Here(Home { owner, of_helm: known_to_helm(service.metadata) })
+        Standing::Here(Box::new(Home { owner, of_helm: known_to_helm(service.metadata) }))
     }))
 }
 

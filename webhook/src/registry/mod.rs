@@ -25,6 +25,7 @@ use plimsoll_sdk::metadata::{self, Judges, Severity, Stage};
 
 pub use exemption::Exemption;
 pub use nearest::nearest;
+pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::Profile;
@@ -33,6 +34,11 @@ pub use workloads::{REVISION, Workloads};
 
 use crate::admission::Action;
 use crate::admission::verdict::Spared;
+
+/// Whether objects of a `group/Kind` lie in no namespace, as far as is known without a cluster.
+pub(crate) fn is_cluster_scoped(group_kind: &str) -> bool {
+    group_kind.split_once('/').is_some_and(|(group, kind)| plural::is_cluster_scoped(group, kind))
+}
 
 /// One policy of a loaded bundle.
 #[derive(Clone, Debug)]

@@ -39,7 +39,7 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
 
 /// The resource of a kind: by the table, else as apimachinery guesses it (`UnsafeGuessKindToResource`): in lower case,
 /// `s` becomes `ses`, `y` becomes `ies`, anything else gets an `s`.
-pub(super) fn plural(group: &str, kind: &str) -> Cow<'static, str> {
+pub(crate) fn plural(group: &str, kind: &str) -> Cow<'static, str> {
     if let Some((.., resource)) = IRREGULAR.iter().find(|(known, name, _)| *known == group && *name == kind) {
         return Cow::Borrowed(resource);
     }

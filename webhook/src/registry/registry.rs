@@ -1,5 +1,6 @@
 //! The registry: bundles loaded, PolicySets worked out, and what a review needs of both.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,6 +145,12 @@ impl Registry {
     /// Those of them that are on in some set.
     pub fn active(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.plan.active()
+    }
+
+    /// The kinds of other objects, `group/Kind`, that these may ask for.
+    pub fn context_kinds(&self) -> BTreeSet<String> {
+        let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
+        kinds.cloned().collect()
     }
 
     /// What applies to a review, in the order of the catalogue.

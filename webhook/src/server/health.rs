@@ -50,8 +50,7 @@ impl Health {
         let mut parts = self.lock();
         let state = &mut parts[part as usize];
         state.failures += 1;
-        let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        state.trouble = Some(line.chars().take(LONGEST).collect());
+        state.trouble = Some(bounded(reason));
     }
 
     pub(super) fn of(&self, part: Part) -> State {
@@ -61,6 +60,11 @@ impl Health {
     fn lock(&self) -> MutexGuard<'_, [State; 3]> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One line, and not too long.
+pub(super) fn bounded(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{App, Webhook};
 use crate::admission::patch::Untouched;
 use crate::admission::{Action, Verdict};
 use crate::certs;
+use crate::context::{Knowing, Watched};
 use crate::engine::Failure;
 use crate::judge::{Mutation, Reason};
 use crate::registry::Policy;
@@ -49,6 +50,15 @@ pub(super) struct Metrics {
     configuration: Reloads,
     certificate: Reloads,
     certificate_end: Gauge,
+    context: ContextMetrics,
+}
+
+/// What is known of the other objects of the cluster.
+struct ContextMetrics {
+    objects: Family<KindLabel, Gauge>,
+    bytes: Family<KindLabel, Gauge>,
+    up_to_date: Family<KindLabel, Gauge>,
+    failures: Family<KindLabel, Counter>,
 }
 
 /// How a part fares that is replaced while the server runs.
@@ -85,6 +95,12 @@ struct FailureLabels {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct PolicyLabel {
     policy: String,
+}
+
+/// Of kinds that policies declare, of which there are a few.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KindLabel {
+    kind: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -158,6 +174,7 @@ impl Metrics {
                 "When the certificate in use ends",
                 Gauge::default(),
             ),
+            context: ContextMetrics::new(new),
             registry,
         }
     }
@@ -249,6 +266,7 @@ impl Metrics {
         if let Some(end) = app.certificate.get().cert.first().and_then(|leaf| certs::not_after(leaf)) {
             self.certificate_end.set(end.unix_timestamp());
         }
+        self.context.set(&loaded.context.watched());
         // Counted where it happens; a counter that starts again at zero after a reload is what Prometheus expects.
         self.conflicts.inner().store(loaded.registry.conflicts(), Ordering::Relaxed);
         self.build.clear();
@@ -263,6 +281,38 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+impl ContextMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            objects: register(registry, "context_objects", "Objects that policies may ask for", Family::default()),
+            bytes: register(registry, "context_bytes", "What is kept of these objects", Family::default()),
+            up_to_date: register(
+                registry,
+                "context_up_to_date",
+                "0 while a kind is not listed yet, or known as it was last",
+                Family::default(),
+            ),
+            failures: register(registry, "context_failures", "Lists and watches that failed", Family::default()),
+        }
+    }
+
+    fn set(&self, watched: &[Watched]) {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.objects.clear();
+        self.bytes.clear();
+        self.up_to_date.clear();
+        self.failures.clear();
+        for Watched { kind, state, objects, bytes, failures, .. } in watched {
+            let label = KindLabel { kind: kind.clone() };
+            self.objects.get_or_create(&label).set(whole(*objects));
+            self.bytes.get_or_create(&label).set(whole(*bytes));
+            let known = matches!(state, Knowing::Current | Knowing::NotServed);
+            self.up_to_date.get_or_create(&label).set(known.into());
+            self.failures.get_or_create(&label).inner().store(*failures, Ordering::Relaxed);
+        }
     }
 }
 
@@ -356,6 +406,14 @@ mod tests {
             family.get_or_create(&PolicyLabel { policy: "a".to_owned() }).inc();
         }
         metrics.untouched.get_or_create(&ReasonLabel { reason: "owned" }).inc();
+        metrics.context.set(&[Watched {
+            kind: "Service".to_owned(),
+            state: Knowing::Current,
+            trouble: None,
+            objects: 1,
+            bytes: 1,
+            failures: 0,
+        }]);
         let build = BuildLabels { version: "0", bundle: "a".to_owned(), digest: "b".to_owned() };
         metrics.build.get_or_create(&build).set(1);
         let mut text = String::new();

@@ -49,6 +49,15 @@ pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, reques
 async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Answer, Answer> {
     let (head, body) = request.into_parts();
     check_peer(head.extensions.get())?;
+    if !app.loaded.get().context.is_ready() {
+        // Nothing that a policy says of other objects would mean anything.
+        let _ = tokio::time::timeout(PATIENCE, read_away(body, 0)).await;
+        return Err(Answer::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            OVERLOADED,
+            "plimsoll: not ready, for the objects of the cluster were not all listed yet",
+        ));
+    }
     let timeout = wanted_timeout(&head.uri);
     let deadline = started + timeout::ours(*timeout.as_ref().unwrap_or(&timeout::DEFAULT));
     let declared = declared_length(&head.headers);

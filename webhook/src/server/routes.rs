@@ -16,6 +16,7 @@ use super::health::{self, Part};
 use super::judging::{Answer, Content};
 use super::{App, Webhook, metrics, reviews};
 use crate::certs;
+use crate::context::{Context, Knowing, Watched};
 
 pub(super) fn all(app: Arc<App>) -> Router {
     routes_of_health()
@@ -60,6 +61,7 @@ async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Response {
     if registration.generation > 0 || registration.trouble.is_some() {
         checks.push(Check::passed("registration", described(&registration, "")));
     }
+    checks.extend(context(&*loaded.context));
     checks.push(match app.draining.load(Ordering::Relaxed) {
         true => Check::failed("shutdown", "shutting down".to_owned()),
         false => Check::passed("shutdown", String::new()),
@@ -78,6 +80,31 @@ fn certificate(app: &App) -> Check {
         }
         Some(end) => Check::passed(NAME, described(&state, &format!("until {}", end.date()))),
         None => Check::passed(NAME, described(&state, "")),
+    }
+}
+
+/// What policies know of other objects; nothing where nothing is watched. Once all of it was known, it stays ready: what was
+/// known last is better than nothing, and no other replica would know more.
+fn context(context: &dyn Context) -> Option<Check> {
+    const NAME: &str = "context";
+    let watched = context.watched();
+    let all: usize = watched.iter().map(|kind| kind.objects).sum();
+    let mut detail = format!("{} kinds watched, {all} objects", watched.len());
+    for Watched { kind, state, trouble, .. } in &watched {
+        let why = trouble.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+        match state {
+            Knowing::Current => {}
+            Knowing::NotServed if trouble.is_none() => {}
+            Knowing::NotServed => detail.push_str(&format!("; {kind} was not served by the API server{why}")),
+            Knowing::Awaited => detail.push_str(&format!("; {kind} is not listed yet{why}")),
+            Knowing::Stale => detail.push_str(&format!("; {kind} as it was last known{why}")),
+        }
+    }
+    let detail = health::bounded(&detail);
+    match context.is_ready() {
+        true if watched.is_empty() => None,
+        true => Some(Check::passed(NAME, detail)),
+        false => Some(Check::failed(NAME, detail)),
     }
 }
 

@@ -74,11 +74,16 @@ pub(super) fn explain(message: String) -> String {
 pub(super) fn refuse_characters(text: &str, base: usize) -> Result<(), Fault> {
     for (at, character) in text.char_indices() {
         let message = match character {
+            // A line break to YAML, where kubectl looks for line feeds to tell documents apart.
+            '\r' if ["---", "..."].iter().any(|marker| text[at + 1..].starts_with(marker)) => {
+                "before a document's marker is no line break to kubectl"
+            }
             '\t' | '\n' | '\r' | ' '..='~' => continue,
             '\u{85}' | '\u{2028}' | '\u{2029}' => "is a line break to kubectl",
             '\0'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => "is not allowed in YAML",
-            // At the very beginning it is skipped by all. Below a comment, kubectl takes it for a part of the first key.
-            '\u{feff}' if at > 0 && text[..at].trim_end_matches([' ', '\t']).ends_with(['\n', '\r']) => {
+            // At the very beginning, which is not in `text`, one is skipped by all. Elsewhere ahead of a key, kubectl takes it for
+            // a part of that.
+            '\u{feff}' if at == 0 || text[..at].trim_end_matches([' ', '\t']).ends_with(['\n', '\r']) => {
                 "is a byte order mark, which only the first line of a file begins with"
             }
             _ => continue,

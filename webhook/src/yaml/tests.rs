@@ -181,6 +181,15 @@ fn bombs_are_refused() {
     assert!(read("a: &x [*x]\n")[0].as_ref().unwrap_err().message.contains("inside of its own anchor"));
 }
 
+#[test]
+fn a_document_does_not_begin_below_a_carriage_return() {
+    for text in ["a: 1\r---\rb: 2\n", "---\n\r--- x\n", "a: 1\r...\n"] {
+        let error = read(text)[0].as_ref().unwrap_err().clone();
+        assert!(error.message.contains("no line break to kubectl"), "{text:?}: {error}");
+    }
+    is("a: 1\r\nb: 2\r\n", json!({"a": 1, "b": 2}));
+}
+
 /// kubectl would send a member with the name `\u{feff}a`.
 #[test]
 fn a_byte_order_mark_begins_only_the_first_line() {
@@ -189,6 +198,7 @@ fn a_byte_order_mark_begins_only_the_first_line() {
         assert!(error.message.contains("byte order mark"), "{text:?}: {error}");
         assert_eq!(error.line, 2);
     }
+    assert!(read("\u{feff}\u{feff}a: 1\n")[0].as_ref().unwrap_err().message.contains("byte order mark"));
     is("\u{feff}# c\na: 1\n", json!({"a": 1}));
     is("a: 'x\u{feff}'\n", json!({"a": "x\u{feff}"}));
 }

@@ -5,10 +5,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use hyper::{Method, StatusCode};
-use plimsoll::context::Context;
+use plimsoll::context::{Context, Question};
 use plimsoll::engine::Answer as Objects;
 use plimsoll::server::{Current, Options};
-use plimsoll_flat::Node;
 
 use super::client::{Http1, Running, load, request};
 use super::review;
@@ -52,20 +51,8 @@ impl Held {
 }
 
 impl Context for Held {
-    fn get(&self, _: &str, _: &str, _: &str) -> Objects {
-        self.answer()
-    }
-    fn selecting(&self, _: &str, _: &str, _: Node<'_>) -> Objects {
-        self.answer()
-    }
-    fn selected_by(&self, _: &str, _: &str, _: Node<'_>) -> Objects {
-        self.answer()
-    }
-    fn referring(&self, _: &str, _: &str, _: &str, _: &str) -> Objects {
-        self.answer()
-    }
-    fn listing(&self, _: &str, _: &str) -> Objects {
-        self.answer()
+    fn answer(&self, _: &str, _: &str, _: Question<'_>) -> Objects {
+        Held::answer(self)
     }
 }
 

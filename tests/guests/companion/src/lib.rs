@@ -1,3 +1,3 @@
-//! One policy that rests on the absence of another object, to test with what is done about such findings in a cluster.
+//! Policies that rest on the absence of another object, to test with what is done about such findings in a cluster.
 
-plimsoll_sdk::bundle![missing_config_map];
+plimsoll_sdk::bundle![missing_config_map, missing_budget];

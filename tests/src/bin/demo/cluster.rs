@@ -7,16 +7,23 @@ use crate::Demo;
 
 /// Our own, or somebody's. What is ours to clean up goes with it.
 pub(crate) enum Cluster {
-    Own { webhook: Option<Webhook>, namespace: Namespace, control_plane: Box<ControlPlane> },
+    Own(Box<Own>),
     Current(Box<CurrentCluster>),
+}
+
+/// Dropped in this order.
+pub(crate) struct Own {
+    webhook: Option<Webhook>,
+    namespace: Namespace,
+    control_plane: ControlPlane,
 }
 
 impl Cluster {
     pub(crate) fn own(demo: &Demo) -> Result<Self> {
         demo.step("starting etcd, kube-apiserver and `plimsoll serve --register --profile defaults`")?;
-        let control_plane = Box::new(ControlPlane::start(&Options::default())?);
+        let control_plane = ControlPlane::start(&Options::default())?;
         let namespace = Namespace::new(&control_plane, "demo")?;
-        Ok(Cluster::Own { webhook: None, namespace, control_plane })
+        Ok(Cluster::Own(Box::new(Own { webhook: None, namespace, control_plane })))
     }
 
     pub(crate) fn current() -> Result<Self> {
@@ -26,17 +33,17 @@ impl Cluster {
     /// In the demo's namespace.
     pub(crate) fn kubectl(&self) -> &Kubectl {
         match self {
-            Cluster::Own { namespace, .. } => namespace.kubectl(),
+            Cluster::Own(own) => own.namespace.kubectl(),
             Cluster::Current(cluster) => cluster.kubectl(),
         }
     }
 
     pub(crate) fn start_webhook(&mut self, profile: &str) -> Result<()> {
         match self {
-            Cluster::Own { webhook, control_plane, .. } => {
+            Cluster::Own(own) => {
                 let arguments = vec!["--profile".to_owned(), profile.to_owned()];
                 let options = WebhookOptions { arguments, ..WebhookOptions::default() };
-                *webhook = Some(Webhook::start(control_plane, &options)?);
+                own.webhook = Some(Webhook::start(&own.control_plane, &options)?);
                 Ok(())
             }
             Cluster::Current(cluster) => cluster.start_webhook(&["--profile", profile]),

@@ -195,15 +195,13 @@ impl<'a> Draft<'a> {
             }
         }
         let absent = self.denying(|judged, _| rests_on_absence(judged), case);
-        if !absent.is_empty() {
-            if !case.review.is_from_file() {
-                let Some(again) = &known.again else { return Some(Need::Again(absent)) };
-                for (judged, place) in self.verdict.judged.iter_mut().zip(&self.places) {
-                    if rests_on_absence(judged)
-                        && !again.get(place).is_some_and(|again| companion::confirms(again, judged, case.review))
-                    {
-                        judged.lower(Action::Warn, Spared::Unconfirmed);
-                    }
+        if !absent.is_empty() && !case.review.is_from_file() {
+            let Some(again) = &known.again else { return Some(Need::Again(absent)) };
+            for (judged, place) in self.verdict.judged.iter_mut().zip(&self.places) {
+                if rests_on_absence(judged)
+                    && !again.get(place).is_some_and(|again| companion::confirms(again, judged, case.review))
+                {
+                    judged.lower(Action::Warn, Spared::Unconfirmed);
                 }
             }
         }

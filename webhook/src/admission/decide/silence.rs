@@ -90,7 +90,8 @@ impl<'a> Ignore<'a> {
             (day, Moment::parse_end(day))
         });
         let reason: Vec<&str> = text.split_whitespace().filter(|word| !is_until(word)).collect();
-        Self { policy, reason: reason.join(" "), until, used: false, denied: false, over: false }
+        let reason = reason.join(" ").trim_end_matches([';', ',']).to_owned();
+        Self { policy, reason, until, used: false, denied: false, over: false }
     }
 
     fn complaint(&self) -> String {

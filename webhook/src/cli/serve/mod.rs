@@ -20,8 +20,8 @@ use anyhow::{Context as _, Result, anyhow};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
-use crate::context::live::Cluster;
-use crate::context::{Context, Unknown};
+use crate::context::watch::Watches;
+use crate::context::{Context, Knowing, Unknown, Watched};
 use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry;
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
@@ -38,6 +38,9 @@ use watched::Fingerprint;
 
 /// What the command line or a file of it is wrong about.
 const USAGE: u8 = 2;
+
+/// Who starts it by hand waits no longer for the first list of everything that policies ask for.
+const LISTED: Duration = Duration::from_secs(30);
 
 /// Between readiness going off and the end of accepting, where others have to hear of it: endpoints, load balancers.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
@@ -89,8 +92,9 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     };
     let registry_options =
         registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
-    let context: Arc<dyn Context> = match &client {
-        Some(client) => Arc::new(Cluster::new(client.clone())),
+    let watches = client.as_ref().map(|client| Watches::start(client.clone(), args.only_namespace.clone()));
+    let context: Arc<dyn Context> = match &watches {
+        Some(watches) => Arc::<Watches>::clone(watches),
         None => Arc::new(Unknown),
     };
     let mut loader =
@@ -100,6 +104,9 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         Ok(loaded) => Arc::new(Current::new(loaded)),
         Err(problems) => return usage(&problems),
     };
+    if let Some(watches) = &watches {
+        watches.want(loaded.get().registry.context_kinds());
+    }
     let key = Arc::new(Current::new(key));
     let clients = clients.map(|clients| Arc::new(Current::new(clients)));
     let server = bind(&args, options, &loaded, &key, clients.clone()).await?;
@@ -112,6 +119,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
             loaded: Arc::clone(&loaded),
             seen: configuration_seen,
             retired: Vec::new(),
+            watches: watches.clone(),
         },
         certificates: reload::Certificates {
             source: Arc::new(source),
@@ -131,7 +139,20 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     }));
-    if let (Some(client), Some(place)) = (client, args.place()) {
+    if let Some(watches) = watches.filter(|_| args.service.is_none()) {
+        // By a Service nobody asks before it is ready; by a URL the API server would at once.
+        let known = tokio::select! {
+            known = tokio::time::timeout(LISTED, watches.listed()) => known.is_ok(),
+            () = until_stopped(stopped.clone()) => true,
+        };
+        if !known {
+            stop.send_replace(true);
+            serving.await.context("the server panicked")??;
+            return Err(unlisted(&watches.watched()));
+        }
+    }
+    let stops = *stopped.borrow();
+    if let (Some(client), Some(place), false) = (client, args.place(), stops) {
         // From here on the API server asks; everything that answers it is there.
         let version = loaded.get();
         let wanted = Wanted { enforces: version.enforces, rules: Rules::of(&version.registry), ca_bundle: authority };
@@ -206,6 +227,18 @@ async fn register(
         Err(error) => health.failed(Part::Registration, error),
     };
     Ok(Registrar::start(registration, wanted, until_stopped(stopped), report))
+}
+
+/// What policies ask for and could not be listed.
+fn unlisted(watched: &[Watched]) -> anyhow::Error {
+    let awaited = watched.iter().filter(|kind| kind.state == Knowing::Awaited);
+    let kinds: Vec<String> = awaited
+        .map(|kind| format!("{} ({})", kind.kind, kind.trouble.as_deref().unwrap_or("it takes too long")))
+        .collect();
+    anyhow!(
+        "cannot list the objects that policies ask for: {}; `plimsoll policy rights` prints the rules that a role needs",
+        kinds.join(", ")
+    )
 }
 
 async fn until_stopped(mut stopped: watch::Receiver<bool>) {

@@ -12,6 +12,7 @@ use super::background::Background;
 use super::certificate::{Certificate, Source};
 use super::configuration::Loader;
 use super::watched::Fingerprint;
+use crate::context::watch::Watches;
 use crate::register::{Registrar, Rules};
 use crate::server::{Clients, Current, Health, Loaded, Part};
 
@@ -20,6 +21,9 @@ const PUBLISHED: Duration = Duration::from_secs(2);
 
 /// So long a turn waits for that.
 const TOLD: Duration = Duration::from_secs(10);
+
+/// So long a new configuration waits for the objects that its policies ask for.
+const LISTED: Duration = Duration::from_secs(10);
 
 /// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -44,6 +48,8 @@ pub(super) struct Configuration {
     pub(super) seen: Option<Fingerprint>,
     /// Older versions that reviews are still judged by.
     pub(super) retired: Vec<Arc<Loaded>>,
+    /// What policies may ask for.
+    pub(super) watches: Option<Arc<Watches>>,
 }
 
 /// The server's own, and its clients' authorities.
@@ -96,7 +102,7 @@ impl Reloader {
             }
             Ok((seen, Ok(loaded))) => {
                 self.configuration.seen = seen;
-                return self.take_over(loaded);
+                return self.take_over(loaded).await;
             }
             Ok((seen, Err(problems))) => {
                 self.configuration.seen = seen;
@@ -113,12 +119,23 @@ impl Reloader {
         self.health.failed(Part::Configuration, &problems.join("; "));
     }
 
-    fn take_over(&mut self, loaded: Loaded) {
+    async fn take_over(&mut self, loaded: Loaded) {
+        let kinds = loaded.registry.context_kinds();
+        if let Some(watches) = &self.configuration.watches {
+            // What the old version asks for stays until there is what the new one asks for.
+            watches.want(watches.wanted().union(&kinds).cloned().collect());
+            if tokio::time::timeout(LISTED, watches.listed()).await.is_err() {
+                tracing::warn!("the new policies ask for objects that cannot be listed; they are used without");
+            }
+        }
         let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
         let (enforces, rules) = (loaded.enforces, Rules::of(&loaded.registry));
         let before = self.configuration.loaded.get();
         self.configuration.loaded.replace(loaded);
         self.configuration.retired.push(before);
+        if let Some(watches) = &self.configuration.watches {
+            watches.want(kinds);
+        }
         let generation = self.health.succeeded(Part::Configuration);
         tracing::info!(generation, bundles, policies, "the configuration is in use");
         if let Some(registrar) = &self.registrar {

@@ -1,0 +1,28 @@
+use plimsoll_sdk::prelude::*;
+
+/// A PodDisruptionBudget that a workload asks for in an annotation and that is not there.
+///
+/// ## What it finds
+/// `error`: the annotation `example.com/budget`, and no PodDisruptionBudget that selects the Pods.
+///
+/// ## Why
+/// It is a fixture.
+///
+/// ## What to write
+/// The PodDisruptionBudget.
+#[policy(
+    category = "availability", on = LongRunning, severity = Error, since = "0.1.0", judges = Companion,
+    requires = ["policy/PodDisruptionBudget"]
+)]
+pub fn missing_budget(review: &Review, findings: &mut Findings) {
+    let asked = review.at("metadata/annotations").key("example.com/budget");
+    let Some(labels) = review.template().and_then(|template| template.labels()).filter(|_| asked.exists()) else {
+        return;
+    };
+    let answer = review.selecting("policy/PodDisruptionBudget", labels);
+    if !answer.complete {
+        findings.skip("PodDisruptionBudgets are not known");
+    } else if answer.nodes().next().is_none() {
+        findings.error(&asked, "no PodDisruptionBudget selects the Pods", "apply one too").companion();
+    }
+}

@@ -1,0 +1,423 @@
+//! The objects of a namespace, indexed so that no question looks at all of them. Files and watches fill the same one.
+//!
+//! A shard is one namespace. Whoever holds one keeps it as it is; a change makes another that shares all but what changed.
+
+mod sorted;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+#[cfg(any(feature = "serve", test))]
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+use plimsoll_flat::{Kind as Json, Node};
+use plimsoll_sdk::selector::{self, Match};
+
+use super::question::{Question, Selector, Shape, own_selector, template};
+use super::{MAX_BYTES, MAX_DOCUMENTS, references};
+use crate::engine::Answer;
+use sorted::Sorted;
+
+/// The objects of one namespace, or those that lie in none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shard {
+    kinds: BTreeMap<Arc<str>, Arc<Objects>>,
+}
+
+/// What a change did to the memory that objects take.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Change {
+    pub(super) objects: isize,
+    pub(super) bytes: isize,
+}
+
+#[cfg(any(feature = "serve", test))]
+impl AddAssign for Change {
+    fn add_assign(&mut self, more: Self) {
+        self.objects += more.objects;
+        self.bytes += more.bytes;
+    }
+}
+
+impl Shard {
+    /// Stores an object of this kind in the place of its namesake. None where it was there already, to the byte.
+    pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, document: Vec<u8>) -> Option<Change> {
+        if self
+            .kinds
+            .get(shape.kind)
+            .and_then(|objects| objects.get(name, copy))
+            .is_some_and(|it| *it.document == *document)
+        {
+            return None;
+        }
+        let objects = match self.kinds.get_mut(shape.kind) {
+            Some(objects) => objects,
+            None => self.kinds.entry(shape.kind.into()).or_default(),
+        };
+        Some(Arc::make_mut(objects).put(shape, name, copy, document))
+    }
+
+    /// Asked in `namespace`. Complete unless it had to be cut.
+    pub(super) fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
+        match self.kinds.get(shape.kind) {
+            Some(objects) => objects.answer(shape, namespace, question),
+            None => Answer { documents: Vec::new(), complete: true },
+        }
+    }
+}
+
+/// What watches do; files stay as they were read.
+#[cfg(any(feature = "serve", test))]
+impl Shard {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// Removes an object of this kind; of namesakes the first.
+    pub(super) fn remove(&mut self, shape: Shape<'_>, name: &str) -> Change {
+        let Some(objects) = self.kinds.get_mut(shape.kind) else { return Change::default() };
+        let change = Arc::make_mut(objects).remove(shape, name, 0);
+        if objects.all.is_empty() {
+            self.kinds.remove(shape.kind);
+        }
+        change
+    }
+
+    /// Removes all objects of a kind but these, whose names are in order.
+    pub(super) fn retain(&mut self, shape: Shape<'_>, names: &[&str]) -> Change {
+        let mut change = Change::default();
+        let Some(objects) = self.kinds.get(shape.kind) else { return change };
+        let gone: Vec<_> =
+            objects.all.iter().filter(|stored| names.binary_search(&&*stored.name).is_err()).cloned().collect();
+        for stored in gone {
+            change += self.remove(shape, &stored.name);
+        }
+        change
+    }
+}
+
+/// The objects of one kind.
+#[derive(Clone, Debug, Default)]
+struct Objects {
+    all: Posting,
+    /// By each label of their pod template.
+    by_label: Postings,
+    /// By one pair that labels must have for their own selector to match.
+    by_selector: Postings,
+    /// Those whose selector demands no pair.
+    other_selectors: Posting,
+    /// By each object that they name.
+    by_reference: Postings,
+}
+
+/// Some of the objects, in the order of their names.
+type Posting = Sorted<Arc<Stored>>;
+
+#[derive(Debug)]
+struct Stored {
+    name: Box<str>,
+    /// Tells namesakes apart, which only files can have.
+    copy: u32,
+    document: Box<[u8]>,
+    template: Template,
+    /// Those of its pod template that are text.
+    labels: Box<[Arc<Pair>]>,
+}
+
+/// Whether an object has a pod template.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Template {
+    None,
+    /// And all of its labels are text.
+    Plain,
+    /// With labels that the API server would refuse.
+    Odd,
+}
+
+impl Stored {
+    fn node(&self) -> Option<Node<'_>> {
+        Node::root(&self.document).ok()
+    }
+}
+
+fn by_name(name: &str, copy: u32) -> impl Fn(&Arc<Stored>) -> Ordering {
+    move |stored| stored.name.as_ref().cmp(name).then(stored.copy.cmp(&copy))
+}
+
+fn in_order(stored: &Arc<Stored>) -> impl Fn(&Arc<Stored>) -> Ordering {
+    by_name(&stored.name, stored.copy)
+}
+
+/// A label and its value; a kind and a name.
+#[derive(Debug, Eq, PartialEq)]
+struct Pair(Box<str>, Box<str>);
+
+/// Objects by something that is said by two words.
+#[derive(Clone, Debug, Default)]
+struct Postings(Sorted<(Arc<Pair>, Posting)>);
+
+impl Postings {
+    fn of(&self, first: &str, second: &str) -> Option<&Posting> {
+        self.0.get(Self::order(first, second)).map(|(_, posting)| posting)
+    }
+
+    /// The one that others have too, if they do.
+    fn pair(&self, first: &str, second: &str) -> Arc<Pair> {
+        let known = self.0.get(Self::order(first, second)).map(|(pair, _)| Arc::clone(pair));
+        known.unwrap_or_else(|| Arc::new(Pair(first.into(), second.into())))
+    }
+
+    fn add(&mut self, pair: &Arc<Pair>, stored: &Arc<Stored>) {
+        let order = Self::order(&pair.0, &pair.1);
+        if let Some((_, posting)) = self.0.get_mut(&order) {
+            posting.insert(Arc::clone(stored), in_order(stored));
+        } else {
+            let mut posting = Posting::default();
+            posting.insert(Arc::clone(stored), in_order(stored));
+            self.0.insert((Arc::clone(pair), posting), order);
+        }
+    }
+
+    fn remove(&mut self, first: &str, second: &str, stored: &Arc<Stored>) {
+        let order = Self::order(first, second);
+        let Some((_, posting)) = self.0.get_mut(&order) else { return };
+        posting.remove(in_order(stored));
+        if posting.is_empty() {
+            self.0.remove(order);
+        }
+    }
+
+    fn order(first: &str, second: &str) -> impl Fn(&(Arc<Pair>, Posting)) -> Ordering {
+        move |(pair, _)| pair.0.as_ref().cmp(first).then_with(|| pair.1.as_ref().cmp(second))
+    }
+}
+
+impl Objects {
+    fn get(&self, name: &str, copy: u32) -> Option<&Arc<Stored>> {
+        self.all.get(by_name(name, copy))
+    }
+
+    fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, document: Vec<u8>) -> Change {
+        let mut change = self.remove(shape, name, copy);
+        let (template, labels) =
+            Node::root(&document).map_or((Template::None, Box::default()), |object| self.template(shape, object));
+        let stored = Arc::new(Stored { name: name.into(), copy, document: document.into(), template, labels });
+        change.objects += 1;
+        change.bytes += signed(stored.document.len());
+        for pair in &stored.labels {
+            self.by_label.add(pair, &stored);
+        }
+        if let Some(object) = stored.node() {
+            match required(shape.kind, object) {
+                Required::Pair(first, second) => {
+                    let pair = self.by_selector.pair(first, second);
+                    self.by_selector.add(&pair, &stored);
+                }
+                Required::None => drop(self.other_selectors.insert(Arc::clone(&stored), in_order(&stored))),
+                Required::Never => {}
+            }
+            references::each(shape, object, &mut |reference| {
+                let pair = self.by_reference.pair(reference.kind, reference.name);
+                self.by_reference.add(&pair, &stored);
+            });
+        }
+        self.all.insert(Arc::clone(&stored), in_order(&stored));
+        change
+    }
+
+    fn remove(&mut self, shape: Shape<'_>, name: &str, copy: u32) -> Change {
+        let Some(stored) = self.all.remove(by_name(name, copy)) else { return Change::default() };
+        for pair in &stored.labels {
+            self.by_label.remove(&pair.0, &pair.1, &stored);
+        }
+        if let Some(object) = stored.node() {
+            match required(shape.kind, object) {
+                Required::Pair(first, second) => self.by_selector.remove(first, second, &stored),
+                Required::None => drop(self.other_selectors.remove(in_order(&stored))),
+                Required::Never => {}
+            }
+            references::each(shape, object, &mut |reference| {
+                self.by_reference.remove(reference.kind, reference.name, &stored);
+            });
+        }
+        Change { objects: -1, bytes: -signed(stored.document.len()) }
+    }
+
+    /// The labels of the pod template, each pair shared with the objects that have it too.
+    fn template(&self, shape: Shape<'_>, object: Node<'_>) -> (Template, Box<[Arc<Pair>]>) {
+        let Some(template) = template(shape, object) else { return (Template::None, Box::default()) };
+        let Some(labels) = template.at("/metadata/labels") else { return (Template::Plain, Box::default()) };
+        let texts: Box<[_]> =
+            labels.members().filter_map(|(label, value)| Some(self.by_label.pair(label, value.as_str()?))).collect();
+        let plain = labels.kind() == Json::Object && texts.len() == labels.len();
+        (if plain { Template::Plain } else { Template::Odd }, texts)
+    }
+
+    fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
+        let mut found = Found::default();
+        let matches =
+            |stored: &Arc<Stored>| stored.node().is_some_and(|object| question.matches(shape, namespace, object));
+        match question {
+            Question::Get { name } => {
+                let namesakes = self.all.from(by_name(name, 0)).take_while(|stored| &*stored.name == name);
+                found.take(namesakes);
+            }
+            Question::Listing => found.take(self.all.iter()),
+            Question::Referring { kind, name } => {
+                let posting = self.by_reference.of(kind, name);
+                found.take(posting.into_iter().flat_map(Sorted::iter).filter(|stored| matches(stored)));
+            }
+            Question::Selecting { labels } => {
+                let pairs = labels.members().filter_map(|(label, value)| self.by_selector.of(label, value.as_str()?));
+                let mut candidates: Vec<_> = pairs.chain([&self.other_selectors]).flat_map(Sorted::iter).collect();
+                candidates.sort_unstable_by(|one, other| in_order(other)(one));
+                found.take(candidates.into_iter().filter(|stored| matches(stored)));
+            }
+            Question::SelectedBy { selector } => {
+                if let Some(requirements) = Requirements::of(selector) {
+                    let holds = |stored: &&Arc<Stored>| match stored.template {
+                        Template::None => false,
+                        Template::Plain => requirements.hold(&stored.labels),
+                        Template::Odd => matches(stored),
+                    };
+                    match requirements.narrowest(&self.by_label) {
+                        Some(posting) => found.take(posting.into_iter().flat_map(Sorted::iter).filter(holds)),
+                        None => found.take(self.all.iter().filter(holds)),
+                    }
+                }
+            }
+        }
+        found.into_answer()
+    }
+}
+
+/// The first of the objects that an answer may hold.
+#[derive(Default)]
+struct Found {
+    documents: Vec<Vec<u8>>,
+    bytes: usize,
+    cut: bool,
+}
+
+impl Found {
+    fn take<'a>(&mut self, objects: impl Iterator<Item = &'a Arc<Stored>>) {
+        for stored in objects {
+            self.bytes += stored.document.len();
+            let count = self.documents.len();
+            self.cut = count == MAX_DOCUMENTS || (count > 0 && self.bytes > MAX_BYTES);
+            if self.cut {
+                return;
+            }
+            self.documents.push(stored.document.to_vec());
+        }
+    }
+
+    fn into_answer(self) -> Answer {
+        Answer { documents: self.documents, complete: !self.cut }
+    }
+}
+
+/// What labels must hold for an object's own selector to match them.
+enum Required<'a> {
+    /// At least this label with this value.
+    Pair(&'a str, &'a str),
+    /// No single pair.
+    None,
+    /// It matches nothing.
+    Never,
+}
+
+fn required<'a>(kind: &str, object: Node<'a>) -> Required<'a> {
+    let pairs = match own_selector(kind, object) {
+        None => return Required::Never,
+        Some(Selector::Map(map)) => map,
+        Some(Selector::Labels(selector)) => {
+            let matched = selector::matches(selector, None);
+            if selector.is_null() || matched == Match::Invalid {
+                return Required::Never;
+            }
+            match selector.get("matchLabels").filter(|labels| labels.len() > 0) {
+                Some(labels) => labels,
+                None => return single(selector).map_or(Required::None, |(label, value)| Required::Pair(label, value)),
+            }
+        }
+    };
+    // Values that are long are rarer: `shop-checkout-7` rather than `web`.
+    let texts = pairs.members().filter_map(|(label, value)| Some((label, value.as_str()?)));
+    texts.max_by_key(|(_, value)| value.len()).map_or(Required::Never, |(label, value)| Required::Pair(label, value))
+}
+
+/// An expression that allows one value.
+fn single(selector: Node<'_>) -> Option<(&str, &str)> {
+    let expressions = selector.get("matchExpressions").into_iter().flat_map(Node::items);
+    let mut ins = expressions.filter(|it| it.get("operator").and_then(Node::as_str) == Some("In"));
+    ins.find_map(|expression| {
+        let values = expression.get("values").filter(|values| values.len() == 1)?;
+        Some((expression.get("key")?.as_str()?, values.item(0)?.as_str()?))
+    })
+}
+
+/// A label selector, read once for many labels.
+struct Requirements<'a>(Vec<(&'a str, Demand<'a>)>);
+
+enum Demand<'a> {
+    In(Vec<&'a str>),
+    NotIn(Vec<&'a str>),
+    Exists,
+    DoesNotExist,
+}
+
+impl<'a> Requirements<'a> {
+    /// None where it selects nothing.
+    fn of(selector: Node<'a>) -> Option<Self> {
+        if selector.is_null() || selector::matches(selector, None) == Match::Invalid {
+            return None;
+        }
+        let mut demands = Vec::new();
+        for (label, value) in selector.get("matchLabels").into_iter().flat_map(Node::members) {
+            demands.push((label, Demand::In(vec![value.as_str()?])));
+        }
+        for expression in selector.get("matchExpressions").into_iter().flat_map(Node::items) {
+            let values =
+                || expression.get("values").into_iter().flat_map(Node::items).filter_map(Node::as_str).collect();
+            let demand = match expression.get("operator")?.as_str()? {
+                "In" => Demand::In(values()),
+                "NotIn" => Demand::NotIn(values()),
+                "Exists" => Demand::Exists,
+                _ => Demand::DoesNotExist,
+            };
+            demands.push((expression.get("key")?.as_str()?, demand));
+        }
+        Some(Self(demands))
+    }
+
+    fn hold(&self, labels: &[Arc<Pair>]) -> bool {
+        self.0.iter().all(|(label, demand)| {
+            let value = labels.iter().find(|pair| *pair.0 == **label).map(|pair| &*pair.1);
+            match demand {
+                Demand::In(values) => value.is_some_and(|value| values.contains(&value)),
+                Demand::NotIn(values) => value.is_none_or(|value| !values.contains(&value)),
+                Demand::Exists => value.is_some(),
+                Demand::DoesNotExist => value.is_none(),
+            }
+        })
+    }
+
+    /// The shortest list that has everything that these can hold for: none where there is no such list, and a list of
+    /// nothing where nothing has a label that is demanded.
+    fn narrowest<'b>(&self, by_label: &'b Postings) -> Option<Option<&'b Posting>> {
+        let demanded = self.0.iter().filter_map(|(label, demand)| match demand {
+            Demand::In(values) => {
+                <[&str; 1]>::try_from(values.as_slice()).ok().map(|[value]| by_label.of(label, value))
+            }
+            _ => None,
+        });
+        demanded.min_by_key(|posting| posting.map_or(0, Sorted::len))
+    }
+}
+
+fn signed(length: usize) -> isize {
+    isize::try_from(length).unwrap_or(isize::MAX)
+}

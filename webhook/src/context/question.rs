@@ -1,0 +1,101 @@
+//! The five questions, and whether one object belongs to the answer.
+
+use plimsoll_flat::{Kind as Json, Node};
+use plimsoll_sdk::selector;
+
+use super::references;
+
+/// What a policy can ask about the objects of one kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// The object of this name.
+    Get {
+        /// `metadata.name`
+        name: &'a str,
+    },
+    /// Objects whose own selector matches these labels.
+    Selecting {
+        /// An object of strings.
+        labels: Node<'a>,
+    },
+    /// Workloads whose pod template's labels this selector matches.
+    SelectedBy {
+        /// `matchLabels` and `matchExpressions`.
+        selector: Node<'a>,
+    },
+    /// Objects that refer to this one.
+    Referring {
+        /// `group/Kind`
+        kind: &'a str,
+        /// `metadata.name`
+        name: &'a str,
+    },
+    /// All of them.
+    Listing,
+}
+
+/// What has to be known of a kind to read its objects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape<'a> {
+    /// `group/Kind`
+    pub(super) kind: &'a str,
+    /// The pointer to the pod template, of a kind that has one.
+    pub(super) template: Option<&'a str>,
+}
+
+impl Question<'_> {
+    /// Whether an object belongs to the answer to who asks in this namespace. The indexes only leave out objects of which
+    /// this would be false.
+    pub(super) fn matches(&self, shape: Shape<'_>, namespace: &str, object: Node<'_>) -> bool {
+        match *self {
+            Question::Get { name } => object.at("/metadata/name").and_then(Node::as_str) == Some(name),
+            Question::Selecting { labels } => {
+                own_selector(shape.kind, object).is_some_and(|selector| selector.matches(labels))
+            }
+            Question::SelectedBy { selector } => template(shape, object)
+                .is_some_and(|template| selector::matches(selector, template.at("/metadata/labels")).is_yes()),
+            Question::Referring { kind, name } => {
+                let mut refers = false;
+                references::each(shape, object, &mut |reference| {
+                    refers |= reference.kind == kind && reference.name == name && reference.is_from(namespace);
+                });
+                refers
+            }
+            Question::Listing => true,
+        }
+    }
+}
+
+/// The pod template of a workload.
+pub(super) fn template<'a>(shape: Shape<'_>, object: Node<'a>) -> Option<Node<'a>> {
+    object.at(shape.template?).filter(|template| template.kind() == Json::Object)
+}
+
+/// By which an object selects Pods.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Selector<'a> {
+    /// `matchLabels` and `matchExpressions`.
+    Labels(Node<'a>),
+    /// A plain map; an empty one selects nothing.
+    Map(Node<'a>),
+}
+
+impl Selector<'_> {
+    pub(super) fn matches(self, labels: Node<'_>) -> bool {
+        match self {
+            Selector::Labels(selector) => selector::matches(selector, labels).is_yes(),
+            Selector::Map(selector) => selector::matches_map(selector, labels),
+        }
+    }
+}
+
+/// What a kind selects Pods by; none where there is nothing that could match.
+pub(super) fn own_selector<'a>(kind: &str, object: Node<'a>) -> Option<Selector<'a>> {
+    match kind {
+        "/Service" | "/ReplicationController" => {
+            object.at("/spec/selector").filter(|selector| selector.len() > 0).map(Selector::Map)
+        }
+        "networking.k8s.io/NetworkPolicy" => object.at("/spec/podSelector").map(Selector::Labels),
+        _ => object.at("/spec/selector").filter(|selector| !selector.is_null()).map(Selector::Labels),
+    }
+}

@@ -1,0 +1,265 @@
+//! Which objects name which others: the table of references, by kind.
+
+use plimsoll_flat::Node;
+
+use super::question::{Shape, template};
+
+/// One object names another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Reference<'a> {
+    /// `group/Kind` of the other.
+    pub(super) kind: &'a str,
+    pub(super) name: &'a str,
+    /// Where the other lies, if the reference says so; else where its object lies.
+    pub(super) namespace: Option<&'a str>,
+}
+
+impl Reference<'_> {
+    /// Whether it can mean an object of this namespace.
+    pub(super) fn is_from(&self, namespace: &str) -> bool {
+        self.namespace.is_none_or(|stated| stated == namespace)
+    }
+}
+
+/// A workload and its parts name these: pointer in the pod spec, kind.
+const OF_POD_SPEC: [(&str, &str); 2] =
+    [("/priorityClassName", "scheduling.k8s.io/PriorityClass"), ("/runtimeClassName", "node.k8s.io/RuntimeClass")];
+
+/// Volumes: pointer in a volume or in a source of a projected one, kind.
+const OF_VOLUME: [(&str, &str); 5] = [
+    ("/persistentVolumeClaim/claimName", "/PersistentVolumeClaim"),
+    ("/configMap/name", "/ConfigMap"),
+    ("/secret/secretName", "/Secret"),
+    // In a projected volume it is `name`.
+    ("/secret/name", "/Secret"),
+    ("/csi/nodePublishSecretRef/name", "/Secret"),
+];
+
+/// Where a kind keeps the names of others of one kind.
+const BY_POINTER: [(&str, &str, &str); 9] = [
+    ("apps/StatefulSet", "/spec/serviceName", "/Service"),
+    ("argoproj.io/Rollout", "/spec/strategy/blueGreen/activeService", "/Service"),
+    ("argoproj.io/Rollout", "/spec/strategy/blueGreen/previewService", "/Service"),
+    ("argoproj.io/Rollout", "/spec/strategy/canary/canaryService", "/Service"),
+    ("argoproj.io/Rollout", "/spec/strategy/canary/stableService", "/Service"),
+    ("networking.k8s.io/Ingress", "/spec/ingressClassName", "networking.k8s.io/IngressClass"),
+    ("/PersistentVolumeClaim", "/spec/volumeName", "/PersistentVolume"),
+    ("/PersistentVolumeClaim", "/spec/storageClassName", "storage.k8s.io/StorageClass"),
+    ("discovery.k8s.io/EndpointSlice", "/metadata/labels/kubernetes.io~1service-name", "/Service"),
+];
+
+/// Where a kind names an object by `apiVersion`, `kind` and `name`, and what the first two are where they are left out.
+const TARGETS: [(&str, &str, &str, &str); 4] = [
+    ("autoscaling/HorizontalPodAutoscaler", "/spec/scaleTargetRef", "", ""),
+    ("autoscaling.k8s.io/VerticalPodAutoscaler", "/spec/targetRef", "", ""),
+    ("keda.sh/ScaledObject", "/spec/scaleTargetRef", "apps/v1", "Deployment"),
+    ("argoproj.io/Rollout", "/spec/workloadRef", "", ""),
+];
+
+/// Hands over everything that an object names; the same more than once, if it does.
+pub(super) fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+    for (_, pointer, kind) in BY_POINTER.iter().filter(|(of, ..)| *of == shape.kind) {
+        named(object.at(pointer), kind, found);
+    }
+    for (_, pointer, version, kind) in TARGETS.iter().filter(|(of, ..)| *of == shape.kind) {
+        if let Some(target) = object.at(pointer) {
+            let or = |member: &str, default| text(target, member).filter(|text| !text.is_empty()).unwrap_or(default);
+            let group = or("apiVersion", version).split_once('/').map_or("", |(group, _)| group);
+            let kind = format!("{group}/{}", or("kind", kind));
+            named(target.get("name"), &kind, found);
+        }
+    }
+    match shape.kind {
+        "networking.k8s.io/Ingress" => ingress(object, found),
+        "rbac.authorization.k8s.io/RoleBinding" | "rbac.authorization.k8s.io/ClusterRoleBinding" => {
+            binding(object, found);
+        }
+        kind if kind.starts_with("gateway.networking.k8s.io/") => route(object, found),
+        _ => {}
+    }
+    if let Some(spec) = template(shape, object).and_then(|template| template.get("spec")) {
+        pod(spec, found);
+    }
+}
+
+fn text<'a>(node: Node<'a>, member: &str) -> Option<&'a str> {
+    node.get(member).and_then(Node::as_str)
+}
+
+fn named(name: Option<Node<'_>>, kind: &str, found: &mut dyn FnMut(Reference<'_>)) {
+    if let Some(name) = name.and_then(Node::as_str).filter(|name| !name.is_empty()) {
+        found(Reference { kind, name, namespace: None });
+    }
+}
+
+/// The items of a list in a member.
+fn items<'a>(node: Node<'a>, pointer: &str) -> impl Iterator<Item = Node<'a>> + use<'a> {
+    node.at(pointer).into_iter().flat_map(Node::items)
+}
+
+fn ingress(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+    named(object.at("/spec/defaultBackend/service/name"), "/Service", found);
+    for path in items(object, "/spec/rules").flat_map(|rule| items(rule, "/http/paths")) {
+        named(path.at("/backend/service/name"), "/Service", found);
+    }
+    for tls in items(object, "/spec/tls") {
+        named(tls.get("secretName"), "/Secret", found);
+    }
+}
+
+/// Who is bound, and to what. An account of another namespace is another account.
+fn binding(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+    let own = object.at("/metadata/namespace").and_then(Node::as_str);
+    for subject in items(object, "/subjects") {
+        let Some((kind, name)) = text(subject, "kind").zip(text(subject, "name")) else { continue };
+        let namespace = if kind == "ServiceAccount" { text(subject, "namespace").or(own) } else { None };
+        found(Reference { kind: &format!("/{kind}"), name, namespace });
+    }
+    if let Some(kind) = object.at("/roleRef/kind").and_then(Node::as_str) {
+        named(object.at("/roleRef/name"), &format!("rbac.authorization.k8s.io/{kind}"), found);
+    }
+}
+
+/// An HTTPRoute or one of its kin: its backends, Services of its own namespace unless it says otherwise, and its Gateways.
+fn route(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+    let mut reference = |node: Node<'_>, group, kind| {
+        let (group, kind) = (text(node, "group").unwrap_or(group), text(node, "kind").unwrap_or(kind));
+        if let Some(name) = text(node, "name") {
+            found(Reference { kind: &format!("{group}/{kind}"), name, namespace: text(node, "namespace") });
+        }
+    };
+    for backend in items(object, "/spec/rules").flat_map(|rule| items(rule, "/backendRefs")) {
+        reference(backend, "", "Service");
+    }
+    for parent in items(object, "/spec/parentRefs") {
+        reference(parent, "gateway.networking.k8s.io", "Gateway");
+    }
+}
+
+fn pod(spec: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+    for (pointer, kind) in OF_POD_SPEC {
+        named(spec.at(pointer), kind, found);
+    }
+    // Who states none runs as this one.
+    let account = text(spec, "serviceAccountName").filter(|name| !name.is_empty()).unwrap_or("default");
+    found(Reference { kind: "/ServiceAccount", name: account, namespace: None });
+    for secret in items(spec, "/imagePullSecrets") {
+        named(secret.get("name"), "/Secret", found);
+    }
+    for volume in items(spec, "/volumes") {
+        for source in std::iter::once(volume).chain(items(volume, "/projected/sources")) {
+            for (pointer, kind) in OF_VOLUME {
+                named(source.at(pointer), kind, found);
+            }
+        }
+    }
+    for container in
+        ["/containers", "/initContainers", "/ephemeralContainers"].into_iter().flat_map(|it| items(spec, it))
+    {
+        for source in items(container, "/envFrom") {
+            named(source.at("/configMapRef/name"), "/ConfigMap", found);
+            named(source.at("/secretRef/name"), "/Secret", found);
+        }
+        for variable in items(container, "/env") {
+            named(variable.at("/valueFrom/configMapKeyRef/name"), "/ConfigMap", found);
+            named(variable.at("/valueFrom/secretKeyRef/name"), "/Secret", found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_flat::json;
+
+    use super::*;
+    use crate::registry::Workloads;
+
+    fn references(kind: &str, object: &str) -> Vec<String> {
+        let document = json::from_json(object.as_bytes()).unwrap();
+        let workloads = Workloads::default();
+        let shape = Shape { kind, template: workloads.template(kind) };
+        let mut found = Vec::new();
+        each(shape, Node::root(&document).unwrap(), &mut |reference| {
+            let namespace = reference.namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+            found.push(format!("{} {}{namespace}", reference.kind, reference.name));
+        });
+        found
+    }
+
+    #[test]
+    fn of_each_kind() {
+        for (kind, object, expected) in [
+            (
+                "autoscaling/HorizontalPodAutoscaler",
+                r#"{"spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}}}"#,
+                &["apps/Deployment a"][..],
+            ),
+            (
+                "autoscaling/HorizontalPodAutoscaler",
+                r#"{"spec": {"scaleTargetRef": {"apiVersion": "v1", "kind": "ReplicationController", "name": "a"}}}"#,
+                &["/ReplicationController a"],
+            ),
+            ("keda.sh/ScaledObject", r#"{"spec": {"scaleTargetRef": {"name": "a"}}}"#, &["apps/Deployment a"]),
+            (
+                "keda.sh/ScaledObject",
+                r#"{"spec": {"scaleTargetRef": {"kind": "StatefulSet", "name": "a"}}}"#,
+                &["apps/StatefulSet a"],
+            ),
+            (
+                "rbac.authorization.k8s.io/RoleBinding",
+                r#"{"metadata": {"namespace": "n"}, "roleRef": {"kind": "ClusterRole", "name": "r"}, "subjects": [
+                    {"kind": "ServiceAccount", "name": "a"}, {"kind": "ServiceAccount", "name": "b", "namespace": "m"},
+                    {"kind": "User", "name": "c"}]}"#,
+                &[
+                    "/ServiceAccount a in n",
+                    "/ServiceAccount b in m",
+                    "/User c",
+                    "rbac.authorization.k8s.io/ClusterRole r",
+                ],
+            ),
+            (
+                "networking.k8s.io/Ingress",
+                r#"{"spec": {"ingressClassName": "c", "defaultBackend": {"service": {"name": "a"}}, "tls": [{"secretName": "s"}],
+                    "rules": [{"http": {"paths": [{"backend": {"service": {"name": "b"}}}]}}, {}]}}"#,
+                &["networking.k8s.io/IngressClass c", "/Service a", "/Service b", "/Secret s"],
+            ),
+            (
+                "gateway.networking.k8s.io/HTTPRoute",
+                r#"{"spec": {"parentRefs": [{"name": "g"}], "rules": [{"backendRefs": [{"name": "a"}, {"name": "b", "namespace": "m"}]}]}}"#,
+                &["/Service a", "/Service b in m", "gateway.networking.k8s.io/Gateway g"],
+            ),
+            (
+                "apps/StatefulSet",
+                r#"{"spec": {"serviceName": "s", "template": {"spec": {
+                    "serviceAccountName": "a", "priorityClassName": "p", "imagePullSecrets": [{"name": "i"}],
+                    "volumes": [{"persistentVolumeClaim": {"claimName": "c"}}, {"configMap": {"name": "m"}}, {"emptyDir": {}},
+                        {"projected": {"sources": [{"configMap": {"name": "n"}}, {"secret": {"name": "t"}}]}}],
+                    "initContainers": [{"envFrom": [{"configMapRef": {"name": "e"}}, {"secretRef": {"name": "f"}}]}],
+                    "containers": [{"env": [{"value": "x"}, {"valueFrom": {"secretKeyRef": {"name": "k"}}}]}]}}}}"#,
+                &[
+                    "/Service s",
+                    "scheduling.k8s.io/PriorityClass p",
+                    "/ServiceAccount a",
+                    "/Secret i",
+                    "/PersistentVolumeClaim c",
+                    "/ConfigMap m",
+                    "/ConfigMap n",
+                    "/Secret t",
+                    "/Secret k",
+                    "/ConfigMap e",
+                    "/Secret f",
+                ],
+            ),
+            (
+                "batch/CronJob",
+                r#"{"spec": {"jobTemplate": {"spec": {"template": {"spec": {}}}}}}"#,
+                &["/ServiceAccount default"],
+            ),
+            ("/Pod", r#"{"spec": {"serviceAccountName": ""}}"#, &["/ServiceAccount default"]),
+            ("/Pod", r#"{"spec": "nothing"}"#, &["/ServiceAccount default"]),
+            ("/Service", r#"{"spec": {"selector": {"app": "a"}}}"#, &[]),
+        ] {
+            assert_eq!(references(kind, object), expected, "{kind} {object}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The objects of a kind at the API server: whether it serves the kind, under which path, and how they are read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::Stream;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, ListMeta};
+use kube::Client;
+use kube::api::{GetParams, ListParams, WatchEvent, WatchParams};
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::kept::Kept;
+
+/// A kind as the API server has it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Resource {
+    /// `apps/v1`
+    pub(super) api_version: String,
+    /// `Deployment`
+    pub(super) kind: String,
+    plural: String,
+    pub(super) namespaced: bool,
+}
+
+impl Resource {
+    /// Of all its objects, or of those of a namespace.
+    pub(super) fn path(&self, namespace: Option<&str>) -> String {
+        let Self { api_version, plural, .. } = self;
+        let root = if api_version.contains('/') { "apis" } else { "api" };
+        match namespace.filter(|_| self.namespaced) {
+            Some(namespace) => format!("/{root}/{api_version}/namespaces/{namespace}/{plural}"),
+            None => format!("/{root}/{api_version}/{plural}"),
+        }
+    }
+}
+
+/// Part of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    pub(super) metadata: ListMeta,
+    /// Without `apiVersion` and `kind`.
+    #[serde(default)]
+    pub(super) items: Option<Vec<Value>>,
+}
+
+impl Resource {
+    /// Some of its objects.
+    pub(super) async fn list(
+        &self,
+        client: &Client,
+        namespace: Option<&str>,
+        parameters: &ListParams,
+    ) -> kube::Result<Page> {
+        let request = Request::new(self.path(namespace));
+        let request =
+            if self.is_known_by_metadata() { request.list_metadata(parameters) } else { request.list(parameters) };
+        client.request(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    /// What happens to them from this version on.
+    pub(super) async fn watch(
+        &self,
+        client: &Client,
+        namespace: Option<&str>,
+        parameters: &WatchParams,
+        version: &str,
+    ) -> kube::Result<impl Stream<Item = kube::Result<WatchEvent<Value>>> + Send + use<>> {
+        let request = Request::new(self.path(namespace));
+        let request = match self.is_known_by_metadata() {
+            true => request.watch_metadata(parameters, version),
+            false => request.watch(parameters, version),
+        };
+        client.request_events(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    /// One object.
+    pub(super) async fn get(&self, client: &Client, namespace: &str, name: &str) -> kube::Result<Value> {
+        let request = Request::new(self.path(Some(namespace)));
+        let request = match self.is_known_by_metadata() {
+            true => request.get_metadata(name, &GetParams::default()),
+            false => request.get(name, &GetParams::default()),
+        };
+        client.request(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    /// What is kept of an object.
+    pub(super) fn kept<'a>(&'a self, object: &'a Value) -> Option<Kept<'a>> {
+        Some(Kept::of(object)?.typed(&self.api_version, &self.kind))
+    }
+
+    /// The data of ConfigMaps does not even leave the API server.
+    fn is_known_by_metadata(&self) -> bool {
+        self.api_version == "v1" && self.kind == "ConfigMap"
+    }
+}
+
+/// Of each of these kinds (`group/Kind`) what the API server says: none where it does not serve it.
+///
+/// It is asked for the groups and for the resources of a few versions. A group that is there but does not answer, as when
+/// an aggregated API server is down, is an error: that kind may well exist.
+pub(super) async fn discover(
+    client: &Client,
+    kinds: &BTreeSet<String>,
+) -> BTreeMap<String, Result<Option<Resource>, String>> {
+    let mut found = BTreeMap::new();
+    let groups = match client.list_api_groups().await {
+        Ok(groups) => groups.groups,
+        Err(error) => {
+            let error = format!("the API server does not say what it serves: {}", reason(&error));
+            return kinds.iter().map(|kind| (kind.clone(), Err(error.clone()))).collect();
+        }
+    };
+    let mut listed: HashMap<String, Vec<APIResource>> = HashMap::new();
+    for group_kind in kinds {
+        let Some((group, kind)) = group_kind.split_once('/') else { continue };
+        let resource = resource(client, &mut listed, &versions(&groups, group), kind).await;
+        found.insert(group_kind.clone(), resource.map_err(|error| reason(&error)));
+    }
+    found
+}
+
+/// In short, for who reads a log or `/readyz?verbose`.
+pub(super) fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+        // What hyper says of a refused connection stands below it.
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(error) = cause {
+                text = error.to_string();
+                cause = error.source();
+            }
+            text
+        }
+    }
+}
+
+/// The versions of a group, best first: that which policies are written for, that which the API server prefers, any.
+fn versions(groups: &[APIGroup], group: &str) -> Vec<String> {
+    if group.is_empty() {
+        return vec!["v1".to_owned()];
+    }
+    let Some(served) = groups.iter().find(|served| served.name == group) else { return Vec::new() };
+    let mut versions: Vec<String> = served.versions.iter().map(|version| version.group_version.clone()).collect();
+    let written_for = format!("{group}/{}", written_for(group));
+    let preferred = served.preferred_version.as_ref().map(|version| &version.group_version);
+    versions.sort_by_key(|version| (*version != written_for, Some(version) != preferred));
+    versions
+}
+
+/// The version of a group that policies are written for.
+pub(super) fn written_for(group: &str) -> &'static str {
+    match group {
+        "autoscaling" => "v2",
+        "argoproj.io" | "keda.sh" => "v1alpha1",
+        _ => "v1",
+    }
+}
+
+async fn resource(
+    client: &Client,
+    listed: &mut HashMap<String, Vec<APIResource>>,
+    versions: &[String],
+    kind: &str,
+) -> kube::Result<Option<Resource>> {
+    for version in versions {
+        if !listed.contains_key(version) {
+            let resources = match version.contains('/') {
+                true => client.list_api_group_resources(version).await,
+                false => client.list_core_api_resources(version).await,
+            };
+            let resources = match resources {
+                Ok(list) => list.resources,
+                Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            listed.insert(version.clone(), resources);
+        }
+        let can_be_watched = |resource: &&APIResource| {
+            let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
+            resource.kind == kind && !resource.name.contains('/') && can("list") && can("watch")
+        };
+        if let Some(resource) = listed.get(version).and_then(|resources| resources.iter().find(can_be_watched)) {
+            return Ok(Some(Resource {
+                api_version: version.clone(),
+                kind: kind.to_owned(),
+                plural: resource.name.clone(),
+                namespaced: resource.namespaced,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::GroupVersionForDiscovery;
+
+    use super::*;
+
+    #[test]
+    fn the_version_that_policies_are_written_for_comes_first() {
+        let version = |version: &str| GroupVersionForDiscovery {
+            group_version: format!("autoscaling/{version}"),
+            version: version.to_owned(),
+        };
+        let group = |versions: &[&str], preferred: &str| APIGroup {
+            name: "autoscaling".to_owned(),
+            versions: versions.iter().copied().map(version).collect(),
+            preferred_version: Some(version(preferred)),
+            ..APIGroup::default()
+        };
+        for (served, preferred, expected) in [
+            (&["v1", "v2"][..], "v1", &["autoscaling/v2", "autoscaling/v1"][..]),
+            (&["v1", "v3"], "v3", &["autoscaling/v3", "autoscaling/v1"]),
+        ] {
+            assert_eq!(versions(&[group(served, preferred)], "autoscaling"), expected);
+        }
+        assert_eq!(versions(&[], ""), ["v1"]);
+        assert!(versions(&[group(&["v1"], "v1")], "keda.sh").is_empty());
+    }
+
+    #[test]
+    fn paths() {
+        let resource = |api_version: &str, namespaced| Resource {
+            api_version: api_version.to_owned(),
+            kind: "Thing".to_owned(),
+            plural: "things".to_owned(),
+            namespaced,
+        };
+        assert_eq!(resource("v1", true).path(Some("a")), "/api/v1/namespaces/a/things");
+        assert_eq!(resource("apps/v1", true).path(None), "/apis/apps/v1/things");
+        assert_eq!(resource("apps/v1", false).path(Some("a")), "/apis/apps/v1/things");
+    }
+}

@@ -1,0 +1,221 @@
+//! One kind, listed once and then followed by watches, as controllers do.
+//!
+//! It is written with the client alone, for `kube::runtime` does not tell when a watch that broke works again, which is what
+//! an operator wants to know of a context that he has to rely on.
+
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt as _;
+use kube::Client;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::Status;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::{Sent, Watches};
+use crate::context::served::{Resource, reason};
+
+/// Objects that are asked for at once.
+const PAGE: u32 = 250;
+
+/// A page that takes longer does not come.
+const PAGE_TIME: Duration = Duration::from_secs(60);
+
+/// After so many seconds, and up to half as many more, the API server ends a watch, and another is begun.
+const WATCH: u32 = 180;
+
+/// A connection that says nothing for longer than the API server would have kept it is dead.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// A watch that ends sooner, and without an event, is no way to learn anything.
+const WORTH_IT: Duration = Duration::from_secs(1);
+
+/// One kind, in one namespace or in all.
+pub(super) struct Follow {
+    pub(super) watches: Weak<Watches>,
+    pub(super) client: Client,
+    /// `group/Kind`
+    pub(super) kind: String,
+    pub(super) resource: Resource,
+    pub(super) scope: Option<String>,
+    /// Places for those who list.
+    pub(super) lists: Arc<Semaphore>,
+}
+
+/// Why a list or a watch ended.
+enum End {
+    /// What was known last is too old to go on from.
+    Expired,
+    /// The API server does not know the kind any more.
+    NotServed,
+    /// Something is in the way.
+    Failed(String),
+}
+
+impl Follow {
+    /// Ends when the kind is not served any more, or nobody holds the watches.
+    pub(super) async fn run(&self) {
+        let mut pause = Pause::default();
+        loop {
+            let end = match self.list().await {
+                Ok(version) => {
+                    pause = Pause::default();
+                    self.follow(version, &mut pause).await
+                }
+                Err(end) => end,
+            };
+            match end {
+                End::NotServed => return,
+                // Another list at once; but not again and again.
+                End::Expired => pause.rest().await,
+                End::Failed(why) => {
+                    let Some(watches) = self.watches.upgrade() else { return };
+                    watches.fails(&self.kind, &self.scope, &why);
+                    drop(watches);
+                    pause.rest().await;
+                }
+            }
+        }
+    }
+
+    /// Everything there is now; its version.
+    async fn list(&self) -> Result<String, End> {
+        let Ok(_place) = self.lists.acquire().await else { return Err(End::NotServed) };
+        let mut parameters = ListParams::default().limit(PAGE);
+        let mut sent = Vec::new();
+        loop {
+            let page = self.resource.list(&self.client, self.scope.as_deref(), &parameters);
+            let page = match timeout(PAGE_TIME, page).await {
+                Ok(page) => page.map_err(|error| End::of(&error))?,
+                Err(_) => return Err(End::Failed("a list does not come".to_owned())),
+            };
+            sent.extend(page.items.into_iter().flatten().filter_map(|object| self.read(&object)));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => {
+                    let version = page.metadata.resource_version.unwrap_or_default();
+                    let watches = self.watches.upgrade().ok_or(End::NotServed)?;
+                    watches.replace(&self.kind, &self.scope, sent);
+                    return Ok(version);
+                }
+            }
+        }
+    }
+
+    /// One watch after the other.
+    async fn follow(&self, mut version: String, pause: &mut Pause) -> End {
+        loop {
+            let (begun, before) = (Instant::now(), version.clone());
+            match self.watch(&mut version).await {
+                Ok(()) if begun.elapsed() < WORTH_IT && version == before => pause.rest().await,
+                Ok(()) => *pause = Pause::default(),
+                Err(End::Failed(why)) => {
+                    let Some(watches) = self.watches.upgrade() else { return End::NotServed };
+                    watches.fails(&self.kind, &self.scope, &why);
+                    drop(watches);
+                    if begun.elapsed() > WORTH_IT {
+                        *pause = Pause::default();
+                    }
+                    pause.rest().await;
+                }
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Until it ends, as every watch does. `version` is that of the last event.
+    async fn watch(&self, version: &mut String) -> Result<(), End> {
+        let seconds = WATCH + random() % (WATCH / 2);
+        let parameters = WatchParams::default().timeout(seconds);
+        let events = self.resource.watch(&self.client, self.scope.as_deref(), &parameters, version);
+        let events = match timeout(PAGE_TIME, events).await {
+            Ok(events) => events.map_err(|error| End::of(&error))?,
+            Err(_) => return Err(End::Failed("a watch does not begin".to_owned())),
+        };
+        self.watches.upgrade().ok_or(End::NotServed)?.works(&self.kind, &self.scope);
+        let mut events = pin!(events);
+        let silence = Duration::from_secs(seconds.into()) + GRACE;
+        loop {
+            let event = match timeout(silence, events.try_next()).await {
+                Ok(Ok(Some(event))) => event,
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(End::of(&error)),
+                Err(_) => return Err(End::Failed("a watch fell silent".to_owned())),
+            };
+            let watches = self.watches.upgrade().ok_or(End::NotServed)?;
+            match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    *version = version_of(&object).unwrap_or(std::mem::take(version));
+                    if let Some(sent) = self.read(&object) {
+                        watches.put(&self.kind, sent);
+                    }
+                }
+                WatchEvent::Deleted(object) => {
+                    *version = version_of(&object).unwrap_or(std::mem::take(version));
+                    if let Some(sent) = self.read(&object) {
+                        watches.remove(&self.kind, &sent.namespace, &sent.name);
+                    }
+                }
+                WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
+                WatchEvent::Error(status) => return Err(End::of(&kube::Error::Api(status))),
+            }
+        }
+    }
+
+    fn read(&self, object: &Value) -> Option<Sent> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        Some(Sent {
+            namespace: text("/metadata/namespace").unwrap_or_default(),
+            name: text("/metadata/name")?,
+            document: self.resource.kept(object)?.document()?,
+        })
+    }
+}
+
+fn version_of(object: &Value) -> Option<String> {
+    object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned)
+}
+
+impl End {
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.is_not_found() => End::NotServed,
+            kube::Error::Api(status) if is_expired(status) => End::Expired,
+            error => End::Failed(reason(error)),
+        }
+    }
+}
+
+/// The version is older than what the API server remembers; or newer than all that it knows, as after a restored backup.
+fn is_expired(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 410 || causes.into_iter().any(|cause| cause.reason == "ResourceVersionTooLarge")
+}
+
+/// The time between two attempts: longer each time, and never the same for two who wait for the same thing.
+#[derive(Debug)]
+pub(super) struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(500))
+    }
+}
+
+impl Pause {
+    const LONGEST: Duration = Duration::from_secs(15);
+
+    pub(super) async fn rest(&mut self) {
+        let share = f64::from(random() % 1000) / 1000.0;
+        tokio::time::sleep(self.0.mul_f64(0.5 + share)).await;
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+}
+
+/// No secret, so that without any source of it one number will do.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(500)
+}

@@ -1,0 +1,390 @@
+//! The context of the cluster: what the API server's watches tell, of the kinds that policies declare.
+//!
+//! Reviews read; one task for each kind writes. A namespace is one shard, and a change replaces the shard, so that a review
+//! holds what it has and waits for nobody.
+
+mod follow;
+mod supervisor;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use kube::Client;
+use tokio::sync::watch;
+
+use super::index::{Change, Shard};
+use super::live::{Cluster, Kinds};
+use super::question::{Question, Shape};
+use super::{Context, Knowing, Live, Watched};
+use crate::engine::Answer;
+use crate::registry::Workloads;
+
+/// The cluster as it is watched.
+#[derive(Debug)]
+pub struct Watches {
+    known: RwLock<Known>,
+    /// Held while something is changed.
+    states: Mutex<BTreeMap<String, State>>,
+    /// All kinds that were wanted first were listed once.
+    ready: AtomicBool,
+    workloads: Arc<Workloads>,
+    /// The namespaces that are watched; all of them if it is empty.
+    only: Arc<[String]>,
+    cluster: Arc<Cluster>,
+    /// `group/Kind`
+    wanted: watch::Sender<BTreeSet<String>>,
+    /// Counts lists that were completed.
+    listed: watch::Sender<u64>,
+}
+
+/// What reviews read.
+#[derive(Debug, Default)]
+struct Known {
+    shards: HashMap<Arc<str>, Arc<Shard>>,
+    kinds: Arc<HashMap<String, Extent>>,
+}
+
+/// What is known of a kind.
+#[derive(Clone, Debug)]
+struct Extent {
+    namespaced: bool,
+    /// Listed, everywhere where it is watched.
+    complete: bool,
+}
+
+/// How a kind fares.
+#[derive(Debug, Default)]
+struct State {
+    namespaced: bool,
+    not_served: bool,
+    /// Of each namespace that is watched by itself; of all together under none.
+    scopes: BTreeMap<Option<String>, Scope>,
+    /// It could not be found out whether it is served.
+    undiscovered: Option<String>,
+    change: Change,
+    failures: u64,
+}
+
+#[derive(Debug, Default)]
+struct Scope {
+    listed: bool,
+    trouble: Option<String>,
+}
+
+/// One object as the API server sent it.
+struct Sent {
+    namespace: String,
+    name: String,
+    document: Vec<u8>,
+}
+
+impl Watches {
+    /// Watches what [`Watches::want`] says, on the event loop that this is called from: in these namespaces, or in all if
+    /// none is given.
+    pub fn start(client: Client, namespaces: Vec<String>) -> Arc<Self> {
+        let (kinds, only) = (Arc::new(Kinds::default()), Arc::<[String]>::from(namespaces));
+        let (wanted, changes) = watch::channel(BTreeSet::new());
+        let watches = Arc::new(Self {
+            known: RwLock::default(),
+            states: Mutex::default(),
+            ready: AtomicBool::new(false),
+            workloads: Arc::default(),
+            only: Arc::clone(&only),
+            cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds))),
+            wanted,
+            listed: watch::channel(0).0,
+        });
+        tokio::spawn(supervisor::run(Arc::downgrade(&watches), client, kinds, only, changes));
+        watches
+    }
+
+    /// From now on these kinds are watched, and no others.
+    pub fn want(&self, kinds: BTreeSet<String>) {
+        {
+            let mut states = self.states();
+            for kind in &kinds {
+                states.entry(kind.clone()).or_default();
+            }
+            let gone: Vec<String> = states.keys().filter(|kind| !kinds.contains(*kind)).cloned().collect();
+            for kind in &gone {
+                states.remove(kind);
+            }
+            self.publish(&states);
+            gone.iter().for_each(|kind| self.forget(kind));
+        }
+        self.listed.send_modify(|count| *count += 1);
+        self.wanted.send_replace(kinds);
+    }
+
+    /// The kinds that are watched.
+    pub fn wanted(&self) -> BTreeSet<String> {
+        self.wanted.borrow().clone()
+    }
+
+    /// Waits until all that is wanted was listed once.
+    pub async fn listed(&self) {
+        let mut listed = self.listed.subscribe();
+        // The sender is our own, so that this never fails.
+        let _ = listed.wait_for(|_| self.states().values().all(State::is_listed)).await;
+    }
+
+    fn states(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the API server says of a kind: that it is not served, or how.
+    fn served(&self, kind: &str, namespaced: Option<bool>, scopes: &[Option<String>]) {
+        let mut states = self.states();
+        let Some(state) = states.get_mut(kind) else { return };
+        state.not_served = namespaced.is_none();
+        state.namespaced = namespaced.unwrap_or(state.namespaced);
+        state.undiscovered = None;
+        state.scopes = scopes.iter().map(|scope| (scope.clone(), Scope::default())).collect();
+        if state.not_served {
+            state.change = Change::default();
+            self.forget(kind);
+        }
+        self.publish(&states);
+        drop(states);
+        self.listed.send_modify(|count| *count += 1);
+    }
+
+    fn undiscovered(&self, kind: &str, why: &str) {
+        if let Some(state) = self.states().get_mut(kind) {
+            if state.undiscovered.as_deref() != Some(why) {
+                tracing::warn!(
+                    kind = shown(kind),
+                    why,
+                    "nobody can tell whether the API server serves what policies ask for"
+                );
+            }
+            state.undiscovered = Some(why.to_owned());
+            state.failures += 1;
+        }
+    }
+
+    /// The list of a kind in a scope is complete: what is not in it does not exist.
+    fn replace(&self, kind: &str, scope: &Option<String>, mut sent: Vec<Sent>) {
+        sent.sort_unstable_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+        let mut states = self.states();
+        let Some(state) = states.get_mut(kind) else { return };
+        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let mut stale: Vec<Arc<str>> = match scope {
+            Some(namespace) => vec![namespace.as_str().into()],
+            None => self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect(),
+        };
+        stale.sort_unstable();
+        let objects = sent.len();
+        for of_namespace in sent.chunk_by_mut(|one, other| one.namespace == other.namespace) {
+            let Some(namespace) = of_namespace.first().map(|sent| Arc::<str>::from(sent.namespace.as_str())) else {
+                continue;
+            };
+            if let Ok(at) = stale.binary_search(&namespace) {
+                stale.remove(at);
+            }
+            self.change(&namespace, state, |shard| {
+                let names: Vec<&str> = of_namespace.iter().map(|sent| sent.name.as_str()).collect();
+                let mut change = shard.retain(shape, &names);
+                for sent in of_namespace.iter_mut() {
+                    change += shard.put(shape, &sent.name, 0, std::mem::take(&mut sent.document)).unwrap_or_default();
+                }
+                change
+            });
+        }
+        for namespace in stale {
+            self.change(&namespace, state, |shard| shard.retain(shape, &[]));
+        }
+        let first = !state.is_listed();
+        if let Some(scope) = state.scopes.get_mut(scope) {
+            // What is in the way is over only once it is watched too.
+            scope.listed = true;
+        }
+        if first {
+            tracing::debug!(kind = shown(kind), objects, "listed");
+        }
+        self.publish(&states);
+        drop(states);
+        self.listed.send_modify(|count| *count += 1);
+    }
+
+    fn put(&self, kind: &str, sent: Sent) {
+        let mut states = self.states();
+        let Some(state) = states.get_mut(kind) else { return };
+        let shape = Shape { kind, template: self.workloads.template(kind) };
+        self.change(&sent.namespace.as_str().into(), state, |shard| {
+            shard.put(shape, &sent.name, 0, sent.document).unwrap_or_default()
+        });
+    }
+
+    fn remove(&self, kind: &str, namespace: &str, name: &str) {
+        let mut states = self.states();
+        let Some(state) = states.get_mut(kind) else { return };
+        let shape = Shape { kind, template: self.workloads.template(kind) };
+        self.change(&namespace.into(), state, |shard| shard.remove(shape, name));
+    }
+
+    /// Replaces the shard of a namespace by one with a change. Whoever calls this holds the lock of the states.
+    fn change(&self, namespace: &Arc<str>, state: &mut State, change: impl FnOnce(&mut Shard) -> Change) {
+        let known = || self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = known().shards.get(namespace).cloned().unwrap_or_default();
+        let made = change(Arc::make_mut(&mut shard));
+        state.change += made;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = match shard.is_empty() {
+            true => known.shards.remove(namespace),
+            false => known.shards.insert(Arc::clone(namespace), shard),
+        };
+        // What nobody reads any more is freed without the lock.
+        drop(known);
+        drop(before);
+    }
+
+    /// Removes all objects of a kind.
+    fn forget(&self, kind: &str) {
+        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let namespaces: Vec<Arc<str>> =
+            self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect();
+        let mut nobodys = State::default();
+        for namespace in namespaces {
+            self.change(&namespace, &mut nobodys, |shard| shard.retain(shape, &[]));
+        }
+    }
+
+    /// A watch works again.
+    fn works(&self, kind: &str, scope: &Option<String>) {
+        let mut states = self.states();
+        let Some(scope) = states.get_mut(kind).and_then(|state| state.scopes.get_mut(scope)) else { return };
+        if scope.trouble.take().is_some() {
+            tracing::info!(kind = shown(kind), "watched again");
+        }
+    }
+
+    /// A list or a watch failed. What is known stays.
+    fn fails(&self, kind: &str, scope: &Option<String>, why: &str) {
+        let mut states = self.states();
+        let Some(state) = states.get_mut(kind) else { return };
+        state.failures += 1;
+        let Some(scope) = state.scopes.get_mut(scope) else { return };
+        // Once, however often it is tried again.
+        if scope.trouble.is_none() {
+            let then =
+                if scope.listed { "what was known last stays in use" } else { "answers about it are incomplete" };
+            tracing::warn!(kind = shown(kind), why, "objects that policies ask for cannot be watched: {then}");
+        }
+        scope.trouble = Some(why.to_owned());
+    }
+
+    /// Lets reviews know which kinds are complete.
+    fn publish(&self, states: &BTreeMap<String, State>) {
+        let extent = |state: &State| Extent { namespaced: state.namespaced, complete: state.is_listed() };
+        let kinds: HashMap<String, Extent> = states.iter().map(|(kind, state)| (kind.clone(), extent(state))).collect();
+        if kinds.values().all(|extent| extent.complete) {
+            self.ready.store(true, Ordering::Release);
+        }
+        self.known.write().unwrap_or_else(PoisonError::into_inner).kinds = Arc::new(kinds);
+    }
+}
+
+impl State {
+    fn is_listed(&self) -> bool {
+        self.not_served || (!self.scopes.is_empty() && self.scopes.values().all(|scope| scope.listed))
+    }
+
+    fn knowing(&self) -> Knowing {
+        let troubled = self.scopes.values().any(|scope| scope.trouble.is_some());
+        match self.is_listed() {
+            _ if self.not_served => Knowing::NotServed,
+            false => Knowing::Awaited,
+            true if troubled => Knowing::Stale,
+            true => Knowing::Current,
+        }
+    }
+}
+
+/// `Service` for `/Service`.
+fn shown(kind: &str) -> &str {
+    kind.trim_start_matches('/')
+}
+
+impl Context for Watches {
+    fn answer(&self, namespace: &str, kind: &str, question: Question<'_>) -> Answer {
+        self.snapshot_of(namespace).answer(namespace, kind, question)
+    }
+
+    fn snapshot(&self, namespace: &str) -> Option<Arc<dyn Context>> {
+        Some(Arc::new(self.snapshot_of(namespace)))
+    }
+
+    fn live(&self) -> Option<&dyn Live> {
+        Some(&*self.cluster)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    fn watched(&self) -> Vec<Watched> {
+        let of = |(kind, state): (&String, &State)| Watched {
+            kind: shown(kind).to_owned(),
+            state: state.knowing(),
+            trouble: state
+                .undiscovered
+                .clone()
+                .or_else(|| state.scopes.values().find_map(|scope| scope.trouble.clone())),
+            objects: usize::try_from(state.change.objects).unwrap_or(0),
+            bytes: usize::try_from(state.change.bytes).unwrap_or(0),
+            failures: state.failures,
+        };
+        self.states().iter().map(of).collect()
+    }
+}
+
+impl Watches {
+    fn snapshot_of(&self, namespace: &str) -> Snapshot {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Snapshot {
+            own: known.shards.get(namespace).cloned().unwrap_or_default(),
+            cluster: known.shards.get("").cloned().unwrap_or_default(),
+            kinds: Arc::clone(&known.kinds),
+            workloads: Arc::clone(&self.workloads),
+            only: Arc::clone(&self.only),
+            live: Arc::clone(&self.cluster),
+        }
+    }
+}
+
+/// What one review sees.
+#[derive(Debug)]
+struct Snapshot {
+    /// The objects of its namespace.
+    own: Arc<Shard>,
+    /// Those that lie in none.
+    cluster: Arc<Shard>,
+    kinds: Arc<HashMap<String, Extent>>,
+    workloads: Arc<Workloads>,
+    only: Arc<[String]>,
+    live: Arc<Cluster>,
+}
+
+impl Context for Snapshot {
+    fn answer(&self, namespace: &str, kind: &str, question: Question<'_>) -> Answer {
+        let Some(extent) = self.kinds.get(kind) else { return Answer::unknown() };
+        let shard = match extent.namespaced {
+            false => &self.cluster,
+            // Asked from a cluster-scoped object, nobody knows of which namespace.
+            true if namespace.is_empty() => return Answer::unknown(),
+            true if !self.only.is_empty() && self.only.iter().all(|known| known != namespace) => {
+                return Answer::unknown();
+            }
+            true => &self.own,
+        };
+        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let answer = shard.answer(shape, namespace, question);
+        Answer { complete: answer.complete && extent.complete, ..answer }
+    }
+
+    fn live(&self) -> Option<&dyn Live> {
+        Some(&*self.live)
+    }
+}

@@ -1,0 +1,91 @@
+//! Which kinds are followed: those that are wanted and that the API server serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::Watches;
+use super::follow::{Follow, Pause};
+use crate::context::live::Kinds;
+use crate::context::served::discover;
+
+/// So often is looked whether a kind that was not served is there now, as after a CustomResourceDefinition was made.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Lists at once: the text and the values of a page take a multiple of what is kept of it.
+const LISTS: usize = 2;
+
+/// Runs until nobody holds the watches any more.
+pub(super) async fn run(
+    watches: Weak<Watches>,
+    client: Client,
+    kinds: Arc<Kinds>,
+    only: Arc<[String]>,
+    mut wanted: watch::Receiver<BTreeSet<String>>,
+) {
+    let (lists, ended) = (Arc::new(Semaphore::new(LISTS)), Arc::new(Notify::new()));
+    // Dropping a set ends its tasks.
+    let mut followed: BTreeMap<String, JoinSet<()>> = BTreeMap::new();
+    let mut pause = Pause::default();
+    loop {
+        let now = wanted.borrow_and_update().clone();
+        followed.retain(|kind, tasks| now.contains(kind) && tasks.try_join_next().is_none());
+        kinds.retain(&now);
+        let open: BTreeSet<String> = now.into_iter().filter(|kind| !followed.contains_key(kind)).collect();
+        let found = if open.is_empty() { BTreeMap::new() } else { discover(&client, &open).await };
+        let Some(held) = watches.upgrade() else { return };
+        let mut failed = false;
+        for (kind, resource) in found {
+            match resource {
+                Err(why) => {
+                    failed = true;
+                    held.undiscovered(&kind, &why);
+                }
+                Ok(None) => {
+                    kinds.set(&kind, None);
+                    held.served(&kind, None, &[]);
+                }
+                Ok(Some(resource)) => {
+                    let scopes: Vec<Option<String>> = match resource.namespaced && !only.is_empty() {
+                        true => only.iter().cloned().map(Some).collect(),
+                        false => vec![None],
+                    };
+                    held.served(&kind, Some(resource.namespaced), &scopes);
+                    let mut tasks = JoinSet::new();
+                    for scope in scopes {
+                        let follow = Follow {
+                            watches: Weak::clone(&watches),
+                            client: client.clone(),
+                            kind: kind.clone(),
+                            resource: resource.clone(),
+                            scope,
+                            lists: Arc::clone(&lists),
+                        };
+                        let ended = Arc::clone(&ended);
+                        tasks.spawn(async move {
+                            follow.run().await;
+                            ended.notify_one();
+                        });
+                    }
+                    kinds.set(&kind, Some(resource));
+                    followed.insert(kind, tasks);
+                }
+            }
+        }
+        drop(held);
+        if !failed {
+            pause = Pause::default();
+        }
+        let rest = async { if failed { pause.rest().await } else { tokio::time::sleep(AGAIN).await } };
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            () = rest => {}
+            // A kind is gone, or its watch panicked; not at once, for it may be gone again and again.
+            () = ended.notified() => Pause::default().rest().await,
+        }
+    }
+}

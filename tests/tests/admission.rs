@@ -1,14 +1,14 @@
 //! What the cluster says to `kubectl apply` and to everything else that reaches the webhook, by profile `default`.
 //!
-//! `plimsoll serve` knows nothing of the cluster's other objects yet, so what depends on a Service or a LimitRange is an
-//! assumption, and at most a warning.
+//! What depends on other objects is judged by those that are there: without a Service nobody sends requests.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use plimsoll_tests::{
     ControlPlane, Kubectl, Manifest, Namespace, Output, WORKLOADS, Webhook, WebhookOptions, accepts,
-    accepts_with_warnings, container, denied_policies, rejects, warned_policies,
+    accepts_with_warnings, container, denied_policies, rejects, until, warned_policies,
 };
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ fn stage() -> Result<&'static Stage> {
     let start = || {
         let control_plane = ControlPlane::shared()?;
         let legacy = Namespace::new(control_plane, "legacy")?;
+        legacy.kubectl().apply(BUDGET)?.ok()?;
         for name in ["labelled", "reordered", "worsened", "mended", "scaled", "restarted", "replaced"] {
             legacy.kubectl().apply(&old_sins("Deployment", name).to_string())?.ok()?;
         }
@@ -36,6 +37,10 @@ fn stage() -> Result<&'static Stage> {
     let stage = STAGE.get_or_init(|| start().map_err(|error: anyhow::Error| format!("{error:#}")));
     stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
 }
+
+/// For whatever lies in its namespace: without one, changes of workloads are warned of.
+const BUDGET: &str = "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: all}, spec: {maxUnavailable: 1, \
+                      selector: {matchExpressions: [{key: app, operator: Exists}]}}}";
 
 fn namespace(prefix: &str) -> Result<Namespace> {
     Namespace::new(stage()?.control_plane, prefix)
@@ -144,33 +149,22 @@ fn warned_of_for_every_kind() -> Result<()> {
             let (name, text) = (object.name().to_owned(), object.to_string());
             cases.push(if is_judged { accepts_with_warnings(&name, &text, &[policy]) } else { accepts(&name, &text) });
         };
-        row(
-            "no-readiness",
-            |it| it.pod("/containers/0/readinessProbe", Value::Null),
-            "missing-readiness-probe",
-            runs_on,
-        );
+        // No Service sends it requests.
+        let no_readiness = |it: Manifest| it.pod("/containers/0/readinessProbe", Value::Null);
+        row("no-readiness", no_readiness, "missing-readiness-probe", false);
         row(
             "same-probes",
             |it| it.pod("/containers/0/livenessProbe", json!({"httpGet": {"path": "/health/ready", "port": 8080}})),
             "identical-probes",
             runs_on,
         );
-        row(
-            "patient-liveness",
-            |it| {
-                let probe = json!({"httpGet": {"path": "/health/ready", "port": 8080}, "failureThreshold": 9});
-                it.pod("/containers/0/livenessProbe", probe)
-            },
-            "identical-probes",
-            false,
-        );
-        row(
-            "ratio",
-            |it| it.pod("/containers/0/resources/limits/memory", json!("1Gi")),
-            "excessive-memory-ratio",
-            true,
-        );
+        let patient = |it: Manifest| {
+            let probe = json!({"httpGet": {"path": "/health/ready", "port": 8080}, "failureThreshold": 9});
+            it.pod("/containers/0/livenessProbe", probe)
+        };
+        row("patient-liveness", patient, "identical-probes", false);
+        let ratio = |it: Manifest| it.pod("/containers/0/resources/limits/memory", json!("1Gi"));
+        row("ratio", ratio, "excessive-memory-ratio", true);
         row(
             "no-cpu",
             |it| it.pod("/containers/0/resources", json!({"requests": {"memory": "128Mi"}})),
@@ -214,19 +208,28 @@ fn rollouts() -> Result<()> {
     };
     let capacity = &["rollout-without-capacity"];
     let namespace = namespace("rollouts")?;
+    for name in ["a", "b", "c", "i"] {
+        let spec = json!({"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]});
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
+        namespace.kubectl().apply(&service.to_string())?.ok()?;
+    }
+    // The resolved numbers, once the last of the Services is known.
+    until(Duration::from_secs(30), "1 replica, maxSurge 0, maxUnavailable 25% is denied", || {
+        let arguments = ["apply", "--dry-run=server", "--filename=-"];
+        let output = namespace.kubectl().run(&arguments, Some(&web("i", 1, json!(0), json!("25%"))))?;
+        Ok(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%").then_some(()))
+    })?;
     namespace.run(&[
-        accepts_with_warnings("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
-        accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
-        accepts_with_warnings("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
+        rejects("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
+        rejects("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
+        rejects("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
+        accepts("nobody sends it requests", &web("k", 1, json!(1), json!(1))),
         accepts("one more first", &web("d", 1, json!(1), json!(0))),
         accepts_with_warnings("one of three", &web("e", 3, json!(0), json!("25%")), &["rollout-rounding-surprise"]),
         accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
         accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
         accepts("five minutes in ten", &deadline("h", 600)),
     ])?;
-    // The resolved numbers, as far as a warning has room for them.
-    let output = namespace.kubectl().apply(&web("i", 1, json!(0), json!("25%")))?;
-    ensure!(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%"), "{}", output.stderr);
     // The API server's own refusal comes first.
     let refused = namespace.kubectl().apply(&web("j", 3, json!(0), json!(0)))?;
     ensure!(!refused.status.success() && denied_policies(&refused.stderr).is_none(), "{}", refused.stderr);
@@ -238,7 +241,8 @@ fn the_good_set_in_any_order() -> Result<()> {
     let meta = json!({"name": "web"});
     let selector = json!({"matchLabels": {"app": "web"}});
     let set = [
-        Manifest::good("Deployment", "web").object().clone(),
+        // The autoscaler says how many.
+        Manifest::good("Deployment", "web").with("/spec/replicas", Value::Null).object().clone(),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": meta,
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}),
         json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta,
@@ -270,7 +274,7 @@ fn the_good_set_in_any_order() -> Result<()> {
 #[test]
 fn the_message_of_a_denial() -> Result<()> {
     let namespace = namespace("message")?;
-    let bad = old_sins("Deployment", "web").pod("/containers/1/readinessProbe", Value::Null);
+    let bad = old_sins("Deployment", "web").pod("/containers/1/securityContext", Value::Null);
     let output = namespace.kubectl().apply(&bad.to_string())?;
     let (_, message) = output.stderr.split_once("denied the request: ").context("no denial")?;
     let mut lines = message.trim_end().lines();
@@ -282,11 +286,11 @@ fn the_message_of_a_denial() -> Result<()> {
         start("missing-resource-requests", "[app].resources.requests.memory"),
         start("missing-seccomp-profile", "[app].securityContext.seccompProfile.type"),
         start("latest-image-tag", "[app].image"),
-        start("missing-readiness-probe", "[second].readinessProbe"),
+        start("privilege-escalation", "[second].securityContext.allowPrivilegeEscalation"),
     ];
     for (bullet, expected) in bullets.iter().zip(&expected) {
         ensure!(bullet.starts_with(expected.as_str()) && bullet.contains(" → "), "{bullet}\nis not\n{expected}");
-        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("readiness"), "{bullet}");
+        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("privilege-escalation"), "{bullet}");
     }
     assert_eq!(bullets.len(), expected.len(), "{message}");
     // What the message says of a warning is not said again.
@@ -339,6 +343,7 @@ fn warnings_are_few_and_short() -> Result<()> {
 fn updates_of_a_good_workload() -> Result<()> {
     let namespace = namespace("update")?;
     let kubectl = namespace.kubectl();
+    kubectl.apply(BUDGET)?.ok()?;
     kubectl.apply(&Manifest::good("Deployment", "web").to_string())?.ok()?;
     assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop:latest")?, &["latest-image-tag"]);
     assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop")?, &["latest-image-tag"]);

@@ -1,5 +1,7 @@
 //! Odd values: what means the same as what is refused, or looks like what is allowed.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use plimsoll_tests::{Manifest, container};
 use serde_json::{Value, json};
@@ -269,5 +271,10 @@ fn probe(it: &Theme, name: &str, liveness: Value) -> Result<Said> {
 
 fn rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Value) -> Result<Said> {
     let rolling = json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}});
+    // Without a Service nobody misses the Pods. It is known by a watch, a moment later.
+    let spec = json!({"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
+    it.kubectl().apply(&service.to_string())?.ok()?;
+    std::thread::sleep(Duration::from_millis(500));
     it.create(good(name).with("/spec/replicas", json!(replicas)).with("/spec/strategy", rolling))
 }

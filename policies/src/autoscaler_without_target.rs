@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::{has_controller, short, target};
+use plimsoll_sdk::disruption::{SCALABLE, has_controller, short, target};
 use plimsoll_sdk::prelude::*;
 
 /// Autoscalers that scale nothing.
@@ -46,7 +46,7 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     }
     let Some(known) = SCALABLE.iter().find(|known| **known == kind) else {
         // Other groups may have kinds of these names; the core group and the one that was removed have none.
-        let meant = SCALABLE.iter().find(|known| short(known) == what && *what != *kind);
+        let meant = SCALABLE.iter().find(|known| short(known) == what);
         let is_wrong = matches!(kind.strip_suffix(what), Some("/" | "extensions/"));
         if let Some(meant) = meant.filter(|_| is_wrong) {
             let message = format!("there is no {what} in this API group, so nothing is scaled");
@@ -71,6 +71,4 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     }
 }
 
-const SCALABLE: [&str; 5] =
-    ["apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
 const UNSCALABLE: [&str; 4] = ["apps/DaemonSet", "batch/Job", "batch/CronJob", "/Pod"];

@@ -8,7 +8,8 @@ use plimsoll_sdk::prelude::*;
 ///   absent: in the cluster it is not said when the budget is made, and while it is young a change of it only warns.
 /// - `warning`: one without a selector, which selects no Pods at all.
 ///
-/// Budgets that an operator made for its own Pods are left out: these have no workload that is known here.
+/// Budgets that an operator made for its own Pods are left out: these have no workload that is known here. Pods that
+/// nobody manages are not looked at: there are too many Pods to know them all.
 ///
 /// ## Why
 /// A budget that selects nothing looks like protection. A drain takes all Pods at once. Mostly a label was renamed, or the
@@ -26,7 +27,7 @@ use plimsoll_sdk::prelude::*;
     category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
     requires = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "apps/DaemonSet", "batch/Job", "batch/CronJob", "/Pod"
+        "apps/DaemonSet", "batch/Job", "batch/CronJob"
     ]
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
@@ -40,11 +41,11 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
         return;
     };
     let selected = Selected::by(review, Some(node));
-    let others = ["batch/CronJob", "/Pod"].map(|kind| review.selected_by(kind, node));
-    if !selected.workloads.is_empty() || others.iter().any(|answer| !answer.documents.is_empty()) {
+    let jobs = review.selected_by("batch/CronJob", node);
+    if !selected.workloads.is_empty() || !jobs.documents.is_empty() {
         return;
     }
-    if !selected.complete || others.iter().any(|answer| !answer.complete) {
+    if !selected.complete || !jobs.complete {
         return findings.skip("the workloads of the namespace are not all known");
     }
     let message = "it selects the Pods of no workload here, so it guards nothing";

@@ -39,7 +39,8 @@ use plimsoll_sdk::rounding::Budget;
 ///
 /// ## Assumptions
 /// Where other workloads or autoscalers may exist that are not known, there are none, and findings are warnings, but for
-/// budgets that let none of any number go. Where nothing of what it selects is known, nothing is judged.
+/// budgets that let none of any number go. Where nothing of what it selects is known, only these are judged: it is assumed
+/// that they select some Pods, and they are warned of.
 #[policy(
     category = "availability", on = LongRunning,
     kinds = ["policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
@@ -79,13 +80,19 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let Some(budget) = review.object().node().and_then(PodBudget::read) else { return };
     let selector = review.at("spec/selector");
     let selected = Selected::by(review, selector.node());
+    let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
+    let at = if min.exists() { &min } else { &max };
     if selected.workloads.is_empty() && !selected.complete {
-        return findings.skip("the workloads whose Pods it selects are not known");
+        if !budget.is_closed() || !selector.exists() {
+            return findings.skip("the workloads whose Pods it selects are not known");
+        }
+        findings.assume("a PodDisruptionBudget selects some Pods");
+        let message = format!("{} lets none of any number of Pods go, {HARM}", asked(budget.budget));
+        findings.warning(at, message, "write maxUnavailable: 1").about(&selector).about(&min).about(&max);
+        return;
     }
     let Some(blocked) = budget.blocks(&selected.workloads) else { return };
     let severity = severity(&budget, &selected, findings);
-    let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
-    let at = if min.exists() { &min } else { &max };
     let finding = findings.report(severity, at, describe(&blocked, &selected), help(&blocked, &selected));
     finding.about(&selector).about(&min).about(&max);
     let is_single = matches!(blocked, Blocked::NoScale(_) | Blocked::All { pods: ..2, .. });
@@ -115,28 +122,32 @@ fn severity(budget: &PodBudget, selected: &Selected, findings: &mut Findings) ->
 
 fn describe(blocked: &Blocked, selected: &Selected) -> String {
     let who = selected.describe();
-    let harm = "so none may be evicted, and a drain never ends";
     match blocked {
-        Blocked::NothingAsked => {
-            format!("neither minAvailable nor maxUnavailable: the controller then lets none of {who} go, {harm}")
-        }
+        Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {HARM}", asked(None)),
         Blocked::NoScale(workload) => {
-            format!("{workload} has no scale, without which only a number in minAvailable can be computed, {harm}")
+            format!("{workload} has no scale, without which only a number in minAvailable can be computed, {HARM}")
         }
         Blocked::All { budget, pods } => {
             let noun = if *pods == 1 { "Pod" } else { "Pods" };
-            let (field, count) = match budget {
-                Budget::MinAvailable(count) => ("minAvailable", count),
-                Budget::MaxUnavailable(count) => ("maxUnavailable", count),
-            };
+            let (Budget::MinAvailable(count) | Budget::MaxUnavailable(count)) = budget;
             let share = match count {
                 IntOrPercent::Percent(share) if share * pods % 100 != 0 => {
                     format!(" rounds up to {}", count.resolve_up(*pods))
                 }
                 _ => String::new(),
             };
-            format!("{field} {count} of {pods} {noun} ({who}){share}, {harm}")
+            format!("{} of {pods} {noun} ({who}){share}, {HARM}", asked(Some(*budget)))
         }
+    }
+}
+
+const HARM: &str = "so none may be evicted, and a drain never ends";
+
+fn asked(budget: Option<Budget>) -> String {
+    match budget {
+        None => "neither minAvailable nor maxUnavailable".to_owned(),
+        Some(Budget::MinAvailable(count)) => format!("minAvailable {count}"),
+        Some(Budget::MaxUnavailable(count)) => format!("maxUnavailable {count}"),
     }
 }
 

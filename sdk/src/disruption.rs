@@ -20,7 +20,7 @@ pub const BUDGET: &str = "policy/PodDisruptionBudget";
 pub const AUTOSCALERS: [&str; 2] = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"];
 
 /// Kinds with a scale: the controller can tell how many Pods to expect.
-const SCALABLE: [&str; 5] =
+pub const SCALABLE: [&str; 5] =
     ["apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
 
 /// Kinds that have Pods and no scale.

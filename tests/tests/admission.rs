@@ -24,6 +24,7 @@ fn stage() -> Result<&'static Stage> {
     let start = || {
         let control_plane = ControlPlane::shared()?;
         let legacy = Namespace::new(control_plane, "legacy")?;
+        legacy.kubectl().apply(BUDGET)?.ok()?;
         for name in ["labelled", "reordered", "worsened", "mended", "scaled", "restarted", "replaced"] {
             legacy.kubectl().apply(&old_sins("Deployment", name).to_string())?.ok()?;
         }
@@ -36,6 +37,10 @@ fn stage() -> Result<&'static Stage> {
     let stage = STAGE.get_or_init(|| start().map_err(|error: anyhow::Error| format!("{error:#}")));
     stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
 }
+
+/// For whatever lies in its namespace: without one, changes of workloads are warned of.
+const BUDGET: &str = "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: all}, spec: {maxUnavailable: 1, \
+                      selector: {matchExpressions: [{key: app, operator: Exists}]}}}";
 
 fn namespace(prefix: &str) -> Result<Namespace> {
     Namespace::new(stage()?.control_plane, prefix)
@@ -152,21 +157,13 @@ fn warned_of_for_every_kind() -> Result<()> {
             "identical-probes",
             runs_on,
         );
-        row(
-            "patient-liveness",
-            |it| {
-                let probe = json!({"httpGet": {"path": "/health/ready", "port": 8080}, "failureThreshold": 9});
-                it.pod("/containers/0/livenessProbe", probe)
-            },
-            "identical-probes",
-            false,
-        );
-        row(
-            "ratio",
-            |it| it.pod("/containers/0/resources/limits/memory", json!("1Gi")),
-            "excessive-memory-ratio",
-            true,
-        );
+        let patient = |it: Manifest| {
+            let probe = json!({"httpGet": {"path": "/health/ready", "port": 8080}, "failureThreshold": 9});
+            it.pod("/containers/0/livenessProbe", probe)
+        };
+        row("patient-liveness", patient, "identical-probes", false);
+        let ratio = |it: Manifest| it.pod("/containers/0/resources/limits/memory", json!("1Gi"));
+        row("ratio", ratio, "excessive-memory-ratio", true);
         row(
             "no-cpu",
             |it| it.pod("/containers/0/resources", json!({"requests": {"memory": "128Mi"}})),
@@ -266,7 +263,8 @@ fn the_good_set_in_any_order() -> Result<()> {
     let meta = json!({"name": "web"});
     let selector = json!({"matchLabels": {"app": "web"}});
     let set = [
-        Manifest::good("Deployment", "web").object().clone(),
+        // The autoscaler says how many.
+        Manifest::good("Deployment", "web").with("/spec/replicas", Value::Null).object().clone(),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": meta,
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}),
         json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta,
@@ -311,11 +309,11 @@ fn the_message_of_a_denial() -> Result<()> {
         start("missing-resource-requests", "[app].resources.requests.memory"),
         start("missing-seccomp-profile", "[app].securityContext.seccompProfile.type"),
         start("latest-image-tag", "[app].image"),
-        start("missing-readiness-probe", "[second].readinessProbe"),
+        start("privilege-escalation", "[second].securityContext.allowPrivilegeEscalation"),
     ];
     for (bullet, expected) in bullets.iter().zip(&expected) {
         ensure!(bullet.starts_with(expected.as_str()) && bullet.contains(" → "), "{bullet}\nis not\n{expected}");
-        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("readiness"), "{bullet}");
+        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("privilege-escalation"), "{bullet}");
     }
     assert_eq!(bullets.len(), expected.len(), "{message}");
     // What the message says of a warning is not said again.
@@ -368,6 +366,7 @@ fn warnings_are_few_and_short() -> Result<()> {
 fn updates_of_a_good_workload() -> Result<()> {
     let namespace = namespace("update")?;
     let kubectl = namespace.kubectl();
+    kubectl.apply(BUDGET)?.ok()?;
     kubectl.apply(&Manifest::good("Deployment", "web").to_string())?.ok()?;
     assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop:latest")?, &["latest-image-tag"]);
     assert_denied(&set_image(kubectl, "web", "app=registry.example.com/shop")?, &["latest-image-tag"]);

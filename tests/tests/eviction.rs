@@ -1,0 +1,286 @@
+//! What is said of budgets, asked of the API server itself: under what `plimsoll check` calls a deadlock `pods/eviction`
+//! answers 429, or 500 under two budgets, and under what `--fix=unsafe` makes of it 201.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use plimsoll_tests::{ControlPlane, Kubectl, Namespace, Options, plimsoll_binary, until};
+use serde_json::{Value, json};
+
+fn control_plane() -> Result<&'static ControlPlane> {
+    static CONTROL_PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+    let started = CONTROL_PLANE.get_or_init(|| {
+        let options = Options { controller_manager: true, ..Options::default() };
+        ControlPlane::start(&options).map_err(|error| format!("{error:#}"))
+    });
+    started.as_ref().map_err(|error| anyhow!("no control plane: {error}"))
+}
+
+/// What else these sets lack is no matter here, and would be mended along with the budget.
+const CONFIG: &str = r"
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: budgets}
+spec:
+  profile: none
+  policies: [{id: drain-deadlock}, {id: overlapping-disruption-budgets}, {id: missing-disruption-budget}]
+";
+
+/// The guides' own set: a budget of 2 for what the autoscaler scales down to 2.
+const GUIDES: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec: {containers: [{name: app, image: registry.example/shop:1.4.2, resources: {requests: {cpu: 100m}}}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: shop}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: shop}
+  minReplicas: 2
+  maxReplicas: 10
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: shop}
+spec:
+  minAvailable: 2
+  selector: {matchLabels: {app: shop}}
+";
+
+fn workload(kind: &str, replicas: u32, budgets: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: shop}}\nspec:\n  replicas: {replicas}\n  {}selector: \
+         {{matchLabels: {{app: shop}}}}\n  template:\n    metadata: {{labels: {{app: shop}}}}\n    spec: {{containers: \
+         [{{name: app, image: registry.example/shop:1.4.2}}]}}\n",
+        if kind == "StatefulSet" { "serviceName: shop\n  " } else { "" }
+    );
+    for (name, spec) in budgets {
+        text.push_str(&format!(
+            "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: {name}}}\nspec:\n{spec}  selector: \
+             {{matchLabels: {{app: shop}}}}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn the_guides_own_set() -> Result<()> {
+    mended(
+        "guides",
+        GUIDES,
+        2,
+        "minAvailable 2 of 2 Pods (Deployment shop at the minimum of HorizontalPodAutoscaler shop)",
+    )
+}
+
+#[test]
+fn a_percentage_that_rounds_up_to_all() -> Result<()> {
+    let set = workload("StatefulSet", 2, &[("shop", "  minAvailable: 51%\n")]);
+    mended("rounded", &set, 2, "minAvailable 51% of 2 Pods (StatefulSet shop) rounds up to 2")
+}
+
+#[test]
+fn nothing_may_be_away() -> Result<()> {
+    let set = workload("ReplicaSet", 3, &[("shop", "  maxUnavailable: 0%\n")]);
+    mended("closed", &set, 3, "maxUnavailable 0% of 3 Pods (ReplicaSet shop)")
+}
+
+#[test]
+fn a_budget_that_asks_for_nothing() -> Result<()> {
+    let set = workload("Deployment", 2, &[("shop", "")]);
+    mended("unsaid", &set, 2, "neither minAvailable nor maxUnavailable")
+}
+
+/// What the check lets pass, the API server does.
+#[test]
+fn budgets_that_leave_one_to_go() -> Result<()> {
+    for (prefix, replicas, spec) in [
+        ("half", 2, "  minAvailable: 50%\n"),
+        ("most", 3, "  minAvailable: 66%\n"),
+        ("hundredth", 1, "  maxUnavailable: 1%\n"),
+    ] {
+        let stage = Stage::new(prefix, &workload("Deployment", replicas, &[("shop", spec)]))?;
+        ensure!(stage.said("drain-deadlock")?.is_empty(), "{spec}");
+        stage.wait(replicas as usize)?;
+        assert_eq!(stage.evict()?, 201, "{replicas} with {spec}");
+    }
+    Ok(())
+}
+
+#[test]
+fn two_budgets_are_one_too_many() -> Result<()> {
+    let set = workload("Deployment", 3, &[("one", "  maxUnavailable: 1\n"), ("two", "  maxUnavailable: 1\n")]);
+    let stage = Stage::new("overlap", &set)?;
+    let said = stage.said("overlapping-disruption-budgets")?;
+    ensure!(said.len() == 1, "once for the set: {said:?}");
+    stage.wait(3)?;
+    assert_eq!(stage.evict()?, 500);
+    stage.namespace.kubectl().delete("poddisruptionbudget", "two")?.ok()?;
+    // The controller counts anew for a Pod that changes, not for a budget that goes.
+    stage.namespace.kubectl().ok(&["label", "pods", "--all", "counted=anew"])?;
+    until(Duration::from_secs(30), "one budget is enough", || Ok((stage.evict()? == 201).then_some(())))
+}
+
+/// The controller can't compute a share of the Pods of what has no scale.
+#[test]
+fn a_job_has_no_scale() -> Result<()> {
+    let set = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: shop}\nspec:\n  template:\n    metadata: {labels: {app: \
+               shop}}\n    spec: {restartPolicy: Never, containers: [{name: app, image: registry.example/shop:1.4.2}]}\n---\n\
+               apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: shop}\nspec:\n  maxUnavailable: 1\n  \
+               selector: {matchLabels: {app: shop}}\n";
+    let stage = Stage::new("job", set)?;
+    let said = stage.said("drain-deadlock")?;
+    ensure!(said.len() == 1 && said[0].contains("Job shop has no scale"), "{said:?}");
+    stage.wait(1)?;
+    assert_eq!(stage.evict()?, 429);
+    Ok(())
+}
+
+/// The budget that is written where there was none lets one go, and no two.
+#[test]
+fn the_missing_budget_lets_one_go() -> Result<()> {
+    let stage = Stage::new("missing", &workload("Deployment", 2, &[]))?;
+    ensure!(stage.said("missing-disruption-budget")?.len() == 1);
+    stage.fix()?;
+    ensure!(stage.said("missing-disruption-budget")?.is_empty() && stage.said("drain-deadlock")?.is_empty());
+    let written = fs::read_to_string(stage.set().join("set.pdb.yaml"))?;
+    ensure!(written.contains("maxUnavailable: 1") && written.contains("AlwaysAllow"), "{written}");
+    stage.wait(2)?;
+    assert_eq!(stage.evict()?, 201);
+    // Its successor is not ready, and the other one has to stay.
+    assert_eq!(stage.evict()?, 429);
+    Ok(())
+}
+
+/// A set that is called a deadlock, is one, is mended, and is none.
+fn mended(prefix: &str, set: &str, pods: usize, sentence: &str) -> Result<()> {
+    let stage = Stage::new(prefix, set)?;
+    let said = stage.said("drain-deadlock")?;
+    ensure!(said.len() == 1 && said[0].contains(sentence), "once for the set, at the budget: {said:?}");
+    stage.wait(pods)?;
+    assert_eq!(stage.evict()?, 429);
+    stage.fix()?;
+    ensure!(stage.said("drain-deadlock")?.is_empty(), "it is still there");
+    stage.wait(pods)?;
+    assert_eq!(stage.evict()?, 201);
+    Ok(())
+}
+
+/// A set in a namespace of its own, and in a folder.
+struct Stage {
+    namespace: Namespace,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new(prefix: &str, set: &str) -> Result<Self> {
+        let stage = Self { namespace: Namespace::new(control_plane()?, prefix)?, folder: tempfile::tempdir()? };
+        fs::write(stage.folder.path().join("config.yaml"), CONFIG)?;
+        fs::create_dir(stage.set())?;
+        fs::write(stage.set().join("set.yaml"), set)?;
+        stage.apply()?;
+        Ok(stage)
+    }
+
+    fn set(&self) -> PathBuf {
+        self.folder.path().join("set")
+    }
+
+    /// `plimsoll check` of the set, whatever it says of it.
+    fn plimsoll(&self, argument: &str) -> Result<String> {
+        let config = self.folder.path().join("config.yaml");
+        let output = Command::new(plimsoll_binary()?)
+            .args(["check", argument, "--config"])
+            .arg(config)
+            .arg(self.set())
+            .output()?;
+        ensure!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn apply(&self) -> Result<()> {
+        let folder = self.set().display().to_string();
+        self.namespace.kubectl().ok(&["apply", &format!("--filename={folder}")]).map(drop)
+    }
+
+    /// The messages of one policy over the folder.
+    fn said(&self, policy: &str) -> Result<Vec<String>> {
+        let output = self.plimsoll("--format=json")?;
+        let report: Value = serde_json::from_str(&output).context("a report")?;
+        let findings = report["findings"].as_array().cloned().unwrap_or_default();
+        let of_policy = findings.into_iter().filter(|finding| finding["policy"] == policy);
+        Ok(of_policy.map(|finding| finding["message"].as_str().unwrap_or_default().to_owned()).collect())
+    }
+
+    fn fix(&self) -> Result<()> {
+        self.plimsoll("--fix=unsafe")?;
+        self.apply()
+    }
+
+    /// Until so many Pods are ready, and the controllers have counted them.
+    fn wait(&self, pods: usize) -> Result<()> {
+        let kubectl = self.namespace.kubectl();
+        until(Duration::from_secs(90), &format!("{pods} Pods are ready and counted"), || {
+            if make_ready(kubectl)? != pods {
+                return Ok(None);
+            }
+            let budgets = kubectl.list("poddisruptionbudgets")?;
+            // Of two over one Pod, only one follows its changes.
+            let counted = budgets.is_empty() || budgets.iter().any(|budget| is_counted(budget, pods));
+            Ok(counted.then_some(()))
+        })
+    }
+
+    /// The status code of an eviction of one Pod.
+    fn evict(&self) -> Result<u16> {
+        let kubectl = self.namespace.kubectl();
+        let pods = kubectl.list("pods")?;
+        let is_ready =
+            |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+        let pod = pods.iter().find(is_ready).context("a Pod that runs")?;
+        let name = pod["metadata"]["name"].as_str().context("a name")?;
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}).to_string();
+        let path = format!("/api/v1/namespaces/{}/pods/{name}/eviction", self.namespace.name());
+        let output = kubectl.run(&["create", "--raw", &path, "--filename=-"], Some(&eviction))?;
+        if output.status.success() {
+            return Ok(201);
+        }
+        match output.stderr.as_str() {
+            text if text.contains("TooManyRequests") && text.contains("would violate") => Ok(429),
+            // The budget was never computed.
+            text if text.contains("TooManyRequests") && text.contains("still being processed") => Ok(429),
+            text if text.contains("more than one PodDisruptionBudget") => Ok(500),
+            text => Err(anyhow!("the eviction: {text}")),
+        }
+    }
+}
+
+/// There is no kubelet: the Pods say themselves that they are ready. How many do.
+fn make_ready(kubectl: &Kubectl) -> Result<usize> {
+    let ready =
+        json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
+    let pods = kubectl.list("pods")?;
+    for pod in pods.iter().filter(|pod| pod["status"]["phase"] != "Running") {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        kubectl.run(&["patch", "pod", name, "--subresource=status", "--type=merge", "--patch", &ready], None)?.ok()?;
+    }
+    Ok(pods.iter().filter(|pod| pod["status"]["phase"] == "Running").count())
+}
+
+fn is_counted(budget: &Value, pods: usize) -> bool {
+    let status = &budget["status"];
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    let failed = conditions.any(|condition| condition["reason"] == "SyncFailed");
+    let counted = status["currentHealthy"].as_u64() == u64::try_from(pods).ok();
+    failed || counted && status["observedGeneration"] == budget["metadata"]["generation"]
+}

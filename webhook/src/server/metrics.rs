@@ -402,10 +402,12 @@ mod tests {
         metrics.evaluated(Webhook::Validate, Duration::from_millis(1));
         metrics.findings.get_or_create(&FindingLabels { policy: "a".to_owned(), action: "Deny" }).inc();
         metrics.failures.get_or_create(&FailureLabels { policy: "a".to_owned(), kind: "trap" }).inc();
-        for family in [&metrics.skipped, &metrics.additions, &metrics.lost] {
+        for family in [&metrics.skipped, &metrics.additions, &metrics.lost, &metrics.silenced] {
             family.get_or_create(&PolicyLabel { policy: "a".to_owned() }).inc();
         }
-        metrics.untouched.get_or_create(&ReasonLabel { reason: "owned" }).inc();
+        for family in [&metrics.untouched, &metrics.spared] {
+            family.get_or_create(&ReasonLabel { reason: "owned" }).inc();
+        }
         metrics.context.set(&[Watched {
             kind: "Service".to_owned(),
             state: Knowing::Current,

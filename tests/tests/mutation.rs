@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use plimsoll_tests::{ControlPlane, Manifest, Namespace, Webhook, WebhookOptions, accepts, denied_policies};
+use plimsoll_tests::{ControlPlane, Manifest, Namespace, Webhook, WebhookOptions, accepts};
 use serde_json::{Value, json};
 
 const CONFIG: &str =
@@ -301,9 +301,9 @@ fn what_somebody_wrote_is_never_overwritten() -> Result<()> {
     Ok(())
 }
 
-/// Where the LimitRanges of the namespace are not known, no request is written, neither out of nothing nor below a limit.
+/// What no LimitRange of the namespace fills in: a share of the limit, or else what the settings say.
 #[test]
-fn requests_are_left_alone_where_limit_ranges_are_unknown() -> Result<()> {
+fn requests_are_filled_in_where_no_limit_range_does() -> Result<()> {
     let namespace = namespace("requests")?;
     let kubectl = namespace.kubectl();
     let resources =
@@ -311,10 +311,12 @@ fn requests_are_left_alone_where_limit_ranges_are_unknown() -> Result<()> {
     let limits = json!({"limits": {"cpu": "2", "memory": "1Gi"}});
     namespace.run(&[accepts("only limits", &resources("limits", limits.clone()).to_string())])?;
     let stored = kubectl.get("deployment", "limits")?;
-    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&limits));
-    let refused = kubectl.apply(&resources("none", json!({})).to_string())?;
-    let denied = denied_policies(&refused.stderr).context("not denied")?;
-    assert_eq!(denied.into_iter().collect::<Vec<_>>(), ["missing-resource-requests"], "{}", refused.stderr);
+    let share = json!({"limits": limits["limits"], "requests": {"cpu": "200m", "memory": "256Mi"}});
+    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&share));
+    kubectl.apply(&resources("none", json!({})).to_string())?.ok()?;
+    let stored = kubectl.get("deployment", "none")?;
+    let settings = json!({"requests": {"cpu": "100m", "memory": "128Mi"}});
+    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&settings));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What the cluster says to `kubectl apply` and to everything else that reaches the webhook, by profile `default`.
 //!
-//! What depends on other objects is judged by those that are there: without a Service nobody sends requests.
+//! Where it depends on a Service, there is one, and the webhook has heard of it before the question.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -149,9 +149,8 @@ fn warned_of_for_every_kind() -> Result<()> {
             let (name, text) = (object.name().to_owned(), object.to_string());
             cases.push(if is_judged { accepts_with_warnings(&name, &text, &[policy]) } else { accepts(&name, &text) });
         };
-        // No Service sends it requests.
-        let no_readiness = |it: Manifest| it.pod("/containers/0/readinessProbe", Value::Null);
-        row("no-readiness", no_readiness, "missing-readiness-probe", false);
+        // No Service selects the Pods, so that it is only recorded.
+        row("no-readiness", |it| it.pod("/containers/0/readinessProbe", Value::Null), "missing-readiness-probe", false);
         row(
             "same-probes",
             |it| it.pod("/containers/0/livenessProbe", json!({"httpGet": {"path": "/health/ready", "port": 8080}})),
@@ -190,6 +189,35 @@ fn warned_of_for_every_kind() -> Result<()> {
 }
 
 #[test]
+fn probes_are_demanded_where_a_service_asks() -> Result<()> {
+    let namespace = namespace("asked")?;
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+    let names = kinds.map(str::to_lowercase);
+    let objects: Vec<_> = kinds
+        .iter()
+        .zip(&names)
+        .map(|(kind, name)| Manifest::good(kind, name).pod("/containers/0/readinessProbe", Value::Null).to_string())
+        .collect();
+    serve(&namespace, &names, &objects[3], "denied the request")?;
+    let cases = names.iter().zip(&objects).map(|(name, object)| rejects(name, object, &["missing-readiness-probe"]));
+    namespace.run(&cases.collect::<Vec<_>>())
+}
+
+/// Makes a Service of each name, and waits until the webhook knows the last: until it says this to an object.
+fn serve(namespace: &Namespace, names: &[impl AsRef<str>], object: &str, said: &str) -> Result<()> {
+    let kubectl = namespace.kubectl();
+    for name in names.iter().map(AsRef::as_ref) {
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});
+        kubectl.apply(&service.to_string())?.ok()?;
+    }
+    until(Duration::from_secs(30), "the Services are known", || {
+        let output = kubectl.run(&["apply", "--dry-run=server", "--filename=-"], Some(object))?;
+        Ok(output.stderr.contains(said).then_some(()))
+    })
+}
+
+#[test]
 fn rollouts() -> Result<()> {
     let web = |name: &str, replicas: i64, surge: Value, unavailable: Value| {
         let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
@@ -208,28 +236,22 @@ fn rollouts() -> Result<()> {
     };
     let capacity = &["rollout-without-capacity"];
     let namespace = namespace("rollouts")?;
-    for name in ["a", "b", "c", "i"] {
-        let spec = json!({"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
-        namespace.kubectl().apply(&service.to_string())?.ok()?;
-    }
-    // The resolved numbers, once the last of the Services is known.
-    until(Duration::from_secs(30), "1 replica, maxSurge 0, maxUnavailable 25% is denied", || {
-        let arguments = ["apply", "--dry-run=server", "--filename=-"];
-        let output = namespace.kubectl().run(&arguments, Some(&web("i", 1, json!(0), json!("25%"))))?;
-        Ok(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%").then_some(()))
-    })?;
+    let resolved = web("i", 1, json!(0), json!("25%"));
+    serve(&namespace, &["a", "b", "c", "i"], &resolved, "denied the request")?;
     namespace.run(&[
         rejects("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
         rejects("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
         rejects("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
-        accepts("nobody sends it requests", &web("k", 1, json!(1), json!(1))),
+        accepts("all of three, and nobody asks them", &web("k", 3, json!(1), json!("100%"))),
         accepts("one more first", &web("d", 1, json!(1), json!(0))),
         accepts_with_warnings("one of three", &web("e", 3, json!(0), json!("25%")), &["rollout-rounding-surprise"]),
         accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
         accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
         accepts("five minutes in ten", &deadline("h", 600)),
     ])?;
+    // The resolved numbers.
+    let output = namespace.kubectl().apply(&resolved)?;
+    ensure!(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%"), "{}", output.stderr);
     // The API server's own refusal comes first.
     let refused = namespace.kubectl().apply(&web("j", 3, json!(0), json!(0)))?;
     ensure!(!refused.status.success() && denied_policies(&refused.stderr).is_none(), "{}", refused.stderr);
@@ -274,7 +296,8 @@ fn the_good_set_in_any_order() -> Result<()> {
 #[test]
 fn the_message_of_a_denial() -> Result<()> {
     let namespace = namespace("message")?;
-    let bad = old_sins("Deployment", "web").pod("/containers/1/securityContext", Value::Null);
+    let bad = old_sins("Deployment", "web").pod("/containers/1/readinessProbe", Value::Null);
+    serve(&namespace, &["web"], &bad.to_string(), "only warned of")?;
     let output = namespace.kubectl().apply(&bad.to_string())?;
     let (_, message) = output.stderr.split_once("denied the request: ").context("no denial")?;
     let mut lines = message.trim_end().lines();

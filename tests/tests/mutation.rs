@@ -301,9 +301,9 @@ fn what_somebody_wrote_is_never_overwritten() -> Result<()> {
     Ok(())
 }
 
-/// What no LimitRange of the namespace fills in: a share of the limit, or else what the settings say.
+/// There is no LimitRange in the namespace, and the webhook knows it: a request is written out of nothing and below a limit.
 #[test]
-fn requests_are_filled_in_where_no_limit_range_does() -> Result<()> {
+fn requests_are_written_where_limit_ranges_are_known() -> Result<()> {
     let namespace = namespace("requests")?;
     let kubectl = namespace.kubectl();
     let resources =
@@ -311,12 +311,12 @@ fn requests_are_filled_in_where_no_limit_range_does() -> Result<()> {
     let limits = json!({"limits": {"cpu": "2", "memory": "1Gi"}});
     namespace.run(&[accepts("only limits", &resources("limits", limits.clone()).to_string())])?;
     let stored = kubectl.get("deployment", "limits")?;
-    let share = json!({"limits": limits["limits"], "requests": {"cpu": "200m", "memory": "256Mi"}});
-    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&share));
+    let written = json!({"limits": limits["limits"], "requests": {"cpu": "200m", "memory": "256Mi"}});
+    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&written));
     kubectl.apply(&resources("none", json!({})).to_string())?.ok()?;
     let stored = kubectl.get("deployment", "none")?;
-    let settings = json!({"requests": {"cpu": "100m", "memory": "128Mi"}});
-    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&settings));
+    let written = json!({"requests": {"cpu": "100m", "memory": "128Mi"}});
+    assert_eq!(stored.pointer("/spec/template/spec/containers/0/resources"), Some(&written));
     Ok(())
 }
 

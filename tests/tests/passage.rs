@@ -475,15 +475,22 @@ fn rollouts_with_resolved_numbers() -> Result<()> {
             .with("/spec/strategy", json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}))
             .to_string()
     };
-    let spec = json!({"selector": {"app": "one"}, "ports": [{"port": 80}]});
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one"}, "spec": spec});
+    // Where no Service selects the Pods nobody misses them.
+    assert_warned(kubectl.apply(&rollout("one", 1, json!(1), json!(1)))?, &[]);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "two"},
+        "spec": {"selector": {"app": "two"}, "ports": [{"port": 80, "targetPort": 8080}]}});
     kubectl.apply(&service.to_string())?.ok()?;
-    let (one, tried) = (rollout("one", 1, json!(1), json!(1)), ["apply", "--dry-run=server", "--filename=-"]);
-    let numbers = "1 replica, maxSurge 1, maxUnavailable 1: an update takes 1 down, leaving 0";
-    let denied = until(Duration::from_secs(30), "the Service is known", || {
-        Ok(Some(kubectl.run(&tried, Some(&one))?).filter(|output| output.stderr.contains(numbers)))
+    let output = until(Duration::from_secs(30), "the Service is known", || {
+        let output = kubectl
+            .run(&["apply", "--dry-run=server", "--filename=-"], Some(&rollout("two", 1, json!(1), json!(1))))?;
+        Ok((!output.status.success()).then_some(output))
     })?;
-    assert_denied(&denied, &["rollout-without-capacity"]);
+    ensure!(
+        output.stderr.contains("1 replica, maxSurge 1, maxUnavailable 1: an update takes 1 down, leaving 0"),
+        "{}",
+        output.stderr
+    );
+    assert_denied(&output, &["rollout-without-capacity"]);
     let output = kubectl.apply(&rollout("three", 3, json!(0), json!("25%")))?;
     ensure!(output.stderr.contains("25% of 3 rounds down to 0"), "{}", output.stderr);
     assert_warned(output, &["rollout-rounding-surprise"]);

@@ -213,7 +213,7 @@ fn placed(manifests: &[Manifest], namespace: &str) -> Vec<String> {
     manifests.iter().map(|it| it.clone().with("/metadata/namespace", json!(namespace)).to_string()).collect()
 }
 
-/// What `plimsoll check` says, by the object's name. The cluster knows too what else there is: nothing.
+/// What `plimsoll check` says, by the object's name. Of a closed world, for the namespace has nothing else either.
 fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), config(spec))?;

@@ -4,6 +4,8 @@
 //! map; the modules stand in the order in which a review passes through them.
 
 pub mod admission;
+#[cfg(all(feature = "serve", feature = "check"))]
+pub mod audit;
 #[cfg(feature = "serve")]
 pub mod certs;
 #[cfg(feature = "check")]

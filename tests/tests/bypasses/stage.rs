@@ -188,6 +188,7 @@ pub(crate) fn collection(kind: &str, namespace: &str) -> String {
         "PodTemplate" => ("/api/v1", "podtemplates"),
         "ReplicationController" => ("/api/v1", "replicationcontrollers"),
         "ConfigMap" => ("/api/v1", "configmaps"),
+        "Service" => ("/api/v1", "services"),
         "Job" => ("/apis/batch/v1", "jobs"),
         "CronJob" => ("/apis/batch/v1", "cronjobs"),
         "StatefulSet" => ("/apis/apps/v1", "statefulsets"),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use plimsoll_tests::{Manifest, container};
+use anyhow::{Result, ensure};
+use plimsoll_tests::{Manifest, container, until};
 use serde_json::{Value, json};
 
 use crate::By::{ApiServer, Policy};
-use crate::stage::{GOOD, LATEST, REQUESTS, ROOT, SECCOMP, Said, Theme, bare};
+use crate::stage::{GOOD, JSON, LATEST, REQUESTS, ROOT, SECCOMP, Said, Theme, bare};
 use crate::{Control, Tries, Try};
 
 const RATIO: &str = "excessive-memory-ratio";
@@ -189,13 +189,13 @@ pub(crate) const TRIES: Tries = Tries {
             name: "percentage-with-zeros",
             exploits: "`maxUnavailable: \"0100%\"`",
             by: Policy(&[CAPACITY]),
-            run: |it| rollout(it, "zeros", 4, json!("0%"), json!("0100%")),
+            run: |it| served_rollout(it, "zeros", 4, json!("0%"), json!("0100%")),
         },
         Try {
             name: "percentage-that-rounds-to-nothing",
             exploits: "0 and `25%` of one replica: both come to 0, and the controller takes the one",
             by: Policy(&[CAPACITY]),
-            run: |it| rollout(it, "rounds", 1, json!("000%"), json!("025%")),
+            run: |it| served_rollout(it, "rounds", 1, json!("000%"), json!("025%")),
         },
         Try {
             name: "no-percentage",
@@ -207,7 +207,7 @@ pub(crate) const TRIES: Tries = Tries {
             name: "percentage-beyond-64-bits",
             exploits: "a `maxSurge` that no counter holds, so that the rollout cannot be computed",
             by: Policy(&[CAPACITY]),
-            run: |it| rollout(it, "beyond", 1, json!("99999999999999999999%"), json!("100%")),
+            run: |it| served_rollout(it, "beyond", 1, json!("99999999999999999999%"), json!("100%")),
         },
     ],
     controls: &[
@@ -270,11 +270,24 @@ fn probe(it: &Theme, name: &str, liveness: Value) -> Result<Said> {
 }
 
 fn rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Value) -> Result<Said> {
+    it.create(rolling(name, replicas, surge, unavailable))
+}
+
+/// Of Pods that a Service selects, for nobody misses others. Of the Service the webhook hears a moment later.
+fn served_rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Value) -> Result<Said> {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});
+    let made = it.create(service)?;
+    ensure!(made.admitted, "no Service: {}", made.text);
+    let object = Value::from(rolling(name, replicas, surge, unavailable));
+    let path = format!("{}?dryRun=All", it.at("Deployment", "").trim_end_matches('/'));
+    until(Duration::from_secs(30), "the Service is known", || {
+        Ok((!it.send("POST", &path, &[JSON], object.to_string().as_bytes())?.admitted).then_some(()))
+    })?;
+    it.create(object)
+}
+
+fn rolling(name: &str, replicas: u32, surge: Value, unavailable: Value) -> Manifest {
     let rolling = json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}});
-    // Without a Service nobody misses the Pods. It is known by a watch, a moment later.
-    let spec = json!({"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]});
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
-    it.kubectl().apply(&service.to_string())?.ok()?;
-    std::thread::sleep(Duration::from_millis(500));
-    it.create(good(name).with("/spec/replicas", json!(replicas)).with("/spec/strategy", rolling))
+    good(name).with("/spec/replicas", json!(replicas)).with("/spec/strategy", rolling)
 }

@@ -1,6 +1,7 @@
 //! Edits the files: the fixes of findings, round by round, until nothing changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::companions::Companions;
 use super::run::{self, Checked, Found};
@@ -50,7 +51,7 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         }
         // Behind the others, whose numbers stay.
         sources.extend(companions.sources);
-        let world = World::read(sources, registry);
+        let world = World::read(sources, registry, Arc::clone(&world.beside));
         let checked = run::check(registry, &world);
         fixed.after = Some((world, checked));
     }

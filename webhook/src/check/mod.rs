@@ -3,6 +3,7 @@
 //! [`run`] reads the input, judges it as the webhook would, edits it where that is asked, and yields a [`Report`];
 //! what is printed of it is [`crate::report`]'s.
 
+pub mod beside;
 pub mod collect;
 mod companions;
 pub mod config;
@@ -15,11 +16,13 @@ mod write;
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::admission::Action;
 use crate::engine::FixClass;
 use crate::registry::ConfigError;
 use crate::report::{Made, Report};
+use beside::Beside;
 pub use exit::ExitStatus;
 pub use world::World;
 
@@ -29,6 +32,8 @@ pub struct Options {
     /// Files, folders, `-`.
     pub paths: Vec<PathBuf>,
     pub config: config::Choice,
+    /// A record of a cluster, for what is not in the input.
+    pub context: Option<PathBuf>,
     /// In place of what the paths suggest.
     pub closed: Option<bool>,
     pub edits: Option<Edits>,
@@ -101,11 +106,16 @@ pub enum CheckError {
 /// Where the command line or the configuration is wrong, or an edited file cannot be written.
 pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckError> {
     let mut collected = collect::collect(&options.paths, stdin)?;
-    if let Some(closed) = options.closed {
+    // With a record everything is known.
+    if let Some(closed) = options.closed.or(options.context.as_ref().map(|_| true)) {
         collected.sources.iter_mut().for_each(|source| source.closed = closed);
     }
     let registry = config::load(&options.config, &options.paths)?;
-    let mut world = World::read(collected.sources, &registry);
+    let beside = match &options.context {
+        Some(folder) => Beside::read(folder, &registry)?,
+        None => Beside::default(),
+    };
+    let mut world = World::read(collected.sources, &registry, Arc::new(beside));
     let mut checked = run::check(&registry, &world);
     let (mut edited, mut made) = (Vec::new(), None);
     let mut text_of_stdin = None;

@@ -1,12 +1,14 @@
 //! The objects of the input, each with its place, and what policies may know of the others.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::beside::Beside;
 use super::collect::Source;
 use super::{Problem, threads};
-use crate::admission::Review;
+use crate::admission::{Kind, Review};
 use crate::context::Context;
 use crate::context::files::{Files, Objects};
 use crate::registry::Registry;
@@ -22,6 +24,8 @@ pub struct World {
     pub problems: Vec<Problem>,
     /// Documents that are no Kubernetes objects.
     pub others: usize,
+    /// What policies may ask for besides.
+    pub(super) beside: Arc<Beside>,
     closed: Arc<Files>,
     open: Arc<Files>,
 }
@@ -47,20 +51,29 @@ pub struct Object {
 
 impl World {
     /// Reads every text. What is broken becomes a problem and hides nothing else.
-    pub fn read(sources: Vec<Source>, registry: &Registry) -> Self {
+    pub fn read(sources: Vec<Source>, registry: &Registry, beside: Arc<Beside>) -> Self {
         let documents = threads::map(&sources, |source| yaml::read(&source.text));
         let files: Vec<File> =
             sources.into_iter().zip(documents).map(|(source, documents)| File { source, documents }).collect();
         let mut reader = Reader { objects: Vec::new(), problems: Vec::new(), others: 0 };
-        let mut context = Objects::new(registry.context_kinds(), registry.workloads().clone());
+        let known = registry.context_kinds().difference(&beside.unread).cloned().collect();
+        let mut context = Objects::new(known, registry.workloads().clone());
+        let mut own = HashSet::new();
         for (index, file) in files.iter().enumerate() {
-            reader.file(index, file, &mut |object| context.add(object));
+            reader.file(index, file, &mut |object| {
+                if !beside.objects.is_empty() {
+                    own.insert(identity(object));
+                }
+                context.add(object);
+            });
         }
+        // What is checked is what will be there.
+        beside.objects.iter().filter(|object| !own.contains(&identity(object))).for_each(|object| context.add(object));
         let Reader { objects, problems, others } = reader;
         // Both know every object; they differ in what absence means.
         let context = Arc::new(context);
         let [closed, open] = [true, false].map(|closed| Arc::new(Files::new(closed, Arc::clone(&context))));
-        Self { files, objects, problems, others, closed, open }
+        Self { files, objects, problems, others, beside, closed, open }
     }
 
     /// What surrounds an object.
@@ -95,6 +108,13 @@ impl World {
         }
         Some(first_line(&file.source.text, place.value))
     }
+}
+
+/// Group and kind, namespace, name.
+fn identity(object: &Value) -> [String; 3] {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let kind = Kind::from_api_version(text("/apiVersion"), text("/kind")).group_kind();
+    [kind, text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned()]
 }
 
 fn first_line(text: &str, span: Span) -> Span {

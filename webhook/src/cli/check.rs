@@ -47,6 +47,10 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "WORLD")]
     world: Option<World>,
 
+    /// Folder of `plimsoll scan --record`: the objects of a cluster that the input goes to
+    #[arg(long, value_name = "FOLDER", conflicts_with = "world")]
+    context: Option<PathBuf>,
+
     /// Edit the files: safe changes nothing at run time, hardening nothing that a well-behaved workload notices,
     /// unsafe changes behaviour; each includes those before it
     #[arg(long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "safe")]
@@ -175,6 +179,7 @@ impl CheckArgs {
                 kubernetes_version: self.kubernetes_version.clone(),
                 bundle_cache: self.bundle_cache.clone(),
             },
+            context: self.context.clone(),
             closed: self.world.map(|world| world == World::Closed),
             edits: class.map(|class| Edits { class, only_shown: self.diff }),
             limits: Limits {

@@ -5,6 +5,8 @@ mod check;
 mod explain;
 mod output;
 mod policy;
+#[cfg(all(feature = "serve", feature = "check"))]
+mod scan;
 #[cfg(feature = "serve")]
 mod serve;
 
@@ -35,6 +37,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    #[cfg(all(feature = "serve", feature = "check"))]
+    Scan(scan::ScanArgs),
     #[cfg(feature = "serve")]
     Serve(Box<serve::ServeArgs>),
 }
@@ -61,6 +65,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Policy(command) => policy::run(&command),
+        #[cfg(all(feature = "serve", feature = "check"))]
+        Command::Scan(arguments) => scan::run(&arguments),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => {
             serve::run(*arguments).map_err(|error| Failure { message: format!("{error:#}"), help: None, status: 1 })

@@ -19,6 +19,8 @@ pub use errors::RegisterError;
 pub use registrar::Registrar;
 pub use rounds::{Registration, State};
 pub use rules::Rules;
+#[cfg(feature = "check")]
+pub use rules::looked_at;
 pub use secret::AuthoritySecret;
 
 /// The default name of both configurations, and who owns their fields.

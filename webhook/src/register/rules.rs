@@ -89,6 +89,13 @@ fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
     rules(resources, &CREATE_AND_UPDATE)
 }
 
+/// Every kind that a policy looks at when it is made or changed, `group/Kind`.
+#[cfg(feature = "check")]
+pub fn looked_at(registry: &Registry) -> BTreeSet<String> {
+    let policies = active(registry, &CREATE_AND_UPDATE);
+    policies.flat_map(|policy| kinds(registry, policy)).map(str::to_owned).collect()
+}
+
 /// Policies that are on in some set, and look at one of these operations.
 fn active<'a>(registry: &'a Registry, operations: &'a [Operation]) -> impl Iterator<Item = &'a Policy> {
     let looks = |policy: &&Policy| policy.metadata.on.operations.iter().any(|known| operations.contains(known));

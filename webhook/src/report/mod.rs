@@ -279,7 +279,7 @@ impl Finding {
 }
 
 impl ObjectName {
-    fn of(object: &Object) -> Self {
+    pub(crate) fn of(object: &Object) -> Self {
         Self {
             api_version: object.review.kind.api_version(),
             kind: object.review.kind.kind.clone(),

@@ -56,7 +56,7 @@ pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut()
     }
 }
 
-pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {
+pub(in crate::cli) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {
     let config = match kubeconfig {
         Some(file) => {
             let read =
@@ -73,7 +73,7 @@ pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {
 }
 
 /// `1.34` of what the API server says, which may be `34+`.
-pub(super) async fn version_of(client: &kube::Client) -> Result<String> {
+pub(in crate::cli) async fn version_of(client: &kube::Client) -> Result<String> {
     let version = client.apiserver_version().await.context(
         "cannot ask the API server for its version (check server, certificate authority and credentials of the kubeconfig)",
     )?;

@@ -1,0 +1,160 @@
+//! What exists already, judged as if it were applied now: nothing is installed for it, and nothing is written.
+
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::admission::Action;
+use crate::check::World;
+use crate::check::beside::Beside;
+use crate::check::collect::Source;
+use crate::check::run::{self, Found};
+use crate::context::existing::Existing;
+use crate::registry::Registry;
+use crate::report::ObjectName;
+
+pub use report::{human, json};
+
+/// What is to be said of a cluster.
+#[derive(Debug)]
+pub struct Scan {
+    pub kubernetes_version: String,
+    pub objects: usize,
+    /// Objects that a controller made: what they are made of is judged in their place.
+    pub owned: usize,
+    pub namespaces: usize,
+    pub drains: Vec<Drain>,
+    /// Most severe first, by object.
+    pub denied: Vec<Denied>,
+    /// Findings that would only be warned of.
+    pub warned: usize,
+    /// Policies that could not judge, and why, with how often.
+    pub unjudged: Vec<(String, String, usize)>,
+    /// `group/Kind` and why it could not be read.
+    pub unread: BTreeMap<String, String>,
+}
+
+/// An eviction that is refused now.
+#[derive(Debug)]
+pub struct Drain {
+    pub namespace: String,
+    /// Of the PodDisruptionBudget.
+    pub name: String,
+    pub why: String,
+}
+
+/// What `enforce` would deny.
+#[derive(Debug)]
+pub struct Denied {
+    pub policy: String,
+    pub object: ObjectName,
+    pub path: String,
+    pub message: String,
+    pub help: String,
+}
+
+/// Judges what exists, with all modes as if they were `enforce`.
+pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
+    let mut beside = Beside { objects: Vec::new(), unread: existing.unread.keys().cloned().collect() };
+    let mut sources = Vec::new();
+    let (mut owned, mut objects) = (0, 0);
+    let mut namespaces = BTreeSet::new();
+    for (kind, of_kind) in &existing.kinds {
+        let (made, own): (Vec<&Value>, Vec<&Value>) = of_kind.iter().partition(|object| is_not_to_be_judged(object));
+        objects += of_kind.len();
+        owned += made.len();
+        namespaces.extend(of_kind.iter().filter_map(|object| object.pointer("/metadata/namespace")?.as_str()));
+        beside.objects.extend(made.into_iter().cloned());
+        let text = json!({"apiVersion": "v1", "kind": "List", "items": own}).to_string();
+        sources.push(Source { name: kind.clone(), path: None, text, closed: true });
+    }
+    let world = World::read(sources, registry, Arc::new(beside));
+    let checked = run::check(registry, &world);
+    let mut unjudged: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for (policy, why) in &checked.skipped {
+        *unjudged.entry((policy.id.clone(), why.clone())).or_default() += 1;
+    }
+    for (_, failed) in &checked.failed {
+        *unjudged.entry((failed.policy.id.clone(), failed.failure.to_string())).or_default() += 1;
+    }
+    let counts = |action: Action| move |found: &&Found| !found.defaulted && found.judged.action == action;
+    let denied = checked.findings.iter().filter(counts(Action::Deny));
+    let pdbs = existing.kinds.get("policy/PodDisruptionBudget").map(Vec::as_slice).unwrap_or_default();
+    Scan {
+        kubernetes_version: registry.kubernetes_version().to_string(),
+        objects,
+        owned,
+        namespaces: namespaces.len(),
+        drains: pdbs.iter().filter_map(drain).collect(),
+        denied: denied.map(|found| Denied::new(&world, found)).collect(),
+        warned: checked.findings.iter().filter(counts(Action::Warn)).count(),
+        unjudged: unjudged.into_iter().map(|((policy, why), count)| (policy, why, count)).collect(),
+        unread: existing.unread.clone(),
+    }
+}
+
+impl Denied {
+    fn new(world: &World, found: &Found) -> Self {
+        let finding = &found.judged.finding;
+        Self {
+            policy: found.judged.policy.id.clone(),
+            object: ObjectName::of(&world.objects[found.object]),
+            path: finding.at.full(),
+            message: finding.message.clone(),
+            help: finding.help.clone(),
+        }
+    }
+}
+
+/// Whoever made it is judged, or it is on its way out.
+fn is_not_to_be_judged(object: &Value) -> bool {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let made = owners.into_iter().flatten().any(|owner| owner["controller"] == true);
+    made || object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+/// What the controller says of a PodDisruptionBudget, where it lets no Pod go.
+fn drain(budget: &Value) -> Option<Drain> {
+    let status = budget.get("status")?;
+    let count = |name: &str| status.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let (allowed, healthy) = (count("disruptionsAllowed"), count("currentHealthy"));
+    let (desired, expected) = (count("desiredHealthy"), count("expectedPods"));
+    let failed = status["conditions"].as_array().into_iter().flatten().find(|it| it["reason"] == "SyncFailed");
+    let why = match failed {
+        Some(condition) => format!("it cannot be computed: {}", condition["message"].as_str().unwrap_or_default()),
+        None if allowed > 0 || expected == 0 => return None,
+        None if healthy >= expected => format!("{desired} of {expected} Pods must stay, although all are healthy"),
+        None => format!("{healthy} of {expected} Pods are healthy, and {desired} must stay"),
+    };
+    let text = |pointer: &str| budget.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(Drain { namespace: text("/metadata/namespace"), name: text("/metadata/name"), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drains_that_block() {
+        let why = |status: Value| drain(&json!({"metadata": {"namespace": "shop", "name": "web"}, "status": status}));
+        let status = |allowed: i64, healthy: i64, desired: i64, expected: i64| json!({"disruptionsAllowed": allowed, "currentHealthy": healthy, "desiredHealthy": desired, "expectedPods": expected});
+        assert!(why(status(1, 3, 2, 3)).is_none());
+        assert!(why(status(0, 0, 0, 0)).is_none(), "it guards nothing");
+        assert_eq!(why(status(0, 2, 2, 2)).unwrap().why, "2 of 2 Pods must stay, although all are healthy");
+        assert_eq!(why(status(0, 2, 2, 3)).unwrap().why, "2 of 3 Pods are healthy, and 2 must stay");
+        let failed = json!({"conditions": [{"reason": "SyncFailed", "message": "no scale"}]});
+        assert_eq!(why(failed).unwrap().why, "it cannot be computed: no scale");
+        assert!(drain(&json!({"metadata": {"name": "new"}})).is_none());
+    }
+
+    #[test]
+    fn what_is_judged() {
+        let made = json!({"metadata": {"ownerReferences": [{"controller": true}]}});
+        let kept = json!({"metadata": {"ownerReferences": [{"kind": "Node"}]}});
+        assert!(is_not_to_be_judged(&made) && !is_not_to_be_judged(&kept));
+        assert!(is_not_to_be_judged(&json!({"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}})));
+    }
+}

@@ -1,0 +1,201 @@
+//! The scan as people read it, and as programs do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{Denied, Scan};
+
+const SCHEMA: &str = "plimsoll.dev/scan/v1";
+
+/// So much of all denials the policies that are named first make up.
+const MOST: usize = 90;
+
+/// The denials of one policy.
+struct Row<'a> {
+    policy: &'a str,
+    count: usize,
+    /// Most first.
+    namespaces: Vec<(&'a str, usize)>,
+}
+
+/// By policy, most first.
+fn rows(denied: &[Denied]) -> Vec<Row<'_>> {
+    let mut counts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for denied in denied {
+        *counts.entry(&denied.policy).or_default().entry(&denied.object.namespace).or_default() += 1;
+    }
+    let mut rows: Vec<Row<'_>> = counts
+        .into_iter()
+        .map(|(policy, namespaces)| {
+            let mut namespaces: Vec<_> = namespaces.into_iter().collect();
+            namespaces.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            Row { policy, count: namespaces.iter().map(|(_, count)| count).sum(), namespaces }
+        })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.count));
+    rows
+}
+
+/// The fewest policies that together make up most of it.
+fn most<'a>(rows: &[Row<'a>]) -> Vec<&'a str> {
+    let all: usize = rows.iter().map(|row| row.count).sum();
+    let mut sum = 0;
+    let mut policies = Vec::new();
+    for row in rows {
+        if sum * 100 >= all * MOST {
+            break;
+        }
+        sum += row.count;
+        policies.push(row.policy);
+    }
+    policies
+}
+
+/// The scan as text.
+pub fn human(scan: &Scan) -> String {
+    let mut out = String::new();
+    drains(&mut out, scan);
+    denials(&mut out, scan);
+    for (policy, why, count) in &scan.unjudged {
+        let _ = writeln!(out, "not judged: {policy} on {}: {}", objects(*count), clean(why));
+    }
+    for (kind, why) in &scan.unread {
+        let _ = writeln!(out, "not read: {}: {}", kind.trim_start_matches('/'), clean(why));
+    }
+    let _ = writeln!(
+        out,
+        "Kubernetes {}: {} in {}, {} of them made by controllers",
+        scan.kubernetes_version,
+        objects(scan.objects),
+        plural(scan.namespaces, "namespace"),
+        scan.owned
+    );
+    out
+}
+
+fn drains(out: &mut String, scan: &Scan) {
+    if scan.drains.is_empty() {
+        out.push_str("No PodDisruptionBudget blocks a drain now.\n\n");
+        return;
+    }
+    out.push_str("Drains that block now:\n");
+    for drain in &scan.drains {
+        let _ = writeln!(out, "  {}/{}  {}", clean(&drain.namespace), clean(&drain.name), clean(&drain.why));
+    }
+    out.push('\n');
+}
+
+fn denials(out: &mut String, scan: &Scan) {
+    let rows = rows(&scan.denied);
+    if rows.is_empty() {
+        let _ = writeln!(out, "`enforce` would deny nothing, and warn of {}.\n", plural(scan.warned, "finding"));
+        return;
+    }
+    let count = plural(scan.denied.len(), "finding");
+    let _ = writeln!(out, "`enforce` would deny {count}, and warn of {}:", scan.warned);
+    let width = rows.iter().map(|row| row.policy.len()).max().unwrap_or(0);
+    for row in &rows {
+        let where_: Vec<String> = row
+            .namespaces
+            .iter()
+            .map(|(namespace, count)| {
+                format!("{} {count}", if namespace.is_empty() { "(cluster)".to_owned() } else { clean(namespace) })
+            })
+            .collect();
+        let _ = writeln!(out, "  {:width$}  {:>5}  {}", row.policy, row.count, where_.join(", "));
+    }
+    let most = most(&rows);
+    if most.len() < rows.len() {
+        let _ = writeln!(out, "{} of {} make up {MOST} % of it: {}", most.len(), rows.len(), most.join(", "));
+    }
+    out.push('\n');
+}
+
+/// The scan as JSON, with a line break at its end.
+pub fn json(scan: &Scan) -> String {
+    let rows = rows(&scan.denied);
+    let object = |denied: &Denied| {
+        let object = &denied.object;
+        json!({"apiVersion": object.api_version, "kind": object.kind, "namespace": object.namespace, "name": object.name})
+    };
+    let denied = |denied: &Denied| {
+        json!({
+            "policy": denied.policy, "object": object(denied), "path": denied.path, "message": denied.message,
+            "help": denied.help,
+        })
+    };
+    let row = |row: &Row<'_>| {
+        let namespaces: serde_json::Map<String, Value> =
+            row.namespaces.iter().map(|(namespace, count)| ((*namespace).to_owned(), json!(count))).collect();
+        json!({"policy": row.policy, "count": row.count, "namespaces": namespaces})
+    };
+    let document = json!({
+        "schema": SCHEMA,
+        "kubernetesVersion": scan.kubernetes_version,
+        "objects": scan.objects,
+        "owned": scan.owned,
+        "namespaces": scan.namespaces,
+        "drains": scan.drains.iter().map(|drain| {
+            json!({"namespace": drain.namespace, "name": drain.name, "why": drain.why})
+        }).collect::<Vec<_>>(),
+        "denied": scan.denied.iter().map(denied).collect::<Vec<_>>(),
+        "policies": rows.iter().map(row).collect::<Vec<_>>(),
+        "most": most(&rows),
+        "warned": scan.warned,
+        "unjudged": scan.unjudged.iter().map(|(policy, why, count)| {
+            json!({"policy": policy, "reason": why, "count": count})
+        }).collect::<Vec<_>>(),
+        "unread": scan.unread.iter().map(|(kind, why)| json!({"kind": kind, "reason": why})).collect::<Vec<_>>(),
+    });
+    // Strings and numbers only: there is nothing in it that cannot be written.
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Names may hold what a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+fn objects(count: usize) -> String {
+    plural(count, "object")
+}
+
+fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::ObjectName;
+
+    fn denied(policy: &str, namespace: &str) -> Denied {
+        let object = ObjectName {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: namespace.to_owned(),
+            name: "web".to_owned(),
+        };
+        let (path, message, help) = (String::new(), "it is wrong".to_owned(), "mend it".to_owned());
+        Denied { policy: policy.to_owned(), object, path, message, help }
+    }
+
+    #[test]
+    fn the_fewest_policies_that_make_up_most() {
+        let mut all: Vec<Denied> = (0..17).map(|_| denied("often", "shop")).collect();
+        all.extend((0..2).map(|_| denied("sometimes", "bank")));
+        all.push(denied("once", "shop"));
+        let rows = rows(&all);
+        assert_eq!(
+            rows.iter().map(|row| (row.policy, row.count)).collect::<Vec<_>>(),
+            [("often", 17), ("sometimes", 2), ("once", 1)]
+        );
+        // 17 of 20 are 85 %, 19 are 95 %.
+        assert_eq!(most(&rows), ["often", "sometimes"]);
+        assert!(most(&[]).is_empty());
+    }
+}

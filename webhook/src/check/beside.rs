@@ -1,0 +1,105 @@
+//! Objects that are not checked themselves, but which policies may ask for: a record of a cluster.
+//!
+//! A record is a folder with one file for each kind that was read, `apps.Deployment.json` or `core.Service.json`, each a
+//! `List`, empty where there are none. A kind without a file was not read, so nothing is known of it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{fs, io};
+
+use serde_json::{Value, json};
+
+use super::CheckError;
+use crate::registry::Registry;
+
+/// What is known beside the input.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    pub objects: Vec<Value>,
+    /// `group/Kind` of what policies may ask for and nobody has read.
+    pub unread: BTreeSet<String>,
+}
+
+impl Beside {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn read(folder: &Path, registry: &Registry) -> Result<Self, CheckError> {
+        let wrong = |what: String| CheckError::Usage {
+            message: format!("--context {}: {what}", folder.display()),
+            help: "it is a folder that `plimsoll scan --record` has written".to_owned(),
+        };
+        let mut beside = Self { objects: Vec::new(), unread: registry.context_kinds() };
+        let mut paths = fs::read_dir(folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>())
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        paths.sort();
+        let mut files = 0;
+        for path in paths {
+            let Some(kind) = path.file_name().and_then(|name| name.to_str()).and_then(kind_of_file) else { continue };
+            let name = path.display();
+            let text = fs::read_to_string(&path).map_err(|error| wrong(format!("{name} cannot be read: {error}")))?;
+            let mut list: Value =
+                serde_json::from_str(&text).map_err(|error| wrong(format!("{name} is no JSON: {error}")))?;
+            let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) else {
+                return Err(wrong(format!("{name} has no `items`")));
+            };
+            beside.objects.append(items);
+            beside.unread.remove(&kind);
+            files += 1;
+        }
+        if files == 0 {
+            return Err(wrong("there is no record in it".to_owned()));
+        }
+        Ok(beside)
+    }
+}
+
+/// What is kept of an object in a record: what policies are shown of others.
+pub fn recorded(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(members) = object.as_object_mut() {
+        members.remove("status");
+    }
+    object
+}
+
+/// Writes a record of all objects of a kind.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn record(folder: &Path, kind: &str, objects: &[Value]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut text = serde_json::to_string_pretty(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;
+    text.push('\n');
+    fs::write(folder.join(file_of_kind(kind)), text)
+}
+
+fn file_of_kind(kind: &str) -> String {
+    match kind.split_once('/') {
+        None | Some(("", _)) => format!("core.{}.json", kind.trim_start_matches('/')),
+        Some((group, kind)) => format!("{group}.{kind}.json"),
+    }
+}
+
+fn kind_of_file(name: &str) -> Option<String> {
+    let (group, kind) = name.strip_suffix(".json")?.rsplit_once('.')?;
+    Some(format!("{}/{kind}", if group == "core" { "" } else { group }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files() {
+        for kind in ["/Service", "apps/Deployment", "networking.k8s.io/NetworkPolicy"] {
+            assert_eq!(kind_of_file(&file_of_kind(kind)).as_deref(), Some(kind));
+        }
+        assert_eq!(file_of_kind("/Service"), "core.Service.json");
+        for other in ["README.md", "x.json", "apps.Deployment.yaml"] {
+            assert_eq!(kind_of_file(other), None, "{other}");
+        }
+    }
+}

@@ -85,9 +85,8 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         for object in answer.nodes() {
             for measure in utilizations(scaler, object) {
                 // KEDA and what it makes say the same.
-                let is_same = |known: &Utilization| {
-                    known.resource == measure.resource && known.container == measure.container
-                };
+                let is_same =
+                    |known: &Utilization| known.resource == measure.resource && known.container == measure.container;
                 let Some(lack) = Lack::of(review, template, &measure).filter(|_| !said.iter().any(is_same)) else {
                     continue;
                 };
@@ -95,7 +94,8 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
                     Lack::Container => template.spec().at("containers"),
                 };
-                let message = format!("{}, which {} measures: {HARM}", lack.message(&measure), describe(scaler, object));
+                let message =
+                    format!("{}, which {} measures: {HARM}", lack.message(&measure), describe(scaler, object));
                 let severity = lack.severity(review, findings);
                 findings.report(severity, &at, message, lack.help(&measure));
                 said.push(measure);
@@ -131,7 +131,9 @@ impl<'a> Lack<'a> {
                 Some(container) => lacks(container).then(|| Lack::Request { container: container.clone() }),
                 None => Some(Lack::Container),
             },
-            None => running.find(|container| lacks(container)).map(|container| Lack::Request { container: container.clone() }),
+            None => running
+                .find(|container| lacks(container))
+                .map(|container| Lack::Request { container: container.clone() }),
         }
     }
 

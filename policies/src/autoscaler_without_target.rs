@@ -51,7 +51,11 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
         if let Some(meant) = meant.filter(|_| is_wrong) {
             let message = format!("there is no {what} in this API group, so nothing is scaled");
             let group = meant.split_once('/').map_or("", |(group, _)| group);
-            findings.error(&at.at("apiVersion"), message, format!("write the API version of {what}, of the group {group:?}"));
+            findings.error(
+                &at.at("apiVersion"),
+                message,
+                format!("write the API version of {what}, of the group {group:?}"),
+            );
         }
         return;
     };

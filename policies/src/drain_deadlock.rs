@@ -155,7 +155,9 @@ fn asked(budget: Option<Budget>) -> String {
 fn help(blocked: &Blocked, selected: &Selected) -> String {
     let Blocked::All { budget, pods } = blocked else {
         return match blocked {
-            Blocked::NoScale(_) => "write minAvailable as a number below that of the Pods, or delete the budget".to_owned(),
+            Blocked::NoScale(_) => {
+                "write minAvailable as a number below that of the Pods, or delete the budget".to_owned()
+            }
             _ => "write maxUnavailable: 1".to_owned(),
         };
     };
@@ -167,7 +169,10 @@ fn help(blocked: &Blocked, selected: &Selected) -> String {
     match (pods, budget.fewest_evictable()) {
         (1, Some(fewest)) => format!("{}, or delete the budget if its Pod may be away for a moment", raise(fewest)),
         (1, None) => {
-            format!("{} and write maxUnavailable: 1, or delete the budget if its Pod may be away for a moment", raise(2))
+            format!(
+                "{} and write maxUnavailable: 1, or delete the budget if its Pod may be away for a moment",
+                raise(2)
+            )
         }
         (_, Some(fewest)) => format!("write maxUnavailable: 1, or {}", raise(fewest)),
         (_, None) => "write maxUnavailable: 1".to_owned(),

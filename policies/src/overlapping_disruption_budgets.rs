@@ -54,12 +54,12 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         is_known &= budgets.complete;
         let others: Vec<&str> = budgets.names().into_iter().filter(|name| *name != own).collect();
         // Of a pair, each is said once, however many workloads they share.
-        let Some(other) = others.first().filter(|_| !others.iter().all(|other| said.iter().any(|known| known == other)))
+        let Some(other) =
+            others.first().filter(|_| !others.iter().all(|other| said.iter().any(|known| known == other)))
         else {
             continue;
         };
-        let message =
-            format!("the Pods of {} are selected by {} too: {HARM}", workload.describe(), list(&others));
+        let message = format!("the Pods of {} are selected by {} too: {HARM}", workload.describe(), list(&others));
         let finding = findings.error(&selector, message, HELP);
         // So that of two budgets one says it and the other refers to it.
         if *other < own {

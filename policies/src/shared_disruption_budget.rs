@@ -45,8 +45,10 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
         let names: Vec<String> = selected.workloads.iter().take(3).map(|workload| workload.describe()).collect();
         let more = selected.workloads.len() - names.len();
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let message =
-            format!("it counts the Pods of {}{more} together: healthy ones of one let all of another go", names.join(", "));
+        let message = format!(
+            "it counts the Pods of {}{more} together: healthy ones of one let all of another go",
+            names.join(", ")
+        );
         findings.warning(&selector, message, help);
     } else if !selected.complete {
         findings.assume("a PodDisruptionBudget selects no Pods of further workloads");

@@ -45,7 +45,8 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
         let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
         // A Service's kind of selector is no LabelSelector.
         let own = review.at("spec/selector").node().filter(|own| selector::matches(*own, labels).is_yes());
-        if let Some(own) = own.filter(|own| own.len() > 0 && !review.is("/ReplicationController")).and_then(Value::copy) {
+        if let Some(own) = own.filter(|own| own.len() > 0 && !review.is("/ReplicationController")).and_then(Value::copy)
+        {
             let fix = Fix::changing("spread the Pods of this workload");
             finding.fix(if at.exists() { fix.replace(&at, own) } else { fix.add(&at, own) });
         }
@@ -69,7 +70,10 @@ fn keeps_apart(review: &Review<'_>, labels: Option<Node<'_>>, findings: &mut Fin
         let selector = term.at("labelSelector");
         let written = selector.at("matchLabels").members().map(|(key, _)| key.to_owned()).collect::<Vec<_>>();
         let listed = selector.at("matchExpressions").items();
-        written.into_iter().chain(listed.filter_map(|item| item.at("key").as_str().map(str::to_owned))).collect::<Vec<_>>()
+        written
+            .into_iter()
+            .chain(listed.filter_map(|item| item.at("key").as_str().map(str::to_owned)))
+            .collect::<Vec<_>>()
     };
     let has = |key: &String| labels.is_some_and(|labels| labels.get(key).is_some());
     if let Some(term) = terms.iter().find(|term| !keys(term).iter().any(has)) {

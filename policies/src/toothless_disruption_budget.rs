@@ -53,9 +53,7 @@ pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
     let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
     let fix = Fix::changing("let one Pod go at a time");
     let (at, asked, fix) = match budget {
-        Budget::MinAvailable(count) => {
-            (&min, format!("minAvailable {count}"), fix.remove(&min).add(&max, 1_i64))
-        }
+        Budget::MinAvailable(count) => (&min, format!("minAvailable {count}"), fix.remove(&min).add(&max, 1_i64)),
         Budget::MaxUnavailable(count) => (&max, format!("maxUnavailable {count}"), fix.replace(&max, 1_i64)),
     };
     let message = format!("{asked} of {pods} Pods ({}): all may be evicted at once", selected.describe());

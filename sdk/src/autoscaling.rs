@@ -92,7 +92,10 @@ mod tests {
 
     use super::{AUTOSCALERS, utilizations};
 
-    fn read(scaler: usize, spec: &str) -> Vec<(String, Option<String>, Option<i64>, Option<usize>)> {
+    /// Resource, container, share, number in its list.
+    type Read = (String, Option<String>, Option<i64>, Option<usize>);
+
+    fn read(scaler: usize, spec: &str) -> Vec<Read> {
         let document = json::from_json(format!(r#"{{"spec": {spec}}}"#).as_bytes()).unwrap();
         let found = utilizations(AUTOSCALERS[scaler], Node::root(&document).unwrap());
         found.into_iter().map(|found| (found.resource, found.container, found.share, found.index)).collect()

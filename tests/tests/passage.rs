@@ -28,6 +28,7 @@ spec:
     - {names: ["upgraded-*"], mode: "off"}
   policies:
     - {id: identical-probes, action: Deny}
+    - {id: missing-disruption-budget, action: "Off"}
 ---
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet

@@ -72,13 +72,6 @@ const FLAWS: &[Flaw] = &[
     ("second", |it| {
         it.container("second", 9191).pod("/containers/1/resources", json!({})).pod("/containers/1/image", json!("b"))
     }),
-    ("cut-short", |it| it.pod("/terminationGracePeriodSeconds", json!(5))),
-    ("spread", |it| {
-        let others = json!({"matchLabels": {"app": "other"}});
-        let hosts = json!({"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "labelSelector": others,
-            "whenUnsatisfiable": "ScheduleAnyway"});
-        it.pod("/topologySpreadConstraints", json!([hosts]))
-    }),
     // The last one: with most of the others the API server refuses it.
     ("windows", |it| {
         it.pod("/os", json!({"name": "windows"}))
@@ -107,6 +100,13 @@ const ROLLOUTS: &[Flaw] = &[
     }),
     ("slow-start", |it| {
         it.pod("/containers/0/startupProbe", json!({"tcpSocket": {"port": 8080}, "failureThreshold": 90}))
+    }),
+    ("cut-short", |it| it.pod("/terminationGracePeriodSeconds", json!(5))),
+    ("spread", |it| {
+        let others = json!({"matchLabels": {"app": "other"}});
+        let hosts = json!({"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "labelSelector": others,
+            "whenUnsatisfiable": "ScheduleAnyway"});
+        it.pod("/topologySpreadConstraints", json!([hosts]))
     }),
     ("no-history", |it| it.with("/spec/revisionHistoryLimit", json!(0))),
     ("much-history", |it| it.with("/spec/revisionHistoryLimit", json!(100))),
@@ -229,6 +229,10 @@ fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     }
     for finding in report["findings"].as_array().context("no findings")? {
         let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        // A set of files is complete, and what rests on an absent object is said. In the cluster it may still come.
+        if finding["policy"] == "missing-disruption-budget" {
+            continue;
+        }
         let name = finding["object"]["name"].as_str().context("no name")?;
         let object: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.json")))?)?;
         let said = said.get_mut(name).context("an object that nobody asked about")?;
@@ -244,14 +248,14 @@ fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     Ok(said)
 }
 
-/// A pointer as messages write it: list items by their name.
+/// A pointer as messages write it: list items by their merge key.
 fn named(object: &Value, pointer: &str) -> String {
     let (mut path, mut at) = (String::new(), object);
     for token in pointer.split('/').skip(1) {
         match at {
             Value::Array(items) => {
                 at = token.parse::<usize>().ok().and_then(|index| items.get(index)).unwrap_or(&Value::Null);
-                path.push_str(&format!("[{}]", at["name"].as_str().unwrap_or(token)));
+                path.push_str(&format!("[{}]", at["name"].as_str().or(at["topologyKey"].as_str()).unwrap_or(token)));
             }
             other => {
                 at = &other[token];

@@ -309,11 +309,11 @@ fn the_message_of_a_denial() -> Result<()> {
         start("missing-resource-requests", "[app].resources.requests.memory"),
         start("missing-seccomp-profile", "[app].securityContext.seccompProfile.type"),
         start("latest-image-tag", "[app].image"),
-        start("privilege-escalation", "[second].securityContext.allowPrivilegeEscalation"),
+        start("missing-readiness-probe", "[second].readinessProbe"),
     ];
     for (bullet, expected) in bullets.iter().zip(&expected) {
         ensure!(bullet.starts_with(expected.as_str()) && bullet.contains(" → "), "{bullet}\nis not\n{expected}");
-        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("privilege-escalation"), "{bullet}");
+        assert_eq!(bullet.ends_with(" (warning)"), bullet.contains("missing-readiness-probe"), "{bullet}");
     }
     assert_eq!(bullets.len(), expected.len(), "{message}");
     // What the message says of a warning is not said again.

@@ -146,6 +146,8 @@ fn linker() -> Option<PathBuf> {
             let version = if name.is_empty() { 0 } else { name.strip_prefix('-')?.parse().ok()? };
             Some((version, entry.path()))
         })
+        // A link can lead to nothing, or to what cannot be run.
+        .filter(|(_, path)| path.is_file())
         .collect();
     found.sort();
     found.pop().map(|(_, path)| path)

@@ -203,6 +203,9 @@ impl Context for Anew {
             return Answer::unknown();
         }
         if let Question::Get { name } = question {
+            if !is_name(name) {
+                return none;
+            }
             let object = self.cluster.ask(self.until, resource.get(&self.cluster.client, namespace, name));
             return match object {
                 Looked::Found(object) => match resource.kept(&object).and_then(|kept| kept.with_status().document()) {
@@ -223,6 +226,11 @@ impl Context for Anew {
             Looked::Unknown => Answer::unknown(),
         }
     }
+}
+
+/// What may stand in a path as the name of an object, and leads to nothing else. There is no object of another name.
+fn is_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '%', '?', '#']) && !name.contains(char::is_control)
 }
 
 fn found<T, U>(looked: Looked<T>, make: impl FnOnce(T) -> U) -> Looked<U> {
@@ -246,4 +254,19 @@ fn label_selector(selector: Node<'_>) -> Option<String> {
     let labels = selector.get("matchLabels")?.members();
     let pairs: Vec<String> = labels.filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?))).collect();
     (!pairs.is_empty()).then(|| pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        for name in ["web", "system:node", "a.b-c", "7"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "web/log", "../../secrets/key", "a%2fb", "a?watch=1", "a#b", "a\nb"] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
 }

@@ -40,9 +40,9 @@ done
 if ! unshare --mount --map-root-user true 2>/dev/null; then
   say "NOT VERIFIED: a tool chain cannot be hidden here, for this machine allows no mounts of one's own"; exit 0
 fi
-unpacked=$root/target/packaged
-rm -rf "$unpacked"
-mkdir -p "$unpacked"
+# Outside of the tree, where cargo would look for a workspace.
+unpacked=$(mktemp -d)
+trap 'rm -rf "$root/$prebuilt" "$unpacked"' EXIT
 patches=()
 for crate in "${crates[@]}"; do
   file=$(ls target/package/"$crate"-[0-9]*.crate)

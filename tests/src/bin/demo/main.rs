@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     cluster.start_webhook(PROFILE)?;
     demo.say(&format!("ready after {:.1} s", started.elapsed().as_secs_f64()))?;
 
-    demo.step("1. A Deployment that breaks most of the ten policies is refused, with every reason at once")?;
+    demo.step("1. A Deployment that breaks many policies is refused, with every reason at once")?;
     let refused = demo.apply(&cluster, &demo.path("refused.yaml"))?;
     ensure!(!refused.status.success(), "it was admitted");
 

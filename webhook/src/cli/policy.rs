@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Failure, output};
 use crate::context::rights;
 use crate::engine::{BUILTIN, Bundle, Description, Engine, Limits, LoadError};
+use crate::registry::Profile;
 
 /// Show policies and bundles
 #[derive(Debug, Subcommand)]
@@ -120,6 +121,9 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
         ("on", on(policy)),
         ("judges", word(&policy.judges)),
     ];
+    if let Some(profiles) = Profile::beyond_default(&policy.id) {
+        facts.push(("profiles", profiles.to_owned()));
+    }
     if policy.stage == Stage::Source {
         facts.push(("stage", "source: over files alone".to_owned()));
     }

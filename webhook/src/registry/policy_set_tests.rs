@@ -104,9 +104,9 @@ fn refusals() {
             "bundle: ghcr.io/a/b@sha256:00",
             "5:11: the bundle `ghcr.io/a/b@sha256:00`, neither `builtin` nor the path of a .wasm file, is not supported yet",
         ),
-        ("profile: strict", "5:12: the profile `strict` is not supported yet"),
+        ("profile: cost", "5:12: the profile `cost` is not supported yet"),
         ("profile: defauts", "5:12: unknown profile `defauts`; did you mean `defaults`?"),
-        ("profile: cis", "5:12: unknown profile `cis`; known: `none`, `default`, `defaults`"),
+        ("profile: cis", "5:12: unknown profile `cis`; known: `none`, `default`, `defaults`, `strict`"),
         ("mode: Enforce", "5:9: unknown mode `Enforce`; did you mean `enforce`?"),
         (
             "mode: off",

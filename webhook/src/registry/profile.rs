@@ -7,12 +7,14 @@ use crate::admission::Action;
 pub enum Profile {
     /// Only what is listed is on.
     None,
-    /// Every policy is on; what the restricted Pod Security Standard asks for warns; of what the webhook can fill in,
+    /// Every policy is on but those that `strict` adds and those that are opted into by name; what the restricted Pod Security Standard asks for warns; of what the webhook can fill in,
     /// only what changes nothing at run time and is asked for everywhere.
     #[default]
     Default,
     /// As `default`, and whatever the webhook can fill in without settings of its own, it does.
     Defaults,
+    /// As `default`, and what not every team asks for.
+    Strict,
 }
 
 /// What a profile says of one policy.
@@ -24,7 +26,13 @@ pub(super) struct Start {
 }
 
 /// Planned, and refused as such.
-pub(super) const LATER: &[&str] = &["strict", "pss-baseline", "pss-restricted", "cost", "progressive", "swarm"];
+pub(super) const LATER: &[&str] = &["pss-baseline", "pss-restricted", "cost", "progressive", "swarm"];
+
+/// On in `strict` only, or where a PolicySet lists them.
+const STRICT: &[&str] = &[];
+
+/// On only where a PolicySet lists them.
+const OPT_IN: &[&str] = &[];
 
 /// Policy of the built-in bundle, its action in both profiles, whether it mutates in `default` and in `defaults`.
 ///
@@ -48,8 +56,12 @@ const TABLE: &[(&str, Option<Action>, bool, bool)] = &[
 
 impl Profile {
     /// Every profile, by the name that PolicySets and `--profile` give it.
-    pub const ALL: &[(&'static str, Profile)] =
-        &[("none", Profile::None), ("default", Profile::Default), ("defaults", Profile::Defaults)];
+    pub const ALL: &[(&'static str, Profile)] = &[
+        ("none", Profile::None),
+        ("default", Profile::Default),
+        ("defaults", Profile::Defaults),
+        ("strict", Profile::Strict),
+    ];
 
     /// By its name.
     pub fn parse(name: &str) -> Option<Self> {
@@ -62,19 +74,29 @@ impl Profile {
             Profile::None => "none",
             Profile::Default => "default",
             Profile::Defaults => "defaults",
+            Profile::Strict => "strict",
+        }
+    }
+
+    /// For people, of a built-in policy that is not on by default.
+    pub fn beyond_default(id: &str) -> Option<&'static str> {
+        match id {
+            id if STRICT.contains(&id) => Some("strict"),
+            id if OPT_IN.contains(&id) => Some("none: on where a PolicySet lists it"),
+            _ => None,
         }
     }
 
     /// What the profile makes of a policy that the PolicySet does not list; none: it is off. Profiles know the
     /// built-in bundle only: what another brings is on, with its actions by severity, and changes nothing.
     pub(super) fn start(self, id: &str, builtin: bool) -> Option<Start> {
-        let row = TABLE.iter().find(|(known, ..)| builtin && *known == id);
-        match (self, row) {
-            (Profile::None, _) => None,
-            (_, None) => Some(Start { action: None, mutate: false }),
-            (Profile::Default, Some(&(_, action, mutate, _))) => Some(Start { action, mutate }),
-            (Profile::Defaults, Some(&(_, action, _, mutate))) => Some(Start { action, mutate }),
+        let listed = |ids: &[&str]| builtin && ids.contains(&id);
+        if self == Profile::None || listed(OPT_IN) || (self != Profile::Strict && listed(STRICT)) {
+            return None;
         }
+        let row = TABLE.iter().find(|(known, ..)| builtin && *known == id);
+        let &(_, action, by_default, by_defaults) = row.unwrap_or(&("", None, false, false));
+        Some(Start { action, mutate: if self == Profile::Defaults { by_defaults } else { by_default } })
     }
 }
 
@@ -88,7 +110,7 @@ mod tests {
         for &(name, profile) in Profile::ALL {
             assert_eq!((Profile::parse(name), profile.as_str()), (Some(profile), name));
         }
-        assert_eq!(Profile::parse("strict"), None);
+        assert_eq!(Profile::parse("pss-baseline"), None);
     }
 
     #[test]
@@ -114,7 +136,8 @@ mod tests {
     fn every_policy_that_a_profile_names_exists() {
         let bundle = Bundle::load(&Engine::new(Limits::default()).unwrap(), BUILTIN).unwrap();
         let missing = |id: &&str| !bundle.metadata().policies.iter().any(|policy| policy.id == **id);
-        let missing: Vec<_> = TABLE.iter().map(|(id, ..)| *id).filter(missing).collect();
+        let named = TABLE.iter().map(|(id, ..)| *id).chain(STRICT.iter().copied()).chain(OPT_IN.iter().copied());
+        let missing: Vec<_> = named.filter(missing).collect();
         assert!(missing.is_empty(), "{missing:?} are in a profile, but not in the built-in bundle");
     }
 

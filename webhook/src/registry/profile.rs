@@ -29,10 +29,10 @@ pub(super) struct Start {
 pub(super) const LATER: &[&str] = &["pss-baseline", "pss-restricted", "cost", "progressive", "swarm"];
 
 /// On in `strict` only, or where a PolicySet lists them.
-const STRICT: &[&str] = &[];
+const STRICT: &[&str] = &["rollout-without-min-ready", "shutdown-without-pre-stop", "signals-lost-in-shell"];
 
 /// On only where a PolicySet lists them.
-const OPT_IN: &[&str] = &[];
+const OPT_IN: &[&str] = &["config-change-without-rollout", "excessive-grace-period"];
 
 /// Policy of the built-in bundle, its action in both profiles, whether it mutates in `default` and in `defaults`.
 ///

@@ -1,0 +1,111 @@
+use plimsoll_sdk::disruption::{has_controller, name, short};
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::selector;
+
+/// Workloads that select each other's Pods.
+///
+/// ## What it finds
+/// `error`: two workloads of a namespace, one of which selects by its `spec.selector` the Pods that the other makes. It is
+/// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
+/// where two select each other's, at both selectors.
+///
+/// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers and Rollouts.
+///
+/// ## Why
+/// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
+/// somebody else; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
+/// an owner, such as after `--cascade=orphan`, and deletes what is then too many.
+///
+/// A canary beside its stable workload, or green beside blue, needs a label of its own in each selector.
+///
+/// ## What to write
+/// A label in the selector that only these Pods have. The selector of a Deployment can't be changed, so this means to make
+/// it anew:
+///
+/// ```yaml
+/// selector:
+///   matchLabels: {app: shop, component: web}
+/// ```
+///
+/// ## Assumptions
+/// Where other workloads may exist that are not known, none of these is assumed to overlap.
+#[policy(
+    category = "rollout", on = LongRunning, severity = Error, since = "0.1.0",
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout"
+    ]
+)]
+pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
+    let (Some(template), Some(object)) = (review.template(), review.object().node()) else { return };
+    let own = KINDS.into_iter().find(|kind| review.is(kind));
+    let (Some(own), Some(labels)) = (own, template.labels()) else { return };
+    if has_controller(object) {
+        return;
+    }
+    let at = review.at("spec/selector");
+    let selector = as_selector(own, at.node());
+    for kind in KINDS {
+        let is_other =
+            |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
+        let selected = selector.as_ref().and_then(|document| Node::root(document).ok()).filter(|node| node.len() > 0);
+        let selected = selected.map(|selector| review.selected_by(kind, selector));
+        let selected: Vec<_> = selected.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
+        let selecting = review.selecting(kind, labels);
+        let selecting: Vec<_> = selecting
+            .nodes()
+            .filter(is_other)
+            // Of a pair that select each other's, both say it at their selectors.
+            .filter(|other| is_selector(kind, *other, labels) && !selected.contains(&name(*other)))
+            .map(name)
+            .collect();
+        if let Some(first) = selected.first() {
+            let message = format!("it selects the Pods of {} too: {HARM}", list(kind, &selected));
+            findings.error(&at, message, HELP).related(format!("{}/{first}", short(kind)));
+        }
+        if let Some(first) = selecting.first() {
+            let message = format!("{} selects these Pods too: {HARM}", list(kind, &selecting));
+            let labels = template.root().at("metadata/labels");
+            findings.error(&labels, message, HELP).related(format!("{}/{first}", short(kind)));
+        }
+    }
+}
+
+const KINDS: [&str; 6] = [
+    "apps/Deployment",
+    "apps/StatefulSet",
+    "apps/DaemonSet",
+    "apps/ReplicaSet",
+    "/ReplicationController",
+    "argoproj.io/Rollout",
+];
+const HARM: &str = "autoscalers count the Pods of both, and each takes over what the other leaves";
+const HELP: &str = "write a label that only these Pods have into the selector and the template";
+
+/// A ReplicationController has a plain map.
+fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
+    match kind {
+        "/ReplicationController" => {
+            let labels = Value::copy(selector.filter(|map| map.len() > 0)?)?;
+            Some(Value::object([("matchLabels", labels)]).to_document())
+        }
+        _ => Some(selector?.to_document()),
+    }
+}
+
+/// Whether it is a selector of these, for one that is empty or absent is refused.
+fn is_selector(kind: &str, other: Node<'_>, labels: Node<'_>) -> bool {
+    let Some(written) = other.at("/spec/selector").filter(|selector| selector.len() > 0) else { return false };
+    match kind {
+        "/ReplicationController" => selector::matches_map(written, labels),
+        _ => selector::matches(written, labels).is_yes(),
+    }
+}
+
+fn list(kind: &str, names: &[&str]) -> String {
+    let mut text = names.iter().take(3).map(|name| format!("{} {name}", short(kind))).collect::<Vec<_>>().join(", ");
+    if names.len() > 3 {
+        text.push_str(&format!(" and {} more", names.len() - 3));
+    }
+    text
+}

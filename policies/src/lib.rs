@@ -27,6 +27,7 @@ plimsoll_sdk::bundle![
     unsafe_daemon_set_update,
     excessive_rollout_surge,
     rollout_by_hand,
+    immutable_field_changed,
     config_change_without_rollout,
     duplicate_variable,
     shutdown_without_pre_stop,

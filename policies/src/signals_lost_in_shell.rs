@@ -40,10 +40,20 @@ fn script<'r, 'a>(words: &'r [Cursor<'a>]) -> Option<&'r Cursor<'a>> {
     if !is_shell(shell.as_str()?) {
         return None;
     }
-    let is_option = |word: &&Cursor<'_>| word.as_str().is_some_and(|word| word.starts_with(['-', '+']));
-    let options = rest.iter().take_while(is_option).count();
-    let takes_script = |word: &Cursor<'_>| {
-        word.as_str().is_some_and(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))
-    };
-    rest.iter().take(options).any(takes_script).then(|| rest.get(options))?
+    let mut rest = rest.iter();
+    while let Some(option) = rest.next() {
+        match option.as_str()? {
+            long if long.starts_with("--") => {}
+            short if short.starts_with('-') && short.contains('c') => return rest.find(|word| !is_option(word)),
+            // The name of an option: `-euo pipefail`.
+            short if is_option(option) && short.ends_with(['o', 'O']) => drop(rest.next()),
+            _ if is_option(option) => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn is_option(word: &Cursor<'_>) -> bool {
+    word.as_str().is_some_and(|word| word.starts_with(['-', '+']))
 }

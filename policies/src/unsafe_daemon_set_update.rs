@@ -61,9 +61,11 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     if surge_at.exists() {
         fix = fix.remove(&surge_at);
     }
-    if unavailable != IntOrPercent::Int(1) {
-        fix = if unavailable_at.exists() { fix.replace(&unavailable_at, 1_i64) } else { fix.add(&unavailable_at, 1_i64) };
-    }
+    fix = match unavailable_at.exists() {
+        true if unavailable == IntOrPercent::Int(1) => fix,
+        true => fix.replace(&unavailable_at, 1_i64),
+        false => fix.add(&unavailable_at, 1_i64),
+    };
     let finding = match (is_zero(surge), is_zero(unavailable)) {
         (false, false) => {
             let message = format!(

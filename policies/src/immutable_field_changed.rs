@@ -35,10 +35,10 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
     if !old.exists() {
         return;
     }
+    let whose = format!("of {} {}", review.kind(), review.name());
     let mut found = |at: Cursor<'_>, field: &str| {
-        let message = format!("{field} of {} {} can't be changed: the API server refuses it", review.kind(), review.name());
-        let help = "write what was there, or make an object of another name beside it";
-        findings.error(&at, message, help);
+        let message = format!("{field} {whose} can't be changed: the API server refuses it");
+        findings.error(&at, message, HELP);
     };
     match review.kind() {
         "Service" => {
@@ -62,7 +62,8 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
             if let (Some(wanted), Some(given)) = (storage(review.object()), storage(&old))
                 && wanted < given
             {
-                found(review.at("spec/resources/requests/storage"), "the requested storage, to less,");
+                let message = format!("the storage {whose} can't shrink from {given} to {wanted}");
+                findings.error(&review.at("spec/resources/requests/storage"), message, HELP);
             }
         }
         kind => {
@@ -76,6 +77,8 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
         }
     }
 }
+
+const HELP: &str = "write what was there, or make an object of another name beside it";
 
 fn of_stateful_set(review: &Review<'_>, old: &Cursor<'_>, found: &mut dyn FnMut(Cursor<'_>, &str)) {
     let text = |at: Cursor<'_>, unset: &str| at.as_str().unwrap_or(unset).to_owned();

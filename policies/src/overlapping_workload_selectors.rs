@@ -7,7 +7,7 @@ use plimsoll_sdk::selector;
 /// ## What it finds
 /// `error`: two workloads of a namespace, one of which selects by its `spec.selector` the Pods that the other makes. It is
 /// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
-/// where two select each other's, at both selectors.
+/// where two select each other's, at both selectors. `plimsoll check` says it once for a set.
 ///
 /// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers and Rollouts.
 ///
@@ -28,10 +28,10 @@ use plimsoll_sdk::selector;
 /// ```
 ///
 /// ## Assumptions
-/// Where other workloads may exist that are not known, none of these is assumed to overlap.
+/// None: where other workloads may exist that are not known, and none of those that are overlaps, nothing is judged.
 #[policy(
     category = "rollout", on = LongRunning, severity = Error, since = "0.1.0",
-    refines = [
+    requires = [
         "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout"
     ]
@@ -45,29 +45,35 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     }
     let at = review.at("spec/selector");
     let selector = as_selector(own, at.node());
+    let selector = selector.as_ref().and_then(|document| Node::root(document).ok()).filter(|node| node.len() > 0);
+    let (mut is_known, mut is_found) = (true, false);
     for kind in KINDS {
         let is_other =
             |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
-        let selected = selector.as_ref().and_then(|document| Node::root(document).ok()).filter(|node| node.len() > 0);
-        let selected = selected.map(|selector| review.selected_by(kind, selector));
-        let selected: Vec<_> = selected.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
+        let answer = selector.map(|selector| review.selected_by(kind, selector));
+        let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
         let selecting = review.selecting(kind, labels);
-        let selecting: Vec<_> = selecting
-            .nodes()
-            .filter(is_other)
-            // Of a pair that select each other's, both say it at their selectors.
-            .filter(|other| is_selector(kind, *other, labels) && !selected.contains(&name(*other)))
-            .map(name)
-            .collect();
+        is_known &= selecting.complete && answer.as_ref().is_none_or(|answer| answer.complete);
+        let is_selecting = |other: &Node<'_>| is_other(other) && is_selector(kind, *other, labels);
+        let selecting: Vec<_> = selecting.nodes().filter(is_selecting).map(name).collect();
+        is_found |= !selected.is_empty() || !selecting.is_empty();
         if let Some(first) = selected.first() {
             let message = format!("it selects the Pods of {} too: {HARM}", list(kind, &selected));
-            findings.error(&at, message, HELP).related(format!("{}/{first}", short(kind)));
+            let finding = findings.error(&at, message, HELP);
+            // Of two that select each other's, one says it and the other refers to it.
+            if selecting.contains(first) && (kind, *first) < (own, review.name()) {
+                finding.related(format!("{}/{first}", short(kind)));
+            }
         }
-        if let Some(first) = selecting.first() {
-            let message = format!("{} selects these Pods too: {HARM}", list(kind, &selecting));
+        let wider: Vec<_> = selecting.into_iter().filter(|name| !selected.contains(name)).collect();
+        if let Some(first) = wider.first() {
+            let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
             let labels = template.root().at("metadata/labels");
             findings.error(&labels, message, HELP).related(format!("{}/{first}", short(kind)));
         }
+    }
+    if !is_found && !is_known {
+        findings.skip("the other workloads of the namespace are not all known");
     }
 }
 

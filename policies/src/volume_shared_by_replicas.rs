@@ -1,6 +1,7 @@
-use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::bundle::Answer;
+use plimsoll_sdk::disruption::{AUTOSCALERS, has_controller, name, short, target};
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::volumes::{Access, claims};
+use plimsoll_sdk::volumes::{Access, CLAIM, claims};
 use plimsoll_sdk::workload::PodTemplate;
 
 /// Several Pods on a volume that only one node, or one Pod, may mount.
@@ -9,7 +10,8 @@ use plimsoll_sdk::workload::PodTemplate;
 /// `error`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout that runs, or that a
 /// HorizontalPodAutoscaler or ScaledObject may scale to, more than one Pod, and a DaemonSet, whose Pods mount one
 /// PersistentVolumeClaim by its name that is for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`). It is found
-/// at the claim's name, or at the autoscaler's maximum, whichever is applied last.
+/// at the workload's claim, at the autoscaler's maximum or at the claim's modes, whichever is applied last; `plimsoll
+/// check` says it once for a set.
 ///
 /// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or by a required
 /// `podAffinity` on it, may share a `ReadWriteOnce` volume.
@@ -30,14 +32,16 @@ use plimsoll_sdk::workload::PodTemplate;
 /// to scale the workload.
 #[policy(
     category = "rollout", on = LongRunning,
-    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Error, since = "0.1.0",
+    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/PersistentVolumeClaim"], severity = Error,
+    since = "0.1.0",
     refines = [
         "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+        "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
     ]
 )]
 pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
     match AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
+        None if review.is(CLAIM) => of_claim(review, findings),
         Some(scaler) => of_autoscaler(review, scaler, findings),
         None => of_workload(review, findings),
     }
@@ -46,33 +50,22 @@ pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let Some((claim, mode)) = narrow_claim(review, template, findings) else { return };
+    let Some(kind) = KINDS.into_iter().find(|kind| review.is(kind)) else { return };
     let replicas = review.at("spec/replicas");
-    let (mut pods, mut known, mut who) = (replicas.as_i64().unwrap_or(1), true, None);
-    let is_daemon = review.is("apps/DaemonSet");
-    for scaler in AUTOSCALERS.into_iter().filter(|_| !is_daemon) {
-        let answer = review.scaled_by(scaler);
-        known &= answer.complete;
-        for (most, object) in answer.nodes().map(|object| (maximum(scaler, object), object)) {
-            if most > pods {
-                (pods, who) = (most, Some(format!("{} {}", short(scaler), name(object))));
-            }
+    let (pods, known) = several(kind, replicas.as_i64(), |scaler| review.scaled_by(scaler).clone());
+    let Some(pods) = pods else {
+        if !known {
+            findings.assume("no autoscaler scales this workload");
         }
-    }
-    let count = match who {
-        _ if is_daemon => "a DaemonSet has a Pod on each node".to_owned(),
-        Some(who) => format!("{who} goes up to {pods} Pods"),
-        None if pods > 1 => format!("there are {pods} replicas"),
-        None => {
-            if !known {
-                findings.assume("no autoscaler scales this workload");
-            }
-            return;
-        }
+        return;
     };
-    let message = format!("claim {claim} is {mode}, and {count}: {HARM}");
+    let message = format!("claim {claim} is {mode}, and {pods}: {HARM}");
     // The claim's name stands where it was found.
     let Some(at) = claims(template).map(|known| known.at).find(|at| at.as_str() == Some(claim.as_str())) else { return };
-    findings.error(&at, message, HELP).about(&at).about(&replicas);
+    let finding = findings.error(&at, message, HELP).about(&at);
+    if kind != DAEMONS {
+        finding.about(&replicas);
+    }
 }
 
 fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findings) {
@@ -89,8 +82,57 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     findings.error(&at, message, HELP).related(format!("{}/{of}", short(&kind)));
 }
 
+fn of_claim(review: &Review<'_>, findings: &mut Findings) {
+    let access = review.object().node().and_then(Access::of);
+    let Some(mode) = access.and_then(Access::mode) else { return };
+    for kind in KINDS {
+        for object in review.referring(kind, CLAIM, review.name()).nodes() {
+            let Some(template) = review.template_in(kind, object) else { continue };
+            if has_controller(object) || access == Some(Access::OneNode) && is_tied(&template) {
+                continue;
+            }
+            let of = name(object);
+            let replicas = object.at("/spec/replicas").and_then(Node::as_i64);
+            let (pods, _) = several(kind, replicas, |scaler| review.referring(scaler, kind, of));
+            let Some(pods) = pods else { continue };
+            let workload = format!("{} {of}", short(kind));
+            let message = format!("{mode}, {workload} mounts it, and {pods}: {HARM}");
+            let finding = findings.error(&review.at("spec/accessModes"), message, HELP);
+            finding.related(format!("{}/{of}", short(kind)));
+        }
+    }
+}
+
+const DAEMONS: &str = "apps/DaemonSet";
+const KINDS: [&str; 6] =
+    ["apps/Deployment", "apps/StatefulSet", DAEMONS, "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
 const HARM: &str = "a second one does not start on another node";
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
+
+/// More Pods than one, as a message says it; and whether every autoscaler is known.
+fn several(
+    kind: &str,
+    replicas: Option<i64>,
+    scalers: impl Fn(&'static str) -> Answer,
+) -> (Option<String>, bool) {
+    if kind == DAEMONS {
+        return (Some("there is one Pod on each node".to_owned()), true);
+    }
+    let (mut pods, mut known) = (replicas.unwrap_or(1), true);
+    let mut text = format!("there are {pods} Pods");
+    for scaler in AUTOSCALERS {
+        let answer = scalers(scaler);
+        known &= answer.complete;
+        for object in answer.nodes() {
+            let most = maximum(scaler, object);
+            if most > pods {
+                pods = most;
+                text = format!("there may be {pods} Pods by {} {}", short(scaler), name(object));
+            }
+        }
+    }
+    ((pods > 1).then_some(text), known)
+}
 
 /// The first claim that not all Pods can mount, and its mode.
 fn narrow_claim(
@@ -103,10 +145,11 @@ fn narrow_claim(
         match claim.access(review) {
             None => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
             Some(Access::OneNode) if is_tied => {}
-            Some(access) => match access.mode() {
-                Some(mode) => return Some((claim.name.to_owned(), mode)),
-                None => {}
-            },
+            Some(access) => {
+                if let Some(mode) = access.mode() {
+                    return Some((claim.name.to_owned(), mode));
+                }
+            }
         }
     }
     None

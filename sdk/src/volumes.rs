@@ -31,8 +31,9 @@ impl Access {
         }
     }
 
-    /// Of several modes the widest counts, for the volume has to offer all of them.
-    fn of(claim: Node<'_>) -> Option<Self> {
+    /// What a PersistentVolumeClaim asks for. Of several modes the widest counts, for the volume has to offer all of them.
+    #[must_use]
+    pub fn of(claim: Node<'_>) -> Option<Self> {
         let modes = claim.at("/spec/accessModes").into_iter().flat_map(Node::items);
         let modes = modes.filter_map(|mode| match mode.as_str()? {
             "ReadWriteOncePod" => Some(Access::OnePod),

@@ -7,7 +7,8 @@ use plimsoll_sdk::workload::PodTemplate;
 /// `info`: a workload that runs on reads a ConfigMap that is known into environment variables (`envFrom`, `configMapKeyRef`)
 /// or by a mount with `subPath`, and nothing in its template changes with it: neither an annotation with `checksum` or
 /// `hash` in its name, nor a hash at the end of the ConfigMap's name, as kustomize writes it, nor an annotation of
-/// Reloader. On only where a PolicySet lists it. Secrets are not looked at, for policies are never shown any.
+/// Reloader. On only where a PolicySet lists it. Secrets are not looked at, for policies are never shown any; and a cluster is
+/// not asked, for the right to read every ConfigMap would be too much for it.
 ///
 /// ## Why
 /// Variables are read when a container starts, and a file by `subPath` is never updated. A changed ConfigMap is applied, the
@@ -29,7 +30,7 @@ use plimsoll_sdk::workload::PodTemplate;
 /// ## Assumptions
 /// A ConfigMap that is not known is assumed not to change.
 #[policy(
-    category = "rollout", on = LongRunning, severity = Info, since = "0.1.0", refines = ["/ConfigMap"]
+    category = "rollout", on = LongRunning, severity = Info, since = "0.1.0", stage = Source, refines = ["/ConfigMap"]
 )]
 pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -44,16 +44,17 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         return;
     }
     let at = review.at("spec/selector");
-    let selector = as_selector(own, at.node());
-    let selector = selector.as_ref().and_then(|document| Node::root(document).ok()).filter(|node| node.len() > 0);
+    let selected_by_own = match as_selector(own, at.node()) {
+        Some(selector) => review.selected_by_each(&KINDS, &selector),
+        None => Vec::new(),
+    };
     let (mut is_known, mut is_found) = (true, false);
-    for kind in KINDS {
+    for (index, (kind, selecting)) in KINDS.into_iter().zip(review.selecting_each(&KINDS, labels)).enumerate() {
         let is_other =
             |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
-        let answer = selector.map(|selector| review.selected_by(kind, selector));
+        let answer = selected_by_own.get(index);
         let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
-        let selecting = review.selecting(kind, labels);
-        is_known &= selecting.complete && answer.as_ref().is_none_or(|answer| answer.complete);
+        is_known &= selecting.complete && answer.is_none_or(|answer| answer.complete);
         let is_selecting = |other: &Node<'_>| is_other(other) && is_selector(kind, *other, labels);
         let selecting: Vec<_> = selecting.nodes().filter(is_selecting).map(name).collect();
         is_found |= !selected.is_empty() || !selecting.is_empty();
@@ -88,14 +89,14 @@ const KINDS: [&str; 6] = [
 const HARM: &str = "autoscalers count the Pods of both, and each takes over what the other leaves";
 const HELP: &str = "write a label that only these Pods have into the selector and the template";
 
-/// A ReplicationController has a plain map.
+/// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.
 fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
+    let selector = selector.filter(|selector| selector.len() > 0)?;
     match kind {
         "/ReplicationController" => {
-            let labels = Value::copy(selector.filter(|map| map.len() > 0)?)?;
-            Some(Value::object([("matchLabels", labels)]).to_document())
+            Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document())
         }
-        _ => Some(selector?.to_document()),
+        _ => Some(selector.to_document()),
     }
 }
 

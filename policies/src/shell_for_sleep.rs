@@ -23,9 +23,9 @@ use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
     category = "rollout", on = LongRunning, severity = Info, since = "0.1.0",
     edits = [
         "{template}/spec/containers/*/lifecycle/preStop/exec",
-        "{template}/spec/containers/*/lifecycle/preStop/sleep",
+        "{template}/spec/containers/*/lifecycle/preStop/sleep/seconds",
         "{template}/spec/initContainers/*/lifecycle/preStop/exec",
-        "{template}/spec/initContainers/*/lifecycle/preStop/sleep",
+        "{template}/spec/initContainers/*/lifecycle/preStop/sleep/seconds",
     ]
 )]
 pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {

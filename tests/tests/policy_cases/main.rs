@@ -169,6 +169,8 @@ impl Bench {
             let review = Arc::new(Review::from_object(object).context("an object without a kind")?);
             let verdict =
                 judge::validate(&self.registry, &review, &self.context, Instant::now() + Duration::from_secs(10));
+            // An edit that is not declared, say, is refused only there.
+            ensure!(verdict.failed.is_empty(), "{:?}", verdict.failed);
             skipped += verdict.skipped.len();
         }
         Ok(skipped)

@@ -301,8 +301,15 @@ pub(crate) const TRIES: Tries = Tries {
             run: |it| {
                 let keep = json!({"plimsoll.dev/protect": "true"});
                 it.create(Manifest::good("Deployment", "forced").with("/metadata/annotations", keep))?;
-                let arguments =
-                    ["delete", "deployment", "forced", "--force", "--grace-period=0", "--cascade=orphan", "--wait=false"];
+                let arguments = [
+                    "delete",
+                    "deployment",
+                    "forced",
+                    "--force",
+                    "--grace-period=0",
+                    "--cascade=orphan",
+                    "--wait=false",
+                ];
                 Ok(it.kubectl().run(&arguments, None)?.into())
             },
         },

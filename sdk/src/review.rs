@@ -77,6 +77,12 @@ impl<'a> Review<'a> {
         scaled.next().map(str::to_owned)
     }
 
+    /// Kinds with a pod template that the configuration brought, `group/Kind`, and whether they have a `scale`.
+    pub fn further_workloads(&self) -> impl Iterator<Item = (&'a str, bool)> {
+        let further = self.environment.get("further");
+        further.into_iter().flat_map(Node::members).filter_map(|(kind, scaled)| Some((kind, scaled.as_bool()?)))
+    }
+
     /// A place in the reviewed object, `spec/replicas`.
     pub fn at(&self, path: &'static str) -> Cursor<'a> {
         self.object.at(path)

@@ -20,15 +20,14 @@ build: setup ## Builds target/release/plimsoll with the built-in bundle inside
 
 .PHONY: assets
 assets:
-	@tests/assets.sh >/dev/null
+	@tests/assets.sh --with kube-controller-manager >/dev/null
 
 .PHONY: demo
 demo: build $(if $(CLUSTER),,assets) ## Shows it on a real API server; with CLUSTER=current on the cluster that kubectl points at
 	@cargo run --release --quiet --package plimsoll-tests --bin demo -- $(if $(CLUSTER),--cluster $(CLUSTER))
 
 .PHONY: test
-test: build ## Runs every test, those against a real API server included
-	@tests/assets.sh --with kube-controller-manager >/dev/null
+test: build assets ## Runs every test, those against a real API server included
 	cargo test --release --workspace
 
 .PHONY: lint

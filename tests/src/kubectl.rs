@@ -61,6 +61,11 @@ impl Kubectl {
         Self { kubeconfig: kubeconfig.to_owned(), ..self.clone() }
     }
 
+    /// The namespace it works in, if one was set.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// The kubeconfig file in use.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

@@ -301,7 +301,7 @@ fn the_message_of_a_denial() -> Result<()> {
     let output = namespace.kubectl().apply(&bad.to_string())?;
     let (_, message) = output.stderr.split_once("denied the request: ").context("no denial")?;
     let mut lines = message.trim_end().lines();
-    assert_eq!(lines.next(), Some("Deployment web breaks 3 policy rules, and 1 more are only warned of:"));
+    assert_eq!(lines.next(), Some("Deployment web breaks 3 policy rules, and 1 more is only warned of:"));
     let bullets: Vec<_> = lines.by_ref().collect();
     let root = "spec.template.spec.containers";
     let start = |id: &str, place: &str| format!("• {id}  {root}{place}: container \"");

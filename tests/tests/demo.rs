@@ -45,6 +45,10 @@ fn a_strangers_cluster_is_left_as_it_was() -> Result<()> {
     ensure!(stderr.contains("kubectl's context `tests`"), "it did not say where: {stderr}");
     ensure!(stderr.contains("are deleted"), "{stderr}");
     ensure!(seen.iter().any(|line| line.contains("That was it")), "{seen:?}");
+    // No node, so no kubelet: the eviction is shown as well, refused at first.
+    let said = |text: &str| seen.iter().position(|line| line.contains(text));
+    let (refused, why) = (said("would violate the pod's disruption budget"), said("minAvailable 2 of 2 Pods"));
+    ensure!(refused.is_some() && refused < why && why < said("And the eviction"), "{seen:?}");
     nothing_is_left(&control_plane)?;
 
     // Ended by Ctrl-C in the middle.

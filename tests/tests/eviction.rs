@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use plimsoll_tests::{ControlPlane, Kubectl, Namespace, Options, plimsoll_binary, until};
-use serde_json::{Value, json};
+use plimsoll_tests::{ControlPlane, Namespace, Options, evict, plimsoll_binary, running_pod, until, until_counted};
+use serde_json::Value;
 
 fn control_plane() -> Result<&'static ControlPlane> {
     static CONTROL_PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
@@ -227,60 +227,13 @@ impl Stage {
         self.apply()
     }
 
-    /// Until so many Pods are ready, and the controllers have counted them.
     fn wait(&self, pods: usize) -> Result<()> {
-        let kubectl = self.namespace.kubectl();
-        until(Duration::from_secs(90), &format!("{pods} Pods are ready and counted"), || {
-            if make_ready(kubectl)? != pods {
-                return Ok(None);
-            }
-            let budgets = kubectl.list("poddisruptionbudgets")?;
-            // Of two over one Pod, only one follows its changes.
-            let counted = budgets.is_empty() || budgets.iter().any(|budget| is_counted(budget, pods));
-            Ok(counted.then_some(()))
-        })
+        until_counted(self.namespace.kubectl(), "", pods)
     }
 
     /// The status code of an eviction of one Pod.
     fn evict(&self) -> Result<u16> {
         let kubectl = self.namespace.kubectl();
-        let pods = kubectl.list("pods")?;
-        let is_ready =
-            |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
-        let pod = pods.iter().find(is_ready).context("a Pod that runs")?;
-        let name = pod["metadata"]["name"].as_str().context("a name")?;
-        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}).to_string();
-        let path = format!("/api/v1/namespaces/{}/pods/{name}/eviction", self.namespace.name());
-        let output = kubectl.run(&["create", "--raw", &path, "--filename=-"], Some(&eviction))?;
-        if output.status.success() {
-            return Ok(201);
-        }
-        match output.stderr.as_str() {
-            text if text.contains("TooManyRequests") && text.contains("would violate") => Ok(429),
-            // The budget was never computed.
-            text if text.contains("TooManyRequests") && text.contains("still being processed") => Ok(429),
-            text if text.contains("more than one PodDisruptionBudget") => Ok(500),
-            text => Err(anyhow!("the eviction: {text}")),
-        }
+        Ok(evict(kubectl, &running_pod(kubectl, "")?)?.status)
     }
-}
-
-/// There is no kubelet: the Pods say themselves that they are ready. How many do.
-fn make_ready(kubectl: &Kubectl) -> Result<usize> {
-    let ready =
-        json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
-    let pods = kubectl.list("pods")?;
-    for pod in pods.iter().filter(|pod| pod["status"]["phase"] != "Running") {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        kubectl.run(&["patch", "pod", name, "--subresource=status", "--type=merge", "--patch", &ready], None)?.ok()?;
-    }
-    Ok(pods.iter().filter(|pod| pod["status"]["phase"] == "Running").count())
-}
-
-fn is_counted(budget: &Value, pods: usize) -> bool {
-    let status = &budget["status"];
-    let mut conditions = status["conditions"].as_array().into_iter().flatten();
-    let failed = conditions.any(|condition| condition["reason"] == "SyncFailed");
-    let counted = status["currentHealthy"].as_u64() == u64::try_from(pods).ok();
-    failed || counted && status["observedGeneration"] == budget["metadata"]["generation"]
 }

@@ -19,7 +19,7 @@ pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let warning = count(verdict, Action::Warn);
     let mut summary = format!("{} breaks {}", describe(review), plural(denying, "policy rule", "policy rules"));
     if warning > 0 {
-        summary.push_str(&format!(", and {} more are only warned of", warning));
+        summary.push_str(&format!(", and {} only warned of", plural(warning, "more is", "more are")));
     }
     let mut lines = vec![summary + ":"];
     let object = review.subject();

@@ -17,7 +17,7 @@ pub(super) fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
         "invalid indentation" | "invalid indentation in flow construct" => {
             let mut start = text[..at].trim_end_matches([' ', '\t', '\r', '\n']).len();
             loop {
-                let line = text[..start].rfind('\n').map_or(0, |line| line + 1);
+                let line = text[..start].rfind(['\n', '\r']).map_or(0, |line| line + 1);
                 if !text[line..start].contains('#') {
                     break;
                 }

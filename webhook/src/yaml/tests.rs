@@ -190,6 +190,15 @@ fn a_document_does_not_begin_below_a_carriage_return() {
     is("a: 1\r\nb: 2\r\n", json!({"a": 1, "b": 2}));
 }
 
+/// What is bridged ends at a carriage return too: the brackets below the comment are none of it.
+#[test]
+fn a_comment_ends_at_a_carriage_return() {
+    let text = "a:\r\n#V. {~a\r{\r[b: c]?\r?{~aa c\n";
+    let error = read(text)[0].as_ref().unwrap_err().clone();
+    assert!(!error.message.contains("report"), "{error}");
+    is("a: { #x\r b: 1}\n", json!({"a": {"b": 1}}));
+}
+
 /// kubectl would send a member with the name `\u{feff}a`.
 #[test]
 fn a_byte_order_mark_begins_only_the_first_line() {

@@ -20,8 +20,8 @@ pub(crate) struct Own {
 
 impl Cluster {
     pub(crate) fn own(demo: &Demo) -> Result<Self> {
-        demo.step("starting etcd, kube-apiserver and `plimsoll serve --register --profile defaults`")?;
-        let control_plane = ControlPlane::start(&Options::default())?;
+        demo.step("starting etcd, kube-apiserver and kube-controller-manager")?;
+        let control_plane = ControlPlane::start(&Options { controller_manager: true, ..Options::default() })?;
         let namespace = Namespace::new(&control_plane, "demo")?;
         Ok(Cluster::Own(Box::new(Own { webhook: None, namespace, control_plane })))
     }
@@ -36,6 +36,11 @@ impl Cluster {
             Cluster::Own(own) => own.namespace.kubectl(),
             Cluster::Current(cluster) => cluster.kubectl(),
         }
+    }
+
+    /// Where there is no node there is no kubelet either, and the demo may say for the Pods that they are ready.
+    pub(crate) fn has_nodes(&self) -> Result<bool> {
+        Ok(!self.kubectl().list("nodes")?.is_empty())
     }
 
     pub(crate) fn start_webhook(&mut self, profile: &str) -> Result<()> {

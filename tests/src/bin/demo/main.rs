@@ -1,9 +1,10 @@
 //! `make demo`: a real API server, a real `kubectl apply` that is refused, one that is completed, one that passes; the
-//! same verdicts from files; and a fix. It ends by itself and leaves nothing behind.
+//! same verdicts from files; a fix; and a drain that blocks, until it does not. It ends by itself and leaves nothing behind.
 //!
 //! With `--cluster current` it is the cluster that kubectl points at, in a namespace of its own.
 
 mod cluster;
+mod drain;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ fn main() -> Result<()> {
     let demo = Demo::new()?;
     demo.say("Plimsoll, the load line for Kubernetes. Everything you see is real: etcd, kube-apiserver, kubectl.")?;
     let mut cluster = if current { Cluster::current()? } else { Cluster::own(&demo)? };
+    let evictions = !cluster.has_nodes()?;
+    if evictions {
+        drain::before(&demo, &cluster)?;
+    }
     let started = Instant::now();
     // What the API server makes of the incomplete one alone, to compare with later.
     let alone =
@@ -52,20 +57,8 @@ fn main() -> Result<()> {
         ensure!(status == Some(expected), "exit status {status:?} instead of {expected}");
     }
 
-    demo.step("5. `plimsoll check --fix=unsafe` mends the first; comments and order stay")?;
-    let mended = demo.scratch.path().join("mended.yaml");
-    std::fs::copy(demo.path("refused.yaml"), &mended)?;
-    demo.check(&["--fix=unsafe", "--quiet", &text(&mended)])?;
-    demo.git_diff(&demo.path("refused.yaml"), &text(&mended))?;
-    demo.say("\nWhat is left is what no tool can know: which version `latest` was meant to be.")?;
-    let still = demo.apply(&cluster, &text(&mended))?;
-    let reasons: Vec<_> = plimsoll_tests::denied_policies(&still.stderr).into_iter().flatten().collect();
-    ensure!(!still.status.success(), "an image without a version was admitted");
-    ensure!(reasons == ["latest-image-tag"], "refused for {reasons:?}");
-    demo.say("With a version written in:")?;
-    let versioned = std::fs::read_to_string(&mended)?.replace("web:latest", "web:5.0.2");
-    std::fs::write(&mended, versioned)?;
-    ensure!(demo.apply(&cluster, &text(&mended))?.status.success(), "it was refused");
+    mend(&demo, &cluster)?;
+    drain::after(&demo, &cluster, evictions)?;
 
     drop(cluster);
     demo.say(&format!(
@@ -76,6 +69,24 @@ fn main() -> Result<()> {
     demo.say("  target/release/plimsoll explain                  the policies, and why")?;
     demo.say("  policies/src/latest_image_tag.rs                 what a policy looks like")?;
     demo.say("  make test                                        every test, those against an API server included")
+}
+
+fn mend(demo: &Demo, cluster: &Cluster) -> Result<()> {
+    demo.step("5. `plimsoll check --fix=unsafe` mends the first; comments and order stay")?;
+    let mended = demo.scratch.path().join("mended.yaml");
+    std::fs::copy(demo.path("refused.yaml"), &mended)?;
+    demo.check(&["--fix=unsafe", "--quiet", &text(&mended)])?;
+    demo.git_diff(&demo.path("refused.yaml"), &text(&mended))?;
+    demo.say("\nWhat is left is what no tool can know: which version `latest` was meant to be.")?;
+    let still = demo.apply(cluster, &text(&mended))?;
+    let reasons: Vec<_> = plimsoll_tests::denied_policies(&still.stderr).into_iter().flatten().collect();
+    ensure!(!still.status.success(), "an image without a version was admitted");
+    ensure!(reasons == ["latest-image-tag"], "refused for {reasons:?}");
+    demo.say("With a version written in:")?;
+    let versioned = std::fs::read_to_string(&mended)?.replace("web:latest", "web:5.0.2");
+    std::fs::write(&mended, versioned)?;
+    ensure!(demo.apply(cluster, &text(&mended))?.status.success(), "it was refused");
+    Ok(())
 }
 
 struct Demo {

@@ -139,7 +139,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     until_denied(kubectl, &plain, &["missing-resource-requests"])?;
 
     // One that forbids its Pods, and a quota without room for the one that an update adds.
-    let limits = json!([{"type": "Container", "max": {"memory": "256Mi"}}]);
+    let limits = json!([{"type": "Container", "max": {"memory": "128Mi"}}]);
     let range =
         json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "narrow"}, "spec": {"limits": limits}});
     kubectl.apply(&range.to_string())?.ok()?;

@@ -5,7 +5,7 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 ///
 /// ## What it finds
 /// `info`: app containers, native sidecars and init containers whose effective request and limit of cpu or memory are not
-/// both there and equal. Where the Pod as a whole has `resources` (from Kubernetes 1.34), these alone count. It is on only
+/// both there and equal; the first of them, and how many more there are. Where the Pod as a whole has `resources` (from Kubernetes 1.34), these alone count. It is on only
 /// where a PolicySet lists it.
 ///
 /// ## Why
@@ -32,35 +32,43 @@ pub fn evictable_under_pressure(review: &Review, findings: &mut Findings) {
         for resource in ["cpu", "memory"] {
             let amount = |list: &'static str| of_pod.at(list).key(resource).node().and_then(Quantity::from_node);
             let (request, limit) = (amount("requests").or_else(|| amount("limits")), amount("limits"));
-            if let Some(wrong) = wrong(request, limit) {
-                let message = format!("the Pod is not Guaranteed: {wrong} for {resource}");
+            if is_wrong(request, limit) {
+                let message = format!("the Pod is not Guaranteed: {} for {resource}", describe(request, limit));
                 findings.info(&of_pod.at("limits").key(resource), message, help(resource));
             }
         }
         return;
     }
+    let mut more = 0;
+    let mut first = None;
     for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
         for resource in ["cpu", "memory"] {
-            let (request, limit) =
-                (container.request(review, resource).quantity(), container.limit(review, resource));
-            let Some(wrong) = wrong(request, limit) else { continue };
-            if limit_ranges_unknown(review) {
-                findings.assume("no LimitRange fills in requests or limits");
+            let (request, limit) = (container.request(review, resource).quantity(), container.limit(review, resource));
+            if is_wrong(request, limit) {
+                more += i64::from(first.is_some());
+                first = first.or(Some((container, resource, request, limit)));
             }
-            let message = format!("the Pod is not Guaranteed: {} has {wrong} for {resource}", container.describe());
-            let at = container.limit_at(resource);
-            findings.info(&at, message, help(resource)).about(&at).about(&container.request_at(resource));
         }
     }
+    let Some((container, resource, request, limit)) = first else { return };
+    if limit_ranges_unknown(review) {
+        findings.assume("no LimitRange fills in requests or limits");
+    }
+    let more = if more == 0 { String::new() } else { format!(", and {more} more like it") };
+    let what = describe(request, limit);
+    let message = format!("the Pod is not Guaranteed: {} has {what} for {resource}{more}", container.describe());
+    let at = container.limit_at(resource);
+    findings.info(&at, message, help(resource)).about(&at).about(&container.request_at(resource));
 }
 
-fn wrong(request: Option<Quantity>, limit: Option<Quantity>) -> Option<String> {
-    match (request, limit) {
-        (_, None) => Some("no limit".to_owned()),
-        (Some(request), Some(limit)) if request == limit && !limit.is_zero() => None,
-        (request, Some(limit)) => {
-            Some(format!("a request of {} and a limit of {limit}", request.unwrap_or(Quantity::ZERO)))
-        }
+fn is_wrong(request: Option<Quantity>, limit: Option<Quantity>) -> bool {
+    limit.is_none_or(|limit| limit.is_zero() || request != Some(limit))
+}
+
+fn describe(request: Option<Quantity>, limit: Option<Quantity>) -> String {
+    match limit {
+        None => "no limit".to_owned(),
+        Some(limit) => format!("a request of {} and a limit of {limit}", request.unwrap_or(Quantity::ZERO)),
     }
 }
 

@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{lacks_limit, limit_ranges_unknown};
+use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown};
 
 /// Containers that may take all the CPU time of their node.
 ///
@@ -27,7 +27,6 @@ use plimsoll_sdk::resources::{lacks_limit, limit_ranges_unknown};
     subresources = ["resize"]
 )]
 pub fn missing_cpu_limit(review: &Review, findings: &mut Findings) {
-    use plimsoll_sdk::resources::Resources as _;
     for container in review.containers().iter().filter(|container| lacks_limit(review, container, "cpu")) {
         if limit_ranges_unknown(review) {
             findings.assume("no LimitRange fills in limits");

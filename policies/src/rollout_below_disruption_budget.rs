@@ -52,8 +52,7 @@ pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings)
             findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
         }
         let message = format!("{}, and PodDisruptionBudget {name} keeps {}: {HARM}", short.describe(), short.kept);
-        let at = if rollout.max_unavailable_at.exists() { &rollout.max_unavailable_at } else { &rollout.max_surge_at };
-        let finding = findings.info(at, message, short.help());
+        let finding = findings.info(&rollout.max_unavailable_at, message, short.help());
         finding.about(&rollout.replicas_at).about(&rollout.max_surge_at);
     }
     if !budgets.complete && budgets.nodes().next().is_none() {

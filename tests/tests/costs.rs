@@ -44,12 +44,16 @@ fn fuel_of_every_policy_is_a_small_multiple_of_the_reference() {
     let twice = cost(&registry, bundle, &[reference, reference]).fuel;
     let unit = (twice - once) as f64;
     assert!(unit > 0.0);
+    let mut above = Vec::new();
     for policy in registry.policies() {
         let both = cost(&registry, bundle, &[reference, policy.index]).fuel;
         let ratio = (both - once) as f64 / unit;
-        println!("{:28} {ratio:6.2}", policy.id);
-        assert!(ratio <= MOST, "{} burns {ratio:.1} times what {REFERENCE} does", policy.id);
+        println!("{:38} {ratio:6.2}", policy.id);
+        if ratio > MOST {
+            above.push(format!("{} burns {ratio:.1} times what {REFERENCE} does", policy.id));
+        }
     }
+    assert!(above.is_empty(), "{above:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use plimsoll_sdk::autoscaling::bounds;
-use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE, Selected, has_controller, name, target};
+use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE, Selected, has_controller, name, short, target};
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Resources as _, Side, pod_total};
+use plimsoll_sdk::resources::{Side, limit_ranges_unknown, pod_total};
 use plimsoll_sdk::rollout::Rollout;
 use plimsoll_sdk::workload::PodTemplate;
 
@@ -26,7 +26,7 @@ use plimsoll_sdk::workload::PodTemplate;
 /// A quota with room for the peak, a smaller `maxReplicas`, or `maxSurge: 0` with `maxUnavailable: 1`.
 ///
 /// ## Assumptions
-/// Where the quotas of the namespace are not known, nothing is judged.
+/// Where the quotas of the namespace are not known, nothing is judged. Where its LimitRanges are not, they fill in nothing.
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
@@ -43,8 +43,7 @@ use plimsoll_sdk::workload::PodTemplate;
 pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     let quotas = review.listing("/ResourceQuota");
     let Some(object) = review.object().node().filter(|object| !has_controller(*object)) else { return };
-    let quotas_known = quotas.complete || quotas.nodes().next().is_some();
-    if !quotas_known {
+    if !quotas.complete && quotas.nodes().next().is_none() {
         return findings.skip("the ResourceQuotas of the namespace are not known");
     }
     let scoped = |quota: &Node<'_>| {
@@ -113,7 +112,10 @@ fn of_workload(
             Counted::Of(resource, side) => {
                 let total = pod_total(review, template, resource, side);
                 if let Some(container) = total.as_ref().and_then(|total| total.lacking.as_ref()).filter(|_| is_workload) {
-                    let at = if side == Side::Limit { container.limit_at(resource) } else { container.request_at(resource) };
+                    let at = container.at("resources").at(side.as_str()).key(resource);
+                    if limit_ranges_unknown(review) {
+                        findings.assume("no LimitRange fills in requests or limits");
+                    }
                     let message = format!(
                         "{} says nothing of {key}, which ResourceQuota {quota_name} counts: no Pod can be made",
                         container.describe()
@@ -153,7 +155,7 @@ fn of_workload(
         let help = "raise the quota, or lower the requests or the number of Pods";
         let finding = findings.warning(&at, message, help);
         if !is_workload {
-            finding.related(format!("{}/{}", plimsoll_sdk::disruption::short(peak.kind), peak.name));
+            finding.related(format!("{}/{}", short(peak.kind), peak.name));
         }
     }
 }

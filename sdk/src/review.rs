@@ -186,6 +186,11 @@ impl<'a> Review<'a> {
         })
     }
 
+    /// All objects of a kind of which there are few in a namespace.
+    pub fn listing(&self, kind: &str) -> Answer {
+        self.host.listing(self.subject, kind)
+    }
+
     /// The named object of this `group/Kind` in the review's namespace.
     pub fn get(&self, kind: &str, name: &str) -> Answer {
         self.host.get(self.subject, kind, name)

@@ -89,6 +89,12 @@ impl<'a> PodTemplate<'a> {
         &self.containers
     }
 
+    /// Whether anything but running makes the Pod ready: a readinessProbe of some container that runs on.
+    pub fn has_readiness_probe(&self) -> bool {
+        let mut running = self.containers.iter().filter(|container| container.class().runs_on());
+        running.any(|container| container.at("readinessProbe").has_content())
+    }
+
     /// Whether the Pod says that it runs on Windows, where several Linux-only fields may not be set.
     pub fn is_windows(&self) -> bool {
         self.spec.at("os/name").as_str() == Some("windows")

@@ -27,7 +27,13 @@ const COMBINATIONS: [&[&str]; 12] = [
     ],
     &["priorityClassName=system-cluster-critical", "nodeSelector.disk=ssd", "tolerations[0].operator=Exists"],
     &["fullnameOverride=load-line", "nameOverride=line", "podLabels.team=a", "podAnnotations.note=b"],
-    &["imagePullSecrets[0].name=pull", "topologySpreadConstraints[0].maxSkew=1"],
+    &[
+        "imagePullSecrets[0].name=pull",
+        "topologySpreadConstraints[0].maxSkew=1",
+        "topologySpreadConstraints[0].topologyKey=kubernetes.io/hostname",
+        "topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+        "topologySpreadConstraints[0].labelSelector.matchLabels.app\\.kubernetes\\.io/name=plimsoll",
+    ],
 ];
 
 #[test]

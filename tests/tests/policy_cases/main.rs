@@ -1,5 +1,5 @@
 //! Every case of every built-in policy (docs/policy-cases.md): natively, as WebAssembly, fixed, mutated, and on what a
-//! real API server makes of it. `PLIMSOLL_CASES=part of an id` runs some of them.
+//! real API server makes of it. `PLIMSOLL_CASES=part of an id,another` runs some of them.
 #![allow(clippy::print_stdout, reason = "a test harness of its own prints its result")]
 
 mod case;
@@ -32,7 +32,8 @@ fn main() -> std::process::ExitCode {
     let filter = std::env::var("PLIMSOLL_CASES").unwrap_or_default();
     let mut cases = Vec::new();
     let mut failed = Vec::new();
-    for id in plimsoll_policies::POLICIES.iter().map(|policy| policy.id).filter(|id| id.contains(&filter)) {
+    let is_asked = |id: &&str| filter.split(',').any(|part| id.contains(part));
+    for id in plimsoll_policies::POLICIES.iter().map(|policy| policy.id).filter(is_asked) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/cases").join(format!("{id}.md"));
         match Case::read(&path).with_context(|| format!("policies/cases/{id}.md")) {
             Ok(read) => cases.extend(read),

@@ -29,10 +29,10 @@ pub(super) struct Start {
 pub(super) const LATER: &[&str] = &["pss-baseline", "pss-restricted", "cost", "progressive", "swarm"];
 
 /// On in `strict` only, or where a PolicySet lists them.
-const STRICT: &[&str] = &[];
+const STRICT: &[&str] = &["autoscaler-without-readiness", "single-replica", "undisruptable-pods"];
 
 /// On only where a PolicySet lists them.
-const OPT_IN: &[&str] = &[];
+const OPT_IN: &[&str] = &["evictable-under-pressure", "missing-cpu-limit", "missing-priority-class"];
 
 /// Policy of the built-in bundle, its action in both profiles, whether it mutates in `default` and in `defaults`.
 ///

@@ -1,0 +1,26 @@
+//! `docs/checks.md` names every built-in policy, and no other.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+#[test]
+fn the_table_of_checks_names_every_policy_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/checks.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut named = BTreeSet::new();
+    let mut checks = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 3, "{line}");
+        checks.push(cells[0]);
+        for link in cells[1].split(", ") {
+            let (id, page) = link.trim_start_matches('[').split_once("](").expect(line);
+            assert_eq!(page, format!("policies/{id}.md)"), "{line}");
+            named.insert(id);
+        }
+    }
+    let known: BTreeSet<&str> = plimsoll_policies::POLICIES.iter().map(|policy| policy.id).collect();
+    assert_eq!(named, known, "the table's policies against the bundle's");
+    let distinct: BTreeSet<&str> = checks.iter().copied().collect();
+    assert_eq!(distinct.len(), checks.len(), "a check stands in the table twice");
+}

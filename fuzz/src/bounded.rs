@@ -37,14 +37,14 @@ pub fn corpus(target: &Target) -> Result<Vec<Vec<u8>>> {
 pub fn run(target: &Target, seed: u64, count: u32) -> Result<()> {
     let corpus = corpus(target)?;
     for input in &corpus {
-        attempt(target, input);
+        attempt(target, input, 0);
     }
     let mut mutator = Mutator::new(seed);
-    for _ in 0..count {
+    for number in 1..=count {
         let mut input = corpus[mutator.below(corpus.len())].clone();
         mutator.mutate(&mut input, &corpus, target.words);
         input.truncate(MAX_BYTES);
-        attempt(target, &input);
+        attempt(target, &input, number);
     }
     Ok(())
 }
@@ -64,19 +64,19 @@ pub fn replay(target: &Target, files: impl Iterator<Item = OsString>) -> Result<
     Ok(())
 }
 
-fn attempt(target: &Target, input: &[u8]) {
+fn attempt(target: &Target, input: &[u8], number: u32) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.run)(input))) {
-        report(target, input);
+        report(target, input, number);
         resume_unwind(panic);
     }
 }
 
 #[expect(clippy::print_stderr, reason = "it is how a test says where to look")]
-fn report(target: &Target, input: &[u8]) {
+fn report(target: &Target, input: &[u8], number: u32) {
     let file = std::env::temp_dir().join(format!("plimsoll-fuzz-{}", target.name));
     match fs::write(&file, input) {
         Ok(()) => eprintln!(
-            "the input is in {}; again: cargo run --release --package plimsoll-fuzz --bin {} {0}",
+            "mutation {number}: the input is in {}; again: cargo run --release --package plimsoll-fuzz --bin {} {0}",
             file.display(),
             target.name
         ),

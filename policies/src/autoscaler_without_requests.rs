@@ -59,16 +59,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     };
     for measure in measured {
         let Some(lack) = Lack::of(review, &template, &measure) else { continue };
-        let at = match measure.index {
-            Some(index) => {
-                let list = review.at(if scaler == AUTOSCALERS[0] { "spec/metrics" } else { "spec/triggers" });
-                list.items().nth(index).unwrap_or(list)
-            }
-            None if review.at("spec/targetCPUUtilizationPercentage").exists() => {
-                review.at("spec/targetCPUUtilizationPercentage")
-            }
-            None => review.at("spec/metrics"),
-        };
+        let at = measure.place(review, scaler);
         let message = format!("{} of {} {name}: {HARM}", lack.message(&measure), short(&kind));
         let severity = lack.severity(review, findings);
         findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", short(&kind)));

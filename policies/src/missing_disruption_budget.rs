@@ -12,9 +12,9 @@ pub struct Settings {
 /// Workloads of several Pods that a drain may take all at once.
 ///
 /// ## What it finds
-/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods, of which no
-/// PodDisruptionBudget selects the Pods by their labels. Where a HorizontalPodAutoscaler or a ScaledObject scales it, the
-/// greater of `replicas` and of its minimum counts.
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods, or a workload of
+/// a further kind that the configuration names, of which no PodDisruptionBudget selects the Pods by their labels. Where a
+/// HorizontalPodAutoscaler or a ScaledObject scales it, the greater of `replicas` and of its minimum counts.
 ///
 /// It rests on something absent: in the cluster it is not said when a workload is made, and while this is young a change
 /// of it only warns. Workloads that an operator looks after are left out, and DaemonSets, whose Pods a drain does not
@@ -48,11 +48,7 @@ pub struct Settings {
 /// ## Assumptions
 /// Where the budgets are not all known, nothing is judged. Where not all autoscalers are known, none scales the workload.
 #[policy(
-    category = "availability", on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ],
-    severity = Warning, since = "0.1.0", judges = Companion, requires = ["policy/PodDisruptionBudget"],
+    category = "availability", on = LongRunning, severity = Warning, since = "0.1.0", judges = Companion, requires = ["policy/PodDisruptionBudget"],
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
         "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"

@@ -8,6 +8,9 @@ use plimsoll_sdk::prelude::*;
 /// whichever comes last: at a budget's selector, or at the labels of the workload's Pods. `plimsoll check` says it once
 /// for a set.
 ///
+/// A budget that `plimsoll serve --write-budgets` wrote (label `plimsoll.dev/stand-in`) does not count beside another one,
+/// for which it makes way.
+///
 /// ## Why
 /// The API server evicts no Pod that has two budgets: it answers 500, "This pod has more than one PodDisruptionBudget, which
 /// the eviction subresource does not support." A drain asks again and again, and never ends, whatever the budgets allow.

@@ -2,7 +2,9 @@
 
 use plimsoll_flat::Node;
 
+use crate::cursor::Cursor;
 use crate::disruption::{AUTOSCALERS, name, short};
+use crate::review::Review;
 
 /// A share of what the Pods request that an autoscaler aims at.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,52 @@ pub struct Utilization {
     pub share: Option<i64>,
     /// The number of the metric or trigger in its list; none where nobody wrote one and cpu is measured by default.
     pub index: Option<usize>,
+}
+
+impl Utilization {
+    /// Where the reviewed autoscaler of this kind says so, or would.
+    #[must_use]
+    pub fn place<'a>(&self, review: &Review<'a>, scaler: &str) -> Cursor<'a> {
+        let list = review.at(if scaler == AUTOSCALERS[0] { "spec/metrics" } else { "spec/triggers" });
+        let of_version_1 = review.at("spec/targetCPUUtilizationPercentage");
+        match self.index {
+            Some(index) => list.items().nth(index).unwrap_or(list),
+            None if of_version_1.exists() => of_version_1,
+            None => list,
+        }
+    }
+}
+
+/// Between which sizes an autoscaler keeps a workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    /// The fewest Pods while there are any.
+    pub least: i64,
+    /// The most Pods; none where it does not say.
+    pub most: Option<i64>,
+    /// `HorizontalPodAutoscaler shop`
+    pub by: String,
+}
+
+/// What scales a workload, and whether nothing else does. Needs both [`AUTOSCALERS`] in `requires` or `refines`.
+#[must_use]
+pub fn bounds(review: &Review<'_>, kind: &str, name: &str) -> (Vec<Bounds>, bool) {
+    let mut complete = true;
+    let mut bounds = Vec::new();
+    for scaler in AUTOSCALERS {
+        let answer = review.referring(scaler, kind, name);
+        // Where KEDA is, what it makes of a ScaledObject says the same.
+        complete &= answer.complete || scaler != AUTOSCALERS[0];
+        let (min, max, unset) = match scaler == AUTOSCALERS[0] {
+            true => ("/spec/minReplicas", "/spec/maxReplicas", None),
+            false => ("/spec/minReplicaCount", "/spec/maxReplicaCount", Some(100)),
+        };
+        bounds.extend(answer.nodes().map(|object| {
+            let number = |pointer: &str| object.at(pointer).and_then(Node::as_i64);
+            Bounds { least: number(min).unwrap_or(1).max(1), most: number(max).or(unset), by: describe(scaler, object) }
+        }));
+    }
+    (bounds, complete)
 }
 
 /// The metrics of an autoscaler that are shares of requests. Without any metric a HorizontalPodAutoscaler measures 80% of

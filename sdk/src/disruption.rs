@@ -16,6 +16,9 @@ use crate::value::Value;
 /// The kind that says how many Pods may be away.
 pub const BUDGET: &str = "policy/PodDisruptionBudget";
 
+/// The label of a PodDisruptionBudget that `plimsoll serve --write-budgets` wrote for want of another one.
+pub const STAND_IN: &str = "plimsoll.dev/stand-in";
+
 /// The kinds that say how many Pods there are. In a cluster each ScaledObject has a HorizontalPodAutoscaler too.
 pub const AUTOSCALERS: [&str; 2] = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"];
 
@@ -102,7 +105,7 @@ pub enum Blocked {
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// `group/Kind`.
-    pub kind: &'static str,
+    pub kind: String,
     /// Its name.
     pub name: String,
     /// Pods asked for; 1 if unset, none where the kind has no scale.
@@ -138,21 +141,21 @@ impl Workload {
     /// `Deployment web`
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{} {}", short(self.kind), self.name)
+        format!("{} {}", short(&self.kind), self.name)
     }
 
     /// The budgets that select its Pods.
     #[must_use]
     pub fn budgets(&self, review: &Review<'_>) -> Budgets {
         let Ok(labels) = Node::root(&self.labels) else { return Budgets::default() };
-        let answer = match is_reviewed(review, self.kind, &self.name) {
+        let answer = match is_reviewed(review, &self.kind, &self.name) {
             true => review.disruption_budgets().clone(),
             false => review.selecting(BUDGET, labels),
         };
         Budgets::of(review, labels, answer)
     }
 
-    fn read(review: &Review<'_>, kind: &'static str, object: Node<'_>) -> Option<Self> {
+    fn read(review: &Review<'_>, kind: &str, object: Node<'_>) -> Option<Self> {
         // The scale of a Deployment counts, not those of its ReplicaSets.
         if kind == "apps/ReplicaSet" && has_controller(object) {
             return None;
@@ -160,9 +163,10 @@ impl Workload {
         let template = review.template_in(kind, object)?;
         let labels = template.labels().map_or_else(|| Value::object([]).to_document(), Node::to_document);
         let name = name(object).to_owned();
-        let replicas = SCALABLE.contains(&kind).then(|| replicas(review, kind, &name, object));
+        let is_scaled = kinds(review).any(|(known, scaled)| scaled && known == kind);
+        let replicas = is_scaled.then(|| replicas(review, kind, &name, object));
         let (floor, autoscalers_known) = if replicas.is_some() { floor(review, kind, &name) } else { (None, true) };
-        Some(Self { kind, name, replicas, floor, autoscalers_known, labels })
+        Some(Self { kind: kind.to_owned(), name, replicas, floor, autoscalers_known, labels })
     }
 }
 
@@ -180,7 +184,7 @@ impl Selected {
     pub fn by(review: &Review<'_>, selector: Option<Node<'_>>) -> Self {
         let mut selected = Self { workloads: Vec::new(), complete: true };
         let Some(selector) = selector.filter(|selector| !selector.is_null()) else { return selected };
-        for kind in SCALABLE.into_iter().chain(UNSCALABLE) {
+        for (kind, _) in kinds(review) {
             let answer = review.selected_by(kind, selector);
             selected.complete &= answer.complete;
             let others = answer.nodes().filter(|object| !is_reviewed(review, kind, name(*object)));
@@ -233,11 +237,23 @@ impl Budgets {
                 budgets.documents.extend(review.object().node().map(Node::to_document));
             }
         }
+        budgets.prefer_somebodys();
         budgets.documents.sort_by(|left, right| {
             let of = |document: &Vec<u8>| Node::root(document).map(|object| name(object).to_owned()).ok();
             of(left).cmp(&of(right))
         });
         budgets
+    }
+
+    /// A stand-in is withdrawn as soon as there is another one, and counts no longer.
+    fn prefer_somebodys(&mut self) {
+        let is_stand_in = |document: &Vec<u8>| {
+            let labels = Node::root(document).ok().and_then(|object| object.at("/metadata/labels"));
+            labels.is_some_and(|labels| labels.get(STAND_IN).is_some())
+        };
+        if !self.documents.iter().all(is_stand_in) {
+            self.documents.retain(|document| !is_stand_in(document));
+        }
     }
 
     /// Each of them, by name.
@@ -284,10 +300,12 @@ impl<'a> Change<'a> {
         } else {
             return Change::Other;
         };
-        let Some(kind) = SCALABLE.into_iter().find(|known| *known == kind) else { return Change::Other };
-        let answer = review.get(kind, &name);
+        if !kinds(review).any(|(known, scaled)| scaled && known == kind) {
+            return Change::Other;
+        }
+        let answer = review.get(&kind, &name);
         match answer.nodes().next() {
-            Some(object) => match Workload::read(review, kind, object) {
+            Some(object) => match Workload::read(review, &kind, object) {
                 Some(workload) => Change::Of(Box::new(workload), at),
                 None => Change::Other,
             },
@@ -297,9 +315,15 @@ impl<'a> Change<'a> {
     }
 }
 
+/// The kinds of workloads, those of the configuration too, and whether each has a scale.
+fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
+    let scalable = SCALABLE.into_iter().map(|kind| (kind, true));
+    scalable.chain(UNSCALABLE.into_iter().map(|kind| (kind, false))).chain(review.further_workloads())
+}
+
 /// The reviewed workload, where it is one that stands for itself.
 fn reviewed(review: &Review<'_>) -> Option<Workload> {
-    let kind = SCALABLE.into_iter().chain(UNSCALABLE).find(|kind| review.is(kind))?;
+    let (kind, _) = kinds(review).find(|(kind, _)| review.is(kind))?;
     Workload::read(review, kind, review.object().node()?).filter(|_| review.subresource().is_empty())
 }
 
@@ -398,7 +422,7 @@ mod tests {
     fn workload(replicas: Option<i64>, floor: Option<i64>) -> Workload {
         let floor = floor.map(|pods| Floor { pods, by: "HorizontalPodAutoscaler a".to_owned(), field: "minReplicas" });
         Workload {
-            kind: if replicas.is_some() { "apps/Deployment" } else { "apps/DaemonSet" },
+            kind: if replicas.is_some() { "apps/Deployment" } else { "apps/DaemonSet" }.to_owned(),
             name: "a".to_owned(),
             replicas,
             floor,

@@ -10,7 +10,7 @@ use crate::cursor::Cursor;
 use crate::guest::Knowledge;
 use crate::quantity::{Quantity, Unit};
 use crate::review::Review;
-use crate::workload::{Class, Container};
+use crate::workload::{Class, Container, PodTemplate};
 
 const MEBI: i64 = 1 << 20;
 
@@ -92,6 +92,91 @@ impl<'a> Resources<'a> for Container<'a> {
             Amount::Unreadable => None,
         }
     }
+}
+
+/// Requests or limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// What is reserved.
+    Request,
+    /// What may be used.
+    Limit,
+}
+
+impl Side {
+    /// The member of `resources`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Request => "requests",
+            Side::Limit => "limits",
+        }
+    }
+}
+
+/// What a Pod as a whole requests, or is limited to.
+#[derive(Clone, Debug)]
+pub struct Total<'a> {
+    /// The greater of what runs at a time: app containers and sidecars together, or an init container and the sidecars
+    /// before it. None where no container says anything.
+    pub sum: Option<Quantity>,
+    /// The first container that says nothing.
+    pub lacking: Option<Container<'a>>,
+}
+
+/// The sum over a Pod as the scheduler and quotas count it (`PodRequests` and `PodLimits` of
+/// `k8s.io/component-helpers/resource`), of this or another workload of the namespace. None beyond the range of quantities,
+/// or where something is no amount.
+#[must_use]
+pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: &str, side: Side) -> Option<Total<'a>> {
+    let of_pod = template.spec().at("resources");
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
+    if is_known && matches!(resource, "cpu" | "memory") {
+        let stated = |side: Side| match amount(&of_pod.at(side.as_str()), resource) {
+            Amount::Of(stated) => Some(stated),
+            Amount::Absent | Amount::Unreadable => None,
+        };
+        let stated = stated(side).or_else(|| stated(Side::Limit).filter(|_| side == Side::Request));
+        if stated.is_some() {
+            return Some(Total { sum: stated, lacking: None });
+        }
+    }
+    let (mut running, mut most, mut beside) = (Quantity::ZERO, Quantity::ZERO, Quantity::ZERO);
+    let (mut is_stated, mut lacking) = (false, None);
+    for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
+        let own = match side {
+            Side::Request => match container.request(review, resource) {
+                Request::Unreadable => return None,
+                request => request.quantity(),
+            },
+            Side::Limit => container.limit(review, resource),
+        };
+        is_stated |= own.is_some();
+        if own.is_none() && lacking.is_none() {
+            lacking = Some(container.clone());
+        }
+        let own = own.unwrap_or(Quantity::ZERO);
+        match container.class() {
+            Class::Init => most = most.max(beside.checked_add(own)?),
+            Class::Sidecar => {
+                beside = beside.checked_add(own)?;
+                running = running.checked_add(own)?;
+                most = most.max(beside);
+            }
+            Class::App | Class::Ephemeral => running = running.checked_add(own)?,
+        }
+    }
+    Some(Total { sum: is_stated.then(|| running.max(most)), lacking })
+}
+
+/// Whether a container may use all there is of a resource: neither it, nor a LimitRange, nor the Pod as a whole limits it.
+pub fn lacks_limit(review: &Review<'_>, container: &Container<'_>, resource: &str) -> bool {
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
+    let of_pod = container.pod("resources/limits").key(resource);
+    container.class() != Class::Ephemeral
+        && matches!(amount(&container.at("resources/limits"), resource), Amount::Absent)
+        && container.limit(review, resource).is_none()
+        && !(is_known && of_pod.exists())
 }
 
 /// Whether a LimitRange may exist that nobody could look up.

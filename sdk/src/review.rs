@@ -77,6 +77,12 @@ impl<'a> Review<'a> {
         scaled.next().map(str::to_owned)
     }
 
+    /// Kinds with a pod template that the configuration brought, `group/Kind`, and whether they have a `scale`.
+    pub fn further_workloads(&self) -> impl Iterator<Item = (&'a str, bool)> {
+        let further = self.environment.get("further");
+        further.into_iter().flat_map(Node::members).filter_map(|(kind, scaled)| Some((kind, scaled.as_bool()?)))
+    }
+
     /// A place in the reviewed object, `spec/replicas`.
     pub fn at(&self, path: &'static str) -> Cursor<'a> {
         self.object.at(path)
@@ -178,6 +184,11 @@ impl<'a> Review<'a> {
             let kind = [self.kind_member("group"), "/", self.kind()].concat();
             self.host.referring(self.subject, AUTOSCALERS[number], &kind, self.name())
         })
+    }
+
+    /// All objects of a kind of which there are few in a namespace.
+    pub fn listing(&self, kind: &str) -> Answer {
+        self.host.listing(self.subject, kind)
     }
 
     /// The named object of this `group/Kind` in the review's namespace.

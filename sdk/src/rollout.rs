@@ -36,23 +36,29 @@ impl<'a> Rollout<'a> {
     ///
     /// Both parameters may be 0, which the API server refuses too: [`Rollout::is_stuck`].
     pub fn of(review: &Review<'a>) -> Option<Self> {
-        let update = match group_kind(review)? {
+        Self::read(group_kind(review)?, review.object())
+    }
+
+    /// The same of another object of this `group/Kind`.
+    pub fn read(kind: &str, object: &Cursor<'a>) -> Option<Self> {
+        let update = match kind {
             "apps/Deployment" => {
-                let strategy = review.at("spec/strategy");
+                let strategy = object.at("spec/strategy");
                 let kind = strategy.at("type");
                 let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
                 is_rolling.then(|| strategy.at("rollingUpdate"))?
             }
-            _ => {
-                let canary = review.at("spec/strategy/canary");
+            "argoproj.io/Rollout" => {
+                let canary = object.at("spec/strategy/canary");
                 (canary.exists() && !canary.at("trafficRouting").exists()).then_some(canary)?
             }
+            _ => return None,
         };
         let count = |cursor: &Cursor<'_>| match cursor.node() {
             None if cursor.is_absent() => Some(DEFAULT),
             node => IntOrPercent::from_node(node?).filter(|count| !matches!(count, IntOrPercent::Int(..0))),
         };
-        let replicas_at = review.at("spec/replicas");
+        let replicas_at = object.at("spec/replicas");
         let replicas = if replicas_at.is_absent() { Some(1) } else { replicas_at.as_i64() };
         let max_surge_at = update.at("maxSurge");
         let max_unavailable_at = update.at("maxUnavailable");
@@ -82,6 +88,14 @@ impl<'a> Rollout<'a> {
 /// The kinds that [`Rollout::of`] knows.
 fn group_kind(review: &Review<'_>) -> Option<&'static str> {
     ["apps/Deployment", "argoproj.io/Rollout"].into_iter().find(|kind| review.is(kind))
+}
+
+/// The label by which a controller tells the Pods of one revision from those of another, where it sets one.
+pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
+    match group_kind(review)? {
+        "apps/Deployment" => Some("pod-template-hash"),
+        _ => Some("rollouts-pod-template-hash"),
+    }
 }
 
 /// Whether a Service sends requests to these Pods, as far as is known. A Rollout whose template stands elsewhere

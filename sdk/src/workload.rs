@@ -89,6 +89,12 @@ impl<'a> PodTemplate<'a> {
         &self.containers
     }
 
+    /// Whether anything but running makes the Pod ready: a readinessProbe of some container that runs on.
+    pub fn has_readiness_probe(&self) -> bool {
+        let mut running = self.containers.iter().filter(|container| container.class().runs_on());
+        running.any(|container| container.at("readinessProbe").has_content())
+    }
+
     /// The first port of its node that a Pod takes, which no other Pod there can have: a `hostPort`, and with `hostNetwork`
     /// every port that is declared.
     pub fn host_port(&self) -> Option<(i64, Cursor<'a>)> {

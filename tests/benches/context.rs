@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use plimsoll::context::files::{Files, Objects};
 use plimsoll::context::{Context, Question};
-use plimsoll::registry::Workloads;
 use plimsoll_flat::{Node, json::from_json};
 use serde_json::{Value, json};
 
@@ -91,7 +90,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Of each workload a Service, a PodDisruptionBudget and an autoscaler, and one LimitRange in each namespace.
 fn world(deployment: &Value, namespaces: usize, workloads: usize) -> Files {
-    let mut objects = Objects::new(KINDS.map(str::to_owned).into(), Workloads::default());
+    let mut objects = Objects::new(KINDS.map(str::to_owned).into(), Arc::default());
     for namespace in (0..namespaces).map(|number| format!("n{number}")) {
         let metadata = |name: &str| json!({"name": name, "namespace": namespace});
         objects.add(

@@ -21,7 +21,10 @@ impl Manifest {
     /// For a kind that is not among [`WORKLOADS`].
     pub fn good(kind: &str, name: &str) -> Self {
         let labels = json!({"app": name});
-        let template = json!({"metadata": {"labels": labels}, "spec": pod()});
+        let mut template = json!({"metadata": {"labels": labels}, "spec": pod()});
+        let apart = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}});
+        template["spec"]["affinity"] = json!({"podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}});
         let selector = json!({"matchLabels": labels});
         let once = |mut template: Value| {
             template["spec"]["restartPolicy"] = "Never".into();

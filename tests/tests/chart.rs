@@ -17,7 +17,7 @@ const COMBINATIONS: [&[&str]; 12] = [
     &["image.tag=1.2.3", DIGEST],
     &[DIGEST],
     &["policySet.mode=enforce", "policySet.profile=defaults", "policySet.policiesAsOf=0.1"],
-    &["replicas=5", "onlyNamespaces={shop,bank}", "threads=0", "extraArgs={--max-concurrent=64}"],
+    &["replicas=5", "onlyNamespaces={shop,bank}", "threads=0", "writeBudgets=true", "extraArgs={--max-concurrent=64}"],
     &["certificates.existingSecret=webhook-tls", "logs.filter=debug", "logs.format=text"],
     &["certificates.certManager.enabled=true", "certificates.certManager.issuerRef.name=internal"],
     &["networkPolicy.enabled=false", "serviceMonitor.enabled=true", "serviceMonitor.labels.release=prometheus"],
@@ -27,7 +27,13 @@ const COMBINATIONS: [&[&str]; 12] = [
     ],
     &["priorityClassName=system-cluster-critical", "nodeSelector.disk=ssd", "tolerations[0].operator=Exists"],
     &["fullnameOverride=load-line", "nameOverride=line", "podLabels.team=a", "podAnnotations.note=b"],
-    &["imagePullSecrets[0].name=pull", "topologySpreadConstraints[0].maxSkew=1"],
+    &[
+        "imagePullSecrets[0].name=pull",
+        "topologySpreadConstraints[0].maxSkew=1",
+        "topologySpreadConstraints[0].topologyKey=kubernetes.io/hostname",
+        "topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+        "topologySpreadConstraints[0].labelSelector.matchLabels.app\\.kubernetes\\.io/name=plimsoll",
+    ],
 ];
 
 #[test]
@@ -78,7 +84,12 @@ fn the_rights_are_those_that_policies_declare() -> Result<()> {
         let rules = role["rules"].as_array().into_iter().flatten();
         Value::Array(rules.filter(|rule| rule["verbs"] == json!(["get", "list", "watch"])).cloned().collect())
     };
-    for (values, namespaces) in [(&[][..], &[][..]), (&["onlyNamespaces={shop,bank}"], &["shop", "bank"])] {
+    for (values, namespaces, writing) in [
+        (&[][..], &[][..], false),
+        (&["onlyNamespaces={shop,bank}"], &["shop", "bank"], false),
+        (&["writeBudgets=true"], &[], true),
+        (&["onlyNamespaces={shop,bank}", "writeBudgets=true"], &["shop", "bank"], true),
+    ] {
         let sets: Vec<_> = [&IMAGE].into_iter().chain(values).flat_map(|value| ["--set", value]).collect();
         let rendered =
             helm.ok(&[&["template", "plimsoll", &chart, "--namespace", "plimsoll"], sets.as_slice()].concat())?;
@@ -91,6 +102,16 @@ fn the_rights_are_those_that_policies_declare() -> Result<()> {
         let expected: Vec<_> =
             [&declared["cluster"], &everywhere].into_iter().filter_map(Value::as_array).flatten().collect();
         ensure!(watched(&cluster) == json!(expected), "{values:?}: {cluster}");
+        for object in &objects {
+            // Of what is somebody else's, nothing is written unless --write-budgets is asked for.
+            let mut rules = object["rules"].as_array().into_iter().flatten();
+            let writes = rules.any(|rule| {
+                rule["resources"] == json!(["poddisruptionbudgets"]) && rule["verbs"] == json!(["create", "delete"])
+            });
+            let watches_all = object["kind"] == "ClusterRole" && namespaces.is_empty();
+            let in_one = object["metadata"]["name"] == "plimsoll-context" && object["kind"] == "Role";
+            ensure!(writes == (writing && (watches_all || in_one)), "{values:?}: {object}");
+        }
         for namespace in namespaces {
             let role = of("Role", &json!(namespace)).context("a Role")?;
             ensure!(watched(&role) == declared["namespaced"], "{namespace}: {role}");
@@ -114,6 +135,7 @@ fn mistakes_are_refused() -> Result<()> {
         (&[IMAGE, "image.digest=sha256:12"], "/image/digest"),
         (&["image.repository=r@sha256:12"], "/image/repository"),
         (&[IMAGE, "replicas=0"], "/replicas"),
+        (&[IMAGE, "writeBudgets=sometimes"], "/writeBudgets"),
         (&[IMAGE, "terminationGracePeriodSeconds=30"], "/terminationGracePeriodSeconds"),
         (&[IMAGE, "onlyNamespaces={A}"], "/onlyNamespaces/0"),
         (&[IMAGE, "certificates.certManager.enabled=true"], "certManager.issuerRef must be given"),

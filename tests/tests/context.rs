@@ -141,6 +141,24 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     kubectl.delete("limitrange", "defaults")?.ok()?;
     until_denied(kubectl, &plain, &["missing-resource-requests"])?;
 
+    // One that forbids its Pods, and a quota without room for the one that an update adds.
+    let limits = json!([{"type": "Container", "max": {"memory": "128Mi"}}]);
+    let range =
+        json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "narrow"}, "spec": {"limits": limits}});
+    kubectl.apply(&range.to_string())?.ok()?;
+    until_denied(kubectl, &web, &["outside-limit-range"])?;
+    kubectl.delete("limitrange", "narrow")?.ok()?;
+    until_denied(kubectl, &web, &[])?;
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "narrow"}, "spec": {"hard": {"pods": "3"}}});
+    let warned = |policies: &[&str]| {
+        until(SOON, &format!("warned by {policies:?}"), || Ok((said(kubectl, &web)?.1 == policies).then_some(())))
+    };
+    warned(&[])?;
+    kubectl.apply(&quota.to_string())?.ok()?;
+    warned(&["peak-over-quota"])?;
+    kubectl.delete("resourcequota", "narrow")?.ok()?;
+    warned(&[])?;
+
     // What a namespace held goes with it.
     let bytes = served.metric("bytes")?["Service"];
     drop(bank);

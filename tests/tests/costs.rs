@@ -17,7 +17,8 @@ const CREATE: &[u8] = include_bytes!("../../sdk/flat/benches/create.json");
 /// Every policy is compared with this one of the same build: one loop over containers that looks at one string.
 const REFERENCE: &str = "latest-image-tag";
 
-/// What a policy may burn over an empty call, as a multiple of the reference. The slowest is at 4.
+/// What a policy may burn over an empty call, as a multiple of the reference. The slowest are at 5, and at 7.6 one that is
+/// on only where a PolicySet lists it.
 const MOST: f64 = 8.0;
 
 fn cost(registry: &Registry, bundle: &Bundle, policies: &[u32]) -> Cost {
@@ -44,12 +45,16 @@ fn fuel_of_every_policy_is_a_small_multiple_of_the_reference() {
     let twice = cost(&registry, bundle, &[reference, reference]).fuel;
     let unit = (twice - once) as f64;
     assert!(unit > 0.0);
+    let mut above = Vec::new();
     for policy in registry.policies() {
         let both = cost(&registry, bundle, &[reference, policy.index]).fuel;
         let ratio = (both - once) as f64 / unit;
-        println!("{:28} {ratio:6.2}", policy.id);
-        assert!(ratio <= MOST, "{} burns {ratio:.1} times what {REFERENCE} does", policy.id);
+        println!("{:38} {ratio:6.2}", policy.id);
+        if ratio > MOST {
+            above.push(format!("{} burns {ratio:.1} times what {REFERENCE} does", policy.id));
+        }
     }
+    assert!(above.is_empty(), "{above:?}");
 }
 
 #[test]

@@ -15,7 +15,10 @@ fn incomplete(kind: &str, name: &str) -> Manifest {
     let bare = Manifest::good(kind, name)
         .pod("/securityContext", json!({"runAsUser": 1001}))
         .pod("/containers/0/securityContext", Value::Null)
-        .pod("/containers/0/resources", json!({"requests": {"cpu": "100m", "memory": "128Mi"}}));
+        .pod(
+            "/containers/0/resources",
+            json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}),
+        );
     if kind == "Deployment" { bare.with("/spec/replicas", json!(4)).with("/spec/strategy", Value::Null) } else { bare }
 }
 

@@ -19,9 +19,9 @@ fn registration_follows_the_configuration() -> Result<()> {
     let arguments = ["--config", &file.display().to_string(), "--reload-interval", "200ms"].map(str::to_owned).to_vec();
     let webhook = Webhook::start(&control_plane, &WebhookOptions { arguments, ..WebhookOptions::default() })?;
     let namespace = Namespace::new(&control_plane, "reload")?;
-    let bad = Manifest::good("Deployment", "bad").pod("/containers/0/resources", json!({"requests": {"cpu": "100m"}}));
+    let bad = Manifest::good("Deployment", "bad").pod("/containers/0/image", json!("registry.example.com/shop:latest"));
     let validating = || control_plane.kubectl().get("validatingwebhookconfiguration", CONFIGURATION);
-    let policies = &["missing-resource-requests"];
+    let policies = &["latest-image-tag"];
     assert_eq!(validating()?["webhooks"][0]["failurePolicy"], "Ignore");
     namespace.run(&[accepts_with_warnings("observed", &bad.to_string(), policies).dry_run()])?;
 

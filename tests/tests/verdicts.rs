@@ -108,6 +108,22 @@ const ROLLOUTS: &[Flaw] = &[
             "whenUnsatisfiable": "ScheduleAnyway"});
         it.pod("/topologySpreadConstraints", json!([hosts]))
     }),
+    ("unspread", |it| it.pod("/affinity", Value::Null)),
+    ("hard-spread", |it| {
+        let own = json!({"matchLabels": {"app": "hard-spread"}});
+        let hosts = json!({"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "labelSelector": own,
+            "whenUnsatisfiable": "DoNotSchedule"});
+        it.with("/spec/selector", own.clone())
+            .with("/spec/template/metadata/labels/app", json!("hard-spread"))
+            .pod("/topologySpreadConstraints", json!([hosts]))
+    }),
+    ("own-node", |it| {
+        let own = json!({"matchLabels": {"app": "own-node"}});
+        let term = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": own});
+        it.with("/spec/selector", own)
+            .with("/spec/template/metadata/labels/app", json!("own-node"))
+            .pod("/affinity/podAntiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": [term]}))
+    }),
     ("no-history", |it| it.with("/spec/revisionHistoryLimit", json!(0))),
     ("much-history", |it| it.with("/spec/revisionHistoryLimit", json!(100))),
     ("no-deadline", |it| it.with("/spec/progressDeadlineSeconds", json!(2_147_483_647))),
@@ -184,7 +200,7 @@ fn check_says_what_the_cluster_says() -> Result<()> {
     }
     ensure!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n\n"));
     // All but those that ask for other objects, which are not known here.
-    ensure!(seen.len() == 19, "not every policy has found something: {seen:?}");
+    ensure!(seen.len() == 23, "not every policy has found something: {seen:?}");
 
     let ours = check(folder.path(), SILENT)?;
     let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config(SILENT)))?;

@@ -228,7 +228,9 @@ impl<'a> Evaluation<'a> {
             registry,
             review,
             environment: registry.environment(review),
-            surrounded: Arc::new(Surrounded::new(Arc::clone(review), Arc::clone(context))),
+            surrounded: Arc::new(
+                Surrounded::new(Arc::clone(review), Arc::clone(context)).knowing(registry.workloads()),
+            ),
             deadline,
             sessions: HashMap::new(),
         }

@@ -7,6 +7,8 @@ pub mod admission;
 #[cfg(all(feature = "serve", feature = "check"))]
 pub mod audit;
 #[cfg(feature = "serve")]
+pub mod budgets;
+#[cfg(feature = "serve")]
 pub mod certs;
 #[cfg(feature = "check")]
 pub mod check;

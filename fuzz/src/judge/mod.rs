@@ -26,8 +26,8 @@ fn run(input: &[u8]) {
         Ok(review) => Arc::new(review),
         Err(Malformed::Request { .. }) => return,
         Err(malformed) => {
-            // Nesting beyond the limit is all that these requests can get wrong.
-            assert!(request.is_deep, "{malformed}: {}", request.body);
+            // Being beyond a limit is all that these requests can get wrong.
+            assert!(request.is_beyond, "{malformed}: {}", request.body);
             return;
         }
     };

@@ -10,8 +10,8 @@ use crate::script::Script;
 /// A body, and what is known of it.
 pub(super) struct Request {
     pub(super) body: String,
-    /// Nested deeper than may be.
-    pub(super) is_deep: bool,
+    /// Nested deeper than may be, or so large that it may have more values than may be.
+    pub(super) is_beyond: bool,
     /// Object and old object are the same.
     pub(super) is_unchanged: bool,
     /// What is looked at: whether natively the same comes out, or what is done about it.
@@ -244,7 +244,8 @@ pub(super) fn make(script: &mut Script<'_>) -> Request {
     let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string();
     let mark = "\\u0001";
     let body = body.replace(&format!("\"{mark}"), "\"").replace(&format!("{mark}\""), "\"");
-    Request { body, is_deep: depth > 300, is_compared: flags & 0x40 != 0, is_unchanged, says_who_wrote }
+    let is_beyond = depth > 300 || body.len() > 1 << 20;
+    Request { body, is_beyond, is_compared: flags & 0x40 != 0, is_unchanged, says_who_wrote }
 }
 
 fn managed(flags: u8) -> Value {

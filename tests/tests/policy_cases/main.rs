@@ -18,7 +18,7 @@ use plimsoll::admission::{Review, decide};
 use plimsoll::context::files::{Files, Objects};
 use plimsoll::context::{Context, Surrounded};
 use plimsoll::engine::{Call, Engine, FixClass, Input, Limits, Outcome, Report, Session, Subject};
-use plimsoll::registry::{Options, Registry, Selected, Site, Workloads, read};
+use plimsoll::registry::{Options, Registry, Selected, Site, read};
 use plimsoll::{judge, yaml};
 use plimsoll_sdk::guest::Subject as GuestSubject;
 use plimsoll_sdk::metadata::Stage;
@@ -95,7 +95,7 @@ impl Bench {
         });
         let registry = Self::registry(engine, &set.to_string(), case.version.clone(), site)?;
         // Of the kinds that this policy declares alone.
-        let mut objects = Objects::new(registry.context_kinds(), Workloads::default());
+        let mut objects = Objects::new(registry.context_kinds(), Arc::default());
         for object in documents(&case.input)?.iter().chain(&documents(&case.context)?) {
             objects.add(object);
         }

@@ -57,7 +57,7 @@ impl World {
             sources.into_iter().zip(documents).map(|(source, documents)| File { source, documents }).collect();
         let mut reader = Reader { objects: Vec::new(), problems: Vec::new(), others: 0 };
         let known = registry.context_kinds().difference(&beside.unread).cloned().collect();
-        let mut context = Objects::new(known, registry.workloads().clone());
+        let mut context = Objects::new(known, Arc::clone(registry.workloads()));
         let mut own = HashSet::new();
         for (index, file) in files.iter().enumerate() {
             reader.file(index, file, &mut |object| {

@@ -18,14 +18,14 @@ pub struct Objects {
     shards: HashMap<String, Shard>,
     /// `group/Kind`
     kinds: BTreeSet<String>,
-    workloads: Workloads,
+    workloads: Arc<Workloads>,
     /// Files can have two objects of one name, for two clusters say. Each of them counts.
     added: u32,
 }
 
 impl Objects {
     /// None as yet, of these kinds.
-    pub fn new(kinds: BTreeSet<String>, workloads: Workloads) -> Self {
+    pub fn new(kinds: BTreeSet<String>, workloads: Arc<Workloads>) -> Self {
         Self { kinds, workloads, ..Self::default() }
     }
 

@@ -34,6 +34,21 @@ const MAX_REVISIONS: u32 = 100;
 /// More than this of one kind are not read anew; the answer is incomplete then.
 const MAX_LISTED: u32 = 500;
 
+/// The kinds with a pod template, which a new configuration may change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known(Arc<RwLock<Arc<Workloads>>>);
+
+impl Known {
+    pub(super) fn get(&self) -> Arc<Workloads> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was known before.
+    pub(super) fn replace(&self, workloads: Arc<Workloads>) -> Arc<Workloads> {
+        std::mem::replace(&mut self.0.write().unwrap_or_else(PoisonError::into_inner), workloads)
+    }
+}
+
 /// The cluster behind the API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -41,7 +56,7 @@ pub struct Cluster {
     runtime: Handle,
     events: Events,
     kinds: Arc<Kinds>,
-    workloads: Arc<Workloads>,
+    workloads: Known,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -52,9 +67,9 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Asked through this client, on the event loop that this is called from.
-    pub(super) fn new(client: Client, kinds: Arc<Kinds>) -> Self {
+    pub(super) fn new(client: Client, kinds: Arc<Kinds>, workloads: Known) -> Self {
         let (events, runtime) = (Events::start(client.clone()), Handle::current());
-        Self { events, client, runtime, kinds, workloads: Arc::default() }
+        Self { events, client, runtime, kinds, workloads }
     }
 
     /// What the API server says, unless it takes too long.
@@ -170,6 +185,7 @@ impl Anew {
             return Looked::Found(known.clone());
         }
         let Cluster { client, workloads, .. } = &self.cluster;
+        let workloads = workloads.get();
         let parameters = ListParams::default().limit(MAX_LISTED);
         let page = self.cluster.ask(self.until, resource.list(client, Some(namespace), &parameters));
         let found = found(page, |page| {
@@ -218,7 +234,8 @@ impl Context for Anew {
         }
         match self.list(namespace, kind, &resource) {
             Looked::Found(Listed { objects, complete }) => {
-                let shape = Shape { kind, template: self.cluster.workloads.template(kind) };
+                let workloads = self.cluster.workloads.get();
+                let shape = Shape { kind, template: workloads.template(kind) };
                 let answer = objects.answer(shape, namespace, question);
                 Answer { complete: answer.complete && complete, ..answer }
             }

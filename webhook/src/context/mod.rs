@@ -137,12 +137,20 @@ pub struct Surrounded {
     review: Arc<Review>,
     authorship: Authorship,
     context: Arc<dyn Context>,
+    workloads: Arc<Workloads>,
 }
 
 impl Surrounded {
     /// The review among these other objects.
     pub fn new(review: Arc<Review>, context: Arc<dyn Context>) -> Self {
-        Self { authorship: Authorship::new(Arc::clone(&review)), review, context }
+        static KNOWN: LazyLock<Arc<Workloads>> = LazyLock::new(Arc::default);
+        Self { authorship: Authorship::new(Arc::clone(&review)), review, context, workloads: Arc::clone(&KNOWN) }
+    }
+
+    /// Where a configuration knows further kinds with a pod template.
+    #[must_use]
+    pub fn knowing(self, workloads: &Arc<Workloads>) -> Self {
+        Self { workloads: Arc::clone(workloads), ..self }
     }
 
     /// What the review's author wrote.
@@ -166,7 +174,6 @@ impl Surrounded {
     /// The answer as it would be with the judged version of the reviewed object in the place of the one that is stored.
     /// What is deleted is not there any more.
     fn overlay(&self, subject: Subject, kind: &str, question: Question<'_>, mut answer: Answer) -> Answer {
-        static WORKLOADS: LazyLock<Workloads> = LazyLock::new(Workloads::default);
         let review = &self.review;
         let object = match (review.operation, subject) {
             (Operation::Delete, _) => None,
@@ -177,7 +184,7 @@ impl Surrounded {
         if !review.name.is_empty() {
             answer.documents.retain(|document| name_of(document) != review.name);
         }
-        let shape = Shape { kind, template: WORKLOADS.template(kind) };
+        let shape = Shape { kind, template: self.workloads.template(kind) };
         let own = object.filter(|object| question.matches(shape, &review.namespace, *object)).and_then(without_status);
         if let Some(own) = own {
             answer.documents.insert(answer.documents.partition_point(is_before), own);

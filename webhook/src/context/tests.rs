@@ -8,7 +8,7 @@ use crate::context::files::{Files, Objects};
 fn context(objects: &[Value]) -> Arc<dyn Context> {
     let kinds =
         ["/Service", "/Secret", "apps/Deployment", "policy/PodDisruptionBudget", "scheduling.k8s.io/PriorityClass"];
-    let mut known = Objects::new(kinds.map(str::to_owned).into(), Workloads::default());
+    let mut known = Objects::new(kinds.map(str::to_owned).into(), Arc::default());
     objects.iter().for_each(|object| known.add(object));
     Arc::new(Files::new(true, Arc::new(known)))
 }

@@ -8,11 +8,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::rules::NEVER;
-use super::{Place, Reach, Rules, Wanted};
+use super::{KUBE_SYSTEM, Place, Reach, Rules, Wanted};
 use crate::admission::decide::{collectors, control_plane};
-
-/// The control plane must come up without us.
-const KUBE_SYSTEM: &str = "kube-system";
 
 /// `validate.plimsoll.dev`, and `lenient.plimsoll.dev` for what must go through even while we do not answer. Every field
 /// is written, the API server's defaults too, so that what is read back is equal.

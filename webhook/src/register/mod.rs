@@ -26,6 +26,9 @@ pub use secret::AuthoritySecret;
 /// The default name of both configurations, and who owns their fields.
 pub const NAME: &str = "plimsoll";
 
+/// The control plane must come up without us.
+pub const KUBE_SYSTEM: &str = "kube-system";
+
 /// Who owns the fields that the chart renders. What is brought back in helm's place is left to it.
 const HELM: &str = "helm";
 

@@ -56,7 +56,7 @@ fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
         for kind in kinds(registry, policy) {
             let resource = resource(kind);
             let subresources = policy.metadata.on.subresources.iter().filter(|name| match name.as_str() {
-                "scale" => SCALED.contains(&kind),
+                "scale" => SCALED.contains(&kind) || registry.workloads().is_further_scaled(kind),
                 name => kind == "/Pod" || !OF_PODS.contains(&name),
             });
             let of_group = resources.entry(group_version(kind)).or_default();

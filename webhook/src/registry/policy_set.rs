@@ -12,6 +12,7 @@ use super::fields::{Field, Mapping, Reader};
 use super::matching::{Match, Modes};
 use super::problem::{ConfigError, Hint, Position, Problem};
 use super::profile::{self, Profile};
+use super::workloads::Further;
 use super::{Mode, Version};
 use crate::admission::Action;
 use crate::yaml::{self, Document};
@@ -41,7 +42,7 @@ const METADATA: [&str; 13] = [
     "uid",
 ];
 
-const SPEC: [&str; 16] = [
+const SPEC: [&str; 17] = [
     "mode",
     "bundle",
     "profile",
@@ -53,12 +54,15 @@ const SPEC: [&str; 16] = [
     "severities",
     "categories",
     "policies",
+    "workloads",
     concessions::KEYS[0],
     concessions::KEYS[1],
     concessions::KEYS[2],
     concessions::KEYS[3],
     concessions::KEYS[4],
 ];
+
+const WORKLOAD: [&str; 5] = ["group", "kind", "template", "runsOn", "scaled"];
 
 const EXEMPTION_SPEC: [&str; 5] = ["policies", "match", "reason", "owner", "expires"];
 
@@ -88,6 +92,8 @@ pub struct PolicySet {
     pub(super) categories: Vec<(Located<String>, Action)>,
     pub(super) policies: Vec<Entry>,
     pub(super) concessions: Concessions,
+    /// Further kinds with a pod template.
+    pub(super) workloads: Vec<Located<Further>>,
     /// Where settings are looked up when they turn out to be wrong.
     pub(super) document: Option<Arc<Document>>,
 }
@@ -144,6 +150,7 @@ impl PolicySet {
             categories: Vec::new(),
             policies: Vec::new(),
             concessions: Concessions::default(),
+            workloads: Vec::new(),
             document: None,
         }
     }
@@ -315,6 +322,10 @@ fn read_name<'a>(reader: &mut Reader<'a>, metadata: &Mapping<'a>, key: &str) -> 
 fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet) {
     let spec = reader.mapping(field, &SPEC, &[]);
     set.concessions = Concessions::read(reader, &spec);
+    for item in spec.get("workloads").map(|field| reader.list(&field)).unwrap_or_default() {
+        let item = reader.mapping(&item, &WORKLOAD, &[]);
+        set.workloads.extend(Further::read(reader, &item));
+    }
     if let Some(mode) = spec.get("mode").and_then(|field| reader.choice(&field, "mode", &MODES)) {
         set.modes.set = mode;
     }

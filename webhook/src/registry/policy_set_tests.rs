@@ -87,6 +87,19 @@ fn refusals() {
             "breakGlass: {users: [\"*\"]}",
             "5:24: `spec.breakGlass.users[0]`: it is a whole name; there are no wildcards here",
         ),
+        (
+            "workloads: [{group: apps, kind: CloneSet}]",
+            "5:23: `spec.workloads[0].group`: \"apps\" is no group of a custom resource, such as apps.kruise.io",
+        ),
+        ("workloads: [{group: a.b}]", "5:15: `spec.workloads[0].kind` is missing"),
+        (
+            "workloads: [{group: a.b, kind: fleet}]",
+            "5:34: `spec.workloads[0].kind`: \"fleet\" is no kind, such as CloneSet",
+        ),
+        (
+            "workloads: [{group: a.b, kind: Fleet, template: spec.template}]",
+            "5:51: `spec.workloads[0].template`: \"spec.template\" is no pointer to a member, such as /spec/template",
+        ),
         ("trustedControllers: true", "5:23: `spec.trustedControllers` must be a list, not the boolean true"),
         (
             "selfExempt: [probes, security]",

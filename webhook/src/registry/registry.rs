@@ -45,7 +45,7 @@ pub struct Options {
 pub struct Registry {
     bundles: Vec<Bundle>,
     plan: Plan,
-    workloads: Workloads,
+    workloads: Arc<Workloads>,
     kubernetes_version: KubernetesVersion,
     environment: Arc<[u8]>,
 }
@@ -101,6 +101,7 @@ impl Registry {
             set.profile = options.profile.unwrap_or(set.profile);
         }
         let kubernetes_version = kubernetes_version(&sets, &options, &mut problems);
+        let workloads = workloads(&sets, &mut problems);
         let mut loader = Loader { engine, builtin, compiled, bundles: Vec::new() };
         let mut planned = Vec::new();
         for set in sets {
@@ -109,7 +110,6 @@ impl Registry {
                 Err(problem) => problems.push(problem),
             }
         }
-        let workloads = Workloads::default();
         let bundle = |(path, bundle): &'_ (Option<PathBuf>, Bundle)| (path.is_none(), bundle.metadata().clone());
         let metadata: Vec<_> = loader.bundles.iter().map(bundle).collect();
         let sources: Vec<_> =
@@ -129,7 +129,7 @@ impl Registry {
             }]
         })?;
         let bundles = loader.bundles.into_iter().map(|(_, bundle)| bundle).collect();
-        Ok(Self { bundles, plan, workloads, kubernetes_version, environment })
+        Ok(Self { bundles, plan, workloads: Arc::new(workloads), kubernetes_version, environment })
     }
 
     /// Every bundle in use; `Policy::bundle` counts them.
@@ -150,7 +150,12 @@ impl Registry {
     /// The kinds of other objects, `group/Kind`, that these may ask for.
     pub fn context_kinds(&self) -> BTreeSet<String> {
         let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
-        kinds.cloned().collect()
+        let mut kinds: BTreeSet<String> = kinds.cloned().collect();
+        // Who asks about workloads is told of those too that it cannot name.
+        if kinds.iter().any(|kind| self.workloads.template(kind).is_some()) {
+            kinds.extend(self.workloads.further().map(str::to_owned));
+        }
+        kinds
     }
 
     /// What applies to a review, in the order of the catalogue.
@@ -174,7 +179,7 @@ impl Registry {
     }
 
     /// The kinds with a pod template.
-    pub fn workloads(&self) -> &Workloads {
+    pub fn workloads(&self) -> &Arc<Workloads> {
         &self.workloads
     }
 
@@ -263,12 +268,23 @@ fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<
     order.into_iter().flatten().next().unwrap_or(NEWEST_KUBERNETES)
 }
 
+/// Those that are known, and what the sets say of further ones.
+fn workloads(sets: &[PolicySet], problems: &mut Vec<ConfigError>) -> Workloads {
+    let mut workloads = Workloads::default();
+    for further in sets.iter().flat_map(|set| &set.workloads) {
+        if let Err(problem) = workloads.add(&further.value) {
+            let position = Some(further.position.clone());
+            problems.push(ConfigError { position, problem: Problem::Conflict(problem) });
+        }
+    }
+    workloads
+}
+
 fn environment(version: KubernetesVersion, workloads: &Workloads) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
     let mut writer = Writer::new();
     writer.begin_object();
     writer.key("kubernetesVersion");
     writer.string(&version.to_string());
-    writer.key("workloads");
     workloads.write(&mut writer);
     writer.end();
     Ok(writer.finish()?.into())

@@ -3,40 +3,102 @@
 use plimsoll_flat::Writer;
 use plimsoll_sdk::metadata;
 
+use super::fields::{Mapping, Reader};
+use super::policy_set::Located;
+
 /// An earlier template of a workload, as its controller keeps it.
 pub const REVISION: &str = "apps/ControllerRevision";
+
+/// Where most kinds have it.
+const TEMPLATE: &str = "/spec/template";
 
 /// Kinds with a pod template, `group/Kind`, the pointer to it, and whether its Pods are meant to run on.
 const BUILTIN: &[(&str, &str, bool)] = &[
     ("/Pod", "", false),
     ("/PodTemplate", "/template", false),
-    ("/ReplicationController", "/spec/template", true),
+    ("/ReplicationController", TEMPLATE, true),
     // What a StatefulSet or DaemonSet is rolled back to: one that is made by hand would be a way around the policies.
     (REVISION, "/data/spec/template", false),
-    ("apps/DaemonSet", "/spec/template", true),
-    ("apps/Deployment", "/spec/template", true),
-    ("apps/ReplicaSet", "/spec/template", true),
-    ("apps/StatefulSet", "/spec/template", true),
-    ("argoproj.io/Rollout", "/spec/template", true),
+    ("apps/DaemonSet", TEMPLATE, true),
+    ("apps/Deployment", TEMPLATE, true),
+    ("apps/ReplicaSet", TEMPLATE, true),
+    ("apps/StatefulSet", TEMPLATE, true),
+    ("argoproj.io/Rollout", TEMPLATE, true),
     ("batch/CronJob", "/spec/jobTemplate/spec/template", false),
-    ("batch/Job", "/spec/template", false),
+    ("batch/Job", TEMPLATE, false),
 ];
 
 /// The kinds that carry a pod template: those of Kubernetes and Argo, and further ones of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workloads {
     kinds: Vec<(String, String, bool)>,
+    further: Vec<Further>,
+}
+
+/// A kind that a configuration names: one of `workloads` of a PolicySet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Further {
+    /// `group/Kind`
+    pub(super) kind: String,
+    template: String,
+    runs_on: bool,
+    /// Whether it has a `scale`, so that `spec.replicas` says how many Pods there are to be.
+    scaled: bool,
+}
+
+impl Further {
+    pub(super) fn read<'a>(reader: &mut Reader<'a>, item: &Mapping<'a>) -> Option<Located<Self>> {
+        let (group, kind) = (reader.required(item, "group")?, reader.required(item, "kind")?);
+        let group_text = reader.string(&group)?;
+        let kind_text = reader.string(&kind)?;
+        if !group_text.contains('.') {
+            let reason = format!("{group_text:?} is no group of a custom resource, such as apps.kruise.io");
+            reader.invalid(&group, reason);
+            return None;
+        }
+        if !kind_text.starts_with(|first: char| first.is_ascii_uppercase()) {
+            reader.invalid(&kind, format!("{kind_text:?} is no kind, such as CloneSet"));
+            return None;
+        }
+        let mut template = TEMPLATE;
+        if let Some(field) = item.get("template") {
+            template = reader.string(&field)?;
+            if !template.starts_with('/') || template.ends_with('/') {
+                reader.invalid(&field, format!("{template:?} is no pointer to a member, such as {TEMPLATE}"));
+                return None;
+            }
+        }
+        let mut flag = |key: &str| item.get(key).map_or(Some(true), |field| reader.boolean(&field));
+        let (runs_on, scaled) = (flag("runsOn")?, flag("scaled")?);
+        let further =
+            Self { kind: format!("{group_text}/{kind_text}"), template: template.to_owned(), runs_on, scaled };
+        Some(Located { value: further, position: reader.position(&kind.pointer) })
+    }
 }
 
 impl Default for Workloads {
     fn default() -> Self {
-        Self {
-            kinds: BUILTIN.iter().map(|&(kind, pointer, runs)| (kind.to_owned(), pointer.to_owned(), runs)).collect(),
-        }
+        let own = |&(kind, pointer, runs): &(&str, &str, bool)| (kind.to_owned(), pointer.to_owned(), runs);
+        Self { kinds: BUILTIN.iter().map(own).collect(), further: Vec::new() }
     }
 }
 
 impl Workloads {
+    /// One kind more. What is said otherwise than before is an error: there is one cluster.
+    pub(super) fn add(&mut self, further: &Further) -> Result<(), String> {
+        match self.further.iter().find(|known| known.kind == further.kind) {
+            Some(known) if known == further => return Ok(()),
+            Some(_) => return Err(format!("`workloads` says two things of `{}`", further.kind)),
+            None => {}
+        }
+        if self.template(&further.kind).is_some() {
+            return Err(format!("`{}` is known already, and needs no place in `workloads`", further.kind));
+        }
+        self.kinds.push((further.kind.clone(), further.template.clone(), further.runs_on));
+        self.further.push(further.clone());
+        Ok(())
+    }
+
     /// The RFC 6901 pointer to the pod template of `group/Kind`; for a Pod it is empty, the Pod itself.
     pub fn template(&self, group_kind: &str) -> Option<&str> {
         self.kinds.iter().find(|(kind, ..)| kind == group_kind).map(|(_, pointer, _)| pointer.as_str())
@@ -45,6 +107,16 @@ impl Workloads {
     /// Every `group/Kind` with a pod template.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
         self.kinds.iter().map(|(kind, ..)| kind.as_str())
+    }
+
+    /// Those that the configuration brought.
+    pub fn further(&self) -> impl Iterator<Item = &str> {
+        self.further.iter().map(|further| further.kind.as_str())
+    }
+
+    /// Whether the configuration brought it, and says that it has a `scale`.
+    pub fn is_further_scaled(&self, group_kind: &str) -> bool {
+        self.further.iter().any(|further| further.kind == group_kind && further.scaled)
     }
 
     /// Whether a policy with this `on` looks at `group/Kind`.
@@ -58,13 +130,23 @@ impl Workloads {
         by_template || on.kinds.iter().any(|kind| kind == group_kind)
     }
 
-    /// The member `workloads` of the environment that policies get.
+    /// The members `workloads` and `further` of the environment that policies get.
     pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.key("workloads");
         writer.begin_object();
         for (kind, pointer, _) in &self.kinds {
             writer.key(kind);
             writer.string(pointer);
         }
         writer.end();
+        if !self.further.is_empty() {
+            writer.key("further");
+            writer.begin_object();
+            for further in &self.further {
+                writer.key(&further.kind);
+                writer.bool(further.scaled);
+            }
+            writer.end();
+        }
     }
 }

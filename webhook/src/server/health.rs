@@ -15,12 +15,14 @@ pub enum Part {
     Certificate,
     /// The webhook configurations at the API server.
     Registration,
+    /// PodDisruptionBudgets that stand in for missing ones.
+    Budgets,
 }
 
 /// The state of every part. A part that fails keeps its last good version, so that nothing here ends readiness.
 #[derive(Debug, Default)]
 pub struct Health {
-    parts: Mutex<[State; 3]>,
+    parts: Mutex<[State; 4]>,
 }
 
 /// The state of a part.
@@ -57,7 +59,7 @@ impl Health {
         self.lock()[part as usize].clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, [State; 3]> {
+    fn lock(&self) -> MutexGuard<'_, [State; 4]> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -77,6 +77,14 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "NAMESPACE", value_parser = parse_label, requires = "register")]
     pub(super) only_namespace: Vec<String>,
 
+    /// Write the PodDisruptionBudgets that workloads lack, where the mode is enforce, and withdraw them again once somebody
+    /// wrote their own; looks every 30s unless said otherwise
+    #[arg(
+        long, value_name = "INTERVAL", value_parser = parse_interval, requires = "register", num_args = 0..=1,
+        require_equals = true, default_missing_value = "30s"
+    )]
+    pub(super) write_budgets: Option<Duration>,
+
     /// How to reach the API server; without, KUBECONFIG, ~/.kube/config or the Pod's own account
     #[arg(long, value_name = "FILE", requires = "register")]
     pub(super) kubeconfig: Option<PathBuf>,
@@ -145,6 +153,10 @@ fn parse_profile(text: &str) -> Result<Profile, String> {
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a duration, such as 5s or 500ms".to_owned())
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    Some(parse_time(text)?).filter(|time| !time.is_zero()).ok_or_else(|| "write more than 0s".to_owned())
 }
 
 /// What a webhook configuration takes as `url`, without a path of its own.

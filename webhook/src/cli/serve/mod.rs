@@ -20,9 +20,10 @@ use anyhow::{Context as _, Result, anyhow};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
+use crate::budgets;
 use crate::context::watch::Watches;
 use crate::context::{Context, Knowing, Unknown, Watched};
-use crate::register::{AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
+use crate::register::{self, AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry;
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
@@ -98,15 +99,17 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         Some(watches) => Arc::<Watches>::clone(watches),
         None => Arc::new(Unknown),
     };
-    let mut loader =
-        Loader::new(args.config.clone(), registry_options, context, options.threads, args.bundle_cache.clone());
+    // Who writes budgets judges beside the evaluating threads.
+    let threads = options.threads + usize::from(args.write_budgets.is_some());
+    let mut loader = Loader::new(args.config.clone(), registry_options, context, threads, args.bundle_cache.clone());
     let (configuration_seen, loaded) = loader.load();
     let loaded = match loaded {
         Ok(loaded) => Arc::new(Current::new(loaded)),
         Err(problems) => return usage(&problems),
     };
     if let Some(watches) = &watches {
-        watches.want(loaded.get().registry.context_kinds());
+        let registry = &loaded.get().registry;
+        watches.want(registry.context_kinds(), registry.workloads());
     }
     let key = Arc::new(Current::new(key));
     let clients = clients.map(|clients| Arc::new(Current::new(clients)));
@@ -153,6 +156,13 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         }
     }
     let stops = *stopped.borrow();
+    let writer = client.clone().zip(reloader.configuration.watches.clone()).zip(args.write_budgets);
+    let writer = writer.map(|((client, watches), every)| {
+        let own = args.service.iter().map(|service| service.namespace.clone());
+        let left_out = own.chain([register::KUBE_SYSTEM.to_owned()]).collect();
+        let rounds = budgets::Rounds { every, left_out };
+        tokio::spawn(budgets::keep(client, watches, Arc::clone(&loaded), Arc::clone(&health), rounds))
+    });
     if let (Some(client), Some(place), false) = (client, args.place(), stops) {
         // From here on the API server asks; everything that answers it is there.
         let version = loaded.get();
@@ -173,6 +183,9 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     tokio::select! {
         () = until_stopped(stopped) => {}
         () = reloader.run(interval, hangup) => {}
+    }
+    if let Some(writer) = writer {
+        writer.abort();
     }
     if let Some(own) = own {
         own.abort();

@@ -121,9 +121,10 @@ impl Reloader {
 
     async fn take_over(&mut self, loaded: Loaded) {
         let kinds = loaded.registry.context_kinds();
+        let workloads = Arc::clone(loaded.registry.workloads());
         if let Some(watches) = &self.configuration.watches {
             // What the old version asks for stays until there is what the new one asks for.
-            watches.want(watches.wanted().union(&kinds).cloned().collect());
+            watches.want(watches.wanted().union(&kinds).cloned().collect(), &workloads);
             if tokio::time::timeout(LISTED, watches.listed()).await.is_err() {
                 tracing::warn!("the new policies ask for objects that cannot be listed; they are used without");
             }
@@ -134,7 +135,7 @@ impl Reloader {
         self.configuration.loaded.replace(loaded);
         self.configuration.retired.push(before);
         if let Some(watches) = &self.configuration.watches {
-            watches.want(kinds);
+            watches.want(kinds, &workloads);
         }
         let generation = self.health.succeeded(Part::Configuration);
         tracing::info!(generation, bundles, policies, "the configuration is in use");

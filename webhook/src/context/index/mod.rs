@@ -75,6 +75,13 @@ impl Shard {
         self.kinds.is_empty()
     }
 
+    /// Every object of a kind, uncut.
+    #[cfg(feature = "serve")]
+    pub(super) fn documents(&self, kind: &str) -> Vec<Vec<u8>> {
+        let all = self.kinds.get(kind).into_iter().flat_map(|objects| objects.all.iter());
+        all.map(|stored| stored.document.to_vec()).collect()
+    }
+
     /// Removes an object of this kind; of namesakes the first.
     pub(super) fn remove(&mut self, shape: Shape<'_>, name: &str) -> Change {
         let Some(objects) = self.kinds.get_mut(shape.kind) else { return Change::default() };

@@ -14,9 +14,9 @@ use kube::Client;
 use tokio::sync::watch;
 
 use super::index::{Change, Shard};
-use super::live::{Cluster, Kinds};
+use super::live::{self, Cluster, Kinds};
 use super::question::{Question, Shape};
-use super::{Context, Knowing, Live, Watched};
+use super::{Context, Knowing, Live, Watched, name_of};
 use crate::engine::Answer;
 use crate::registry::Workloads;
 
@@ -28,7 +28,7 @@ pub struct Watches {
     states: Mutex<BTreeMap<String, State>>,
     /// All kinds that were wanted first were listed once.
     ready: AtomicBool,
-    workloads: Arc<Workloads>,
+    workloads: live::Known,
     /// The namespaces that are watched; all of them if it is empty.
     only: Arc<[String]>,
     cluster: Arc<Cluster>,
@@ -85,13 +85,14 @@ impl Watches {
     pub fn start(client: Client, namespaces: Vec<String>) -> Arc<Self> {
         let (kinds, only) = (Arc::new(Kinds::default()), Arc::<[String]>::from(namespaces));
         let (wanted, changes) = watch::channel(BTreeSet::new());
+        let workloads = live::Known::default();
         let watches = Arc::new(Self {
             known: RwLock::default(),
             states: Mutex::default(),
             ready: AtomicBool::new(false),
-            workloads: Arc::default(),
+            workloads: workloads.clone(),
             only: Arc::clone(&only),
-            cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds))),
+            cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds), workloads)),
             wanted,
             listed: watch::channel(0).0,
         });
@@ -99,10 +100,13 @@ impl Watches {
         watches
     }
 
-    /// From now on these kinds are watched, and no others.
-    pub fn want(&self, kinds: BTreeSet<String>) {
+    /// From now on these kinds are watched, and no others; these have pod templates.
+    pub fn want(&self, kinds: BTreeSet<String>, workloads: &Arc<Workloads>) {
         {
             let mut states = self.states();
+            let before = self.workloads.replace(Arc::clone(workloads));
+            let moved = |kind: &&String| before.template(kind) != workloads.template(kind);
+            states.keys().filter(moved).for_each(|kind| self.index_again(kind, &before, workloads));
             for kind in &kinds {
                 states.entry(kind.clone()).or_default();
             }
@@ -120,6 +124,23 @@ impl Watches {
     /// The kinds that are watched.
     pub fn wanted(&self) -> BTreeSet<String> {
         self.wanted.borrow().clone()
+    }
+
+    /// The namespaces of which something is known.
+    pub fn namespaces(&self) -> Vec<Arc<str>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut namespaces: Vec<_> = known.shards.keys().filter(|namespace| !namespace.is_empty()).cloned().collect();
+        namespaces.sort_unstable();
+        namespaces
+    }
+
+    /// Every object of a kind in a namespace, as flat documents. None where they are not all known.
+    pub fn objects(&self, namespace: &str, kind: &str) -> Option<Vec<Vec<u8>>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_complete = known.kinds.get(kind).is_some_and(|extent| extent.complete);
+        let shard = known.shards.get(namespace).cloned();
+        drop(known);
+        is_complete.then(|| shard.map(|shard| shard.documents(kind)).unwrap_or_default())
     }
 
     /// Waits until all that is wanted was listed once.
@@ -169,7 +190,8 @@ impl Watches {
         sent.sort_unstable_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
         let mut states = self.states();
         let Some(state) = states.get_mut(kind) else { return };
-        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let workloads = self.workloads.get();
+        let shape = Shape { kind, template: workloads.template(kind) };
         let mut stale: Vec<Arc<str>> = match scope {
             Some(namespace) => vec![namespace.as_str().into()],
             None => self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect(),
@@ -211,7 +233,8 @@ impl Watches {
     fn put(&self, kind: &str, sent: Sent) {
         let mut states = self.states();
         let Some(state) = states.get_mut(kind) else { return };
-        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let workloads = self.workloads.get();
+        let shape = Shape { kind, template: workloads.template(kind) };
         self.change(&sent.namespace.as_str().into(), state, |shard| {
             shard.put(shape, &sent.name, 0, sent.document).unwrap_or_default()
         });
@@ -220,7 +243,8 @@ impl Watches {
     fn remove(&self, kind: &str, namespace: &str, name: &str) {
         let mut states = self.states();
         let Some(state) = states.get_mut(kind) else { return };
-        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let workloads = self.workloads.get();
+        let shape = Shape { kind, template: workloads.template(kind) };
         self.change(&namespace.into(), state, |shard| shard.remove(shape, name));
     }
 
@@ -240,9 +264,27 @@ impl Watches {
         drop(before);
     }
 
+    /// The pod template of a kind is somewhere else than was known. Whoever calls this holds the lock of the states.
+    fn index_again(&self, kind: &str, before: &Workloads, now: &Workloads) {
+        let was = Shape { kind, template: before.template(kind) };
+        let is = Shape { kind, template: now.template(kind) };
+        for namespace in self.namespaces() {
+            self.change(&namespace, &mut State::default(), |shard| {
+                let mut change = Change::default();
+                for document in shard.documents(kind) {
+                    let name = name_of(&document).to_owned();
+                    change += shard.remove(was, &name);
+                    change += shard.put(is, &name, 0, document).unwrap_or_default();
+                }
+                change
+            });
+        }
+    }
+
     /// Removes all objects of a kind.
     fn forget(&self, kind: &str) {
-        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let workloads = self.workloads.get();
+        let shape = Shape { kind, template: workloads.template(kind) };
         let namespaces: Vec<Arc<str>> =
             self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect();
         let mut nobodys = State::default();
@@ -347,7 +389,7 @@ impl Watches {
             own: known.shards.get(namespace).cloned().unwrap_or_default(),
             cluster: known.shards.get("").cloned().unwrap_or_default(),
             kinds: Arc::clone(&known.kinds),
-            workloads: Arc::clone(&self.workloads),
+            workloads: self.workloads.get(),
             only: Arc::clone(&self.only),
             live: Arc::clone(&self.cluster),
         }

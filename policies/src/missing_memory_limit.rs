@@ -1,0 +1,61 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown};
+
+/// Settings of `missing-memory-limit`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Memory limit written where there is no request either; 0 writes none.
+    #[settings(default = "512Mi")]
+    memory: Quantity,
+}
+
+/// Containers that may take all the memory of their node.
+///
+/// ## What it finds
+/// `warning`: app containers, native sidecars and init containers, in workloads of every kind, without an effective memory
+/// limit: neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one.
+///
+/// ## Why
+/// A program that leaks then takes memory until the node has none left. What the kernel kills there is not always the one
+/// that leaks, and the kubelet evicts its neighbours.
+///
+/// ## What to write
+/// ```yaml
+/// resources:
+///   requests: {memory: 128Mi}
+///   limits: {memory: 512Mi}
+/// ```
+///
+/// `--fix=unsafe` writes the request as the limit, for that much is known to be meant; without a request the setting
+/// `memory`.
+///
+/// ## Settings
+/// `memory` is a Kubernetes quantity.
+///
+/// ## Assumptions
+/// Where the LimitRanges of the namespace are not known, none is assumed to fill in limits, and nothing is written.
+#[policy(
+    category = "resources", on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
+    subresources = ["resize"],
+    edits = [
+        "{template}/spec/containers/*/resources/limits/memory",
+        "{template}/spec/initContainers/*/resources/limits/memory",
+    ]
+)]
+pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut Findings) {
+    for container in review.containers().iter().filter(|container| lacks_limit(review, container, "memory")) {
+        let is_unknown = limit_ranges_unknown(review);
+        if is_unknown {
+            findings.assume("no LimitRange fills in limits");
+        }
+        let at = container.limit_at("memory");
+        let message = format!("{} has no memory limit, so it may take all that its node has", container.describe());
+        let finding = findings.warning(&at, message, "write resources.limits.memory: the most that it may ever use");
+        let request = container.request(review, "memory").quantity().filter(|request| !request.is_zero());
+        finding.about(&container.request_at("memory"));
+        let limit = request.unwrap_or(settings.memory);
+        if !is_unknown && limit > Quantity::ZERO {
+            finding.fix(Fix::changing(format!("limit {} to {limit} of memory", container.describe())).add(&at, limit));
+        }
+    }
+}

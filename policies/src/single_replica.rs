@@ -1,0 +1,58 @@
+use plimsoll_sdk::disruption::{AUTOSCALERS, has_controller};
+use plimsoll_sdk::prelude::*;
+
+/// Services that stand on a single Pod.
+///
+/// ## What it finds
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with one replica, which it also has
+/// where nobody wrote it, whose Pods a Service selects and which no HorizontalPodAutoscaler or ScaledObject scales. It is on
+/// in profile `strict`, or where a PolicySet lists it.
+///
+/// ## Why
+/// While that Pod is moved, replaced or broken nothing answers.
+///
+/// ## What to write
+/// `--fix=unsafe` writes it, where the Pods mount no PersistentVolumeClaim and no autoscaler may exist:
+///
+/// ```yaml
+/// spec:
+///   replicas: 2
+/// ```
+///
+/// ## Assumptions
+/// Where the Services or the autoscalers are not all known, nothing is judged.
+#[policy(
+    category = "availability", on = Kinds,
+    kinds = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+    ],
+    severity = Warning, since = "0.1.0", requires = ["/Service", "autoscaling/HorizontalPodAutoscaler"],
+    refines = ["keda.sh/ScaledObject"], edits = ["/spec/replicas"]
+)]
+pub fn single_replica(review: &Review, findings: &mut Findings) {
+    let at = review.at("spec/replicas");
+    let is_one = at.is_absent() || at.as_i64() == Some(1);
+    let Some(template) = review.template().filter(|_| is_one) else { return };
+    let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
+    let is_scaled = hpas.nodes().chain(scaled.nodes()).next().is_some();
+    if is_scaled || review.object().node().is_some_and(has_controller) {
+        return;
+    }
+    let services = review.services();
+    let Some(service) = services.nodes().find_map(|service| service.at("/metadata/name").and_then(Node::as_str)) else {
+        if !services.complete {
+            findings.skip("the Services of the namespace are not all known");
+        }
+        return;
+    };
+    if !hpas.complete {
+        return findings.skip("the autoscalers of the namespace are not all known");
+    }
+    let message = format!("Service {service} stands on a single Pod: its loss is an outage");
+    let finding = findings.warning(&at, message, "write replicas: 2, or more");
+    let has_claim = template.spec().at("volumes").items().any(|volume| volume.at("persistentVolumeClaim").exists());
+    if !has_claim {
+        let fix = Fix::changing("run two Pods");
+        finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });
+    }
+}

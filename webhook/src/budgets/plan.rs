@@ -1,0 +1,153 @@
+//! What should be written and withdrawn in a namespace, from what is known of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use plimsoll_flat::Node;
+use plimsoll_sdk::disruption::STAND_IN;
+use plimsoll_sdk::metadata::Judges;
+use serde_json::Value;
+
+use crate::admission::{Action, Review};
+use crate::context::watch::Watches;
+use crate::context::{Context, Question};
+use crate::engine::Answer;
+use crate::judge::validate;
+use crate::moment::Moment;
+use crate::registry::{Registry, Selected};
+
+const BUDGET: &str = "policy/PodDisruptionBudget";
+
+/// For all policies on one workload. Nobody waits.
+const TIME: Duration = Duration::from_secs(5);
+
+/// What one namespace needs.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) namespace: String,
+    pub(super) write: Vec<PodDisruptionBudget>,
+    pub(super) withdraw: Vec<Withdrawn>,
+}
+
+/// A stand-in that nothing asks for any more.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Withdrawn {
+    pub(super) name: String,
+    pub(super) uid: String,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        self.write.is_empty() && self.withdraw.is_empty()
+    }
+}
+
+/// Nothing where the objects that it depends on are not all known.
+pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now: Moment) -> Plan {
+    let mut plan = Plan { namespace: namespace.to_owned(), ..Plan::default() };
+    let kinds: BTreeSet<&str> = kinds(registry).collect();
+    let known = kinds.into_iter().map(|kind| watches.objects(namespace, kind)).collect::<Option<Vec<_>>>();
+    let (Some(workloads), Some(budgets)) = (known, watches.objects(namespace, BUDGET)) else { return plan };
+    let Some(snapshot) = watches.snapshot(namespace) else { return plan };
+    let context: Arc<dyn Context> = Arc::new(WithoutStandIns(snapshot));
+    let mut wanted: BTreeMap<String, PodDisruptionBudget> = workloads
+        .iter()
+        .flatten()
+        .filter_map(|document| budget(registry, &value(document)?, &context, now))
+        .map(|budget| (budget.metadata.name.clone().unwrap_or_default(), budget))
+        .collect();
+    for document in budgets.iter().filter(|document| is_stand_in(document)) {
+        let Some(Value::Object(stored)) = value(document) else { continue };
+        let metadata = |name: &str| stored.get("metadata").and_then(|metadata| metadata.get(name));
+        let text = |name: &str| metadata(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (name, uid) = (text("name"), text("uid"));
+        let is_as_wanted = |wanted: &PodDisruptionBudget| {
+            let spec = serde_json::to_value(&wanted.spec).unwrap_or_default();
+            let owners = serde_json::to_value(&wanted.metadata.owner_references).unwrap_or_default();
+            stored.get("spec") == Some(&spec) && metadata("ownerReferences") == Some(&owners)
+        };
+        // One that is no longer right goes now, and the right one comes in the next round.
+        let is_right = wanted.remove(&name).is_some_and(|wanted| is_as_wanted(&wanted));
+        if !is_right && metadata("deletionTimestamp").is_none() {
+            plan.withdraw.push(Withdrawn { name, uid });
+        }
+    }
+    plan.write = wanted.into_values().collect();
+    plan
+}
+
+/// The kinds that policies look at which rest on the absence of another object.
+fn kinds(registry: &Registry) -> impl Iterator<Item = &str> {
+    let companions = registry.active().filter(|policy| policy.metadata.judges == Judges::Companion);
+    companions.flat_map(|policy| {
+        let named = policy.metadata.on.kinds.iter().map(String::as_str);
+        let workloads = registry.workloads().kinds().chain(named);
+        workloads.filter(|kind| *kind != BUDGET && registry.workloads().match_on(&policy.metadata.on, kind))
+    })
+}
+
+/// The budget that a policy proposes for this workload, where it is in force there: the mode is `enforce`, no exemption
+/// or annotation silences it, and the workload is old enough for its own budget to have come.
+fn budget(
+    registry: &Registry,
+    workload: &Value,
+    context: &Arc<dyn Context>,
+    now: Moment,
+) -> Option<PodDisruptionBudget> {
+    let metadata = workload.get("metadata")?;
+    if metadata.get("deletionTimestamp").is_some() {
+        return None;
+    }
+    let created = Moment::parse(metadata.get("creationTimestamp")?.as_str()?)?;
+    let review = Arc::new(Review::from_object(workload)?);
+    let is_due = |selected: &Selected| {
+        selected.spared.is_none() && created.age(now).is_some_and(|age| age >= selected.enforce_after)
+    };
+    let due: Vec<Selected> = registry.select(&review).into_iter().filter(is_due).collect();
+    if due.is_empty() {
+        return None;
+    }
+    let verdict = validate(registry, &review, context, Instant::now() + TIME);
+    let judged = verdict.judged.into_iter().filter(|judged| judged.action >= Action::Warn);
+    let in_force = judged.filter(|judged| due.iter().any(|selected| selected.policy.id == judged.policy.id));
+    let proposed = in_force.filter_map(|judged| judged.finding.fix?.companion);
+    let mut budgets = proposed.filter(|object| object.get("kind").is_some_and(|kind| kind == "PodDisruptionBudget"));
+    let mut budget: PodDisruptionBudget = serde_json::from_value(budgets.next()?).ok()?;
+    let text = |value: &Value, name: &str| Some(value.get(name)?.as_str()?.to_owned());
+    budget.metadata.labels.get_or_insert_default().insert(STAND_IN.to_owned(), "true".to_owned());
+    // So that it goes with the workload.
+    budget.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: text(workload, "apiVersion")?,
+        kind: text(workload, "kind")?,
+        name: text(metadata, "name")?,
+        uid: text(metadata, "uid")?,
+        ..OwnerReference::default()
+    }]);
+    Some(budget)
+}
+
+fn value(document: &[u8]) -> Option<Value> {
+    serde_json::to_value(Node::root(document).ok()?).ok()
+}
+
+fn is_stand_in(document: &[u8]) -> bool {
+    let labels = Node::root(document).ok().and_then(|object| object.at("/metadata/labels"));
+    labels.is_some_and(|labels| labels.members().any(|(name, _)| name == STAND_IN))
+}
+
+/// What there would be without us.
+#[derive(Debug)]
+struct WithoutStandIns(Arc<dyn Context>);
+
+impl Context for WithoutStandIns {
+    fn answer(&self, namespace: &str, kind: &str, question: Question<'_>) -> Answer {
+        let mut answer = self.0.answer(namespace, kind, question);
+        if kind == BUDGET {
+            answer.documents.retain(|document| !is_stand_in(document));
+        }
+        answer
+    }
+}

@@ -17,8 +17,8 @@ pub struct Settings {
 /// of a percentage `maxSurge` is rounded up and `maxUnavailable` down.
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
-/// if these are more. What leaves no Pod at all is `rollout-without-capacity`'s to say, and what only rounding takes down
-/// `rollout-rounding-surprise`'s.
+/// if these are more. One Pod at a time is the least where Pods take a port of their node. What leaves no Pod at all is
+/// `rollout-without-capacity`'s to say, and what only rounding takes down `rollout-rounding-surprise`'s.
 ///
 /// ## Why
 /// Deployments are made while people work, which is when the load is. Of three Pods one away means half as much again for
@@ -54,6 +54,8 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
         return;
     };
     let autoscaler = autoscaler(review);
+    // A new Pod waits for the port of the node that an old one has, so that one must go first.
+    let is_in_place = review.template().is_some_and(|template| template.host_port().is_some());
     let sizes = match autoscaler.floor {
         Some(floor) if rollout.replicas > floor => [Some(floor), Some(rollout.replicas)],
         Some(floor) => [Some(floor), None],
@@ -62,7 +64,8 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
     let too_few = |pods: &i64| {
         let posts = rollout.fenceposts(*pods);
         let left = posts.min_available(*pods);
-        !posts.forced && left > 0 && left.saturating_mul(100) < settings.available.saturating_mul(*pods)
+        let is_least = is_in_place && posts.surge == 0 && posts.unavailable == 1;
+        !posts.forced && !is_least && left > 0 && left.saturating_mul(100) < settings.available.saturating_mul(*pods)
     };
     let Some(pods) = sizes.into_iter().flatten().find(too_few) else { return };
     if !autoscaler.complete && autoscaler.floor.is_none() {

@@ -1,5 +1,6 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::is_served;
+use plimsoll_sdk::volumes::{Access, claims};
 
 /// Deployments that end all Pods before they start new ones.
 ///
@@ -19,31 +20,26 @@ use plimsoll_sdk::rollout::is_served;
 ///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
 /// ```
 ///
-/// Both versions then run at the same time, for which a change of a database has to be made in two steps.
+/// Both versions then run at the same time, for which a change of a database has to be made in two steps. `--fix=unsafe`
+/// writes it, unless the Pods take a port of their node, which the new one could not have.
 ///
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods. Where a claim is not known, it is assumed
 /// to be for one node.
 #[policy(
     category = "rollout", on = Kinds, kinds = ["apps/Deployment"], severity = Warning, since = "0.1.0",
-    refines = ["/Service", "/PersistentVolumeClaim"]
+    refines = ["/Service", "/PersistentVolumeClaim"], edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
 pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     let at = review.at("spec/strategy/type");
     if at.as_str() != Some("Recreate") {
         return;
     }
-    let claims = review.template().map(|template| template.spec().at("volumes"));
-    for volume in claims.iter().flat_map(Cursor::items) {
-        // An ephemeral volume is each Pod's own.
-        let Some(name) = volume.at("persistentVolumeClaim/claimName").as_str() else { continue };
-        let answer = review.get("/PersistentVolumeClaim", name);
-        let Some(claim) = answer.nodes().next() else {
-            return findings.assume("a PersistentVolumeClaim that is not known is for one node");
-        };
-        let mut modes = claim.at("/spec/accessModes").into_iter().flat_map(Node::items);
-        if !modes.any(|mode| matches!(mode.as_str(), Some("ReadWriteMany" | "ReadOnlyMany"))) {
-            return;
+    for claim in review.template().into_iter().flat_map(claims) {
+        match claim.access(review) {
+            Some(Access::Many) => {}
+            Some(Access::OneNode | Access::OnePod) => return,
+            None => return findings.assume("a PersistentVolumeClaim that is not known is for one node"),
         }
     }
     match is_served(review) {
@@ -53,5 +49,11 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     }
     let message = "Recreate ends all Pods before it starts new ones: the Service has nobody to send requests to";
     let help = "write type: RollingUpdate, with maxSurge: 1 and maxUnavailable: 0";
-    findings.warning(&at, message, help);
+    let finding = findings.warning(&at, message, help);
+    // The new Pod would wait for the port that the old one has.
+    if review.template().is_some_and(|template| template.host_port().is_none()) {
+        let parameters = Value::object([("maxSurge", Value::Int(1)), ("maxUnavailable", Value::Int(0))]);
+        let fix = Fix::changing("start a new Pod before an old one goes").replace(&at, "RollingUpdate");
+        finding.fix(fix.add(&review.at("spec/strategy/rollingUpdate"), parameters));
+    }
 }

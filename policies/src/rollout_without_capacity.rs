@@ -10,7 +10,8 @@ use plimsoll_sdk::rollout::{DEFAULT, Rollout, autoscaler, is_served};
 ///
 /// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does.
 /// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
-/// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas).
+/// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas), which
+///   do not take a port of their node.
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
 /// With `replicas: 0` there is nothing to find, and what the API server refuses for other reasons is passed over.
@@ -73,7 +74,7 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
         };
         let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
         no_capacity(review, &rollout, message, autoscaler.complete || autoscaler.floor.is_some(), findings);
-    } else if posts.unavailable > 0 && (max_surge, max_unavailable) == (DEFAULT, DEFAULT) {
+    } else if posts.unavailable > 0 && (max_surge, max_unavailable) == (DEFAULT, DEFAULT) && !is_in_place(review) {
         let left = posts.min_available(pods);
         let message =
             format!("{count}: the default maxUnavailable 25% takes {} down, leaving {left}", posts.unavailable);
@@ -110,6 +111,11 @@ fn no_capacity(
     let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes";
     let finding = findings.report(severity, unavailable_at, message, help);
     finding.fix(fix).about(surge_at).about(&rollout.replicas_at);
+}
+
+/// Whether a new Pod has to wait for the port of the node that an old one has.
+fn is_in_place(review: &Review<'_>) -> bool {
+    review.template().is_some_and(|template| template.host_port().is_some())
 }
 
 fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String, findings: &mut Findings) {

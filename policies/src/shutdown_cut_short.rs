@@ -1,4 +1,5 @@
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
 
 /// Settings of `shutdown-cut-short`.
 #[derive(Debug, Settings)]
@@ -16,7 +17,8 @@ pub struct Settings {
 /// `sleep`, and for a command that is nothing but `sleep` and a number of seconds.
 ///
 /// - `error`: `preStop` takes all of it, so that the program gets SIGTERM and, two seconds later, SIGKILL.
-/// - `error`: the grace period is 0. Then there is neither `preStop` nor SIGTERM.
+/// - `error`: the grace period is 0. Then there is neither `preStop` nor SIGTERM. The Pod of a StatefulSet is taken as gone
+///   before anybody knows that it is, so that two of one name may write to the same volume.
 /// - `warning`: less than `drainSeconds` remain.
 ///
 /// ## Why
@@ -44,20 +46,19 @@ pub struct Settings {
 pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let at = template.spec().at("terminationGracePeriodSeconds");
-    let grace = match at.as_i64() {
-        None if at.is_absent() => 30,
-        Some(grace @ 0..) => grace,
-        _ => return,
-    };
+    let Some(grace) = grace_period(template) else { return };
     if grace == 0 {
-        let message = "a grace period of 0 s: the Pod is killed at once, without preStop and SIGTERM";
+        let mut message = "a grace period of 0 s: the Pod is killed at once, without preStop and SIGTERM".to_owned();
+        if review.is("apps/StatefulSet") {
+            message.push_str(", and another of its name may start before it has ended");
+        }
         let fix = Fix::changing("give it 30 s to end").replace(&at, 30_i64);
         findings.error(&at, message, "write terminationGracePeriodSeconds: 30").fix(fix);
         return;
     }
     let running = template.containers().iter().filter(|container| container.class().runs_on());
     // One period for all of them, so the longest decides.
-    let hooks = running.filter_map(|container| Some((container, sleep(container)?)));
+    let hooks = running.filter_map(|container| Some((container, pre_stop_sleep(container)?.seconds)));
     let longest = hooks.reduce(|longest, next| if next.1 > longest.1 { next } else { longest });
     let taken = longest.as_ref().map_or(0, |(_, seconds)| *seconds);
     let left = grace.saturating_sub(taken);
@@ -83,23 +84,5 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     finding.fix(fix);
     if let Some((container, _)) = longest {
         finding.about(&container.at("lifecycle/preStop"));
-    }
-}
-
-/// What a container's `preStop` sleeps, where that can be known.
-fn sleep(container: &Container<'_>) -> Option<i64> {
-    let hook = container.at("lifecycle/preStop");
-    if let Some(seconds) = hook.at("sleep/seconds").as_i64() {
-        return Some(seconds);
-    }
-    let words: Vec<&str> = hook.at("exec/command").items().map(|word| word.as_str()).collect::<Option<_>>()?;
-    let program = |word: &str, names: &[&str]| names.contains(&word.rsplit('/').next().unwrap_or_default());
-    let words: Vec<&str> = match words.as_slice() {
-        [shell, "-c", line] if program(shell, &["sh", "bash", "ash", "dash"]) => line.split_whitespace().collect(),
-        words => words.to_vec(),
-    };
-    match words.as_slice() {
-        [sleep, seconds] if program(sleep, &["sleep"]) => seconds.strip_suffix('s').unwrap_or(seconds).parse().ok(),
-        _ => None,
     }
 }

@@ -35,8 +35,10 @@ pub mod rollout;
 pub mod rounding;
 pub mod selector;
 pub mod settings;
+pub mod shutdown;
 pub mod value;
 pub mod version;
+pub mod volumes;
 pub mod workload;
 
 pub use bundle::{Host, Policy};

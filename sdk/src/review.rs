@@ -206,6 +206,17 @@ impl<'a> Review<'a> {
         self.host.selected_by(self.subject, kind, &selector.to_document())
     }
 
+    /// For each of these kinds the workloads whose pod template's labels this selector matches.
+    pub fn selected_by_each(&self, kinds: &[&str], selector: &[u8]) -> Vec<Answer> {
+        kinds.iter().map(|kind| self.host.selected_by(self.subject, kind, selector)).collect()
+    }
+
+    /// For each of these kinds the objects whose selector matches these labels.
+    pub fn selecting_each(&self, kinds: &[&str], labels: Node<'_>) -> Vec<Answer> {
+        let labels = labels.to_document();
+        kinds.iter().map(|kind| self.host.selecting(self.subject, kind, &labels)).collect()
+    }
+
     /// Objects of this `group/Kind` that refer to the named one.
     pub fn referring(&self, kind: &str, to_kind: &str, to_name: &str) -> Answer {
         self.host.referring(self.subject, kind, to_kind, to_name)

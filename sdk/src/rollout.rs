@@ -135,7 +135,7 @@ pub fn autoscaler(review: &Review<'_>) -> Autoscaler {
         .map(|hpa| least(hpa, "/spec/minReplicas", 1))
         .chain(scaled.nodes().map(|object| least(object, "/spec/minReplicaCount", 0)))
         .min();
-    Autoscaler { floor, complete: hpas.complete }
+    Autoscaler { floor, complete: hpas.complete && scaled.complete }
 }
 
 /// Seconds that a Pod may take until it is ready, by its probes: the longest over its containers of

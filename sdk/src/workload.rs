@@ -95,6 +95,19 @@ impl<'a> PodTemplate<'a> {
         running.any(|container| container.at("readinessProbe").has_content())
     }
 
+    /// The first port of its node that a Pod takes, which no other Pod there can have: a `hostPort`, and with `hostNetwork`
+    /// every port that is declared.
+    pub fn host_port(&self) -> Option<(i64, Cursor<'a>)> {
+        let is_host = self.spec.at("hostNetwork").as_bool() == Some(true);
+        let member = if is_host { "containerPort" } else { "hostPort" };
+        let running = self.containers.iter().filter(|container| container.class().runs_on());
+        let mut ports = running.flat_map(|container| container.at("ports").items());
+        ports.find_map(|port| {
+            let at = port.at(member);
+            Some((at.as_i64().filter(|number| *number > 0)?, at))
+        })
+    }
+
     /// Whether the Pod says that it runs on Windows, where several Linux-only fields may not be set.
     pub fn is_windows(&self) -> bool {
         self.spec.at("os/name").as_str() == Some("windows")

@@ -208,7 +208,11 @@ fn probes_are_demanded_where_a_service_asks() -> Result<()> {
         .map(|(kind, name)| Manifest::good(kind, name).pod("/containers/0/readinessProbe", Value::Null).to_string())
         .collect();
     serve(&namespace, &names, &objects[3], "denied the request")?;
-    let cases = names.iter().zip(&objects).map(|(name, object)| rejects(name, object, &["missing-readiness-probe"]));
+    let cases = kinds.iter().zip(&names).zip(&objects).map(|((kind, name), object)| match *kind {
+        "ReplicaSet" => rejects(name, object, &["missing-readiness-probe"]),
+        // What is rolled out has no brake then either.
+        _ => rejects(name, object, &["missing-readiness-probe", "rollout-without-readiness"]),
+    });
     namespace.run(&cases.collect::<Vec<_>>())
 }
 

@@ -90,6 +90,18 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     ensure!(!run.out.contains("drain-deadlock]"), "without the cluster nobody knows: {}", run.out);
     let run = plimsoll(&["check", "--context", "record", "hpa.yaml"], folder.path())?;
     ensure!(run.out.contains("error[drain-deadlock]") && run.status == Some(1), "{}{}", run.out, run.err);
+    // What the record has of an object is what a file changes: `check` says before the merge what apply is refused.
+    let renamed = Manifest::good("Deployment", "web")
+        .with("/metadata/namespace", json!(bank.name()))
+        .with("/spec/selector/matchLabels/app", json!("renamed"))
+        .with("/spec/template/metadata/labels/app", json!("renamed"));
+    fs::write(folder.path().join("renamed.yaml"), renamed.to_string())?;
+    let refusal = bank.kubectl().apply(&renamed.to_string())?;
+    ensure!(refusal.stderr.contains("field is immutable"), "{}{}", refusal.stdout, refusal.stderr);
+    let run = plimsoll(&["check", "--context", "record", "renamed.yaml"], folder.path())?;
+    ensure!(run.out.contains("error[immutable-field-changed]") && run.status == Some(1), "{}{}", run.out, run.err);
+    let run = plimsoll(&["check", "renamed.yaml"], folder.path())?;
+    ensure!(!run.out.contains("immutable-field-changed]"), "without a record nobody knows: {}", run.out);
     let files: Vec<String> = fs::read_dir(folder.path().join("record"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;

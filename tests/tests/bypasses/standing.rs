@@ -170,10 +170,10 @@ pub(crate) const TRIES: Tries = Tries {
             exploits: "a ControllerRevision with the bad template, to which the StatefulSet is then \"rolled back\"",
             by: Policy(&[LATEST]),
             run: |it| {
-                let owner = it.made("StatefulSet", "undone")?;
-                let template = bad("StatefulSet", "undone").object()["spec"]["template"].clone();
+                let owner = it.made("StatefulSet", "unwound")?;
+                let template = bad("StatefulSet", "unwound").object()["spec"]["template"].clone();
                 refused_first(it, controller_revision(&owner, template))?;
-                set_image(it, &it.at("StatefulSet", "undone"))
+                set_image(it, &it.at("StatefulSet", "unwound"))
             },
         },
         Try {
@@ -300,9 +300,16 @@ pub(crate) const TRIES: Tries = Tries {
             by: Lenient("live-workload-removed"),
             run: |it| {
                 let keep = json!({"plimsoll.dev/protect": "true"});
-                it.create(Manifest::good("Deployment", "kept").with("/metadata/annotations", keep))?;
-                let arguments =
-                    ["delete", "deployment", "kept", "--force", "--grace-period=0", "--cascade=orphan", "--wait=false"];
+                it.create(Manifest::good("Deployment", "forced").with("/metadata/annotations", keep))?;
+                let arguments = [
+                    "delete",
+                    "deployment",
+                    "forced",
+                    "--force",
+                    "--grace-period=0",
+                    "--cascade=orphan",
+                    "--wait=false",
+                ];
                 Ok(it.kubectl().run(&arguments, None)?.into())
             },
         },

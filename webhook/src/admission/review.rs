@@ -245,7 +245,7 @@ impl Review {
         self.request("object")
     }
 
-    /// The object as it was; none on CREATE.
+    /// The object as it was; none on CREATE, but for a file with a record of a cluster beside it.
     pub fn old_object(&self) -> Option<Node<'_>> {
         self.request("oldObject")
     }
@@ -266,14 +266,25 @@ impl Review {
 
     /// The same request about another version of its object, as after a round of mutation.
     pub fn with_object(&self, object: &serde_json::Value) -> Option<Self> {
-        let document = plimsoll_flat::to_document(object).ok()?;
+        self.with_member("object", object)
+    }
+
+    /// The same request, which also says how the object was.
+    pub fn with_old_object(&self, old: &serde_json::Value) -> Option<Self> {
+        self.with_member("oldObject", old)
+    }
+
+    fn with_member(&self, member: &str, value: &serde_json::Value) -> Option<Self> {
+        let document = plimsoll_flat::to_document(value).ok()?;
         let request = Node::root(&self.document).ok()?;
-        let mut writer = Writer::with_capacity(self.document.len() + document.len() / 4);
+        let mut writer = Writer::with_capacity(self.document.len() + document.len());
         writer.begin_object();
-        for (name, member) in request.members() {
+        for (name, node) in request.members().filter(|(name, _)| *name != member) {
             writer.key(name);
-            writer.node(if name == "object" { Node::root(&document).ok()? } else { member });
+            writer.node(node);
         }
+        writer.key(member);
+        writer.node(Node::root(&document).ok()?);
         writer.end();
         Some(Self { document: writer.finish().ok()?, ..self.clone() })
     }

@@ -1,6 +1,6 @@
 //! The objects of the input, each with its place, and what policies may know of the others.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -67,9 +67,17 @@ impl World {
                 context.add(object);
             });
         }
+        let recorded: HashMap<_, _> = beside.objects.iter().map(|object| (identity(object), object)).collect();
         // What is checked is what will be there.
         beside.objects.iter().filter(|object| !own.contains(&identity(object))).for_each(|object| context.add(object));
-        let Reader { objects, problems, others } = reader;
+        let Reader { mut objects, problems, others } = reader;
+        for object in &mut objects {
+            let Review { kind, namespace, name, .. } = &*object.review;
+            let identity = [kind.group_kind(), namespace.clone(), name.clone()];
+            if let Some(review) = recorded.get(&identity).and_then(|old| object.review.with_old_object(old)) {
+                object.review = Arc::new(review);
+            }
+        }
         // Both know every object; they differ in what absence means.
         let context = Arc::new(context);
         let [closed, open] = [true, false].map(|closed| Arc::new(Files::new(closed, Arc::clone(&context))));

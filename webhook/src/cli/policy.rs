@@ -107,7 +107,9 @@ fn inspect(bundle: &Description) -> String {
 }
 
 fn rights_of(bundles: &[Description]) -> String {
+    // What runs over files alone asks nothing of a cluster.
     let policies = bundles.iter().flat_map(|bundle| &bundle.metadata.policies);
+    let policies = policies.filter(|policy| policy.stage != Stage::Source);
     rights(policies.flat_map(|policy| policy.requires.iter().chain(&policy.refines)).map(String::as_str))
 }
 

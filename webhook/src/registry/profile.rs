@@ -29,10 +29,23 @@ pub(super) struct Start {
 pub(super) const LATER: &[&str] = &["pss-baseline", "pss-restricted", "cost", "progressive", "swarm"];
 
 /// On in `strict` only, or where a PolicySet lists them.
-const STRICT: &[&str] = &["autoscaler-without-readiness", "single-replica", "undisruptable-pods"];
+const STRICT: &[&str] = &[
+    "autoscaler-without-readiness",
+    "rollout-without-min-ready",
+    "shutdown-without-pre-stop",
+    "signals-lost-in-shell",
+    "single-replica",
+    "undisruptable-pods",
+];
 
 /// On only where a PolicySet lists them.
-const OPT_IN: &[&str] = &["evictable-under-pressure", "missing-cpu-limit", "missing-priority-class"];
+const OPT_IN: &[&str] = &[
+    "config-change-without-rollout",
+    "evictable-under-pressure",
+    "excessive-grace-period",
+    "missing-cpu-limit",
+    "missing-priority-class",
+];
 
 /// Policy of the built-in bundle, its action in both profiles, whether it mutates in `default` and in `defaults`.
 ///

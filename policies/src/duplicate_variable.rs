@@ -1,0 +1,49 @@
+use plimsoll_sdk::prelude::*;
+
+/// Environment variables that stand twice in one container.
+///
+/// ## What it finds
+/// `warning`: a name that is more than once in `env` of one container. It is found at the last one, which counts.
+///
+/// ## Why
+/// The last one wins, so the others are read by nobody but people, who believe them. `kubectl apply` merges the list by name
+/// and keeps what it happens to find; with `--server-side` the API server refuses it.
+///
+/// ## What to write
+/// One of them. `--fix=unsafe` keeps the last.
+#[policy(
+    category = "rollout", on = Workloads, severity = Warning, since = "0.1.0", stage = Source,
+    edits = [
+        "{template}/spec/containers/*/env/*",
+        "{template}/spec/initContainers/*/env/*",
+        "{template}/spec/ephemeralContainers/*/env/*",
+    ]
+)]
+pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
+    for container in review.containers() {
+        let variables: Vec<_> = container
+            .at("env")
+            .items()
+            .filter_map(|at| Some((at.at("name").as_str().filter(|name| !name.is_empty())?, at)))
+            .collect();
+        let is_hidden = |(index, (name, _)): &(usize, &(&str, Cursor<'_>))| {
+            variables.iter().skip(index + 1).any(|later| later.0 == *name)
+        };
+        let hidden: Vec<_> = variables.iter().enumerate().filter(is_hidden).map(|(_, variable)| variable).collect();
+        let mut names: Vec<&str> = hidden.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for (position, name) in names.iter().enumerate() {
+            let Some((_, last)) = variables.iter().rev().find(|variable| variable.0 == *name) else { continue };
+            let times = variables.iter().filter(|variable| variable.0 == *name).count();
+            let times = if times == 2 { "twice".to_owned() } else { format!("{times} times") };
+            let message = format!("{} has {name} {times} in env; this one, the last, counts", container.describe());
+            let finding = findings.warning(last, message, "keep one of them");
+            // One fix for all of the list, from its end, so that what is still to go keeps its place.
+            if position == 0 {
+                let fix = Fix::changing("keep the last of variables that stand there twice");
+                finding.fix(hidden.iter().rev().fold(fix, |fix, (_, at)| fix.remove(at)));
+            }
+        }
+    }
+}

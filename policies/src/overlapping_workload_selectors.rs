@@ -1,0 +1,115 @@
+use plimsoll_sdk::disruption::{has_controller, name, short};
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::selector;
+
+/// Workloads that select each other's Pods.
+///
+/// ## What it finds
+/// `error`: two workloads of a namespace, one of which selects by its `spec.selector` the Pods that the other makes. It is
+/// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
+/// where two select each other's, at both selectors. `plimsoll check` says it once for a set.
+///
+/// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers and Rollouts.
+///
+/// ## Why
+/// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
+/// somebody else; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
+/// an owner, such as after `--cascade=orphan`, and deletes what is then too many.
+///
+/// A canary beside its stable workload, or green beside blue, needs a label of its own in each selector.
+///
+/// ## What to write
+/// A label in the selector that only these Pods have. The selector of a Deployment can't be changed, so this means to make
+/// it anew:
+///
+/// ```yaml
+/// selector:
+///   matchLabels: {app: shop, component: web}
+/// ```
+///
+/// ## Assumptions
+/// None: where other workloads may exist that are not known, and none of those that are overlaps, nothing is judged.
+#[policy(
+    category = "rollout", on = LongRunning, severity = Error, since = "0.1.0",
+    requires = [
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout"
+    ]
+)]
+pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
+    let (Some(template), Some(object)) = (review.template(), review.object().node()) else { return };
+    let own = KINDS.into_iter().find(|kind| review.is(kind));
+    let (Some(own), Some(labels)) = (own, template.labels()) else { return };
+    if has_controller(object) {
+        return;
+    }
+    let at = review.at("spec/selector");
+    let selected_by_own = match as_selector(own, at.node()) {
+        Some(selector) => review.selected_by_each(&KINDS, &selector),
+        None => Vec::new(),
+    };
+    let (mut is_known, mut is_found) = (true, false);
+    for (index, (kind, selecting)) in KINDS.into_iter().zip(review.selecting_each(&KINDS, labels)).enumerate() {
+        let is_other = |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
+        let answer = selected_by_own.get(index);
+        let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
+        is_known &= selecting.complete && answer.is_none_or(|answer| answer.complete);
+        let is_selecting = |other: &Node<'_>| is_other(other) && is_selector(kind, *other, labels);
+        let selecting: Vec<_> = selecting.nodes().filter(is_selecting).map(name).collect();
+        is_found |= !selected.is_empty() || !selecting.is_empty();
+        if let Some(first) = selected.first() {
+            let message = format!("it selects the Pods of {} too: {HARM}", list(kind, &selected));
+            let finding = findings.error(&at, message, HELP);
+            // Of two that select each other's, one says it and the other refers to it.
+            if selecting.contains(first) && (kind, *first) < (own, review.name()) {
+                finding.related(format!("{}/{first}", short(kind)));
+            }
+        }
+        let wider: Vec<_> = selecting.into_iter().filter(|name| !selected.contains(name)).collect();
+        if let Some(first) = wider.first() {
+            let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
+            let labels = template.root().at("metadata/labels");
+            findings.error(&labels, message, HELP).related(format!("{}/{first}", short(kind)));
+        }
+    }
+    if !is_found && !is_known {
+        findings.skip("the other workloads of the namespace are not all known");
+    }
+}
+
+const KINDS: [&str; 6] = [
+    "apps/Deployment",
+    "apps/StatefulSet",
+    "apps/DaemonSet",
+    "apps/ReplicaSet",
+    "/ReplicationController",
+    "argoproj.io/Rollout",
+];
+const HARM: &str = "autoscalers count the Pods of both, and each takes over what the other leaves";
+const HELP: &str = "write a label that only these Pods have into the selector and the template";
+
+/// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.
+fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
+    let selector = selector.filter(|selector| selector.len() > 0)?;
+    match kind {
+        "/ReplicationController" => Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document()),
+        _ => Some(selector.to_document()),
+    }
+}
+
+/// Whether it is a selector of these, for one that is empty or absent is refused.
+fn is_selector(kind: &str, other: Node<'_>, labels: Node<'_>) -> bool {
+    let Some(written) = other.at("/spec/selector").filter(|selector| selector.len() > 0) else { return false };
+    match kind {
+        "/ReplicationController" => selector::matches_map(written, labels),
+        _ => selector::matches(written, labels).is_yes(),
+    }
+}
+
+fn list(kind: &str, names: &[&str]) -> String {
+    let mut text = names.iter().take(3).map(|name| format!("{} {name}", short(kind))).collect::<Vec<_>>().join(", ");
+    if names.len() > 3 {
+        text.push_str(&format!(" and {} more", names.len() - 3));
+    }
+    text
+}

@@ -1,0 +1,88 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{Rollout, autoscaler};
+use plimsoll_sdk::volumes::{Access, claims};
+
+/// Rollouts whose new Pod waits for the volume of the old one.
+///
+/// ## What it finds
+/// `error`: a Deployment of one Pod, or an Argo Rollout with a canary whose traffic is not routed, that mounts a
+/// PersistentVolumeClaim for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`), while `maxSurge` comes to 1 or
+/// more and `maxUnavailable` to 0. That is so with the defaults of 25%.
+///
+/// Several Pods on such a claim are `volume-shared-by-replicas`'s to say. Pods that are tied to one node, by
+/// `nodeName` or the label `kubernetes.io/hostname` in `nodeSelector`, can share what is for one node.
+///
+/// ## Why
+/// The old Pod stays until the new one is ready, and the new one starts once the old one has let go of the volume: on
+/// another node "Multi-Attach error for volume", for one Pod on every node. The rollout hangs until its deadline, at
+/// every deployment.
+///
+/// ## What to write
+/// The old Pod has to go first. `--fix=unsafe` writes this for a Deployment:
+///
+/// ```yaml
+/// strategy:
+///   type: Recreate
+/// ```
+///
+/// Without an interruption it takes a volume for several nodes (`ReadWriteMany`), or a StatefulSet with a claim for each
+/// Pod.
+///
+/// ## Assumptions
+/// Where a claim is not known, it is assumed to be for several nodes. Where not all autoscalers are known, none is assumed
+/// to scale the workload.
+#[policy(
+    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
+    since = "0.1.0",
+    refines = ["/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
+)]
+pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
+    let (Some(rollout), Some(template)) = (Rollout::of(review), review.template()) else { return };
+    let mut claims = claims(template).peekable();
+    if claims.peek().is_none() || rollout.is_stuck() {
+        return;
+    }
+    let autoscaler = autoscaler(review);
+    let pods = autoscaler.floor.unwrap_or(rollout.replicas);
+    let posts = rollout.fenceposts(pods);
+    if pods != 1 || posts.surge == 0 || posts.unavailable > 0 {
+        return;
+    }
+    let spec = template.spec();
+    let is_tied = spec.at("nodeName").exists() || spec.at("nodeSelector").key("kubernetes.io/hostname").exists();
+    for claim in claims {
+        let mode = match claim.access(review) {
+            None => {
+                findings.assume("a PersistentVolumeClaim that is not known is for several nodes");
+                continue;
+            }
+            Some(Access::Many) => continue,
+            Some(Access::OneNode) if is_tied => continue,
+            Some(access) => access.mode().unwrap_or_default(),
+        };
+        if !autoscaler.complete && autoscaler.floor.is_none() {
+            findings.assume("no autoscaler scales this workload");
+        }
+        let Rollout { max_surge, max_unavailable, .. } = &rollout;
+        let message = format!(
+            "claim {} is {mode}, and with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 the new Pod waits \
+             for it until the old one goes, which waits for the new one",
+            claim.name
+        );
+        let is_deployment = review.is("apps/Deployment");
+        let help = match is_deployment {
+            true => "write strategy.type: Recreate, or claim a ReadWriteMany volume",
+            false => "write maxSurge: 0 and maxUnavailable: 1, or claim a ReadWriteMany volume",
+        };
+        let finding = findings.error(&claim.at, message, help);
+        finding.about(&claim.at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
+        if is_deployment {
+            let (kind, parameters) = (review.at("spec/strategy/type"), review.at("spec/strategy/rollingUpdate"));
+            let fix = Fix::changing("end the old Pod before the new one starts");
+            let fix = if kind.exists() { fix.replace(&kind, "Recreate") } else { fix.add(&kind, "Recreate") };
+            finding.fix(if parameters.exists() { fix.remove(&parameters) } else { fix });
+        }
+        return;
+    }
+}

@@ -1,0 +1,30 @@
+use plimsoll_sdk::prelude::*;
+
+/// Workloads whose new version reaches only Pods that somebody deletes.
+///
+/// ## What it finds
+/// `warning`: a StatefulSet or DaemonSet of type `OnDelete`.
+///
+/// ## Why
+/// Applying a new version changes nothing. Old and new Pods run beside each other for as long as nobody deletes the old
+/// ones; which of them is replaced, and when, is decided by the next drain or crash. A security fix that was rolled out
+/// everywhere runs nowhere.
+///
+/// ## What to write
+/// ```yaml
+/// updateStrategy:
+///   type: RollingUpdate
+/// ```
+///
+/// A StatefulSet that must be updated in steps can use `rollingUpdate.partition`. Where an operator deletes the Pods in an
+/// order of its own, ignore this policy for it.
+#[policy(
+    category = "rollout", on = Kinds, kinds = ["apps/StatefulSet", "apps/DaemonSet"], severity = Warning, since = "0.1.0"
+)]
+pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
+    let at = review.at("spec/updateStrategy/type");
+    if at.as_str() == Some("OnDelete") {
+        let message = "OnDelete: a new version reaches a Pod only once somebody deletes it";
+        findings.warning(&at, message, "write type: RollingUpdate");
+    }
+}

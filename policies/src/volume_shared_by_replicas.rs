@@ -1,0 +1,179 @@
+use plimsoll_sdk::bundle::Answer;
+use plimsoll_sdk::disruption::{AUTOSCALERS, has_controller, name, short, target};
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::volumes::{Access, CLAIM, claims};
+use plimsoll_sdk::workload::PodTemplate;
+
+/// Several Pods on a volume that only one node, or one Pod, may mount.
+///
+/// ## What it finds
+/// `error`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout that runs, or that a
+/// HorizontalPodAutoscaler or ScaledObject may scale to, more than one Pod, and a DaemonSet, whose Pods mount one
+/// PersistentVolumeClaim by its name that is for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`). It is found
+/// at the workload's claim, at the autoscaler's maximum or at the claim's modes, whichever is applied last; `plimsoll
+/// check` says it once for a set.
+///
+/// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or by a required
+/// `podAffinity` on it, may share a `ReadWriteOnce` volume.
+///
+/// ## Why
+/// The second Pod is placed on another node and stays in ContainerCreating, "Multi-Attach error for volume". It works as
+/// long as all of them happen to be on one node, and fails on the day that this node is drained, or that load comes.
+///
+/// ## What to write
+/// A StatefulSet with `volumeClaimTemplates`, which gives each Pod a claim of its own; or a claim for several nodes:
+///
+/// ```yaml
+/// accessModes: [ReadWriteMany]
+/// ```
+///
+/// ## Assumptions
+/// Where a claim is not known, it is assumed to be for several nodes. Where not all autoscalers are known, none is assumed
+/// to scale the workload.
+#[policy(
+    category = "rollout", on = LongRunning,
+    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/PersistentVolumeClaim"], severity = Error,
+    since = "0.1.0",
+    refines = [
+        "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
+        "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+    ]
+)]
+pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
+    match AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
+        None if review.is(CLAIM) => of_claim(review, findings),
+        Some(scaler) => of_autoscaler(review, scaler, findings),
+        None => of_workload(review, findings),
+    }
+}
+
+fn of_workload(review: &Review<'_>, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    let Some((claim, mode)) = narrow_claim(review, template, findings) else { return };
+    let Some(kind) = KINDS.into_iter().find(|kind| review.is(kind)) else { return };
+    let replicas = review.at("spec/replicas");
+    let (pods, known) = several(kind, replicas.as_i64(), |scaler| review.scaled_by(scaler).clone());
+    let Some(pods) = pods else {
+        if !known {
+            findings.assume("no autoscaler scales this workload");
+        }
+        return;
+    };
+    let message = format!("claim {claim} is {mode}, and {pods}: {HARM}");
+    // The claim's name stands where it was found.
+    let Some(at) = claims(template).map(|known| known.at).find(|at| at.as_str() == Some(claim.as_str())) else {
+        return;
+    };
+    let finding = findings.error(&at, message, HELP).about(&at);
+    if kind != DAEMONS {
+        finding.about(&replicas);
+    }
+}
+
+fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findings) {
+    let Some(object) = review.object().node() else { return };
+    let Some((kind, of)) = target(review, object) else { return };
+    let pods = maximum(scaler, object);
+    let answer = review.get(&kind, &of);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&kind, object)) else { return };
+    let Some((claim, mode)) = narrow_claim(review, &template, findings).filter(|_| pods > 1) else { return };
+    let is_hpa = scaler == AUTOSCALERS[0];
+    let at = review.at(if is_hpa { "spec/maxReplicas" } else { "spec/maxReplicaCount" });
+    let workload = format!("{} {of}", short(&kind));
+    let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {HARM}");
+    findings.error(&at, message, HELP).related(format!("{}/{of}", short(&kind)));
+}
+
+fn of_claim(review: &Review<'_>, findings: &mut Findings) {
+    let access = review.object().node().and_then(Access::of);
+    let Some(mode) = access.and_then(Access::mode) else { return };
+    for kind in KINDS {
+        for object in review.referring(kind, CLAIM, review.name()).nodes() {
+            let Some(template) = review.template_in(kind, object) else { continue };
+            if has_controller(object) || access == Some(Access::OneNode) && is_tied(&template) {
+                continue;
+            }
+            let of = name(object);
+            let replicas = object.at("/spec/replicas").and_then(Node::as_i64);
+            let (pods, _) = several(kind, replicas, |scaler| review.referring(scaler, kind, of));
+            let Some(pods) = pods else { continue };
+            let workload = format!("{} {of}", short(kind));
+            let message = format!("{mode}, {workload} mounts it, and {pods}: {HARM}");
+            let finding = findings.error(&review.at("spec/accessModes"), message, HELP);
+            finding.related(format!("{}/{of}", short(kind)));
+        }
+    }
+}
+
+const DAEMONS: &str = "apps/DaemonSet";
+const KINDS: [&str; 6] = [
+    "apps/Deployment",
+    "apps/StatefulSet",
+    DAEMONS,
+    "apps/ReplicaSet",
+    "/ReplicationController",
+    "argoproj.io/Rollout",
+];
+const HARM: &str = "a second one does not start on another node";
+const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
+
+/// More Pods than one, as a message says it; and whether every autoscaler is known.
+fn several(kind: &str, replicas: Option<i64>, scalers: impl Fn(&'static str) -> Answer) -> (Option<String>, bool) {
+    if kind == DAEMONS {
+        return (Some("there is one Pod on each node".to_owned()), true);
+    }
+    let (mut pods, mut known) = (replicas.unwrap_or(1), true);
+    let mut text = format!("there are {pods} Pods");
+    for scaler in AUTOSCALERS {
+        let answer = scalers(scaler);
+        known &= answer.complete;
+        for object in answer.nodes() {
+            let most = maximum(scaler, object);
+            if most > pods {
+                pods = most;
+                text = format!("there may be {pods} Pods by {} {}", short(scaler), name(object));
+            }
+        }
+    }
+    ((pods > 1).then_some(text), known)
+}
+
+/// The first claim that not all Pods can mount, and its mode.
+fn narrow_claim(
+    review: &Review<'_>,
+    template: &PodTemplate<'_>,
+    findings: &mut Findings,
+) -> Option<(String, &'static str)> {
+    let is_tied = is_tied(template);
+    for claim in claims(template) {
+        match claim.access(review) {
+            None => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
+            Some(Access::OneNode) if is_tied => {}
+            Some(access) => {
+                if let Some(mode) = access.mode() {
+                    return Some((claim.name.to_owned(), mode));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Whether all of its Pods are on one node.
+fn is_tied(template: &PodTemplate<'_>) -> bool {
+    const HOST: &str = "kubernetes.io/hostname";
+    let spec = template.spec();
+    let mut required = spec.at("affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution").items();
+    spec.at("nodeName").exists()
+        || spec.at("nodeSelector").key(HOST).exists()
+        || required.any(|term| term.at("topologyKey").as_str() == Some(HOST))
+}
+
+/// The most Pods that it runs; KEDA's own default is 100.
+fn maximum(scaler: &str, object: Node<'_>) -> i64 {
+    let (pointer, unset) = match scaler == AUTOSCALERS[0] {
+        true => ("/spec/maxReplicas", 1),
+        false => ("/spec/maxReplicaCount", 100),
+    };
+    object.at(pointer).and_then(Node::as_i64).unwrap_or(unset)
+}

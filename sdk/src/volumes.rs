@@ -1,0 +1,97 @@
+//! Who may mount the volumes of Pods at a time.
+
+use plimsoll_flat::Node;
+
+use crate::cursor::Cursor;
+use crate::review::Review;
+use crate::workload::PodTemplate;
+
+/// The kind that a volume of a Pod can claim.
+pub const CLAIM: &str = "/PersistentVolumeClaim";
+
+/// Who may mount a PersistentVolumeClaim at a time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// One Pod: `ReadWriteOncePod`.
+    OnePod,
+    /// The Pods of one node: `ReadWriteOnce`.
+    OneNode,
+    /// Pods of any node: `ReadWriteMany`, `ReadOnlyMany`.
+    Many,
+}
+
+impl Access {
+    /// As `accessModes` spells it; none for what is shared, which has two names.
+    #[must_use]
+    pub fn mode(self) -> Option<&'static str> {
+        match self {
+            Access::OnePod => Some("ReadWriteOncePod"),
+            Access::OneNode => Some("ReadWriteOnce"),
+            Access::Many => None,
+        }
+    }
+
+    /// What a PersistentVolumeClaim asks for. Of several modes the widest counts, for the volume has to offer all of them.
+    #[must_use]
+    pub fn of(claim: Node<'_>) -> Option<Self> {
+        let modes = claim.at("/spec/accessModes").into_iter().flat_map(Node::items);
+        let modes = modes.filter_map(|mode| match mode.as_str()? {
+            "ReadWriteOncePod" => Some(Access::OnePod),
+            "ReadWriteOnce" => Some(Access::OneNode),
+            "ReadWriteMany" | "ReadOnlyMany" => Some(Access::Many),
+            _ => None,
+        });
+        modes.reduce(|widest, next| if next as u8 > widest as u8 { next } else { widest })
+    }
+}
+
+/// A claim that all Pods of a template share, by its name.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// `persistentVolumeClaim/claimName` of the volume.
+    pub at: Cursor<'a>,
+}
+
+impl Claim<'_> {
+    /// Who may mount it; none where the claim, or what it asks for, is not known. Needs [`CLAIM`] in `requires` or
+    /// `refines`.
+    #[must_use]
+    pub fn access(&self, review: &Review<'_>) -> Option<Access> {
+        let answer = review.get(CLAIM, self.name);
+        answer.nodes().next().and_then(Access::of)
+    }
+}
+
+/// The claims that a template's volumes name. Those of a StatefulSet's `volumeClaimTemplates`, and ephemeral ones, are
+/// each Pod's own.
+pub fn claims<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> + use<'a> {
+    template.spec().at("volumes").items().filter_map(|volume| {
+        let at = volume.at("persistentVolumeClaim/claimName");
+        Some(Claim { name: at.as_str().filter(|name| !name.is_empty())?, at })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_flat::{Node, json};
+
+    use super::Access;
+
+    #[test]
+    fn the_widest_mode_counts() {
+        for (modes, expected) in [
+            (r#"["ReadWriteOnce"]"#, Some(Access::OneNode)),
+            (r#"["ReadWriteOncePod"]"#, Some(Access::OnePod)),
+            (r#"["ReadWriteOnce", "ReadOnlyMany"]"#, Some(Access::Many)),
+            (r#"["ReadWriteMany", "ReadWriteOnce"]"#, Some(Access::Many)),
+            (r#"["Other"]"#, None),
+            ("[]", None),
+            ("3", None),
+        ] {
+            let document = json::from_json(format!(r#"{{"spec": {{"accessModes": {modes}}}}}"#).as_bytes()).unwrap();
+            assert_eq!(Access::of(Node::root(&document).unwrap()), expected, "{modes}");
+        }
+    }
+}

@@ -39,7 +39,10 @@ pub fn autoscaler_down_to_zero(review: &Review, findings: &mut Findings) {
     let fix = Fix::changing("keep one Pod").replace(&at, 1_i64);
     if !metrics.items().any(wakes) {
         let message = "minReplicas: 0 without a metric of type Object or External: nothing would start a Pod again";
-        findings.error(&at, message, "write minReplicas: 2, or measure something outside of the Pods").fix(fix).about(&metrics);
+        findings
+            .error(&at, message, "write minReplicas: 2, or measure something outside of the Pods")
+            .fix(fix)
+            .about(&metrics);
     } else if is_early {
         findings.assume("the feature HPAScaleToZero is off");
         let message = "minReplicas: 0 is refused before Kubernetes 1.37, where HPAScaleToZero is off by default";

@@ -56,7 +56,8 @@ pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Fin
 }
 
 const VERTICAL: &str = "autoscaling.k8s.io/VerticalPodAutoscaler";
-const HELP: &str = "let one of them measure another resource, or write updateMode: \"Off\" in the VerticalPodAutoscaler";
+const HELP: &str =
+    "let one of them measure another resource, or write updateMode: \"Off\" in the VerticalPodAutoscaler";
 
 fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
     let text = |field: &'static str| review.at("spec/targetRef").at(field).as_str();
@@ -74,7 +75,9 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
                 measure.resource,
                 describe(scaler, horizontal)
             );
-            findings.warning(&review.at("spec/updatePolicy/updateMode"), message, HELP).about(&review.at("spec/targetRef"));
+            findings
+                .warning(&review.at("spec/updatePolicy/updateMode"), message, HELP)
+                .about(&review.at("spec/targetRef"));
             return;
         }
     }
@@ -89,7 +92,8 @@ fn sets(vertical: Node<'_>, resource: &str) -> bool {
     if matches!(text("/spec/updatePolicy/updateMode"), Some("Off" | "Initial")) {
         return false;
     }
-    let policies: Vec<_> = vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items).collect();
+    let policies: Vec<_> =
+        vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items).collect();
     let is_set = |policy: &Node<'_>| {
         let resources = policy.get("controlledResources").filter(|list| !list.is_null());
         let is_listed = resources.is_none_or(|list| list.items().any(|item| item.as_str() == Some(resource)));

@@ -46,10 +46,9 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
         findings.warning(&abort, message, "write progressDeadlineAbort: true").about(&deadline);
     }
     let routed = strategy.at("canary").at("trafficRouting").exists();
-    for (at, counts) in [
-        (strategy.at("blueGreen/scaleDownDelaySeconds"), true),
-        (strategy.at("canary/scaleDownDelaySeconds"), routed),
-    ] {
+    for (at, counts) in
+        [(strategy.at("blueGreen/scaleDownDelaySeconds"), true), (strategy.at("canary/scaleDownDelaySeconds"), routed)]
+    {
         if let Some(seconds) = at.as_i64().filter(|seconds| counts && *seconds < 30) {
             let message = format!("the old Pods go {seconds} s after the switch, before every node has heard of it");
             findings.warning(&at, message, "take scaleDownDelaySeconds out, which means 30, or write more");

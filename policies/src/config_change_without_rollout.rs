@@ -36,7 +36,9 @@ pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let follows = |annotations: Cursor<'_>| {
         annotations.members().any(|(key, _)| {
-            key.contains("checksum") || key.contains("hash") || key.starts_with("reloader.stakater.com/")
+            key.contains("checksum")
+                || key.contains("hash")
+                || key.starts_with("reloader.stakater.com/")
                 || key.ends_with("reloader.stakater.com/reload")
         })
     };
@@ -56,7 +58,8 @@ pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
             }
             continue;
         }
-        let message = format!("ConfigMap {name} is read when a container starts, and no rollout follows when it changes");
+        let message =
+            format!("ConfigMap {name} is read when a container starts, and no rollout follows when it changes");
         let help = "write a checksum of it as an annotation of the template";
         findings.info(&at, message, help).related(format!("ConfigMap/{name}"));
     }

@@ -26,8 +26,9 @@ pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
             .items()
             .filter_map(|at| Some((at.at("name").as_str().filter(|name| !name.is_empty())?, at)))
             .collect();
-        let is_hidden =
-            |(index, (name, _)): &(usize, &(&str, Cursor<'_>))| variables.iter().skip(index + 1).any(|later| later.0 == *name);
+        let is_hidden = |(index, (name, _)): &(usize, &(&str, Cursor<'_>))| {
+            variables.iter().skip(index + 1).any(|later| later.0 == *name)
+        };
         let hidden: Vec<_> = variables.iter().enumerate().filter(is_hidden).map(|(_, variable)| variable).collect();
         let mut names: Vec<&str> = hidden.iter().map(|(name, _)| *name).collect();
         names.sort_unstable();

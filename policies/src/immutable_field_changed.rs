@@ -108,7 +108,9 @@ fn is_within(new: Option<Node<'_>>, old: Option<Node<'_>>) -> bool {
         return new.len() == old.len() && left.all(|item| is_within(Some(item), right.next()));
     }
     match new.members().next() {
-        Some(_) => new.members().filter(|(_, value)| !value.is_null()).all(|(key, value)| is_within(Some(value), old.get(key))),
+        Some(_) => {
+            new.members().filter(|(_, value)| !value.is_null()).all(|(key, value)| is_within(Some(value), old.get(key)))
+        }
         // Nothing is asked for: within any object, and the same as what it equals.
         None => old.members().next().is_some() || new == old,
     }

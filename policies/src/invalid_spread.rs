@@ -64,11 +64,19 @@ fn of_counts(constraint: &Cursor<'_>, findings: &mut Findings) {
     if skew.is_absent() {
         findings.error(&skew, "there is no maxSkew", "write maxSkew: 1");
     } else if let Some(value) = skew.as_i64().filter(|value| *value < 1) {
-        findings.error(&skew, format!("maxSkew {value}: a difference of at least 1 must be allowed"), "write maxSkew: 1");
+        findings.error(
+            &skew,
+            format!("maxSkew {value}: a difference of at least 1 must be allowed"),
+            "write maxSkew: 1",
+        );
     }
     let Some(value) = domains.as_i64() else { return };
     if value < 1 {
-        findings.error(&domains, format!("minDomains {value} is less than 1"), "take minDomains out, or write 1 or more");
+        findings.error(
+            &domains,
+            format!("minDomains {value} is less than 1"),
+            "take minDomains out, or write 1 or more",
+        );
     } else if constraint.at("whenUnsatisfiable").as_str() == Some("ScheduleAnyway") {
         let message = format!("minDomains {value} with ScheduleAnyway: only what must be spread has a minimum");
         findings.error(&domains, message, "take minDomains out, or write whenUnsatisfiable: DoNotSchedule");

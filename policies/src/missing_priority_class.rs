@@ -40,7 +40,11 @@ pub fn missing_priority_class(review: &Review, settings: &Settings, findings: &m
             findings.info(&at, "there is no priorityClassName: which Pods wait when nodes are full is chance", help);
         }
         Some(name) if !settings.allowed.is_empty() && !settings.allowed.iter().any(|known| known == name) => {
-            findings.info(&at, format!("priority class {name} is not among those allowed"), format!("write one of {allowed}"));
+            findings.info(
+                &at,
+                format!("priority class {name} is not among those allowed"),
+                format!("write one of {allowed}"),
+            );
         }
         _ => {}
     }

@@ -40,7 +40,8 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
             let item = Item { range: name(range), item };
             match item.item.get("type").and_then(Node::as_str) {
                 Some("Container") => {
-                    let containers = review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
+                    let containers =
+                        review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
                     containers.for_each(|container| item.of_container(review, container, findings));
                 }
                 Some("Pod") => item.of_pod(review, findings),
@@ -69,7 +70,8 @@ impl<'a> Item<'a> {
         let limit = |resource| container.limit(review, resource);
         for (resource, min) in self.list("min") {
             if let Some(own) = request(resource).filter(|own| *own < min) {
-                let message = format!("{who} requests {own} of {resource}, and {} asks for {min} at least", self.name());
+                let message =
+                    format!("{who} requests {own} of {resource}, and {} asks for {min} at least", self.name());
                 let help = format!("write resources.requests.{resource}: {min}, or more");
                 self.report(findings, &container.request_at(resource), message, help);
             }
@@ -77,7 +79,12 @@ impl<'a> Item<'a> {
         for (resource, max) in self.list("max") {
             if let Some(own) = limit(resource).filter(|own| *own > max) {
                 let message = format!("the {resource} limit of {who} is {own}, and {} allows {max}", self.name());
-                self.report(findings, &container.limit_at(resource), message, format!("write a limit of {max}, or less"));
+                self.report(
+                    findings,
+                    &container.limit_at(resource),
+                    message,
+                    format!("write a limit of {max}, or less"),
+                );
             } else if let Some(own) = request(resource).filter(|own| *own > max) {
                 let message = format!("{who} requests {own} of {resource}, and {} allows {max}", self.name());
                 self.report(findings, &container.request_at(resource), message, format!("request {max}, or less"));
@@ -115,19 +122,22 @@ impl<'a> Item<'a> {
         let total = |resource, side| pod_total(review, template, resource, side).and_then(|total| total.sum);
         for (resource, min) in self.list("min") {
             if let Some(sum) = total(resource, Side::Request).filter(|sum| *sum < min) {
-                let message = format!("the Pod requests {sum} of {resource}, and {} asks for {min} at least", self.name());
+                let message =
+                    format!("the Pod requests {sum} of {resource}, and {} asks for {min} at least", self.name());
                 self.report(findings, &at, message, format!("request {min} of {resource}, or more, in all"));
             }
         }
         for (resource, max) in self.list("max") {
             match total(resource, Side::Limit) {
                 Some(sum) if sum > max => {
-                    let message = format!("the {resource} limits of the Pod come to {sum}, and {} allows {max}", self.name());
+                    let message =
+                        format!("the {resource} limits of the Pod come to {sum}, and {} allows {max}", self.name());
                     self.report(findings, &at, message, format!("write limits of {max}, or less, in all"));
                 }
                 Some(_) => {}
                 None => {
-                    let message = format!("the Pod has no limit for {resource}, and {} asks for one up to {max}", self.name());
+                    let message =
+                        format!("the Pod has no limit for {resource}, and {} asks for one up to {max}", self.name());
                     self.report(findings, &at, message, format!("write resources.limits.{resource} in the containers"));
                 }
             }

@@ -50,8 +50,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     };
     let (mut is_known, mut is_found) = (true, false);
     for (index, (kind, selecting)) in KINDS.into_iter().zip(review.selecting_each(&KINDS, labels)).enumerate() {
-        let is_other =
-            |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
+        let is_other = |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
         let answer = selected_by_own.get(index);
         let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
         is_known &= selecting.complete && answer.is_none_or(|answer| answer.complete);
@@ -93,9 +92,7 @@ const HELP: &str = "write a label that only these Pods have into the selector an
 fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
     let selector = selector.filter(|selector| selector.len() > 0)?;
     match kind {
-        "/ReplicationController" => {
-            Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document())
-        }
+        "/ReplicationController" => Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document()),
         _ => Some(selector.to_document()),
     }
 }

@@ -94,13 +94,7 @@ impl Peak {
     }
 }
 
-fn of_workload(
-    review: &Review<'_>,
-    peak: &Peak,
-    template: &PodTemplate<'_>,
-    quota: Node<'_>,
-    findings: &mut Findings,
-) {
+fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quota: Node<'_>, findings: &mut Findings) {
     let quota_name = name(quota);
     let is_workload = review.is(peak.kind);
     let count = peak.pods.saturating_add(peak.surge);
@@ -111,7 +105,8 @@ fn of_workload(
             Counted::Pods => Some(Quantity::from_milli(1000)),
             Counted::Of(resource, side) => {
                 let total = pod_total(review, template, resource, side);
-                if let Some(container) = total.as_ref().and_then(|total| total.lacking.as_ref()).filter(|_| is_workload) {
+                if let Some(container) = total.as_ref().and_then(|total| total.lacking.as_ref()).filter(|_| is_workload)
+                {
                     let at = container.at("resources").at(side.as_str()).key(resource);
                     if limit_ranges_unknown(review) {
                         findings.assume("no LimitRange fills in requests or limits");
@@ -134,7 +129,7 @@ fn of_workload(
             let one = match counted {
                 Counted::Pods => Quantity::from_milli(1000),
                 Counted::Of(resource, side) => {
-                    pod_total(review, &review.template_in(pods.kind, object)?, resource, side)?.sum?
+                    pod_total(review, &review.template_in(&pods.kind, object)?, resource, side)?.sum?
                 }
             };
             one.checked_mul(pods.pods)
@@ -161,7 +156,7 @@ fn of_workload(
 }
 
 struct PodCount {
-    kind: &'static str,
+    kind: String,
     pods: i64,
 }
 
@@ -172,8 +167,8 @@ fn siblings(review: &Review<'_>, peak: &Peak) -> Vec<(PodCount, Vec<u8>)> {
     let others = selected.workloads.into_iter().filter(|other| other.kind != peak.kind || other.name != peak.name);
     others
         .filter_map(|other| {
-            let document = review.get(other.kind, &other.name).documents.into_iter().next()?;
-            Some((PodCount { kind: other.kind, pods: other.pods()? }, document))
+            let document = review.get(&other.kind, &other.name).documents.into_iter().next()?;
+            Some((PodCount { pods: other.pods()?, kind: other.kind }, document))
         })
         .collect()
 }

@@ -69,9 +69,9 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selected = Selected::by(review, review.at("spec/selector").node());
     let mut is_found = false;
     for workload in &selected.workloads {
-        let answer = review.get(workload.kind, &workload.name);
+        let answer = review.get(&workload.kind, &workload.name);
         let object = answer.nodes().next().map(Cursor::of);
-        let rollout = object.and_then(|object| Rollout::read(workload.kind, &object));
+        let rollout = object.and_then(|object| Rollout::read(&workload.kind, &object));
         let Some(rollout) = rollout.filter(|rollout| !rollout.is_stuck()) else { continue };
         let Some(short) = Short::of(&rollout, workload, &selected, budget) else { continue };
         is_found = true;

@@ -67,8 +67,9 @@ pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
     let finding = findings.warning(&at, message, help);
     finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
     if pods > 1 {
-        let write =
-            |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+        let write = |fix: Fix, at: &Cursor<'_>, value: i64| {
+            if at.exists() { fix.replace(at, value) } else { fix.add(at, value) }
+        };
         let fix = write(Fix::changing("end an old Pod before a new one starts"), &rollout.max_surge_at, 0);
         finding.fix(write(fix, &rollout.max_unavailable_at, 1));
     }

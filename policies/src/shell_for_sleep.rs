@@ -37,11 +37,15 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
         let Some(sleep) = pre_stop_sleep(container).filter(|sleep| sleep.is_command) else { continue };
         let hook = container.at("lifecycle/preStop");
         let seconds = sleep.seconds;
-        let message = format!("preStop of {} runs a command to sleep {seconds} s, which the kubelet can do", container.describe());
+        let message = format!(
+            "preStop of {} runs a command to sleep {seconds} s, which the kubelet can do",
+            container.describe()
+        );
         let finding = findings.info(&hook.at("exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
         // The API server takes no sleep of 0 before 1.34, and none that is longer than the grace period.
         if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
-            let fix = Fix::safe("let the kubelet wait").add(&hook.at("sleep/seconds"), seconds).remove(&hook.at("exec"));
+            let fix =
+                Fix::safe("let the kubelet wait").add(&hook.at("sleep/seconds"), seconds).remove(&hook.at("exec"));
             finding.fix(fix);
         }
     }

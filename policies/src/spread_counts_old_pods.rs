@@ -49,7 +49,8 @@ pub fn spread_counts_old_pods(review: &Review, findings: &mut Findings) {
         if !is_hard || !is_own || is_by_hand || is_there {
             continue;
         }
-        let message = format!("the constraint on {key} counts the Pods of old revisions too: updates hang, or end unspread");
+        let message =
+            format!("the constraint on {key} counts the Pods of old revisions too: updates hang, or end unspread");
         let fix = Fix::safe("count the Pods of one revision").append(&at, label);
         findings.warning(&at, message, format!("write matchLabelKeys: [{label}]")).fix(fix).about(&selector);
     }

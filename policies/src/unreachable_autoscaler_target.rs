@@ -134,8 +134,12 @@ impl End {
         let most = limit.checked_mul(100)?.checked_mul(1000)?;
         let aimed_at = request.checked_mul(share)?;
         let is_near = most > aimed_at.checked_mul(1000)?;
-        (most <= aimed_at.checked_mul(1000_i64.saturating_add(tolerance))?)
-            .then_some(Self { share, request, limit, is_near })
+        (most <= aimed_at.checked_mul(1000_i64.saturating_add(tolerance))?).then_some(Self {
+            share,
+            request,
+            limit,
+            is_near,
+        })
     }
 
     fn severity(&self, measure: &Utilization) -> Severity {
@@ -145,8 +149,13 @@ impl End {
     fn describe(&self, measure: &Utilization) -> String {
         let (limit, share, request) = (self.limit, self.share, self.request);
         match self.is_near {
-            true => format!("the limit {limit} ends {} just above {share}% of the {request} requested", measure.resource),
-            false => format!("the limit {limit} ends {} before more than {share}% of the {request} requested", measure.resource),
+            true => {
+                format!("the limit {limit} ends {} just above {share}% of the {request} requested", measure.resource)
+            }
+            false => format!(
+                "the limit {limit} ends {} before more than {share}% of the {request} requested",
+                measure.resource
+            ),
         }
     }
 

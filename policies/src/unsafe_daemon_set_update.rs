@@ -49,7 +49,8 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     if !(kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"))) {
         return;
     }
-    let (surge_at, unavailable_at) = (strategy.at("rollingUpdate/maxSurge"), strategy.at("rollingUpdate/maxUnavailable"));
+    let (surge_at, unavailable_at) =
+        (strategy.at("rollingUpdate/maxSurge"), strategy.at("rollingUpdate/maxUnavailable"));
     let count = |at: &Cursor<'_>, unset: i64| match at.node() {
         None if at.is_absent() => Some(IntOrPercent::Int(unset)),
         node => IntOrPercent::from_node(node?).filter(|count| !matches!(count, IntOrPercent::Int(..0))),
@@ -75,7 +76,8 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
             findings.error(&surge_at, message, "write maxUnavailable: 0 to surge, or take maxSurge out")
         }
         (true, true) => {
-            let message = "maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so the API server refuses it";
+            let message =
+                "maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so the API server refuses it";
             findings.error(&unavailable_at, message, "write maxUnavailable: 1")
         }
         (false, true) => {
@@ -113,6 +115,7 @@ fn too_many(unavailable: IntOrPercent, settings: &Settings, findings: &mut Findi
         }
         IntOrPercent::Percent(share) => share,
     };
-    (share > percent)
-        .then(|| format!("maxUnavailable {unavailable}: so many of all nodes are without it at once, more than {percent}%"))
+    (share > percent).then(|| {
+        format!("maxUnavailable {unavailable}: so many of all nodes are without it at once, more than {percent}%")
+    })
 }

@@ -61,7 +61,9 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     };
     let message = format!("claim {claim} is {mode}, and {pods}: {HARM}");
     // The claim's name stands where it was found.
-    let Some(at) = claims(template).map(|known| known.at).find(|at| at.as_str() == Some(claim.as_str())) else { return };
+    let Some(at) = claims(template).map(|known| known.at).find(|at| at.as_str() == Some(claim.as_str())) else {
+        return;
+    };
     let finding = findings.error(&at, message, HELP).about(&at);
     if kind != DAEMONS {
         finding.about(&replicas);
@@ -104,17 +106,19 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
 }
 
 const DAEMONS: &str = "apps/DaemonSet";
-const KINDS: [&str; 6] =
-    ["apps/Deployment", "apps/StatefulSet", DAEMONS, "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
+const KINDS: [&str; 6] = [
+    "apps/Deployment",
+    "apps/StatefulSet",
+    DAEMONS,
+    "apps/ReplicaSet",
+    "/ReplicationController",
+    "argoproj.io/Rollout",
+];
 const HARM: &str = "a second one does not start on another node";
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
 
 /// More Pods than one, as a message says it; and whether every autoscaler is known.
-fn several(
-    kind: &str,
-    replicas: Option<i64>,
-    scalers: impl Fn(&'static str) -> Answer,
-) -> (Option<String>, bool) {
+fn several(kind: &str, replicas: Option<i64>, scalers: impl Fn(&'static str) -> Answer) -> (Option<String>, bool) {
     if kind == DAEMONS {
         return (Some("there is one Pod on each node".to_owned()), true);
     }

@@ -251,6 +251,13 @@ impl<'a> Builder<'a> {
                     self.last = Last::Plain;
                     self.refuse_tab_in(content, self.cursor, Last::Plain)?;
                 }
+                if style == ScalarStyle::Plain && !is_written(&text, &self.text[content..self.cursor.max(content)]) {
+                    // The parser and our walk part here, and so may kubectl. Nobody is to be shown another place.
+                    return Err(Fault::new(
+                        self.base + content,
+                        "it is not certain where this value begins and ends; write it in quotes",
+                    ));
+                }
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
                 let value = scalar::resolve(&text, style == ScalarStyle::Plain, tag.as_deref())
                     .map_err(|message| Fault::new(self.base + content, message))?;
@@ -485,6 +492,12 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a plain scalar is what stands in its place, but for how its lines are folded.
+fn is_written(value: &str, written: &str) -> bool {
+    let solid = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();
+    value == written || solid(value) == solid(written)
 }
 
 fn is_merge(event: &Event<'_>) -> bool {

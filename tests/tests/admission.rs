@@ -497,7 +497,10 @@ fn ways_to_apply() -> Result<()> {
     assert_denied(&kubectl.run(&["replace", "--filename=-"], Some(&bad.to_string()))?, OLD_SINS);
 
     let generated = |object: Manifest| {
-        object.with("/metadata/name", Value::Null).with("/metadata/generateName", json!("made-")).to_string()
+        let object = object.with("/metadata/name", Value::Null).with("/metadata/generateName", json!("made-"));
+        // Two workloads with the same labels would be a finding of their own.
+        let object = object.with("/spec/selector/matchLabels/app", json!("made"));
+        object.with("/spec/template/metadata/labels/app", json!("made")).to_string()
     };
     let output = kubectl.create(&generated(bad.clone()))?;
     assert_denied(&output, OLD_SINS);

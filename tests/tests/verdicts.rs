@@ -274,7 +274,9 @@ fn named(object: &Value, pointer: &str) -> String {
         match at {
             Value::Array(items) => {
                 at = token.parse::<usize>().ok().and_then(|index| items.get(index)).unwrap_or(&Value::Null);
-                path.push_str(&format!("[{}]", at["name"].as_str().or(at["topologyKey"].as_str()).unwrap_or(token)));
+                let port = at["containerPort"].as_i64().map(|port| port.to_string());
+                let key = at["name"].as_str().or(port.as_deref()).or(at["topologyKey"].as_str());
+                path.push_str(&format!("[{}]", key.unwrap_or(token)));
             }
             other => {
                 at = &other[token];

@@ -107,6 +107,22 @@ fn what_is_missing_is_written_to_a_new_file() {
     assert!(report.contains("fixed: nothing"), "{report}");
 }
 
+/// What the first round mends is what the second one misses: both budgets go into the one new file.
+#[test]
+fn a_later_round_adds_to_the_new_file() {
+    let one = of(DEPLOYMENT, "a").replace("replicas: 2", "replicas: 1");
+    let service =
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: shops}\nspec: {selector: {app: a}}\n";
+    let folder = folder(&[("shop.yaml", &format!("{one}---\n{}{service}", of(DEPLOYMENT, "b")))]);
+    let path = folder.path();
+    fs::write(path.join("config.yaml"), CONFIG.replace("policies: [", "policies: [{id: single-replica}, ")).unwrap();
+    let (status, report, said) = check(path, &["set", "--fix=unsafe"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(report.contains("single-replica") && report.contains("wrote: set/shop.pdb.yaml\n"), "{report}");
+    let written = fs::read_to_string(path.join("set/shop.pdb.yaml")).unwrap();
+    assert_eq!(written, format!("{}---\n{}", of(BUDGET, "b"), of(BUDGET, "a")));
+}
+
 #[test]
 fn no_file_is_written_over() {
     let folder = folder(&[("shop.yaml", &of(DEPLOYMENT, "a")), ("shop.pdb.yaml", "# empty as yet\n")]);

@@ -32,6 +32,7 @@ pub struct Fixed {
 /// Applies the fixes of this class and of those before it, as long as there are any.
 pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClass) -> Fixed {
     let mut fixed = Fixed::default();
+    let given = world.files.len();
     for _ in 0..MAX_ROUNDS {
         let (world, checked) = fixed.after.as_ref().map_or((world, checked), |(world, checked)| (world, checked));
         let round = Round::new(world, checked, class);
@@ -49,8 +50,14 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         for (file, text) in round.texts {
             sources[file].text = text;
         }
-        // Behind the others, whose numbers stay.
-        sources.extend(companions.sources);
+        for new in companions.sources {
+            // A later round adds to what an earlier one made, which nobody wrote yet.
+            match sources[given..].iter_mut().find(|source| source.path == new.path) {
+                Some(made) => made.text.push_str(&format!("---\n{}", new.text)),
+                // Behind the others, whose numbers stay.
+                None => sources.push(new),
+            }
+        }
         let world = World::read(sources, registry, Arc::clone(&world.beside));
         let checked = run::check(registry, &world);
         fixed.after = Some((world, checked));

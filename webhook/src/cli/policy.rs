@@ -78,7 +78,9 @@ pub(super) fn list(policies: &[Policy]) -> String {
     let mut text = String::new();
     for policy in policies {
         let severity = word(&policy.severity);
-        let _ = writeln!(text, "{:id$}  {:category$}  {severity:7}  {}", policy.id, policy.category, policy.title);
+        let profile = Profile::beyond_default(&policy.id).map(|profile| format!(" [{profile}]"));
+        let title = format!("{}{}", policy.title, profile.unwrap_or_default());
+        let _ = writeln!(text, "{:id$}  {:category$}  {severity:7}  {title}", policy.id, policy.category);
     }
     text
 }
@@ -123,8 +125,8 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
         ("on", on(policy)),
         ("judges", word(&policy.judges)),
     ];
-    if let Some(profiles) = Profile::beyond_default(&policy.id) {
-        facts.push(("profiles", profiles.to_owned()));
+    if let Some(profile) = Profile::beyond_default(&policy.id) {
+        facts.push(("profile", profile.to_owned()));
     }
     if policy.stage == Stage::Source {
         facts.push(("stage", "source: over files alone".to_owned()));

@@ -95,7 +95,7 @@ impl Profile {
     pub fn beyond_default(id: &str) -> Option<&'static str> {
         match id {
             id if STRICT.contains(&id) => Some("strict"),
-            id if OPT_IN.contains(&id) => Some("none: on where a PolicySet lists it"),
+            id if OPT_IN.contains(&id) => Some("opt-in"),
             _ => None,
         }
     }

@@ -65,7 +65,8 @@ pub struct Settings {
     edits = ["{template}/spec/topologySpreadConstraints"]
 )]
 pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findings) {
-    let Some(template) = review.template().filter(|_| !settings.cluster_default) else { return };
+    let template = review.template().filter(|template| !settings.cluster_default && !template.containers().is_empty());
+    let Some(template) = template else { return };
     let at = template.spec().at("topologySpreadConstraints");
     if at.has_content() || is_kept_apart(template.spec()) || review.object().node().is_some_and(has_controller) {
         return;

@@ -342,7 +342,8 @@ fn start_controllers(
     command.arg("--root-ca-file").arg(folder.join("ca.crt"));
     // Each controller has an identity of its own, as in a real cluster: policies look at it.
     command.args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"]);
-    command.args(["--kube-api-qps=500", "--kube-api-burst=1000"]);
+    // Nobody should wait 15 s for a second Pod.
+    command.args(["--kube-api-qps=500", "--kube-api-burst=1000", "--horizontal-pod-autoscaler-sync-period=1s"]);
     let log = folder.join("kube-controller-manager.log");
     let mut controllers = Process::spawn("kube-controller-manager", &mut command, log, reaper)?;
     let ready = until(START, "the controllers have made the service account default", || {

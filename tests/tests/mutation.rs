@@ -116,8 +116,9 @@ fn strategy() -> [(String, (Value, Value)); 2] {
 
 #[test]
 fn what_is_incomplete_is_completed_and_nothing_else() -> Result<()> {
-    let namespace = namespace("completed")?;
     for kind in KINDS {
+        // One each, for two workloads of the same labels are in each other's way.
+        let namespace = namespace("completed")?;
         let mut before = stage()?.without[kind].clone();
         let object = incomplete(kind, "web");
         // Completed, so nothing is left to warn of.

@@ -308,7 +308,7 @@ fn deletions() -> Result<()> {
         Manifest::good("Deployment", "plain"),
         Manifest::good("Deployment", "live"),
         protected("Deployment", "kept"),
-        protected("StatefulSet", "kept"),
+        protected("StatefulSet", "kept-too"),
     ];
     for object in objects {
         kubectl.apply(&object.to_string())?.ok()?;
@@ -316,7 +316,7 @@ fn deletions() -> Result<()> {
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kept", "annotations": {"plimsoll.dev/protect": "true"}},
         "spec": {"selector": {"app": "kept"}, "ports": [{"port": 80}]}});
     kubectl.apply(&service.to_string())?.ok()?;
-    for (kind, name) in [("deployment", "kept"), ("statefulset", "kept"), ("service", "kept")] {
+    for (kind, name) in [("deployment", "kept"), ("statefulset", "kept-too"), ("service", "kept")] {
         let output = kubectl.delete(kind, name)?;
         let refused = output.stderr.contains("\"lenient.plimsoll.dev\" denied the request")
             && output.stderr.contains("live-workload-removed")
@@ -325,7 +325,7 @@ fn deletions() -> Result<()> {
     }
     let scaled = |name: &str, replicas: u32| kubectl.run(&["scale", name, &format!("--replicas={replicas}")], None);
     assert_denied(&scaled("deployment/kept", 0)?, &["live-workload-removed"]);
-    let output = kubectl.patch("statefulset", "kept", &json!({"spec": {"replicas": 0}}))?;
+    let output = kubectl.patch("statefulset", "kept-too", &json!({"spec": {"replicas": 0}}))?;
     assert_denied(&output, &["live-workload-removed"]);
     assert_warned(scaled("deployment/kept", 1)?, &[]);
     assert_warned(scaled("deployment/plain", 0)?, &["live-workload-removed"]);
@@ -335,8 +335,8 @@ fn deletions() -> Result<()> {
     let output = kubectl.run(&["delete", "deployment", "live", "-v=8"], None)?;
     eprintln!("{}", output.stderr);
     assert_warned(output, &["live-workload-removed"]);
-    kubectl.ok(&["annotate", "statefulset", "kept", "plimsoll.dev/protect-"])?;
-    kubectl.ok(&["delete", "statefulset", "kept"])?;
+    kubectl.ok(&["annotate", "statefulset", "kept-too", "plimsoll.dev/protect-"])?;
+    kubectl.ok(&["delete", "statefulset", "kept-too"])?;
     // The namespace goes, and everything in it, protected or not.
     let name = namespace.name().to_owned();
     let admin = stage()?.control_plane.kubectl();
@@ -433,7 +433,11 @@ fn exemptions_and_ignores() -> Result<()> {
     ensure!(output.stderr.is_empty(), "{}", output.stderr);
     output.ok()?;
     assert_denied(&kubectl.apply(&bad("Deployment", "past").to_string())?, &["latest-image-tag"]);
-    assert_denied(&kubectl.apply(&bad("StatefulSet", "vendor").to_string())?, &["latest-image-tag"]);
+    // Of the same name, but of another kind; with labels of its own.
+    let other = bad("StatefulSet", "vendor")
+        .with("/spec/selector/matchLabels/app", json!("other"))
+        .with("/spec/template/metadata/labels/app", json!("other"));
+    assert_denied(&kubectl.apply(&other.to_string())?, &["latest-image-tag"]);
     let elsewhere = self::namespace("elsewhere")?;
     assert_denied(&elsewhere.kubectl().apply(&bad("Deployment", "vendor").to_string())?, &["latest-image-tag"]);
     // It exempts from what it names, and from nothing else.

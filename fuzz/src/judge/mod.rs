@@ -73,7 +73,8 @@ fn mutated(review: &Arc<Review>) -> Mutation {
     let context: Arc<dyn Context> = Arc::new(Unknown);
     let mutation = judge::mutate(&REGISTRY, review, &context, deadline());
     let defect = matches!(mutation.untouched, Some(Reason::BadPatch | Reason::NoConvergence));
-    assert!(!defect, "{:?} after {:?}", mutation.untouched, mutation.added);
+    let object = || review.object().map(|object| object.to_json()).unwrap_or_default();
+    assert!(!defect, "{:?} after {:?}: {}", mutation.untouched, mutation.added, object());
     answer(&respond::mutated(review, Some(&mutation.patch)), review);
     if let Some(object) = &mutation.object {
         let received = review.object().expect("only an object is patched");

@@ -290,10 +290,11 @@ fn the_example_of_the_documentation_is_read() {
     let page = include_str!("../../../docs/policy-set.md");
     let blocks: Vec<_> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(read(blocks[0], "docs").unwrap().sets[0].policies.len(), 2);
-    let matching = set(blocks[1]);
+    assert_eq!(set(blocks[1]).workloads.len(), 2);
+    let matching = set(blocks[2]);
     assert_eq!(matching.name(), "test");
-    assert_eq!(read(blocks[2], "docs").unwrap().exemptions.len(), 1);
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(read(blocks[3], "docs").unwrap().exemptions.len(), 1);
+    assert_eq!(blocks.len(), 4);
 }
 
 const EXEMPTION: &str = "apiVersion: plimsoll.dev/v1alpha1

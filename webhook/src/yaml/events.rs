@@ -289,7 +289,9 @@ impl<'a> Builder<'a> {
             }
             // In a flow collection an anchor may be followed by a comma at once.
             let stop = |character: char| matches!(character, ' ' | '\t' | '\n' | '\r' | ',' | ']' | '}');
-            content = self.text[at..].find(stop).map_or(self.text.len(), |length| at + length);
+            // The comma of `!<tag:yaml.org,2002:int>` ends nothing.
+            let uri = if self.text[at..].starts_with("!<") { self.text[at..].find('>').unwrap_or(0) } else { 0 };
+            content = self.text[at + uri..].find(stop).map_or(self.text.len(), |length| at + uri + length);
             bridge::refuse_name(&self.text[at..content], self.base + at)?;
         }
         Ok((properties, if empty { content } else { skip_trivia(self.text, content) }))

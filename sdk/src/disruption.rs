@@ -323,8 +323,10 @@ fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
 
 /// The reviewed workload, where it is one that stands for itself.
 fn reviewed(review: &Review<'_>) -> Option<Workload> {
-    let (kind, _) = kinds(review).find(|(kind, _)| review.is(kind))?;
-    Workload::read(review, kind, review.object().node()?).filter(|_| review.subresource().is_empty())
+    review.workload(|| {
+        let (kind, _) = kinds(review).find(|(kind, _)| review.is(kind))?;
+        Workload::read(review, kind, review.object().node()?).filter(|_| review.subresource().is_empty())
+    })
 }
 
 fn is_reviewed(review: &Review<'_>, kind: &str, name: &str) -> bool {

@@ -6,7 +6,7 @@ use plimsoll_flat::Node;
 
 use crate::bundle::{Answer, Host};
 use crate::cursor::Cursor;
-use crate::disruption::{AUTOSCALERS, BUDGET};
+use crate::disruption::{AUTOSCALERS, BUDGET, Workload};
 use crate::guest::{Knowledge, Subject};
 use crate::value::Value;
 use crate::version::KubernetesVersion;
@@ -18,8 +18,11 @@ pub struct Review<'a> {
     environment: Node<'a>,
     request: Node<'a>,
     subject: Subject,
+    group: &'a str,
+    kind: &'a str,
     object: Cursor<'a>,
     template: OnceCell<Option<PodTemplate<'a>>>,
+    workload: OnceCell<Option<Workload>>,
     services: OnceCell<Answer>,
     limit_ranges: OnceCell<Answer>,
     budgets: OnceCell<Answer>,
@@ -36,12 +39,18 @@ impl<'a> Review<'a> {
     pub(crate) fn new(host: &'a dyn Host, environment: Node<'a>, request: Node<'a>, subject: Subject) -> Self {
         let member = if matches!(subject, Subject::OldObject) { "oldObject" } else { "object" };
         let object = Cursor::new(request.get(member).unwrap_or(request));
+        // Asked by every policy, many times.
+        let kind = request.get("kind");
+        let of_kind = |name: &str| kind.and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default();
         Self {
             host,
             environment,
             request,
             subject,
+            group: of_kind("group"),
+            kind: of_kind("kind"),
             object,
+            workload: OnceCell::new(),
             template: OnceCell::new(),
             services: OnceCell::new(),
             limit_ranges: OnceCell::new(),
@@ -90,16 +99,17 @@ impl<'a> Review<'a> {
 
     /// `group/Kind` of the object; `/Pod` for the core group.
     pub fn is(&self, group_kind: &str) -> bool {
-        group_kind.split_once('/') == Some((self.kind_member("group"), self.kind()))
+        group_kind.split_once('/') == Some((self.group, self.kind))
     }
 
     /// The object's kind, `Deployment`.
     pub fn kind(&self) -> &'a str {
-        self.kind_member("kind")
+        self.kind
     }
 
-    fn kind_member(&self, name: &str) -> &'a str {
-        self.request.get("kind").and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default()
+    /// The reviewed object as a workload, where it is one; worked out once for all policies.
+    pub(crate) fn workload(&self, read: impl FnOnce() -> Option<Workload>) -> Option<Workload> {
+        self.workload.get_or_init(read).clone()
     }
 
     /// The object's name; empty where the API server will generate one.
@@ -126,9 +136,8 @@ impl<'a> Review<'a> {
     pub fn template(&self) -> Option<&PodTemplate<'a>> {
         self.template
             .get_or_init(|| {
-                let group = self.kind_member("group");
                 // `group/Kind` is put together only here, once a review.
-                let kind = [group, "/", self.kind()].concat();
+                let kind = [self.group, "/", self.kind].concat();
                 let pointer = self.environment.get("workloads")?.get(&kind)?.as_str()?;
                 let root = self.object.pointer_to(pointer);
                 root.exists().then(|| PodTemplate::new(root))
@@ -181,7 +190,7 @@ impl<'a> Review<'a> {
     pub fn scaled_by(&self, scaler: &'static str) -> &Answer {
         let number = usize::from(scaler != AUTOSCALERS[0]);
         self.autoscalers[number].get_or_init(|| {
-            let kind = [self.kind_member("group"), "/", self.kind()].concat();
+            let kind = [self.group, "/", self.kind].concat();
             self.host.referring(self.subject, AUTOSCALERS[number], &kind, self.name())
         })
     }

@@ -8,11 +8,11 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What guests are built with besides cargo's profile.
 const FLAGS: [&str; 5] = [
-    // What an instance has of memory is cleared after every review, touched or not, so it is little: a stack of 64 KiB,
-    // the data, and a heap that holds a review of the usual size.
-    "-Clink-arg=-zstack-size=65536",
+    // What an instance has of memory is cleared after every review, touched or not, so it is little: a stack of 32 KiB,
+    // the data, and a heap that holds a review of the usual size, for one that has to grow costs more than all policies.
+    "-Clink-arg=-zstack-size=32768",
     "-Clink-arg=--stack-first",
-    "-Clink-arg=--initial-memory=131072",
+    "-Clink-arg=--initial-memory=196608",
     // With the newer target features the compiler moves every struct by `memory.copy`, which is a call into the host:
     // a policy then costs four times as much. Plain loads and stores are inlined.
     "-Ctarget-cpu=mvp",

@@ -456,6 +456,10 @@ impl<'a> Builder<'a> {
                     format!("brackets do not match: `{indicator}` is due here"),
                 ));
             }
+            if self.flow > 0 {
+                // With brackets that do not match the parser makes of one collection another one.
+                return Err(Fault::new(self.base + self.cursor, "brackets do not match somewhere before this"));
+            }
             return Err(Fault::new(
                 self.base + self.cursor,
                 format!("cannot follow this document's layout (no `{indicator}` here); please report it"),

@@ -223,7 +223,8 @@ fn a_block_scalar_without_content_is_its_header() {
 
 #[test]
 fn brackets_that_do_not_match() {
-    for text in ["{a: [1, b: c}], d: e}\n", "[a: b}]\n"] {
+    for text in ["{a: [1, b: c}], d: e}\n", "[a: b}]\n", "{a: [1, [b: c}, \"d\":[1, {b: c}], \"d\": e, [g: h]0 ? j ]\n"]
+    {
         let error = read(text)[0].as_ref().unwrap_err().clone();
         assert!(error.message.contains("bracket"), "{text:?}: {error}");
     }

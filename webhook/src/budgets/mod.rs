@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::context::Context as _;
@@ -106,10 +107,14 @@ async fn create(api: &Api<PodDisruptionBudget>, namespace: &str, budget: PodDisr
         // Another replica was first; or a namesake came, which the next round knows.
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         // Nothing can be made any more in a namespace that is on its way out.
-        Err(kube::Error::Api(status)) if status.message.contains("being terminated") => {}
+        Err(kube::Error::Api(status)) if is_terminating(&status) => {}
         Err(error) => return Err(format!("PodDisruptionBudget {namespace}/{name} cannot be written: {error}")),
     }
     Ok(())
+}
+
+fn is_terminating(status: &Status) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 async fn remove(api: &Api<PodDisruptionBudget>, namespace: &str, withdrawn: Withdrawn) -> Result<(), String> {

@@ -45,7 +45,8 @@ impl Plan {
     }
 }
 
-/// Nothing where the objects that it depends on are not all known.
+/// Nothing where the objects that it depends on are not all known, or a policy failed: who can't say that a budget is
+/// missing can't say that it is not.
 pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now: Moment) -> Plan {
     let mut plan = Plan { namespace: namespace.to_owned(), ..Plan::default() };
     let kinds: BTreeSet<&str> = kinds(registry).collect();
@@ -53,12 +54,14 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
     let (Some(workloads), Some(budgets)) = (known, watches.objects(namespace, BUDGET)) else { return plan };
     let Some(snapshot) = watches.snapshot(namespace) else { return plan };
     let context: Arc<dyn Context> = Arc::new(WithoutStandIns(snapshot));
-    let mut wanted: BTreeMap<String, PodDisruptionBudget> = workloads
-        .iter()
-        .flatten()
-        .filter_map(|document| budget(registry, &value(document)?, &context, now))
-        .map(|budget| (budget.metadata.name.clone().unwrap_or_default(), budget))
-        .collect();
+    let mut wanted: BTreeMap<String, PodDisruptionBudget> = BTreeMap::new();
+    for workload in workloads.iter().flatten().filter_map(|document| value(document)) {
+        match budget(registry, &workload, &context, now) {
+            Ok(Some(budget)) => drop(wanted.insert(budget.metadata.name.clone().unwrap_or_default(), budget)),
+            Ok(None) => {}
+            Err(Unjudged) => return plan,
+        }
+    }
     for document in budgets.iter().filter(|document| is_stand_in(document)) {
         let Some(Value::Object(stored)) = value(document) else { continue };
         let metadata = |name: &str| stored.get("metadata").and_then(|metadata| metadata.get(name));
@@ -96,34 +99,45 @@ fn budget(
     workload: &Value,
     context: &Arc<dyn Context>,
     now: Moment,
-) -> Option<PodDisruptionBudget> {
-    let metadata = workload.get("metadata")?;
-    if metadata.get("deletionTimestamp").is_some() {
-        return None;
+) -> Result<Option<PodDisruptionBudget>, Unjudged> {
+    let created = workload.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(Moment::parse);
+    let review = Review::from_object(workload).map(Arc::new);
+    let (Some(created), Some(review)) = (created, review) else { return Ok(None) };
+    if workload.pointer("/metadata/deletionTimestamp").is_some() {
+        return Ok(None);
     }
-    let created = Moment::parse(metadata.get("creationTimestamp")?.as_str()?)?;
-    let review = Arc::new(Review::from_object(workload)?);
     let is_due = |selected: &Selected| {
         selected.spared.is_none() && created.age(now).is_some_and(|age| age >= selected.enforce_after)
     };
     let due: Vec<Selected> = registry.select(&review).into_iter().filter(is_due).collect();
     if due.is_empty() {
-        return None;
+        return Ok(None);
     }
     let verdict = validate(registry, &review, context, Instant::now() + TIME);
+    if !verdict.failed.is_empty() {
+        return Err(Unjudged);
+    }
     let judged = verdict.judged.into_iter().filter(|judged| judged.action >= Action::Warn);
     let in_force = judged.filter(|judged| due.iter().any(|selected| selected.policy.id == judged.policy.id));
     let proposed = in_force.filter_map(|judged| judged.finding.fix?.companion);
     let mut budgets = proposed.filter(|object| object.get("kind").is_some_and(|kind| kind == "PodDisruptionBudget"));
-    let mut budget: PodDisruptionBudget = serde_json::from_value(budgets.next()?).ok()?;
-    let text = |value: &Value, name: &str| Some(value.get(name)?.as_str()?.to_owned());
+    Ok(budgets.next().and_then(|object| owned(object, workload)))
+}
+
+/// A policy failed on a workload.
+struct Unjudged;
+
+/// The proposed object as it is written.
+fn owned(object: Value, workload: &Value) -> Option<PodDisruptionBudget> {
+    let mut budget: PodDisruptionBudget = serde_json::from_value(object).ok()?;
+    let text = |pointer: &str| Some(workload.pointer(pointer)?.as_str()?.to_owned());
     budget.metadata.labels.get_or_insert_default().insert(STAND_IN.to_owned(), "true".to_owned());
     // So that it goes with the workload.
     budget.metadata.owner_references = Some(vec![OwnerReference {
-        api_version: text(workload, "apiVersion")?,
-        kind: text(workload, "kind")?,
-        name: text(metadata, "name")?,
-        uid: text(metadata, "uid")?,
+        api_version: text("/apiVersion")?,
+        kind: text("/kind")?,
+        name: text("/metadata/name")?,
+        uid: text("/metadata/uid")?,
         ..OwnerReference::default()
     }]);
     Some(budget)

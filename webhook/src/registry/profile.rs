@@ -7,8 +7,9 @@ use crate::admission::Action;
 pub enum Profile {
     /// Only what is listed is on.
     None,
-    /// Every policy is on but those that `strict` adds and those that are opted into by name; what the restricted Pod Security Standard asks for warns; of what the webhook can fill in,
-    /// only what changes nothing at run time and is asked for everywhere.
+    /// Every policy is on but those that `strict` adds and those that are opted into by name; what the restricted Pod
+    /// Security Standard asks for warns; of what the webhook can fill in, only what changes nothing at run time and is
+    /// asked for everywhere.
     #[default]
     Default,
     /// As `default`, and whatever the webhook can fill in without settings of its own, it does.

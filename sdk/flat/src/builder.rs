@@ -1,6 +1,6 @@
 //! Appending nodes: what the writer and the JSON parser share. Its callers see to the order of calls and to limits.
 
-use crate::layout::{self, SCANNED};
+use crate::layout::{self, SCANNED, hash};
 
 /// A document in the making: the bytes so far, and of every open container where its children begin.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ struct Child {
     /// Where the child begins, in bytes from the start of the document.
     at: u32,
     /// Of a member: what its key hashes to.
-    mark: u32,
+    hash: u32,
 }
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ struct Frame {
     start: u32,
     /// Its first entry in `children`.
     first: usize,
-    /// One bit for each key seen, chosen by its mark: a clear bit says that a key is new.
+    /// One bit for each key seen, chosen by its hash: a clear bit says that a key is new.
     seen: u64,
     object: bool,
     repeated: bool,
@@ -62,7 +62,7 @@ impl Builder {
     /// Says that an item of the innermost array begins here.
     #[inline]
     pub(crate) fn item(&mut self) {
-        self.children.push(Child { at: self.out.len() as u32, mark: 0 });
+        self.children.push(Child { at: self.out.len() as u32, hash: 0 });
     }
 
     /// Appends a key and says that a member of the innermost object begins with it.
@@ -81,16 +81,16 @@ impl Builder {
             return;
         };
         let key = &self.out[at + 4..];
-        let mark = mark(key);
-        let bit = 1 << (mark & 63);
+        let hash = hash(key);
+        let bit = 1 << (hash & 63);
         if frame.seen & bit != 0 {
             let siblings = &self.children[frame.first..];
             // A larger object is sorted, and its duplicates found then.
             frame.repeated |= siblings.len() < SCANNED
-                && siblings.iter().any(|child| child.mark == mark && key_at(&self.out, child.at) == key);
+                && siblings.iter().any(|child| child.hash == hash && key_at(&self.out, child.at) == key);
         }
         frame.seen |= bit;
-        self.children.push(Child { at: at as u32, mark });
+        self.children.push(Child { at: at as u32, hash });
     }
 
     /// Closes the innermost container: writes its table and its length.
@@ -110,6 +110,9 @@ impl Builder {
         }
         let children = &self.children[frame.first..];
         let count = children.len();
+        if frame.object && count <= SCANNED {
+            self.out.extend(children.iter().map(|child| (child.hash >> 24) as u8));
+        }
         for child in children {
             self.out.extend_from_slice(&(child.at - frame.start).to_le_bytes());
         }
@@ -173,7 +176,7 @@ impl Builder {
         while at < self.children.len() {
             let (child, later) = (self.children[at], &self.children[at + 1..]);
             let key = key_at(&self.out, child.at);
-            if later.iter().any(|other| other.mark == child.mark && key_at(&self.out, other.at) == key) {
+            if later.iter().any(|other| other.hash == child.hash && key_at(&self.out, other.at) == key) {
                 self.children.remove(at);
             } else {
                 at += 1;
@@ -185,19 +188,4 @@ impl Builder {
 fn key_at(out: &[u8], at: u32) -> &[u8] {
     let at = at as usize;
     layout::u32_at(out, at).and_then(|length| out.get(at + 4..at + 4 + length)).unwrap_or_default()
-}
-
-/// A cheap hash of a key: its length and both its ends.
-#[inline]
-fn mark(key: &[u8]) -> u32 {
-    let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29),
-        _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
-            (Some(first), Some(last)) => {
-                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-            }
-            _ => key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-        },
-    };
-    ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }

@@ -53,6 +53,8 @@ pub enum Problem {
     NotFinite,
     /// Two members of an object have the same key.
     DuplicateKey,
+    /// The mark of a key is another's.
+    Mark,
     /// The permutation of a large object does not sort its keys.
     Permutation,
     /// Bytes follow the root node.
@@ -93,6 +95,7 @@ impl fmt::Display for Problem {
             Self::Number => "number text is not canonical",
             Self::NotFinite => "number is not finite",
             Self::DuplicateKey => "duplicate key",
+            Self::Mark => "the mark of a key is not its own",
             Self::Permutation => "keys are not sorted by the permutation",
             Self::Trailing => "bytes after the root",
         })

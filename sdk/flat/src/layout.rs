@@ -14,15 +14,18 @@ pub(crate) const OBJECT: u8 = 9;
 /// Tag and `u32` length: what precedes the bytes of a string and the children of a container.
 pub(crate) const HEAD: usize = 5;
 
-/// Objects with more members than this carry a sorted permutation; a scan of fewer is faster than a search.
-pub(crate) const SCANNED: usize = 16;
+/// Objects with more members than this carry a sorted permutation, those with fewer the marks of their keys: a scan of
+/// marks, eight at a time, is faster than a search.
+pub(crate) const SCANNED: usize = 32;
 
 /// Where the table of an array or object lies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     /// Where the container begins: what its offsets count from.
     pub(crate) start: usize,
-    /// Where the table begins, which is also where the children end.
+    /// Where the children end: at the table, or at the marks before it.
+    pub(crate) limit: usize,
+    /// Where the table begins.
     pub(crate) entries: usize,
     pub(crate) count: usize,
     pub(crate) object: bool,
@@ -39,11 +42,16 @@ impl Table {
         let length = u32_at(document, start.checked_add(1)?)?;
         let last = start.checked_add(length)?.checked_sub(4)?;
         let count = u32_at(document, last)?;
-        let width = if object && count > SCANNED { 8 } else { 4 };
+        let (width, marks) = match (object, count > SCANNED) {
+            (false, _) => (4, 0),
+            (true, false) => (5, count),
+            (true, true) => (8, 0),
+        };
         if count > length.checked_sub(HEAD + 4)? / width {
             return None;
         }
-        Some(Self { start, entries: last - count * width, count, object })
+        let limit = last - count * width;
+        Some(Self { start, limit, entries: limit + marks, count, object })
     }
 
     /// Where child `index` begins: an item's node, or a member's key.
@@ -53,7 +61,7 @@ impl Table {
         }
         let offset = u32_at(document, self.entries + 4 * index)?;
         let at = self.start.checked_add(offset)?;
-        (offset >= HEAD && at < self.entries).then_some(at)
+        (offset >= HEAD && at < self.limit).then_some(at)
     }
 
     /// The member that comes `rank`-th in the order of keys. Only tables of more than [`SCANNED`] members say so.
@@ -65,7 +73,7 @@ impl Table {
     pub(crate) fn member<'a>(&self, document: &'a [u8], index: usize) -> Option<(&'a [u8], usize)> {
         let at = self.child(document, index)? + 4;
         let value = at.checked_add(u32_at(document, at - 4)?)?;
-        if value >= self.entries {
+        if value >= self.limit {
             return None;
         }
         Some((document.get(at..value)?, value))
@@ -76,43 +84,86 @@ impl Table {
         if self.object { Some(self.member(document, index)?.1) } else { self.child(document, index) }
     }
 
-    /// The index of the member with this key.
+    /// Where the value of the member with this key begins.
+    #[inline]
     pub(crate) fn find(&self, document: &[u8], key: &[u8]) -> Option<usize> {
         if self.count <= SCANNED {
-            // The one loop that policies spend their time in: a key of another length costs two loads. What is found
-            // goes through `member` again, which checks all of it.
-            let entries = document.get(self.entries..)?.get(..4 * self.count)?;
-            let children = document.get(self.start..self.entries)?;
-            return entries.chunks_exact(4).position(|entry| {
-                let offset = u32_at(entry, 0).unwrap_or(usize::MAX);
-                let Some((length, rest)) = children.get(offset..).and_then(<[u8]>::split_first_chunk) else {
-                    return false;
-                };
-                u32::from_le_bytes(*length) as usize == key.len()
-                    && rest.get(..key.len()).is_some_and(|found| same(found, key))
-            });
+            // The one loop that policies spend their time in. Table and count lie behind the marks, so that eight bytes
+            // from any of them on are the container's.
+            let wanted = u64::from(mark(key)) * ONES;
+            let mut first = 0;
+            while first < self.count {
+                let word = u64::from_le_bytes(*document.get(self.limit + first..)?.first_chunk()?) ^ wanted;
+                // The lowest bit is that of a byte that is equal; a higher one may be a mistake, and costs a look.
+                let mut equal = word.wrapping_sub(ONES) & !word & (ONES << 7);
+                while equal != 0 {
+                    let index = first + equal.trailing_zeros() as usize / 8;
+                    match self.member(document, index) {
+                        Some((found, value)) if same(found, key) => return Some(value),
+                        _ => equal &= equal - 1,
+                    }
+                }
+                first += 8;
+            }
+            return None;
         }
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low.midpoint(high);
-            let index = self.ranked(document, middle)?;
-            match self.member(document, index)?.0.cmp(key) {
+            let (found, value) = self.member(document, self.ranked(document, middle)?)?;
+            match found.cmp(key) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(index),
+                std::cmp::Ordering::Equal => return Some(value),
             }
         }
         None
     }
 }
 
-/// Whether two texts of one length are equal. Word by word: in a guest the library's comparison goes byte by byte.
+/// One in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Whether two texts are equal. Word by word, the last overlapping the one before: in a guest the library's comparison
+/// goes byte by byte.
+#[inline]
 fn same(left: &[u8], right: &[u8]) -> bool {
-    let (left_words, left_rest) = left.as_chunks::<8>();
-    let (right_words, right_rest) = right.as_chunks::<8>();
-    let mut words = left_words.iter().zip(right_words);
-    words.all(|(left, right)| u64::from_le_bytes(*left) == u64::from_le_bytes(*right))
-        && left_rest.iter().zip(right_rest).all(|(left, right)| left == right)
+    if left.len() != right.len() {
+        return false;
+    }
+    match (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        (Some(left_last), Some(right_last)) => {
+            let mut words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+            left_last == right_last && words.all(|(left, right)| u64::from_le_bytes(*left) == u64::from_le_bytes(*right))
+        }
+        _ => match (left.first_chunk::<4>(), right.first_chunk::<4>()) {
+            (Some(left_first), Some(right_first)) => {
+                left_first == right_first && left.last_chunk::<4>() == right.last_chunk::<4>()
+            }
+            _ => left.iter().zip(right).all(|(left, right)| left == right),
+        },
+    }
+}
+
+/// A cheap hash of a key, of its length and both its ends: the high byte of what [`hash`] gives.
+#[inline]
+pub(crate) fn mark(key: &[u8]) -> u8 {
+    (hash(key) >> 24) as u8
+}
+
+/// `docs/flat-encoding.md` says how it is computed.
+#[inline]
+pub(crate) fn hash(key: &[u8]) -> u32 {
+    let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29),
+        _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+            }
+            _ => key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        },
+    };
+    ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// Where the node at `at` ends, or `None` if it is no node or reaches beyond `limit`.

@@ -121,11 +121,11 @@ impl<'a> Node<'a> {
         self.table().map_or(0, |table| table.count)
     }
 
-    /// The member of an object with this key. A scan up to 16 members, a binary search above.
+    /// The member of an object with this key. A scan up to 32 members, a binary search above.
     pub fn get(self, key: &str) -> Option<Self> {
         let table = self.table().filter(|table| table.object)?;
-        let index = table.find(self.document, key.as_bytes())?;
-        self.child(&table, index)
+        let value = table.find(self.document, key.as_bytes())?;
+        self.inside(&table, value)
     }
 
     /// The item of an array, counted from 0.
@@ -238,9 +238,9 @@ impl<'a> Node<'a> {
         self.inside(table, table.value(self.document, index)?)
     }
 
-    /// The node at `at`, if it ends before the table of its container.
+    /// The node at `at`, if it ends where the children of its container do at the latest.
     fn inside(self, table: &Table, at: usize) -> Option<Self> {
-        layout::end(self.document, at, table.entries)?;
+        layout::end(self.document, at, table.limit)?;
         let depth = self.depth + 1;
         let position = u32::try_from(at).ok()?;
         (depth as usize <= MAX_DEPTH).then_some(Self { document: self.document, position, depth })
@@ -338,7 +338,7 @@ fn enclosing(document: &[u8], table: &Table, target: usize) -> Option<(usize, us
     }
     let index = low.checked_sub(1)?;
     let value = table.value(document, index)?;
-    (value <= target && target < layout::end(document, value, table.entries)?).then_some((index, value))
+    (value <= target && target < layout::end(document, value, table.limit)?).then_some((index, value))
 }
 
 fn index(token: &str) -> Option<usize> {

@@ -3,12 +3,12 @@
 use crate::layout::{self, HEAD, SCANNED, Table};
 use crate::{Error, MAX_DEPTH, MAX_NODES, Node, Problem, number};
 
-/// Checks a whole document, in time linear in its length (but for the 16 keys of small objects, compared
-/// pairwise).
+/// Checks a whole document, in time linear in its length (but for the 32 keys of small objects, compared
+/// pairwise where their marks are equal).
 ///
 /// Passed, it holds that: every node lies inside its container; the children of a container follow one another without overlap, so that
 /// a walk visits each byte at most once; text is UTF-8; number texts are numbers that no other form holds; doubles are finite; keys
-/// are unique, and sorted by the permutation; depth and node count are within limits.
+/// are unique, and have the marks or the order that the object says; depth and node count are within limits.
 ///
 /// # Errors
 /// What is wrong first, and where.
@@ -98,7 +98,7 @@ impl Check<'_> {
                 utf8(key, child)?;
                 value = at;
             }
-            free = self.value(value, table.entries, depth)?;
+            free = self.value(value, table.limit, depth)?;
         }
         Ok(())
     }
@@ -108,8 +108,14 @@ impl Check<'_> {
     fn keys(&self, table: &Table) -> Result<(), Error> {
         let key = |index| table.member(self.document, index).map(|(key, _)| key);
         if table.count <= SCANNED {
-            for index in 1..table.count {
-                if (0..index).any(|earlier| key(earlier) == key(index)) {
+            let marks = self.document.get(table.limit..table.entries).unwrap_or_default();
+            for (index, said) in marks.iter().enumerate() {
+                let here = key(index);
+                if here.is_none_or(|key| layout::mark(key) != *said) {
+                    return malformed(table.limit + index, Problem::Mark);
+                }
+                let mut earlier = (0..index).filter(|earlier| marks.get(*earlier) == Some(said));
+                if earlier.any(|earlier| key(earlier) == here) {
                     return malformed(table.entries + 4 * index, Problem::DuplicateKey);
                 }
             }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 const SAMPLE: &str = r#"{"a":[1,-2.5,"text",null,true,1e400,18446744073709551615,{"":{}}],"b":{"k0":0,"k1":1,"k2":2,"k3":3,"k4":4,
-    "k5":5,"k6":6,"k7":7,"k8":8,"k9":9,"k10":10,"k11":11,"k12":12,"k13":13,"k14":14,"k15":15,"k16":16,"k17":{"x":[[[]]]}},"é":"😀\u0000"}"#;
+    "k5":5,"k6":6,"k7":7,"k8":8,"k9":9,"k10":10,"k11":11,"k12":12,"k13":13,"k14":14,"k15":15,"k16":16,"k17":17,"k18":18,"k19":19,"k20":20,"k21":21,
+    "k22":22,"k23":23,"k24":24,"k25":25,"k26":26,"k27":27,"k28":28,"k29":29,"k30":30,"k31":31,"k32":32,"k33":{"x":[[[]]]}},"é":"😀\u0000"}"#;
 
 /// Reads whatever can be reached in every way there is, up to `budget` nodes. Returns how many of them were left.
 fn read(node: Node<'_>, mut budget: usize) -> usize {
@@ -15,7 +16,7 @@ fn read(node: Node<'_>, mut budget: usize) -> usize {
     }
     budget -= 1;
     let _ = (node.kind(), node.is_null(), node.as_bool(), node.as_str(), node.number(), node.len());
-    let _ = (node.as_i64(), node.as_u64(), node.as_f64(), node.get("k7"), node.item(1), node.at("/b/k17"));
+    let _ = (node.as_i64(), node.as_u64(), node.as_f64(), node.get("k7"), node.item(1), node.at("/b/k33"));
     let _ = node.get(&"x".repeat(40));
     if node.len() < 50 {
         let _ = node.pointer();
@@ -108,12 +109,22 @@ fn every_word_may_change() {
     }
 }
 
+/// Two keys of one byte, and their marks by the rule of docs/flat-encoding.md.
+const A: (u8, u8) = (b'a', 0x54);
+const B: (u8, u8) = (b'b', 0x2f);
+
 /// A document, by hand: an array of the nodes given, with the offsets given.
 fn array(children: &[u8], offsets: &[u32]) -> Vec<u8> {
     container(8, children, offsets, offsets.len() as u32)
 }
 
 fn container(tag: u8, children: &[u8], words: &[u32], count: u32) -> Vec<u8> {
+    marked(tag, children, &[], words, count)
+}
+
+/// An object of this many members, by hand: marks and offsets as given.
+fn marked(tag: u8, children: &[u8], marks: &[u8], words: &[u32], count: u32) -> Vec<u8> {
+    let children = &[children, marks].concat();
     let length = 5 + children.len() + 4 * words.len() + 4;
     let mut document = vec![1, tag];
     document.extend_from_slice(&(length as u32).to_le_bytes());
@@ -147,26 +158,32 @@ fn each_rule_is_checked() {
     assert_eq!(problem(&[1, 6, 1, 0, 0, 0, b'5']), Problem::Number, "an i64 holds it");
     assert_eq!(problem(&[1, 6, 1, 0, 0, 0, b'x']), Problem::Number);
     assert_eq!(problem(&[1, 5, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f]), Problem::NotFinite);
-    assert_eq!(problem(&container(9, &[1, 0, 0, 0, 0xff, 0], &[5], 1)), Problem::Utf8);
-    assert_eq!(problem(&container(9, &[1, 0, 0, 0, b'a', 0, 1, 0, 0, 0, b'a', 0], &[5, 11], 2)), Problem::DuplicateKey);
+    assert_eq!(problem(&marked(9, &[1, 0, 0, 0, 0xff, 0], &[0], &[5], 1)), Problem::Utf8);
+    let [a, b] = [A, B].map(|(key, mark)| (vec![1, 0, 0, 0, key, 0], mark));
+    let two = |second: &(Vec<u8>, u8), marks: [u8; 2]| marked(9, &[&*a.0, &*second.0].concat(), &marks, &[5, 11], 2);
+    assert_eq!(validate(&two(&b, [a.1, b.1])), Ok(()));
+    assert_eq!(problem(&two(&a, [a.1, a.1])), Problem::DuplicateKey);
+    assert_eq!(problem(&two(&b, [b.1, a.1])), Problem::Mark);
+    assert_eq!(problem(&two(&b, [a.1, a.1])), Problem::Mark);
+    assert_eq!(problem(&marked(9, &a.0, &[], &[5], 1)), Problem::Bounds, "no marks");
     // A gap is what a duplicate leaves behind.
     assert_eq!(validate(&array(&[0, 0xff, 1], &[5, 7])), Ok(()));
 }
 
 #[test]
 fn the_permutation_is_checked() {
-    let members: Vec<u8> = (0..17_u8).flat_map(|index| [1, 0, 0, 0, b'a' + index, 0]).collect();
-    let offsets = (0..17).map(|index| 5 + 6 * index);
+    let members: Vec<u8> = (0..33_u8).flat_map(|index| [1, 0, 0, 0, b'A' + index, 0]).collect();
+    let offsets = (0..33).map(|index| 5 + 6 * index);
     let document =
-        |ranks: &[u32]| container(9, &members, &offsets.clone().chain(ranks.iter().copied()).collect::<Vec<_>>(), 17);
-    let sorted: Vec<u32> = (0..17).collect();
+        |ranks: &[u32]| container(9, &members, &offsets.clone().chain(ranks.iter().copied()).collect::<Vec<_>>(), 33);
+    let sorted: Vec<u32> = (0..33).collect();
     assert_eq!(validate(&document(&sorted)), Ok(()));
-    for (rank, index) in [(0, 1), (3, 2), (16, 17), (16, u32::MAX), (5, 6)] {
+    for (rank, index) in [(0, 1), (3, 2), (32, 33), (32, u32::MAX), (5, 6)] {
         let mut ranks = sorted.clone();
         ranks[rank] = index;
         assert_eq!(problem(&document(&ranks)), Problem::Permutation);
     }
-    let reversed: Vec<u32> = (0..17).rev().collect();
+    let reversed: Vec<u32> = (0..33).rev().collect();
     assert_eq!(problem(&document(&reversed)), Problem::Permutation);
 }
 

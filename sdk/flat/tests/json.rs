@@ -312,8 +312,8 @@ fn of_duplicates_the_last_wins() {
     assert_eq!(reprint(r#"{"a":1,"b":2,"a":3}"#), r#"{"b":2,"a":3}"#);
     assert_eq!(reprint(r#"{"a":1,"\u0061":{"a":2,"a":[]}}"#), r#"{"a":{"a":[]}}"#);
     assert_eq!(reprint(r#"{"a":1,"a":2,"a":3}"#), r#"{"a":3}"#);
-    // Where 16 members are the border between scan and search, before and after the duplicates leave.
-    for distinct in [1, 15, 16, 17, 40] {
+    // Where 32 members are the border between scan and search, before and after the duplicates leave.
+    for distinct in [1, 7, 8, 9, 31, 32, 33, 80] {
         for repeated in [1, 2, 20] {
             let members = (0..distinct + repeated).map(|index| format!(r#""key-{}":{index}"#, index % distinct));
             let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));

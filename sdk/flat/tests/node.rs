@@ -292,10 +292,27 @@ fn the_bytes_are_as_documented() {
         &[1_u8, 9, 0, 0, 0, 0][..],
         &[1, 0, 0, 0, b'a', 8, 0, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 2],
         &[5, 0, 0, 0, 14, 0, 0, 0, 2, 0, 0, 0],
-        &[5, 0, 0, 0, 1, 0, 0, 0],
+        &[0x54, 5, 0, 0, 0, 1, 0, 0, 0],
     ];
     let mut expected = expected.concat();
-    expected[2] = 0x2d;
+    expected[2] = 0x2e;
     expected[12] = 0x1b;
     assert_eq!(flat(r#"{"a":[1,true]}"#), expected);
+}
+
+/// 256 marks and thousands of keys: many have the mark of another one.
+#[test]
+fn keys_of_one_mark_are_told_apart() {
+    let keys: Vec<String> = (0..3000).map(|number| "k".repeat(number % 13) + &number.to_string()).collect();
+    for keys in keys.chunks(33) {
+        let (absent, present) = keys.split_first().unwrap();
+        let members: Vec<String> = present.iter().enumerate().map(|(at, key)| format!("{key:?}:{at}")).collect();
+        let document = flat(&format!("{{{}}}", members.join(",")));
+        let root = Node::root(&document).unwrap();
+        for (at, key) in present.iter().enumerate() {
+            assert_eq!(root.get(key).and_then(Node::as_u64), Some(at as u64), "{key}");
+        }
+        assert!(root.get(absent).is_none());
+        assert!((0..3000).all(|number: u32| root.get(&format!("x{number}")).is_none()));
+    }
 }

@@ -23,7 +23,7 @@ mod served;
 #[cfg(feature = "serve")]
 pub mod watch;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use plimsoll_flat::{Node, Writer};
@@ -138,13 +138,16 @@ pub struct Surrounded {
     authorship: Authorship,
     context: Arc<dyn Context>,
     workloads: Arc<Workloads>,
+    /// The object and the old one as answers hold them: made when first asked for, as many policies ask.
+    own: [OnceLock<Option<Vec<u8>>>; 2],
 }
 
 impl Surrounded {
     /// The review among these other objects.
     pub fn new(review: Arc<Review>, context: Arc<dyn Context>) -> Self {
         static KNOWN: LazyLock<Arc<Workloads>> = LazyLock::new(Arc::default);
-        Self { authorship: Authorship::new(Arc::clone(&review)), review, context, workloads: Arc::clone(&KNOWN) }
+        let authorship = Authorship::new(Arc::clone(&review));
+        Self { authorship, review, context, workloads: Arc::clone(&KNOWN), own: [OnceLock::new(), OnceLock::new()] }
     }
 
     /// Where a configuration knows further kinds with a pod template.
@@ -175,19 +178,19 @@ impl Surrounded {
     /// What is deleted is not there any more.
     fn overlay(&self, subject: Subject, kind: &str, question: Question<'_>, mut answer: Answer) -> Answer {
         let review = &self.review;
-        let object = match (review.operation, subject) {
-            (Operation::Delete, _) => None,
-            (_, Subject::Object) => review.object(),
-            (_, Subject::OldObject) => review.old_object(),
+        let (object, own) = match (review.operation, subject) {
+            (Operation::Delete, _) => (None, &self.own[0]),
+            (_, Subject::Object) => (review.object(), &self.own[0]),
+            (_, Subject::OldObject) => (review.old_object(), &self.own[1]),
         };
         let is_before = |document: &Vec<u8>| name_of(document) < review.name.as_str();
         if !review.name.is_empty() {
             answer.documents.retain(|document| name_of(document) != review.name);
         }
         let shape = Shape { kind, template: self.workloads.template(kind) };
-        let own = object.filter(|object| question.matches(shape, &review.namespace, *object)).and_then(without_status);
-        if let Some(own) = own {
-            answer.documents.insert(answer.documents.partition_point(is_before), own);
+        let belongs = object.filter(|object| question.matches(shape, &review.namespace, *object));
+        if let Some(own) = belongs.and_then(|object| own.get_or_init(|| without_status(object)).as_ref()) {
+            answer.documents.insert(answer.documents.partition_point(is_before), own.clone());
             if answer.documents.len() > MAX_DOCUMENTS {
                 answer.documents.truncate(MAX_DOCUMENTS);
                 answer.complete = false;

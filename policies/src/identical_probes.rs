@@ -28,7 +28,8 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
         else {
             continue;
         };
-        if liveness.handler().is_none() || liveness.handler() != readiness.handler() {
+        let handler = liveness.handler();
+        if handler.is_none() || handler != readiness.handler() {
             continue;
         }
         let (kills, unready) = (liveness.detection_window(), readiness.detection_window());

@@ -1,6 +1,10 @@
 //! The policies built into Plimsoll: one file each, one line each here, in the order of the catalogue.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod reads;
+
 plimsoll_sdk::bundle![
+    reads = reads::READS;
     missing_readiness_probe,
     identical_probes,
     excessive_memory_ratio,

@@ -9,7 +9,8 @@ use plimsoll_sdk::selector;
 /// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
 /// where two select each other's, at both selectors. `plimsoll check` says it once for a set.
 ///
-/// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers and Rollouts.
+/// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers, Rollouts, and
+/// kinds that the configuration names (`workloads`), if they have a label selector at `spec.selector`.
 ///
 /// ## Why
 /// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
@@ -38,18 +39,19 @@ use plimsoll_sdk::selector;
 )]
 pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
     let (Some(template), Some(object)) = (review.template(), review.object().node()) else { return };
-    let own = KINDS.into_iter().find(|kind| review.is(kind));
+    let kinds: Vec<&str> = KINDS.into_iter().chain(review.further_workloads().map(|(kind, _)| kind)).collect();
+    let own = kinds.iter().copied().find(|kind| review.is(kind));
     let (Some(own), Some(labels)) = (own, template.labels()) else { return };
     if has_controller(object) {
         return;
     }
     let at = review.at("spec/selector");
     let selected_by_own = match as_selector(own, at.node()) {
-        Some(selector) => review.selected_by_each(&KINDS, &selector),
+        Some(selector) => review.selected_by_each(&kinds, &selector),
         None => Vec::new(),
     };
     let (mut is_known, mut is_found) = (true, false);
-    for (index, (kind, selecting)) in KINDS.into_iter().zip(review.selecting_each(&KINDS, labels)).enumerate() {
+    for (index, (&kind, selecting)) in kinds.iter().zip(review.selecting_each(&kinds, labels)).enumerate() {
         let is_other = |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
         let answer = selected_by_own.get(index);
         let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();

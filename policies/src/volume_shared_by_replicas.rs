@@ -7,11 +7,11 @@ use plimsoll_sdk::workload::PodTemplate;
 /// Several Pods on a volume that only one node, or one Pod, may mount.
 ///
 /// ## What it finds
-/// `error`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout that runs, or that a
-/// HorizontalPodAutoscaler or ScaledObject may scale to, more than one Pod, and a DaemonSet, whose Pods mount one
-/// PersistentVolumeClaim by its name that is for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`). It is found
-/// at the workload's claim, at the autoscaler's maximum or at the claim's modes, whichever is applied last; `plimsoll
-/// check` says it once for a set.
+/// `error`: a Deployment, StatefulSet, ReplicaSet, ReplicationController, Rollout or a kind that the configuration names
+/// (`workloads`) that runs, or that a HorizontalPodAutoscaler or ScaledObject may scale to, more than one Pod, and a
+/// DaemonSet, whose Pods mount one PersistentVolumeClaim by its name that is for one node (`ReadWriteOnce`) or one Pod
+/// (`ReadWriteOncePod`). It is found at the workload's claim, at the autoscaler's maximum or at the claim's modes,
+/// whichever is applied last; `plimsoll check` says it once for a set.
 ///
 /// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or by a required
 /// `podAffinity` on it, may share a `ReadWriteOnce` volume.
@@ -50,7 +50,7 @@ pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let Some((claim, mode)) = narrow_claim(review, template, findings) else { return };
-    let Some(kind) = KINDS.into_iter().find(|kind| review.is(kind)) else { return };
+    let Some(kind) = kinds(review).find(|kind| review.is(kind)) else { return };
     let replicas = review.at("spec/replicas");
     let (pods, known) = several(kind, replicas.as_i64(), |scaler| review.scaled_by(scaler).clone());
     let Some(pods) = pods else {
@@ -87,7 +87,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
 fn of_claim(review: &Review<'_>, findings: &mut Findings) {
     let access = review.object().node().and_then(Access::of);
     let Some(mode) = access.and_then(Access::mode) else { return };
-    for kind in KINDS {
+    for kind in kinds(review) {
         for object in review.referring(kind, CLAIM, review.name()).nodes() {
             let Some(template) = review.template_in(kind, object) else { continue };
             if has_controller(object) || access == Some(Access::OneNode) && is_tied(&template) {
@@ -114,6 +114,12 @@ const KINDS: [&str; 6] = [
     "/ReplicationController",
     "argoproj.io/Rollout",
 ];
+
+/// Those of the configuration too.
+fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
+    KINDS.into_iter().chain(review.further_workloads().map(|(kind, _)| kind))
+}
+
 const HARM: &str = "a second one does not start on another node";
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
 

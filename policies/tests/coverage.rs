@@ -1,4 +1,5 @@
-//! `docs/checks.md` names every built-in policy, and no other.
+//! What stands beside the policies and is about all of them: `docs/checks.md` names each of them and no other, and so does
+//! the table of what they read the kinds that they ask for.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,4 +24,14 @@ fn the_table_of_checks_names_every_policy_and_no_other() {
     assert_eq!(named, known, "the table's policies against the bundle's");
     let distinct: BTreeSet<&str> = checks.iter().copied().collect();
     assert_eq!(distinct.len(), checks.len(), "a check stands in the table twice");
+}
+
+#[test]
+fn what_is_read_of_other_objects_is_declared_of_each_kind_that_is_asked_for() {
+    let bundle = plimsoll_policies::metadata();
+    let asked = bundle.policies.iter().flat_map(|policy| policy.requires.iter().chain(&policy.refines));
+    let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
+    let mut declared: BTreeSet<&str> = bundle.reads.keys().map(String::as_str).collect();
+    assert!(declared.remove(plimsoll_sdk::metadata::FURTHER));
+    assert_eq!(declared, asked);
 }

@@ -89,19 +89,26 @@ pub fn evaluate(
 
 /// Declares a crate's policies: one line, the module's name, for each. The module holds a function of the same name
 /// with the `#[policy]` attribute. Exports the bundle where the crate is built for WebAssembly.
+///
+/// `reads = …;` before them says what the policies read of other objects, `&[("/Service", &["/spec/ports"])]`: the host then
+/// keeps and shows no more than that ([`metadata::Bundle::reads`](crate::metadata::Bundle::reads)). Names, labels and owners,
+/// selectors and the labels of pod templates are always shown.
 #[macro_export]
 macro_rules! bundle {
-    ($($module:ident),* $(,)?) => {
+    (reads = $reads:expr; $($module:ident),* $(,)?) => {
         $(pub mod $module;)*
 
-        $crate::export_policies![$($module::POLICY),*];
+        $crate::export_policies![reads = $reads; $($module::POLICY),*];
+    };
+    ($($module:ident),* $(,)?) => {
+        $crate::bundle![reads = &[]; $($module),*];
     };
 }
 
 /// Declares a crate's policies by their constants: for policies that a macro makes. [`bundle!`] is what authors use.
 #[macro_export]
 macro_rules! export_policies {
-    ($($policy:expr),* $(,)?) => {
+    (reads = $reads:expr; $($policy:expr),* $(,)?) => {
         /// Every policy of this bundle, in the order of the catalogue.
         pub const POLICIES: &[$crate::Policy] = &[$($policy),*];
 
@@ -127,7 +134,7 @@ macro_rules! export_policies {
         /// What the bundle says of itself, for its custom section.
         #[cfg(not(target_arch = "wasm32"))]
         pub fn metadata() -> $crate::metadata::Bundle {
-            $crate::metadata::Bundle::new(POLICIES, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+            $crate::metadata::Bundle::new(POLICIES, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).reading($reads)
         }
 
         #[cfg(target_arch = "wasm32")]
@@ -156,5 +163,8 @@ macro_rules! export_policies {
 
             $crate::guest::export!(Bundle with_types_in $crate::guest);
         }
+    };
+    ($($policy:expr),* $(,)?) => {
+        $crate::export_policies![reads = &[]; $($policy),*];
     };
 }

@@ -1,6 +1,8 @@
 //! What a bundle says of its policies: JSON in a custom section, read by hosts, registries and tools without running
 //! anything. Written when the bundle is built, by running the policies natively.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The name of the custom section of the component that holds a [`Bundle`] as JSON.
@@ -19,9 +21,17 @@ pub struct Bundle {
     pub name: String,
     /// The package's version.
     pub version: String,
+    /// What its policies read of other objects, by `group/Kind`: pointers, in which `{template}` stands for the pod
+    /// template's and `*` for each item of a list. [`FURTHER`] says it of kinds that a configuration brings. Of a kind that is not
+    /// here they are shown everything but the status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, Vec<String>>,
     /// In the order of the component's `policies()`.
     pub policies: Vec<Policy>,
 }
+
+/// Stands in [`Bundle::reads`] for every kind with a pod template that a configuration brings.
+pub const FURTHER: &str = "*";
 
 impl Bundle {
     /// Describes a crate's policies.
@@ -30,8 +40,19 @@ impl Bundle {
             abi: ABI.to_owned(),
             name: name.to_owned(),
             version: version.to_owned(),
+            reads: BTreeMap::new(),
             policies: policies.iter().map(|policy| (policy.metadata)()).collect(),
         }
+    }
+
+    /// With what its policies read of other objects.
+    #[must_use]
+    pub fn reading(mut self, reads: &[(&str, &[&str])]) -> Self {
+        for (kind, pointers) in reads {
+            let known = self.reads.entry((*kind).to_owned()).or_default();
+            known.extend(pointers.iter().map(|pointer| (*pointer).to_owned()));
+        }
+        self
     }
 }
 

@@ -99,7 +99,11 @@ impl<'a> Review<'a> {
 
     /// `group/Kind` of the object; `/Pod` for the core group.
     pub fn is(&self, group_kind: &str) -> bool {
-        group_kind.split_once('/') == Some((self.group, self.kind))
+        let (group, kind) = (self.group, self.kind);
+        group_kind.len() == group.len() + 1 + kind.len()
+            && group_kind.as_bytes().get(group.len()) == Some(&b'/')
+            && group_kind.ends_with(kind)
+            && group_kind.starts_with(group)
     }
 
     /// The object's kind, `Deployment`.

@@ -250,6 +250,14 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
             .pod("/containers/0/image", json!(format!("registry.example.com/shop:{tag}")))
     };
     kubectl.apply(&named("1.0.0").to_string())?.ok()?;
+    let budget = |name: &str, app: &str, annotations: Value| {
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name, "annotations": annotations},
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app}}}})
+        .to_string()
+    };
+    kubectl.apply(&budget("draft", "web", json!({"example.com/draft": "yes"})))?.ok()?;
+    served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
+    let in_part = served.metric("bytes")?["policy/PodDisruptionBudget"];
     ensure!(!served.metric("objects")?.contains_key("ConfigMap"), "nobody asks for ConfigMaps");
 
     write(&with)?;
@@ -260,18 +268,16 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     kubectl.delete("configmap", "settings")?.ok()?;
     until_denied(kubectl, &named("2.0.0"), &["missing-config-map"])?;
 
-    // The answer to another question than for a name, and the look at the API server itself before the denial.
+    // The answer to another question than for a name, and the look at the API server itself before the denial. What was not
+    // kept of budgets is, as soon as somebody reads it.
+    ensure!(served.metric("bytes")?["policy/PodDisruptionBudget"] > in_part, "all of it is kept now");
     let budgeted = |tag: &str| named(tag).with("/metadata/annotations", json!({"example.com/budget": "yes"}));
     until_denied(kubectl, &budgeted("2.0.0"), &["missing-budget"])?;
-    let budget = |name: &str, app: &str| {
-        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name},
-            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app}}}})
-        .to_string()
-    };
-    kubectl.apply(&budget("others", "other"))?.ok()?;
+    kubectl.delete("poddisruptionbudget", "draft")?.ok()?;
+    kubectl.apply(&budget("others", "other", json!({})))?.ok()?;
     served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
     ensure!(said(kubectl, &budgeted("2.0.0"))?.0 == ["missing-budget"], "one of others counts");
-    kubectl.apply(&budget("web", "web"))?.ok()?;
+    kubectl.apply(&budget("web", "web", json!({})))?.ok()?;
     until_denied(kubectl, &budgeted("2.0.0"), &[])?;
 
     write(&without)?;

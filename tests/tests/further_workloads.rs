@@ -66,6 +66,22 @@ fn in_files() -> Result<()> {
     // Who is not told of the kind sees a budget of nobody.
     let unknown = check(&[], &objects)?;
     ensure!(!says(&unknown, "latest-image-tag", "") && says(&unknown, "dangling-disruption-budget", ""), "{unknown:?}");
+    // It selects as others do, and shares volumes as others do.
+    let mut other = Manifest::good("Deployment", "boats").with("/spec/replicas", json!(1)).object().clone();
+    other["spec"]["template"]["metadata"]["labels"]["app"] = "ships".into();
+    other["spec"]["selector"]["matchLabels"] = json!({"app": "ships"});
+    let mut mounting = fleet("ships", 2, "registry.example/ship:1.2.0");
+    mounting["spec"]["crew"]["template"]["spec"]["volumes"] =
+        json!([{"name": "hold", "persistentVolumeClaim": {"claimName": "hold"}}]);
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "hold"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    let both = check(&["--config=config"], &[other, mounting, claim])?;
+    ensure!(
+        says(&both, "overlapping-workload-selectors", "Fleet ships")
+            || says(&both, "overlapping-workload-selectors", "Deployment boats"),
+        "{both:?}"
+    );
+    ensure!(says(&both, "volume-shared-by-replicas", "2 Pods"), "{both:?}");
     // And a missing one is asked for.
     let alone = check(&["--config=config"], &[fleet("ships", 2, "registry.example/ship:1.2.0")])?;
     ensure!(says(&alone, "missing-disruption-budget", "2 Pods"), "{alone:?}");

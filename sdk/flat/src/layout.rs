@@ -42,15 +42,16 @@ impl Table {
         let length = u32_at(document, start.checked_add(1)?)?;
         let last = start.checked_add(length)?.checked_sub(4)?;
         let count = u32_at(document, last)?;
-        let (width, marks) = match (object, count > SCANNED) {
+        let (width, marks): (u64, usize) = match (object, count > SCANNED) {
             (false, _) => (4, 0),
             (true, false) => (5, count),
             (true, true) => (8, 0),
         };
-        if count > length.checked_sub(HEAD + 4)? / width {
+        // Not a division, which costs as much as all the rest; a count is less than 2^32.
+        if count as u64 * width > length.checked_sub(HEAD + 4)? as u64 {
             return None;
         }
-        let limit = last - count * width;
+        let limit = last - count * width as usize;
         Some(Self { start, limit, entries: limit + marks, count, object })
     }
 
@@ -134,7 +135,8 @@ fn same(left: &[u8], right: &[u8]) -> bool {
     match (left.last_chunk::<8>(), right.last_chunk::<8>()) {
         (Some(left_last), Some(right_last)) => {
             let mut words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
-            left_last == right_last && words.all(|(left, right)| u64::from_le_bytes(*left) == u64::from_le_bytes(*right))
+            left_last == right_last
+                && words.all(|(left, right)| u64::from_le_bytes(*left) == u64::from_le_bytes(*right))
         }
         _ => match (left.first_chunk::<4>(), right.first_chunk::<4>()) {
             (Some(left_first), Some(right_first)) => {

@@ -173,7 +173,7 @@ impl<'a> Node<'a> {
     /// Nothing remembers the way to a node; it is found again from the root, by position, in
     /// O(depth · log width).
     pub fn pointer(self) -> String {
-        let mut pointer = String::new();
+        let mut pointer = String::with_capacity(64);
         let mut at = 1;
         while at != self.position() {
             let Some(table) = Table::of(self.document, at) else {
@@ -363,6 +363,9 @@ fn unescape(token: &str) -> Option<String> {
 }
 
 fn escape_into(key: &str, pointer: &mut String) {
+    if !key.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
+        return pointer.push_str(key);
+    }
     for character in key.chars() {
         match character {
             '~' => pointer.push_str("~0"),

@@ -166,6 +166,18 @@ impl Writer {
         }
     }
 
+    /// Writes a copy of a node of a document that is known to be sound: one that this crate made, or [`validate`] has passed.
+    /// Costs a copy of its bytes. What is within the limits there is so here, as long as no node is written twice.
+    ///
+    /// [`validate`]: crate::validate()
+    pub fn sound_node(&mut self, node: Node<'_>) {
+        let bytes = node.bytes();
+        if self.place() && self.fits(bytes.len()) {
+            self.builder.out.extend_from_slice(bytes);
+            self.written();
+        }
+    }
+
     /// The document.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Components that the SDK cannot make: a core module as text, and what it hands back byte by byte.
 
+use std::collections::BTreeMap;
+
 use plimsoll_sdk::metadata::{
     ABI, Bundle, FixClass, Judges, On, Policy, SECTION, Severity, Stage, Workloads, no_defaults, no_settings,
 };
@@ -104,7 +106,8 @@ pub(crate) fn metadata(ids: &[&str]) -> String {
         settings_defaults: no_defaults(),
     };
     let policies = ids.iter().map(policy).collect();
-    let bundle = Bundle { abi: ABI.to_owned(), name: "raw".to_owned(), version: "0.1.0".to_owned(), policies };
+    let (abi, version) = (ABI.to_owned(), "0.1.0".to_owned());
+    let bundle = Bundle { abi, name: "raw".to_owned(), version, reads: BTreeMap::default(), policies };
     bundle.to_json().unwrap()
 }
 

@@ -74,6 +74,8 @@ fn main() -> std::process::ExitCode {
 struct Bench {
     registry: Arc<Registry>,
     context: Arc<dyn Context>,
+    /// The same, of which all is shown.
+    whole: Arc<dyn Context>,
     /// Whether the case is about what is not judged.
     skips: bool,
 }
@@ -95,12 +97,13 @@ impl Bench {
         });
         let registry = Self::registry(engine, &set.to_string(), case.version.clone(), site)?;
         // Of the kinds that this policy declares alone.
-        let mut objects = Objects::new(registry.context_kinds(), Arc::default());
-        for object in documents(&case.input)?.iter().chain(&documents(&case.context)?) {
-            objects.add(object);
-        }
-        let context = Arc::new(Files::new(!case.open, Arc::new(objects)));
-        Ok(Self { registry, context, skips: case.skipped })
+        let given: Vec<Value> = documents(&case.input)?.into_iter().chain(documents(&case.context)?).collect();
+        let [context, whole] = [Arc::clone(registry.workloads()), Arc::default()].map(|workloads| {
+            let mut objects = Objects::new(registry.context_kinds(), workloads);
+            given.iter().for_each(|object| objects.add(object));
+            Arc::new(Files::new(!case.open, Arc::new(objects))) as Arc<dyn Context>
+        });
+        Ok(Self { registry, context, whole, skips: case.skipped })
     }
 
     /// The registry of a PolicySet. A registry compiles the bundle, so cases with the same settings share one.
@@ -115,7 +118,7 @@ impl Bench {
             anyhow::anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         };
         let sets = read(set, "case").map_err(shown)?;
-        let options = Options { profile: None, kubernetes_version: version, site };
+        let options = Options { kubernetes_version: version, site, ..Options::default() };
         let registry = Arc::new(Registry::new(engine, sets, options).map_err(shown)?);
         known.insert(key, Arc::clone(&registry));
         Ok(registry)
@@ -130,7 +133,10 @@ impl Bench {
         let Some(selected) = self.selected(&review) else { return Ok(Report::default()) };
         let review = Arc::new(review);
         let environment = self.registry.environment(&review);
-        let surroundings = Arc::new(Surrounded::new(Arc::clone(&review), Arc::clone(&self.context)));
+        let surrounded = Surrounded::new(Arc::clone(&review), Arc::clone(&self.context));
+        let surroundings = Arc::new(surrounded.knowing(self.registry.workloads()));
+        // Shown all of every object, it must say the same: what it reads is declared.
+        let everything = Surrounded::new(Arc::clone(&review), Arc::clone(&self.whole));
         let bundle = self.registry.bundles()[selected.policy.bundle].clone();
         let call = Call { policy: selected.policy.index, settings: &selected.settings };
         let (subject, in_guest) = match review.object() {
@@ -139,7 +145,7 @@ impl Bench {
         };
         let input = Input { environment: &environment, review: review.document(), subject };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let outcome = Session::new(bundle, surroundings.clone(), deadline)
+        let outcome = Session::new(bundle, surroundings, deadline)
             .evaluate(&input, &[call])
             .into_iter()
             .next()
@@ -150,7 +156,7 @@ impl Bench {
             &environment,
             review.document(),
             &selected.settings,
-            surroundings.as_ref(),
+            &everything,
             in_guest,
         );
         let wasm = native::write_wasm(&outcome);

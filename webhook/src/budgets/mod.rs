@@ -20,7 +20,8 @@ use crate::moment::Moment;
 use crate::server::{Current, Health, Loaded, Part};
 use plan::{Plan, Withdrawn, plan};
 
-/// What is changed in one round; the rest waits for the next one, so that a cluster into which this comes is not flooded.
+/// So many namespaces are changed in one round; the next one goes on behind them, so that a cluster into which this comes is
+/// not flooded, and what fails again and again keeps nobody waiting.
 const MOST: usize = 100;
 
 /// Writes and withdraws in rounds, a time apart, until it is dropped.
@@ -33,11 +34,12 @@ pub async fn keep(
 ) {
     tracing::info!(every = ?rounds.every, "missing PodDisruptionBudgets are written");
     let writer = Writer { client, watches, loaded, health, left_out: rounds.left_out };
+    let mut last: Option<String> = None;
     loop {
         tokio::time::sleep(rounds.every).await;
         // What is not known yet is not absent.
         if writer.watches.is_ready() {
-            writer.round().await;
+            last = writer.round(last).await;
         }
     }
 }
@@ -60,25 +62,25 @@ struct Writer {
 }
 
 impl Writer {
-    async fn round(&self) {
+    /// From the namespace behind this one on. Gives the last one, unless it came round.
+    async fn round(&self, last: Option<String>) -> Option<String> {
         let (watches, loaded, left_out) = (Arc::clone(&self.watches), self.loaded.get(), self.left_out.clone());
         // Judging takes a while, which the event loop does not have.
         let plans = tokio::task::spawn_blocking(move || {
             let now = Moment::now();
             let of = |namespace: Arc<str>| plan(&loaded.registry, &watches, &namespace, now);
             let judged = |namespace: &Arc<str>| !left_out.iter().any(|name| **name == **namespace);
-            watches
-                .namespaces()
-                .into_iter()
-                .filter(judged)
-                .map(of)
-                .filter(|plan| !plan.is_empty())
-                .take(MOST)
-                .collect::<Vec<_>>()
+            let mut namespaces = watches.namespaces();
+            let done = namespaces.partition_point(|namespace| last.as_deref().is_some_and(|last| **namespace <= *last));
+            namespaces.rotate_left(done);
+            let plans = namespaces.into_iter().filter(judged).map(of).filter(|plan| !plan.is_empty());
+            plans.take(MOST).collect::<Vec<_>>()
         });
         let Ok(plans) = plans.await else {
-            return self.health.failed(Part::Budgets, "a round panicked, which is a defect: please report it");
+            self.health.failed(Part::Budgets, "a round panicked, which is a defect: please report it");
+            return None;
         };
+        let last = plans.last().filter(|_| plans.len() == MOST).map(|plan| plan.namespace.clone());
         let mut trouble = None;
         for Plan { namespace, write, withdraw } in plans {
             let api: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), &namespace);
@@ -97,6 +99,7 @@ impl Writer {
             }
             None => drop(self.health.succeeded(Part::Budgets)),
         }
+        last
     }
 }
 

@@ -49,7 +49,12 @@ pub fn load(choice: &Choice, paths: &[PathBuf]) -> Result<Registry, CheckError> 
         })?),
         None => engine,
     };
-    let options = Options { profile, kubernetes_version: choice.kubernetes_version.clone(), site: Site::Files };
+    let options = Options {
+        profile,
+        kubernetes_version: choice.kubernetes_version.clone(),
+        site: Site::Files,
+        ..Options::default()
+    };
     Registry::new(&engine, documents, options).map_err(CheckError::Config)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use plimsoll_sdk::metadata::{Policy, Stage, Workloads};
+use plimsoll_sdk::metadata::{FURTHER, Policy, Stage, Workloads};
 use serde_json::Value;
 
 use super::{Failure, output};
@@ -95,6 +95,14 @@ fn inspect(bundle: &Description) -> String {
         metadata.abi,
         metadata.policies.len()
     );
+    if !metadata.reads.is_empty() {
+        text.push_str("reads of other objects:\n");
+    }
+    for (kind, pointers) in &metadata.reads {
+        let kind = if kind == FURTHER { "further workloads" } else { kind.trim_start_matches('/') };
+        let pointers = if pointers.is_empty() { "no more than their names".to_owned() } else { pointers.join(", ") };
+        let _ = writeln!(text, "  {kind}: {pointers}");
+    }
     for policy in &metadata.policies {
         let _ = writeln!(text, "\n{}: {}", policy.id, policy.title);
         for (name, value) in facts(policy) {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::api::ListParams;
+use plimsoll_flat::Node;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::is_secret;
+use super::question::Shape;
 use super::served::{Resource, discover, reason};
 
 /// Objects that are asked for at once.
@@ -71,7 +73,9 @@ async fn pages(client: &Client, resource: &Resource) -> Result<Vec<Value>, Optio
     loop {
         let page = timeout(PAGE_TIME, resource.list(client, None, &parameters)).await.map_err(|_| None)?;
         let page = page.map_err(Some)?;
-        let kept = |object: &Value| serde_json::to_value(resource.kept(object)?.with_status()).ok();
+        // They are judged themselves, all of them.
+        let keeping = resource.keeping(Shape { kind: "", template: None }, None).with_status();
+        let kept = |object: &Value| serde_json::to_value(Node::root(&keeping.keep(object)?.document).ok()?).ok();
         objects.extend(page.items.into_iter().flatten().filter_map(|object| kept(&object)));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::index::Shard;
-use super::kept::Kept;
+use super::kept::Keeping;
 use super::question::{Question, Shape};
 use super::{Context, is_secret};
 use crate::admission::Kind;
@@ -37,15 +37,11 @@ impl Objects {
         if !self.kinds.contains(&name) || is_secret(&name) {
             return;
         }
-        if let Some(document) = Kept::of(object).and_then(|kept| kept.document()) {
+        let shape = Shape::of(&name, &self.workloads);
+        if let Some(kept) = Keeping::new(shape, self.workloads.shown(&name)).keep(object) {
             let namespace = if is_cluster_scoped(&name) { "" } else { text("/metadata/namespace") };
-            let shape = Shape { kind: &name, template: self.workloads.template(&name) };
-            self.shards.entry(namespace.to_owned()).or_default().put(
-                shape,
-                text("/metadata/name"),
-                self.added,
-                document,
-            );
+            let shard = self.shards.entry(namespace.to_owned()).or_default();
+            shard.put(shape, text("/metadata/name"), self.added, kept);
             self.added += 1;
         }
     }
@@ -71,7 +67,7 @@ impl Context for Files {
         if !kinds.contains(kind) {
             return Answer::unknown();
         }
-        let shape = Shape { kind, template: workloads.template(kind) };
+        let shape = Shape::of(kind, workloads);
         let answer = match shards.get(if is_cluster_scoped(kind) { "" } else { namespace }) {
             Some(shard) => shard.answer(shape, namespace, question),
             None => Answer { documents: Vec::new(), complete: true },

@@ -1,27 +1,39 @@
 //! What is kept of an object: what policies read of other objects, and nothing that changes all the time.
 
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
-use serde_json::{Map, Value};
+use plimsoll_flat::{Kind as Json, Node, Writer};
+use serde_json::Value;
 
+use super::question::Shape;
+use super::references::{self, Referred};
 use crate::admission::review::LAST_APPLIED;
+use crate::registry::Parts;
 
-/// An object without what no policy is shown of others: who manages which field, versions of the store, status, and of
-/// ConfigMaps everything but metadata. What is left changes only where somebody changes it, so that a rollout in which every Pod reports its
-/// readiness costs nothing.
+/// An object as it is kept, and what it names.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) document: Vec<u8>,
+    /// Also where the names themselves are not kept.
+    pub(super) references: Vec<Referred>,
+}
+
+/// What to keep of objects of a kind: the parts that policies read, without who manages which field, versions of the store,
+/// status, and of ConfigMaps everything but metadata. What is left changes only where somebody changes it, so that a rollout
+/// in which every Pod reports its readiness costs nothing.
 ///
 /// Secrets are never kept at all.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept<'a> {
-    object: &'a Map<String, Value>,
+pub(super) struct Keeping<'a> {
+    shape: Shape<'a>,
+    parts: Option<&'a Parts>,
     /// `apiVersion` and `kind`, which items of lists leave out.
     types: Option<(&'a str, &'a str)>,
     status: bool,
 }
 
-impl<'a> Kept<'a> {
-    /// None of what is no object.
-    pub(super) fn of(object: &'a Value) -> Option<Self> {
-        Some(Self { object: object.as_object()?, types: None, status: false })
+impl<'a> Keeping<'a> {
+    /// These parts; all where none are given.
+    pub(super) fn new(shape: Shape<'a>, parts: Option<&'a Parts>) -> Self {
+        Self { shape, parts, types: None, status: false }
     }
 
     /// As the API server would have written it outside of a list.
@@ -36,13 +48,78 @@ impl<'a> Kept<'a> {
         Self { status: true, ..self }
     }
 
-    /// As a flat document; none where it is beyond the limits of one.
-    pub(super) fn document(&self) -> Option<Vec<u8>> {
-        plimsoll_flat::to_document(self).ok()
+    /// None of what is no object, or beyond the limits of a document.
+    pub(super) fn keep(&self, object: &Value) -> Option<Kept> {
+        let whole = plimsoll_flat::to_document(object).ok()?;
+        let object = Node::root(&whole).ok()?;
+        let mut referred = Vec::new();
+        references::each(self.shape, object, &mut |reference| referred.push(reference.into()));
+        Some(Kept { document: self.document(object)?, references: referred })
     }
 
-    fn is_config_map(&self) -> bool {
-        let text = |member: &str| self.object.get(member).and_then(Value::as_str);
+    /// A sound object as it is kept.
+    pub(super) fn document(&self, object: Node<'_>) -> Option<Vec<u8>> {
+        if object.kind() != Json::Object {
+            return None;
+        }
+        let mut writer = Writer::with_capacity(1 << 10);
+        writer.begin_object();
+        match self.types {
+            Some(types) => [("apiVersion", types.0), ("kind", types.1)].into_iter().for_each(|(name, text)| {
+                writer.key(name);
+                writer.string(text);
+            }),
+            None => ["apiVersion", "kind"].iter().for_each(|name| copy(&mut writer, object, name)),
+        }
+        if let Some(metadata) = object.get("metadata") {
+            writer.key("metadata");
+            self.metadata(&mut writer, metadata);
+        }
+        if !self.is_config_map(object) {
+            let is_left_out = |name: &str| matches!(name, "apiVersion" | "kind" | "metadata" | "status");
+            members(&mut writer, object, self.parts, is_left_out);
+        }
+        if self.status {
+            copy(&mut writer, object, "status");
+        }
+        writer.end();
+        writer.finish().ok()
+    }
+
+    fn metadata(&self, writer: &mut Writer, metadata: Node<'_>) {
+        if metadata.kind() != Json::Object {
+            return writer.sound_node(metadata);
+        }
+        writer.begin_object();
+        ALWAYS.iter().for_each(|name| copy(writer, metadata, name));
+        let parts = self.parts.filter(|parts| !parts.is_whole());
+        if let Some(annotations) = metadata.get("annotations")
+            && let Some(parts) = parts.map_or(Some(None), |parts| parts.at(&["metadata", "annotations"]).map(Some))
+        {
+            writer.key("annotations");
+            if annotations.kind() == Json::Object {
+                writer.begin_object();
+                members(writer, annotations, parts, |name| name == LAST_APPLIED);
+                writer.end();
+            } else {
+                writer.sound_node(annotations);
+            }
+        }
+        let is_left_out =
+            |name: &str| ALWAYS.contains(&name) || matches!(name, "annotations" | "managedFields" | "resourceVersion");
+        match parts {
+            None => members(writer, metadata, None, is_left_out),
+            Some(parts) => {
+                if let Some(parts) = parts.member("metadata") {
+                    members(writer, metadata, Some(parts), is_left_out);
+                }
+            }
+        }
+        writer.end();
+    }
+
+    fn is_config_map(&self, object: Node<'_>) -> bool {
+        let text = |member: &str| object.get(member).and_then(Node::as_str);
         let (version, kind) = match self.types {
             Some((version, kind)) => (Some(version), Some(kind)),
             None => (text("apiVersion"), text("kind")),
@@ -51,64 +128,67 @@ impl<'a> Kept<'a> {
     }
 }
 
-impl Serialize for Kept<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        if let Some((api_version, kind)) = self.types {
-            map.serialize_entry("apiVersion", api_version)?;
-            map.serialize_entry("kind", kind)?;
-        }
-        let config_map = self.is_config_map();
-        for (name, value) in self.object {
-            match name.as_str() {
-                "apiVersion" | "kind" if self.types.is_some() => {}
-                "status" if !self.status => {}
-                "metadata" => map.serialize_entry(name, &Metadata(value))?,
-                _ if config_map && !matches!(name.as_str(), "apiVersion" | "kind") => {}
-                _ => map.serialize_entry(name, value)?,
-            }
-        }
-        map.end()
+/// By these everything is told apart, found and listed.
+const ALWAYS: [&str; 7] =
+    ["name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp"];
+
+fn copy(writer: &mut Writer, object: Node<'_>, name: &str) {
+    if let Some(value) = object.get(name) {
+        writer.key(name);
+        writer.sound_node(value);
     }
 }
 
-struct Metadata<'a>(&'a Value);
-
-impl Serialize for Metadata<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(members) = self.0.as_object() else { return self.0.serialize(serializer) };
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in members {
-            match name.as_str() {
-                "managedFields" | "resourceVersion" => {}
-                "annotations" => map.serialize_entry(name, &Annotations(value))?,
-                _ => map.serialize_entry(name, value)?,
+/// These parts of an object; all of it where none are given.
+fn members(writer: &mut Writer, object: Node<'_>, parts: Option<&Parts>, is_left_out: impl Fn(&str) -> bool) {
+    match parts.filter(|parts| !parts.is_whole()) {
+        Some(parts) => {
+            for (name, parts) in parts.members().filter(|(name, _)| !is_left_out(name)) {
+                if let Some(value) = object.get(name) {
+                    writer.key(name);
+                    part(writer, value, parts);
+                }
             }
         }
-        map.end()
+        None => {
+            for (name, value) in object.members().filter(|(name, _)| !is_left_out(name)) {
+                writer.key(name);
+                writer.sound_node(value);
+            }
+        }
     }
 }
 
-struct Annotations<'a>(&'a Value);
-
-impl Serialize for Annotations<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_object() {
-            Some(annotations) => serializer.collect_map(annotations.iter().filter(|(name, _)| *name != LAST_APPLIED)),
-            None => self.0.serialize(serializer),
+/// What is of another type than the parts say is kept as it is.
+fn part(writer: &mut Writer, value: Node<'_>, parts: &Parts) {
+    match (value.kind(), parts.items()) {
+        _ if parts.is_whole() => writer.sound_node(value),
+        (Json::Object, _) if parts.members().next().is_some() => {
+            writer.begin_object();
+            members(writer, value, Some(parts), |_| false);
+            writer.end();
         }
+        (Json::Array, Some(items)) => {
+            writer.begin_array();
+            value.items().for_each(|item| part(writer, item, items));
+            writer.end();
+        }
+        _ => writer.sound_node(value),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_flat::Node;
     use serde_json::json;
 
     use super::*;
 
-    fn read(kept: Kept<'_>) -> Value {
-        serde_json::from_str(&Node::root(&kept.document().unwrap()).unwrap().to_json()).unwrap()
+    const SHAPE: Shape<'_> = Shape { kind: "apps/Deployment", template: Some("/spec/template") };
+
+    fn read(keeping: Keeping<'_>, object: &Value) -> Value {
+        let kept = keeping.keep(object).unwrap().document;
+        plimsoll_flat::validate(&kept).unwrap();
+        serde_json::from_str(&Node::root(&kept).unwrap().to_json()).unwrap()
     }
 
     #[test]
@@ -125,14 +205,57 @@ mod tests {
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "a", "uid": "u", "annotations": {"b": "c"}}, "spec": {"replicas": 3},
         });
-        assert_eq!(read(Kept::of(&object).unwrap()), expected);
-        assert_eq!(read(Kept::of(&object).unwrap().with_status())["status"], json!({"readyReplicas": 1}));
+        let all = Keeping::new(SHAPE, None);
+        assert_eq!(read(all, &object), expected);
+        assert_eq!(read(all.with_status(), &object)["status"], json!({"readyReplicas": 1}));
         let item =
             json!({"metadata": {"name": "a"}, "data": {"password": "x"}, "binaryData": {"y": "z"}, "immutable": true});
         let expected = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
-        assert_eq!(read(Kept::of(&item).unwrap().typed("v1", "ConfigMap")), expected);
+        assert_eq!(read(all.typed("v1", "ConfigMap"), &item), expected);
         let other = json!({"apiVersion": "example.com/v1", "kind": "ConfigMap", "metadata": "odd", "data": 1});
-        assert_eq!(read(Kept::of(&other).unwrap()), other);
-        assert!(Kept::of(&json!([])).is_none());
+        assert_eq!(read(all, &other), other);
+        assert!(all.keep(&json!([])).is_none());
+    }
+
+    #[test]
+    fn keeps_the_parts_that_are_read() {
+        let mut parts = Parts::default();
+        for pointer in ["/spec/replicas", "/spec/template/spec/containers/*/name", "/metadata/annotations/read~1me"] {
+            parts.add(pointer);
+        }
+        let containers = json!([{"name": "a", "image": "b"}, 7, {"image": "c"}]);
+        let volumes = json!([{"configMap": {"name": "settings"}}]);
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "a", "namespace": "n", "uid": "u", "generation": 4, "labels": {"app": "a"}, "ownerReferences": [],
+                "annotations": {LAST_APPLIED: "{}", "read/me": "1", "other": "2"}, "creationTimestamp": "then",
+            },
+            "spec": {
+                "replicas": 3, "paused": true,
+                "template": {"spec": {"containers": containers, "volumes": volumes}},
+            },
+            "status": {"replicas": 3},
+        });
+        let expected = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "a", "namespace": "n", "uid": "u", "labels": {"app": "a"}, "ownerReferences": [],
+                "annotations": {"read/me": "1"}, "creationTimestamp": "then",
+            },
+            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "a"}, 7, {}]}}},
+        });
+        let some = Keeping::new(SHAPE, Some(&parts));
+        assert_eq!(read(some, &object), expected);
+        assert_eq!(read(some.with_status(), &object)["status"], json!({"replicas": 3}));
+        // What it names is known all the same.
+        let references = some.keep(&object).unwrap().references;
+        assert!(references.iter().any(|it| (&*it.kind, &*it.name) == ("/ConfigMap", "settings")), "{references:?}");
+        // Of another type than the parts say.
+        for spec in [json!([1]), json!("x"), json!({"template": {"spec": {"containers": {"name": 1}}}})] {
+            let odd = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec});
+            assert_eq!(read(some, &odd), odd);
+        }
+        assert_eq!(read(Keeping::new(SHAPE, Some(&Parts::whole())), &object)["spec"], object["spec"]);
     }
 }

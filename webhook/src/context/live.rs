@@ -2,7 +2,7 @@
 //!
 //! Evaluating threads ask, and wait; the asking is done on the event loop.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -43,9 +43,8 @@ impl Known {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What was known before.
-    pub(super) fn replace(&self, workloads: Arc<Workloads>) -> Arc<Workloads> {
-        std::mem::replace(&mut self.0.write().unwrap_or_else(PoisonError::into_inner), workloads)
+    pub(super) fn replace(&self, workloads: Arc<Workloads>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = workloads;
     }
 }
 
@@ -154,8 +153,8 @@ impl Kinds {
     }
 
     /// Forgets all kinds but these.
-    pub(super) fn retain(&self, kinds: &BTreeSet<String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|kind, _| kinds.contains(kind));
+    pub(super) fn retain(&self, stays: impl Fn(&str) -> bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|kind, _| stays(kind));
     }
 
     fn get(&self, kind: &str) -> Option<Option<Resource>> {
@@ -189,12 +188,12 @@ impl Anew {
         let parameters = ListParams::default().limit(MAX_LISTED);
         let page = self.cluster.ask(self.until, resource.list(client, Some(namespace), &parameters));
         let found = found(page, |page| {
-            let shape = Shape { kind, template: workloads.template(kind) };
+            let shape = Shape::of(kind, &workloads);
             let mut objects = Shard::default();
             for object in page.items.into_iter().flatten() {
                 let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                if let Some(document) = resource.kept(&object).and_then(|kept| kept.with_status().document()) {
-                    objects.put(shape, name, 0, document);
+                if let Some(kept) = resource.keeping(shape, workloads.shown(kind)).with_status().keep(&object) {
+                    objects.put(shape, name, 0, kept);
                 }
             }
             let complete = page.metadata.continue_.is_none_or(|token| token.is_empty());
@@ -223,9 +222,11 @@ impl Context for Anew {
                 return none;
             }
             let object = self.cluster.ask(self.until, resource.get(&self.cluster.client, namespace, name));
+            let workloads = self.cluster.workloads.get();
+            let keeping = resource.keeping(Shape::of(kind, &workloads), workloads.shown(kind)).with_status();
             return match object {
-                Looked::Found(object) => match resource.kept(&object).and_then(|kept| kept.with_status().document()) {
-                    Some(document) => Answer { documents: vec![document], complete: true },
+                Looked::Found(object) => match keeping.keep(&object) {
+                    Some(kept) => Answer { documents: vec![kept.document], complete: true },
                     None => Answer::unknown(),
                 },
                 Looked::Absent => none,
@@ -235,7 +236,7 @@ impl Context for Anew {
         match self.list(namespace, kind, &resource) {
             Looked::Found(Listed { objects, complete }) => {
                 let workloads = self.cluster.workloads.get();
-                let shape = Shape { kind, template: workloads.template(kind) };
+                let shape = Shape::of(kind, &workloads);
                 let answer = objects.answer(shape, namespace, question);
                 Answer { complete: answer.complete && complete, ..answer }
             }

@@ -23,10 +23,10 @@ mod served;
 #[cfg(feature = "serve")]
 pub mod watch;
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use plimsoll_flat::{Node, Writer};
+use plimsoll_flat::Node;
 
 pub use question::Question;
 pub use rights::rights;
@@ -37,6 +37,7 @@ use crate::admission::decide::{Looked, Owner};
 use crate::admission::review::Operation;
 use crate::engine::{Answer, Knowledge, Subject, Surroundings};
 use crate::registry::Workloads;
+use kept::Keeping;
 use question::Shape;
 
 /// More documents than this are cut from an answer, which is then incomplete.
@@ -140,6 +141,8 @@ pub struct Surrounded {
     workloads: Arc<Workloads>,
     /// The object and the old one as answers hold them: made when first asked for, as many policies ask.
     own: [OnceLock<Option<Vec<u8>>>; 2],
+    /// What a guest asked with last, and was sound: it asks for one kind after the other with the same selector.
+    sound: Mutex<Vec<u8>>,
 }
 
 impl Surrounded {
@@ -147,7 +150,8 @@ impl Surrounded {
     pub fn new(review: Arc<Review>, context: Arc<dyn Context>) -> Self {
         static KNOWN: LazyLock<Arc<Workloads>> = LazyLock::new(Arc::default);
         let authorship = Authorship::new(Arc::clone(&review));
-        Self { authorship, review, context, workloads: Arc::clone(&KNOWN), own: [OnceLock::new(), OnceLock::new()] }
+        let own = [OnceLock::new(), OnceLock::new()];
+        Self { authorship, review, context, workloads: Arc::clone(&KNOWN), own, sound: Mutex::default() }
     }
 
     /// Where a configuration knows further kinds with a pod template.
@@ -159,6 +163,19 @@ impl Surrounded {
     /// What the review's author wrote.
     pub fn authorship(&self) -> &Authorship {
         &self.authorship
+    }
+
+    /// A guest's document is not trusted: a broken one gets no answer.
+    fn with(&self, document: &[u8], answer: impl FnOnce(Node<'_>) -> Answer) -> Answer {
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if *sound != document {
+            if plimsoll_flat::validate(document).is_err() {
+                return Answer::unknown();
+            }
+            document.clone_into(&mut sound);
+        }
+        drop(sound);
+        Node::root(document).map_or_else(|_| Answer::unknown(), answer)
     }
 
     fn answer(&self, subject: Subject, kind: &str, question: Question<'_>) -> Answer {
@@ -187,9 +204,10 @@ impl Surrounded {
         if !review.name.is_empty() {
             answer.documents.retain(|document| name_of(document) != review.name);
         }
-        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let shape = Shape::of(kind, &self.workloads);
+        let keeping = Keeping::new(shape, self.workloads.shown(kind));
         let belongs = object.filter(|object| question.matches(shape, &review.namespace, *object));
-        if let Some(own) = belongs.and_then(|object| own.get_or_init(|| without_status(object)).as_ref()) {
+        if let Some(own) = belongs.and_then(|object| own.get_or_init(|| keeping.document(object)).as_ref()) {
             answer.documents.insert(answer.documents.partition_point(is_before), own.clone());
             if answer.documents.len() > MAX_DOCUMENTS {
                 answer.documents.truncate(MAX_DOCUMENTS);
@@ -204,29 +222,17 @@ fn name_of(document: &[u8]) -> &str {
     Node::root(document).ok().and_then(|object| object.at("/metadata/name")?.as_str()).unwrap_or_default()
 }
 
-/// As the others are kept.
-fn without_status(object: Node<'_>) -> Option<Vec<u8>> {
-    let mut writer = Writer::new();
-    writer.begin_object();
-    for (member, value) in object.members().filter(|(member, _)| *member != "status") {
-        writer.key(member);
-        writer.node(value);
-    }
-    writer.end();
-    writer.finish().ok()
-}
-
 impl Surroundings for Surrounded {
     fn get(&self, subject: Subject, kind: &str, name: &str) -> Answer {
         self.answer(subject, kind, Question::Get { name })
     }
 
     fn selecting(&self, subject: Subject, kind: &str, labels: &[u8]) -> Answer {
-        with(labels, |labels| self.answer(subject, kind, Question::Selecting { labels }))
+        self.with(labels, |labels| self.answer(subject, kind, Question::Selecting { labels }))
     }
 
     fn selected_by(&self, subject: Subject, kind: &str, selector: &[u8]) -> Answer {
-        with(selector, |selector| self.answer(subject, kind, Question::SelectedBy { selector }))
+        self.with(selector, |selector| self.answer(subject, kind, Question::SelectedBy { selector }))
     }
 
     fn referring(&self, subject: Subject, kind: &str, ref_kind: &str, ref_name: &str) -> Answer {
@@ -239,14 +245,6 @@ impl Surroundings for Surrounded {
 
     fn authored(&self, subject: Subject, pointer: &str) -> Knowledge {
         self.authorship.ask(subject, pointer)
-    }
-}
-
-/// A guest's document is not trusted: a broken one gets no answer.
-fn with(document: &[u8], answer: impl FnOnce(Node<'_>) -> Answer) -> Answer {
-    match plimsoll_flat::validate(document).and_then(|()| Node::root(document)) {
-        Ok(node) => answer(node),
-        Err(_) => Answer::unknown(),
     }
 }
 

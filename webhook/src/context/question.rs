@@ -4,6 +4,7 @@ use plimsoll_flat::{Kind as Json, Node};
 use plimsoll_sdk::selector;
 
 use super::references;
+use crate::registry::Workloads;
 
 /// What a policy can ask about the objects of one kind.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,12 @@ pub(super) struct Shape<'a> {
     pub(super) kind: &'a str,
     /// The pointer to the pod template, of a kind that has one.
     pub(super) template: Option<&'a str>,
+}
+
+impl<'a> Shape<'a> {
+    pub(super) fn of(kind: &'a str, workloads: &'a Workloads) -> Self {
+        Self { kind, template: workloads.template(kind) }
+    }
 }
 
 impl Question<'_> {

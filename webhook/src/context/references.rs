@@ -21,6 +21,21 @@ impl Reference<'_> {
     }
 }
 
+/// A [`Reference`] that outlives its object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Referred {
+    pub(super) kind: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) namespace: Option<Box<str>>,
+}
+
+impl From<Reference<'_>> for Referred {
+    fn from(reference: Reference<'_>) -> Self {
+        let Reference { kind, name, namespace } = reference;
+        Self { kind: kind.into(), name: name.into(), namespace: namespace.map(Into::into) }
+    }
+}
+
 /// A workload and its parts name these: pointer in the pod spec, kind.
 const OF_POD_SPEC: [(&str, &str); 2] =
     [("/priorityClassName", "scheduling.k8s.io/PriorityClass"), ("/runtimeClassName", "node.k8s.io/RuntimeClass")];

@@ -10,7 +10,9 @@ use kube::core::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::kept::Kept;
+use super::kept::Keeping;
+use super::question::Shape;
+use crate::registry::Parts;
 
 /// A kind as the API server has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,9 +86,9 @@ impl Resource {
         client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// What is kept of an object.
-    pub(super) fn kept<'a>(&'a self, object: &'a Value) -> Option<Kept<'a>> {
-        Some(Kept::of(object)?.typed(&self.api_version, &self.kind))
+    /// What is kept of its objects.
+    pub(super) fn keeping<'a>(&'a self, shape: Shape<'a>, parts: Option<&'a Parts>) -> Keeping<'a> {
+        Keeping::new(shape, parts).typed(&self.api_version, &self.kind)
     }
 
     /// The data of ConfigMaps does not even leave the API server.

@@ -208,6 +208,14 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
             return refuse(format!("is not of the shape of {ABI}: {}", Outcome::words(error.to_string())));
         }
     };
+    for (kind, pointer) in metadata.reads.iter().flat_map(|(kind, it)| it.iter().map(move |pointer| (kind, pointer))) {
+        if !may_read(pointer) {
+            let (kind, pointer) = (Outcome::words(kind.clone()), Outcome::words(pointer.clone()));
+            return refuse(format!(
+                "reads {pointer:?} of {kind}, which is no pointer: write {{template}}/spec/volumes/*/name, or /spec/ports"
+            ));
+        }
+    }
     let mut ids = HashSet::new();
     for policy in &metadata.policies {
         let id = &policy.id;
@@ -246,6 +254,13 @@ fn may_declare(pattern: &str, stage: Stage) -> bool {
         (None | Some("" | "*" | "apiVersion" | "kind" | "metadata" | "status"), ..) => false,
         _ => true,
     }
+}
+
+/// A pointer below an object, in which `{template}` may stand for the first part and `*` for each item.
+fn may_read(pointer: &str) -> bool {
+    let below = pointer.strip_prefix("{template}").unwrap_or(pointer);
+    let escaped = below.match_indices('~').all(|(at, _)| matches!(below.as_bytes().get(at + 1), Some(b'0' | b'1')));
+    escaped && below.len() > 1 && below.starts_with('/') && !below.split('/').skip(1).any(str::is_empty)
 }
 
 /// The last custom section of this name at the top level of a component.
@@ -289,7 +304,7 @@ fn digest(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::{BUILTIN, Engine, Limits};
-    use super::{Arc, Bundle, Stage, is_id, may_declare};
+    use super::{Arc, Bundle, Stage, is_id, may_declare, may_read};
 
     #[test]
     fn the_same_bundle_is_compiled_once_for_an_engine() {
@@ -314,6 +329,16 @@ mod tests {
         }
         for id in ["", "-a", "a-", "a--b", "Root", "a_b", "a b", "1st", "a\n", &"a".repeat(101)] {
             assert!(!is_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_a_bundle_may_declare_to_read() {
+        for pointer in ["/spec", "/spec/ports/*/name", "{template}/spec/volumes", "/metadata/annotations/a~1b"] {
+            assert!(may_read(pointer), "{pointer}");
+        }
+        for pointer in ["", "/", "spec", "{template}", "/spec/", "/spec//x", "/a~2", "/a~", "template/spec"] {
+            assert!(!may_read(pointer), "{pointer}");
         }
     }
 

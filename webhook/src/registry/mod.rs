@@ -6,6 +6,7 @@ mod exemption;
 mod fields;
 mod matching;
 mod nearest;
+mod parts;
 mod plan;
 mod plural;
 mod policy_set;
@@ -25,6 +26,7 @@ use plimsoll_sdk::metadata::{self, Judges, Severity, Stage};
 
 pub use exemption::Exemption;
 pub use nearest::nearest;
+pub(crate) use parts::Parts;
 pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};

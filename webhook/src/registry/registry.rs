@@ -38,6 +38,8 @@ pub struct Options {
     pub kubernetes_version: Option<String>,
     /// Where it works.
     pub site: Site,
+    /// Workloads and PodDisruptionBudgets are kept whole: somebody judges them as they are known from the watches.
+    pub whole_workloads: bool,
 }
 
 /// Which policies apply to what. Never changed: a new configuration is a new registry.
@@ -101,7 +103,7 @@ impl Registry {
             set.profile = options.profile.unwrap_or(set.profile);
         }
         let kubernetes_version = kubernetes_version(&sets, &options, &mut problems);
-        let workloads = workloads(&sets, &mut problems);
+        let mut workloads = workloads(&sets, &mut problems);
         let mut loader = Loader { engine, builtin, compiled, bundles: Vec::new() };
         let mut planned = Vec::new();
         for set in sets {
@@ -112,6 +114,10 @@ impl Registry {
         }
         let bundle = |(path, bundle): &'_ (Option<PathBuf>, Bundle)| (path.is_none(), bundle.metadata().clone());
         let metadata: Vec<_> = loader.bundles.iter().map(bundle).collect();
+        metadata.iter().for_each(|(_, metadata)| workloads.show(metadata));
+        if options.whole_workloads {
+            workloads.show_whole();
+        }
         let sources: Vec<_> =
             metadata.iter().map(|(builtin, metadata)| Source { metadata, builtin: *builtin }).collect();
         let plan = match Plan::new(&sources, &planned, exemptions, options.site == Site::Files, &workloads) {

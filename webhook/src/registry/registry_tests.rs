@@ -62,7 +62,7 @@ fn the_environment_is_made_once() {
 fn which_version_of_kubernetes_counts() {
     let engine = engine();
     let version = |site, option: Option<&str>, spec: &str| {
-        let options = Options { profile: None, kubernetes_version: option.map(str::to_owned), site };
+        let options = Options { kubernetes_version: option.map(str::to_owned), site, ..Options::default() };
         Registry::new(&engine, vec![set(spec)], options).unwrap().kubernetes_version().to_string()
     };
     let stated = "kubernetesVersion: \"1.30\"";

@@ -1,12 +1,20 @@
 //! Policies that exist only in tests: what bundles say of themselves, without WebAssembly.
 
+use std::collections::BTreeMap;
+
 use plimsoll_sdk::metadata::{
     ABI, Bundle, FixClass, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings,
 };
 use serde_json::json;
 
 pub(crate) fn bundle(policies: Vec<Policy>) -> Bundle {
-    Bundle { abi: ABI.to_owned(), name: "test".to_owned(), version: "0.1.0".to_owned(), policies }
+    Bundle {
+        abi: ABI.to_owned(),
+        name: "test".to_owned(),
+        version: "0.1.0".to_owned(),
+        reads: BTreeMap::new(),
+        policies,
+    }
 }
 
 /// On every workload.

@@ -1,10 +1,14 @@
-//! Where each kind keeps its pod template.
+//! Where each kind keeps its pod template, and what policies are shown of it.
+
+use std::collections::BTreeSet;
 
 use plimsoll_flat::Writer;
-use plimsoll_sdk::metadata;
+use plimsoll_sdk::metadata::{self, FURTHER};
 
 use super::fields::{Mapping, Reader};
+use super::parts::{Parts, Shown};
 use super::policy_set::Located;
+use plimsoll_sdk::disruption::BUDGET;
 
 /// An earlier template of a workload, as its controller keeps it.
 pub const REVISION: &str = "apps/ControllerRevision";
@@ -28,11 +32,13 @@ const BUILTIN: &[(&str, &str, bool)] = &[
     ("batch/Job", TEMPLATE, false),
 ];
 
-/// The kinds that carry a pod template: those of Kubernetes and Argo, and further ones of the configuration.
+/// The kinds that carry a pod template: those of Kubernetes and Argo, and further ones of the configuration. And what of
+/// these and other kinds is shown to policies that ask for them: unless somebody says so, all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workloads {
     kinds: Vec<(String, String, bool)>,
     further: Vec<Further>,
+    shown: Shown,
 }
 
 /// A kind that a configuration names: one of `workloads` of a PolicySet.
@@ -79,7 +85,7 @@ impl Further {
 impl Default for Workloads {
     fn default() -> Self {
         let own = |&(kind, pointer, runs): &(&str, &str, bool)| (kind.to_owned(), pointer.to_owned(), runs);
-        Self { kinds: BUILTIN.iter().map(own).collect(), further: Vec::new() }
+        Self { kinds: BUILTIN.iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
     }
 }
 
@@ -97,6 +103,79 @@ impl Workloads {
         self.kinds.push((further.kind.clone(), further.template.clone(), further.runs_on));
         self.further.push(further.clone());
         Ok(())
+    }
+
+    /// From now on the policies of a bundle are shown what it says that they read: all of a kind of which it says nothing.
+    pub(super) fn show(&mut self, bundle: &metadata::Bundle) {
+        let asked = bundle.policies.iter().flat_map(|policy| policy.requires.iter().chain(&policy.refines));
+        let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
+        // Who asks about workloads asks about these too, and reads what all workloads have.
+        let about_workloads = asked.iter().any(|kind| self.template(kind).is_some());
+        let further = self.further.iter().map(|further| further.kind.as_str()).filter(|_| about_workloads);
+        let parts: Vec<(String, Parts)> = asked
+            .iter()
+            .copied()
+            .chain(further)
+            .map(|kind| {
+                let said = bundle
+                    .reads
+                    .get(kind)
+                    .or_else(|| bundle.reads.get(FURTHER).filter(|_| self.further().any(|it| it == kind)));
+                (kind.to_owned(), self.parts(kind, said))
+            })
+            .collect();
+        parts.iter().for_each(|(kind, parts)| self.shown.add(kind, parts));
+    }
+
+    /// What is read of a kind by these pointers, and by who answers questions.
+    fn parts(&self, kind: &str, pointers: Option<&Vec<String>>) -> Parts {
+        let Some(pointers) = pointers else { return Parts::whole() };
+        let mut parts = Parts::default();
+        ["/spec/selector", "/spec/podSelector"].iter().for_each(|pointer| parts.add(pointer));
+        let template = self.template(kind);
+        if let Some(template) = template {
+            parts.add(&format!("{template}/metadata/labels"));
+        }
+        for pointer in pointers {
+            match (pointer.strip_prefix("{template}"), template) {
+                (Some(below), Some(template)) => parts.add(&format!("{template}{below}")),
+                // A kind without one.
+                (Some(_), None) => {}
+                (None, _) => parts.add(pointer),
+            }
+        }
+        parts
+    }
+
+    /// All of every workload is shown, and of what says how many of its Pods may be away.
+    pub(super) fn show_whole(&mut self) {
+        for kind in self.kinds.iter().map(|(kind, ..)| kind.as_str()).chain([BUDGET]) {
+            self.shown.add(kind, &Parts::whole());
+        }
+    }
+
+    /// This, and as much of other objects as those show.
+    #[must_use]
+    pub fn showing_also(&self, others: &Self) -> Self {
+        let mut both = self.clone();
+        both.shown.unite(&others.shown);
+        both
+    }
+
+    /// What policies are shown of other objects of this `group/Kind`; all, where nothing is said of it.
+    pub(crate) fn shown(&self, group_kind: &str) -> Option<&Parts> {
+        self.shown.of(group_kind)
+    }
+
+    /// Whether what is kept of objects of `group/Kind` after this is enough for those.
+    #[cfg(feature = "serve")]
+    pub(crate) fn suffice(&self, others: &Self, group_kind: &str) -> bool {
+        let covers = match (self.shown(group_kind), others.shown(group_kind)) {
+            (None, _) => true,
+            (Some(own), None) => own.is_whole(),
+            (Some(own), Some(others)) => own.cover(others),
+        };
+        covers && self.template(group_kind) == others.template(group_kind)
     }
 
     /// The RFC 6901 pointer to the pod template of `group/Kind`; for a Pod it is empty, the Pod itself.

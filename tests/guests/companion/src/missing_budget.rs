@@ -3,7 +3,8 @@ use plimsoll_sdk::prelude::*;
 /// A PodDisruptionBudget that a workload asks for in an annotation and that is not there.
 ///
 /// ## What it finds
-/// `error`: the annotation `example.com/budget`, and no PodDisruptionBudget that selects the Pods.
+/// `error`: the annotation `example.com/budget`, and no PodDisruptionBudget that selects the Pods. One with the annotation
+/// `example.com/draft` does not count.
 ///
 /// ## Why
 /// It is a fixture.
@@ -22,7 +23,10 @@ pub fn missing_budget(review: &Review, findings: &mut Findings) {
     let answer = review.selecting("policy/PodDisruptionBudget", labels);
     if !answer.complete {
         findings.skip("PodDisruptionBudgets are not known");
-    } else if answer.nodes().next().is_none() {
+        return;
+    }
+    let is_draft = |budget: &Node<'_>| budget.at("/metadata/annotations/example.com~1draft").is_some();
+    if answer.nodes().all(|budget| is_draft(&budget)) {
         findings.error(&asked, "no PodDisruptionBudget selects the Pods", "apply one too").companion();
     }
 }

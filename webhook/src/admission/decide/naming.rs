@@ -1,5 +1,7 @@
 //! How findings and places are known: by names, so that reordering a list changes nothing.
 
+use std::borrow::Cow;
+
 use plimsoll_flat::{Kind, Node};
 
 use crate::admission::authored::identity;
@@ -7,7 +9,8 @@ use crate::engine::Finding;
 
 /// Policy, related object and place; list items are named by their merge key, so that reordering changes nothing.
 pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String {
-    format!("{policy} {} {}", finding.related.as_deref().unwrap_or_default(), named_path(object, &finding.at.full()))
+    let related = finding.related.as_deref().unwrap_or_default();
+    [policy, " ", related, " ", &named_path(object, &finding.at.full())].concat()
 }
 
 /// A pointer as people read it: `spec.containers[app].image`, list items by their merge key where they have one.
@@ -15,7 +18,10 @@ pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
     let mut path = String::with_capacity(pointer.len());
     let mut node = object;
     for token in pointer.split('/').skip(1) {
-        let name = token.replace("~1", "/").replace("~0", "~");
+        let name = match token.contains('~') {
+            true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
+            false => Cow::Borrowed(token),
+        };
         match node.filter(|node| node.kind() == Kind::Array) {
             Some(list) => {
                 let item = name.parse().ok().and_then(|index| list.item(index));

@@ -92,8 +92,12 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
             return Err(anyhow!("there is no certificate, which is a defect of Plimsoll: please report it"));
         }
     };
-    let registry_options =
-        registry::Options { profile: args.profile, kubernetes_version, ..registry::Options::default() };
+    let registry_options = registry::Options {
+        profile: args.profile,
+        kubernetes_version,
+        whole_workloads: args.write_budgets.is_some(),
+        ..registry::Options::default()
+    };
     let watches = client.as_ref().map(|client| Watches::start(client.clone(), args.only_namespace.clone()));
     let context: Arc<dyn Context> = match &watches {
         Some(watches) => Arc::<Watches>::clone(watches),

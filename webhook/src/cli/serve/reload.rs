@@ -124,7 +124,8 @@ impl Reloader {
         let workloads = Arc::clone(loaded.registry.workloads());
         if let Some(watches) = &self.configuration.watches {
             // What the old version asks for stays until there is what the new one asks for.
-            watches.want(watches.wanted().union(&kinds).cloned().collect(), &workloads);
+            let both = Arc::new(workloads.showing_also(&watches.workloads()));
+            watches.want(watches.wanted().union(&kinds).cloned().collect(), &both);
             if tokio::time::timeout(LISTED, watches.listed()).await.is_err() {
                 tracing::warn!("the new policies ask for objects that cannot be listed; they are used without");
             }

@@ -15,8 +15,10 @@ use std::sync::Arc;
 use plimsoll_flat::{Kind as Json, Node};
 use plimsoll_sdk::selector::{self, Match};
 
+use super::kept::Kept;
 use super::question::{Question, Selector, Shape, own_selector, template};
-use super::{MAX_BYTES, MAX_DOCUMENTS, references};
+use super::references::Referred;
+use super::{MAX_BYTES, MAX_DOCUMENTS};
 use crate::engine::Answer;
 use sorted::Sorted;
 
@@ -43,20 +45,15 @@ impl AddAssign for Change {
 
 impl Shard {
     /// Stores an object of this kind in the place of its namesake. None where it was there already, to the byte.
-    pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, document: Vec<u8>) -> Option<Change> {
-        if self
-            .kinds
-            .get(shape.kind)
-            .and_then(|objects| objects.get(name, copy))
-            .is_some_and(|it| *it.document == *document)
-        {
+    pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Option<Change> {
+        if self.kinds.get(shape.kind).and_then(|objects| objects.get(name, copy)).is_some_and(|it| it.is(&kept)) {
             return None;
         }
         let objects = match self.kinds.get_mut(shape.kind) {
             Some(objects) => objects,
             None => self.kinds.entry(shape.kind.into()).or_default(),
         };
-        Some(Arc::make_mut(objects).put(shape, name, copy, document))
+        Some(Arc::make_mut(objects).put(shape, name, copy, kept))
     }
 
     /// Asked in `namespace`. Complete unless it had to be cut.
@@ -131,6 +128,14 @@ struct Stored {
     template: Template,
     /// Those of its pod template that are text.
     labels: Box<[Arc<Pair>]>,
+    references: Box<[Named]>,
+}
+
+/// What an object names, and in which namespace if it says so.
+#[derive(Debug)]
+struct Named {
+    pair: Arc<Pair>,
+    namespace: Option<Box<str>>,
 }
 
 /// Whether an object has a pod template.
@@ -146,6 +151,19 @@ enum Template {
 impl Stored {
     fn node(&self) -> Option<Node<'_>> {
         Node::root(&self.document).ok()
+    }
+
+    fn is(&self, kept: &Kept) -> bool {
+        let named = self.references.iter().map(|it| (&it.pair.0, &it.pair.1, &it.namespace));
+        *self.document == *kept.document
+            && named.eq(kept.references.iter().map(|it| (&it.kind, &it.name, &it.namespace)))
+    }
+
+    /// Whether it names this object of this namespace.
+    fn refers(&self, kind: &str, name: &str, namespace: &str) -> bool {
+        self.references.iter().any(|Named { pair, namespace: stated }| {
+            *pair.0 == *kind && *pair.1 == *name && stated.as_deref().is_none_or(|stated| stated == namespace)
+        })
     }
 }
 
@@ -206,11 +224,15 @@ impl Objects {
         self.all.get(by_name(name, copy))
     }
 
-    fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, document: Vec<u8>) -> Change {
+    fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Change {
         let mut change = self.remove(shape, name, copy);
+        let Kept { document, references } = kept;
         let (template, labels) =
             Node::root(&document).map_or((Template::None, Box::default()), |object| self.template(shape, object));
-        let stored = Arc::new(Stored { name: name.into(), copy, document: document.into(), template, labels });
+        let named = |it: Referred| Named { pair: self.by_reference.pair(&it.kind, &it.name), namespace: it.namespace };
+        let references = references.into_iter().map(named).collect();
+        let document = document.into();
+        let stored = Arc::new(Stored { name: name.into(), copy, document, template, labels, references });
         change.objects += 1;
         change.bytes += signed(stored.document.len());
         for pair in &stored.labels {
@@ -225,10 +247,9 @@ impl Objects {
                 Required::None => drop(self.other_selectors.insert(Arc::clone(&stored), in_order(&stored))),
                 Required::Never => {}
             }
-            references::each(shape, object, &mut |reference| {
-                let pair = self.by_reference.pair(reference.kind, reference.name);
-                self.by_reference.add(&pair, &stored);
-            });
+        }
+        for Named { pair, .. } in &stored.references {
+            self.by_reference.add(pair, &stored);
         }
         self.all.insert(Arc::clone(&stored), in_order(&stored));
         change
@@ -245,9 +266,9 @@ impl Objects {
                 Required::None => drop(self.other_selectors.remove(in_order(&stored))),
                 Required::Never => {}
             }
-            references::each(shape, object, &mut |reference| {
-                self.by_reference.remove(reference.kind, reference.name, &stored);
-            });
+        }
+        for Named { pair, .. } in &stored.references {
+            self.by_reference.remove(&pair.0, &pair.1, &stored);
         }
         Change { objects: -1, bytes: -signed(stored.document.len()) }
     }
@@ -274,7 +295,8 @@ impl Objects {
             Question::Listing => found.take(self.all.iter()),
             Question::Referring { kind, name } => {
                 let posting = self.by_reference.of(kind, name);
-                found.take(posting.into_iter().flat_map(Sorted::iter).filter(|stored| matches(stored)));
+                let stored = posting.into_iter().flat_map(Sorted::iter);
+                found.take(stored.filter(|stored| stored.refers(kind, name, namespace)));
             }
             Question::Selecting { labels } => {
                 let pairs = labels.members().filter_map(|(label, value)| self.by_selector.of(label, value.as_str()?));

@@ -6,6 +6,8 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::context::kept::Keeping;
+use crate::registry::Parts;
 use crate::registry::Workloads;
 
 const KINDS: [&str; 8] = [
@@ -122,6 +124,11 @@ fn document(value: &Value) -> Vec<u8> {
     plimsoll_flat::to_document(value).unwrap()
 }
 
+/// All of it.
+fn kept(shape: Shape<'_>, value: &Value) -> Kept {
+    Keeping::new(shape, None).keep(value).unwrap()
+}
+
 fn ask(asked: &Asked, answer: impl FnOnce(Question<'_>) -> Answer) -> Answer {
     let argument = match asked {
         Asked::Selecting(value) | Asked::SelectedBy(value) => document(value),
@@ -137,23 +144,30 @@ fn ask(asked: &Asked, answer: impl FnOnce(Question<'_>) -> Answer) -> Answer {
     })
 }
 
-type Model = BTreeMap<(&'static str, String, u32), Vec<u8>>;
+/// Each object, and what is kept of it.
+type Model = BTreeMap<(&'static str, String, u32), (Vec<u8>, Vec<u8>)>;
 
 /// Every object that the question is true of, by its name, one after the other.
 fn scan(model: &Model, shape: Shape<'_>, question: Question<'_>) -> Vec<Vec<u8>> {
     let of_kind = model.iter().filter(|((kind, ..), _)| *kind == shape.kind);
-    let matching = of_kind.filter(|(_, it)| question.matches(shape, "n", Node::root(it).unwrap()));
-    matching.map(|(_, document)| document.clone()).collect()
+    let matching = of_kind.filter(|(_, (whole, _))| question.matches(shape, "n", Node::root(whole).unwrap()));
+    matching.map(|(_, (_, kept))| kept.clone()).collect()
 }
 
 proptest! {
     #[test]
     fn answers_what_a_scan_would(
         steps in proptest::collection::vec(step(), 0..120),
+        in_part in any::<bool>(),
         questions in proptest::collection::vec((select(KINDS.to_vec()), asked()), 1..40),
     ) {
         let workloads = Workloads::default();
         let shape = |kind| Shape { kind, template: workloads.template(kind) };
+        // What questions look at: of references nothing is kept.
+        let mut parts = Parts::default();
+        for pointer in ["/spec/selector", "/spec/podSelector", "/spec/template/metadata/labels"] {
+            parts.add(pointer);
+        }
         let (mut shard, mut model) = (Shard::default(), Model::new());
         let mut all = Change::default();
         let (mut half, mut half_model) = (shard.clone(), model.clone());
@@ -162,10 +176,13 @@ proptest! {
                 Step::Put(kind, name, copy, object) => {
                     let mut object = object.clone();
                     object["metadata"]["name"] = name.as_str().into();
-                    let document = document(&object);
-                    let change = shard.put(shape(kind), name, *copy, document.clone());
-                    let before = model.insert((kind, name.clone(), *copy), document.clone());
-                    prop_assert_eq!(change.is_none(), before.is_some_and(|before| before == document));
+                    let kept = Keeping::new(shape(kind), Some(&parts).filter(|_| in_part)).keep(&object).unwrap();
+                    let both = (document(&object), kept.document.clone());
+                    let change = shard.put(shape(kind), name, *copy, kept);
+                    let before = model.insert((kind, name.clone(), *copy), both.clone());
+                    // What is left out may have changed without anybody's noticing.
+                    prop_assert!(change.is_some() || before.as_ref().is_some_and(|before| before.1 == both.1));
+                    prop_assert!(change.is_none() || before.is_none_or(|before| before != both));
                     all += change.unwrap_or_default();
                 }
                 Step::Remove(kind, name) => {
@@ -186,7 +203,7 @@ proptest! {
             }
         }
         prop_assert_eq!(all.objects, signed(model.len()));
-        prop_assert_eq!(all.bytes, model.values().map(|document| signed(document.len())).sum::<isize>());
+        prop_assert_eq!(all.bytes, model.values().map(|(_, kept)| signed(kept.len())).sum::<isize>());
         prop_assert_eq!(shard.is_empty(), model.is_empty());
         for (kind, asked) in &questions {
             for (shard, model) in [(&shard, &model), (&half, &half_model)] {
@@ -216,7 +233,7 @@ fn shard_of(kind: &str, count: usize, make: impl Fn(usize) -> Value) -> Shard {
         let name = format!("n{number:04}");
         let mut object = make(number);
         object["metadata"] = json!({"name": name});
-        shard.put(shape, &name, 0, document(&object));
+        shard.put(shape, &name, 0, kept(shape, &object));
     }
     shard
 }
@@ -275,7 +292,7 @@ fn a_burst_of_events() {
         .map(|number| {
             let mut object = of(number, "two");
             object["metadata"] = json!({"name": format!("n{number:04}")});
-            (format!("n{number:04}"), document(&object))
+            (format!("n{number:04}"), kept(shape, &object))
         })
         .collect();
     // Not in order, as events come.
@@ -294,7 +311,7 @@ fn what_is_the_same_is_left_alone() {
     let shape = Shape { kind: "/Service", template: None };
     let mut shard = shard_of("/Service", 3, |_| json!({}));
     let before = shard.clone();
-    let same = document(&json!({"metadata": {"name": "n0001"}}));
+    let same = kept(shape, &json!({"metadata": {"name": "n0001"}}));
     assert_eq!(shard.put(shape, "n0001", 0, same), None);
     assert!(Arc::ptr_eq(&shard.kinds["/Service"], &before.kinds["/Service"]));
     assert_eq!(shard.remove(shape, "absent"), Change::default());

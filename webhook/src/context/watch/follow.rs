@@ -16,7 +16,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Sent, Watches};
+use crate::context::question::Shape;
 use crate::context::served::{Resource, reason};
+use crate::registry::Workloads;
 
 /// Objects that are asked for at once.
 const PAGE: u32 = 250;
@@ -39,7 +41,10 @@ pub(super) struct Follow {
     pub(super) client: Client,
     /// `group/Kind`
     pub(super) kind: String,
+    /// Of what is wanted of it.
+    pub(super) version: u64,
     pub(super) resource: Resource,
+    pub(super) workloads: Arc<Workloads>,
     pub(super) scope: Option<String>,
     /// Places for those who list.
     pub(super) lists: Arc<Semaphore>,
@@ -73,7 +78,7 @@ impl Follow {
                 End::Expired => pause.rest().await,
                 End::Failed(why) => {
                     let Some(watches) = self.watches.upgrade() else { return };
-                    watches.fails(&self.kind, &self.scope, &why);
+                    watches.fails(self.what(), &self.scope, &why);
                     drop(watches);
                     pause.rest().await;
                 }
@@ -98,7 +103,7 @@ impl Follow {
                 None => {
                     let version = page.metadata.resource_version.unwrap_or_default();
                     let watches = self.watches.upgrade().ok_or(End::NotServed)?;
-                    watches.replace(&self.kind, &self.scope, sent);
+                    watches.replace(self.what(), &self.scope, sent);
                     return Ok(version);
                 }
             }
@@ -114,7 +119,7 @@ impl Follow {
                 Ok(()) => *pause = Pause::default(),
                 Err(End::Failed(why)) => {
                     let Some(watches) = self.watches.upgrade() else { return End::NotServed };
-                    watches.fails(&self.kind, &self.scope, &why);
+                    watches.fails(self.what(), &self.scope, &why);
                     drop(watches);
                     if begun.elapsed() > WORTH_IT {
                         *pause = Pause::default();
@@ -135,7 +140,7 @@ impl Follow {
             Ok(events) => events.map_err(|error| End::of(&error))?,
             Err(_) => return Err(End::Failed("a watch does not begin".to_owned())),
         };
-        self.watches.upgrade().ok_or(End::NotServed)?.works(&self.kind, &self.scope);
+        self.watches.upgrade().ok_or(End::NotServed)?.works(self.what(), &self.scope);
         let mut events = pin!(events);
         let silence = Duration::from_secs(seconds.into()) + GRACE;
         loop {
@@ -150,13 +155,13 @@ impl Follow {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     *version = version_of(&object).unwrap_or(std::mem::take(version));
                     if let Some(sent) = self.read(&object) {
-                        watches.put(&self.kind, sent);
+                        watches.put(self.what(), sent);
                     }
                 }
                 WatchEvent::Deleted(object) => {
                     *version = version_of(&object).unwrap_or(std::mem::take(version));
                     if let Some(sent) = self.read(&object) {
-                        watches.remove(&self.kind, &sent.namespace, &sent.name);
+                        watches.remove(self.what(), &sent.namespace, &sent.name);
                     }
                 }
                 WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
@@ -165,12 +170,17 @@ impl Follow {
         }
     }
 
+    fn what(&self) -> (&str, u64) {
+        (&self.kind, self.version)
+    }
+
     fn read(&self, object: &Value) -> Option<Sent> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let shape = Shape::of(&self.kind, &self.workloads);
         Some(Sent {
             namespace: text("/metadata/namespace").unwrap_or_default(),
             name: text("/metadata/name")?,
-            document: self.resource.kept(object)?.document()?,
+            kept: self.resource.keeping(shape, self.workloads.shown(&self.kind)).keep(object)?,
         })
     }
 }

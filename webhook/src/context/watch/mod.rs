@@ -14,9 +14,10 @@ use kube::Client;
 use tokio::sync::watch;
 
 use super::index::{Change, Shard};
+use super::kept::Kept;
 use super::live::{self, Cluster, Kinds};
 use super::question::{Question, Shape};
-use super::{Context, Knowing, Live, Watched, name_of};
+use super::{Context, Knowing, Live, Watched};
 use crate::engine::Answer;
 use crate::registry::Workloads;
 
@@ -32,11 +33,13 @@ pub struct Watches {
     /// The namespaces that are watched; all of them if it is empty.
     only: Arc<[String]>,
     cluster: Arc<Cluster>,
-    /// `group/Kind`
-    wanted: watch::Sender<BTreeSet<String>>,
+    wanted: watch::Sender<Wanted>,
     /// Counts lists that were completed.
     listed: watch::Sender<u64>,
 }
+
+/// `group/Kind`, and the version of what is wanted of it.
+type Wanted = BTreeMap<String, u64>;
 
 /// What reviews read.
 #[derive(Debug, Default)]
@@ -56,6 +59,8 @@ struct Extent {
 /// How a kind fares.
 #[derive(Debug, Default)]
 struct State {
+    /// Another one where it has to be listed anew, for more of its objects.
+    version: u64,
     namespaced: bool,
     not_served: bool,
     /// Of each namespace that is watched by itself; of all together under none.
@@ -76,7 +81,7 @@ struct Scope {
 struct Sent {
     namespace: String,
     name: String,
-    document: Vec<u8>,
+    kept: Kept,
 }
 
 impl Watches {
@@ -84,7 +89,7 @@ impl Watches {
     /// none is given.
     pub fn start(client: Client, namespaces: Vec<String>) -> Arc<Self> {
         let (kinds, only) = (Arc::new(Kinds::default()), Arc::<[String]>::from(namespaces));
-        let (wanted, changes) = watch::channel(BTreeSet::new());
+        let (wanted, changes) = watch::channel(Wanted::new());
         let workloads = live::Known::default();
         let watches = Arc::new(Self {
             known: RwLock::default(),
@@ -100,30 +105,38 @@ impl Watches {
         watches
     }
 
-    /// From now on these kinds are watched, and no others; these have pod templates.
+    /// From now on these kinds are watched, and no others; these have pod templates, and this much is kept of each. A kind of
+    /// which more is to be kept than was is listed anew, and not known until then.
     pub fn want(&self, kinds: BTreeSet<String>, workloads: &Arc<Workloads>) {
-        {
+        let wanted = {
             let mut states = self.states();
-            let before = self.workloads.replace(Arc::clone(workloads));
-            let moved = |kind: &&String| before.template(kind) != workloads.template(kind);
-            states.keys().filter(moved).for_each(|kind| self.index_again(kind, &before, workloads));
-            for kind in &kinds {
-                states.entry(kind.clone()).or_default();
-            }
-            let gone: Vec<String> = states.keys().filter(|kind| !kinds.contains(*kind)).cloned().collect();
+            let before = self.workloads.get();
+            let stays = |kind: &String| kinds.contains(kind) && before.suffice(workloads, kind);
+            let gone: Vec<String> = states.keys().filter(|kind| !stays(kind)).cloned().collect();
             for kind in &gone {
                 states.remove(kind);
             }
+            let version = self.wanted.borrow().values().max().copied().unwrap_or_default() + 1;
+            for kind in kinds {
+                states.entry(kind).or_insert_with(|| State { version, ..State::default() });
+            }
             self.publish(&states);
             gone.iter().for_each(|kind| self.forget(kind));
-        }
+            self.workloads.replace(Arc::clone(workloads));
+            states.iter().map(|(kind, state)| (kind.clone(), state.version)).collect()
+        };
         self.listed.send_modify(|count| *count += 1);
-        self.wanted.send_replace(kinds);
+        self.wanted.send_replace(wanted);
     }
 
     /// The kinds that are watched.
     pub fn wanted(&self) -> BTreeSet<String> {
-        self.wanted.borrow().clone()
+        self.wanted.borrow().keys().cloned().collect()
+    }
+
+    /// What is known of kinds.
+    pub fn workloads(&self) -> Arc<Workloads> {
+        self.workloads.get()
     }
 
     /// The namespaces of which something is known.
@@ -186,12 +199,12 @@ impl Watches {
     }
 
     /// The list of a kind in a scope is complete: what is not in it does not exist.
-    fn replace(&self, kind: &str, scope: &Option<String>, mut sent: Vec<Sent>) {
+    fn replace(&self, (kind, version): (&str, u64), scope: &Option<String>, mut sent: Vec<Sent>) {
         sent.sort_unstable_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
         let mut states = self.states();
-        let Some(state) = states.get_mut(kind) else { return };
+        let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
-        let shape = Shape { kind, template: workloads.template(kind) };
+        let shape = Shape::of(kind, &workloads);
         let mut stale: Vec<Arc<str>> = match scope {
             Some(namespace) => vec![namespace.as_str().into()],
             None => self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect(),
@@ -209,7 +222,11 @@ impl Watches {
                 let names: Vec<&str> = of_namespace.iter().map(|sent| sent.name.as_str()).collect();
                 let mut change = shard.retain(shape, &names);
                 for sent in of_namespace.iter_mut() {
-                    change += shard.put(shape, &sent.name, 0, std::mem::take(&mut sent.document)).unwrap_or_default();
+                    let kept = Kept {
+                        document: std::mem::take(&mut sent.kept.document),
+                        references: std::mem::take(&mut sent.kept.references),
+                    };
+                    change += shard.put(shape, &sent.name, 0, kept).unwrap_or_default();
                 }
                 change
             });
@@ -230,21 +247,21 @@ impl Watches {
         self.listed.send_modify(|count| *count += 1);
     }
 
-    fn put(&self, kind: &str, sent: Sent) {
+    fn put(&self, (kind, version): (&str, u64), sent: Sent) {
         let mut states = self.states();
-        let Some(state) = states.get_mut(kind) else { return };
+        let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
-        let shape = Shape { kind, template: workloads.template(kind) };
+        let shape = Shape::of(kind, &workloads);
         self.change(&sent.namespace.as_str().into(), state, |shard| {
-            shard.put(shape, &sent.name, 0, sent.document).unwrap_or_default()
+            shard.put(shape, &sent.name, 0, sent.kept).unwrap_or_default()
         });
     }
 
-    fn remove(&self, kind: &str, namespace: &str, name: &str) {
+    fn remove(&self, (kind, version): (&str, u64), namespace: &str, name: &str) {
         let mut states = self.states();
-        let Some(state) = states.get_mut(kind) else { return };
+        let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
-        let shape = Shape { kind, template: workloads.template(kind) };
+        let shape = Shape::of(kind, &workloads);
         self.change(&namespace.into(), state, |shard| shard.remove(shape, name));
     }
 
@@ -264,27 +281,10 @@ impl Watches {
         drop(before);
     }
 
-    /// The pod template of a kind is somewhere else than was known. Whoever calls this holds the lock of the states.
-    fn index_again(&self, kind: &str, before: &Workloads, now: &Workloads) {
-        let was = Shape { kind, template: before.template(kind) };
-        let is = Shape { kind, template: now.template(kind) };
-        for namespace in self.namespaces() {
-            self.change(&namespace, &mut State::default(), |shard| {
-                let mut change = Change::default();
-                for document in shard.documents(kind) {
-                    let name = name_of(&document).to_owned();
-                    change += shard.remove(was, &name);
-                    change += shard.put(is, &name, 0, document).unwrap_or_default();
-                }
-                change
-            });
-        }
-    }
-
     /// Removes all objects of a kind.
     fn forget(&self, kind: &str) {
         let workloads = self.workloads.get();
-        let shape = Shape { kind, template: workloads.template(kind) };
+        let shape = Shape::of(kind, &workloads);
         let namespaces: Vec<Arc<str>> =
             self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect();
         let mut nobodys = State::default();
@@ -294,18 +294,20 @@ impl Watches {
     }
 
     /// A watch works again.
-    fn works(&self, kind: &str, scope: &Option<String>) {
+    fn works(&self, (kind, version): (&str, u64), scope: &Option<String>) {
         let mut states = self.states();
-        let Some(scope) = states.get_mut(kind).and_then(|state| state.scopes.get_mut(scope)) else { return };
+        let Some(scope) = of_version(&mut states, kind, version).and_then(|state| state.scopes.get_mut(scope)) else {
+            return;
+        };
         if scope.trouble.take().is_some() {
             tracing::info!(kind = shown(kind), "watched again");
         }
     }
 
     /// A list or a watch failed. What is known stays.
-    fn fails(&self, kind: &str, scope: &Option<String>, why: &str) {
+    fn fails(&self, (kind, version): (&str, u64), scope: &Option<String>, why: &str) {
         let mut states = self.states();
-        let Some(state) = states.get_mut(kind) else { return };
+        let Some(state) = of_version(&mut states, kind, version) else { return };
         state.failures += 1;
         let Some(scope) = state.scopes.get_mut(scope) else { return };
         // Once, however often it is tried again.
@@ -342,6 +344,11 @@ impl State {
             true => Knowing::Current,
         }
     }
+}
+
+/// None where nobody waits any more for what was asked for in this version.
+fn of_version<'a>(states: &'a mut BTreeMap<String, State>, kind: &str, version: u64) -> Option<&'a mut State> {
+    states.get_mut(kind).filter(|state| state.version == version)
 }
 
 /// `Service` for `/Service`.
@@ -421,7 +428,7 @@ impl Context for Snapshot {
             }
             true => &self.own,
         };
-        let shape = Shape { kind, template: self.workloads.template(kind) };
+        let shape = Shape::of(kind, &self.workloads);
         let answer = shard.answer(shape, namespace, question);
         Answer { complete: answer.complete && extent.complete, ..answer }
     }

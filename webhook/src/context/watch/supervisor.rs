@@ -8,8 +8,8 @@ use kube::Client;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::Watches;
 use super::follow::{Follow, Pause};
+use super::{Wanted, Watches};
 use crate::context::live::Kinds;
 use crate::context::served::discover;
 
@@ -25,17 +25,17 @@ pub(super) async fn run(
     client: Client,
     kinds: Arc<Kinds>,
     only: Arc<[String]>,
-    mut wanted: watch::Receiver<BTreeSet<String>>,
+    mut wanted: watch::Receiver<Wanted>,
 ) {
     let (lists, ended) = (Arc::new(Semaphore::new(LISTS)), Arc::new(Notify::new()));
     // Dropping a set ends its tasks.
-    let mut followed: BTreeMap<String, JoinSet<()>> = BTreeMap::new();
+    let mut followed: BTreeMap<String, (u64, JoinSet<()>)> = BTreeMap::new();
     let mut pause = Pause::default();
     loop {
         let now = wanted.borrow_and_update().clone();
-        followed.retain(|kind, tasks| now.contains(kind) && tasks.try_join_next().is_none());
-        kinds.retain(&now);
-        let open: BTreeSet<String> = now.into_iter().filter(|kind| !followed.contains_key(kind)).collect();
+        followed.retain(|kind, (version, tasks)| now.get(kind) == Some(version) && tasks.try_join_next().is_none());
+        kinds.retain(|kind| now.contains_key(kind));
+        let open: BTreeSet<String> = now.keys().filter(|kind| !followed.contains_key(*kind)).cloned().collect();
         let found = if open.is_empty() { BTreeMap::new() } else { discover(&client, &open).await };
         let Some(held) = watches.upgrade() else { return };
         let mut failed = false;
@@ -55,12 +55,15 @@ pub(super) async fn run(
                         false => vec![None],
                     };
                     held.served(&kind, Some(resource.namespaced), &scopes);
+                    let version = now.get(&kind).copied().unwrap_or_default();
                     let mut tasks = JoinSet::new();
                     for scope in scopes {
                         let follow = Follow {
                             watches: Weak::clone(&watches),
                             client: client.clone(),
                             kind: kind.clone(),
+                            version,
+                            workloads: held.workloads(),
                             resource: resource.clone(),
                             scope,
                             lists: Arc::clone(&lists),
@@ -72,7 +75,7 @@ pub(super) async fn run(
                         });
                     }
                     kinds.set(&kind, Some(resource));
-                    followed.insert(kind, tasks);
+                    followed.insert(kind, (version, tasks));
                 }
             }
         }

@@ -1,0 +1,57 @@
+//! What these policies read of other objects. The host keeps no more of them, and shows no more. Of the object that it
+//! judges a policy sees everything.
+//!
+//! A pointer that is missing here reads as if nobody had written the field: the cases of a policy run natively with whole
+//! objects and as WebAssembly with these parts, and both have to say the same.
+
+use plimsoll_sdk::metadata::FURTHER;
+
+/// How many Pods there are and what is asked for them, which change them how, when they are ready, what they mount, and
+/// whether somebody protects them.
+const WORKLOAD: &[&str] = &[
+    "/metadata/annotations/plimsoll.dev~1protect",
+    "/spec/replicas",
+    "/spec/strategy",
+    "{template}/spec/containers/*/name",
+    "{template}/spec/containers/*/readinessProbe",
+    "{template}/spec/containers/*/resources",
+    "{template}/spec/initContainers/*/name",
+    "{template}/spec/initContainers/*/readinessProbe",
+    "{template}/spec/initContainers/*/resources",
+    "{template}/spec/initContainers/*/restartPolicy",
+    "{template}/spec/resources",
+    "{template}/spec/volumes/*/persistentVolumeClaim",
+    "{template}/spec/affinity/podAffinity",
+    "{template}/spec/nodeName",
+    "{template}/spec/nodeSelector",
+];
+
+pub(crate) const READS: &[(&str, &[&str])] = &[
+    ("apps/Deployment", WORKLOAD),
+    ("apps/StatefulSet", WORKLOAD),
+    ("apps/DaemonSet", WORKLOAD),
+    ("apps/ReplicaSet", WORKLOAD),
+    ("/ReplicationController", WORKLOAD),
+    ("argoproj.io/Rollout", WORKLOAD),
+    ("batch/Job", WORKLOAD),
+    ("batch/CronJob", WORKLOAD),
+    (FURTHER, WORKLOAD),
+    ("policy/PodDisruptionBudget", &["/spec/minAvailable", "/spec/maxUnavailable"]),
+    (
+        "autoscaling/HorizontalPodAutoscaler",
+        &[
+            "/metadata/annotations/autoscaling.alpha.kubernetes.io~1metrics",
+            "/spec/maxReplicas",
+            "/spec/metrics",
+            "/spec/minReplicas",
+            "/spec/targetCPUUtilizationPercentage",
+        ],
+    ),
+    ("keda.sh/ScaledObject", &["/spec/maxReplicaCount", "/spec/minReplicaCount", "/spec/triggers"]),
+    ("autoscaling.k8s.io/VerticalPodAutoscaler", &["/spec/resourcePolicy", "/spec/updatePolicy"]),
+    ("/Service", &["/spec/ports", "/spec/publishNotReadyAddresses", "/spec/type"]),
+    ("/LimitRange", &["/spec/limits"]),
+    ("/ResourceQuota", &["/spec/hard", "/spec/scopes", "/spec/scopeSelector"]),
+    ("/PersistentVolumeClaim", &["/spec/accessModes"]),
+    ("/ConfigMap", &[]),
+];

@@ -1,0 +1,122 @@
+//! Parts of objects: what of other objects policies say that they read.
+
+use std::collections::BTreeMap;
+
+/// An object, or some of it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Parts {
+    whole: bool,
+    members: BTreeMap<String, Parts>,
+    items: Option<Box<Parts>>,
+}
+
+impl Parts {
+    /// All of it.
+    pub(crate) fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
+    /// What is at a pointer, in which `*` stands for each item of a list.
+    pub(crate) fn add(&mut self, pointer: &str) {
+        let mut part = self;
+        for name in pointer.split('/').skip(1) {
+            part = match name {
+                "*" => part.items.get_or_insert_default(),
+                name => part.members.entry(name.replace("~1", "/").replace("~0", "~")).or_default(),
+            };
+        }
+        part.whole = true;
+    }
+
+    /// What one or the other says.
+    pub(crate) fn unite(&mut self, other: &Self) {
+        self.whole |= other.whole;
+        for (name, part) in &other.members {
+            self.members.entry(name.clone()).or_default().unite(part);
+        }
+        if let Some(items) = &other.items {
+            self.items.get_or_insert_default().unite(items);
+        }
+    }
+
+    /// Whether there is nothing in the other that is not in this.
+    pub(crate) fn cover(&self, other: &Self) -> bool {
+        let members =
+            || other.members.iter().all(|(name, part)| self.members.get(name).is_some_and(|own| own.cover(part)));
+        let items = || match (&self.items, &other.items) {
+            (_, None) => true,
+            (own, Some(items)) => own.as_ref().is_some_and(|own| own.cover(items)),
+        };
+        self.whole || (!other.whole && members() && items())
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// What of the member of this name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Parts> {
+        if self.whole { Some(self) } else { self.members.get(name) }
+    }
+
+    /// What of the member of a member.
+    pub(crate) fn at(&self, names: &[&str]) -> Option<&Parts> {
+        names.iter().try_fold(self, |parts, name| parts.member(name))
+    }
+
+    /// What of each member that it speaks of.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Parts)> {
+        self.members.iter().map(|(name, parts)| (name.as_str(), parts))
+    }
+
+    /// What of each item.
+    pub(crate) fn items(&self) -> Option<&Parts> {
+        self.items.as_deref()
+    }
+}
+
+/// Of each kind that policies ask for the parts that they read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Shown(BTreeMap<String, Parts>);
+
+impl Shown {
+    pub(super) fn of(&self, kind: &str) -> Option<&Parts> {
+        self.0.get(kind)
+    }
+
+    /// This much of a kind too.
+    pub(super) fn add(&mut self, kind: &str, parts: &Parts) {
+        self.0.entry(kind.to_owned()).or_default().unite(parts);
+    }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        other.0.iter().for_each(|(kind, parts)| self.add(kind, parts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parts;
+
+    fn parts(pointers: &[&str]) -> Parts {
+        let mut parts = Parts::default();
+        pointers.iter().for_each(|pointer| parts.add(pointer));
+        parts
+    }
+
+    #[test]
+    fn are_united_and_compared() {
+        let some = parts(&["/spec/replicas", "/spec/containers/*/name"]);
+        let more = parts(&["/spec/replicas", "/spec/containers/*/name", "/spec/containers/*/image", "/metadata/a~1b"]);
+        assert!(more.cover(&some) && !some.cover(&more) && some.cover(&some));
+        assert!(Parts::whole().cover(&more) && !more.cover(&Parts::whole()));
+        assert!(parts(&["/spec"]).cover(&some) && !some.cover(&parts(&["/spec"])));
+        assert!(!parts(&["/spec/containers/name"]).cover(&parts(&["/spec/containers/*/name"])));
+        let mut both = parts(&["/metadata/a~1b", "/spec/containers/*/image"]);
+        both.unite(&some);
+        assert_eq!(both, more);
+        both.unite(&parts(&[""]));
+        assert!(both.is_whole() && both.cover(&Parts::whole()));
+        assert!(more.member("metadata").and_then(|metadata| metadata.member("a/b")).is_some_and(Parts::is_whole));
+    }
+}

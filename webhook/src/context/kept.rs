@@ -9,7 +9,7 @@ use crate::admission::review::LAST_APPLIED;
 use crate::registry::Parts;
 
 /// An object as it is kept, and what it names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
     pub(super) document: Vec<u8>,
     /// Also where the names themselves are not kept.

@@ -222,11 +222,7 @@ impl Watches {
                 let names: Vec<&str> = of_namespace.iter().map(|sent| sent.name.as_str()).collect();
                 let mut change = shard.retain(shape, &names);
                 for sent in of_namespace.iter_mut() {
-                    let kept = Kept {
-                        document: std::mem::take(&mut sent.kept.document),
-                        references: std::mem::take(&mut sent.kept.references),
-                    };
-                    change += shard.put(shape, &sent.name, 0, kept).unwrap_or_default();
+                    change += shard.put(shape, &sent.name, 0, std::mem::take(&mut sent.kept)).unwrap_or_default();
                 }
                 change
             });

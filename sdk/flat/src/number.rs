@@ -1,11 +1,10 @@
 //! Numbers: which of the four forms holds one exactly, and when two are worth the same.
 
-use std::fmt::{self, Write as _};
-
 /// A JSON number in the first of these forms that holds its decimal value.
 ///
-/// A double holds a decimal value if printing the double (with as few digits as tell it from its neighbours) gives that value
-/// back: it does for `0.1`, and not for `1e400` or `0.12345678901234567890`.
+/// A double holds a decimal value if printing the double (with as few digits as tell it from its neighbours, of those the
+/// nearest, of two as near the even ones) gives that value back: it does for `0.1`, and not for `1e400` or
+/// `0.12345678901234567890`.
 #[derive(Clone, Copy, Debug)]
 pub enum Number<'a> {
     /// An integer from -2^63 up to 2^63 - 1.
@@ -116,7 +115,7 @@ pub(crate) fn classify(text: &str) -> Number<'_> {
     if decimal.count <= 17
         && let Ok(value) = text.parse::<f64>()
         && value.is_finite()
-        && (decimal.is_plain() || Printed::of(value).decimal().is_same(&decimal))
+        && (decimal.is_plain() || Decimal::of(zmij::Buffer::new().format_finite(value)).is_same(&decimal))
     {
         return Number::F64(value);
     }
@@ -220,34 +219,6 @@ impl<'a> Decimal<'a> {
     /// The digits alone; in a damaged document there may be anything else between them.
     fn significant(&self) -> impl Iterator<Item = u8> + '_ {
         self.digits.iter().copied().filter(u8::is_ascii_digit)
-    }
-}
-
-/// A double as printed, kept on the stack.
-struct Printed {
-    bytes: [u8; 32],
-    length: usize,
-}
-
-impl Printed {
-    fn of(value: f64) -> Self {
-        let mut printed = Self { bytes: [0; 32], length: 0 };
-        // At most 24 characters: sign, 17 digits, point, `e-324`.
-        let _ = write!(printed, "{value:e}");
-        printed
-    }
-
-    fn decimal(&self) -> Decimal<'_> {
-        Decimal::of(std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default())
-    }
-}
-
-impl fmt::Write for Printed {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length + text.len();
-        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Values as compact JSON text.
 
-use std::fmt::Write as _;
-
 use crate::{Kind, Node, Number};
 
 /// Appends `node` as compact JSON. What a damaged document can't say comes out as `null`.
@@ -62,11 +60,7 @@ fn number(node: Node<'_>, out: &mut String) {
             integer(value.unsigned_abs(), out);
         }
         Some(Number::U64(value)) => integer(value, out),
-        Some(Number::F64(value)) if value.is_finite() => {
-            // `Debug` gives the shortest digits that read back as the same double, always as JSON's grammar wants
-            // them: `1.0`, `1e300`, `-0.0`. Writing to a String can't fail.
-            let _ = write!(out, "{value:?}");
-        }
+        Some(Number::F64(value)) if value.is_finite() => out.push_str(zmij::Buffer::new().format_finite(value)),
         Some(Number::Text(text)) => out.push_str(text),
         Some(Number::F64(_)) | None => out.push_str("null"),
     }

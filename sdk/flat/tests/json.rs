@@ -20,18 +20,24 @@ fn reprint(text: &str) -> String {
     Node::root(&flat(text)).unwrap().to_json()
 }
 
-/// The same meaning for `serde_json`, through text and through serde.
-fn assert_read_alike(document: &[u8], value: &Value) {
+/// The same meaning for `serde_json`, through text and through serde, and as documents: for values whose numbers `Value` keeps
+/// exactly.
+fn assert_alike(document: &[u8], value: &Value) {
     let node = Node::root(document).unwrap();
     assert_eq!(&serde_json::from_str::<Value>(&node.to_json()).unwrap(), value);
     assert_eq!(&serde_json::to_value(node).unwrap(), value);
+    let written = to_document(value).unwrap();
+    assert_eq!(node, Node::root(&written).unwrap());
 }
 
-/// The same meaning, also as documents: for values whose numbers `Value` keeps exactly.
-fn assert_alike(document: &[u8], value: &Value) {
-    assert_read_alike(document, value);
-    let written = to_document(value).unwrap();
-    assert_eq!(Node::root(document).unwrap(), Node::root(&written).unwrap());
+/// Each number as the double next to it.
+fn in_doubles(value: Value) -> Value {
+    match value {
+        Value::Number(number) => Value::from(number.as_f64()),
+        Value::Array(items) => items.into_iter().map(in_doubles).collect(),
+        Value::Object(members) => members.into_iter().map(|(key, value)| (key, in_doubles(value))).collect(),
+        other => other,
+    }
 }
 
 #[test]
@@ -223,11 +229,11 @@ fn numbers_keep_their_decimal_value() {
         ("0e9999999999", "0.0"),
         ("1.0", "1.0"),
         ("1e2", "100.0"),
-        ("100000000000000000000", "1e20"),
+        ("100000000000000000000", "1e+20"),
         ("5e-324", "5e-324"),
-        ("1.7976931348623157e308", "1.7976931348623157e308"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308"),
         ("0.30000000000000004", "0.30000000000000004"),
-        ("1e23", "1e23"),
+        ("1e23", "1e+23"),
         ("0.000001", "1e-6"),
         ("1e000000000000000000000005", "100000.0"),
         ("0.10000000000000000000000000", "0.1"),
@@ -447,8 +453,13 @@ proptest! {
         text[at] = with;
         let (flat, serde) = (json::from_json(&text), serde_json::from_slice::<Value>(&text));
         match (flat, serde) {
-            // Not as documents: a damaged number may have more digits than `Value` keeps.
-            (Ok(document), Ok(value)) => assert_read_alike(&document, &value),
+            // Not as documents: a damaged number may have more digits than `Value` keeps, or be an integer that no double holds.
+            (Ok(document), Ok(value)) => {
+                let node = Node::root(&document).unwrap();
+                for read in [serde_json::from_str(&node.to_json()).unwrap(), serde_json::to_value(node).unwrap()] {
+                    prop_assert_eq!(in_doubles(read), in_doubles(value.clone()));
+                }
+            }
             (Err(_), Err(_)) => {}
             // The intended differences: a half of a pair, and a number out of range.
             (Ok(_), Err(error)) => assert!(
@@ -463,10 +474,13 @@ proptest! {
     fn doubles_survive(bits in any::<u64>()) {
         let value = f64::from_bits(bits);
         prop_assume!(value.is_finite());
-        for text in [format!("{value:?}"), format!("{value:e}"), serde_json::to_string(&value).unwrap()] {
-            let document = flat(&text);
-            prop_assert_eq!(Node::root(&document).unwrap().as_f64().map(f64::to_bits), Some(bits));
-        }
+        assert_survives(value);
+    }
+
+    /// Many of them lie in the middle between two decimal numbers as short as each other.
+    #[test]
+    fn doubles_of_few_places_survive(numerator in 0..1_i64 << 53, shorter in 0..24, halvings in 0..24) {
+        assert_survives((numerator >> shorter) as f64 / f64::from(1 << halvings));
     }
 
     #[test]
@@ -489,6 +503,37 @@ proptest! {
         let again = flat(&printed);
         prop_assert_eq!(Node::root(&document).unwrap(), Node::root(&again).unwrap());
         prop_assert_eq!(decimal(&text), decimal(&printed));
+    }
+}
+
+/// As text and in the document it is the double that `serde_json` writes and reads.
+fn assert_survives(value: f64) {
+    let text = serde_json::to_string(&value).unwrap();
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let scientific = format!("{mantissa}0E{exponent}");
+    for text in [&text, if mantissa.contains('.') { &scientific } else { &text }] {
+        let document = flat(text);
+        let node = Node::root(&document).unwrap();
+        assert!(matches!(node.number(), Some(Number::F64(read)) if read.to_bits() == value.to_bits()), "{text}");
+        assert_eq!(decimal(&node.to_json()), decimal(text));
+        assert_alike(&document, &Value::from(value));
+    }
+}
+
+#[test]
+fn of_two_shortest_texts_a_double_holds_the_even_one() {
+    for (text, held) in [
+        ("2163868633306481.2", true),
+        ("2163868633306481.25", false),
+        ("2163868633306481.3", false),
+        ("-1608069694420271.2", true),
+        ("2163868633306481.8", true),
+        ("2163868633306481.7", false),
+    ] {
+        let document = flat(text);
+        let node = Node::root(&document).unwrap();
+        assert_eq!(matches!(node.number(), Some(Number::F64(_))), held, "{text}");
+        assert_eq!(node.to_json(), text);
     }
 }
 

@@ -191,13 +191,19 @@ fn shortest_float32(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    let scientific = format!("{float:e}");
+    let shortest = format!("{float:e}");
+    let fraction = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count() - 1;
+    // Of two as short and as near Go takes the even one, but at powers of two the upper one, as the standard library always
+    // does. Digits of a given number the library rounds to even.
+    let is_power = float.to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1;
+    let scientific = if is_power { shortest } else { format!("{float:.fraction$e}") };
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if !(-4..6).contains(&exponent) {
         format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
     } else {
-        format!("{float}")
+        // As few digits as these are the shortest of the double next to them.
+        scientific.parse::<f64>().map_or(scientific.clone(), |plain| plain.to_string())
     }
 }
 
@@ -416,6 +422,12 @@ mod tests {
             ("1e6", "1e+06"),
             ("123456.0", "123456"),
             ("1e-5", "1e-05"),
+            ("3000000.25", "3.0000002e+06"),
+            ("-2097153.25", "-2.0971532e+06"),
+            ("3000000.75", "3.0000008e+06"),
+            ("131072.015625", "131072.02"),
+            ("131072.046875", "131072.05"),
+            ("0.000244140625", "0.00024414063"),
             (".inf", ".inf"),
         ] {
             assert_eq!(key(text).as_deref(), Ok(expected));

@@ -123,7 +123,7 @@ impl Table {
 }
 
 /// One in each byte.
-const ONES: u64 = 0x0101_0101_0101_0101;
+pub(crate) const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Whether two texts are equal. Word by word, the last overlapping the one before: in a guest the library's comparison
 /// goes byte by byte.

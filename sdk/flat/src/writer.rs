@@ -167,7 +167,8 @@ impl Writer {
     }
 
     /// Writes a copy of a node of a document that is known to be sound: one that this crate made, or [`validate`] has passed.
-    /// Costs a copy of its bytes. What is within the limits there is so here, as long as no node is written twice.
+    /// Costs a copy of its bytes. What is within the limits there is so here, as long as no node is written twice, or deeper
+    /// than it stood.
     ///
     /// [`validate`]: crate::validate()
     pub fn sound_node(&mut self, node: Node<'_>) {

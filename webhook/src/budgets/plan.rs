@@ -45,8 +45,8 @@ impl Plan {
     }
 }
 
-/// Nothing where the objects that it depends on are not all known, or a policy failed: who can't say that a budget is
-/// missing can't say that it is not.
+/// Nothing where the objects that it depends on are not all known, or what could propose a budget failed: who can't say
+/// that one is missing can't say that it is not.
 pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now: Moment) -> Plan {
     let mut plan = Plan { namespace: namespace.to_owned(), ..Plan::default() };
     let kinds: BTreeSet<&str> = kinds(registry).collect();
@@ -59,7 +59,14 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
         match budget(registry, &workload, &context, now) {
             Ok(Some(budget)) => drop(wanted.insert(budget.metadata.name.clone().unwrap_or_default(), budget)),
             Ok(None) => {}
-            Err(Unjudged) => return plan,
+            Err(Unjudged(policy)) => {
+                tracing::warn!(
+                    namespace,
+                    policy,
+                    "a policy failed: no PodDisruptionBudget is written or withdrawn here"
+                );
+                return plan;
+            }
         }
     }
     for document in budgets.iter().filter(|document| is_stand_in(document)) {
@@ -114,8 +121,9 @@ fn budget(
         return Ok(None);
     }
     let verdict = validate(registry, &review, context, Instant::now() + TIME);
-    if !verdict.failed.is_empty() {
-        return Err(Unjudged);
+    let mut failed = verdict.failed.iter().map(|failed| &failed.policy);
+    if let Some(policy) = failed.find(|policy| policy.metadata.judges == Judges::Companion) {
+        return Err(Unjudged(policy.id.clone()));
     }
     let judged = verdict.judged.into_iter().filter(|judged| judged.action >= Action::Warn);
     let in_force = judged.filter(|judged| due.iter().any(|selected| selected.policy.id == judged.policy.id));
@@ -124,8 +132,8 @@ fn budget(
     Ok(budgets.next().and_then(|object| owned(object, workload)))
 }
 
-/// A policy failed on a workload.
-struct Unjudged;
+/// This policy failed on a workload.
+struct Unjudged(String);
 
 /// The proposed object as it is written.
 fn owned(object: Value, workload: &Value) -> Option<PodDisruptionBudget> {

@@ -11,7 +11,7 @@ use wasmtime::component::Linker;
 
 use super::code::{self, Code};
 use super::imports::{State, contract, link};
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, is_pointer};
 use super::{Engine, Limits};
 
 /// How a component begins, where a module has a 0 in place of the 0x01.
@@ -259,8 +259,7 @@ fn may_declare(pattern: &str, stage: Stage) -> bool {
 /// A pointer below an object, in which `{template}` may stand for the first part and `*` for each item.
 fn may_read(pointer: &str) -> bool {
     let below = pointer.strip_prefix("{template}").unwrap_or(pointer);
-    let escaped = below.match_indices('~').all(|(at, _)| matches!(below.as_bytes().get(at + 1), Some(b'0' | b'1')));
-    escaped && below.len() > 1 && below.starts_with('/') && !below.split('/').skip(1).any(str::is_empty)
+    is_pointer(below) && !below.is_empty() && !below.split('/').skip(1).any(str::is_empty)
 }
 
 /// The last custom section of this name at the top level of a component.

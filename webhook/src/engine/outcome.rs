@@ -241,9 +241,13 @@ fn value(document: &[u8]) -> Result<serde_json::Value, Failure> {
 }
 
 /// A pointer is empty or begins with a slash, and escapes `~` as RFC 6901 says.
-fn pointer(text: &str) -> Result<String, Failure> {
+pub(super) fn is_pointer(text: &str) -> bool {
     let escaped = text.match_indices('~').all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
-    if (text.is_empty() || text.starts_with('/')) && escaped {
+    (text.is_empty() || text.starts_with('/')) && escaped
+}
+
+fn pointer(text: &str) -> Result<String, Failure> {
+    if is_pointer(text) {
         Ok(text.to_owned())
     } else {
         Err(Failure::Contract(format!("{:?} is no JSON pointer", Outcome::words(text.to_owned()))))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::admission::edit::tokens;
+
 /// An object, or some of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Parts {
@@ -16,13 +18,13 @@ impl Parts {
         Self { whole: true, ..Self::default() }
     }
 
-    /// What is at a pointer, in which `*` stands for each item of a list.
+    /// What is at a pointer, in which `*` stands for each item of a list; all where it is none.
     pub(crate) fn add(&mut self, pointer: &str) {
         let mut part = self;
-        for name in pointer.split('/').skip(1) {
-            part = match name {
+        for name in tokens(pointer).unwrap_or_default() {
+            part = match name.as_str() {
                 "*" => part.items.get_or_insert_default(),
-                name => part.members.entry(name.replace("~1", "/").replace("~0", "~")).or_default(),
+                _ => part.members.entry(name).or_default(),
             };
         }
         part.whole = true;

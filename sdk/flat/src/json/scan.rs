@@ -1,11 +1,10 @@
 //! The alphabet of JSON: runs of plain text, escapes, numbers, white space.
 
 use super::JsonErrorKind as Kind;
+use crate::layout::ONES;
 
 /// What is wrong and where, before line and column are counted.
 pub(super) type Fault = (Kind, usize);
-
-const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Where the run of plain string content that begins at `at` ends: at a quote, a backslash, a control character or the end of the text.
 #[inline]

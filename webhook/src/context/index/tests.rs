@@ -7,8 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::context::kept::Keeping;
-use crate::registry::Parts;
-use crate::registry::Workloads;
+use crate::registry::{Parts, Workloads};
 
 const KINDS: [&str; 8] = [
     "/Service",

@@ -7,7 +7,7 @@ mod follow;
 mod supervisor;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use kube::Client;
@@ -34,6 +34,8 @@ pub struct Watches {
     only: Arc<[String]>,
     cluster: Arc<Cluster>,
     wanted: watch::Sender<Wanted>,
+    /// Counts what was wanted, so that no version comes twice: who follows an earlier one may not have ended yet.
+    versions: AtomicU64,
     /// Counts lists that were completed.
     listed: watch::Sender<u64>,
 }
@@ -99,6 +101,7 @@ impl Watches {
             only: Arc::clone(&only),
             cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds), workloads)),
             wanted,
+            versions: AtomicU64::new(0),
             listed: watch::channel(0).0,
         });
         tokio::spawn(supervisor::run(Arc::downgrade(&watches), client, kinds, only, changes));
@@ -116,7 +119,7 @@ impl Watches {
             for kind in &gone {
                 states.remove(kind);
             }
-            let version = self.wanted.borrow().values().max().copied().unwrap_or_default() + 1;
+            let version = self.versions.fetch_add(1, Ordering::Relaxed);
             for kind in kinds {
                 states.entry(kind).or_insert_with(|| State { version, ..State::default() });
             }

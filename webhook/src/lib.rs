@@ -18,6 +18,7 @@ pub mod duration;
 pub mod engine;
 pub mod judge;
 pub mod moment;
+pub mod pointer;
 #[cfg(feature = "serve")]
 pub mod register;
 pub mod registry;

@@ -3,6 +3,7 @@
 //! In a file: what stands there was written. In the cluster: `managedFields` of operation Apply say it, else the
 //! last-applied annotation, else nobody can tell.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use plimsoll_flat::Node;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::review::{Aside, Origin, Review};
 use crate::engine::{Knowledge, Subject};
+use crate::pointer::unescape;
 
 /// Answers for one review; what was set aside is parsed when it is first asked for.
 #[derive(Debug)]
@@ -105,15 +107,15 @@ fn parse<T: serde::de::DeserializeOwned>(text: Option<&[u8]>) -> Option<T> {
 
 /// One step down: a member, or a list item with what identifies it.
 enum Step<'a> {
-    Member(String),
+    Member(Cow<'a, str>),
     Item { index: usize, item: Option<Node<'a>> },
 }
 
-fn steps<'a>(object: Node<'a>, pointer: &str) -> Option<Vec<Step<'a>>> {
+fn steps<'a>(object: Node<'a>, pointer: &'a str) -> Option<Vec<Step<'a>>> {
     let mut node = Some(object);
     let mut steps = Vec::new();
     for token in pointer.split('/').skip(1) {
-        let name = token.replace("~1", "/").replace("~0", "~");
+        let name = unescape(token);
         match node.filter(|node| node.kind() == plimsoll_flat::Kind::Array) {
             Some(list) => {
                 let index = name.parse().ok()?;
@@ -162,7 +164,7 @@ fn owns(fields: &Map<String, Value>, steps: &[Step<'_>]) -> bool {
 fn holds(value: &Value, steps: &[Step<'_>]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return !value.is_null() };
     let child = match step {
-        Step::Member(name) => value.get(name),
+        Step::Member(name) => value.get(&**name),
         Step::Item { index, item } => match item.and_then(|item| identity(item)) {
             Some((key, expected)) => value
                 .as_array()

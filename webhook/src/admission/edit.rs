@@ -4,6 +4,8 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
+use crate::pointer::{is_pointer, unescape};
+
 /// One change of an object. Pointers are RFC 6901; never the whole object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
@@ -58,15 +60,10 @@ pub fn to_json_patch(object: &Value, edits: &[Edit]) -> Result<Patch, EditError>
 pub fn tokens(pointer: &str) -> Result<Vec<String>, EditError> {
     let broken = || EditError::Pointer(pointer.to_owned());
     let rest = pointer.strip_prefix('/').ok_or_else(broken)?;
-    rest.split('/')
-        .map(|token| {
-            let escapes = token.matches("~0").count() + token.matches("~1").count();
-            if token.matches('~').count() != escapes {
-                return Err(broken());
-            }
-            Ok(token.replace("~1", "/").replace("~0", "~"))
-        })
-        .collect()
+    if !is_pointer(pointer) {
+        return Err(broken());
+    }
+    Ok(rest.split('/').map(|token| unescape(token).into_owned()).collect())
 }
 
 /// Applies one edit and returns the operation that does the same.

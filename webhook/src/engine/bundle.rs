@@ -11,8 +11,9 @@ use wasmtime::component::Linker;
 
 use super::code::{self, Code};
 use super::imports::{State, contract, link};
-use super::outcome::{Failure, Outcome, is_pointer};
+use super::outcome::{Failure, Outcome};
 use super::{Engine, Limits};
+use crate::pointer::is_pointer;
 
 /// How a component begins, where a module has a 0 in place of the 0x01.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -5,6 +5,7 @@ use plimsoll_sdk::metadata::{self, Severity};
 
 use super::imports::contract::plimsoll::policy::types;
 use crate::admission::edit::Edit;
+use crate::pointer::is_pointer;
 
 /// Findings of one policy beyond this are counted and cut.
 const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
@@ -238,12 +239,6 @@ fn value(document: &[u8]) -> Result<serde_json::Value, Failure> {
     plimsoll_flat::validate(document).map_err(|error| Failure::Contract(format!("a broken document: {error}")))?;
     let node = Node::root(document).map_err(|error| Failure::Contract(format!("a broken document: {error}")))?;
     serde_json::to_value(node).map_err(|error| Failure::Contract(format!("a broken document: {error}")))
-}
-
-/// A pointer is empty or begins with a slash, and escapes `~` as RFC 6901 says.
-pub(super) fn is_pointer(text: &str) -> bool {
-    let escaped = text.match_indices('~').all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
-    (text.is_empty() || text.starts_with('/')) && escaped
 }
 
 fn pointer(text: &str) -> Result<String, Failure> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::problem::{ConfigError, Hint, Position, Problem};
+use crate::pointer::{join, unescape};
 use crate::yaml::Document;
 
 /// One document, and what was found wrong with it so far.
@@ -180,11 +181,6 @@ pub(super) fn locate(document: &Document, file: &Arc<str>, pointer: &str, key: b
     Position { file: Arc::clone(file), line: span.line, column: span.column }
 }
 
-/// One more token.
-pub(super) fn join(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
 /// A pointer as people read it: `spec.policies[2].action`.
 pub(super) fn path(pointer: &str) -> String {
     let mut path = String::new();
@@ -195,7 +191,7 @@ pub(super) fn path(pointer: &str) -> String {
             if !path.is_empty() {
                 path.push('.');
             }
-            path.push_str(&token.replace("~1", "/").replace("~0", "~"));
+            path.push_str(&unescape(token));
         }
     }
     if path.is_empty() { "the document".to_owned() } else { path }

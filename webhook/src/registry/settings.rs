@@ -5,8 +5,9 @@ use jsonschema::error::{ValidationError, ValidationErrorKind};
 use plimsoll_sdk::metadata;
 use serde_json::{Map, Value};
 
-use super::fields::{describe, join, path};
+use super::fields::{describe, path};
 use super::problem::{Hint, Problem};
+use crate::pointer::join;
 
 /// A compiled pattern of a schema may take this much; the engine is linear in the text.
 const PATTERN_BYTES: usize = 1 << 20;

@@ -14,6 +14,7 @@ use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Problem, World};
 use crate::engine::{FixClass, Severity};
 use crate::moment::Moment;
+use crate::pointer::join;
 use crate::registry::{Policy, Registry};
 use crate::yaml::Span;
 
@@ -307,8 +308,7 @@ impl From<Silence> for Permission {
 fn unused(registry: &Registry, world: &World, annotations: &[(usize, verdict::Unused)]) -> Vec<Unused> {
     let annotations = annotations.iter().map(|(object, unused)| {
         let object = &world.objects[*object];
-        let name = unused.annotation.replace('~', "~0").replace('/', "~1");
-        let span = world.span(object, &format!("/metadata/annotations/{name}"));
+        let span = world.span(object, &join("/metadata/annotations", &unused.annotation));
         Unused {
             file: Some(world.file(object).source.name.clone()),
             place: span.map(|span| (span.line, span.column)),

@@ -28,6 +28,8 @@ use compose::Composed;
 use position::Positions;
 use tree::{Fault, Kind, NodeId, Tree};
 
+use crate::pointer::unescape;
+
 /// Larger texts are refused: the server takes 16 MiB, and no manifest comes near it.
 pub const MAX_BYTES: usize = 32 << 20;
 
@@ -173,7 +175,7 @@ impl Document {
                 items.get(index).map(|item| Step { key: None, value: item.node, merged: false })
             }
             Kind::Mapping { .. } => {
-                let member = self.composed.members.get(&node)?.get(&unescape(token))?;
+                let member = self.composed.members.get(&node)?.get(&*unescape(token))?;
                 Some(Step { key: Some(member.key), value: member.value, merged: member.merged })
             }
             _ => None,
@@ -195,10 +197,6 @@ struct Step {
 fn parse_index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
     if canonical { token.parse().ok() } else { None }
-}
-
-fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
 }
 
 /// kubectl takes a file that begins with `{` for a stream of JSON values. Where it is none, it may still be YAML, as

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Reason, apply, normalise};
 use crate::admission::edit::{self, Edit};
+use crate::pointer::join;
 use crate::yaml::read;
 
 /// Writes an object as a person might: block style, now and then brackets, quotes, comments and blank lines.
@@ -157,7 +158,7 @@ fn texts() -> impl Strategy<Value = String> {
 /// Every pointer into a value.
 fn pointers(value: &Value, at: &str, out: &mut Vec<String>) {
     let mut below = |token: &str, value: &Value| {
-        let pointer = format!("{at}/{}", token.replace('~', "~0").replace('/', "~1"));
+        let pointer = join(at, token);
         out.push(pointer.clone());
         pointers(value, &pointer, out);
     };

@@ -1,5 +1,6 @@
 //! One edit to one replacement of bytes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -9,6 +10,7 @@ use super::splice::Reason;
 use super::tree::{Entry, Item, Kind, Layout, NodeId, Style};
 use super::{Document, Step, tree};
 use crate::admission::edit::{self, Edit};
+use crate::pointer::escape;
 
 /// A document that begins at byte 0 of its text.
 pub(super) struct Writer<'a> {
@@ -61,8 +63,7 @@ impl<'a> Writer<'a> {
         let mut site = Site { node: self.document.tree.root, parent: None };
         self.refuse_shared(site.node, "")?;
         for (depth, token) in tokens.iter().enumerate() {
-            let escaped = token.replace('~', "~0").replace('/', "~1");
-            let Some(Step { value, merged, .. }) = self.document.step(site.node, &escaped) else {
+            let Some(Step { value, merged, .. }) = self.document.step(site.node, &escape(token)) else {
                 return Ok((site, &tokens[depth..]));
             };
             let place = pointer(&tokens[..=depth]);
@@ -477,5 +478,5 @@ fn is_multiline(value: &Value) -> bool {
 }
 
 fn pointer(tokens: &[String]) -> String {
-    tokens.iter().map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1"))).collect()
+    tokens.iter().flat_map(|token| [Cow::Borrowed("/"), escape(token)]).collect()
 }

@@ -1,11 +1,10 @@
 //! How findings and places are known: by names, so that reordering a list changes nothing.
 
-use std::borrow::Cow;
-
 use plimsoll_flat::{Kind, Node};
 
 use crate::admission::authored::identity;
 use crate::engine::Finding;
+use crate::pointer::unescape;
 
 /// Policy, related object and place; list items are named by their merge key, so that reordering changes nothing.
 pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String {
@@ -18,10 +17,7 @@ pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
     let mut path = String::with_capacity(pointer.len());
     let mut node = object;
     for token in pointer.split('/').skip(1) {
-        let name = match token.contains('~') {
-            true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
-            false => Cow::Borrowed(token),
-        };
+        let name = unescape(token);
         match node.filter(|node| node.kind() == Kind::Array) {
             Some(list) => {
                 let item = name.parse().ok().and_then(|index| list.item(index));

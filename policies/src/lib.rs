@@ -63,6 +63,7 @@ plimsoll_sdk::bundle![
     undisruptable_pods,
     missing_priority_class,
     peak_over_quota,
+    pod_larger_than_nodes,
     autoscaler_fights_replicas,
     autoscaler_without_requests,
     autoscaler_without_room,

@@ -15,8 +15,9 @@ use plimsoll_sdk::workload::PodTemplate;
 ///   update adds (`maxSurge`), beside the other workloads of the namespace at their minimum;
 /// - it has a container without a request or limit that the quota counts, so that none of its Pods can be made.
 ///
-/// `requests.cpu`, `requests.memory`, `limits.cpu`, `limits.memory` and `pods` are compared with `spec.hard`. Quotas with
-/// scopes are left out, and so is what DaemonSets, Jobs and single Pods use: the finding is sure, its absence is not.
+/// `requests.cpu`, `requests.memory`, `limits.cpu`, `limits.memory` and `pods` are compared with `spec.hard`. Of quotas with
+/// scopes (`BestEffort`, `NotBestEffort`, `NotTerminating`, `PriorityClass`) those count that hold for these Pods by what is
+/// written. What DaemonSets, Jobs and single Pods use is left out: the finding is sure, its absence is not.
 ///
 /// ## Why
 /// Each Pod beyond the quota is refused: "exceeded quota". The autoscaler stops in the middle of the load that it is there
@@ -46,17 +47,12 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     if !quotas.complete && quotas.nodes().next().is_none() {
         return findings.skip("the ResourceQuotas of the namespace are not known");
     }
-    let scoped = |quota: &Node<'_>| {
-        let has = |pointer: &str| quota.at(pointer).is_some_and(|scopes| scopes.len() > 0);
-        has("/spec/scopes") || has("/spec/scopeSelector/matchExpressions")
-    };
-    let mut quotas = quotas.nodes().filter(|quota| !scoped(quota)).peekable();
-    if quotas.peek().is_none() {
+    if quotas.documents.is_empty() {
         return;
     }
     if let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) {
         let Some(template) = review.template() else { return };
-        for quota in quotas.by_ref() {
+        for quota in quotas.nodes().filter(|quota| counts(review, *quota, template)) {
             of_workload(review, &Peak::of(review, kind, review.name(), review.object()), template, quota, findings);
         }
         return;
@@ -66,9 +62,45 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     let answer = review.get(kind, &scaled);
     let Some(workload) = answer.nodes().next() else { return };
     let Some(template) = review.template_in(kind, workload) else { return };
-    for quota in quotas {
+    for quota in quotas.nodes().filter(|quota| counts(review, *quota, &template)) {
         of_workload(review, &Peak::of(review, kind, &scaled, &Cursor::of(workload)), &template, quota, findings);
     }
+}
+
+/// Whether all scopes of a quota hold for the Pods of a template. What else could be filled in does not count.
+fn counts(review: &Review<'_>, quota: Node<'_>, template: &PodTemplate<'_>) -> bool {
+    let all = |pointer: &str| quota.at(pointer).into_iter().flat_map(Node::items);
+    let named = all("/spec/scopes").map(|scope| (scope.as_str(), "Exists", None));
+    let selected = all("/spec/scopeSelector/matchExpressions").map(|expression| {
+        let text = |pointer: &str| expression.at(pointer).and_then(Node::as_str);
+        (text("/scopeName"), text("/operator").unwrap_or_default(), expression.at("/values"))
+    });
+    named.chain(selected).all(|(scope, operator, values)| match scope {
+        Some("NotTerminating") => true,
+        Some("BestEffort") => is_best_effort(review, template),
+        Some("NotBestEffort") => !is_best_effort(review, template),
+        Some("PriorityClass") => template.spec().at("priorityClassName").as_str().is_some_and(|class| {
+            let is_among = values.into_iter().flat_map(Node::items).any(|value| value.as_str() == Some(class));
+            match operator {
+                "Exists" => true,
+                "In" => is_among,
+                "NotIn" => !is_among,
+                _ => false,
+            }
+        }),
+        // Of Pods that end by themselves, and what there may be one day.
+        _ => false,
+    })
+}
+
+/// Whether no container requests or is limited to any CPU or memory.
+fn is_best_effort(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
+    ["cpu", "memory"].into_iter().flat_map(|resource| [(resource, Side::Request), (resource, Side::Limit)]).all(
+        |(resource, side)| {
+            let total = pod_total(review, template, resource, side);
+            total.is_some_and(|total| total.sum.is_none_or(Quantity::is_zero))
+        },
+    )
 }
 
 /// The most Pods that a workload has at a time.
@@ -125,12 +157,11 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
         let Some(own) = one.and_then(|one| one.checked_mul(count)).filter(|own| !own.is_zero()) else { continue };
         let others = others.get_or_insert_with(|| siblings(review, peak));
         let beside = others.iter().filter_map(|(pods, object)| {
-            let object = Node::root(object).ok()?;
+            let template = review.template_in(&pods.kind, Node::root(object).ok()?)?;
             let one = match counted {
+                _ if !counts(review, quota, &template) => return None,
                 Counted::Pods => Quantity::from_milli(1000),
-                Counted::Of(resource, side) => {
-                    pod_total(review, &review.template_in(&pods.kind, object)?, resource, side)?.sum?
-                }
+                Counted::Of(resource, side) => pod_total(review, &template, resource, side)?.sum?,
             };
             one.checked_mul(pods.pods)
         });

@@ -20,6 +20,7 @@ const WORKLOAD: &[&str] = &[
     "{template}/spec/initContainers/*/resources",
     "{template}/spec/initContainers/*/restartPolicy",
     "{template}/spec/resources",
+    "{template}/spec/priorityClassName",
     "{template}/spec/volumes/*/persistentVolumeClaim",
     "{template}/spec/affinity/podAffinity",
     "{template}/spec/nodeName",

@@ -46,6 +46,7 @@ const OPT_IN: &[&str] = &[
     "excessive-grace-period",
     "missing-cpu-limit",
     "missing-priority-class",
+    "pod-larger-than-nodes",
 ];
 
 /// Policy of the built-in bundle, its action in both profiles, whether it mutates in `default` and in `defaults`.

@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Resources as _, Side, limit_ranges_unknown, pod_total};
+use plimsoll_sdk::resources::{Resources as _, Side, pod_total};
 
 /// Settings of `pod-larger-than-nodes`.
 #[derive(Debug, Settings)]
@@ -32,18 +32,16 @@ pub struct Settings {
 /// shows of the largest node that these Pods may run on. A 0 compares nothing.
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, they fill in nothing.
+/// None: what a LimitRange that is not known fills in only adds to the requests.
 #[policy(category = "availability", on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"])]
 pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     for (resource, most) in [("cpu", settings.cpu), ("memory", settings.memory)] {
-        let total = pod_total(review, template, resource, Side::Request);
-        let Some((total, sum)) = total.and_then(|total| Some((total.lacking, total.sum?))) else { continue };
+        let Some(sum) = pod_total(review, template, resource, Side::Request).and_then(|total| total.sum) else {
+            continue;
+        };
         if most.is_zero() || sum <= most {
             continue;
-        }
-        if total.is_some() && limit_ranges_unknown(review) {
-            findings.assume("no LimitRange fills in requests");
         }
         let of_pod = template.spec().at("resources");
         let largest = review.containers().iter().max_by_key(|container| container.request(review, resource).quantity());

@@ -1,13 +1,13 @@
 //! The host's side of the contract: what a guest can ask.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use wasmtime::component::{HasData, Linker};
 use wasmtime::{ResourceLimiter, Result};
 
 use super::Subject;
 use super::outcome::Outcome;
+use super::session::End;
 
 /// The types and calls of `sdk/wit/plimsoll.wit`.
 #[allow(
@@ -75,7 +75,7 @@ pub(super) struct State {
     surroundings: Arc<dyn Surroundings>,
     memory: usize,
     /// When the call under way must end.
-    pub(super) end: Instant,
+    pub(super) end: End,
     /// What the guest said last before it trapped: the text of a panic.
     pub(super) last_words: Option<String>,
     /// A growth of the memory was refused.
@@ -83,7 +83,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(surroundings: Arc<dyn Surroundings>, memory: usize, end: Instant) -> Self {
+    pub(super) fn new(surroundings: Arc<dyn Surroundings>, memory: usize, end: End) -> Self {
         Self { surroundings, memory, end, last_words: None, out_of_memory: false }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod cache;
+mod clock;
 mod code;
 mod codegen;
 mod imports;
@@ -31,9 +32,15 @@ pub struct Limits {
     pub memory: usize,
     /// What one call may hand back, in bytes, lists and strings counted as often as they are mentioned.
     pub output: usize,
+    /// Processor time of one batch of calls, and of the repeat of its calls one by one, if one of them fails. The old object
+    /// has the same once more.
+    pub time: Duration,
     /// How many instances can exist at once: one for each evaluating thread.
     pub instances: u32,
 }
+
+/// Default of [`Limits::time`]. All built-in policies take a thousandth of it for a usual review.
+pub const TIME: Duration = Duration::from_millis(250);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -41,6 +48,7 @@ impl Default for Limits {
         Self {
             memory: 32 << 20,
             output: 4 << 20,
+            time: TIME,
             instances: u32::try_from(cores).unwrap_or(1).saturating_mul(2).max(4),
         }
     }

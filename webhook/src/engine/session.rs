@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bundle::Bundle;
+use super::clock::thread_time;
 use super::imports::contract::plimsoll::policy::types;
 use super::imports::{State, Surroundings, TooLong, contract};
 use super::outcome::{Failure, Outcome, Report};
 
-/// In the repeat after a trap no policy gets more than this.
+/// Maximum processor time of one policy in the repeat after a trap.
 const ALONE: Duration = Duration::from_millis(50);
 
 /// To start, and to say which policies there are. Nobody waits for an answer then.
@@ -46,6 +47,23 @@ pub struct Cost {
     pub copied: usize,
     /// Fuel burnt; 0 unless the engine is metered.
     pub fuel: u64,
+}
+
+/// When a call must end: at a moment, or once its thread has computed for so long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    moment: Instant,
+    computed: Duration,
+}
+
+impl End {
+    fn within(wait: Duration, time: Duration) -> Self {
+        Self { moment: Instant::now() + wait, computed: thread_time() + time }
+    }
+
+    fn is_over(self) -> bool {
+        Instant::now() >= self.moment || thread_time() >= self.computed
+    }
 }
 
 /// What the calls of a batch share: flat documents, and which object is judged.
@@ -91,25 +109,33 @@ impl Session {
         if calls.is_empty() {
             return Vec::new();
         }
+        let time = self.bundle.limits().time;
         // A quarter of what remains for the batch leaves time for the repeat.
         let batch = if calls.len() == 1 { self.remaining() } else { self.remaining() / 4 };
-        match self.call(input, calls, batch) {
+        match self.call(input, calls, End::within(batch, time)) {
             Ok(outcomes) => outcomes,
             Err(failure) if calls.len() == 1 => vec![Err(failure)],
-            Err(_) => (0..calls.len())
-                .map(|index| {
-                    let remaining = self.remaining();
-                    if remaining.is_zero() {
-                        // A tick for each of many would add up to an answer that comes too late.
-                        return Err(Failure::Deadline);
-                    }
-                    let share = remaining / u32::try_from(calls.len() - index).unwrap_or(u32::MAX);
-                    self.instance = None;
-                    let outcome = self.call(input, &calls[index..=index], share.min(ALONE));
-                    outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Deadline)))
-                })
-                .collect(),
+            Err(_) => self.repeat(input, calls, time),
         }
+    }
+
+    /// Each call on an instance of its own. What one leaves of its share is the others'.
+    fn repeat(&mut self, input: &Input<'_>, calls: &[Call<'_>], time: Duration) -> Vec<Result<Outcome, Failure>> {
+        let end = thread_time() + time;
+        let alone = |index: usize| {
+            let (remaining, time) = (self.remaining(), end.saturating_sub(thread_time()));
+            if remaining.is_zero() || time.is_zero() {
+                // A tick for each of many would add up to an answer that comes too late.
+                return Err(Failure::Deadline);
+            }
+            let left = u32::try_from(calls.len() - index).unwrap_or(u32::MAX);
+            self.instance = None;
+            // Less than a tick could not be told from none.
+            let share = (time / left).max(super::TICK).min(ALONE);
+            let outcome = self.call(input, &calls[index..=index], End::within(remaining / left, share));
+            outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Deadline)))
+        };
+        (0..calls.len()).map(alone).collect()
     }
 
     /// Gives the next evaluation its own end, so that one bundle cannot use up the time of the others.
@@ -130,9 +156,8 @@ impl Session {
         &mut self,
         input: &Input<'_>,
         calls: &[Call<'_>],
-        time: Duration,
+        end: End,
     ) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
-        let end = Instant::now() + time;
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => {
@@ -183,15 +208,15 @@ fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<
 
 /// The ids that a bundle exports, asked once when it is loaded.
 pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
-    let mut instance =
-        Instance::new(bundle, Arc::new(Nobody), Instant::now() + LOADING).map_err(|error| failure(&error, None))?;
+    let mut instance = Instance::new(bundle, Arc::new(Nobody), End::within(LOADING, LOADING))
+        .map_err(|error| failure(&error, None))?;
     let ids = instance.exports.call_policies(&mut instance.store);
     ids.map_err(|error| failure(&error, Some(instance.store.data())))
 }
 
 impl Instance {
     /// An instance that starts before `end`: a guest can have code that runs before any call.
-    fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>, end: Instant) -> wasmtime::Result<Self> {
+    fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>, end: End) -> wasmtime::Result<Self> {
         let limits = bundle.limits();
         let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory, end));
         store.limiter(|state| state);
@@ -199,7 +224,7 @@ impl Instance {
         // A tick only makes us look at the clock: on a machine without a core to spare ticks come late.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
-            let over = Instant::now() >= store.data().end;
+            let over = store.data().end.is_over();
             Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
         if bundle.engine().metered {

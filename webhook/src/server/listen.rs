@@ -1,6 +1,7 @@
 //! Connections: accepted, secured, served, and closed so that nothing is lost.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,25 +18,33 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tower::ServiceExt as _;
 
 use super::App;
+use super::address::Address;
+use super::connections::{Connections, Seat};
 use super::tls::{Acceptor, Peer};
 
-/// The handshake and the head of the first request must be here by then.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// Timeout for the handshake and the head of the first request together.
+const FIRST_REQUEST: Duration = Duration::from_secs(5);
 
-/// A connection that has asked something may be silent so long. Go's client, which the API server is, gives up an idle
+/// How long a connection may be silent that has not completed a review.
+const STRANGER_IDLE: Duration = Duration::from_secs(10);
+
+/// How long a connection may be silent that has completed one. Go's client, which the API server is, gives up an idle
 /// connection after 90 s: if we closed first, a request could be on its way, and be lost.
 const IDLE: Duration = Duration::from_secs(150);
 
-/// Connections at once; more wait in the system's queue.
+/// Maximum number of connections of one listener.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// Of one HTTP/2 connection.
+/// Maximum number of requests at once on one connection of HTTP/2.
 const MAX_STREAMS: u32 = 256;
+
+/// Bytes that one connection may have sent and that nothing has read yet. They are not counted as a body.
+const UNREAD: u32 = 64 << 10;
 
 /// A client of HTTP/2 that does not answer pings in this rhythm is gone.
 const PING: Duration = Duration::from_secs(30);
@@ -43,6 +52,15 @@ const PING: Duration = Duration::from_secs(30);
 /// When the server ends, a connection that has not asked anything yet may do so for this long: it was accepted before,
 /// and its request is on the way.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// Why a connection was closed before its client closed it, as metrics say it: all others were being answered.
+const REFUSED: &str = "refused";
+
+/// It was the longest idle one when another came.
+const MADE_WAY: &str = "made_way";
+
+/// It asked nothing for too long.
+const SILENT: &str = "silent";
 
 /// How connections are secured.
 #[derive(Clone, Debug)]
@@ -62,27 +80,23 @@ pub(super) async fn listen(
     stop: impl Future<Output = ()>,
 ) {
     let (ending, ends) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = Arc::new(Connections::new(MAX_CONNECTIONS));
     let mut stop = pin!(stop);
-    let serve = |(stream, place): (TcpStream, OwnedSemaphorePermit)| {
+    let serve = |(stream, address): (TcpStream, SocketAddr)| {
+        let Some(seat) = connections.seat(Address::of(address.ip())) else { return app.metrics.dropped(REFUSED) };
         let peer = Peer::Trusted;
-        let connection = Connection { router: router.clone(), app: Arc::clone(app), asked: Arc::default(), peer };
+        let connection = Connection { router: router.clone(), app: Arc::clone(app), asked: Arc::default(), seat, peer };
         let (transport, ends) = (transport.clone(), ends.clone());
-        tokio::spawn(async move {
-            connection.serve(stream, &transport, ends).await;
-            drop(place);
-        });
+        tokio::spawn(async move { connection.serve(stream, &transport, ends).await });
     };
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => serve(accepted),
+            accepted = accept(&listener) => serve(accepted),
         }
     }
-    for accepted in last_ones(listener, &places) {
-        serve(accepted);
-    }
+    last_ones(listener).into_iter().for_each(serve);
     ending.send_replace(true);
     drop(ends);
     if timeout(limit, ending.closed()).await.is_err() {
@@ -90,12 +104,10 @@ pub(super) async fn listen(
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { return std::future::pending().await };
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 // Out of file descriptors: trying at once would only burn the processor.
@@ -107,16 +119,15 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
 
 /// Closes the listener. Whoever got as far as the system's queue takes the connection for accepted, and may have sent a
 /// request.
-fn last_ones(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, OwnedSemaphorePermit)> {
+fn last_ones(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     // The event loop may not have heard of them yet, so that the system is asked.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
-        let place = Arc::clone(places).try_acquire_owned().ok()?;
-        let (stream, _) = listener.accept().ok()?;
+        let (stream, address) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
-        Some((TcpStream::from_std(stream).ok()?, place))
+        Some((TcpStream::from_std(stream).ok()?, address))
     };
-    std::iter::from_fn(next).collect()
+    std::iter::from_fn(next).take(MAX_CONNECTIONS).collect()
 }
 
 /// One connection.
@@ -126,6 +137,7 @@ struct Connection {
     app: Arc<App>,
     /// The head of a request has been read.
     asked: Arc<AtomicBool>,
+    seat: Arc<Seat>,
     peer: Peer,
 }
 
@@ -135,7 +147,11 @@ impl Connection {
         // Answers are small and awaited: none is held back to be sent with the next.
         let _ = stream.set_nodelay(true);
         let Transport::Tls(acceptor) = transport else { return self.speak(stream, false, by, ends).await };
-        let Ok(Ok(stream)) = timeout_at(by, acceptor.newest().accept(stream)).await else {
+        let secured = tokio::select! {
+            secured = timeout_at(by, acceptor.newest().accept(stream)) => secured,
+            () = self.seat.closed() => return self.app.metrics.dropped(MADE_WAY),
+        };
+        let Ok(Ok(stream)) = secured else {
             // Port scans and probes of load balancers end here all day.
             return tracing::debug!("no TLS handshake");
         };
@@ -150,30 +166,31 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let io = TokioIo::new(stream);
-        let asked = Arc::clone(&self.asked);
+        let watched = self.clone();
         let service = service_fn(move |request| self.clone().answer(request));
         if is_http2 {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(MAX_STREAMS)
+                .initial_connection_window_size(UNREAD)
+                .initial_stream_window_size(UNREAD)
+                .max_send_buf_size(UNREAD as usize)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING)
                 .serve_connection(io, service);
-            until_closed(connection, &asked, by, ends).await;
+            watched.until_closed(connection, by, ends).await;
         } else {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                // It also runs between requests, so that this is the time for being idle as well.
-                .header_read_timeout(IDLE)
-                .serve_connection(io, service);
-            until_closed(connection, &asked, by, ends).await;
+            let connection = http1::Builder::new().max_buf_size(UNREAD as usize / 2).serve_connection(io, service);
+            watched.until_closed(connection, by, ends).await;
         }
     }
 
     async fn answer(self, mut request: Request<Incoming>) -> Result<axum::response::Response, Infallible> {
         self.asked.store(true, Ordering::Relaxed);
+        self.seat.asked();
         let version = request.version();
         request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.seat);
         let mut response = self.router.oneshot(request.map(Body::new)).await?;
         // While readiness is off and we still listen, clients are moved to others one answer at a time. HTTP/2 knows
         // GOAWAY for that, without a race.
@@ -182,32 +199,35 @@ impl Connection {
         }
         Ok(response)
     }
-}
 
-async fn until_closed<C>(connection: C, asked: &AtomicBool, by: Instant, mut ends: watch::Receiver<bool>)
-where
-    C: GracefulConnection,
-    C::Error: std::fmt::Debug,
-{
-    let mut connection = pin!(connection);
-    let mut closed = tokio::select! {
-        closed = connection.as_mut() => Some(closed),
-        () = no_request(asked, by) => return tracing::debug!("no request"),
-        _ = ends.wait_for(|ends| *ends) => None,
-    };
-    if closed.is_none() && !asked.load(Ordering::Relaxed) {
-        // A graceful end would close it at once, with its first request unread.
-        closed = timeout(LAST_REQUEST, connection.as_mut()).await.ok();
-    }
-    let closed = match closed {
-        Some(closed) => closed,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    async fn until_closed<C>(self, connection: C, by: Instant, mut ends: watch::Receiver<bool>)
+    where
+        C: GracefulConnection,
+        C::Error: std::fmt::Debug,
+    {
+        let Self { asked, seat, app, .. } = &self;
+        let mut connection = pin!(connection);
+        let mut closed = tokio::select! {
+            closed = connection.as_mut() => Some(closed),
+            () = no_request(asked, by) => return app.metrics.dropped(SILENT),
+            () = silence(seat) => return app.metrics.dropped(SILENT),
+            () = seat.closed() => return app.metrics.dropped(MADE_WAY),
+            _ = ends.wait_for(|ends| *ends) => None,
+        };
+        if closed.is_none() && !asked.load(Ordering::Relaxed) {
+            // A graceful end would close it at once, with its first request unread.
+            closed = timeout(LAST_REQUEST, connection.as_mut()).await.ok();
         }
-    };
-    if let Err(error) = closed {
-        tracing::debug!(?error, "a connection broke");
+        let closed = match closed {
+            Some(closed) => closed,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = closed {
+            tracing::debug!(?error, "a connection broke");
+        }
     }
 }
 
@@ -216,5 +236,18 @@ async fn no_request(asked: &AtomicBool, by: Instant) {
     sleep_until(by).await;
     if asked.load(Ordering::Relaxed) {
         std::future::pending().await
+    }
+}
+
+/// Ready when nothing was asked for too long.
+async fn silence(seat: &Seat) {
+    loop {
+        let (reviewed, since) = seat.idle();
+        let limit = if reviewed { IDLE } else { STRANGER_IDLE };
+        let end = since.map_or_else(|| Instant::now() + limit, |since| Instant::from_std(since) + limit);
+        if end <= Instant::now() {
+            return;
+        }
+        sleep_until(end).await;
     }
 }

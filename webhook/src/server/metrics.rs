@@ -46,6 +46,7 @@ pub(super) struct Metrics {
     evaluation: Family<WebhookLabel, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     rejections: Counter,
+    dropped: Family<ReasonLabel, Counter>,
     build: Family<BuildLabels, Gauge>,
     configuration: Reloads,
     certificate: Reloads,
@@ -165,6 +166,12 @@ impl Metrics {
             ),
             in_flight: register(new, "reviews_in_flight", "Requests that are being answered", Gauge::default()),
             rejections: register(new, "queue_rejections", "Requests that found no place in time", Counter::default()),
+            dropped: register(
+                new,
+                "connections_dropped",
+                "Connections that were closed before their client did, by reason",
+                Family::default(),
+            ),
             build: register(new, "build_info", "Version, and the bundles that are loaded", Family::default()),
             configuration: Reloads::new(new, "configuration"),
             certificate: Reloads::new(new, "certificate"),
@@ -194,6 +201,11 @@ impl Metrics {
     /// A request found no place in time.
     pub(super) fn rejected(&self) {
         self.rejections.inc();
+    }
+
+    /// A connection was closed before its client closed it.
+    pub(super) fn dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Counts a request as in flight until the guard is dropped, be it because its client went away.

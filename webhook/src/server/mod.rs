@@ -9,14 +9,18 @@
 //! *Invariant*: a [`Server`] is made of what is loaded already, so that nothing is answered before.
 //! *Invariant*: the way of a review writes nothing, neither to a file nor to the cluster.
 
+mod address;
 mod complaints;
+mod connections;
 mod current;
 mod gate;
 mod health;
 mod judging;
 mod listen;
 mod metrics;
+mod parties;
 mod pool;
+mod queue;
 mod reviews;
 mod routes;
 mod timeout;
@@ -40,7 +44,7 @@ pub use tls::{Clients, TlsError};
 use crate::context::Context;
 use crate::registry::Registry;
 use complaints::Complaints;
-use gate::Gate;
+use gate::{Gate, Share};
 use judging::{Answer, Task, Witnesses};
 use listen::Transport;
 use metrics::Metrics;
@@ -66,12 +70,14 @@ pub struct Loaded {
 pub struct Options {
     /// Evaluating threads. [`crate::engine::Limits::instances`] must not be less.
     pub threads: usize,
-    /// Requests being read, waiting or evaluated at once.
+    /// Maximum number of requests of one address that are read, wait or are evaluated at once; of all addresses twice that.
     pub max_concurrent: usize,
     /// How long a request waits for a place among these, before the API server is told to come back.
     pub max_wait: Duration,
-    /// Bytes of bodies at once.
+    /// Maximum number of bytes of bodies at once; one address may take half.
     pub max_bodies: usize,
+    /// Timeout for a body, whatever the client's own timeout is.
+    pub body_timeout: Duration,
     /// Between the signal and the end of accepting: so long does the news of `/readyz` need to get round.
     pub drain_delay: Duration,
     /// So long may requests that are under way take after that.
@@ -81,10 +87,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            // With one thread, a review that takes long would hold up all others.
+            threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
             max_concurrent: 256,
             max_wait: Duration::from_secs(1),
-            max_bodies: 128 << 20,
+            // Half of it, the most of one address, is the largest body.
+            max_bodies: 32 << 20,
+            body_timeout: Duration::from_secs(1),
             drain_delay: Duration::ZERO,
             // The longest that the API server can be told to wait.
             drain_limit: Duration::from_secs(30),
@@ -119,6 +128,8 @@ struct App {
     metrics: Arc<Metrics>,
     pool: Pool<Task, Answer>,
     gate: Gate,
+    parties: parties::Reader,
+    body_timeout: Duration,
     draining: AtomicBool,
 }
 
@@ -153,13 +164,15 @@ impl Server {
             let witnesses = Arc::new(witnesses);
             move |task: Task| judging::judge(&loaded.get(), &witnesses, &task)
         };
-        let pool = Pool::start(options.threads, options.max_concurrent, work)?;
-        let gate = Gate::new(options.max_concurrent, options.max_bodies, options.max_wait);
+        let most = Share { requests: 2 * options.max_concurrent, bytes: options.max_bodies };
+        let pool = Pool::start(options.threads, most.requests, work)?;
+        let gate = Gate::new(most, options.max_wait);
         let health = Arc::new(Health::default());
         health.succeeded(Part::Configuration);
         health.succeeded(Part::Certificate);
         let draining = AtomicBool::new(false);
-        let app = Arc::new(App { loaded, certificate, health, metrics, pool, gate, draining });
+        let (parties, body_timeout) = (parties::Reader::default(), options.body_timeout);
+        let app = Arc::new(App { loaded, certificate, health, metrics, pool, gate, parties, body_timeout, draining });
         Ok(Self { app, clients: None, listener, address, health_listener: None, options })
     }
 

@@ -1,12 +1,15 @@
 //! The threads that evaluate: a fixed number, behind a bounded queue.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 use std::{fmt, io};
 
 use tokio::sync::oneshot;
+
+use super::parties::Parties;
+use super::queue::{Queue, Taken};
 
 /// Evaluation is pure computing, for which the threads of the event loop are the wrong place: a guest that loops would
 /// hold up every handshake. As many threads as the engine has instances can never find its pool empty.
@@ -16,15 +19,17 @@ pub(super) struct Pool<T, A> {
 }
 
 struct Shared<T, A> {
-    queue: Mutex<Queue<T, A>>,
+    state: Mutex<State<T, A>>,
     ready: Condvar,
     capacity: usize,
 }
 
-struct Queue<T, A> {
-    waiting: VecDeque<(T, oneshot::Sender<A>)>,
+struct State<T, A> {
+    queue: Queue<Queued<T, A>>,
     closed: bool,
 }
+
+type Queued<T, A> = (T, oneshot::Sender<A>);
 
 /// The queue has no place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,10 +50,11 @@ impl<T: Send + 'static, A: Send + 'static> Pool<T, A> {
     where
         W: Fn(T) -> A + Clone + Send + 'static,
     {
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false });
+        let threads = threads.max(1);
+        let state = Mutex::new(State { queue: Queue::new(threads), closed: false });
         let mut pool =
-            Self { shared: Arc::new(Shared { queue, ready: Condvar::new(), capacity }), threads: Vec::new() };
-        for number in 0..threads.max(1) {
+            Self { shared: Arc::new(Shared { state, ready: Condvar::new(), capacity }), threads: Vec::new() };
+        for number in 0..threads {
             let (shared, work) = (Arc::clone(&pool.shared), work.clone());
             let thread = thread::Builder::new().name(format!("plimsoll-eval-{number}"));
             pool.threads.push(thread.spawn(move || shared.run(work))?);
@@ -61,47 +67,54 @@ impl<T: Send + 'static, A: Send + 'static> Pool<T, A> {
     ///
     /// # Errors
     /// Where the queue is full.
-    pub(super) fn submit(&self, task: T) -> Result<oneshot::Receiver<A>, Full> {
+    pub(super) fn submit(&self, parties: Parties, bytes: usize, task: T) -> Result<oneshot::Receiver<A>, Full> {
         let (reply, answer) = oneshot::channel();
-        let mut queue = self.shared.lock();
-        if queue.waiting.len() >= self.shared.capacity {
+        let mut state = self.shared.lock();
+        if state.queue.len() >= self.shared.capacity {
             // Those whose clients went away only wait to be thrown away.
-            queue.waiting.retain(|(_, reply)| !reply.is_closed());
+            state.queue.retain(|(_, reply)| !reply.is_closed());
         }
-        if queue.closed || queue.waiting.len() >= self.shared.capacity {
+        if state.closed || state.queue.len() >= self.shared.capacity {
             return Err(Full);
         }
-        queue.waiting.push_back((task, reply));
-        drop(queue);
+        state.queue.push(parties, bytes, (task, reply));
+        drop(state);
         self.shared.ready.notify_one();
         Ok(answer)
     }
 }
 
 impl<T, A> Shared<T, A> {
-    fn lock(&self) -> MutexGuard<'_, Queue<T, A>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<T, A>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self, work: impl Fn(T) -> A) {
-        while let Some((task, reply)) = self.next() {
-            if reply.is_closed() {
-                continue;
+        while let Some(Taken { id, task: (task, reply) }) = self.next() {
+            if !reply.is_closed() {
+                // A panic is ours, and is one review's: the thread lives on, the asker sees a closed channel.
+                if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| work(task))) {
+                    let _ = reply.send(answer);
+                }
             }
-            // A panic is ours, and is one review's: the thread lives on, the asker sees a closed channel.
-            if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| work(task))) {
-                let _ = reply.send(answer);
+            let mut state = self.lock();
+            state.queue.ended(id, Instant::now());
+            // What waited for its party's share may run now, on a thread that sleeps; at the end all have to look.
+            if state.closed {
+                self.ready.notify_all();
+            } else if state.queue.len() > 0 {
+                self.ready.notify_one();
             }
         }
     }
 
-    fn next(&self) -> Option<(T, oneshot::Sender<A>)> {
-        let mut queue = self.lock();
+    fn next(&self) -> Option<Taken<Queued<T, A>>> {
+        let mut state = self.lock();
         loop {
-            match queue.waiting.pop_front() {
+            match state.queue.pop(Instant::now()) {
                 Some(next) => return Some(next),
-                None if queue.closed => return None,
-                None => queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                None if state.closed && state.queue.len() == 0 => return None,
+                None => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
@@ -120,10 +133,16 @@ impl<T, A> Drop for Pool<T, A> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
+    use super::super::address::Address;
     use super::*;
+
+    fn parties() -> Parties {
+        Parties { address: Address::of(IpAddr::from([192, 0, 2, 1])), namespace: None, user: None }
+    }
 
     #[test]
     fn bounds_the_queue_and_drops_what_nobody_waits_for() {
@@ -139,13 +158,13 @@ mod tests {
             number
         })
         .unwrap();
-        let first = pool.submit(1).unwrap();
+        let first = pool.submit(parties(), 1, 1).unwrap();
         starts.recv().unwrap();
-        let second = pool.submit(2).unwrap();
-        let third = pool.submit(3).unwrap();
-        assert!(pool.submit(4).is_err());
+        let second = pool.submit(parties(), 1, 2).unwrap();
+        let third = pool.submit(parties(), 1, 3).unwrap();
+        assert!(pool.submit(parties(), 1, 4).is_err());
         drop(second);
-        let fourth = pool.submit(4).expect("the second's place is free");
+        let fourth = pool.submit(parties(), 1, 4).expect("the second's place is free");
         for _ in 0..3 {
             release.send(()).unwrap();
         }
@@ -158,7 +177,7 @@ mod tests {
     fn a_panic_costs_one_task() {
         let pool =
             Pool::start(1, 8, |number: u32| if number == 0 { panic!("as the test wants") } else { number }).unwrap();
-        let (first, second) = (pool.submit(0).unwrap(), pool.submit(7).unwrap());
+        let (first, second) = (pool.submit(parties(), 1, 0).unwrap(), pool.submit(parties(), 1, 7).unwrap());
         assert!(first.blocking_recv().is_err());
         assert_eq!(second.blocking_recv(), Ok(7));
     }

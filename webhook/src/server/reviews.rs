@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout_at;
 
+use super::connections::Seat;
+use super::gate::Place;
 use super::judging::{self, Answer, Task};
 use super::tls::Peer;
 use super::{App, Webhook, timeout};
@@ -21,7 +23,7 @@ const MAX_BODY: usize = 16 << 20;
 /// closed with unread data is reset, and the answer is lost with it.
 const MAX_DISCARDED: usize = 4 * MAX_BODY;
 
-/// Of a request that found no place, the body is read away for so long.
+/// How long the body of a rejected request is read away, over HTTP/1.1. HTTP/2 can answer without that.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The outcome of a request that found no place.
@@ -49,9 +51,11 @@ pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, reques
 async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Answer, Answer> {
     let (head, body) = request.into_parts();
     check_peer(head.extensions.get())?;
+    let Some(seat) = head.extensions.get::<Arc<Seat>>() else { return Err(overloaded()) };
+    let reads_away = head.version < Version::HTTP_2;
     if !app.loaded.get().context.is_ready() {
         // Nothing that a policy says of other objects would mean anything.
-        let _ = tokio::time::timeout(PATIENCE, read_away(body, 0)).await;
+        read_away_shortly(body, reads_away).await;
         return Err(Answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             OVERLOADED,
@@ -60,24 +64,23 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
     }
     let timeout = wanted_timeout(&head.uri);
     let deadline = started + timeout::ours(*timeout.as_ref().unwrap_or(&timeout::DEFAULT));
-    let declared = declared_length(&head.headers);
-    // Taken before anything is read, so that the memory for bodies is bounded whoever sends them.
-    let pass = app.gate.enter(declared.map_or(MAX_BODY, |length| length.min(MAX_BODY)), deadline).await;
-    let Some(pass) = pass else {
+    let Ok(place) = app.gate.enter(seat.address(), deadline).await else {
         app.metrics.rejected();
-        let _ = tokio::time::timeout(PATIENCE, read_away(body, 0)).await;
+        read_away_shortly(body, reads_away).await;
         return Err(overloaded());
     };
-    let body = match timeout_at(deadline.into(), read(body, declared)).await {
-        Ok(body) => body?,
-        Err(_) => {
-            return Err(Answer::error(
-                StatusCode::REQUEST_TIMEOUT,
-                MALFORMED,
-                "plimsoll: the body did not arrive in time",
-            ));
-        }
+    // The client's own timeout does not count here: it would let a sender hold a place for as long as it likes.
+    let by = deadline.min(Instant::now() + app.body_timeout);
+    let body = tokio::select! {
+        body = read(body, declared_length(&head.headers), &place, by) => body,
+        () = place.given_up() => Err(overloaded()),
     };
+    let body = body.inspect_err(|refusal| {
+        if refusal.outcome == OVERLOADED {
+            app.metrics.rejected();
+        }
+    })?;
+    place.finished();
     // Only now: a client that is still sending would not see the answer.
     timeout?;
     check_content_type(&head.headers)?;
@@ -88,7 +91,9 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
             "plimsoll: the body is empty; send an AdmissionReview",
         ));
     }
-    let Ok(answer) = app.pool.submit(Task { webhook, body, deadline }) else {
+    let active = seat.active();
+    let parties = app.parties.of(place.address(), &body);
+    let Ok(answer) = app.pool.submit(parties, body.len(), Task { webhook, body, deadline }) else {
         app.metrics.rejected();
         return Err(overloaded());
     };
@@ -99,7 +104,11 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
         }
         Err(_) => judging::late(),
     };
-    drop(pass);
+    if answer.status == StatusCode::OK {
+        app.gate.reviewed(place.address());
+        seat.reviewed();
+    }
+    drop((place, active));
     Ok(answer)
 }
 
@@ -123,6 +132,10 @@ fn check_peer(peer: Option<&Peer>) -> Result<(), Answer> {
 
 fn overloaded() -> Answer {
     Answer::error(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "plimsoll: too many requests at once; try again")
+}
+
+fn too_slow() -> Answer {
+    Answer::error(StatusCode::REQUEST_TIMEOUT, MALFORMED, "plimsoll: the body did not arrive in time")
 }
 
 fn wanted_timeout(uri: &Uri) -> Result<Duration, Answer> {
@@ -151,37 +164,45 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Answer> {
     Err(Answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, MALFORMED, message))
 }
 
-async fn read(mut body: Body, declared: Option<usize>) -> Result<Bytes, Answer> {
+async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: Instant) -> Result<Bytes, Answer> {
     if declared.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large(body, 0).await);
+        return Err(too_large(body, 0, by).await);
     }
     let mut first = Bytes::new();
     let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout_at(by.into(), body.frame()).await.map_err(|_| too_slow())? {
         let broken = |_| Answer::error(StatusCode::BAD_REQUEST, MALFORMED, "plimsoll: the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let length = first.len() + whole.len();
         if length + data.len() > MAX_BODY {
-            return Err(too_large(body, length + data.len()).await);
+            return Err(too_large(body, length + data.len(), by).await);
         }
+        place.hold(data.len(), by).await.map_err(|_| overloaded())?;
         if length == 0 {
             // Most reviews come in one piece, which need not be copied.
             first = data;
             continue;
         }
         if whole.is_empty() {
-            whole.reserve(declared.unwrap_or(0).max(length + data.len()));
             whole.extend_from_slice(&std::mem::take(&mut first));
         }
+        // Nothing is reserved for what was only declared.
         whole.extend_from_slice(&data);
     }
     Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
-async fn too_large(body: Body, so_far: usize) -> Answer {
-    read_away(body, so_far).await;
+async fn too_large(body: Body, so_far: usize, by: Instant) -> Answer {
+    let _ = timeout_at(by.into(), read_away(body, so_far)).await;
     let message = format!("plimsoll: the body is larger than {} MiB", MAX_BODY >> 20);
     Answer::error(StatusCode::PAYLOAD_TOO_LARGE, MALFORMED, message)
+}
+
+/// A connection of HTTP/1.1 that is closed with unread data is reset, and the answer is lost with it.
+async fn read_away_shortly(body: Body, needed: bool) {
+    if needed {
+        let _ = tokio::time::timeout(PATIENCE, read_away(body, 0)).await;
+    }
 }
 
 async fn read_away(mut body: Body, so_far: usize) {

@@ -105,11 +105,19 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 
-    /// Evaluating threads; by default one for each core
+    /// Evaluating threads; by default one for each core, and at least two
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 
-    /// Requests at once; more wait for a second, and are then told to come back
+    /// Processor time that all policies together may take for one object; the old object of an update has it once more
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = parse_interval)]
+    pub(super) evaluation_time: Duration,
+
+    /// Time in which the body of a request must arrive, whatever the client's own timeout is
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
+    pub(super) body_timeout: Duration,
+
+    /// Requests of one address at once, twice as many of all; more wait for a second, and are then told to come back
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) max_concurrent: u16,
 

@@ -22,6 +22,8 @@ pub(super) struct Loader {
     options: registry::Options,
     context: Arc<dyn Context>,
     threads: usize,
+    /// Of one instance.
+    limits: Limits,
     /// Of `--bundle-cache`.
     cache: Option<PathBuf>,
     /// With the number of bundles that it has room for.
@@ -37,10 +39,11 @@ impl Loader {
         paths: Vec<PathBuf>,
         options: registry::Options,
         context: Arc<dyn Context>,
-        threads: usize,
+        (threads, limits): (usize, Limits),
         cache: Option<PathBuf>,
     ) -> Self {
-        Self { paths, options, context, threads, cache, engine: None, compiled: Vec::new(), bundles: BTreeSet::new() }
+        let bundles = BTreeSet::new();
+        Self { paths, options, context, threads, limits, cache, engine: None, compiled: Vec::new(), bundles }
     }
 
     /// What the configuration is made of.
@@ -79,7 +82,7 @@ impl Loader {
         // A thread holds one instance of each bundle until its review is decided, of the old or of the new version; one
         // more is what a bundle is tried on when it is loaded.
         let instances = self.threads * room + 1;
-        let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Limits::default() };
+        let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..self.limits };
         let engine = Engine::new(limits).map_err(|error| {
             format!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads")
         })?;

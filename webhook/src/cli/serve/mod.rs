@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::budgets;
 use crate::context::watch::Watches;
 use crate::context::{Context, Knowing, Unknown, Watched};
+use crate::engine::Limits;
 use crate::register::{self, AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry;
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
@@ -43,6 +44,9 @@ const USAGE: u8 = 2;
 
 /// Who starts it by hand waits no longer for the first list of everything that policies ask for.
 const LISTED: Duration = Duration::from_secs(30);
+
+/// Open files that the server asks the system for: both listeners' connections, and some more.
+const FILES: u64 = 4096;
 
 /// Between readiness going off and the end of accepting, where others have to hear of it: endpoints, load balancers.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
@@ -65,6 +69,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode> {
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "starting");
+    // Each connection takes one, and the usual soft limit is below their number.
+    if let Err(error) = rlimit::increase_nofile_limit(FILES) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
     // Before anything takes time: without a handler SIGHUP would end the process.
     let hangup = signals::hangup().context("cannot wait for SIGHUP")?;
     let options = server_options(&args);
@@ -105,7 +113,9 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     };
     // Who writes budgets judges beside the evaluating threads.
     let threads = options.threads + usize::from(args.write_budgets.is_some());
-    let mut loader = Loader::new(args.config.clone(), registry_options, context, threads, args.bundle_cache.clone());
+    let limits = Limits { time: args.evaluation_time, ..Limits::default() };
+    let cache = args.bundle_cache.clone();
+    let mut loader = Loader::new(args.config.clone(), registry_options, context, (threads, limits), cache);
     let (configuration_seen, loaded) = loader.load();
     let loaded = match loaded {
         Ok(loaded) => Arc::new(Current::new(loaded)),
@@ -270,6 +280,7 @@ fn server_options(args: &ServeArgs) -> server::Options {
     server::Options {
         threads: args.threads.map_or(options.threads, usize::from),
         max_concurrent: args.max_concurrent.into(),
+        body_timeout: args.body_timeout,
         drain_delay: args.drain_delay.unwrap_or(delay),
         ..options
     }

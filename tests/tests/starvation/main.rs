@@ -1,0 +1,140 @@
+//! One user, or one address, must not starve the others: attacks on the real server behind a real API server, and what a
+//! user in another namespace notices of each.
+//!
+//! `cargo test --release --package plimsoll-tests --test starvation -- --nocapture` prints the figures.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::print_stdout, reason = "the figures of a run are what it is for")]
+
+mod attacks;
+mod client;
+mod victim;
+mod worst;
+
+use std::time::Duration;
+
+use plimsoll_tests::{ControlPlane, Namespace, Options, Webhook, WebhookOptions};
+use tokio::runtime::Runtime;
+
+use attacks::{Attack, Target};
+use client::Client;
+use victim::{Figures, Victim};
+
+/// The chart's limit of memory, which a test of the chart compares.
+const MEMORY: u64 = 256 << 20;
+
+const CONFIG: &str = r#"
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: main}
+spec:
+  mode: enforce
+"#;
+
+struct Stage {
+    runtime: Runtime,
+    control_plane: ControlPlane,
+    webhook: Webhook,
+    /// Of the webhook's own port.
+    target: Target,
+}
+
+impl Stage {
+    fn start() -> Self {
+        let control_plane = ControlPlane::start(&Options::default()).unwrap();
+        let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(CONFIG)).unwrap();
+        let template = "{{index .webhooks 0 \"clientConfig\" \"caBundle\" | base64decode}}";
+        let read = ["get", "validatingwebhookconfiguration", "plimsoll", "-o", &format!("go-template={template}")];
+        let authority = control_plane.kubectl().ok(&read).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let target = Target::new(webhook.port(), &authority);
+        Self { runtime, control_plane, webhook, target }
+    }
+
+    fn api(&self) -> Client {
+        Client::of_api_server(&self.control_plane)
+    }
+
+    /// What the victim sees while nothing happens, and during the attack.
+    fn compare(&self, name: &str, attack: Attack) -> (Figures, Figures) {
+        let namespace = Namespace::new(&self.control_plane, "victim").unwrap();
+        let victim = Victim::new(self.api(), namespace.name());
+        self.runtime.block_on(async {
+            victim.run(50, Duration::ZERO).await;
+            let quiet = victim.run(200, Duration::ZERO).await;
+            let running = attack.start(&self.target);
+            // Until it has taken what it can.
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let during = victim.run(200, Duration::from_millis(2)).await;
+            let sent = running.stop().await;
+            println!("{name}: quiet {quiet}; during {during}; {sent}; resident {} MiB", self.resident() >> 20);
+            (quiet, during)
+        })
+    }
+
+    fn resident(&self) -> u64 {
+        memory(self.webhook.id(), "VmRSS:")
+    }
+}
+
+/// A line of `/proc/PID/status`, in bytes.
+fn memory(process: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// Whoever reaches the port takes places, bytes and connections, from the address of the API server itself and from others.
+#[test]
+fn who_reaches_the_port_starves_nobody() {
+    let stage = Stage::start();
+    let mut complaints = Vec::new();
+    for (name, attack) in attacks::at_the_port() {
+        let (_, during) = stage.compare(name, attack);
+        if during.refused > 0 || during.slowest > Duration::from_secs(2) {
+            complaints.push(format!("{name}: {during}"));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let peak = memory(stage.webhook.id(), "VmHWM:");
+    println!("high-water mark {} MiB", peak >> 20);
+    assert!(peak < MEMORY, "{peak}");
+}
+
+/// 80 clients of one namespace whose every review is as expensive as can be.
+#[test]
+fn one_namespace_starves_no_other() {
+    let stage = Stage::start();
+    let attacker = Namespace::new(&stage.control_plane, "attacker").unwrap();
+    worst::fill(&stage.runtime, &stage.api(), attacker.name());
+    let harmless = worst::clients(stage.api(), attacker.name(), 80, worst::harmless);
+    let (_, control) = stage.compare("80 harmless clients", harmless);
+    let hostile = worst::clients(stage.api(), attacker.name(), 80, worst::expensive);
+    let (quiet, during) = stage.compare("80 expensive clients", hostile);
+    assert_eq!(during.refused, 0, "{during}");
+    // The API server and its store share two cores with the clients: what these alone cost the victim is no fault of ours.
+    let most = (quiet.percentile(99) * 5).max(control.percentile(99) * 2);
+    assert!(during.percentile(99) <= most, "{quiet}, with harmless clients {control}, during {during}");
+}
+
+/// 24 objects at once that are as large as can be, and of as many values. They are sent as the API server sends them: it takes
+/// itself seconds for such an object, which would hide what the webhook does.
+#[test]
+fn memory_stays_below_the_limit_of_the_chart() {
+    let stage = Stage::start();
+    let before = stage.resident();
+    let answered = stage.runtime.block_on(worst::at_once(&stage.target, 24));
+    let peak = memory(stage.webhook.id(), "VmHWM:");
+    let after = plimsoll_tests::until(Duration::from_secs(30), "memory is given back", || {
+        let resident = stage.resident();
+        Ok((resident < before + (48 << 20)).then_some(resident))
+    });
+    println!(
+        "{answered} answered; resident {} MiB before, at most {} MiB, now {} MiB",
+        before >> 20,
+        peak >> 20,
+        stage.resident() >> 20
+    );
+    assert!(answered > 0 && peak < MEMORY, "{answered}, {peak}");
+    after.unwrap();
+}

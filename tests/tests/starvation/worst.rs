@@ -1,0 +1,145 @@
+//! What a user of one namespace can have reviewed.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use crate::attacks::{Attack, Target};
+use crate::client::Client;
+
+/// Services of the attacker's namespace, each with as many ports as make sense.
+const SERVICES: usize = 1000;
+const PORTS: usize = 60;
+
+/// Containers of the attacker's Deployment.
+const CONTAINERS: usize = 120;
+
+/// Makes the Services. Headless ones take no address.
+pub(crate) fn fill(runtime: &Runtime, client: &Client, namespace: &str) {
+    let path = format!("/api/v1/namespaces/{namespace}/services");
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for worker in 0..8 {
+            let (client, path) = (client.clone(), path.clone());
+            tasks.spawn(async move {
+                let mut sender = client.connect(Ipv4Addr::LOCALHOST).await.unwrap();
+                for number in (worker..SERVICES).step_by(8) {
+                    let body = Bytes::from(service(number).to_string());
+                    let (status, body) = client.post(&mut sender, &path, body).await.unwrap();
+                    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        // The watch has to hear of them.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    });
+}
+
+fn service(number: usize) -> Value {
+    let port = |port: usize| json!({"name": format!("p{port}"), "port": 1000 + port, "targetPort": format!("p{port}")});
+    let ports: Vec<Value> = (0..PORTS).map(port).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("s{number}")},
+        "spec": {"clusterIP": "None", "selector": {"app": "worst"}, "ports": ports},
+    })
+}
+
+/// So many clients that have a Deployment reviewed again and again.
+pub(crate) fn clients(client: Client, namespace: &str, count: usize, object: fn(usize) -> Value) -> Attack {
+    let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
+    Attack::times(count, move |number, _, control| {
+        let (client, path) = (client.clone(), path.clone());
+        let body = Bytes::from(object(number).to_string());
+        async move {
+            let mut sender = client.connect(Ipv4Addr::LOCALHOST).await.unwrap();
+            while control.goes_on() {
+                match client.post(&mut sender, &path, body.clone()).await {
+                    Ok((status, _)) => control.count(status == 201),
+                    Err(_) => match client.connect(Ipv4Addr::LOCALHOST).await {
+                        Ok(new) => sender = new,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    },
+                }
+            }
+        }
+    })
+}
+
+/// Of the same size in bytes as [`expensive`], and selected by nothing.
+pub(crate) fn harmless(number: usize) -> Value {
+    deployment(number, json!({"app": "harmless"}))
+}
+
+/// Selected by every Service.
+pub(crate) fn expensive(number: usize) -> Value {
+    deployment(number, json!({"app": "worst"}))
+}
+
+/// So many clients that have large objects reviewed at once, by both webhooks, as CREATE and as UPDATE. How many reviews were
+/// answered.
+pub(crate) async fn at_once(target: &Target, count: usize) -> usize {
+    let mut tasks = JoinSet::new();
+    for number in 0..count {
+        let client = target.0.clone();
+        let update = number % 4 < 2;
+        let path = if number % 2 == 0 { "/mutate?timeout=30s" } else { "/validate?timeout=30s" };
+        tasks.spawn(async move {
+            let mut answered = 0;
+            let body = Bytes::from(review(&large(number), update).to_string());
+            for _ in 0..4 {
+                // Whoever is told to come back has a connection that may be closed.
+                let Ok(mut sender) = client.connect(Ipv4Addr::LOCALHOST).await else { continue };
+                let answer = client.post(&mut sender, path, body.clone()).await;
+                answered += usize::from(answer.is_ok_and(|(status, _)| status == 200));
+            }
+            answered
+        });
+    }
+    tasks.join_all().await.into_iter().sum()
+}
+
+/// 1.1 MB of 550,000 values.
+fn large(number: usize) -> Value {
+    let mut deployment = deployment(number, json!({"app": "harmless"}));
+    deployment["spec"]["template"]["spec"]["securityContext"] = json!({"supplementalGroups": vec![1; 550_000]});
+    deployment
+}
+
+fn review(object: &Value, update: bool) -> Value {
+    json!({
+        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": "large", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+            "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+            "name": object["metadata"]["name"], "namespace": "large",
+            "operation": if update { "UPDATE" } else { "CREATE" },
+            "userInfo": {"username": "mallory", "groups": []},
+            "object": object, "oldObject": if update { object.clone() } else { Value::Null },
+        },
+    })
+}
+
+fn deployment(number: usize, labels: Value) -> Value {
+    let containers: Vec<Value> = (0..CONTAINERS)
+        .map(|container| {
+            json!({
+                "name": format!("c{container}"), "image": "registry.example.com/app:1.2.3",
+                "ports": [{"containerPort": 2000 + container, "name": format!("p{container}")}],
+            })
+        })
+        .collect();
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": format!("w{number}")},
+        "spec": {
+            "replicas": 2, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    })
+}

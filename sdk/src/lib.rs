@@ -34,6 +34,7 @@ pub mod review;
 pub mod rollout;
 pub mod rounding;
 pub mod selector;
+pub mod services;
 pub mod settings;
 pub mod shutdown;
 pub mod value;

@@ -4,7 +4,7 @@ use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::bundle::Answer;
 use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE, has_controller, name, short, target};
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::quota::{COUNTED, Group, PODS, Scopes, Sums, counted, others, totals};
+use plimsoll_sdk::quota::{COUNTED, Group, PODS, Scopes, Sums, counted, others, sums, totals};
 use plimsoll_sdk::resources::limit_ranges_unknown;
 use plimsoll_sdk::rollout::Rollout;
 use plimsoll_sdk::workload::PodTemplate;
@@ -103,6 +103,7 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
     let mut siblings: Option<BTreeMap<Group, Sums>> = None;
     for (quota, scopes) in holding.by_ref().take(MAX_QUOTAS) {
         let quota_name = name(quota);
+        let mut beside: Option<Sums> = None;
         for (key, hard) in quota.at("/spec/hard").into_iter().flat_map(Node::members) {
             let (Some(hard), Some(counted)) = (Quantity::from_node(hard), counted(key)) else { continue };
             let one = match counted {
@@ -129,8 +130,7 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
             let own = one.and_then(|one| one.checked_mul(count)).filter(|own| !own.is_zero());
             let Some(own) = own else { continue };
             let siblings = siblings.get_or_insert_with(|| others(review, peak.kind, &peak.name));
-            let beside = siblings.iter().filter(|(group, _)| group.is_held(&scopes)).map(|(_, sums)| sums[counted]);
-            let beside = beside.fold(Quantity::ZERO, |sum, next| sum.checked_add(next).unwrap_or(sum));
+            let beside = beside.get_or_insert_with(|| sums(siblings, &scopes))[counted];
             let Some(sum) = own.checked_add(beside).filter(|sum| *sum > hard) else { continue };
             let surge = if peak.surge == 0 { String::new() } else { format!(", and {} of an update,", peak.surge) };
             let rest = if beside.is_zero() { String::new() } else { format!(" and the other workloads {beside}") };

@@ -20,6 +20,9 @@ pub struct Budgets {
 /// that two budgets select, so a third one changes nothing.
 const MAX_BUDGETS: usize = 2;
 
+/// Maximum size in bytes of a selector that the host can be asked with.
+const MAX_SELECTOR: usize = 64 << 10;
+
 impl Budgets {
     pub(crate) fn of(review: &Review<'_>, labels: Node<'_>, answer: &Answer) -> Self {
         let own = review.is(BUDGET).then(|| review.name());
@@ -48,9 +51,13 @@ impl Budgets {
         }
     }
 
-    /// Those to compare with what they select: the first by name.
+    /// Those to compare with what they select: the first by name. A selector that is longer than a question to the host may be
+    /// is left out: no such budget can be judged, so none is admitted.
     pub fn compared(&self) -> impl Iterator<Item = Node<'_>> {
-        self.nodes().take(MAX_BUDGETS)
+        let is_short = |budget: &Node<'_>| {
+            budget.at("/spec/selector").is_none_or(|selector| selector.to_document().len() <= MAX_SELECTOR)
+        };
+        self.nodes().filter(is_short).take(MAX_BUDGETS)
     }
 
     /// Bytes of their documents.

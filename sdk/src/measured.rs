@@ -1,7 +1,7 @@
 //! What autoscalers measure in the containers of a template.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::autoscaling::Utilization;
 use crate::quantity::Quantity;
@@ -15,9 +15,15 @@ use crate::workload::{Container, PodTemplate};
 pub struct Measured<'t, 'a> {
     template: &'t PodTemplate<'a>,
     by_name: OnceCell<BTreeMap<&'a str, &'t Container<'a>>>,
+    /// Resources other than cpu and memory.
+    others: BTreeSet<String>,
     lacking: BTreeMap<String, Option<&'t Container<'a>>>,
     totals: BTreeMap<(String, Option<String>), Option<Total>>,
 }
+
+/// Maximum number of resources besides cpu and memory for which all containers of a template are looked at. The metrics API
+/// knows cpu and memory alone, so no autoscaler that works measures another one.
+const MAX_OTHERS: usize = 8;
 
 /// What the measured containers request and are limited to, in all.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,7 +38,13 @@ impl<'t, 'a> Measured<'t, 'a> {
     /// The containers of this template that run on.
     #[must_use]
     pub fn of(template: &'t PodTemplate<'a>) -> Self {
-        Self { template, by_name: OnceCell::new(), lacking: BTreeMap::new(), totals: BTreeMap::new() }
+        Self {
+            template,
+            by_name: OnceCell::new(),
+            others: BTreeSet::new(),
+            lacking: BTreeMap::new(),
+            totals: BTreeMap::new(),
+        }
     }
 
     /// The template.
@@ -69,6 +81,9 @@ impl<'t, 'a> Measured<'t, 'a> {
         if let Some(known) = self.lacking.get(resource) {
             return *known;
         }
+        if !self.is_looked_at(resource) {
+            return None;
+        }
         let mut is_zero = true;
         let first = running(self.template).find(|container| {
             let request = container.found(review, resource);
@@ -80,11 +95,26 @@ impl<'t, 'a> Measured<'t, 'a> {
         first
     }
 
+    /// Whether all containers are to be looked at for a resource: for cpu and memory, and for a few others.
+    fn is_looked_at(&mut self, resource: &str) -> bool {
+        if matches!(resource, "cpu" | "memory") || self.others.contains(resource) {
+            return true;
+        }
+        let has_room = self.others.len() < MAX_OTHERS;
+        if has_room {
+            self.others.insert(resource.to_owned());
+        }
+        has_room
+    }
+
     /// What the containers that count for a measure request and are limited to. None where that of one of them is not known.
     pub fn total(&mut self, review: &Review<'_>, measure: &Utilization) -> Option<Total> {
         let key = (measure.resource.clone(), measure.container.clone());
         if let Some(known) = self.totals.get(&key) {
             return *known;
+        }
+        if measure.container.is_none() && !self.is_looked_at(&measure.resource) {
+            return None;
         }
         let add = |sum: Total, container: &Container<'_>| {
             let request = sum.request.checked_add(container.requested(review, &measure.resource)?)?;

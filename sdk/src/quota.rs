@@ -155,6 +155,18 @@ pub fn others(review: &Review<'_>, kind: &str, name: &str) -> BTreeMap<Group, Su
     groups
 }
 
+/// What the Pods have for which all scopes hold.
+#[must_use]
+pub fn sums(groups: &BTreeMap<Group, Sums>, scopes: &Scopes<'_>) -> Sums {
+    let mut all = [Quantity::ZERO; COUNTED.len() + 1];
+    for (_, sums) in groups.iter().filter(|(group, _)| group.is_held(scopes)) {
+        for (sum, more) in all.iter_mut().zip(sums) {
+            *sum = sum.checked_add(*more).unwrap_or(*sum);
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use plimsoll_flat::{Node, json};

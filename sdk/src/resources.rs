@@ -105,17 +105,20 @@ impl<'a> Resources<'a> for Container<'a> {
 impl Container<'_> {
     /// The effective request, as if whatever is there had been written by its author.
     pub(crate) fn found(&self, review: &Review<'_>, resource: &str) -> Request {
-        match (amount(&self.at("resources/requests"), resource), amount(&self.at("resources/limits"), resource)) {
-            (Amount::Unreadable, _) | (Amount::Absent, Amount::Unreadable) => Request::Unreadable,
-            (Amount::Of(request), _) => Request::Stated(request),
-            (Amount::Absent, Amount::Of(limit)) => Request::CopiedFromLimit(limit),
-            (Amount::Absent, Amount::Absent) => {
-                match review.ranges().of_resource(resource).and_then(|range| range.request) {
-                    Some(default) => Request::FromLimitRange(default),
-                    None if self.inherits_request(review, resource) => Request::FromPod,
-                    None => Request::Missing,
-                }
-            }
+        match amount(&self.at("resources/requests"), resource) {
+            Amount::Unreadable => return Request::Unreadable,
+            Amount::Of(request) => return Request::Stated(request),
+            Amount::Absent => {}
+        }
+        match amount(&self.at("resources/limits"), resource) {
+            Amount::Unreadable => return Request::Unreadable,
+            Amount::Of(limit) => return Request::CopiedFromLimit(limit),
+            Amount::Absent => {}
+        }
+        match review.ranges().of_resource(resource).and_then(|range| range.request) {
+            Some(default) => Request::FromLimitRange(default),
+            None if self.inherits_request(review, resource) => Request::FromPod,
+            None => Request::Missing,
         }
     }
 }

@@ -128,6 +128,9 @@ fn all_policies_together_stay_in_one_instance() {
     let engine = Engine::metered(Limits::default()).unwrap();
     let registry = Registry::new(&engine, Vec::new(), Options::default()).unwrap();
     let bundle = &registry.bundles()[0];
+    // Fuel costs time itself, so times are those of an engine as it is used.
+    let engine = Engine::new(Limits::default()).unwrap();
+    let timed = Registry::new(&engine, Vec::new(), Options::default()).unwrap();
     let mut wrong = Vec::new();
     let reviews = Reviews::default();
     for shape in [Shape::ManySmall, Shape::FewLarge] {
@@ -141,8 +144,9 @@ fn all_policies_together_stay_in_one_instance() {
                 .collect();
             let review = reviews.get(&asked, HALF.object * 2);
             let spent = spend(&registry, bundle, &review, &world, &policies);
+            let time = spend(&timed, &timed.bundles()[0], &review, &world, &policies).time;
             println!(
-                "{shape:?} {asked:?}: {} policies, {} fuel, {} questions, {} bytes of answers, {:?} metered",
+                "{shape:?} {asked:?}: {} policies, {} fuel, {} questions, {} bytes of answers, {:?} metered, {time:?} as used",
                 policies.len(),
                 spent.fuel,
                 spent.questions,

@@ -51,11 +51,11 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
             }
             None => {}
         }
-        if let Some(pair) = topology.as_str().zip(unsatisfiable.as_str()) {
-            if !earlier.insert(pair) {
-                let message = format!("there is a constraint on {} with {} already", pair.0, pair.1);
-                findings.error(&topology, message, "keep one of the two");
-            }
+        if let Some(pair) = topology.as_str().zip(unsatisfiable.as_str())
+            && !earlier.insert(pair)
+        {
+            let message = format!("there is a constraint on {} with {} already", pair.0, pair.1);
+            findings.error(&topology, message, "keep one of the two");
         }
     }
 }

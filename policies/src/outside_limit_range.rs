@@ -68,7 +68,7 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
 }
 
 /// Maximum number of resources of which the sum over a Pod is compared with LimitRanges.
-const MAX_RESOURCES: usize = 8;
+const MAX_RESOURCES: usize = 6;
 
 /// An amount, and the LimitRange that says it.
 #[derive(Clone, Copy)]

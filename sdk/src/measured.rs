@@ -23,7 +23,7 @@ pub struct Measured<'t, 'a> {
 
 /// Maximum number of resources besides cpu and memory for which all containers of a template are looked at. The metrics API
 /// knows cpu and memory alone, so no autoscaler that works measures another one.
-const MAX_OTHERS: usize = 8;
+const MAX_OTHERS: usize = 4;
 
 /// What the measured containers request and are limited to, in all.
 #[derive(Clone, Copy, Debug, PartialEq)]

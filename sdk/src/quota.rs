@@ -135,13 +135,18 @@ impl Group {
     }
 }
 
-/// What the other workloads of the namespace have at their minimum, as far as they are known.
+/// Maximum number of workloads that are added up beside a reviewed one.
+pub const MAX_WORKLOADS: usize = 512;
+
+/// What the other workloads of the namespace have at their minimum, as far as they are known: of the first
+/// [`MAX_WORKLOADS`] of them, by kind and name.
 #[must_use]
 pub fn others(review: &Review<'_>, kind: &str, name: &str) -> BTreeMap<Group, Sums> {
     let all = Value::object([]).to_document();
     let selected = Selected::by(review, Node::root(&all).ok());
     let mut groups: BTreeMap<Group, Sums> = BTreeMap::new();
-    for other in selected.workloads.iter().filter(|other| other.kind != kind || other.name != name) {
+    let siblings = selected.workloads.iter().filter(|other| other.kind != kind || other.name != name);
+    for other in siblings.take(MAX_WORKLOADS) {
         let template = other.object(review).and_then(|object| review.template_in(&other.kind, object));
         let (Some(template), Some(pods)) = (template, other.pods()) else { continue };
         let totals = totals(review, &template);
@@ -192,7 +197,7 @@ mod tests {
             (r#"{"scopes": ["NotBestEffort"]}"#.to_owned(), [false, true, true, true]),
             (r#"{"scopes": ["BestEffort", "NotBestEffort"]}"#.to_owned(), [false; 4]),
             (r#"{"scopes": ["PriorityClass"]}"#.to_owned(), [false, true, true, false]),
-            (selector(&[in_ab.clone()]), [false, true, true, false]),
+            (selector(std::slice::from_ref(&in_ab)), [false, true, true, false]),
             (selector(&[in_ab.clone(), in_bc.clone()]), [false, false, true, false]),
             (selector(&[in_ab.clone(), in_bc, not_b.clone()]), [false; 4]),
             (selector(&[not_b]), [false, true, false, false]),

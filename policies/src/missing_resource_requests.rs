@@ -11,7 +11,7 @@ pub struct Settings {
     #[settings(default = "128Mi")]
     memory: Quantity,
     /// Smallest CPU request that counts; 0 counts every request but 0.
-    #[settings(default = "1m")]
+    #[settings(default = "3m")]
     least_cpu: Quantity,
     /// Smallest memory request that counts; 0 counts every request but 0.
     #[settings(default = "1Mi")]
@@ -58,10 +58,10 @@ pub struct Settings {
 /// is no limit either, `--fix=unsafe` (and the webhook) writes the settings' `cpu` and `memory`.
 ///
 /// ## Settings
-/// `leastCpu` and `leastMemory` are the smallest requests that count. Kubernetes counts CPU in thousandths and rounds up, so
-/// nothing below 1m differs from 1m. No program fits into less than 1Mi: the smallest request for memory in the charts that
-/// Plimsoll is tested with is 10Mi. What is less is a slip (`128m` is an eighth of a byte, and `128` are bytes), or a way
-/// around this policy.
+/// `leastCpu` and `leastMemory` are the smallest requests that count. The API server rounds CPU up to thousandths, and the
+/// kubelet gives up to 2m the same share as no request (`MinShares` of `pkg/kubelet/cm`). No program fits into less than 1Mi:
+/// the smallest request for memory in the charts that Plimsoll is tested with is 10Mi. What is less is a slip (`128m` is an
+/// eighth of a byte, and `128` are bytes), or a way around this policy.
 ///
 /// `cpu` and `memory` are Kubernetes quantities, `cpuRatio` and `memoryRatio` numbers such as `"4"` or `"2.5"`.
 ///

@@ -38,8 +38,12 @@ pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Fin
     let measured = utilizations(scaler, object);
     let Some((kind, scaled)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
     let answer = review.referring(VERTICAL, &kind, &scaled);
+    let first = |resource: &str| measured.iter().position(|measure| measure.resource == resource);
+    let measured_first = SET.map(first);
     for vertical in answer.nodes() {
-        let Some(measure) = measured.iter().find(|measure| sets(vertical, &measure.resource)) else { continue };
+        let sets = sets(vertical);
+        let index = measured_first.iter().zip(sets).filter_map(|(index, is_set)| index.filter(|_| is_set)).min();
+        let Some(measure) = index.and_then(|index| measured.get(index)) else { continue };
         let name = name(vertical);
         let message = format!(
             "VerticalPodAutoscaler {name} changes the {} requests of {} {scaled}, of which this measures a share",
@@ -64,12 +68,14 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
     let (Some(kind), Some(scaled)) = (text("kind"), text("name")) else { return };
     let group = text("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
     let mut is_known = true;
+    let sets = sets(object);
+    let is_set = |resource: &str| SET.into_iter().zip(sets).any(|(known, is_set)| is_set && known == resource);
     for scaler in AUTOSCALERS {
         let answer = review.referring(scaler, &format!("{group}/{kind}"), scaled);
         is_known &= answer.complete || scaler != AUTOSCALERS[0];
         for horizontal in answer.nodes() {
             let measured = utilizations(scaler, horizontal);
-            let Some(measure) = measured.iter().find(|measure| sets(object, &measure.resource)) else { continue };
+            let Some(measure) = measured.iter().find(|measure| is_set(&measure.resource)) else { continue };
             let message = format!(
                 "it changes the {} requests of {kind} {scaled}, of which {} measures a share",
                 measure.resource,
@@ -86,20 +92,25 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether a VerticalPodAutoscaler changes the requests for this resource in some container.
-fn sets(vertical: Node<'_>, resource: &str) -> bool {
+/// The resources whose requests a VerticalPodAutoscaler can change.
+const SET: [&str; 2] = ["cpu", "memory"];
+
+/// Which of them it changes, in some container.
+fn sets(vertical: Node<'_>) -> [bool; 2] {
     let text = |pointer: &str| vertical.at(pointer).and_then(Node::as_str);
     if matches!(text("/spec/updatePolicy/updateMode"), Some("Off" | "Initial")) {
-        return false;
+        return [false; 2];
     }
     let policies: Vec<_> =
         vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items).collect();
-    let is_set = |policy: &Node<'_>| {
-        let resources = policy.get("controlledResources").filter(|list| !list.is_null());
-        let is_listed = resources.is_none_or(|list| list.items().any(|item| item.as_str() == Some(resource)));
-        policy.get("mode").and_then(Node::as_str) != Some("Off") && is_listed
-    };
     // What is said of `*` holds for every container without a policy of its own; of others nobody said anything.
     let rest = policies.iter().find(|policy| policy.get("containerName").and_then(Node::as_str) == Some("*"));
-    rest.is_none_or(is_set) || policies.iter().any(is_set)
+    SET.map(|resource| {
+        let is_set = |policy: &Node<'_>| {
+            let resources = policy.get("controlledResources").filter(|list| !list.is_null());
+            let is_listed = resources.is_none_or(|list| list.items().any(|item| item.as_str() == Some(resource)));
+            policy.get("mode").and_then(Node::as_str) != Some("Off") && is_listed
+        };
+        rest.is_none_or(is_set) || policies.iter().any(is_set)
+    })
 }

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use plimsoll_sdk::autoscaling::{Utilization, describe, utilizations};
 use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
+use plimsoll_sdk::measured::Measured;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
-use plimsoll_sdk::workload::PodTemplate;
 
 /// Autoscalers that measure a share of a request which nobody states.
 ///
@@ -57,8 +59,9 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
         }
         return;
     };
+    let mut containers = Measured::of(&template);
     for measure in measured {
-        let Some(lack) = Lack::of(review, &template, &measure) else { continue };
+        let Some(lack) = Lack::of(review, &mut containers, &measure) else { continue };
         let at = measure.place(review, scaler);
         let message = format!("{} of {} {name}: {HARM}", lack.message(&measure), short(&kind));
         let severity = lack.severity(review, findings);
@@ -69,18 +72,18 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let mut is_known = true;
-    let mut said: Vec<Utilization> = Vec::new();
+    let mut said: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+    let mut containers = Measured::of(template);
     for scaler in AUTOSCALERS {
         let answer = review.scaled_by(scaler);
         is_known &= answer.complete || scaler != AUTOSCALERS[0];
         for object in answer.nodes() {
             for measure in utilizations(scaler, object) {
+                let Some(lack) = Lack::of(review, &mut containers, &measure) else { continue };
                 // KEDA and what it makes say the same.
-                let is_same =
-                    |known: &Utilization| known.resource == measure.resource && known.container == measure.container;
-                let Some(lack) = Lack::of(review, template, &measure).filter(|_| !said.iter().any(is_same)) else {
+                if !said.insert((measure.resource.clone(), measure.container.clone())) {
                     continue;
-                };
+                }
                 let at = match &lack {
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
                     Lack::Container => template.spec().at("containers"),
@@ -89,7 +92,6 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     format!("{}, which {} measures: {HARM}", lack.message(&measure), describe(scaler, object));
                 let severity = lack.severity(review, findings);
                 findings.report(severity, &at, message, lack.help(&measure));
-                said.push(measure);
             }
         }
     }
@@ -101,31 +103,25 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
 const HARM: &str = "it can't be computed, and the autoscaler does nothing";
 
 /// What a share of a request lacks.
-enum Lack<'a> {
+enum Lack<'t, 'a> {
     /// The first container that has none.
-    Request { container: Container<'a> },
+    Request { container: &'t Container<'a> },
     /// The container itself.
     Container,
 }
 
-impl<'a> Lack<'a> {
-    fn of(review: &Review<'_>, template: &PodTemplate<'a>, measure: &Utilization) -> Option<Self> {
-        let mut running = template.containers().iter().filter(|container| container.class().runs_on());
-        let lacks = |container: &Container<'_>| match container.request(review, &measure.resource) {
-            Request::Missing => true,
-            // What the Pod requests as a whole is no part of one container's.
-            Request::FromPod => measure.container.is_some(),
-            _ => false,
+impl<'t, 'a> Lack<'t, 'a> {
+    fn of(review: &Review<'_>, containers: &mut Measured<'t, 'a>, measure: &Utilization) -> Option<Self> {
+        let Some(name) = &measure.container else {
+            let first = containers.first_lacking(review, &measure.resource);
+            return first.map(|container| Lack::Request { container });
         };
-        match &measure.container {
-            Some(name) => match running.find(|container| container.name() == name) {
-                Some(container) => lacks(container).then(|| Lack::Request { container: container.clone() }),
-                None => Some(Lack::Container),
-            },
-            None => running
-                .find(|container| lacks(container))
-                .map(|container| Lack::Request { container: container.clone() }),
-        }
+        let Some(container) = containers.container(name) else { return Some(Lack::Container) };
+        // What the Pod requests as a whole is no part of one container's.
+        let request = container.request(review, &measure.resource);
+        let is_zero = request.quantity().is_some_and(Quantity::is_zero);
+        let is_none = is_zero || matches!(request, Request::Missing | Request::FromPod);
+        is_none.then_some(Lack::Request { container })
     }
 
     fn message(&self, measure: &Utilization) -> String {

@@ -37,6 +37,9 @@ use plimsoll_sdk::rounding::Budget;
 /// `--fix=unsafe` writes `maxUnavailable: 1` in the place of what is there, from two Pods on. A single Pod needs a second
 /// one, or no budget: either it may be away for a moment, or it can't be moved.
 ///
+/// Of several budgets that select the Pods of a workload the first two, by name, are looked at there. The API server evicts
+/// no Pod that two budgets select, which is `overlapping-disruption-budgets`'s to say.
+///
 /// ## Assumptions
 /// Where other workloads or autoscalers may exist that are not known, there are none, and findings are warnings, but for
 /// budgets that let none of any number go. Where nothing of what it selects is known, only these are judged: it is assumed
@@ -62,7 +65,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         Change::Nothing | Change::Other => return,
     };
     let budgets = workload.budgets(review);
-    for object in budgets.nodes() {
+    for object in budgets.compared() {
         let Some(budget) = PodBudget::read(object) else { continue };
         let selected = Selected::by(review, object.at("/spec/selector"));
         let Some(blocked) = budget.blocks(&selected.workloads) else { continue };

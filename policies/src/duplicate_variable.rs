@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use plimsoll_sdk::prelude::*;
 
 /// Environment variables that stand twice in one container.
@@ -26,23 +28,24 @@ pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
             .items()
             .filter_map(|at| Some((at.at("name").as_str().filter(|name| !name.is_empty())?, at)))
             .collect();
-        let is_hidden = |(index, (name, _)): &(usize, &(&str, Cursor<'_>))| {
-            variables.iter().skip(index + 1).any(|later| later.0 == *name)
-        };
-        let hidden: Vec<_> = variables.iter().enumerate().filter(is_hidden).map(|(_, variable)| variable).collect();
-        let mut names: Vec<&str> = hidden.iter().map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        names.dedup();
-        for (position, name) in names.iter().enumerate() {
-            let Some((_, last)) = variables.iter().rev().find(|variable| variable.0 == *name) else { continue };
-            let times = variables.iter().filter(|variable| variable.0 == *name).count();
+        let mut numbers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (number, (name, _)) in variables.iter().enumerate() {
+            numbers.entry(name).or_default().push(number);
+        }
+        let mut hidden: Vec<usize> = numbers.values().filter_map(|all| all.split_last()).flat_map(|(_, hidden)| hidden.to_vec()).collect();
+        hidden.sort_unstable();
+        let repeated = numbers.iter().filter(|(_, all)| all.len() > 1);
+        for (position, (name, all)) in repeated.enumerate() {
+            let Some((_, last)) = all.last().and_then(|last| variables.get(*last)) else { continue };
+            let times = all.len();
             let times = if times == 2 { "twice".to_owned() } else { format!("{times} times") };
             let message = format!("{} has {name} {times} in env; this one, the last, counts", container.describe());
             let finding = findings.warning(last, message, "keep one of them");
             // One fix for all of the list, from its end, so that what is still to go keeps its place.
             if position == 0 {
                 let fix = Fix::changing("keep the last of variables that stand there twice");
-                finding.fix(hidden.iter().rev().fold(fix, |fix, (_, at)| fix.remove(at)));
+                let places = hidden.iter().rev().filter_map(|number| variables.get(*number));
+                finding.fix(places.fold(fix, |fix, (_, at)| fix.remove(at)));
             }
         }
     }

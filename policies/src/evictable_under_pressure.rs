@@ -43,7 +43,7 @@ pub fn evictable_under_pressure(review: &Review, findings: &mut Findings) {
     let mut first = None;
     for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
         for resource in ["cpu", "memory"] {
-            let (request, limit) = (container.request(review, resource).quantity(), container.limit(review, resource));
+            let (request, limit) = (container.requested(review, resource), container.limit(review, resource));
             if is_wrong(request, limit) {
                 more += i64::from(first.is_some());
                 first = first.or(Some((container, resource, request, limit)));

@@ -16,7 +16,8 @@ pub struct Settings {
 /// A memory limit that is more than four times the memory request (setting `limit`), in app containers, native sidecars
 /// and init containers of every workload. Both count as they take effect: a limit or request that nobody stated comes
 /// from the LimitRange of the namespace, and a request that is only a copy of the limit is no finding. With a request of
-/// 0 every limit is too high. The `resources` of the Pod as a whole are not compared.
+/// 0 every limit is too high. The `resources` of the Pod as a whole count likewise (from Kubernetes 1.34), where both are
+/// written.
 ///
 /// ## Why
 /// The scheduler fills a node by requests; limits may add up to many times what the node has. Memory cannot be taken
@@ -51,17 +52,18 @@ pub struct Settings {
 pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &mut Findings) {
     let allowed = settings.limit.max(Quantity::from_milli(1000));
     for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
-        let request = container.request(review, "memory");
-        let (Request::Stated(amount) | Request::FromLimitRange(amount)) = request else { continue };
+        let Some(amount) = container.requested(review, "memory") else { continue };
         let Some(limit) = container.limit(review, "memory") else {
             if limit_ranges_unknown(review) && container.limit_at("memory").is_absent() {
                 findings.assume("no LimitRange sets memory limits");
             }
             continue;
         };
+        // A copy of the limit is never below it.
         if !ratio_exceeds(limit, amount, allowed) {
             continue;
         }
+        let request = container.request(review, "memory");
         let (request_at, limit_at) = (container.request_at("memory"), container.limit_at("memory"));
         let most = decimal(i128::from(allowed.milli()));
         let origin = if limit_at.exists() { "" } else { " (of a LimitRange)" };
@@ -84,6 +86,32 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
             finding.fix(if is_written { fix.replace(&request_at, least) } else { fix.add(&request_at, least) });
         }
     }
+    of_pod(review, allowed, findings);
+}
+
+/// What the Pod requests and is limited to as a whole, from Kubernetes 1.34.
+fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
+    let Some(of_pod) = review.template().map(|template| template.spec().at("resources")).filter(|_| is_known) else {
+        return;
+    };
+    let [request_at, limit_at] = ["requests", "limits"].map(|list| of_pod.at(list).key("memory"));
+    let amount = |at: &Cursor<'_>| at.node().and_then(Quantity::from_node);
+    let Some((request, limit)) = amount(&request_at).zip(amount(&limit_at)) else { return };
+    if !ratio_exceeds(limit, request, allowed) {
+        return;
+    }
+    let most = decimal(i128::from(allowed.milli()));
+    let what = match times(limit, request) {
+        Some(times) => format!("memory limit {limit} is {times} × the request {request} (allowed: {most} ×)"),
+        None => format!("memory limit {limit} with a request of 0 (allowed: {most} × the request)"),
+    };
+    let message = format!("the Pod as a whole: {what}");
+    let help = match least_request(review, "memory", limit, allowed) {
+        Some(least) => format!("write requests.memory: {least} or more in the resources of the Pod, or a lower limit"),
+        None => "write a higher requests.memory in the resources of the Pod, or a lower limit".to_owned(),
+    };
+    findings.warning(&request_at, message, help).about(&limit_at);
 }
 
 /// How many times the request the limit is, rounded up, so that it never reads as the allowed number; none for a request

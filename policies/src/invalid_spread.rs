@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use plimsoll_sdk::flat::Kind;
 use plimsoll_sdk::prelude::*;
 
@@ -27,7 +29,7 @@ use plimsoll_sdk::prelude::*;
 #[policy(category = "availability", on = Workloads, severity = Error, since = "0.1.0", stage = Source)]
 pub fn invalid_spread(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    let mut earlier: Vec<(&str, &str)> = Vec::new();
+    let mut earlier: BTreeSet<(&str, &str)> = BTreeSet::new();
     for constraint in template.spec().at("topologySpreadConstraints").items() {
         if constraint.node().is_none_or(|node| node.kind() != Kind::Object) {
             continue;
@@ -49,12 +51,11 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
             }
             None => {}
         }
-        if let Some(pair) = topology.as_str().zip(unsatisfiable.as_str()) {
-            if earlier.contains(&pair) {
-                let message = format!("there is a constraint on {} with {} already", pair.0, pair.1);
-                findings.error(&topology, message, "keep one of the two");
-            }
-            earlier.push(pair);
+        if let Some(pair) = topology.as_str().zip(unsatisfiable.as_str())
+            && !earlier.insert(pair)
+        {
+            let message = format!("there is a constraint on {} with {} already", pair.0, pair.1);
+            findings.error(&topology, message, "keep one of the two");
         }
     }
 }
@@ -90,12 +91,12 @@ fn of_keys(constraint: &Cursor<'_>, findings: &mut Findings) {
         findings.error(&keys, message, "write labelSelector: the selector of the workload");
         return;
     }
+    let expressions = selector.at("matchExpressions").items();
+    let listed: BTreeSet<&str> = expressions.filter_map(|item| item.at("key").as_str()).collect();
+    let labels = selector.at("matchLabels");
     for key in keys.items() {
         let Some(name) = key.as_str() else { continue };
-        let mut expressions = selector.at("matchExpressions").items();
-        if selector.at("matchLabels").key(name).exists()
-            || expressions.any(|item| item.at("key").as_str() == Some(name))
-        {
+        if labels.key(name).exists() || listed.contains(name) {
             let message = format!("the label {name} stands in matchLabelKeys and in labelSelector");
             findings.error(&key, message, "take it out of one of them");
         }

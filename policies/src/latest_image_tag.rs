@@ -1,5 +1,6 @@
 use plimsoll_sdk::image::Reference;
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::workload::PodTemplate;
 
 /// Settings of `latest-image-tag`.
 #[derive(Debug, Settings)]
@@ -13,7 +14,7 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// An image reference with neither a tag nor a digest, or with the tag `latest`, in app containers, native sidecars, init
-/// containers and ephemeral containers. The reference is parsed as container runtimes parse it: in `localhost:5000/app`
+/// containers and ephemeral containers, and in volumes that mount an image (`volumes[*].image.reference`). The reference is parsed as container runtimes parse it: in `localhost:5000/app`
 /// the number is a port, so the image has no tag; in `app:latest@sha256:…` the digest decides. What is no reference, such
 /// as a template that nobody filled in (`app:${TAG}`), is passed over here.
 ///
@@ -29,9 +30,8 @@ pub struct Settings {
 /// `docker.io/library/nginx` are the same. `registry.example.com/sandbox/*` allows all that begins so.
 #[policy(category = "image", on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"])]
 pub fn latest_image_tag(review: &Review, settings: &Settings, findings: &mut Findings) {
-    for container in review.containers() {
-        let image = container.at("image");
-        let Some(reference) = image.as_str().and_then(Reference::parse) else { continue };
+    for image in review.template().into_iter().flat_map(PodTemplate::images) {
+        let Some(reference) = image.reference.as_str().and_then(Reference::parse) else { continue };
         if !reference.is_mutable_latest() || settings.allow(&reference) {
             continue;
         }
@@ -39,8 +39,8 @@ pub fn latest_image_tag(review: &Review, settings: &Settings, findings: &mut Fin
             Some(_) => "the tag `latest` is whatever was pushed last",
             None => "the image has no tag, so it is `latest`: whatever was pushed last",
         };
-        let message = format!("{}: {wrong}", container.describe());
-        findings.error(&image, message, "write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)");
+        let message = format!("{}: {wrong}", image.describe());
+        findings.error(&image.reference, message, "write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)");
     }
 }
 

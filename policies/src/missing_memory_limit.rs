@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown};
+use plimsoll_sdk::resources::{LEAST_MEMORY, Resources as _, lacks_limit, limit_ranges_unknown};
 
 /// Settings of `missing-memory-limit`.
 #[derive(Debug, Settings)]
@@ -51,7 +51,7 @@ pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut
         let at = container.limit_at("memory");
         let message = format!("{} has no memory limit, so it may take all that its node has", container.describe());
         let finding = findings.warning(&at, message, "write resources.limits.memory: the most that it may ever use");
-        let request = container.request(review, "memory").quantity().filter(|request| !request.is_zero());
+        let request = container.requested(review, "memory").filter(|request| *request >= LEAST_MEMORY);
         finding.about(&container.request_at("memory"));
         let limit = request.unwrap_or(settings.memory);
         if !is_unknown && limit > Quantity::ZERO {

@@ -1,4 +1,5 @@
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::services::{Reaching, Targets, distinct, names_metrics};
 use plimsoll_sdk::workload::{Handler, Port};
 
 /// Containers that get requests before they can answer.
@@ -47,29 +48,21 @@ use plimsoll_sdk::workload::{Handler, Port};
 )]
 pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     let services = review.services();
-    let mut targets: Vec<_> = services.nodes().flat_map(targets).collect();
-    targets.sort_by_key(|target| target.service);
     let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
+    let targets = Targets::of(services.nodes(), &running);
     let is_app = |container: &Container<'_>| container.class() == Class::App;
     let apps = running.iter().filter(|container| is_app(container)).count();
     let none_listens = !running.iter().any(|container| is_app(container) && listens(container));
 
     for container in running.iter().filter(|container| container.at("readinessProbe").is_absent()) {
-        let (mut own, mut stray) = (Vec::new(), Vec::new());
-        for target in &targets {
-            if target.is_of(container) {
-                own.push(target);
-            } else if is_app(container) && !running.iter().any(|container| target.is_of(container)) {
-                // A name that no container declares has no endpoints; a number need not be declared.
-                stray.extend((!matches!(target.port, Some(Port::Name(_)))).then_some(target));
-            }
-        }
-        let reaching = if own.is_empty() { &stray } else { &own };
-        let (severity, why) = match reaching.first() {
-            Some(Target { service, .. }) if !own.is_empty() || apps == 1 => {
+        let own = targets.of_container(container);
+        let is_own = own.first.is_some();
+        let reaching = if is_own || !is_app(container) { &own } else { targets.stray() };
+        let (severity, why) = match reaching.first {
+            Some(service) if is_own || apps == 1 => {
                 (Severity::Error, format!(", so Service {service:?} sends it requests before it can answer"))
             }
-            Some(Target { service, .. }) => {
+            Some(service) => {
                 (Severity::Warning, format!(", so Service {service:?} may send it requests before it can answer"))
             }
             None if !is_app(container) => continue,
@@ -90,66 +83,14 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
             format!("{} has no readinessProbe{why}", container.describe()),
             "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready",
         );
-        if let Some(target) = reaching.first() {
-            finding.related(format!("Service/{}", target.service));
+        if let Some(service) = reaching.first {
+            finding.related(format!("Service/{service}"));
         }
-        let is_sure = severity == Severity::Error || severity == Severity::Warning && reaching.is_empty();
+        let is_sure = severity == Severity::Error || severity == Severity::Warning && reaching.first.is_none();
         if let Some(fix) = tcp_probe(container, reaching).filter(|_| is_sure) {
             finding.fix(fix);
         }
     }
-}
-
-/// Where a Service sends requests. Without a port, which a headless Service need not have: to the Pod as a whole.
-struct Target<'a> {
-    service: &'a str,
-    port: Option<Port<'a>>,
-    protocol: &'a str,
-}
-
-impl Target<'_> {
-    /// Whether the container declares this port.
-    fn is_of(&self, container: &Container<'_>) -> bool {
-        match self.port {
-            None => false,
-            Some(Port::Number(number)) => container.ports().any(|port| port.number == number),
-            Some(Port::Name(name)) => self.named(container, name).is_some(),
-        }
-    }
-
-    fn named(&self, container: &Container<'_>, name: &str) -> Option<i64> {
-        container.ports().find(|port| port.name == name && port.protocol == self.protocol).map(|port| port.number)
-    }
-}
-
-/// What a Service targets, metrics apart; nothing where readiness does not decide who gets requests.
-fn targets(service: Node<'_>) -> Vec<Target<'_>> {
-    let name = service.at("/metadata/name").and_then(Node::as_str).unwrap_or_default();
-    let publishes_all = service.at("/spec/publishNotReadyAddresses").and_then(Node::as_bool) == Some(true);
-    if publishes_all || service.at("/spec/type").and_then(Node::as_str) == Some("ExternalName") {
-        return Vec::new();
-    }
-    let Some(ports) = service.at("/spec/ports").filter(|ports| ports.len() > 0) else {
-        return vec![Target { service: name, port: None, protocol: "TCP" }];
-    };
-    let mut targets = Vec::new();
-    for port in ports.items() {
-        let text = |field| port.get(field).and_then(Node::as_str).filter(|text| !text.is_empty());
-        let number = |field| port.get(field).and_then(Node::as_i64).filter(|number| *number != 0);
-        let is_metrics = match text("name").or(text("targetPort")) {
-            Some(name) => names_metrics(name),
-            None => name.ends_with("-metrics"),
-        };
-        let target = text("targetPort").map(Port::Name).or(number("targetPort").or(number("port")).map(Port::Number));
-        if let Some(target) = target.filter(|_| !is_metrics) {
-            targets.push(Target { service: name, port: Some(target), protocol: text("protocol").unwrap_or("TCP") });
-        }
-    }
-    targets
-}
-
-fn names_metrics(name: &str) -> bool {
-    name.split('-').any(|word| word == "metrics" || word == "prometheus")
 }
 
 fn listens(container: &Container<'_>) -> bool {
@@ -157,13 +98,9 @@ fn listens(container: &Container<'_>) -> bool {
 }
 
 /// Asks the one TCP port that Services target, or else the one that the container declares.
-fn tcp_probe(container: &Container<'_>, targets: &[&Target<'_>]) -> Option<Fix> {
-    let targeted = targets.iter().filter(|target| target.protocol == "TCP").filter_map(|target| match target.port? {
-        Port::Number(number) => Some(number),
-        Port::Name(name) => target.named(container, name),
-    });
+fn tcp_probe(container: &Container<'_>, reaching: &Reaching<'_>) -> Option<Fix> {
     let declared = container.ports().filter(|port| port.protocol == "TCP" && !names_metrics(port.name));
-    let port = match distinct(targeted).as_slice() {
+    let port = match reaching.tcp.as_slice() {
         [] => match distinct(declared.map(|port| port.number)).as_slice() {
             [port] => *port,
             _ => return None,
@@ -182,11 +119,4 @@ fn tcp_probe(container: &Container<'_>, targets: &[&Target<'_>]) -> Option<Fix> 
     ]);
     let title = format!("ask port {port} of {} whether something listens", container.describe());
     Some(Fix::changing(title).add(&container.at("readinessProbe"), probe))
-}
-
-fn distinct(ports: impl Iterator<Item = i64>) -> Vec<i64> {
-    let mut ports: Vec<_> = ports.collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
 }

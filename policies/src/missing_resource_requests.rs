@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Request, Resources, least_request, limit_ranges_unknown};
+use plimsoll_sdk::resources::{Request, Resources, Side, least_request, limit_ranges_unknown, pod_total};
 
 /// Settings of `missing-resource-requests`.
 #[derive(Debug, Settings)]
@@ -10,6 +10,12 @@ pub struct Settings {
     /// Memory request written where there is neither request nor limit; 0 writes none.
     #[settings(default = "128Mi")]
     memory: Quantity,
+    /// Smallest CPU request that counts; 0 counts every request but 0.
+    #[settings(default = "3m")]
+    least_cpu: Quantity,
+    /// Smallest memory request that counts; 0 counts every request but 0.
+    #[settings(default = "1Mi")]
+    least_memory: Quantity,
     /// Where only a CPU limit stands, the request written is the limit divided by this. 1 leaves the copy of the limit.
     #[settings(default = "10")]
     cpu_ratio: Quantity,
@@ -22,13 +28,16 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// App containers, native sidecars and init containers, in workloads of every kind, without an effective request for
-/// memory (`error`) or CPU (`warning`); a request of 0 is none. Both are warnings in a Pod by itself that ends by itself
+/// memory (`error`) or CPU (`warning`); a request of less than `leastMemory` or `leastCpu` is none. Both are warnings in a Pod by itself that ends by itself
 /// (`restartPolicy` `Never` or `OnFailure`), as `kubectl run --rm` makes it for a smoke test. What takes effect where no request is stated:
 ///
 /// 1. the container's limit, which the API server copies. That is recorded as `info`: the container reserves all that it
 ///    may ever use, and perhaps nobody meant that;
 /// 2. the default of a LimitRange of the namespace: no finding;
 /// 3. the `resources` of the Pod as a whole (from Kubernetes 1.34): no finding.
+///
+/// Each of them has to reach the smallest request that counts, too. Of a Pod as a whole this is so much for each container
+/// without a request of its own; if it is less, that is one finding at the Pod.
 ///
 /// ## Why
 /// The scheduler places a Pod by its requests. One that requests nothing fits everywhere, so nodes are filled beyond what
@@ -49,6 +58,11 @@ pub struct Settings {
 /// is no limit either, `--fix=unsafe` (and the webhook) writes the settings' `cpu` and `memory`.
 ///
 /// ## Settings
+/// `leastCpu` and `leastMemory` are the smallest requests that count. The API server rounds CPU up to thousandths, and the
+/// kubelet gives up to 2m the same share as no request (`MinShares` of `pkg/kubelet/cm`). No program fits into less than 1Mi:
+/// the smallest request for memory in the charts that Plimsoll is tested with is 10Mi. What is less is a slip (`128m` is an
+/// eighth of a byte, and `128` are bytes), or a way around this policy.
+///
 /// `cpu` and `memory` are Kubernetes quantities, `cpuRatio` and `memoryRatio` numbers such as `"4"` or `"2.5"`.
 ///
 /// ## Assumptions
@@ -70,6 +84,7 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
         severity: if is_errand(review) { Severity::Warning } else { Severity::Error },
         harm: "so it is placed as if it used none and evicted first",
         default: settings.memory,
+        least: settings.least_memory,
         ratio: settings.memory_ratio,
     };
     let cpu = Resource {
@@ -77,20 +92,30 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
         severity: Severity::Warning,
         harm: "so it gets what others leave",
         default: settings.cpu,
+        least: settings.least_cpu,
         ratio: settings.cpu_ratio,
     };
+    // How many containers rely on what the Pod requests as a whole.
+    let mut relying = [0_i64; 2];
     for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
-        for resource in [&cpu, &memory] {
+        for (resource, relying) in [&cpu, &memory].into_iter().zip(&mut relying) {
             let request = container.request(review, resource.name);
-            let is_zero = request.quantity().is_some_and(Quantity::is_zero);
+            if let Some(amount) = request.quantity().filter(|amount| amount.is_zero() || *amount < resource.least) {
+                let phrase = resource.small(amount, request);
+                resource.missing(review, container, &phrase, findings);
+                continue;
+            }
             match request {
-                Request::Missing => resource.missing(review, container, "has no request for", findings),
-                _ if is_zero => resource.missing(review, container, "requests 0", findings),
+                Request::Missing => resource.missing(review, container, &format!("has no request for {}", resource.name), findings),
+                Request::FromPod => *relying += i64::from(container.class().runs_on()),
                 Request::CopiedFromLimit(limit) => resource.copied(review, container, limit, findings),
                 Request::PerhapsCopied(_) => findings.assume("requests that equal the limits were written"),
                 _ => {}
             }
         }
+    }
+    for (resource, relying) in [&cpu, &memory].into_iter().zip(relying).filter(|(_, relying)| *relying > 0) {
+        resource.of_pod(review, relying, findings);
     }
 }
 
@@ -104,12 +129,47 @@ struct Resource {
     severity: Severity,
     harm: &'static str,
     default: Quantity,
+    least: Quantity,
     ratio: Quantity,
 }
 
 impl Resource {
-    /// The effective request is none, or 0.
-    fn missing(&self, review: &Review<'_>, container: &Container<'_>, what: &str, findings: &mut Findings) {
+    /// A request that is there and does not count.
+    fn small(&self, amount: Quantity, request: Request) -> String {
+        let Self { name, least, .. } = self;
+        match request {
+            _ if amount.is_zero() => format!("requests 0 {name}"),
+            Request::FromLimitRange(_) => {
+                format!("gets a request of {amount} of {name} from a LimitRange, less than the {least} that counts")
+            }
+            Request::CopiedFromLimit(_) => {
+                format!("requests {amount} of {name}, the copy of its limit, less than the {least} that counts")
+            }
+            _ => format!("requests {amount} of {name}, less than the {least} that counts"),
+        }
+    }
+
+    /// The Pod as a whole has a request, on which so many containers rely.
+    fn of_pod(&self, review: &Review<'_>, relying: i64, findings: &mut Findings) {
+        let Some(template) = review.template() else { return };
+        let total = pod_total(review, template, self.name, Side::Request).and_then(|total| total.sum);
+        let (Some(amount), Some(least)) = (total, self.least.checked_mul(relying)) else { return };
+        if amount >= least {
+            return;
+        }
+        let (name, of_pod) = (self.name, template.spec().at("resources"));
+        let noun = if relying == 1 { "container" } else { "containers" };
+        let message = format!(
+            "the Pod as a whole requests {amount} of {name} for {relying} {noun}, less than the {least} that counts, {}",
+            self.harm
+        );
+        let help = format!("write {least} or more in resources.requests.{name} of the Pod: what its containers need together");
+        let finding = findings.report(self.severity, &of_pod.at("requests").key(name), message, help);
+        finding.about(&of_pod.at("limits").key(name));
+    }
+
+    /// The effective request is none, or too small to count. The phrase says which.
+    fn missing(&self, review: &Review<'_>, container: &Container<'_>, phrase: &str, findings: &mut Findings) {
         let name = self.name;
         let (at, limit_at) = (container.request_at(name), container.limit_at(name));
         let is_unknown = limit_ranges_unknown(review);
@@ -119,8 +179,8 @@ impl Resource {
         let finding = findings.report(
             self.severity,
             &at,
-            format!("{} {what} {name}, {}", container.describe(), self.harm),
-            format!("write resources.requests.{name}: what it needs in normal operation"),
+            format!("{} {phrase}, {}", container.describe(), self.harm),
+            format!("write resources.requests.{name}: what it needs in normal operation, {} or more", self.least),
         );
         finding.about(&limit_at);
         let limit = container.limit(review, name);
@@ -131,7 +191,8 @@ impl Resource {
         };
         // A limit of 0 leaves no room for a request, nor does what the Pod requests as a whole.
         let is_capped = container.pod("resources/requests").key(name).exists();
-        if let Some(value) = value.filter(|value| !is_unknown && !is_capped && *value > Quantity::ZERO) {
+        let is_enough = |value: &Quantity| *value > Quantity::ZERO && *value >= self.least;
+        if let Some(value) = value.filter(|value| !is_unknown && !is_capped && is_enough(value)) {
             let fix = Fix::changing(format!("request {value} of {name} for {}", container.describe()));
             finding.fix(if at.exists() { fix.replace(&at, value) } else { fix.add(&at, value) });
         }

@@ -1,7 +1,9 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use plimsoll_sdk::disruption::name;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::quantity::ratio_exceeds;
-use plimsoll_sdk::resources::{Resources as _, Side, pod_total};
+use plimsoll_sdk::resources::{Resources as _, Side, filled, pod_total};
 
 /// Workloads of which no Pod may be made, because a LimitRange forbids it.
 ///
@@ -35,133 +37,175 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
     if ranges.nodes().next().is_none() && !ranges.complete {
         return findings.skip("the LimitRanges of the namespace are not known");
     }
-    for range in ranges.nodes() {
-        for item in range.at("/spec/limits").into_iter().flat_map(Node::items) {
-            let item = Item { range: name(range), item };
-            match item.item.get("type").and_then(Node::as_str) {
-                Some("Container") => {
-                    let containers =
-                        review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
-                    containers.for_each(|container| item.of_container(review, container, findings));
-                }
-                Some("Pod") => item.of_pod(review, findings),
-                _ => {}
+    let of_containers = read(ranges.nodes(), "Container");
+    // What is wrong of a container that says nothing of a resource.
+    let of_filled: Vec<_> = of_containers.iter().filter(|(resource, bounds)| bounds.break_filled(review, resource)).collect();
+    let containers = review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
+    for container in containers.filter(|_| !of_containers.is_empty()) {
+        let mut stated = BTreeSet::new();
+        for list in ["resources/requests", "resources/limits"] {
+            stated.extend(container.at(list).members().map(|(resource, _)| resource));
+        }
+        for resource in &stated {
+            if let Some(bounds) = of_containers.get(resource) {
+                bounds.of_container(review, container, resource, findings);
             }
         }
+        for (resource, bounds) in of_filled.iter().filter(|(resource, _)| !stated.contains(**resource)) {
+            if findings.is_full() {
+                break;
+            }
+            bounds.of_container(review, container, resource, findings);
+        }
+    }
+    let of_pods = read(ranges.nodes(), "Pod");
+    if of_pods.len() > MAX_RESOURCES {
+        findings.assume("the Pod is within what LimitRanges say of further resources");
+    }
+    for (resource, bounds) in of_pods.into_iter().take(MAX_RESOURCES) {
+        bounds.of_pod(review, resource, findings);
     }
 }
 
-/// One item of a LimitRange.
-struct Item<'a> {
+/// Maximum number of resources of which the sum over a Pod is compared with LimitRanges.
+const MAX_RESOURCES: usize = 6;
+
+/// An amount, and the LimitRange that says it.
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    amount: Quantity,
     range: &'a str,
-    item: Node<'a>,
 }
 
-impl<'a> Item<'a> {
-    /// What stands in one of its lists.
-    fn list(&self, list: &str) -> impl Iterator<Item = (&'a str, Quantity)> + use<'a> {
-        let members = self.item.get(list).into_iter().flat_map(Node::members);
-        members.filter_map(|(resource, value)| Some((resource, Quantity::from_node(value)?)))
+impl std::fmt::Display for Bound<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "LimitRange {}", self.range)
+    }
+}
+
+/// What all LimitRanges together say of one resource: of several the strictest.
+#[derive(Default)]
+struct Bounds<'a> {
+    min: Option<Bound<'a>>,
+    max: Option<Bound<'a>>,
+    /// The first, which is filled in.
+    default: Option<Bound<'a>>,
+    ratio: Option<Bound<'a>>,
+}
+
+/// By resource.
+fn read<'a>(ranges: impl Iterator<Item = Node<'a>>, of: &str) -> BTreeMap<&'a str, Bounds<'a>> {
+    let mut all: BTreeMap<_, Bounds<'a>> = BTreeMap::new();
+    for range in ranges {
+        let items = range.at("/spec/limits").into_iter().flat_map(Node::items);
+        for item in items.filter(|item| item.get("type").and_then(Node::as_str) == Some(of)) {
+            let range = name(range);
+            let list = |list: &str| item.get(list).into_iter().flat_map(Node::members);
+            let amounts = |of: &str| list(of).filter_map(|(resource, value)| Some((resource, Quantity::from_node(value)?)));
+            for (resource, amount) in amounts("min") {
+                let min = &mut all.entry(resource).or_default().min;
+                *min = min.filter(|known| known.amount >= amount).or(Some(Bound { amount, range }));
+            }
+            for (resource, amount) in amounts("max") {
+                let max = &mut all.entry(resource).or_default().max;
+                *max = max.filter(|known| known.amount <= amount).or(Some(Bound { amount, range }));
+            }
+            for (resource, amount) in amounts("default") {
+                all.entry(resource).or_default().default.get_or_insert(Bound { amount, range });
+            }
+            for (resource, amount) in amounts("maxLimitRequestRatio") {
+                let ratio = &mut all.entry(resource).or_default().ratio;
+                *ratio = ratio.filter(|known| known.amount <= amount).or(Some(Bound { amount, range }));
+            }
+        }
+    }
+    all
+}
+
+impl Bounds<'_> {
+    /// Whether what LimitRanges fill in is itself outside of them: of two, each may be sound.
+    fn break_filled(&self, review: &Review<'_>, resource: &str) -> bool {
+        let (request, limit) = filled(review, resource);
+        let exceeds = |amount: Option<Quantity>| amount.zip(self.max).is_some_and(|(amount, max)| amount > max.amount);
+        request.zip(self.min).is_some_and(|(request, min)| request < min.amount)
+            || exceeds(limit)
+            || exceeds(request)
+            || request.zip(self.default).is_some_and(|(request, default)| request > default.amount)
+            || request.zip(limit).zip(self.ratio).is_some_and(|((request, limit), ratio)| ratio_exceeds(limit, request, ratio.amount))
     }
 
-    fn of_container(&self, review: &Review<'_>, container: &Container<'_>, findings: &mut Findings) {
+    fn of_container(&self, review: &Review<'_>, container: &Container<'_>, resource: &str, findings: &mut Findings) {
         let who = container.describe();
-        let request = |resource| container.request(review, resource).quantity();
-        let limit = |resource| container.limit(review, resource);
-        for (resource, min) in self.list("min") {
-            if let Some(own) = request(resource).filter(|own| *own < min) {
-                let message =
-                    format!("{who} requests {own} of {resource}, and {} asks for {min} at least", self.name());
-                let help = format!("write resources.requests.{resource}: {min}, or more");
-                self.report(findings, &container.request_at(resource), message, help);
-            }
+        let (request, limit) = (container.requested(review, resource), container.limit(review, resource));
+        let (request_at, limit_at) = (container.request_at(resource), container.limit_at(resource));
+        if let Some((own, bound)) = request.zip(self.min).filter(|(own, min)| *own < min.amount) {
+            let min = bound.amount;
+            let message = format!("{who} requests {own} of {resource}, and {bound} asks for {min} at least");
+            report(findings, &request_at, message, format!("write resources.requests.{resource}: {min}, or more"));
         }
-        for (resource, max) in self.list("max") {
-            if let Some(own) = limit(resource).filter(|own| *own > max) {
-                let message = format!("the {resource} limit of {who} is {own}, and {} allows {max}", self.name());
-                self.report(
-                    findings,
-                    &container.limit_at(resource),
-                    message,
-                    format!("write a limit of {max}, or less"),
-                );
-            } else if let Some(own) = request(resource).filter(|own| *own > max) {
-                let message = format!("{who} requests {own} of {resource}, and {} allows {max}", self.name());
-                self.report(findings, &container.request_at(resource), message, format!("request {max}, or less"));
-            }
+        if let Some((own, bound)) = limit.zip(self.max).filter(|(own, max)| *own > max.amount) {
+            let max = bound.amount;
+            let message = format!("the {resource} limit of {who} is {own}, and {bound} allows {max}");
+            report(findings, &limit_at, message, format!("write a limit of {max}, or less"));
+        } else if let Some((own, bound)) = request.zip(self.max).filter(|(own, max)| *own > max.amount) {
+            let max = bound.amount;
+            let message = format!("{who} requests {own} of {resource}, and {bound} allows {max}");
+            report(findings, &request_at, message, format!("request {max}, or less"));
         }
-        for (resource, default) in self.list("default") {
-            let own = request(resource).filter(|own| *own > default && !container.limit_at(resource).exists());
-            if let Some(own) = own.filter(|_| limit(resource) == Some(default)) {
-                let message =
-                    format!("{who} requests {own} of {resource}, and {} fills in a limit of {default}", self.name());
-                self.report(
-                    findings,
-                    &container.limit_at(resource),
-                    message,
-                    format!("write resources.limits.{resource}: {own}, or more"),
-                );
-            }
+        let is_filled = |bound: &Bound<'_>| !limit_at.exists() && limit == Some(bound.amount);
+        let default = self.default.filter(is_filled);
+        if let Some((own, bound)) = request.zip(default).filter(|(own, default)| *own > default.amount) {
+            let default = bound.amount;
+            let message = format!("{who} requests {own} of {resource}, and {bound} fills in a limit of {default}");
+            report(findings, &limit_at, message, format!("write resources.limits.{resource}: {own}, or more"));
         }
-        for (resource, ratio) in self.list("maxLimitRequestRatio") {
-            let (Some(request), Some(limit)) = (request(resource), limit(resource)) else { continue };
-            if ratio_exceeds(limit, request, ratio) {
-                let message = format!(
-                    "the {resource} limit of {who}, {limit}, is more than {ratio} times the request {request}: {} allows \
-                     no more",
-                    self.name()
-                );
-                self.report(findings, &container.limit_at(resource), message, "raise the request, or lower the limit");
-            }
+        if let Some(((request, limit), bound)) = request.zip(limit).zip(self.ratio)
+            && ratio_exceeds(limit, request, bound.amount)
+        {
+            let message = format!(
+                "the {resource} limit of {who}, {limit}, is more than {} times the request {request}: {bound} allows no more",
+                bound.amount
+            );
+            report(findings, &limit_at, message, "raise the request, or lower the limit");
         }
     }
 
-    fn of_pod(&self, review: &Review<'_>, findings: &mut Findings) {
+    fn of_pod(&self, review: &Review<'_>, resource: &str, findings: &mut Findings) {
         let Some(template) = review.template() else { return };
         let at = template.spec().at("containers");
-        let total = |resource, side| pod_total(review, template, resource, side).and_then(|total| total.sum);
-        for (resource, min) in self.list("min") {
-            if let Some(sum) = total(resource, Side::Request).filter(|sum| *sum < min) {
-                let message =
-                    format!("the Pod requests {sum} of {resource}, and {} asks for {min} at least", self.name());
-                self.report(findings, &at, message, format!("request {min} of {resource}, or more, in all"));
-            }
+        let total = |side| pod_total(review, template, resource, side).and_then(|total| total.sum);
+        let (request, limit) = (total(Side::Request), total(Side::Limit));
+        if let Some((sum, bound)) = request.zip(self.min).filter(|(sum, min)| *sum < min.amount) {
+            let min = bound.amount;
+            let message = format!("the Pod requests {sum} of {resource}, and {bound} asks for {min} at least");
+            report(findings, &at, message, format!("request {min} of {resource}, or more, in all"));
         }
-        for (resource, max) in self.list("max") {
-            match total(resource, Side::Limit) {
-                Some(sum) if sum > max => {
-                    let message =
-                        format!("the {resource} limits of the Pod come to {sum}, and {} allows {max}", self.name());
-                    self.report(findings, &at, message, format!("write limits of {max}, or less, in all"));
-                }
-                Some(_) => {}
-                None => {
-                    let message =
-                        format!("the Pod has no limit for {resource}, and {} asks for one up to {max}", self.name());
-                    self.report(findings, &at, message, format!("write resources.limits.{resource} in the containers"));
-                }
+        match (limit, self.max) {
+            (Some(sum), Some(bound)) if sum > bound.amount => {
+                let max = bound.amount;
+                let message = format!("the {resource} limits of the Pod come to {sum}, and {bound} allows {max}");
+                report(findings, &at, message, format!("write limits of {max}, or less, in all"));
             }
+            (None, Some(bound)) => {
+                let max = bound.amount;
+                let message = format!("the Pod has no limit for {resource}, and {bound} asks for one up to {max}");
+                report(findings, &at, message, format!("write resources.limits.{resource} in the containers"));
+            }
+            _ => {}
         }
-        for (resource, ratio) in self.list("maxLimitRequestRatio") {
-            let (Some(request), Some(limit)) = (total(resource, Side::Request), total(resource, Side::Limit)) else {
-                continue;
-            };
-            if ratio_exceeds(limit, request, ratio) {
-                let message = format!(
-                    "the {resource} limits of the Pod, {limit}, are more than {ratio} times the requests {request}: {} \
-                     allows no more",
-                    self.name()
-                );
-                self.report(findings, &at, message, "raise the requests, or lower the limits");
-            }
+        if let Some(((request, limit), bound)) = request.zip(limit).zip(self.ratio)
+            && ratio_exceeds(limit, request, bound.amount)
+        {
+            let message = format!(
+                "the {resource} limits of the Pod, {limit}, are more than {} times the requests {request}: {bound} allows no \
+                 more",
+                bound.amount
+            );
+            report(findings, &at, message, "raise the requests, or lower the limits");
         }
     }
+}
 
-    fn name(&self) -> String {
-        format!("LimitRange {}", self.range)
-    }
-
-    fn report(&self, findings: &mut Findings, at: &Cursor<'_>, message: String, help: impl Into<String>) {
-        findings.error(at, format!("{message}: no Pod can be made"), help);
-    }
+fn report(findings: &mut Findings, at: &Cursor<'_>, message: String, help: impl Into<String>) {
+    findings.error(at, format!("{message}: no Pod can be made"), help);
 }

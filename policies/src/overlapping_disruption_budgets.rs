@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use plimsoll_sdk::disruption::{Change, Selected};
 use plimsoll_sdk::prelude::*;
 
@@ -43,6 +45,11 @@ pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) 
     }
 }
 
+/// Maximum number of selected workloads whose other budgets are asked for, and maximum size in bytes of what is read of these.
+/// Where neither finds another budget, the rest is not known.
+const MAX_WORKLOADS: usize = 32;
+const MAX_READ: usize = 512 << 10;
+
 const HARM: &str = "none of them can be evicted, and a drain never ends";
 const HELP: &str = "keep one budget for these Pods, with the selector of their workload";
 
@@ -51,17 +58,20 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selector = review.at("spec/selector");
     let selected = Selected::by(review, selector.node());
     let mut is_known = selected.complete;
-    let mut said: Vec<String> = Vec::new();
-    for workload in &selected.workloads {
+    let mut said: BTreeSet<String> = BTreeSet::new();
+    let mut read = 0;
+    for (number, workload) in selected.workloads.iter().enumerate() {
+        if number == MAX_WORKLOADS || read > MAX_READ {
+            is_known = false;
+            break;
+        }
         let budgets = workload.budgets(review);
+        read += budgets.size();
         is_known &= budgets.complete;
         let others: Vec<&str> = budgets.names().into_iter().filter(|name| *name != own).collect();
         // Of a pair, each is said once, however many workloads they share.
-        let Some(other) =
-            others.first().filter(|_| !others.iter().all(|other| said.iter().any(|known| known == other)))
-        else {
-            continue;
-        };
+        let is_said = others.iter().all(|other| said.contains(*other));
+        let Some(other) = others.first().filter(|_| !is_said) else { continue };
         let message = format!("the Pods of {} are selected by {} too: {HARM}", workload.describe(), list(&others));
         let finding = findings.error(&selector, message, HELP);
         // So that of two budgets one says it and the other refers to it.
@@ -78,6 +88,9 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
 fn list(names: &[&str]) -> String {
     match names {
         [one] => format!("PodDisruptionBudget {one}"),
+        [first, second, third, more @ ..] if !more.is_empty() => {
+            format!("{first}, {second}, {third} and {} more", more.len())
+        }
         names => names.join(", "),
     }
 }

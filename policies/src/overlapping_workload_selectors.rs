@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use plimsoll_sdk::disruption::{has_controller, name, short};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::selector;
@@ -67,7 +69,8 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
                 finding.related(format!("{}/{first}", short(kind)));
             }
         }
-        let wider: Vec<_> = selecting.into_iter().filter(|name| !selected.contains(name)).collect();
+        let known: BTreeSet<_> = selected.iter().copied().collect();
+        let wider: Vec<_> = selecting.into_iter().filter(|name| !known.contains(name)).collect();
         if let Some(first) = wider.first() {
             let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
             let labels = template.root().at("metadata/labels");

@@ -44,7 +44,7 @@ pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mu
             continue;
         }
         let of_pod = template.spec().at("resources");
-        let largest = review.containers().iter().max_by_key(|container| container.request(review, resource).quantity());
+        let largest = review.containers().iter().max_by_key(|container| container.requested(review, resource));
         let at = match largest.map(|largest| largest.request_at(resource)) {
             Some(at) if !of_pod.exists() => at,
             _ => of_pod,

@@ -12,7 +12,7 @@ use plimsoll_sdk::rounding::Budget;
 /// ScaledObject scales the workload, its minimum counts, and `replicas` if these are more.
 ///
 /// It is found whichever comes last; of a set it is said once, at the workload. A budget that lets no Pod go at all is
-/// `drain-deadlock`'s to say.
+/// `drain-deadlock`'s to say. Of several budgets of a workload the first two, by name, are looked at.
 ///
 /// ## Why
 /// Updates do not ask for budgets. What the budget is to keep, each update takes; and while it lasts nothing may be evicted,
@@ -44,10 +44,10 @@ pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings)
     let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck()) else { return };
     let Change::Of(workload, _) = Change::of(review) else { return };
     let budgets = workload.budgets(review);
-    for object in budgets.nodes() {
+    for object in budgets.compared() {
         let Some(PodBudget { name, budget: Some(budget) }) = PodBudget::read(object) else { continue };
         let selected = Selected::by(review, object.at("/spec/selector"));
-        let Some(short) = Short::of(&rollout, &workload, &selected, budget) else { continue };
+        let Some(short) = Short::of(&rollout, &workload, pods(&selected), budget) else { continue };
         if !selected.complete {
             findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
         }
@@ -68,12 +68,12 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     };
     let selected = Selected::by(review, review.at("spec/selector").node());
     let mut is_found = false;
+    let all = pods(&selected);
     for workload in &selected.workloads {
-        let answer = review.get(&workload.kind, &workload.name);
-        let object = answer.nodes().next().map(Cursor::of);
+        let object = workload.object(review).map(Cursor::of);
         let rollout = object.and_then(|object| Rollout::read(&workload.kind, &object));
         let Some(rollout) = rollout.filter(|rollout| !rollout.is_stuck()) else { continue };
-        let Some(short) = Short::of(&rollout, workload, &selected, budget) else { continue };
+        let Some(short) = Short::of(&rollout, workload, all, budget) else { continue };
         is_found = true;
         let at = match budget {
             Budget::MinAvailable(_) => review.at("spec/minAvailable"),
@@ -85,6 +85,11 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     if !is_found && !selected.complete {
         findings.skip("the workloads whose Pods it selects are not all known");
     }
+}
+
+/// The Pods of all that a budget selects; none where a part of them has no scale.
+fn pods(selected: &Selected) -> Option<i64> {
+    selected.workloads.iter().try_fold(0_i64, |sum, workload| Some(sum.saturating_add(workload.pods()?)))
 }
 
 /// An update that leaves too few.
@@ -99,8 +104,8 @@ struct Short {
 
 impl Short {
     /// Of the smallest size at which it does.
-    fn of(rollout: &Rollout<'_>, workload: &Workload, selected: &Selected, budget: Budget) -> Option<Self> {
-        let all: i64 = selected.workloads.iter().map(Workload::pods).sum::<Option<i64>>()?;
+    fn of(rollout: &Rollout<'_>, workload: &Workload, all: Option<i64>, budget: Budget) -> Option<Self> {
+        let all = all?;
         let least = workload.pods()?;
         let mut sizes = vec![least];
         sizes.extend(workload.replicas.filter(|replicas| *replicas > least));

@@ -30,6 +30,11 @@ use plimsoll_sdk::selector;
 pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let labels = template.labels();
+    // A Service's kind of selector is no LabelSelector.
+    let own = review.at("spec/selector").node().filter(|own| own.len() > 0 && !review.is("/ReplicationController"));
+    let own = own.filter(|own| selector::matches(*own, labels).is_yes()).and_then(Value::copy);
+    // Each fix has a copy of it.
+    let own = own.filter(|own| own.to_document().len() <= MAX_SELECTOR);
     for constraint in template.spec().at("topologySpreadConstraints").items() {
         let at = constraint.at("labelSelector");
         let is_own = match at.node() {
@@ -43,16 +48,16 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
         let Some(key) = constraint.at("topologyKey").as_str() else { continue };
         let message = format!("the constraint on {key} selects other Pods than these, so it does not spread them");
         let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
-        // A Service's kind of selector is no LabelSelector.
-        let own = review.at("spec/selector").node().filter(|own| selector::matches(*own, labels).is_yes());
-        if let Some(own) = own.filter(|own| own.len() > 0 && !review.is("/ReplicationController")).and_then(Value::copy)
-        {
+        if let Some(own) = own.clone() {
             let fix = Fix::changing("spread the Pods of this workload");
             finding.fix(if at.exists() { fix.replace(&at, own) } else { fix.add(&at, own) });
         }
     }
     keeps_apart(review, labels, findings);
 }
+
+/// Maximum size in bytes of a selector that a fix writes.
+const MAX_SELECTOR: usize = 2048;
 
 fn keeps_apart(review: &Review<'_>, labels: Option<Node<'_>>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

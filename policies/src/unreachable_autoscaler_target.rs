@@ -1,8 +1,8 @@
 use plimsoll_sdk::autoscaling::{Utilization, describe, utilizations};
 use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
+use plimsoll_sdk::measured::{Measured, Total};
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Request, Resources as _};
-use plimsoll_sdk::workload::PodTemplate;
+use plimsoll_sdk::resources::Resources as _;
 
 /// Autoscalers that wait for more than the limits allow.
 ///
@@ -59,8 +59,9 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
         }
         return;
     };
+    let mut containers = Measured::of(&template);
     for measure in measured {
-        let Some(end) = End::of(review, &template, scaler, object, &measure) else { continue };
+        let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
         let message = format!("{} of {} {name}: {}", end.describe(&measure), short(&kind), end.harm(&measure));
         let finding = findings.report(end.severity(&measure), &measure.place(review, scaler), message, end.help());
         finding.related(format!("{}/{name}", short(&kind)));
@@ -70,13 +71,14 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let (mut is_known, mut is_found) = (true, false);
+    let mut containers = Measured::of(template);
     for scaler in AUTOSCALERS {
         let answer = review.scaled_by(scaler);
         is_known &= answer.complete || scaler != AUTOSCALERS[0];
         for object in answer.nodes() {
             for measure in utilizations(scaler, object) {
-                let Some(end) = End::of(review, template, scaler, object, &measure) else { continue };
-                let Some(container) = measured(template, &measure).next() else { continue };
+                let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
+                let Some(container) = containers.first(&measure) else { continue };
                 let who = describe(scaler, object);
                 let message = format!("{}, as {who} aims at: {}", end.describe(&measure), end.harm(&measure));
                 let at = container.limit_at(&measure.resource);
@@ -91,12 +93,6 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// The containers that count for a measure.
-fn measured<'t, 'a>(template: &'t PodTemplate<'a>, measure: &Utilization) -> impl Iterator<Item = &'t Container<'a>> {
-    let containers = template.containers().iter().filter(|container| container.class().runs_on());
-    containers.filter(|container| measure.container.as_deref().is_none_or(|name| container.name() == name))
-}
-
 /// Where the limits end what is measured, and the autoscaler waits for more.
 struct End {
     share: i64,
@@ -109,23 +105,15 @@ struct End {
 impl End {
     fn of(
         review: &Review<'_>,
-        template: &PodTemplate<'_>,
+        containers: &mut Measured<'_, '_>,
         scaler: &str,
         object: Node<'_>,
         measure: &Utilization,
     ) -> Option<Self> {
-        if template.spec().at("resources").has_content() {
+        if containers.template().spec().at("resources").has_content() {
             return None;
         }
-        let (mut request, mut limit) = (Quantity::ZERO, Quantity::ZERO);
-        for container in measured(template, measure) {
-            let own = match container.request(review, &measure.resource) {
-                Request::FromPod | Request::Missing | Request::Unreadable => return None,
-                own => own.quantity()?,
-            };
-            request = request.checked_add(own)?;
-            limit = limit.checked_add(container.limit(review, &measure.resource)?)?;
-        }
+        let Total { request, limit } = containers.total(review, measure)?;
         let share = measure.share.filter(|share| *share > 0 && !request.is_zero())?;
         let config = if scaler == AUTOSCALERS[0] { "" } else { "/advanced/horizontalPodAutoscalerConfig" };
         let tolerance = object.at(&format!("/spec{config}/behavior/scaleUp/tolerance"));

@@ -1,4 +1,4 @@
-use plimsoll_sdk::bundle::Answer;
+use plimsoll_sdk::autoscaling::Scalers;
 use plimsoll_sdk::disruption::{AUTOSCALERS, has_controller, name, short, target};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::volumes::{Access, CLAIM, claims};
@@ -52,7 +52,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some((claim, mode)) = narrow_claim(review, template, findings) else { return };
     let Some(kind) = kinds(review).find(|kind| review.is(kind)) else { return };
     let replicas = review.at("spec/replicas");
-    let (pods, known) = several(kind, replicas.as_i64(), |scaler| review.scaled_by(scaler).clone());
+    let (pods, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
     let Some(pods) = pods else {
         if !known {
             findings.assume("no autoscaler scales this workload");
@@ -87,15 +87,17 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
 fn of_claim(review: &Review<'_>, findings: &mut Findings) {
     let access = review.object().node().and_then(Access::of);
     let Some(mode) = access.and_then(Access::mode) else { return };
-    for kind in kinds(review) {
-        for object in review.referring(kind, CLAIM, review.name()).nodes() {
+    let answers: Vec<_> = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
+    let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
+    for (kind, answer) in &answers {
+        for object in answer.nodes() {
             let Some(template) = review.template_in(kind, object) else { continue };
             if has_controller(object) || access == Some(Access::OneNode) && is_tied(&template) {
                 continue;
             }
             let of = name(object);
             let replicas = object.at("/spec/replicas").and_then(Node::as_i64);
-            let (pods, _) = several(kind, replicas, |scaler| review.referring(scaler, kind, of));
+            let (pods, _) = several(review, &scalers, kind, of, replicas);
             let Some(pods) = pods else { continue };
             let workload = format!("{} {of}", short(kind));
             let message = format!("{mode}, {workload} mounts it, and {pods}: {HARM}");
@@ -124,22 +126,26 @@ const HARM: &str = "a second one does not start on another node";
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
 
 /// More Pods than one, as a message says it; and whether every autoscaler is known.
-fn several(kind: &str, replicas: Option<i64>, scalers: impl Fn(&'static str) -> Answer) -> (Option<String>, bool) {
+fn several(
+    review: &Review<'_>,
+    scalers: &Scalers,
+    kind: &str,
+    of: &str,
+    replicas: Option<i64>,
+) -> (Option<String>, bool) {
     if kind == DAEMONS {
         return (Some("there is one Pod on each node".to_owned()), true);
     }
     let (mut pods, mut known) = (replicas.unwrap_or(1), true);
     let mut text = format!("there are {pods} Pods");
     for scaler in AUTOSCALERS {
-        let answer = scalers(scaler);
-        known &= answer.complete;
-        for object in answer.nodes() {
+        known &= scalers.each(review, scaler, kind, of, &mut |object| {
             let most = maximum(scaler, object);
             if most > pods {
                 pods = most;
                 text = format!("there may be {pods} Pods by {} {}", short(scaler), name(object));
             }
-        }
+        });
     }
     ((pods > 1).then_some(text), known)
 }

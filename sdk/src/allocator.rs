@@ -1,5 +1,6 @@
 //! A guest's allocator. An instance lives for one review and is dropped whole, so nothing need ever be found again: an
-//! allocation moves a pointer. The heap begins in the memory that an instance has from its start, so that a review of
+//! allocation moves a pointer. Once nothing is in use any more, which is after each call, it begins anew: the old version of an
+//! object is judged on the same instance, and would else find half of the memory gone. The heap begins in the memory that an instance has from its start, so that a review of
 //! the usual size never grows it, which would cost two calls of the system each time.
 #![allow(unsafe_code, reason = "an allocator hands out memory; docs/adr/0002 says what it saves")]
 
@@ -11,11 +12,13 @@ use core::ptr;
 const PAGE: usize = 64 << 10;
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump { next: Cell::new(0) };
+static ALLOCATOR: Bump = Bump { next: Cell::new(0), used: Cell::new(0) };
 
 struct Bump {
     /// The first free byte; 0 before the first allocation.
     next: Cell<usize>,
+    /// Blocks that are in use.
+    used: Cell<usize>,
 }
 
 // SAFETY: a guest has one thread (the host refuses the threads proposal).
@@ -52,12 +55,17 @@ unsafe impl GlobalAlloc for Bump {
             return ptr::null_mut();
         }
         self.next.set(end);
+        self.used.set(self.used.get() + 1);
         start as *mut u8
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let used = self.used.get() - 1;
+        self.used.set(used);
         // The newest block is given back: a vector that lives for one expression costs nothing.
-        if block as usize + layout.size() == self.next.get() {
+        if used == 0 {
+            self.next.set(0);
+        } else if block as usize + layout.size() == self.next.get() {
             self.next.set(block as usize);
         }
     }
@@ -79,6 +87,7 @@ unsafe impl GlobalAlloc for Bump {
         if !moved.is_null() {
             // SAFETY: the new block lies behind the old one, and holds more.
             unsafe { ptr::copy_nonoverlapping(block, moved, layout.size()) };
+            self.used.set(self.used.get() - 1);
         }
         moved
     }

@@ -1,9 +1,13 @@
 //! What autoscalers measure.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use plimsoll_flat::Node;
 
+use crate::bundle::Answer;
 use crate::cursor::Cursor;
-use crate::disruption::{AUTOSCALERS, name, short};
+use crate::disruption::{AUTOSCALERS, name, short, target_of};
 use crate::review::Review;
 
 /// A share of what the Pods request that an autoscaler aims at.
@@ -26,7 +30,7 @@ impl Utilization {
         let list = review.at(if scaler == AUTOSCALERS[0] { "spec/metrics" } else { "spec/triggers" });
         let of_version_1 = review.at("spec/targetCPUUtilizationPercentage");
         match self.index {
-            Some(index) => list.items().nth(index).unwrap_or(list),
+            Some(index) => list.item(index).unwrap_or(list),
             None if of_version_1.exists() => of_version_1,
             None => list,
         }
@@ -42,6 +46,76 @@ pub struct Bounds {
     pub most: Option<i64>,
     /// `HorizontalPodAutoscaler shop`
     pub by: String,
+}
+
+/// Maximum number of workloads whose autoscalers are asked for one by one.
+const ASKED_EACH: usize = 4;
+
+/// The autoscalers of several workloads. Of few workloads each is asked for; for many all autoscalers of the namespace
+/// are listed once, so that the number of questions does not grow with the number of workloads.
+#[derive(Debug)]
+pub struct Scalers {
+    listed: Option<[Listed; 2]>,
+}
+
+/// All autoscalers of a kind, and which of them scale what.
+#[derive(Debug)]
+struct Listed {
+    answer: Rc<Answer>,
+    by_target: BTreeMap<(String, String), Vec<usize>>,
+}
+
+impl Scalers {
+    /// For so many workloads.
+    #[must_use]
+    pub fn of(review: &Review<'_>, workloads: usize) -> Self {
+        let listed = (workloads > ASKED_EACH).then(|| AUTOSCALERS.map(|scaler| Listed::of(scaler, review)));
+        Self { listed }
+    }
+
+    /// Hands over each autoscaler of this kind that scales a workload. False where there may be others.
+    pub fn each(
+        &self,
+        review: &Review<'_>,
+        scaler: &'static str,
+        kind: &str,
+        name: &str,
+        found: &mut dyn FnMut(Node<'_>),
+    ) -> bool {
+        let Some(listed) = &self.listed else {
+            let is_own = review.is(kind) && name == review.name() && review.subresource().is_empty();
+            let answer = match is_own {
+                true => Rc::clone(review.scaled_by(scaler)),
+                false => review.referring(scaler, kind, name),
+            };
+            answer.nodes().for_each(found);
+            return answer.complete;
+        };
+        let Listed { answer, by_target } = &listed[usize::from(scaler != AUTOSCALERS[0])];
+        // The key owns its text, so a look-up needs some too.
+        for index in by_target.get(&(kind.to_owned(), name.to_owned())).into_iter().flatten() {
+            answer
+                .documents
+                .get(*index)
+                .and_then(|document| Node::root(document).ok())
+                .into_iter()
+                .for_each(&mut *found);
+        }
+        answer.complete
+    }
+}
+
+impl Listed {
+    fn of(scaler: &'static str, review: &Review<'_>) -> Self {
+        let answer = review.listing(scaler);
+        let mut by_target: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, document) in answer.documents.iter().enumerate() {
+            if let Some(target) = Node::root(document).ok().and_then(|object| target_of(scaler, object)) {
+                by_target.entry(target).or_default().push(index);
+            }
+        }
+        Self { answer, by_target }
+    }
 }
 
 /// What scales a workload, and whether nothing else does. Needs both [`AUTOSCALERS`] in `requires` or `refines`.

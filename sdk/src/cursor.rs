@@ -70,6 +70,12 @@ impl<'a> Cursor<'a> {
         self.node().into_iter().flat_map(Node::items).map(Cursor::new)
     }
 
+    /// The item of a list, counted from 0.
+    #[must_use]
+    pub fn item(&self, index: usize) -> Option<Cursor<'a>> {
+        self.node()?.item(index).map(Cursor::new)
+    }
+
     /// The members of an object, each with its place; nothing where there is no object.
     pub fn members(&self) -> impl Iterator<Item = (&'a str, Cursor<'a>)> + use<'a> {
         self.node().into_iter().flat_map(Node::members).map(|(name, node)| (name, Cursor::new(node)))

@@ -3,8 +3,12 @@
 //! Read from Kubernetes 1.36, `pkg/controller/disruption` and `pkg/registry/core/pod/storage/eviction.go`. A policy that
 //! uses this needs [`BUDGET`], both [`AUTOSCALERS`] and the kinds of workloads in `requires` or `refines`.
 
+use std::rc::Rc;
+
 use plimsoll_flat::Node;
 
+use crate::autoscaling::Scalers;
+use crate::budgets::Budgets;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::int_or_percent::IntOrPercent;
@@ -114,8 +118,25 @@ pub struct Workload {
     pub floor: Option<Floor>,
     /// Whether every autoscaler that there may be is known.
     pub autoscalers_known: bool,
-    /// The labels of its Pods, a flat document.
-    labels: Vec<u8>,
+    source: Source,
+}
+
+/// Where a workload stands.
+#[derive(Clone, Debug)]
+enum Source {
+    /// It is the reviewed object.
+    Reviewed,
+    /// The host answered with it.
+    Answered(Rc<Answer>, usize),
+}
+
+impl Source {
+    fn object<'s>(&'s self, review: &'s Review<'_>) -> Option<Node<'s>> {
+        match self {
+            Source::Reviewed => review.object().node(),
+            Source::Answered(answer, index) => Node::root(answer.documents.get(*index)?).ok(),
+        }
+    }
 }
 
 /// The fewest Pods that an autoscaler runs while it runs any.
@@ -144,29 +165,42 @@ impl Workload {
         format!("{} {}", short(&self.kind), self.name)
     }
 
+    /// The object itself, as far as policies may see it.
+    #[must_use]
+    pub fn object<'s>(&'s self, review: &'s Review<'_>) -> Option<Node<'s>> {
+        self.source.object(review)
+    }
+
+    fn labels<'s>(&'s self, review: &'s Review<'_>) -> Option<Node<'s>> {
+        let root = review.template_root_in(&self.kind, self.object(review)?)?;
+        root.at("metadata/labels").node()
+    }
+
     /// The budgets that select its Pods.
     #[must_use]
     pub fn budgets(&self, review: &Review<'_>) -> Budgets {
-        let Ok(labels) = Node::root(&self.labels) else { return Budgets::default() };
+        let none = Value::object([]).to_document();
+        let Some(labels) = self.labels(review).or_else(|| Node::root(&none).ok()) else { return Budgets::default() };
         let answer = match is_reviewed(review, &self.kind, &self.name) {
-            true => review.disruption_budgets().clone(),
+            true => Rc::clone(review.disruption_budgets()),
             false => review.selecting(BUDGET, labels),
         };
-        Budgets::of(review, labels, answer)
+        Budgets::of(review, labels, &answer)
     }
 
-    fn read(review: &Review<'_>, kind: &str, object: Node<'_>) -> Option<Self> {
+    fn read(review: &Review<'_>, kind: &str, source: Source, scalers: &Scalers) -> Option<Self> {
+        let object = source.object(review)?;
         // The scale of a Deployment counts, not those of its ReplicaSets.
         if kind == "apps/ReplicaSet" && has_controller(object) {
             return None;
         }
-        let template = review.template_in(kind, object)?;
-        let labels = template.labels().map_or_else(|| Value::object([]).to_document(), Node::to_document);
+        review.template_root_in(kind, object)?;
         let name = name(object).to_owned();
         let is_scaled = kinds(review).any(|(known, scaled)| scaled && known == kind);
         let replicas = is_scaled.then(|| replicas(review, kind, &name, object));
-        let (floor, autoscalers_known) = if replicas.is_some() { floor(review, kind, &name) } else { (None, true) };
-        Some(Self { kind: kind.to_owned(), name, replicas, floor, autoscalers_known, labels })
+        let (floor, autoscalers_known) =
+            if replicas.is_some() { floor(review, scalers, kind, &name) } else { (None, true) };
+        Some(Self { kind: kind.to_owned(), name, replicas, floor, autoscalers_known, source })
     }
 }
 
@@ -181,20 +215,29 @@ pub struct Selected {
 
 impl Selected {
     /// What this selector of a budget selects, with the reviewed object as the review has it. None selects nothing.
-    pub fn by(review: &Review<'_>, selector: Option<Node<'_>>) -> Self {
-        let mut selected = Self { workloads: Vec::new(), complete: true };
-        let Some(selector) = selector.filter(|selector| !selector.is_null()) else { return selected };
-        for (kind, _) in kinds(review) {
-            let answer = review.selected_by(kind, selector);
-            selected.complete &= answer.complete;
-            let others = answer.nodes().filter(|object| !is_reviewed(review, kind, name(*object)));
-            selected.workloads.extend(others.filter_map(|object| Workload::read(review, kind, object)));
+    pub fn by(review: &Review<'_>, selector: Option<Node<'_>>) -> Rc<Self> {
+        match selector.filter(|selector| !selector.is_null()) {
+            Some(selector) => review.selected(selector, || Self::read(review, selector)),
+            None => Rc::new(Self { workloads: Vec::new(), complete: true }),
         }
-        let matches = |workload: &Workload| {
-            Node::root(&workload.labels).is_ok_and(|labels| selector::matches(selector, labels).is_yes())
-        };
-        selected.workloads.extend(reviewed(review).filter(matches));
-        selected
+    }
+
+    fn read(review: &Review<'_>, selector: Node<'_>) -> Self {
+        let answers: Vec<_> = kinds(review).map(|(kind, _)| (kind, review.selected_by(kind, selector))).collect();
+        let complete = answers.iter().all(|(_, answer)| answer.complete);
+        let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
+        let mut workloads = Vec::new();
+        for (kind, answer) in &answers {
+            for (index, document) in answer.documents.iter().enumerate() {
+                if Node::root(document).is_ok_and(|object| !is_reviewed(review, kind, name(object))) {
+                    let source = Source::Answered(Rc::clone(answer), index);
+                    workloads.extend(Workload::read(review, kind, source, &scalers));
+                }
+            }
+        }
+        let matches = |workload: &Workload| selector::matches(selector, workload.labels(review)).is_yes();
+        workloads.extend(reviewed(review).filter(matches));
+        Self { workloads, complete }
     }
 
     /// `Deployment web at the minimum of HorizontalPodAutoscaler web`; at most three of them.
@@ -215,56 +258,6 @@ impl Selected {
     #[must_use]
     pub fn is_scale_known(&self) -> bool {
         self.workloads.iter().all(|workload| workload.autoscalers_known || workload.floor.is_some())
-    }
-}
-
-/// The budgets of some Pods.
-#[derive(Clone, Debug, Default)]
-pub struct Budgets {
-    documents: Vec<Vec<u8>>,
-    /// Whether there are no others.
-    pub complete: bool,
-}
-
-impl Budgets {
-    fn of(review: &Review<'_>, labels: Node<'_>, answer: Answer) -> Self {
-        let mut budgets = Self { documents: answer.documents, complete: answer.complete };
-        if review.is(BUDGET) {
-            let own = review.name();
-            budgets.documents.retain(|document| Node::root(document).is_ok_and(|object| name(object) != own));
-            let selector = review.at("spec/selector").node();
-            if selector.is_some_and(|selector| selector::matches(selector, labels).is_yes()) {
-                budgets.documents.extend(review.object().node().map(Node::to_document));
-            }
-        }
-        budgets.prefer_somebodys();
-        budgets.documents.sort_by(|left, right| {
-            let of = |document: &Vec<u8>| Node::root(document).map(|object| name(object).to_owned()).ok();
-            of(left).cmp(&of(right))
-        });
-        budgets
-    }
-
-    /// A stand-in is withdrawn as soon as there is another one, and counts no longer.
-    fn prefer_somebodys(&mut self) {
-        let is_stand_in = |document: &Vec<u8>| {
-            let labels = Node::root(document).ok().and_then(|object| object.at("/metadata/labels"));
-            labels.is_some_and(|labels| labels.get(STAND_IN).is_some())
-        };
-        if !self.documents.iter().all(is_stand_in) {
-            self.documents.retain(|document| !is_stand_in(document));
-        }
-    }
-
-    /// Each of them, by name.
-    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        self.documents.iter().filter_map(|document| Node::root(document).ok())
-    }
-
-    /// Their names, sorted.
-    #[must_use]
-    pub fn names(&self) -> Vec<&str> {
-        self.nodes().map(name).collect()
     }
 }
 
@@ -305,10 +298,12 @@ impl<'a> Change<'a> {
         }
         let answer = review.get(&kind, &name);
         match answer.nodes().next() {
-            Some(object) => match Workload::read(review, &kind, object) {
-                Some(workload) => Change::Of(Box::new(workload), at),
-                None => Change::Other,
-            },
+            Some(_) => {
+                match Workload::read(review, &kind, Source::Answered(Rc::clone(&answer), 0), &Scalers::of(review, 1)) {
+                    Some(workload) => Change::Of(Box::new(workload), at),
+                    None => Change::Other,
+                }
+            }
             None if answer.complete => Change::Nothing,
             None => Change::Unknown,
         }
@@ -325,7 +320,8 @@ fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
 fn reviewed(review: &Review<'_>) -> Option<Workload> {
     review.workload(|| {
         let (kind, _) = kinds(review).find(|(kind, _)| review.is(kind))?;
-        Workload::read(review, kind, review.object().node()?).filter(|_| review.subresource().is_empty())
+        let scalers = Scalers::of(review, 1);
+        Workload::read(review, kind, Source::Reviewed, &scalers).filter(|_| review.subresource().is_empty())
     })
 }
 
@@ -343,21 +339,17 @@ fn replicas(review: &Review<'_>, kind: &str, name: &str, object: Node<'_>) -> i6
 
 /// The lowest minimum of those that scale a workload, and whether all of them are known. The reviewed autoscaler counts
 /// as the review has it.
-fn floor(review: &Review<'_>, kind: &str, name_of: &str) -> (Option<Floor>, bool) {
+fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of: &str) -> (Option<Floor>, bool) {
     let mut known = true;
     let mut floors = Vec::new();
     for scaler in AUTOSCALERS {
-        let asked;
-        let answer = if is_reviewed(review, kind, name_of) && review.subresource().is_empty() {
-            review.scaled_by(scaler)
-        } else {
-            asked = review.referring(scaler, kind, name_of);
-            &asked
-        };
+        let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
+            if !is_reviewed(review, scaler, name(object)) {
+                floors.push(minimum(scaler, object));
+            }
+        });
         // Where KEDA is, what it makes of a ScaledObject says the same.
-        known &= answer.complete || scaler != AUTOSCALERS[0];
-        let others = answer.nodes().filter(|object| !is_reviewed(review, scaler, name(*object)));
-        floors.extend(others.map(|object| minimum(scaler, object)));
+        known &= complete || scaler != AUTOSCALERS[0];
     }
     let own = AUTOSCALERS.into_iter().find(|scaler| review.is(scaler));
     if let (Some(scaler), Some(object)) = (own, review.object().node())
@@ -380,10 +372,12 @@ fn minimum(scaler: &str, object: Node<'_>) -> Floor {
 
 /// What the reviewed autoscaler scales: `group/Kind` and name. None for what is no autoscaler, or says nothing.
 pub fn target(review: &Review<'_>, object: Node<'_>) -> Option<(String, String)> {
-    let is_keda = review.is(AUTOSCALERS[1]);
-    if !is_keda && !review.is(AUTOSCALERS[0]) {
-        return None;
-    }
+    target_of(AUTOSCALERS.into_iter().find(|scaler| review.is(scaler))?, object)
+}
+
+/// What an autoscaler of this kind scales: `group/Kind` and name.
+pub(crate) fn target_of(scaler: &str, object: Node<'_>) -> Option<(String, String)> {
+    let is_keda = scaler == AUTOSCALERS[1];
     let reference = object.at("/spec/scaleTargetRef")?;
     let text = |member: &str| reference.get(member).and_then(Node::as_str).filter(|text| !text.is_empty());
     // KEDA's own default is a Deployment.
@@ -418,7 +412,7 @@ pub fn has_controller(object: Node<'_>) -> bool {
 mod tests {
     use plimsoll_flat::{Node, json};
 
-    use super::{Blocked, Budget, Floor, PodBudget, Workload};
+    use super::{Blocked, Budget, Floor, PodBudget, Source, Workload};
     use crate::int_or_percent::IntOrPercent::{self, Int, Percent};
 
     fn workload(replicas: Option<i64>, floor: Option<i64>) -> Workload {
@@ -429,7 +423,7 @@ mod tests {
             replicas,
             floor,
             autoscalers_known: true,
-            labels: Vec::new(),
+            source: Source::Reviewed,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a policy reports: findings with help and fixes, and what it took for granted.
 
 use crate::cursor::Cursor;
-use crate::guest::{Edit, FixClass, Outcome, PointedValue, RawFinding, RawFix, Report, Severity};
+use crate::guest::{Edit, FixClass, Outcome, Place, PointedValue, RawFinding, RawFix, Report, Severity};
 use crate::value::Value;
 
 /// Findings of one policy beyond this are counted and cut.
@@ -13,6 +13,9 @@ pub struct Findings {
     findings: Vec<Finding>,
     assumptions: Vec<String>,
     skipped: Option<String>,
+    /// How many were cut, and the last of them, which a policy may go on to complete.
+    more: usize,
+    cut: Option<Finding>,
 }
 
 impl Findings {
@@ -39,19 +42,24 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> &mut Finding {
-        self.findings.push(Finding(RawFinding {
-            severity,
-            at: at.place(),
-            message: message.into(),
-            help: help.into(),
-            fix: None,
-            about: Vec::new(),
-            related: None,
-            since: None,
-            companion: false,
-        }));
+        let finding = |at: Place, message: String, help: String| {
+            let (fix, about, related, since, companion) = (None, Vec::new(), None, None, false);
+            Finding(RawFinding { severity, at, message, help, fix, about, related, since, companion })
+        };
+        if self.is_full() {
+            // Nobody will see it, so it costs no place and no text.
+            self.more += 1;
+            let nowhere = Place { pointer: String::new(), missing: String::new() };
+            return self.cut.insert(finding(nowhere, String::new(), String::new()));
+        }
+        self.findings.push(finding(at.place(), message.into(), help.into()));
         let last = self.findings.len() - 1;
         &mut self.findings[last]
+    }
+
+    /// Whether further findings are only counted. A policy that compares many things with many can stop then.
+    pub fn is_full(&self) -> bool {
+        self.findings.len() >= MAX_FINDINGS
     }
 
     /// What was taken for granted because it could not be known. Said once, however often it is called.
@@ -70,16 +78,14 @@ impl Findings {
         self.findings.is_empty() && self.assumptions.is_empty() && self.skipped.is_none()
     }
 
-    pub(crate) fn into_outcome(mut self) -> Outcome {
+    pub(crate) fn into_outcome(self) -> Outcome {
         if let Some(reason) = self.skipped {
             return Outcome::Skipped(reason);
         }
-        let more = self.findings.len().saturating_sub(MAX_FINDINGS);
-        self.findings.truncate(MAX_FINDINGS);
         Outcome::Evaluated(Report {
             findings: self.findings.into_iter().map(|finding| finding.0).collect(),
             assumptions: self.assumptions,
-            more: u32::try_from(more).unwrap_or(u32::MAX),
+            more: u32::try_from(self.more).unwrap_or(u32::MAX),
         })
     }
 }

@@ -19,6 +19,7 @@
 #[cfg(target_arch = "wasm32")]
 mod allocator;
 pub mod autoscaling;
+pub mod budgets;
 pub mod bundle;
 pub mod cursor;
 pub mod disruption;
@@ -26,14 +27,17 @@ pub mod findings;
 pub mod guest;
 pub mod image;
 pub mod int_or_percent;
+pub mod measured;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod metadata;
 pub mod quantity;
+pub mod quota;
 pub mod resources;
 pub mod review;
 pub mod rollout;
 pub mod rounding;
 pub mod selector;
+pub mod services;
 pub mod settings;
 pub mod shutdown;
 pub mod value;

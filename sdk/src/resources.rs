@@ -4,8 +4,12 @@
 //! the default of a LimitRange, the Pod's own `resources` (from Kubernetes 1.34). A limit that is not stated is the
 //! LimitRange's. Read from Kubernetes 1.36: `pkg/apis/core/v1/defaults.go`, `plugin/pkg/admission/limitranger`.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
 use plimsoll_flat::{Kind, Node};
 
+use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::guest::Knowledge;
 use crate::quantity::{Quantity, Unit};
@@ -13,6 +17,10 @@ use crate::review::Review;
 use crate::workload::{Class, Container, PodTemplate};
 
 const MEBI: i64 = 1 << 20;
+
+/// Smallest amount of memory that a program can be said to need: no process with its libraries fits into less. What is
+/// less is a slip in the unit, such as `128m`, an eighth of a byte.
+pub const LEAST_MEMORY: Quantity = Quantity::from_bytes(MEBI);
 
 /// Where an effective request comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,8 +60,10 @@ pub trait Resources<'a> {
     fn request_at(&self, resource: &str) -> Cursor<'a>;
     /// Where the container states its limit, or would.
     fn limit_at(&self, resource: &str) -> Cursor<'a>;
-    /// The effective request.
+    /// The effective request, and where it comes from. The host may be asked who wrote it.
     fn request(&self, review: &Review<'_>, resource: &str) -> Request;
+    /// The effective request wherever it comes from; none where there is none of the container's own, or no amount.
+    fn requested(&self, review: &Review<'_>, resource: &str) -> Option<Quantity>;
     /// The effective limit of the container itself; none also where what stands there is no amount.
     fn limit(&self, review: &Review<'_>, resource: &str) -> Option<Quantity>;
 }
@@ -68,28 +78,47 @@ impl<'a> Resources<'a> for Container<'a> {
     }
 
     fn request(&self, review: &Review<'_>, resource: &str) -> Request {
-        let stated = amount(&self.at("resources/requests"), resource);
-        let limit = amount(&self.at("resources/limits"), resource);
-        match (stated, limit) {
-            (Amount::Unreadable, _) | (Amount::Absent, Amount::Unreadable) => Request::Unreadable,
-            (Amount::Of(request), Amount::Of(limit)) if request == limit && review.is("/Pod") => {
-                copied(review, request, &self.request_at(resource), &self.limit_at(resource))
-            }
-            (Amount::Of(request), _) => Request::Stated(request),
-            (Amount::Absent, Amount::Of(limit)) => Request::CopiedFromLimit(limit),
-            (Amount::Absent, Amount::Absent) => match limit_ranges(review).find_map(|range| range.request(resource)) {
-                Some(default) => Request::FromLimitRange(default),
-                None if pod_requests(review, &self.pod("resources"), resource) => Request::FromPod,
-                None => Request::Missing,
+        match self.found(review, resource) {
+            Request::Stated(request) if review.is("/Pod") => match amount(&self.at("resources/limits"), resource) {
+                Amount::Of(limit) if limit == request => {
+                    copied(review, request, &self.request_at(resource), &self.limit_at(resource))
+                }
+                _ => Request::Stated(request),
             },
+            found => found,
         }
+    }
+
+    fn requested(&self, review: &Review<'_>, resource: &str) -> Option<Quantity> {
+        self.found(review, resource).quantity()
     }
 
     fn limit(&self, review: &Review<'_>, resource: &str) -> Option<Quantity> {
         match amount(&self.at("resources/limits"), resource) {
             Amount::Of(limit) => Some(limit),
-            Amount::Absent => limit_ranges(review).find_map(|range| range.limit(resource)),
+            Amount::Absent => review.ranges().of_resource(resource)?.limit,
             Amount::Unreadable => None,
+        }
+    }
+}
+
+impl Container<'_> {
+    /// The effective request, as if whatever is there had been written by its author.
+    pub(crate) fn found(&self, review: &Review<'_>, resource: &str) -> Request {
+        match amount(&self.at("resources/requests"), resource) {
+            Amount::Unreadable => return Request::Unreadable,
+            Amount::Of(request) => return Request::Stated(request),
+            Amount::Absent => {}
+        }
+        match amount(&self.at("resources/limits"), resource) {
+            Amount::Unreadable => return Request::Unreadable,
+            Amount::Of(limit) => return Request::CopiedFromLimit(limit),
+            Amount::Absent => {}
+        }
+        match review.ranges().of_resource(resource).and_then(|range| range.request) {
+            Some(default) => Request::FromLimitRange(default),
+            None if self.inherits_request(review, resource) => Request::FromPod,
+            None => Request::Missing,
         }
     }
 }
@@ -145,7 +174,7 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
     let (mut is_stated, mut lacking) = (false, None);
     for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
         let own = match side {
-            Side::Request => match container.request(review, resource) {
+            Side::Request => match container.found(review, resource) {
                 Request::Unreadable => return None,
                 request => request.quantity(),
             },
@@ -184,6 +213,12 @@ pub fn limit_ranges_unknown(review: &Review<'_>) -> bool {
     !review.limit_ranges().complete
 }
 
+/// What LimitRanges of the namespace fill into a container that says nothing of a resource: request and limit.
+#[must_use]
+pub fn filled(review: &Review<'_>, resource: &str) -> (Option<Quantity>, Option<Quantity>) {
+    review.ranges().of_resource(resource).map_or((None, None), |range| (range.request, range.limit))
+}
+
 /// The least request that a limit allows: limit / ratio, rounded up, and what the LimitRanges of the namespace demand,
 /// but never more than the limit. A ratio below 1, which no request could meet, counts as 1. Memory of a limit in whole
 /// Mi comes in whole Mi too, from 16 on: people write no 214748365. None where the result is out of range.
@@ -191,11 +226,9 @@ pub fn least_request(review: &Review<'_>, resource: &str, limit: Quantity, ratio
     let unit = if resource == "cpu" { Unit::Milli } else { Unit::Whole };
     let one = Quantity::from_milli(1000);
     let own = limit.ceil_div(ratio.max(one), unit)?;
-    let demanded = limit_ranges(review).flat_map(|range| {
-        let by_ratio = range.read("maxLimitRequestRatio", resource).and_then(|most| limit.ceil_div(most, unit));
-        [range.read("min", resource), by_ratio].into_iter().flatten()
-    });
-    let least = demanded.fold(own, Quantity::max);
+    let range = review.ranges().of_resource(resource);
+    let by_ratio = range.and_then(|range| range.ratio).and_then(|most| limit.ceil_div(most, unit));
+    let least = [range.and_then(|range| range.min), by_ratio].into_iter().flatten().fold(own, Quantity::max);
     let bytes = least.bytes();
     let is_rounded = unit == Unit::Whole && limit.bytes() % MEBI == 0 && bytes >= 16 * MEBI;
     let rounded = if is_rounded { Quantity::from_bytes(bytes.saturating_add(MEBI - 1) / MEBI * MEBI) } else { least };
@@ -228,6 +261,9 @@ fn amount(list: &Cursor<'_>, resource: &str) -> Amount {
 /// Request and limit are equal in a Pod: the API server copies the limit to where nobody wrote a request, and then a
 /// LimitRange fills in both.
 fn copied(review: &Review<'_>, request: Quantity, request_at: &Cursor<'_>, limit_at: &Cursor<'_>) -> Request {
+    if !review.may_ask_of_copy() {
+        return Request::PerhapsCopied(request);
+    }
     match review.authored(request_at) {
         Knowledge::Yes => Request::Stated(request),
         Knowledge::Unknown => Request::PerhapsCopied(request),
@@ -236,51 +272,100 @@ fn copied(review: &Review<'_>, request: Quantity, request_at: &Cursor<'_>, limit
     }
 }
 
+/// What the containers of a Pod inherit from it: worked out once for all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inherited {
+    cpu: OnceCell<bool>,
+    memory: OnceCell<bool>,
+}
+
+impl Inherited {
+    /// Whether the Pod's own `resources` make for a request.
+    pub(crate) fn requests(&self, review: &Review<'_>, spec: &Cursor<'_>, resource: &str) -> bool {
+        let known = match resource {
+            "cpu" => &self.cpu,
+            "memory" => &self.memory,
+            _ => return false,
+        };
+        *known.get_or_init(|| pod_requests(review, spec, resource))
+    }
+}
+
 /// Whether the Pod's own `resources` make for a request (`defaultPodRequests`): one is stated, or it has a limit for it,
 /// or it has limits at all and some container requests it. Of nothing, that is none.
-fn pod_requests(review: &Review<'_>, of_pod: &Cursor<'_>, resource: &str) -> bool {
-    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
-    if !is_known || !matches!(resource, "cpu" | "memory") {
+fn pod_requests(review: &Review<'_>, spec: &Cursor<'_>, resource: &str) -> bool {
+    let of_pod = spec.at("resources");
+    if !of_pod.exists() || review.kubernetes_version().is_some_and(|version| !version.at_least(1, 34)) {
         return false;
     }
     let has = |list: &Cursor<'_>| matches!(amount(list, resource), Amount::Of(amount) if !amount.is_zero());
     if let Amount::Of(stated) = amount(&of_pod.at("requests"), resource) {
         return !stated.is_zero();
     }
+    let mut containers = spec.at("containers").items().chain(spec.at("initContainers").items());
     has(&of_pod.at("limits"))
         || of_pod.at("limits").has_content()
-            && review
-                .containers()
-                .iter()
-                .filter(|container| container.class() != Class::Ephemeral)
+            && containers
                 .any(|container| has(&container.at("resources/requests")) || has(&container.at("resources/limits")))
 }
 
-/// What a LimitRange says of containers.
-struct LimitRange<'a>(Node<'a>);
+/// What the LimitRanges of the namespace say of containers, by resource: read once, for there may be many of both.
+#[derive(Debug, Default)]
+pub(crate) struct Ranges(BTreeMap<String, Range>);
 
-fn limit_ranges<'r>(review: &'r Review<'_>) -> impl Iterator<Item = LimitRange<'r>> {
-    review
-        .limit_ranges()
-        .nodes()
-        .filter_map(|range| range.at("/spec/limits"))
-        .flat_map(Node::items)
-        .filter(|item| item.get("type").and_then(Node::as_str) == Some("Container"))
-        .map(LimitRange)
+/// What all of them say together of one resource.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Range {
+    /// The limit of a container without one: what the first says that says anything.
+    limit: Option<Quantity>,
+    /// The request of a container with neither request nor limit.
+    request: Option<Quantity>,
+    /// The greatest that is demanded.
+    min: Option<Quantity>,
+    /// The smallest ratio of limit to request that is allowed.
+    ratio: Option<Quantity>,
 }
 
-impl LimitRange<'_> {
-    /// The limit of a container without one; what the API server makes of the LimitRange included.
-    fn limit(&self, resource: &str) -> Option<Quantity> {
-        self.read("default", resource).or_else(|| self.read("max", resource))
+impl Ranges {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let mut ranges = Self::default();
+        let items = answer.nodes().filter_map(|range| range.at("/spec/limits")).flat_map(Node::items);
+        for item in items.filter(|item| item.get("type").and_then(Node::as_str) == Some("Container")) {
+            // Of the lists of an item, as of items, the first that says something counts. What the API server makes of the
+            // LimitRange itself is included.
+            ranges.read(item, "defaultRequest", |range, amount| {
+                range.request.get_or_insert(amount);
+            });
+            for list in ["default", "max"] {
+                ranges.read(item, list, |range, amount| {
+                    range.limit.get_or_insert(amount);
+                    range.request.get_or_insert(amount);
+                });
+            }
+            ranges.read(item, "min", |range, least| {
+                range.request.get_or_insert(least);
+                range.min = range.min.max(Some(least));
+            });
+            ranges.read(item, "maxLimitRequestRatio", |range, ratio| {
+                if ratio > Quantity::ZERO && range.ratio.is_none_or(|known| ratio < known) {
+                    range.ratio = Some(ratio);
+                }
+            });
+        }
+        ranges
     }
 
-    /// The request of a container with neither request nor limit.
-    fn request(&self, resource: &str) -> Option<Quantity> {
-        self.read("defaultRequest", resource).or_else(|| self.limit(resource)).or_else(|| self.read("min", resource))
+    fn read(&mut self, item: Node<'_>, list: &str, take: impl Fn(&mut Range, Quantity)) {
+        for (resource, value) in item.get(list).into_iter().flat_map(Node::members) {
+            let Some(amount) = Quantity::from_node(value) else { continue };
+            match self.0.get_mut(resource) {
+                Some(range) => take(range, amount),
+                None => take(self.0.entry(resource.to_owned()).or_default(), amount),
+            }
+        }
     }
 
-    fn read(&self, list: &str, resource: &str) -> Option<Quantity> {
-        Quantity::from_node(self.0.get(list)?.get(resource)?)
+    pub(crate) fn of_resource(&self, resource: &str) -> Option<&Range> {
+        if self.0.is_empty() { None } else { self.0.get(resource) }
     }
 }

@@ -1,13 +1,16 @@
 //! What a policy judges: one object of one request, and whom to ask about the rest.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use plimsoll_flat::Node;
 
 use crate::bundle::{Answer, Host};
 use crate::cursor::Cursor;
-use crate::disruption::{AUTOSCALERS, BUDGET, Workload};
+use crate::disruption::{AUTOSCALERS, BUDGET, Selected, Workload};
 use crate::guest::{Knowledge, Subject};
+use crate::resources::Ranges;
 use crate::value::Value;
 use crate::version::KubernetesVersion;
 use crate::workload::{Container, PodTemplate};
@@ -25,9 +28,20 @@ pub struct Review<'a> {
     workload: OnceCell<Option<Workload>>,
     services: OnceCell<Answer>,
     limit_ranges: OnceCell<Answer>,
-    budgets: OnceCell<Answer>,
-    autoscalers: [OnceCell<Answer>; 2],
+    ranges: OnceCell<Ranges>,
+    budgets: OnceCell<Rc<Answer>>,
+    autoscalers: [OnceCell<Rc<Answer>>; 2],
+    /// What the host answered: no question is asked twice. By question, kind and argument.
+    answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
+    /// By the selector, a flat document.
+    selected: RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>,
+    /// How many requests that equal limits the host may still be asked about.
+    copies_left: Cell<u32>,
 }
+
+/// Maximum number of requests of one Pod about which the host is asked who wrote them. The host goes through lists for each
+/// answer.
+const MAX_COPIES: u32 = 64;
 
 impl std::fmt::Debug for Review<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -54,8 +68,12 @@ impl<'a> Review<'a> {
             template: OnceCell::new(),
             services: OnceCell::new(),
             limit_ranges: OnceCell::new(),
+            ranges: OnceCell::new(),
             budgets: OnceCell::new(),
             autoscalers: [OnceCell::new(), OnceCell::new()],
+            answers: RefCell::default(),
+            selected: RefCell::default(),
+            copies_left: Cell::new(MAX_COPIES),
         }
     }
 
@@ -151,8 +169,13 @@ impl<'a> Review<'a> {
 
     /// The pod template of another object of this `group/Kind`; none for a kind without, or where it is absent.
     pub fn template_in<'b>(&self, kind: &str, object: Node<'b>) -> Option<PodTemplate<'b>> {
+        self.template_root_in(kind, object).map(PodTemplate::new)
+    }
+
+    /// The same as a place: what is asked of its labels alone need not go through its containers.
+    pub(crate) fn template_root_in<'b>(&self, kind: &str, object: Node<'b>) -> Option<Cursor<'b>> {
         let root = Cursor::of(object).pointer_to(self.environment.get("workloads")?.get(kind)?.as_str()?);
-        root.exists().then(|| PodTemplate::new(root))
+        root.exists().then_some(root)
     }
 
     /// The containers of the pod template: app, native sidecar, init and ephemeral ones, in this order of classes
@@ -179,60 +202,107 @@ impl<'a> Review<'a> {
         self.limit_ranges.get_or_init(|| self.host.listing(self.subject, "/LimitRange"))
     }
 
+    /// What the LimitRanges of the namespace say of containers, by resource.
+    pub(crate) fn ranges(&self) -> &Ranges {
+        self.ranges.get_or_init(|| Ranges::of(self.limit_ranges()))
+    }
+
     /// The PodDisruptionBudgets that select this pod template.
-    pub fn disruption_budgets(&self) -> &Answer {
+    pub fn disruption_budgets(&self) -> &Rc<Answer> {
         self.budgets.get_or_init(|| match self.template() {
             Some(template) => {
                 let labels = template.labels().map_or_else(|| Value::object([]).to_document(), Node::to_document);
-                self.host.selecting(self.subject, BUDGET, &labels)
+                self.selecting_labels(BUDGET, &labels)
             }
-            None => Answer { documents: Vec::new(), complete: true },
+            None => Rc::new(Answer { documents: Vec::new(), complete: true }),
         })
     }
 
     /// What scales this workload: its autoscalers of one of the [`AUTOSCALERS`] kinds.
-    pub fn scaled_by(&self, scaler: &'static str) -> &Answer {
+    pub fn scaled_by(&self, scaler: &'static str) -> &Rc<Answer> {
         let number = usize::from(scaler != AUTOSCALERS[0]);
         self.autoscalers[number].get_or_init(|| {
             let kind = [self.group, "/", self.kind].concat();
-            self.host.referring(self.subject, AUTOSCALERS[number], &kind, self.name())
+            self.referring(AUTOSCALERS[number], &kind, self.name())
         })
     }
 
     /// All objects of a kind of which there are few in a namespace.
-    pub fn listing(&self, kind: &str) -> Answer {
-        self.host.listing(self.subject, kind)
+    pub fn listing(&self, kind: &str) -> Rc<Answer> {
+        self.ask(b'l', kind, &[], || self.host.listing(self.subject, kind))
     }
 
     /// The named object of this `group/Kind` in the review's namespace.
-    pub fn get(&self, kind: &str, name: &str) -> Answer {
-        self.host.get(self.subject, kind, name)
+    pub fn get(&self, kind: &str, name: &str) -> Rc<Answer> {
+        self.ask(b'g', kind, &[name.as_bytes()], || self.host.get(self.subject, kind, name))
     }
 
     /// Objects of this `group/Kind` whose selector matches these labels.
-    pub fn selecting(&self, kind: &str, labels: Node<'_>) -> Answer {
-        self.host.selecting(self.subject, kind, &labels.to_document())
+    pub fn selecting(&self, kind: &str, labels: Node<'_>) -> Rc<Answer> {
+        self.selecting_labels(kind, &labels.to_document())
+    }
+
+    fn selecting_labels(&self, kind: &str, labels: &[u8]) -> Rc<Answer> {
+        self.ask(b's', kind, &[labels], || self.host.selecting(self.subject, kind, labels))
     }
 
     /// Workloads of this `group/Kind` whose pod template's labels this selector matches.
-    pub fn selected_by(&self, kind: &str, selector: Node<'_>) -> Answer {
-        self.host.selected_by(self.subject, kind, &selector.to_document())
+    pub fn selected_by(&self, kind: &str, selector: Node<'_>) -> Rc<Answer> {
+        self.selected_by_document(kind, &selector.to_document())
+    }
+
+    fn selected_by_document(&self, kind: &str, selector: &[u8]) -> Rc<Answer> {
+        self.ask(b'b', kind, &[selector], || self.host.selected_by(self.subject, kind, selector))
     }
 
     /// For each of these kinds the workloads whose pod template's labels this selector matches.
-    pub fn selected_by_each(&self, kinds: &[&str], selector: &[u8]) -> Vec<Answer> {
-        kinds.iter().map(|kind| self.host.selected_by(self.subject, kind, selector)).collect()
+    pub fn selected_by_each(&self, kinds: &[&str], selector: &[u8]) -> Vec<Rc<Answer>> {
+        kinds.iter().map(|kind| self.selected_by_document(kind, selector)).collect()
     }
 
     /// For each of these kinds the objects whose selector matches these labels.
-    pub fn selecting_each(&self, kinds: &[&str], labels: Node<'_>) -> Vec<Answer> {
+    pub fn selecting_each(&self, kinds: &[&str], labels: Node<'_>) -> Vec<Rc<Answer>> {
         let labels = labels.to_document();
-        kinds.iter().map(|kind| self.host.selecting(self.subject, kind, &labels)).collect()
+        kinds.iter().map(|kind| self.selecting_labels(kind, &labels)).collect()
     }
 
     /// Objects of this `group/Kind` that refer to the named one.
-    pub fn referring(&self, kind: &str, to_kind: &str, to_name: &str) -> Answer {
-        self.host.referring(self.subject, kind, to_kind, to_name)
+    pub fn referring(&self, kind: &str, to_kind: &str, to_name: &str) -> Rc<Answer> {
+        let argument = [to_kind.as_bytes(), to_name.as_bytes()];
+        self.ask(b'r', kind, &argument, || self.host.referring(self.subject, kind, to_kind, to_name))
+    }
+
+    /// Asks each question once: policies ask the same ones, and each answer is a copy of up to half a megabyte.
+    fn ask(&self, question: u8, kind: &str, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
+        let mut key = vec![question];
+        for part in [kind.as_bytes()].iter().chain(argument) {
+            key.extend_from_slice(&part.len().to_le_bytes());
+            key.extend_from_slice(part);
+        }
+        if let Some(known) = self.answers.borrow().get(&key) {
+            return Rc::clone(known);
+        }
+        let answer = Rc::new(answer());
+        self.answers.borrow_mut().insert(key, Rc::clone(&answer));
+        answer
+    }
+
+    /// What a selector selects; worked out once for all policies.
+    pub(crate) fn selected(&self, selector: Node<'_>, read: impl FnOnce() -> Selected) -> Rc<Selected> {
+        let selector = selector.to_document();
+        if let Some(known) = self.selected.borrow().get(&selector) {
+            return Rc::clone(known);
+        }
+        let selected = Rc::new(read());
+        self.selected.borrow_mut().insert(selector, Rc::clone(&selected));
+        selected
+    }
+
+    /// Whether the host may be asked once more who wrote a request that equals a limit.
+    pub(crate) fn may_ask_of_copy(&self) -> bool {
+        let left = self.copies_left.get();
+        self.copies_left.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// A line for the host's log.

@@ -64,13 +64,21 @@ impl Claim<'_> {
     }
 }
 
-/// The claims that a template's volumes name. Those of a StatefulSet's `volumeClaimTemplates`, and ephemeral ones, are
+/// Maximum number of claims of one template that are looked at. No node attaches that many volumes to its Pods together.
+pub const MAX_CLAIMS: usize = 128;
+
+/// The claims that a template's volumes name, the first [`MAX_CLAIMS`] of them. Those of a StatefulSet's `volumeClaimTemplates`, and ephemeral ones, are
 /// each Pod's own.
 pub fn claims<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> + use<'a> {
-    template.spec().at("volumes").items().filter_map(|volume| {
-        let at = volume.at("persistentVolumeClaim/claimName");
-        Some(Claim { name: at.as_str().filter(|name| !name.is_empty())?, at })
-    })
+    template
+        .spec()
+        .at("volumes")
+        .items()
+        .filter_map(|volume| {
+            let at = volume.at("persistentVolumeClaim/claimName");
+            Some(Claim { name: at.as_str().filter(|name| !name.is_empty())?, at })
+        })
+        .take(MAX_CLAIMS)
 }
 
 #[cfg(test)]

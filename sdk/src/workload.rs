@@ -1,9 +1,13 @@
 //! Pod templates and their containers, over every kind that carries one.
 
+use std::rc::Rc;
+
 use plimsoll_flat::{Kind, Node};
 
 use crate::cursor::Cursor;
 use crate::findings::Finding;
+use crate::image::Reference;
+use crate::resources::Inherited;
 use crate::review::Review;
 
 /// The four classes of containers. What the API allows, and what matters, differs by class.
@@ -47,12 +51,13 @@ pub struct PodTemplate<'a> {
 impl<'a> PodTemplate<'a> {
     pub(crate) fn new(root: Cursor<'a>) -> Self {
         let spec = root.at("spec");
+        let pod = Rc::new(Around { spec: spec.clone(), inherited: Inherited::default() });
         let mut containers = Vec::new();
         let mut collect = |list: &'static str, class: fn(&Cursor<'a>) -> Class| {
             for cursor in spec.at(list).items() {
                 // Text where an object belongs has no members; the API server refuses it, and so does the schema.
                 if cursor.node().is_some_and(|node| node.kind() == Kind::Object) {
-                    containers.push(Container { class: class(&cursor), spec: spec.clone(), cursor });
+                    containers.push(Container { class: class(&cursor), pod: Rc::clone(&pod), cursor });
                 }
             }
         };
@@ -89,6 +94,24 @@ impl<'a> PodTemplate<'a> {
         &self.containers
     }
 
+    /// Every image that a Pod pulls, with its place: those of all containers, and those that volumes mount
+    /// (`volumes[*].image`, from Kubernetes 1.35 without a feature gate).
+    pub fn images(&self) -> impl Iterator<Item = Image<'a>> + use<'_, 'a> {
+        let of_containers = self.containers.iter().map(|container| Image {
+            noun: container.class.noun(),
+            name: container.name(),
+            reference: container.at("image"),
+            pull_policy: container.at("imagePullPolicy"),
+        });
+        let volumes = self.spec.at("volumes").items().filter(|volume| volume.at("image").exists());
+        of_containers.chain(volumes.map(|volume| Image {
+            noun: "volume",
+            name: volume.at("name").as_str().unwrap_or_default(),
+            reference: volume.at("image/reference"),
+            pull_policy: volume.at("image/pullPolicy"),
+        }))
+    }
+
     /// Whether anything but running makes the Pod ready: a readinessProbe of some container that runs on.
     pub fn has_readiness_probe(&self) -> bool {
         let mut running = self.containers.iter().filter(|container| container.class().runs_on());
@@ -111,6 +134,40 @@ impl<'a> PodTemplate<'a> {
     /// Whether the Pod says that it runs on Windows, where several Linux-only fields may not be set.
     pub fn is_windows(&self) -> bool {
         self.spec.at("os/name").as_str() == Some("windows")
+    }
+}
+
+/// An image that a Pod pulls, for a container or for a volume.
+#[derive(Clone, Debug)]
+pub struct Image<'a> {
+    noun: &'static str,
+    name: &'a str,
+    /// Where its reference stands, or would.
+    pub reference: Cursor<'a>,
+    /// Where it says when it is pulled, or would: `imagePullPolicy` of a container, `pullPolicy` of a volume.
+    pub pull_policy: Cursor<'a>,
+}
+
+impl<'a> Image<'a> {
+    /// As a message names what pulls it: `container "app"`, `volume "model"`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("{} {:?}", self.noun, self.name)
+    }
+
+    /// `Always`, `IfNotPresent` or `Never`, with the API server's default filled in: `Always` where the reference has the tag
+    /// `latest` or neither tag nor digest (`SetDefaults_Container` and `SetDefaults_Volume` of `pkg/apis/core/v1`).
+    #[must_use]
+    pub fn effective_pull_policy(&self) -> &'a str {
+        let is_latest = || {
+            let reference = self.reference.as_str().and_then(Reference::parse);
+            reference.is_some_and(|reference| reference.is_mutable_latest())
+        };
+        match self.pull_policy.as_str().filter(|policy| !policy.is_empty()) {
+            Some(policy) => policy,
+            None if is_latest() => "Always",
+            None => "IfNotPresent",
+        }
     }
 }
 
@@ -143,8 +200,15 @@ pub fn about_all(finding: &mut Finding, containers: &[&Container<'_>], path: &'s
 #[derive(Clone, Debug)]
 pub struct Container<'a> {
     class: Class,
-    spec: Cursor<'a>,
+    pod: Rc<Around<'a>>,
     cursor: Cursor<'a>,
+}
+
+/// The pod spec around containers, and what was worked out of it.
+#[derive(Debug)]
+struct Around<'a> {
+    spec: Cursor<'a>,
+    inherited: Inherited,
 }
 
 impl<'a> Container<'a> {
@@ -175,7 +239,12 @@ impl<'a> Container<'a> {
 
     /// A place in the pod spec around it, `securityContext/runAsUser`.
     pub fn pod(&self, path: &'static str) -> Cursor<'a> {
-        self.spec.at(path)
+        self.pod.spec.at(path)
+    }
+
+    /// Whether the Pod as a whole requests a resource.
+    pub(crate) fn inherits_request(&self, review: &Review<'_>, resource: &str) -> bool {
+        self.pod.inherited.requests(review, &self.pod.spec, resource)
     }
 
     /// A field that the container's own `securityContext` decides, else the Pod's: the effective one.
@@ -184,7 +253,7 @@ impl<'a> Container<'a> {
         if own.exists() {
             return own;
         }
-        let of_pod = self.spec.at("securityContext").at(field);
+        let of_pod = self.pod.spec.at("securityContext").at(field);
         if of_pod.exists() { of_pod } else { own }
     }
 

@@ -4,6 +4,7 @@
 //! same ways with nothing wrong in what they carry, which have to be admitted. `docs/bypasses.md` is the table of all tries;
 //! `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses` writes it anew.
 
+mod amounts;
 mod bodies;
 mod direct;
 mod down;
@@ -30,8 +31,16 @@ struct Tries {
     controls: &'static [Control],
 }
 
-const ALL: &[Tries] =
-    &[ways::TRIES, bodies::TRIES, pods::TRIES, values::TRIES, standing::TRIES, people::TRIES, direct::TRIES];
+const ALL: &[Tries] = &[
+    ways::TRIES,
+    bodies::TRIES,
+    pods::TRIES,
+    values::TRIES,
+    standing::TRIES,
+    people::TRIES,
+    direct::TRIES,
+    amounts::TRIES,
+];
 
 struct Try {
     name: &'static str,
@@ -96,6 +105,11 @@ fn what_is_there_already() -> Result<()> {
 #[test]
 fn who_and_where() -> Result<()> {
     people::TRIES.run("people")
+}
+
+#[test]
+fn in_form_alone() -> Result<()> {
+    amounts::TRIES.run("amounts")
 }
 
 #[test]

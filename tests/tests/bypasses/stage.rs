@@ -42,6 +42,7 @@ spec:
     - {id: identical-probes, action: Deny}
     - {id: missing-readiness-probe, action: Deny}
     - {id: excessive-memory-ratio, action: Deny}
+    - {id: missing-resource-requests, action: Deny}
     - {id: runs-as-root, action: Deny}
     - {id: privilege-escalation, action: Deny}
     - {id: missing-seccomp-profile, action: Deny}

@@ -1,0 +1,136 @@
+//! What autoscalers measure in the containers of a template.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::autoscaling::Utilization;
+use crate::quantity::Quantity;
+use crate::resources::{Request, Resources as _};
+use crate::review::Review;
+use crate::workload::{Container, PodTemplate};
+
+/// The containers of a template as autoscalers measure them. Each answer is worked out once: a workload can have hundreds of
+/// containers, and its autoscalers hundreds of metrics.
+#[derive(Debug)]
+pub struct Measured<'t, 'a> {
+    template: &'t PodTemplate<'a>,
+    by_name: OnceCell<BTreeMap<&'a str, &'t Container<'a>>>,
+    /// Resources other than cpu and memory.
+    others: BTreeSet<String>,
+    lacking: BTreeMap<String, Option<&'t Container<'a>>>,
+    totals: BTreeMap<(String, Option<String>), Option<Total>>,
+}
+
+/// Maximum number of resources besides cpu and memory for which all containers of a template are looked at. The metrics API
+/// knows cpu and memory alone, so no autoscaler that works measures another one.
+const MAX_OTHERS: usize = 4;
+
+/// What the measured containers request and are limited to, in all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Total {
+    /// The sum of the requests.
+    pub request: Quantity,
+    /// The sum of the limits.
+    pub limit: Quantity,
+}
+
+impl<'t, 'a> Measured<'t, 'a> {
+    /// The containers of this template that run on.
+    #[must_use]
+    pub fn of(template: &'t PodTemplate<'a>) -> Self {
+        Self {
+            template,
+            by_name: OnceCell::new(),
+            others: BTreeSet::new(),
+            lacking: BTreeMap::new(),
+            totals: BTreeMap::new(),
+        }
+    }
+
+    /// The template.
+    #[must_use]
+    pub fn template(&self) -> &'t PodTemplate<'a> {
+        self.template
+    }
+
+    /// The container of this name.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&'t Container<'a>> {
+        let by_name = self.by_name.get_or_init(|| {
+            let mut by_name = BTreeMap::new();
+            for container in running(self.template) {
+                by_name.entry(container.name()).or_insert(container);
+            }
+            by_name
+        });
+        by_name.get(name).copied()
+    }
+
+    /// The first container that counts for a measure.
+    #[must_use]
+    pub fn first(&self, measure: &Utilization) -> Option<&'t Container<'a>> {
+        match &measure.container {
+            Some(name) => self.container(name),
+            None => running(self.template).next(),
+        }
+    }
+
+    /// The first container without any request for a resource, the Pod's own included. Where all request 0, there is nothing to
+    /// divide by (`GetResourceUtilizationRatio`): the first one.
+    pub fn first_lacking(&mut self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
+        if let Some(known) = self.lacking.get(resource) {
+            return *known;
+        }
+        if !self.is_looked_at(resource) {
+            return None;
+        }
+        let mut is_zero = true;
+        let first = running(self.template).find(|container| {
+            let request = container.found(review, resource);
+            is_zero &= request.quantity().is_some_and(Quantity::is_zero);
+            request == Request::Missing
+        });
+        let first = first.or_else(|| running(self.template).next().filter(|_| is_zero));
+        self.lacking.insert(resource.to_owned(), first);
+        first
+    }
+
+    /// Whether all containers are to be looked at for a resource: for cpu and memory, and for a few others.
+    fn is_looked_at(&mut self, resource: &str) -> bool {
+        if matches!(resource, "cpu" | "memory") || self.others.contains(resource) {
+            return true;
+        }
+        let has_room = self.others.len() < MAX_OTHERS;
+        if has_room {
+            self.others.insert(resource.to_owned());
+        }
+        has_room
+    }
+
+    /// What the containers that count for a measure request and are limited to. None where that of one of them is not known.
+    pub fn total(&mut self, review: &Review<'_>, measure: &Utilization) -> Option<Total> {
+        let key = (measure.resource.clone(), measure.container.clone());
+        if let Some(known) = self.totals.get(&key) {
+            return *known;
+        }
+        if measure.container.is_none() && !self.is_looked_at(&measure.resource) {
+            return None;
+        }
+        let add = |sum: Total, container: &Container<'_>| {
+            let request = sum.request.checked_add(container.requested(review, &measure.resource)?)?;
+            let limit = sum.limit.checked_add(container.limit(review, &measure.resource)?)?;
+            Some(Total { request, limit })
+        };
+        let none = Total { request: Quantity::ZERO, limit: Quantity::ZERO };
+        let total = match &measure.container {
+            Some(name) => self.container(name).map_or(Some(none), |container| add(none, container)),
+            None => running(self.template).try_fold(none, add),
+        };
+        self.totals.insert(key, total);
+        total
+    }
+}
+
+fn running<'t, 'a>(template: &'t PodTemplate<'a>) -> impl Iterator<Item = &'t Container<'a>> {
+    template.containers().iter().filter(|container| container.class().runs_on())
+}

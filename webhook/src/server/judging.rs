@@ -81,6 +81,9 @@ fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant)
             tracing::debug!(%uid, reason, "cannot be judged");
             return Answer::review("refused", &respond::refused(&uid, reason));
         }
+        Err(Malformed::TooLarge(why)) => {
+            return Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "malformed", format!("plimsoll: {why}"));
+        }
         Err(malformed) => return Answer::error(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()),
     };
     let answer = catch_unwind(AssertUnwindSafe(|| match webhook {

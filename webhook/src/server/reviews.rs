@@ -13,13 +13,11 @@ use tokio::time::timeout_at;
 use super::judging::{self, Answer, Task};
 use super::tls::Peer;
 use super::{App, Webhook, timeout};
-
-/// An object is at most 3 MiB in the API server, or 6 with its old version; JSON of a CRD's conversion a little more.
-const MAX_BODY: usize = 16 << 20;
+use crate::admission::MAX_BODY;
 
 /// So much of a body that is too large is read and thrown away, so that its sender gets to read why. A connection that is
 /// closed with unread data is reset, and the answer is lost with it.
-const MAX_DISCARDED: usize = 4 * MAX_BODY;
+const MAX_DISCARDED: usize = 3 * MAX_BODY;
 
 /// Of a request that found no place, the body is read away for so long.
 const PATIENCE: Duration = Duration::from_secs(1);

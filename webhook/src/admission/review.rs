@@ -260,6 +260,15 @@ impl Review {
         self.request("oldObject")
     }
 
+    /// Who wrote which field of the object as it was: the JSON text of `metadata.managedFields`.
+    #[cfg(feature = "serve")]
+    pub(crate) fn old_managed_fields(&self) -> Option<&[u8]> {
+        match &self.origin {
+            Origin::Cluster([_, old]) => old.managed_fields.as_deref(),
+            Origin::File => None,
+        }
+    }
+
     /// What is judged: the object, or on DELETE the one that goes.
     pub fn subject(&self) -> Option<Node<'_>> {
         self.object().or_else(|| self.old_object())

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use plimsoll_sdk::bundle::Answer;
 use plimsoll_sdk::prelude::*;
 
 /// What marks an object that nobody is to remove by mistake.
@@ -30,7 +31,7 @@ const SELECTED: [&str; 7] = [
 /// - an owner that is written into `metadata.ownerReferences`, or taken out while another one stays. The garbage collector
 ///   deletes an object whose owners do not exist;
 /// - a Service that becomes an `ExternalName`, that is no `LoadBalancer` any more, or whose selector becomes empty or
-///   selects no workload;
+///   selects no workload that has Pods;
 /// - a DaemonSet whose `nodeSelector` or required node affinity asks for something else.
 ///
 /// The annotation counts as it was before the request: a request that takes it away changes nothing else of this.
@@ -154,8 +155,11 @@ fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
     };
     let selector_of_pods = Value::object([("matchLabels", labels)]).to_document();
     let selected = review.selected_by_each(&SELECTED, &selector_of_pods);
-    if selected.iter().all(|answer| answer.complete && answer.nodes().next().is_none()) {
-        let message = format!("{what}, selects no workload any more");
+    let has_pods = |object: Node<'_>| object.at("/spec/replicas").and_then(Node::as_i64) != Some(0);
+    // An answer that was cut is known by what it has; a kind of which nothing is known may have Pods.
+    let is_known = |answer: &Answer| answer.complete || answer.nodes().next().is_some();
+    if selected.iter().all(|answer| is_known(answer) && !answer.nodes().any(has_pods)) {
+        let message = format!("{what}, selects no workload with Pods any more");
         // What it selects may have been made a moment ago.
         findings.error(&selector, message, UNPROTECT).companion();
     }

@@ -82,9 +82,14 @@ pub enum Malformed {
     /// JSON of another shape.
     #[error("the body is not an AdmissionReview of admission.k8s.io/v1: {0}")]
     Shape(&'static str),
-    /// More than may be written, or read. `failurePolicy` decides about it, as about all that could not be judged.
-    #[error("{0}")]
-    TooLarge(String),
+    /// More than may be written, or read.
+    #[error("{reason}")]
+    TooLarge {
+        /// Echoed in an answer; none where so much was not even read.
+        uid: Option<String>,
+        /// Which limit it exceeds, and what to do.
+        reason: String,
+    },
     /// A request with a uid, so that it can be answered, but not one that makes sense.
     #[error("the AdmissionRequest cannot be judged: {reason}")]
     Request {
@@ -179,7 +184,7 @@ impl Review {
             return Err(refuse("`object` is not an object"));
         }
         let whole = request.to_document();
-        size::check(body, &whole, operation)?;
+        size::check(&uid, body, &whole, operation)?;
         let user = request.get("userInfo");
         let groups = user.and_then(|user| user.get("groups")).into_iter().flat_map(Node::items);
         Ok(Self {

@@ -21,18 +21,19 @@ const MAX_VALUES: usize = 1_000_000;
 ///
 /// # Errors
 /// Which limit it exceeds.
-pub(super) fn check(body: &[u8], document: &[u8], operation: Operation) -> Result<(), Malformed> {
+pub(super) fn check(uid: &str, body: &[u8], document: &[u8], operation: Operation) -> Result<(), Malformed> {
     // A value takes a byte of a document at the least: most reviews are not counted.
     let may_exceed = body.len() > MAX_OBJECT || document.len() > MAX_VALUES;
     if !may_exceed || !matches!(operation, Operation::Create | Operation::Update) {
         return Ok(());
     }
     let refuse = |count: usize, unit: &str, most: usize| {
-        Err(Malformed::TooLarge(format!(
+        let reason = format!(
             "the object has {count} {unit}, and an object may have {most}: its UPDATE carries it twice, and {} are the limit \
              of a request; split it into several objects",
             2 * most
-        )))
+        );
+        Err(Malformed::TooLarge { uid: Some(uid.to_owned()), reason })
     };
     let [bytes, bytes_before] = texts(body);
     if bytes > MAX_OBJECT.max(bytes_before) {
@@ -49,9 +50,10 @@ pub(super) fn check(body: &[u8], document: &[u8], operation: Operation) -> Resul
 
 /// What is said of a request with more values than a document holds.
 pub(super) fn too_many() -> Malformed {
-    Malformed::TooLarge(format!(
+    let reason = format!(
         "the request has more than {MAX_NODES} values, and an object may have {MAX_VALUES}: split it into several objects"
-    ))
+    );
+    Malformed::TooLarge { uid: None, reason }
 }
 
 /// How long the texts of the object and of the old one are.
@@ -110,7 +112,10 @@ mod tests {
         ] {
             for (operation, old) in [("CREATE", "null"), ("UPDATE", "{}")] {
                 let error = review(operation, &too_large, old).unwrap_err();
-                assert!(matches!(&error, Malformed::TooLarge(why) if why.contains(limit)), "{operation}: {error}");
+                assert!(
+                    matches!(&error, Malformed::TooLarge { uid: Some(_), reason } if reason.contains(limit)),
+                    "{operation}: {error}"
+                );
             }
         }
     }

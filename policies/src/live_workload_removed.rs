@@ -1,7 +1,21 @@
+use std::collections::BTreeSet;
+
+use plimsoll_sdk::bundle::Answer;
 use plimsoll_sdk::prelude::*;
 
 /// What marks an object that nobody is to remove by mistake.
 const PROTECT: &str = "plimsoll.dev/protect";
+
+/// Kinds whose Pods a Service can select.
+const SELECTED: [&str; 7] = [
+    "apps/Deployment",
+    "apps/StatefulSet",
+    "apps/DaemonSet",
+    "apps/ReplicaSet",
+    "/ReplicationController",
+    "argoproj.io/Rollout",
+    "batch/Job",
+];
 
 /// Workloads taken away while they run.
 ///
@@ -9,9 +23,18 @@ const PROTECT: &str = "plimsoll.dev/protect";
 /// A DELETE of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout that has ready Pods, and
 /// a change of its replicas to 0, by an update or by `kubectl scale`.
 ///
-/// - `error`: it carries the annotation `plimsoll.dev/protect: "true"`, whether or not anything of it is ready. Services
-///   can be protected from deletion in the same way.
+/// - `error`: it carries the annotation `plimsoll.dev/protect: "true"`, whether or not anything of it is ready.
 /// - `warning`: it does not.
+///
+/// A Service can be protected in the same way. For a protected object these changes are errors too:
+///
+/// - an owner that is written into `metadata.ownerReferences`, or taken out while another one stays. The garbage collector
+///   deletes an object whose owners do not exist;
+/// - a Service that becomes an `ExternalName`, that is no `LoadBalancer` any more, or whose selector becomes empty or
+///   selects no workload that has Pods;
+/// - a DaemonSet whose `nodeSelector` or required node affinity asks for something else.
+///
+/// The annotation counts as it was before the request: a request that takes it away changes nothing else of this.
 ///
 /// The namespace controller, the garbage collector and autoscalers are never stopped, nor is anybody in a namespace that is
 /// being deleted. Files delete nothing, so `plimsoll check` never finds this.
@@ -21,7 +44,8 @@ const PROTECT: &str = "plimsoll.dev/protect";
 /// GitOps tool or a script that scales down the wrong colour looks like any other change.
 ///
 /// ## What to write
-/// Nothing, where it is meant: a warning stops nobody. To remove a protected object, take the annotation away first:
+/// Nothing, where it is meant: a warning stops nobody. To remove a protected object, take the annotation away first, in a
+/// request of its own:
 ///
 /// ```sh
 /// kubectl annotate deployment shop plimsoll.dev/protect-
@@ -29,17 +53,28 @@ const PROTECT: &str = "plimsoll.dev/protect";
 ///
 /// ## Assumptions
 /// A Scale does not carry the annotations of what it scales. Where these cannot be read, it is assumed not to be protected.
+/// A Service is assumed to select no Pods but those of workloads. An object that had an owner before it was protected goes
+/// with that owner.
 #[policy(
     category = "availability", on = LongRunning, kinds = ["/Service"], subresources = ["scale"],
     operations = [Update, Delete], severity = Error, since = "0.1.0", judges = Transition,
     refines = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout", "batch/Job"
     ]
 )]
 pub fn live_workload_removed(review: &Review, findings: &mut Findings) {
-    match review.operation() {
-        "DELETE" => deleted(review, findings),
-        _ => scaled_to_zero(review, findings),
+    if review.operation() == "DELETE" {
+        return deleted(review, findings);
+    }
+    scaled_to_zero(review, findings);
+    if protection(&review.old()).is_some() {
+        given_an_owner(review, findings);
+        match review.kind() {
+            "Service" => service_taken_down(review, findings),
+            "DaemonSet" => moved_away(review, findings),
+            _ => {}
+        }
     }
 }
 
@@ -48,7 +83,7 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
     let what = format!("{} {}", review.kind(), review.name());
     if let Some(annotation) = protection(object) {
         let message = format!("{what} is protected from deletion");
-        findings.error(&annotation, message, unprotect());
+        findings.error(&annotation, message, UNPROTECT);
     } else if let ready @ 1.. = ready(object) {
         let message =
             format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
@@ -72,12 +107,76 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
         findings.assume("what is scaled to 0 is not protected");
     }
-    let workload = parent.as_ref().unwrap_or_else(|| review.object());
     let message = format!("from {pods} to 0 replicas: nothing of {} is left", review.name());
-    if protection(workload).is_some() {
-        findings.error(&at, format!("{message}, and it is protected"), unprotect());
+    if protection(&parent.unwrap_or_else(|| review.old())).is_some() {
+        findings.error(&at, format!("{message}, and it is protected"), UNPROTECT);
     } else {
         findings.warning(&at, message, "keep one replica, or delete what is not needed any more");
+    }
+}
+
+/// The garbage collector deletes what has owners none of which exists, whoever wrote them.
+fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
+    let (old, new) = (review.old().at("metadata/ownerReferences"), review.at("metadata/ownerReferences"));
+    let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
+    let after: BTreeSet<_> = new.items().map(|owner| owner_of(&owner)).collect();
+    let what = format!("{} {}, which is protected", review.kind(), review.name());
+    if let Some(added) = new.items().find(|owner| !before.contains(&owner_of(owner))) {
+        let message = format!("an owner is written into {what}: it is deleted as soon as that owner does not exist");
+        findings.error(&added, message, UNPROTECT);
+    } else if !after.is_empty() && after.len() < before.len() {
+        let message = format!("an owner is taken out of {what}: it is deleted with those that are left");
+        findings.error(&new, message, UNPROTECT);
+    }
+}
+
+/// By all of these the garbage collector looks for an owner.
+fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
+    [owner.at("apiVersion"), owner.at("kind"), owner.at("name"), owner.at("uid")].map(|field| field.as_str())
+}
+
+fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
+    let old = review.old();
+    let (kind, selector) = (review.at("spec/type"), review.at("spec/selector"));
+    let (was, is) = (old.at("spec/type").as_str(), kind.as_str());
+    let what = format!("Service {}, which is protected", review.name());
+    if is == Some("ExternalName") && was != is {
+        findings.error(&kind, format!("{what}, becomes a name of something else: its address is gone"), UNPROTECT);
+    } else if was == Some("LoadBalancer") && was != is {
+        findings.error(&kind, format!("{what}, gives up its load balancer, with the address"), UNPROTECT);
+    }
+    let before = old.at("spec/selector");
+    if !before.has_content() || before.node() == selector.node() {
+        return;
+    }
+    let Some(labels) = selector.node().filter(|_| selector.has_content()).and_then(Value::copy) else {
+        findings.error(&selector, format!("{what}, selects no Pods any more"), UNPROTECT);
+        return;
+    };
+    let selector_of_pods = Value::object([("matchLabels", labels)]).to_document();
+    let selected = review.selected_by_each(&SELECTED, &selector_of_pods);
+    let has_pods = |object: Node<'_>| object.at("/spec/replicas").and_then(Node::as_i64) != Some(0);
+    // An answer that was cut is known by what it has; a kind of which nothing is known may have Pods.
+    let is_known = |answer: &Answer| answer.complete || answer.nodes().next().is_some();
+    if selected.iter().all(|answer| is_known(answer) && !answer.nodes().any(has_pods)) {
+        let message = format!("{what}, selects no workload with Pods any more");
+        // What it selects may have been made a moment ago.
+        findings.error(&selector, message, UNPROTECT).companion();
+    }
+}
+
+/// A DaemonSet has no replicas: what runs nowhere is removed.
+fn moved_away(review: &Review<'_>, findings: &mut Findings) {
+    let old = review.old();
+    for path in [
+        "spec/template/spec/nodeSelector",
+        "spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
+    ] {
+        let (before, now) = (old.at(path), review.at(path));
+        if now.has_content() && now.node() != before.node() {
+            let message = format!("DaemonSet {}, which is protected, leaves nodes on which it runs", review.name());
+            findings.error(&now, message, UNPROTECT);
+        }
     }
 }
 
@@ -86,9 +185,7 @@ fn protection<'a>(object: &Cursor<'a>) -> Option<Cursor<'a>> {
     Some(object.at("metadata/annotations").key(PROTECT)).filter(|annotation| annotation.as_str() == Some("true"))
 }
 
-fn unprotect() -> &'static str {
-    "take the annotation plimsoll.dev/protect away first, if it is meant"
-}
+const UNPROTECT: &str = "take the annotation plimsoll.dev/protect away first, in a request of its own, if it is meant";
 
 /// Ready Pods, by the status of any of these kinds.
 fn ready(object: &Cursor<'_>) -> i64 {

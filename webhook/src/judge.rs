@@ -1,25 +1,27 @@
 //! The driver between registry, engine and decision: everything that `serve` and `check` do with one review.
 
+mod look;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::admission::decide::{Case, Decision, Judgement, Known, Looked, Need, decide, is_system_deletion};
+use crate::admission::decide::{
+    Case, Decision, Judgement, Known, Looked, Need, decide, is_revision, is_system_deletion, may_roll_back,
+};
 use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
 use crate::admission::{Review, Verdict};
-use crate::context::{Context, Live, Surrounded, pinned};
+use crate::context::{Context, Surrounded, pinned};
 use crate::engine::{Call, Failure, Input, Outcome, Session, Subject};
 use crate::moment::Moment;
 use crate::registry::{Policy, Registry, Selected};
+use look::Look;
 
 /// Mutation ends after this many rounds, whether or not it has converged.
 const MAX_ROUNDS: usize = 3;
-
-/// So long may all looks at the cluster take that one review is given.
-const LOOKING: Duration = Duration::from_millis(100);
 
 /// What the webhook makes of an object.
 #[derive(Debug)]
@@ -49,6 +51,10 @@ pub enum Reason {
     NoConvergence,
     /// Our own check of the patch found a difference.
     BadPatch,
+    /// The workload goes back to a template that it has had, which is to be the same again.
+    Rollback,
+    /// Whether it goes back to one could not be found out in time.
+    MaybeRollback,
 }
 
 /// Judges a review: the policies that apply, their outcomes, the decision.
@@ -69,7 +75,7 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
     let template = registry.workloads().template(&kind);
     let case = Case { review, selected: &selected, outcomes: &outcomes, template, now: Moment::now() };
     let mut known = Known::default();
-    let mut look = Look { live: context.live(), review, until: None, deadline };
+    let mut look = Look::new(context, review, deadline);
     loop {
         let need = match decide(&case, &known) {
             Decision::Verdict(verdict) => return verdict,
@@ -81,44 +87,16 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
                 known.old = Some(open.into_iter().zip(judgements).collect());
             }
             Need::Again(open) => {
-                let judgements = match context.live() {
-                    Some(live) => {
-                        let mut evaluation = Evaluation::new(registry, review, &live.anew(), deadline);
-                        evaluation.run(&selected, &open, subject)
-                    }
+                let judgements = match look.anew() {
+                    Some(anew) => Evaluation::new(registry, review, &anew, deadline).run(&selected, &open, subject),
                     None => Vec::new(),
                 };
                 known.again = Some(open.into_iter().zip(judgements).collect());
             }
-            Need::Revisions => known.revisions = Some(look.at(|live, until| live.revisions(review, until))),
-            Need::Owner(owner) => {
-                known.owner = Some(look.at(|live, until| live.owner(&review.namespace, &owner, until)));
-            }
-            Need::Terminating => {
-                known.terminating = Some(look.at(|live, until| live.terminating(&review.namespace, until)));
-            }
+            Need::Revisions => known.revisions = Some(look.revisions()),
+            Need::Owner(owner) => known.owner = Some(look.owner(&owner)),
+            Need::Terminating => known.terminating = Some(look.terminating()),
         }
-    }
-}
-
-/// All looks at the cluster that one review is given, together.
-struct Look<'a> {
-    live: Option<&'a dyn Live>,
-    review: &'a Review,
-    /// From the first look on.
-    until: Option<Instant>,
-    deadline: Instant,
-}
-
-impl Look<'_> {
-    fn at<T>(&mut self, look: impl FnOnce(&dyn Live, Instant) -> Looked<T>) -> Looked<T> {
-        let Some(live) = self.live else { return Looked::Unknown };
-        let until = *self.until.get_or_insert_with(|| self.deadline.min(Instant::now() + LOOKING));
-        let looked = look(live, until);
-        if matches!(looked, Looked::Unknown) {
-            tracing::warn!(uid = self.review.uid, "the API server did not say in time what a denial depends on");
-        }
-        looked
     }
 }
 
@@ -157,6 +135,11 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
         if round.edits.is_empty() {
             return Mutation { failed, ..finish(review, added, lost) };
         }
+        if added.is_empty()
+            && let Some(reason) = rolls_back(registry, review, context, deadline)
+        {
+            return Mutation { failed, ..nothing(reason) };
+        }
         let before = match object.take().or_else(|| value(review)) {
             Some(before) => before,
             None => return nothing(Reason::BadPatch),
@@ -169,6 +152,21 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
         added.extend(round.edits);
     }
     Mutation { failed, ..nothing(Reason::NoConvergence) }
+}
+
+/// Why an update is not completed, where it may be a rollback. Whatever was added to that would make another revision of
+/// it, and policies would judge what the author did not send.
+fn rolls_back(registry: &Registry, review: &Review, context: &Arc<dyn Context>, deadline: Instant) -> Option<Reason> {
+    let kind = review.kind.group_kind();
+    let template = registry.workloads().template(&kind);
+    if !may_roll_back(review, template) {
+        return None;
+    }
+    match Look::new(context, review, deadline).revisions() {
+        Looked::Found(revisions) => is_revision(review, template, &revisions).then_some(Reason::Rollback),
+        Looked::Absent => None,
+        Looked::Unknown => Some(Reason::MaybeRollback),
+    }
 }
 
 /// Each policy once, with the first thing that went wrong.

@@ -211,12 +211,12 @@ async fn bodies_have_a_limit() {
         body
     };
     let mut connection = server.connect().await;
-    let response = connection.send(request(Method::POST, "/validate", padded(16 << 20))).await.response();
+    let response = connection.send(request(Method::POST, "/validate", padded(20 << 20))).await.response();
     assert_eq!(response["uid"], "big");
-    for length in [(16 << 20) + 1, 40 << 20] {
+    for length in [(20 << 20) + 1, 40 << 20] {
         let answer = connection.send(request(Method::POST, "/validate", padded(length))).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{length}");
-        assert!(answer.text().contains("larger than 16 MiB"));
+        assert!(answer.text().contains("larger than 20 MiB"));
     }
     // The connection is as good as before.
     connection.send(request(Method::POST, "/validate", review("after").to_string())).await.response();

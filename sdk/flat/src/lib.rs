@@ -48,5 +48,6 @@ pub const VERSION: u8 = 1;
 /// How many arrays and objects may lie inside one another: a scalar alone has depth 0, `[]` has 1.
 pub const MAX_DEPTH: usize = 512;
 
-/// How many values a document may hold, containers and scalars alike (keys do not count).
-pub const MAX_NODES: usize = 1_000_000;
+/// Maximum number of values of a document, containers and scalars alike (keys do not count): two objects of a million
+/// values, for an UPDATE carries both versions, and what a request has around them.
+pub const MAX_NODES: usize = 2_010_000;

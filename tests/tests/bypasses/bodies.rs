@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use plimsoll_tests::Manifest;
 use serde_json::{Value, json};
 
-use crate::By::{ApiServer, FailurePolicy, Policy};
+use crate::By::{ApiServer, FailurePolicy, Policy, TooLarge};
 use crate::stage::{BAD, GOOD, LATEST, REQUESTS, ROOT, Said, Theme, bad};
 use crate::{Control, Tries, Try};
 
@@ -143,8 +143,8 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "a-million-values",
-            exploits: "more arguments than we read values, so that we give up",
-            by: FailurePolicy,
+            exploits: "more arguments than an object may have values, so that we give up",
+            by: TooLarge,
             run: |it| dry(it, bad("Deployment", "many").pod("/containers/0/args", json!(vec![""; 1_040_000]))),
         },
         Try {

@@ -176,11 +176,11 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "too-large",
-            exploits: "a body of 16 MiB and a byte",
+            exploits: "a body of 20 MiB and a byte",
             by: Status(&[413]),
             run: |it| {
                 let mut body = whole(&wrong());
-                body.resize((16 << 20) + 1, b' ');
+                body.resize((20 << 20) + 1, b' ');
                 it.ask("/validate", &[JSON], &body)
             },
         },
@@ -277,7 +277,7 @@ pub(crate) const TRIES: Tries = Tries {
             name: "almost-too-large",
             run: |it| {
                 let mut body = whole(&review(&Manifest::good("Deployment", "web")));
-                body.resize(16 << 20, b' ');
+                body.resize(20 << 20, b' ');
                 it.ask("/validate", &[JSON], &body)
             },
         },

@@ -8,6 +8,8 @@ mod amounts;
 mod bodies;
 mod direct;
 mod down;
+mod history;
+mod leverage;
 mod people;
 mod pods;
 mod stage;
@@ -38,6 +40,8 @@ const ALL: &[Tries] = &[
     values::TRIES,
     standing::TRIES,
     people::TRIES,
+    leverage::TRIES,
+    history::TRIES,
     direct::TRIES,
     amounts::TRIES,
 ];
@@ -65,6 +69,8 @@ enum By {
     Lenient(&'static str),
     /// We cannot read it and answer with an error, so that `failurePolicy: Fail` counts.
     FailurePolicy,
+    /// `validate.plimsoll.dev`, for the object is too large to be ever changed again.
+    TooLarge,
     /// The API server itself, with these words: no webhook is asked.
     ApiServer(&'static str),
     /// The API server takes the request and leaves out what was smuggled in.
@@ -113,6 +119,14 @@ fn in_form_alone() -> Result<()> {
 }
 
 #[test]
+fn what_a_decision_rests_on() -> Result<()> {
+    // One after the other: a line that is slow is slow for both.
+    let first = leverage::TRIES.run_in(&leverage::theme()?);
+    history::TRIES.run_in(&leverage::theme()?)?;
+    first
+}
+
+#[test]
 fn asked_directly() -> Result<()> {
     direct::TRIES.run("direct")
 }
@@ -120,10 +134,13 @@ fn asked_directly() -> Result<()> {
 impl Tries {
     /// In a namespace of their own; names all that got through.
     fn run(&self, prefix: &str) -> Result<()> {
-        let theme = Theme::new(prefix)?;
+        self.run_in(&Theme::new(prefix)?)
+    }
+
+    fn run_in(&self, theme: &Theme) -> Result<()> {
         let mut complaints = Vec::new();
         for attempt in self.tries {
-            match (attempt.run)(&theme) {
+            match (attempt.run)(theme) {
                 Ok(said) => {
                     complaints.extend(attempt.by.complaint(&said).map(|what| format!("{}: {what}", attempt.name)));
                 }
@@ -131,7 +148,7 @@ impl Tries {
             }
         }
         for control in self.controls {
-            match (control.run)(&theme) {
+            match (control.run)(theme) {
                 Ok(said) if said.admitted => {}
                 Ok(said) => complaints.push(format!("control, {}: it is refused: {}", control.name, said.text)),
                 Err(error) => complaints.push(format!("control, {}: {error:#}", control.name)),
@@ -159,6 +176,9 @@ impl By {
                 text.contains("\"lenient.plimsoll.dev\" denied the request") && text.contains(&format!("• {id} "))
             }
             By::FailurePolicy => text.contains("failed calling webhook \"validate.plimsoll.dev\""),
+            By::TooLarge => {
+                denied.is_some_and(|ids| ids.is_empty()) && text.contains("; split it into several objects")
+            }
             By::ApiServer(words) => !text.contains("plimsoll.dev\" denied") && text.contains(words),
             By::Dropped => text == stage::DROPPED,
             By::Status(statuses) => statuses.contains(code) && !text.contains("\"allowed\":true"),

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use plimsoll_tests::{
-    ControlPlane, Kubectl, Manifest, Namespace, Options, Output, PLAIN, Webhook, WebhookOptions, container,
+    ControlPlane, Kubectl, Link, Manifest, Namespace, Options, Output, PLAIN, Webhook, WebhookOptions, container,
     denied_policies,
 };
 use serde_json::{Value, json};
@@ -107,6 +107,8 @@ pub(crate) struct Stage {
     pub(crate) legacy: Namespace,
     pub(crate) api: Wire,
     pub(crate) hook: Wire,
+    /// Between the webhook and the API server.
+    pub(crate) link: Link,
     _webhook: Webhook,
 }
 
@@ -127,23 +129,28 @@ pub(crate) struct Said {
 
 fn stage() -> Result<&'static Stage> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
-    let stage = STAGE.get_or_init(|| start().map_err(|error| format!("{error:#}")));
+    let stage = STAGE.get_or_init(|| start(&Options::default(), |_| Ok(())).map_err(|error| format!("{error:#}")));
     stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
 }
 
-fn start() -> Result<Stage> {
-    let control_plane = ControlPlane::start(&Options::default())?;
+/// Whatever `older` makes in the namespace of what is old is older than the webhook, too.
+pub(crate) fn start(options: &Options, older: impl FnOnce(&Namespace) -> Result<()>) -> Result<Stage> {
+    let control_plane = ControlPlane::start(options)?;
     let admin = control_plane.kubectl();
     admin.apply(&rollouts().to_string())?.ok()?;
     admin.ok(&["wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=30s"])?;
     let legacy = Namespace::new(&control_plane, "legacy")?;
     let old: String = LEGACY.iter().map(|(kind, name)| format!("{}\n", old_sins(kind, name))).collect();
     legacy.kubectl().apply(&old)?.ok()?;
+    older(&legacy)?;
     // Somebody who may do everything to workloads, and impersonate nobody.
     let verbs = ["create", "delete", "get", "list", "patch", "update"];
     let everything = json!([{"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": verbs}]);
     control_plane.allow(PLAIN, None, &everything)?;
-    let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(CONFIG))?;
+    let (folder, link) = (tempfile::tempdir()?, Link::to(&control_plane)?);
+    let kubeconfig = Some(link.kubeconfig(control_plane.kubeconfig(), folder.path())?);
+    let webhook =
+        Webhook::start(&control_plane, &WebhookOptions { kubeconfig, ..WebhookOptions::with_config(CONFIG) })?;
 
     let kubeconfig: Value = serde_json::from_str(&std::fs::read_to_string(control_plane.kubeconfig())?)?;
     let authority = kubeconfig["clusters"][0]["cluster"]["certificate-authority"].as_str().context("no authority")?;
@@ -154,7 +161,7 @@ fn start() -> Result<Stage> {
     let bundle =
         admin.ok(&["get", "validatingwebhookconfiguration", "plimsoll", "-o", &format!("go-template={template}")])?;
     let hook = Wire::new(webhook.port(), &bundle, None)?;
-    Ok(Stage { control_plane, legacy, api, hook, _webhook: webhook })
+    Ok(Stage { control_plane, legacy, api, hook, link, _webhook: webhook })
 }
 
 /// Argo's kind, as far as it matters here: anything may stand in it.

@@ -8,7 +8,7 @@ use crate::By::{Lenient, Policy};
 use crate::stage::{BAD, GOOD, JSON, LATEST, REQUESTS, ROOT, Said, Theme, bad, collection, old_sins};
 use crate::{Control, Tries, Try};
 
-const CONTROLLER: &[(&str, &str)] = &[
+pub(crate) const CONTROLLER: &[(&str, &str)] = &[
     ("Impersonate-User", "system:serviceaccount:kube-system:replicaset-controller"),
     ("Impersonate-Group", "system:masters"),
 ];
@@ -361,7 +361,7 @@ pub(crate) const TRIES: Tries = Tries {
 };
 
 /// A legacy Deployment with something changed in its pod spec.
-fn changed(it: &Theme, name: &str, change: impl FnOnce(&mut Value)) -> Result<Said> {
+pub(crate) fn changed(it: &Theme, name: &str, change: impl FnOnce(&mut Value)) -> Result<Said> {
     it.put(&it.legacy("Deployment", name), |object| change(&mut object["spec"]["template"]["spec"]))
 }
 
@@ -381,7 +381,7 @@ fn refused_first(it: &Theme, object: Value) -> Result<()> {
     Ok(())
 }
 
-fn owner(kind: &str, object: &Value, uid: &str) -> Result<Value> {
+pub(crate) fn owner(kind: &str, object: &Value, uid: &str) -> Result<Value> {
     let metadata = &object["metadata"];
     ensure!(metadata[uid].is_string(), "{kind} has no {uid}");
     Ok(
@@ -389,7 +389,7 @@ fn owner(kind: &str, object: &Value, uid: &str) -> Result<Value> {
     )
 }
 
-fn owned(name: &str, owner: &Value) -> Manifest {
+pub(crate) fn owned(name: &str, owner: &Value) -> Manifest {
     bad("Pod", name).with("/metadata/ownerReferences", json!([owner]))
 }
 

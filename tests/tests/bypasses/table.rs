@@ -55,6 +55,7 @@ impl By {
             By::Policy(ids) => ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
             By::Lenient(id) => format!("`{id}`, by `lenient.plimsoll.dev`"),
             By::FailurePolicy => "`failurePolicy: Fail`, for it can't be read".to_owned(),
+            By::TooLarge => "the limit of an object".to_owned(),
             By::ApiServer(words) => format!("the API server: \"{}\"", words.replace('`', "")),
             By::Dropped => "the API server, which leaves it out".to_owned(),
             By::Status(statuses) => {

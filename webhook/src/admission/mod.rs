@@ -7,8 +7,10 @@ pub mod message;
 pub mod patch;
 pub mod respond;
 pub mod review;
+mod size;
 pub mod verdict;
 
 pub use decide::decide;
 pub use review::{Kind, Operation, Review};
+pub use size::MAX_BODY;
 pub use verdict::{Action, Judged, Verdict};

@@ -60,14 +60,15 @@ pub fn may_mutate(review: &Review, workloads: &Workloads) -> Result<(), Untouche
     match review.old_object() {
         Some(old) if review.operation == Operation::Update => {
             let kind = review.kind.group_kind();
-            // What a Pod and a Job are made of cannot change; a template only where the request itself changes it.
+            // What a Pod and a Job are made of cannot change; a template only where the request itself changes its Pods. A
+            // restart writes an annotation, which is no reason to make them other than they are.
             let part = match workloads.template(&kind) {
                 Some("") => return Err(Untouched::Unchanged),
                 Some(_) if kind == "batch/Job" => return Err(Untouched::Unchanged),
-                Some(template) => template,
-                None => "/spec",
+                Some(template) => format!("{template}/spec"),
+                None => "/spec".to_owned(),
             };
-            if old.at(part) == object.at(part) { Err(Untouched::Unchanged) } else { Ok(()) }
+            if old.at(&part) == object.at(&part) { Err(Untouched::Unchanged) } else { Ok(()) }
         }
         _ => Ok(()),
     }

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use plimsoll_flat::json::{JsonError, from_json_omitting};
+use plimsoll_flat::json::{JsonError, JsonErrorKind, from_json_omitting};
 use plimsoll_flat::{Node, Writer};
+
+use super::size;
 
 /// Where the parts lie that no policy reads as they are: they are kept as text and parsed when `authored` is asked.
 const ASIDE: &[&[&str]] = &[
@@ -80,6 +82,14 @@ pub enum Malformed {
     /// JSON of another shape.
     #[error("the body is not an AdmissionReview of admission.k8s.io/v1: {0}")]
     Shape(&'static str),
+    /// More than may be written, or read.
+    #[error("{reason}")]
+    TooLarge {
+        /// Echoed in an answer; none where so much was not even read.
+        uid: Option<String>,
+        /// Which limit it exceeds, and what to do.
+        reason: String,
+    },
     /// A request with a uid, so that it can be answered, but not one that makes sense.
     #[error("the AdmissionRequest cannot be judged: {reason}")]
     Request {
@@ -137,9 +147,12 @@ impl Review {
     /// Reads an AdmissionReview in one pass over its text.
     ///
     /// # Errors
-    /// Where the body is no JSON, no AdmissionReview, or a request that cannot be judged.
+    /// Where the body is no JSON, no AdmissionReview, or a request that cannot be judged or is too large.
     pub fn from_admission_review(body: &[u8]) -> Result<Self, Malformed> {
-        let (document, aside) = from_json_omitting(body, ASIDE)?;
+        let (document, aside) = from_json_omitting(body, ASIDE).map_err(|error| match error.kind {
+            JsonErrorKind::TooManyNodes => size::too_many(),
+            _ => error.into(),
+        })?;
         let root = Node::root(&document).map_err(|_| Malformed::Shape("it is empty"))?;
         let text = |node: Node<'_>, name: &str| node.get(name).and_then(Node::as_str).unwrap_or_default().to_owned();
         if text(root, "kind") != "AdmissionReview" {
@@ -170,6 +183,8 @@ impl Review {
         if matches!(operation, Operation::Create | Operation::Update) && !is_object("object") {
             return Err(refuse("`object` is not an object"));
         }
+        let whole = request.to_document();
+        size::check(&uid, body, &whole, operation)?;
         let user = request.get("userInfo");
         let groups = user.and_then(|user| user.get("groups")).into_iter().flat_map(Node::items);
         Ok(Self {
@@ -183,7 +198,7 @@ impl Review {
             groups: groups.filter_map(Node::as_str).map(str::to_owned).collect(),
             dry_run: request.get("dryRun").and_then(Node::as_bool).unwrap_or(false),
             origin: Origin::Cluster(set_aside(body, &aside)),
-            document: request.to_document(),
+            document: whole,
             uid,
         })
     }
@@ -248,6 +263,15 @@ impl Review {
     /// The object as it was; none on CREATE, but for a file with a record of a cluster beside it.
     pub fn old_object(&self) -> Option<Node<'_>> {
         self.request("oldObject")
+    }
+
+    /// Who wrote which field of the object as it was: the JSON text of `metadata.managedFields`.
+    #[cfg(feature = "serve")]
+    pub(crate) fn old_managed_fields(&self) -> Option<&[u8]> {
+        match &self.origin {
+            Origin::Cluster([_, old]) => old.managed_fields.as_deref(),
+            Origin::File => None,
+        }
     }
 
     /// What is judged: the object, or on DELETE the one that goes.

@@ -85,7 +85,7 @@ pub enum Spared {
     Untouched,
     /// The namespace is being deleted.
     Terminating,
-    /// What would have to be known for a Deny could not be looked up.
+    /// It rests on an object that is absent, and a second look did not confirm that.
     Unconfirmed,
 }
 

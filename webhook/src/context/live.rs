@@ -3,14 +3,16 @@
 //! Evaluating threads ask, and wait; the asking is done on the event loop.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use plimsoll_flat::Node;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::timeout_at;
@@ -18,21 +20,22 @@ use tokio::time::timeout_at;
 use super::events::Events;
 use super::index::Shard;
 use super::question::{Question, Shape};
+use super::revisions::Workload;
 use super::served::Resource;
 use super::{Context, Live};
 use crate::admission::Review;
-use crate::admission::decide::{Looked, Owner};
+use crate::admission::decide::{Looked, Owner, Revision};
 use crate::engine::Answer;
 use crate::registry::Workloads;
 
-/// The questions of policies that look again are answered within this, all together, or not at all.
-const ANSWER: Duration = Duration::from_millis(100);
+/// Number of objects that one page of a list holds.
+const PAGE: u32 = 500;
 
-/// A Deployment keeps ten revisions unless told otherwise; more than this are not looked at.
-const MAX_REVISIONS: u32 = 100;
+/// Number of revisions that one page of a list holds. A Deployment keeps ten unless told otherwise.
+const REVISIONS: u32 = 100;
 
-/// More than this of one kind are not read anew; the answer is incomplete then.
-const MAX_LISTED: u32 = 500;
+/// Number of pages that are read of one list. What lies beyond is not known.
+const PAGES: usize = 4;
 
 /// The kinds with a pod template, which a new configuration may change.
 #[derive(Clone, Debug, Default)]
@@ -102,31 +105,22 @@ impl Live for Cluster {
         }
     }
 
-    fn revisions(&self, workload: &Review, until: Instant) -> Looked<Vec<Vec<u8>>> {
-        let Some(object) = workload.old_object() else { return Looked::Absent };
-        let Some(uid) = object.at("/metadata/uid").and_then(Node::as_str) else { return Looked::Unknown };
-        let parameters = ListParams::default().limit(MAX_REVISIONS);
-        let parameters = match object.at("/spec/selector").and_then(label_selector) {
-            Some(selector) => parameters.labels(&selector),
-            None => parameters,
-        };
-        let (client, namespace) = (self.client.clone(), workload.namespace.as_str());
-        let templates: Looked<Vec<Value>> = if matches!(workload.kind.kind.as_str(), "Deployment" | "Rollout") {
-            let sets = Api::<ReplicaSet>::namespaced(client, namespace);
-            found(self.ask(until, sets.list(&parameters)), |list| {
-                let owned = list.items.into_iter().filter(|set| is_owned(set, uid));
-                owned.filter_map(|set| serde_json::to_value(set.spec?.template?).ok()).collect()
-            })
+    fn revisions(&self, review: &Review, until: Instant) -> Looked<Vec<Revision>> {
+        let Some(workload) = Workload::of(review) else { return Looked::Unknown };
+        let selector = review.old_object().and_then(|object| label_selector(object.at("/spec/selector")?));
+        let (client, namespace) = (self.client.clone(), review.namespace.as_str());
+        let revisions = if matches!(review.kind.kind.as_str(), "Deployment" | "Rollout") {
+            let sets = self.ask(until, all::<ReplicaSet>(Api::namespaced(client, namespace), selector));
+            found(sets, |sets| sets.map(|sets| workload.revisions(&sets)))
         } else {
-            let revisions = Api::<ControllerRevision>::namespaced(client, namespace);
-            found(self.ask(until, revisions.list(&parameters)), |list| {
-                let owned = list.items.into_iter().filter(|revision| is_owned(revision, uid));
-                owned.filter_map(|revision| revision.data?.0.pointer("/spec/template").cloned()).collect()
-            })
+            let kept = self.ask(until, all::<ControllerRevision>(Api::namespaced(client, namespace), selector));
+            found(kept, |kept| kept.map(|kept| workload.revisions(&kept)))
         };
-        found(templates, |templates| {
-            templates.iter().filter_map(|template| plimsoll_flat::to_document(template).ok()).collect()
-        })
+        match revisions {
+            Looked::Found(Some(revisions)) => Looked::Found(revisions),
+            Looked::Found(None) | Looked::Unknown => Looked::Unknown,
+            Looked::Absent => Looked::Absent,
+        }
     }
 
     fn terminating(&self, namespace: &str, until: Instant) -> Looked<bool> {
@@ -138,8 +132,8 @@ impl Live for Cluster {
         self.events.note(review, reason, message);
     }
 
-    fn anew(&self) -> Arc<dyn Context> {
-        Arc::new(Anew { cluster: self.clone(), until: Instant::now() + ANSWER, listed: Mutex::default() })
+    fn anew(&self, known: &Arc<dyn Context>, until: Instant) -> Arc<dyn Context> {
+        Arc::new(Anew { cluster: self.clone(), known: Arc::clone(known), until, listed: Mutex::default() })
     }
 }
 
@@ -163,87 +157,107 @@ impl Kinds {
 }
 
 /// The same context as the API server has it now, status included: for one review, before a Deny.
+///
+/// What the API server does not say in time, or has too much of, is as it was known: who keeps it busy, or fills a
+/// namespace, gains nothing by it.
 #[derive(Debug)]
 struct Anew {
     cluster: Cluster,
+    known: Arc<dyn Context>,
     until: Instant,
-    /// A kind is listed once, whatever is asked about it.
-    listed: Mutex<HashMap<String, Listed>>,
-}
-
-#[derive(Clone, Debug)]
-struct Listed {
-    objects: Arc<Shard>,
-    complete: bool,
+    /// A kind is listed once, whatever is asked about it. None where that failed.
+    listed: Mutex<HashMap<String, Option<Arc<Shard>>>>,
 }
 
 impl Anew {
-    fn list(&self, namespace: &str, kind: &str, resource: &Resource) -> Looked<Listed> {
+    /// All objects of a kind. None where they are too many, or do not come in time.
+    fn list(&self, namespace: &str, kind: &str, resource: &Resource) -> Option<Arc<Shard>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = listed.get(kind) {
-            return Looked::Found(known.clone());
+            return known.clone();
         }
         let Cluster { client, workloads, .. } = &self.cluster;
         let workloads = workloads.get();
-        let parameters = ListParams::default().limit(MAX_LISTED);
-        let page = self.cluster.ask(self.until, resource.list(client, Some(namespace), &parameters));
-        let found = found(page, |page| {
-            let shape = Shape::of(kind, &workloads);
+        let shape = Shape::of(kind, &workloads);
+        let read = async {
             let mut objects = Shard::default();
-            for object in page.items.into_iter().flatten() {
-                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                if let Some(kept) = resource.keeping(shape, workloads.shown(kind)).with_status().keep(&object) {
-                    objects.put(shape, name, 0, kept);
+            let mut parameters = ListParams::default().limit(PAGE);
+            for _ in 0..PAGES {
+                let page = resource.list(client, Some(namespace), &parameters).await?;
+                for object in page.items.into_iter().flatten() {
+                    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                    if let Some(kept) = resource.keeping(shape, workloads.shown(kind)).with_status().keep(&object) {
+                        objects.put(shape, name, 0, kept);
+                    }
+                }
+                match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                    Some(token) => parameters = parameters.continue_token(&token),
+                    None => return Ok(Some(Arc::new(objects))),
                 }
             }
-            let complete = page.metadata.continue_.is_none_or(|token| token.is_empty());
-            Listed { objects: Arc::new(objects), complete }
-        });
-        if let Looked::Found(found) = &found {
-            listed.insert(kind.to_owned(), found.clone());
-        }
-        found
+            Ok(None)
+        };
+        let read = match self.cluster.ask(self.until, read) {
+            Looked::Found(objects) => objects,
+            Looked::Absent => Some(Arc::default()),
+            Looked::Unknown => None,
+        };
+        listed.insert(kind.to_owned(), read.clone());
+        read
     }
 }
 
 impl Context for Anew {
     fn answer(&self, namespace: &str, kind: &str, question: Question<'_>) -> Answer {
         let none = Answer { documents: Vec::new(), complete: true };
+        let as_known = || self.known.answer(namespace, kind, question);
         let resource = match self.cluster.kinds.get(kind) {
             Some(Some(resource)) => resource,
             Some(None) => return none,
-            None => return Answer::unknown(),
+            None => return as_known(),
         };
         if resource.namespaced && namespace.is_empty() {
             return Answer::unknown();
         }
+        let workloads = self.cluster.workloads.get();
+        let shape = Shape::of(kind, &workloads);
         if let Question::Get { name } = question {
             if !is_name(name) {
                 return none;
             }
-            let object = self.cluster.ask(self.until, resource.get(&self.cluster.client, namespace, name));
-            let workloads = self.cluster.workloads.get();
-            let keeping = resource.keeping(Shape::of(kind, &workloads), workloads.shown(kind)).with_status();
-            return match object {
+            let keeping = resource.keeping(shape, workloads.shown(kind)).with_status();
+            return match self.cluster.ask(self.until, resource.get(&self.cluster.client, namespace, name)) {
                 Looked::Found(object) => match keeping.keep(&object) {
                     Some(kept) => Answer { documents: vec![kept.document], complete: true },
-                    None => Answer::unknown(),
+                    None => as_known(),
                 },
                 Looked::Absent => none,
-                Looked::Unknown => Answer::unknown(),
+                Looked::Unknown => as_known(),
             };
         }
         match self.list(namespace, kind, &resource) {
-            Looked::Found(Listed { objects, complete }) => {
-                let workloads = self.cluster.workloads.get();
-                let shape = Shape::of(kind, &workloads);
-                let answer = objects.answer(shape, namespace, question);
-                Answer { complete: answer.complete && complete, ..answer }
-            }
-            Looked::Absent => none,
-            Looked::Unknown => Answer::unknown(),
+            Some(objects) => objects.answer(shape, namespace, question),
+            None => as_known(),
         }
     }
+}
+
+/// Every object of a list. None where there are too many.
+async fn all<K>(api: Api<K>, selector: Option<String>) -> kube::Result<Option<Vec<K>>>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let mut parameters = ListParams { label_selector: selector, ..ListParams::default().limit(REVISIONS) };
+    let mut objects = Vec::new();
+    for _ in 0..PAGES {
+        let page = api.list(&parameters).await?;
+        objects.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(Some(objects)),
+        }
+    }
+    Ok(None)
 }
 
 /// What may stand in a path as the name of an object, and leads to nothing else. There is no object of another name.
@@ -257,11 +271,6 @@ fn found<T, U>(looked: Looked<T>, make: impl FnOnce(T) -> U) -> Looked<U> {
         Looked::Absent => Looked::Absent,
         Looked::Unknown => Looked::Unknown,
     }
-}
-
-fn is_owned(object: &impl kube::Resource, uid: &str) -> bool {
-    let owners = object.meta().owner_references.iter().flatten();
-    owners.into_iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// `matchLabels` as the API server takes them in a query; none where there are expressions, so that all is listed.

@@ -17,6 +17,8 @@ mod kept;
 pub mod live;
 mod question;
 mod references;
+#[cfg(feature = "serve")]
+mod revisions;
 mod rights;
 #[cfg(feature = "serve")]
 mod served;
@@ -33,7 +35,7 @@ pub use rights::rights;
 
 use crate::admission::Review;
 use crate::admission::authored::Authorship;
-use crate::admission::decide::{Looked, Owner};
+use crate::admission::decide::{Looked, Owner, Revision};
 use crate::admission::review::Operation;
 use crate::engine::{Answer, Knowledge, Subject, Surroundings};
 use crate::registry::Workloads;
@@ -45,6 +47,9 @@ pub const MAX_DOCUMENTS: usize = 256;
 
 /// And what makes them more bytes than this, beyond the first: they are copied, which takes 0.13 ms of so many.
 pub const MAX_BYTES: usize = 512 << 10;
+
+/// `group/Kind` of namespaces.
+pub const NAMESPACE: &str = "/Namespace";
 
 /// Answers questions about the objects of a namespace.
 pub trait Context: Send + Sync + std::fmt::Debug {
@@ -112,12 +117,12 @@ fn is_secret(kind: &str) -> bool {
 pub trait Live: Send + Sync + std::fmt::Debug {
     /// Whether this owner exists.
     fn owner(&self, namespace: &str, owner: &Owner, until: Instant) -> Looked<()>;
-    /// The pod templates of the workload's revisions, as flat documents.
-    fn revisions(&self, workload: &Review, until: Instant) -> Looked<Vec<Vec<u8>>>;
+    /// The revisions that the workload controls, unless there are too many to read in time.
+    fn revisions(&self, workload: &Review, until: Instant) -> Looked<Vec<Revision>>;
     /// Whether the namespace is being deleted.
     fn terminating(&self, namespace: &str, until: Instant) -> Looked<bool>;
-    /// The same context, read anew.
-    fn anew(&self) -> Arc<dyn Context>;
+    /// The same context, read anew. What cannot be read in time is answered from `known`, so that slowness changes nothing.
+    fn anew(&self, known: &Arc<dyn Context>, until: Instant) -> Arc<dyn Context>;
     /// Has something about the reviewed object recorded, without waiting for it.
     fn record(&self, review: &Review, reason: &str, message: String);
 }

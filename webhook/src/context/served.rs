@@ -1,6 +1,7 @@
 //! The objects of a kind at the API server: whether it serves the kind, under which path, and how they are read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 use futures_util::Stream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, ListMeta};
@@ -10,6 +11,7 @@ use kube::core::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::NAMESPACE;
 use super::kept::Keeping;
 use super::question::Shape;
 use crate::registry::Parts;
@@ -88,6 +90,9 @@ impl Resource {
 
     /// What is kept of its objects.
     pub(super) fn keeping<'a>(&'a self, shape: Shape<'a>, parts: Option<&'a Parts>) -> Keeping<'a> {
+        static NOTHING: LazyLock<Parts> = LazyLock::new(Parts::default);
+        // No policy asks for namespaces: then it is enough to know which there are.
+        let parts = parts.or_else(|| (shape.kind == NAMESPACE).then(|| &*NOTHING));
         Keeping::new(shape, parts).typed(&self.api_version, &self.kind)
     }
 

@@ -81,6 +81,13 @@ fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant)
             tracing::debug!(%uid, reason, "cannot be judged");
             return Answer::review("refused", &respond::refused(&uid, reason));
         }
+        // The API server quotes a denial, and nothing of an error of HTTP. Where nothing may be denied it has to be one.
+        Err(Malformed::TooLarge { uid: Some(uid), reason }) if *webhook == Webhook::Validate && loaded.enforces => {
+            return Answer::review("refused", &respond::refused(&uid, &reason));
+        }
+        Err(Malformed::TooLarge { reason, .. }) => {
+            return Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "malformed", format!("plimsoll: {reason}"));
+        }
         Err(malformed) => return Answer::error(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()),
     };
     let answer = catch_unwind(AssertUnwindSafe(|| match webhook {

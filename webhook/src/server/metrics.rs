@@ -393,6 +393,8 @@ fn reason_word(reason: Reason) -> &'static str {
         Reason::NoPolicy => "no-policy",
         Reason::NoConvergence => "no-convergence",
         Reason::BadPatch => "bad-patch",
+        Reason::Rollback => "rollback",
+        Reason::MaybeRollback => "maybe-rollback",
     }
 }
 

@@ -41,6 +41,7 @@ pub use current::Current;
 pub use health::{Health, Part};
 pub use tls::{Clients, TlsError};
 
+use crate::admission::MAX_BODY;
 use crate::context::Context;
 use crate::registry::Registry;
 use complaints::Complaints;
@@ -91,8 +92,8 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
             max_concurrent: 256,
             max_wait: Duration::from_secs(1),
-            // Half of it, the most of one address, is the largest body.
-            max_bodies: 32 << 20,
+            // Half of it is the most of one address.
+            max_bodies: 2 * MAX_BODY,
             body_timeout: Duration::from_secs(1),
             drain_delay: Duration::ZERO,
             // The longest that the API server can be told to wait.

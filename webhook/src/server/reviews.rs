@@ -15,13 +15,11 @@ use super::gate::Place;
 use super::judging::{self, Answer, Task};
 use super::tls::Peer;
 use super::{App, Webhook, timeout};
-
-/// An object is at most 3 MiB in the API server, or 6 with its old version; JSON of a CRD's conversion a little more.
-const MAX_BODY: usize = 16 << 20;
+use crate::admission::MAX_BODY;
 
 /// So much of a body that is too large is read and thrown away, so that its sender gets to read why. A connection that is
 /// closed with unread data is reset, and the answer is lost with it.
-const MAX_DISCARDED: usize = 4 * MAX_BODY;
+const MAX_DISCARDED: usize = 3 * MAX_BODY;
 
 /// How long the body of a rejected request is read away, over HTTP/1.1. HTTP/2 can answer without that.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -17,10 +17,11 @@ pub fn rests_on_absence(judged: &Judged) -> bool {
 }
 
 /// On CREATE it says nothing. On an UPDATE that changes what the missing object would be about, it counts once the
-/// reviewed object is old enough, and warns until then; on any other it is only recorded. Over files it counts at once.
+/// reviewed object is old enough, and warns until then; on any other it is only recorded. Over files it counts at once, and
+/// so does a transition: what was there before does not wait for what comes.
 pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
     let review = case.review;
-    if !rests_on_absence(judged) || review.is_from_file() {
+    if !rests_on_absence(judged) || review.is_from_file() || judged.policy.judges == Judges::Transition {
         return;
     }
     match review.operation {
@@ -54,11 +55,16 @@ fn touches(case: &Case<'_>) -> bool {
     }
 }
 
-/// Whether a second look found the same.
-pub(super) fn confirms(again: &Judgement, judged: &Judged, review: &Review) -> bool {
-    let Ok(Outcome::Evaluated(report)) = again else { return false };
+/// Whether a second look did not find the same: what was missing is there, or a watch has not told yet whether it is. A
+/// policy that failed the second time, as where its time was over, has found nothing else.
+pub(super) fn refutes(again: Option<&Judgement>, judged: &Judged, review: &Review) -> bool {
+    let report = match again {
+        Some(Ok(Outcome::Evaluated(report))) => report,
+        Some(Err(_)) => return false,
+        Some(Ok(Outcome::Skipped(_))) | None => return true,
+    };
     let object = review.subject();
-    report.findings.iter().any(|finding| {
+    !report.findings.iter().any(|finding| {
         finding.severity >= judged.finding.severity && key(&judged.policy.id, finding, object) == judged.key
     })
 }

@@ -7,6 +7,7 @@ mod companion;
 mod naming;
 mod passage;
 mod ratchet;
+mod rollback;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use plimsoll_flat::Node;
 pub use companion::rests_on_absence;
 pub use naming::{key, named_path};
 pub use passage::{Owner, collectors, control_plane, is_system_deletion};
+pub use rollback::{Revision, is_revision, may_roll_back};
 
 use super::review::{Operation, Review};
 use super::verdict::{Action, Failed, Judged, Spared, Verdict};
@@ -53,8 +55,8 @@ pub struct Known {
     pub old: Option<HashMap<usize, Judgement>>,
     /// Outcomes with what the policy asked for read anew.
     pub again: Option<HashMap<usize, Judgement>>,
-    /// The pod templates of the workload's earlier revisions, as flat documents.
-    pub revisions: Option<Looked<Vec<Vec<u8>>>>,
+    /// The workload's earlier revisions.
+    pub revisions: Option<Looked<Vec<Revision>>>,
     /// Whether the owner exists.
     pub owner: Option<Looked<()>>,
     /// Whether the namespace is being deleted.
@@ -145,7 +147,9 @@ impl<'a> Draft<'a> {
                     draft.verdict.silenced.push((judged, silence));
                     continue;
                 }
-                passage.iter().for_each(|passage| judged.lower(passage.most, passage.why));
+                if let Some(passage) = passage.filter(|passage| passage.covers(&judged)) {
+                    judged.lower(passage.most, passage.why);
+                }
                 draft.verdict.judged.push(judged);
                 draft.places.push(place);
             }
@@ -161,9 +165,9 @@ impl<'a> Draft<'a> {
                 _ if !self.denies() => self.lower(Action::Audit, Spared::Owned),
                 None => return Some(Need::Owner(owner)),
                 Some(Looked::Found(())) => self.lower(Action::Audit, Spared::Owned),
-                // A forged owner excuses nothing.
-                Some(Looked::Absent) => {}
-                Some(Looked::Unknown) => self.lower(Action::Warn, Spared::Unconfirmed),
+                // A forged owner excuses nothing, and slowness forges none. A controller tries again, and the watch knows an
+                // owner that exists as soon as the API server tells anything.
+                Some(Looked::Absent | Looked::Unknown) => {}
             }
         }
         let ratcheted = self.denying(|judged, selected| ratchet::applies(case.review, selected, judged), case);
@@ -177,11 +181,11 @@ impl<'a> Draft<'a> {
                 }
             }
         }
-        if self.denies() && passage::may_roll_back(case) {
+        if self.denies() && may_roll_back(case.review, case.template) {
             match &known.revisions {
                 None => return Some(Need::Revisions),
                 Some(Looked::Found(revisions)) => {
-                    if let Some(rollback) = passage::Rollback::of(case, revisions) {
+                    if let Some(rollback) = rollback::Rollback::of(case, revisions) {
                         for judged in self.verdict.judged.iter_mut().filter(|judged| rollback.excuses(judged)) {
                             judged.lower(Action::Warn, Spared::Rollback);
                         }
@@ -198,9 +202,7 @@ impl<'a> Draft<'a> {
         if !absent.is_empty() && !case.review.is_from_file() {
             let Some(again) = &known.again else { return Some(Need::Again(absent)) };
             for (judged, place) in self.verdict.judged.iter_mut().zip(&self.places) {
-                if rests_on_absence(judged)
-                    && !again.get(place).is_some_and(|again| companion::confirms(again, judged, case.review))
-                {
+                if rests_on_absence(judged) && companion::refutes(again.get(place), judged, case.review) {
                     judged.lower(Action::Warn, Spared::Unconfirmed);
                 }
             }
@@ -208,9 +210,9 @@ impl<'a> Draft<'a> {
         if self.denies() && case.review.operation == Operation::Delete && !case.review.namespace.is_empty() {
             match &known.terminating {
                 None => return Some(Need::Terminating),
-                Some(Looked::Found(false)) => {}
+                // Where nobody can say, the denial stays: who keeps the API server busy must not gain a deletion by it.
+                Some(Looked::Found(false) | Looked::Unknown) => {}
                 Some(Looked::Found(true) | Looked::Absent) => self.lower(Action::Warn, Spared::Terminating),
-                Some(Looked::Unknown) => self.lower(Action::Warn, Spared::Unconfirmed),
             }
         }
         None

@@ -1,6 +1,7 @@
 //! What must always go through: at most it is warned of.
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::Node;
+use plimsoll_sdk::metadata::Judges;
 
 use super::Case;
 use crate::admission::review::{Operation, Review};
@@ -33,18 +34,28 @@ const ALL_IN_ONE: &str = "system:kube-controller-manager";
 pub(super) struct Passage {
     pub(super) most: Action,
     pub(super) why: Spared,
+    /// A new owner is among the metadata that changes, and not written by a controller of the control plane.
+    new_owner: bool,
 }
 
 impl Passage {
     pub(super) fn of(case: &Case<'_>) -> Option<Self> {
         let review = case.review;
         if is_metadata_only(review) {
-            return Some(Self { most: Action::Warn, why: Spared::MetadataOnly });
+            let is_ours = is_controller(review, &MAKERS) || is_controller(review, &COLLECTORS);
+            return Some(Self { most: Action::Warn, why: Spared::MetadataOnly, new_owner: !is_ours });
         }
         if review.subresource == "scale" && is_controller(review, &[AUTOSCALER]) {
-            return Some(Self { most: Action::Warn, why: Spared::Autoscaler });
+            return Some(Self { most: Action::Warn, why: Spared::Autoscaler, new_owner: false });
         }
         None
+    }
+
+    /// Whether it lets a finding pass. An owner reference decides over the end of an object, so that what a policy says of
+    /// such a change counts like what it says of any other.
+    pub(super) fn covers(&self, judged: &Judged) -> bool {
+        let is_about_owners = || judged.finding.at.full().starts_with("/metadata/ownerReferences");
+        !(self.new_owner && judged.policy.judges == Judges::Transition && is_about_owners())
     }
 }
 
@@ -100,101 +111,16 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner of what a built-in controller makes or changes. Anyone can write an owner reference, so that it says
+    /// The owner of what a built-in controller makes, changes or deletes: a Deployment's old ReplicaSets have its
+    /// annotations, and go as it says. Anyone can write an owner reference, so that it says
     /// nothing about what anyone else makes.
     pub(super) fn of(review: &Review) -> Option<Self> {
-        if !matches!(review.operation, Operation::Create | Operation::Update) || !is_controller(review, &MAKERS) {
+        if review.operation == Operation::Connect || !is_controller(review, &MAKERS) {
             return None;
         }
-        let owners = review.object()?.at("/metadata/ownerReferences")?;
+        let owners = review.subject()?.at("/metadata/ownerReferences")?;
         let owner = owners.items().find(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))?;
         let text = |name: &str| owner.get(name).and_then(Node::as_str).map(str::to_owned);
         Some(Self { api_version: text("apiVersion")?, kind: text("kind")?, name: text("name")?, uid: text("uid")? })
     }
-}
-
-/// Whether the request could be a rollback: it changes the pod template of a kind that keeps revisions.
-pub(super) fn may_roll_back(case: &Case<'_>) -> bool {
-    let (review, Some(template)) = (case.review, case.template) else { return false };
-    let (Some(old), Some(new)) = (review.old_object(), review.object()) else { return false };
-    review.operation == Operation::Update
-        && review.subresource.is_empty()
-        && keeps_revisions(&review.kind.group_kind())
-        && old.at(template) != new.at(template)
-}
-
-fn keeps_revisions(kind: &str) -> bool {
-    matches!(kind, "apps/Deployment" | "apps/StatefulSet" | "apps/DaemonSet" | "argoproj.io/Rollout")
-}
-
-/// A change back to a template that the workload has had.
-pub(super) struct Rollback<'a> {
-    template: &'a str,
-    /// Nothing of `spec` differs but the template.
-    all: bool,
-}
-
-impl<'a> Rollback<'a> {
-    pub(super) fn of(case: &Case<'a>, revisions: &[Vec<u8>]) -> Option<Self> {
-        let template = case.template?;
-        let (old, new) = (case.review.old_object()?, case.review.object()?);
-        let wanted = new.at(template)?;
-        revisions
-            .iter()
-            .filter_map(|revision| Node::root(revision).ok())
-            .any(|revision| is_same_template(revision, wanted))
-            .then(|| Self { template, all: is_same_beside(old, new, template) })
-    }
-
-    /// Whether all of the request is the rollback, so that everything about it is excused.
-    pub(super) fn is_all(&self) -> bool {
-        self.all
-    }
-
-    /// Whether a finding is about the template that the workload has had.
-    pub(super) fn excuses(&self, judged: &Judged) -> bool {
-        let pointer = judged.finding.at.full();
-        pointer.strip_prefix(self.template).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-/// Labels that a controller puts on each revision's template.
-const REVISION_LABELS: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash"];
-
-/// Equal but for the labels that tell revisions apart.
-fn is_same_template(revision: Node<'_>, wanted: Node<'_>) -> bool {
-    fn is_same(
-        left: Node<'_>,
-        right: Node<'_>,
-        but: &[&str],
-        below: &dyn Fn(&str, Node<'_>, Node<'_>) -> bool,
-    ) -> bool {
-        let covered = |one: Node<'_>, other: Node<'_>| {
-            one.members()
-                .filter(|(name, value)| !but.contains(name) && !value.is_null())
-                .all(|(name, value)| other.get(name).is_some_and(|other| below(name, value, other)))
-        };
-        left.kind() == Kind::Object && right.kind() == Kind::Object && covered(left, right) && covered(right, left)
-    }
-    let equal = |_: &str, left: Node<'_>, right: Node<'_>| left == right;
-    let labels = |name: &str, left: Node<'_>, right: Node<'_>| match name {
-        "labels" => is_same(left, right, &REVISION_LABELS, &equal),
-        // The API server writes one, of a template too.
-        _ => left == right,
-    };
-    let metadata = |name: &str, left: Node<'_>, right: Node<'_>| match name {
-        "metadata" => is_same(left, right, &["creationTimestamp"], &labels),
-        _ => left == right,
-    };
-    is_same(revision, wanted, &["$patch"], &metadata)
-}
-
-/// Whether `spec` is the same beside the template.
-fn is_same_beside(old: Node<'_>, new: Node<'_>, template: &str) -> bool {
-    let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return false };
-    let Some(but) = template.strip_prefix("/spec/") else { return false };
-    let covered = |left: Node<'_>, right: Node<'_>| {
-        left.members().filter(|(name, _)| *name != but).all(|(name, value)| right.get(name) == Some(value))
-    };
-    covered(old, new) && covered(new, old)
 }

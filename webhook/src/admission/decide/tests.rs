@@ -228,6 +228,21 @@ fn what_only_touches_metadata_goes_through_but_for_the_labels_of_pods() {
     };
     let Decision::Verdict(verdict) = decide(&case, &Known::default()) else { panic!("nothing is open") };
     assert!(verdict.allowed(), "a policy that fails does not keep a finalizer");
+    // An owner that does not exist is the end of an object: what a policy says of that counts.
+    let mut adopted = before.clone();
+    adopted["metadata"]["ownerReferences"] = json!([{"kind": "ReplicaSet", "name": "nobody", "uid": "x"}]);
+    let mut transition = policy("live-workload-removed", "availability", Severity::Error);
+    transition.judges = Judges::Transition;
+    let owned = found(vec![finding("/metadata/ownerReferences/0")]);
+    for (user, action) in
+        [("alice", Action::Deny), ("system:serviceaccount:kube-system:generic-garbage-collector", Action::Warn)]
+    {
+        let request = Request::update(before.clone(), adopted.clone()).by(user);
+        let judged = decide_on(&request, &selected(transition.clone()), &owned, &Known::default()).unwrap();
+        assert_eq!(judged.action, action, "{user}");
+        let judged = decide_on(&request, &denying(), &outcome, &Known::default()).unwrap();
+        assert_eq!(judged.spared, Some(Spared::MetadataOnly), "{user}");
+    }
     let pod = json!({"group": "", "version": "v1", "kind": "Pod"});
     let relabelled = Request::update(before.clone(), after.clone()).with("kind", pod.clone());
     assert!(matches!(decide_on(&relabelled, &denying(), &outcome, &Known::default()), Err(Need::OldObject(_))));
@@ -250,19 +265,19 @@ fn a_deletion_timestamp_excuses_nothing() {
     assert_eq!(judged.action, Action::Deny);
 }
 
-fn revision(image: &str) -> Vec<u8> {
+fn revision(image: &str) -> Revision {
     let template = json!({
         "metadata": {"creationTimestamp": null, "labels": {"app": "web", "pod-template-hash": "123"}},
         "spec": {"containers": [{"name": "a", "image": image}]},
     });
-    plimsoll_flat::to_document(&template).unwrap()
+    Revision { template: plimsoll_flat::to_document(&template).unwrap(), own: true }
 }
 
 #[test]
 fn a_rollback_is_at_most_warned_of() {
     let before = deployment(&[("a", "x:2")]);
     let after = deployment(&[("a", "x:latest")]);
-    let known = |revisions: Vec<Vec<u8>>| Known { revisions: Some(Looked::Found(revisions)), ..old(found(Vec::new())) };
+    let known = |revisions| Known { revisions: Some(Looked::Found(revisions)), ..old(found(Vec::new())) };
     let request = Request::update(before.clone(), after.clone());
     let outcome = found(vec![finding(FIRST)]);
     let judged =
@@ -270,6 +285,8 @@ fn a_rollback_is_at_most_warned_of() {
     assert_eq!((judged.action, judged.spared), (Action::Warn, Some(Spared::Rollback)));
     let judged = decide_on(&request, &denying(), &outcome, &known(vec![revision("x:1")])).unwrap();
     assert_eq!(judged.action, Action::Deny);
+    let forged = Revision { own: false, ..revision("x:latest") };
+    assert_eq!(decide_on(&request, &denying(), &outcome, &known(vec![forged])).unwrap().action, Action::Deny);
     for unknown in [Looked::Unknown, Looked::Absent] {
         let known = Known { revisions: Some(unknown), ..old(found(Vec::new())) };
         assert_eq!(decide_on(&request, &denying(), &outcome, &known).unwrap().action, Action::Deny);
@@ -285,6 +302,39 @@ fn a_rollback_is_at_most_warned_of() {
     assert_eq!(judged.action, Action::Deny);
 }
 
+/// An earlier manifest is applied again, and what the webhook has filled in since stays: the author did not send that.
+#[test]
+fn what_was_filled_in_makes_no_other_template() {
+    let filled = |image: &str, non_root: Value, writable: Value| {
+        let mut object = deployment(&[("a", image)]);
+        let spec = &mut object["spec"]["template"]["spec"];
+        spec["securityContext"] = json!({"runAsNonRoot": non_root});
+        spec["containers"][0]["securityContext"] = json!({"readOnlyRootFilesystem": writable});
+        object
+    };
+    let mut filling = denying();
+    filling.mutate = true;
+    let mut metadata = filling.policy.metadata.clone();
+    metadata.edits = vec![
+        "{template}/spec/securityContext/runAsNonRoot".to_owned(),
+        "{template}/spec/containers/*/securityContext/readOnlyRootFilesystem".to_owned(),
+    ];
+    filling.policy = selected(metadata).policy;
+    let known = || Known { revisions: Some(Looked::Found(vec![revision("x:latest")])), ..old(found(Vec::new())) };
+    let outcome = found(vec![finding(FIRST)]);
+    let action = |selected: &Selected, before: Value, after: Value| {
+        decide_on(&Request::update(before, after), selected, &outcome, &known()).unwrap().action
+    };
+    let before = || filled("x:2", json!(true), json!(true));
+    assert_eq!(action(&filling, before(), filled("x:latest", json!(true), json!(true))), Action::Warn);
+    assert_eq!(action(&denying(), before(), filled("x:latest", json!(true), json!(true))), Action::Deny, "not ours");
+    // Another value than the one that stayed was written by the author.
+    assert_eq!(action(&filling, before(), filled("x:latest", json!(false), json!(true))), Action::Deny);
+    let mut more = filled("x:latest", json!(true), json!(true));
+    more["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
+    assert_eq!(action(&filling, before(), more), Action::Deny);
+}
+
 #[test]
 fn an_owner_excuses_what_a_controller_makes_of_it_if_it_exists() {
     let mut pod = deployment(&[("a", "x:latest")]);
@@ -297,7 +347,7 @@ fn an_owner_excuses_what_a_controller_makes_of_it_if_it_exists() {
     let need = decide_on(&request, &denying(), &outcome, &Known::default()).unwrap_err();
     assert!(matches!(need, Need::Owner(Owner { uid, .. }) if uid == "r"));
     for (looked, action) in
-        [(Looked::Found(()), Action::Audit), (Looked::Absent, Action::Deny), (Looked::Unknown, Action::Warn)]
+        [(Looked::Found(()), Action::Audit), (Looked::Absent, Action::Deny), (Looked::Unknown, Action::Deny)]
     {
         assert_eq!(decide_on(&request, &denying(), &outcome, &known(looked)).unwrap().action, action);
     }
@@ -340,7 +390,7 @@ fn deletions() {
         (Looked::Found(false), Action::Deny),
         (Looked::Found(true), Action::Warn),
         (Looked::Absent, Action::Warn),
-        (Looked::Unknown, Action::Warn),
+        (Looked::Unknown, Action::Deny),
     ] {
         let known = Known { terminating: Some(looked), ..Known::default() };
         assert_eq!(decide_on(&request("alice"), &denying(), &outcome, &known).unwrap().action, action);
@@ -392,6 +442,8 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
     assert_eq!(aged("yesterday", &more, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
     // A Deny is confirmed by a second look, else it warns.
     assert_eq!(aged(old, &more, &Known::default()), Err(Need::Again(vec![0])));
+    let late = Known { again: Some(HashMap::from([(0, Err(Failure::Deadline))])), ..Known::default() };
+    assert_eq!(aged(old, &more, &late), Ok((Action::Deny, None)), "slowness confirms nothing, and refutes nothing");
     let there = Known { again: Some(HashMap::from([(0, found(Vec::new()))])), ..Known::default() };
     assert_eq!(aged(old, &more, &there), Ok((Action::Warn, Some(Spared::Unconfirmed))));
     let unknown = Known { again: Some(HashMap::new()), ..Known::default() };

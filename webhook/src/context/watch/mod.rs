@@ -17,7 +17,7 @@ use super::index::{Change, Shard};
 use super::kept::Kept;
 use super::live::{self, Cluster, Kinds};
 use super::question::{Question, Shape};
-use super::{Context, Knowing, Live, Watched};
+use super::{Context, Knowing, Live, NAMESPACE, Watched};
 use crate::engine::Answer;
 use crate::registry::Workloads;
 
@@ -63,6 +63,8 @@ struct Extent {
 struct State {
     /// Another one where it has to be listed anew, for more of its objects.
     version: u64,
+    /// Policies ask for it. Without these objects nothing is judged; without others a decision asks the API server itself.
+    needed: bool,
     namespaced: bool,
     not_served: bool,
     /// Of each namespace that is watched by itself; of all together under none.
@@ -109,19 +111,24 @@ impl Watches {
     }
 
     /// From now on these kinds are watched, and no others; these have pod templates, and this much is kept of each. A kind of
-    /// which more is to be kept than was is listed anew, and not known until then.
+    /// which more is to be kept than was is listed anew, and not known until then. Namespaces are watched in any case:
+    /// decisions ask whether one of them is being deleted.
     pub fn want(&self, kinds: BTreeSet<String>, workloads: &Arc<Workloads>) {
+        let kinds: BTreeMap<String, bool> =
+            [(NAMESPACE.to_owned(), false)].into_iter().chain(kinds.into_iter().map(|kind| (kind, true))).collect();
         let wanted = {
             let mut states = self.states();
             let before = self.workloads.get();
-            let stays = |kind: &String| kinds.contains(kind) && before.suffice(workloads, kind);
-            let gone: Vec<String> = states.keys().filter(|kind| !stays(kind)).cloned().collect();
+            let stays = |(kind, state): &(&String, &State)| {
+                kinds.get(*kind) == Some(&state.needed) && before.suffice(workloads, kind)
+            };
+            let gone: Vec<String> = states.iter().filter(|it| !stays(it)).map(|(kind, _)| kind.clone()).collect();
             for kind in &gone {
                 states.remove(kind);
             }
             let version = self.versions.fetch_add(1, Ordering::Relaxed);
-            for kind in kinds {
-                states.entry(kind).or_insert_with(|| State { version, ..State::default() });
+            for (kind, needed) in kinds {
+                states.entry(kind).or_insert_with(|| State { version, needed, ..State::default() });
             }
             self.publish(&states);
             gone.iter().for_each(|kind| self.forget(kind));
@@ -132,9 +139,9 @@ impl Watches {
         self.wanted.send_replace(wanted);
     }
 
-    /// The kinds that are watched.
+    /// The kinds that are watched for policies.
     pub fn wanted(&self) -> BTreeSet<String> {
-        self.wanted.borrow().keys().cloned().collect()
+        self.states().iter().filter(|(_, state)| state.needed).map(|(kind, _)| kind.clone()).collect()
     }
 
     /// What is known of kinds.
@@ -159,11 +166,11 @@ impl Watches {
         is_complete.then(|| shard.map(|shard| shard.documents(kind)).unwrap_or_default())
     }
 
-    /// Waits until all that is wanted was listed once.
+    /// Waits until all that policies ask for was listed once.
     pub async fn listed(&self) {
         let mut listed = self.listed.subscribe();
         // The sender is our own, so that this never fails.
-        let _ = listed.wait_for(|_| self.states().values().all(State::is_listed)).await;
+        let _ = listed.wait_for(|_| self.states().values().all(|state| !state.needed || state.is_listed())).await;
     }
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
@@ -322,7 +329,7 @@ impl Watches {
     fn publish(&self, states: &BTreeMap<String, State>) {
         let extent = |state: &State| Extent { namespaced: state.namespaced, complete: state.is_listed() };
         let kinds: HashMap<String, Extent> = states.iter().map(|(kind, state)| (kind.clone(), extent(state))).collect();
-        if kinds.values().all(|extent| extent.complete) {
+        if states.values().all(|state| !state.needed || state.is_listed()) {
             self.ready.store(true, Ordering::Release);
         }
         self.known.write().unwrap_or_else(PoisonError::into_inner).kinds = Arc::new(kinds);

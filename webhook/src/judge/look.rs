@@ -1,0 +1,86 @@
+//! What one review looks up in the cluster: first in what is watched, then at the API server itself, bounded in time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plimsoll_flat::Node;
+
+use crate::admission::Review;
+use crate::admission::decide::{Looked, Owner, Revision};
+use crate::context::{Context, Live, NAMESPACE, Question};
+
+/// Time that one review may spend on requests to the API server, all of them together.
+const LOOKING: Duration = Duration::from_millis(100);
+
+/// All that one review looks up.
+pub(super) struct Look<'a> {
+    context: &'a Arc<dyn Context>,
+    review: &'a Review,
+    /// From the first request on.
+    until: Option<Instant>,
+    deadline: Instant,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(context: &'a Arc<dyn Context>, review: &'a Review, deadline: Instant) -> Self {
+        Self { context, review, until: None, deadline }
+    }
+
+    /// Whether an owner exists. One that is watched does, or did a moment ago; only one that is not there is asked for.
+    pub(super) fn owner(&mut self, owner: &Owner) -> Looked<()> {
+        let review = self.review;
+        let (group, _) = owner.api_version.split_once('/').unwrap_or_default();
+        let kind = format!("{group}/{}", owner.kind);
+        let known = self.watched(&review.namespace, &kind, &owner.name, |object| {
+            object.at("/metadata/uid").and_then(Node::as_str) == Some(&owner.uid)
+        });
+        match known {
+            Some(true) => Looked::Found(()),
+            _ => self.at(|live, until| live.owner(&review.namespace, owner, until)),
+        }
+    }
+
+    /// Whether the review's namespace is being deleted.
+    pub(super) fn terminating(&mut self) -> Looked<bool> {
+        let namespace = &self.review.namespace;
+        let known = self.watched("", NAMESPACE, namespace, |object| {
+            object.at("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null())
+        });
+        match known {
+            Some(known) => Looked::Found(known),
+            None => self.at(|live, until| live.terminating(namespace, until)),
+        }
+    }
+
+    /// The revisions of the reviewed workload. They are not watched: their templates would take more memory than all else.
+    pub(super) fn revisions(&mut self) -> Looked<Vec<Revision>> {
+        let review = self.review;
+        self.at(|live, until| live.revisions(review, until))
+    }
+
+    /// The context, read anew. None where there is no cluster.
+    pub(super) fn anew(&mut self) -> Option<Arc<dyn Context>> {
+        let live = self.context.live()?;
+        Some(live.anew(self.context, self.until()))
+    }
+
+    /// What a watch says of an object. None where it does not know it.
+    fn watched(&self, namespace: &str, kind: &str, name: &str, says: impl Fn(Node<'_>) -> bool) -> Option<bool> {
+        let answer = self.context.answer(namespace, kind, Question::Get { name });
+        let document = answer.documents.first().filter(|_| answer.complete)?;
+        Node::root(document).ok().map(says)
+    }
+
+    fn at<T>(&mut self, look: impl FnOnce(&dyn Live, Instant) -> Looked<T>) -> Looked<T> {
+        let Some(live) = self.context.live() else { return Looked::Unknown };
+        let looked = look(live, self.until());
+        if matches!(looked, Looked::Unknown) {
+            tracing::warn!(uid = self.review.uid, "the API server did not say in time what a decision depends on");
+        }
+        looked
+    }
+
+    fn until(&mut self) -> Instant {
+        *self.until.get_or_insert_with(|| self.deadline.min(Instant::now() + LOOKING))
+    }
+}

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod judge;
 pub mod moment;
 pub mod pointer;
+pub mod printed;
 #[cfg(feature = "serve")]
 pub mod register;
 pub mod registry;

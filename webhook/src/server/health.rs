@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use crate::printed;
+
 /// Reasons are shown to whoever asks for `/readyz?verbose`, so that they are bounded, in characters.
 const LONGEST: usize = 1_000;
 
@@ -66,7 +68,8 @@ impl Health {
 
 /// One line, and not too long.
 pub(super) fn bounded(reason: &str) -> String {
-    reason.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
+    let words = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    printed::line(&words).chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]

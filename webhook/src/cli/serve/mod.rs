@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::budgets;
 use crate::context::watch::Watches;
 use crate::context::{Context, Knowing, Unknown, Watched};
+use crate::printed;
 use crate::register::{self, AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry;
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
@@ -300,7 +301,8 @@ async fn bind(
 fn usage<E: std::fmt::Display>(problems: &[E]) -> Result<ExitCode> {
     let mut stderr = io::stderr().lock();
     for problem in problems {
-        writeln!(stderr, "{problem}").context("cannot write to stderr")?;
+        let problem = problem.to_string();
+        writeln!(stderr, "{}", printed::text(&problem)).context("cannot write to stderr")?;
     }
     Ok(ExitCode::from(USAGE))
 }

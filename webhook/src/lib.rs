@@ -16,6 +16,7 @@ pub mod cli;
 pub mod context;
 pub mod duration;
 pub mod engine;
+pub mod files;
 pub mod judge;
 pub mod moment;
 pub mod pointer;

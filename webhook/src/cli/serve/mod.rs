@@ -33,8 +33,11 @@ use certificate::{Certificate, Source};
 use configuration::{Loader, readable};
 use log::log_to_stderr;
 use own::Own;
+use registration::client;
+#[cfg(feature = "check")]
+pub(super) use registration::config;
 use registration::until_it_works;
-pub(super) use registration::{client, version_of};
+pub(super) use registration::version_of;
 use reload::Reloader;
 use signals::Signals;
 use watched::Fingerprint;

@@ -1,5 +1,6 @@
 //! How those parts fare that are replaced while the server runs: what `/readyz?verbose` and metrics say of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -25,6 +26,7 @@ pub enum Part {
 #[derive(Debug, Default)]
 pub struct Health {
     parts: Mutex<[State; 4]>,
+    foreign: AtomicBool,
 }
 
 /// The state of a part.
@@ -55,6 +57,15 @@ impl Health {
         let state = &mut parts[part as usize];
         state.failures += 1;
         state.trouble = Some(bounded(reason));
+    }
+
+    /// Whether the API server asks another server in our place.
+    pub fn registered_by_another(&self, foreign: bool) {
+        self.foreign.store(foreign, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_registered_by_another(&self) -> bool {
+        self.foreign.load(Ordering::Relaxed)
     }
 
     pub(super) fn of(&self, part: Part) -> State {

@@ -243,10 +243,13 @@ async fn register(
     if registration.is_by_hand() {
         registration.round(&wanted).await?;
     }
-    let report = move |round: &Result<State, String>| match round {
-        Ok(State::Registered { .. } | State::AwaitingReplica) => drop(health.succeeded(Part::Registration)),
-        Ok(state) => health.failed(Part::Registration, &state.to_string()),
-        Err(error) => health.failed(Part::Registration, error),
+    let report = move |round: &Result<State, String>| {
+        health.registered_by_another(matches!(round, Ok(State::Foreign { .. })));
+        match round {
+            Ok(State::Registered { .. } | State::AwaitingReplica) => drop(health.succeeded(Part::Registration)),
+            Ok(state) => health.failed(Part::Registration, &state.to_string()),
+            Err(error) => health.failed(Part::Registration, error),
+        }
     };
     Ok(Registrar::start(registration, wanted, until_stopped(stopped), report))
 }

@@ -20,7 +20,12 @@ impl ServeArgs {
             }
             (None, None) => return None,
         };
-        let place = Place { name: self.register_name.clone(), reach, only_namespaces: self.only_namespace.clone() };
+        let place = Place {
+            name: self.register_name.clone(),
+            reach,
+            only_namespaces: self.only_namespace.clone(),
+            take_over: self.take_over,
+        };
         Some(place).filter(|_| self.register)
     }
 

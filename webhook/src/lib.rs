@@ -16,9 +16,11 @@ pub mod cli;
 pub mod context;
 pub mod duration;
 pub mod engine;
+pub mod files;
 pub mod judge;
 pub mod moment;
 pub mod pointer;
+pub mod printed;
 #[cfg(feature = "serve")]
 pub mod register;
 pub mod registry;

@@ -2,8 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[cfg(unix)]
+#[path = "check/bounds.rs"]
+mod bounds;
 #[path = "check/ignores.rs"]
 mod ignores;
+#[cfg(unix)]
+#[path = "check/links.rs"]
+mod links;
+#[cfg(unix)]
+#[path = "check/terminals.rs"]
+mod terminals;
 
 use std::collections::BTreeSet;
 use std::fs;

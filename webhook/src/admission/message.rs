@@ -5,6 +5,7 @@ use plimsoll_flat::Node;
 use super::decide::named_path;
 use super::review::Review;
 use super::verdict::{Action, Failed, Judged, Verdict};
+use crate::printed;
 
 /// The API server cuts every warning to 256 characters where all of them together pass 4,096; ours stay well below.
 const MAX_WARNING: usize = 120;
@@ -38,6 +39,8 @@ pub fn denial(review: &Review, verdict: &Verdict) -> String {
     } else {
         lines.extend(verdict.more.iter().map(|(policy, more)| format!("• {}  and {more} more", policy.id)));
     }
+    // Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
+    let lines: Vec<_> = lines.iter().map(|line| printed::line(line)).collect();
     lines.join("\n")
 }
 
@@ -54,7 +57,8 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
         .iter()
         .filter(|failed| failed.action == Action::Warn)
         .map(|failed| format!("{}: {}", failed.policy.id, failure(failed)));
-    let mut warnings: Vec<String> = findings.chain(failures).map(|text| shorten(&text, MAX_WARNING)).collect();
+    let mut warnings: Vec<String> =
+        findings.chain(failures).map(|text| shorten(&printed::line(&text), MAX_WARNING)).collect();
     let cut = more(verdict);
     if !warnings.is_empty() && warnings.len() + cut > MAX_WARNINGS {
         let shown = warnings.len().min(MAX_WARNINGS - 1);
@@ -73,11 +77,9 @@ fn more(verdict: &Verdict) -> usize {
 /// One cause of a denial, for programs (`status.details.causes`): the policy, the path, the message.
 pub fn causes(review: &Review, verdict: &Verdict) -> Vec<(String, String, String)> {
     let object = review.subject();
-    let findings = verdict
-        .judged
-        .iter()
-        .filter(|judged| judged.action == Action::Deny)
-        .map(|judged| (judged.policy.id.clone(), path(judged, object), judged.finding.message.clone()));
+    let findings = verdict.judged.iter().filter(|judged| judged.action == Action::Deny).map(|judged| {
+        (judged.policy.id.clone(), printed::line(&path(judged, object)).into_owned(), judged.finding.message.clone())
+    });
     let failures = verdict
         .failed
         .iter()

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::message;
 use super::review::Review;
 use super::verdict::{Action, Silence, Verdict};
+use crate::printed;
 
 /// The prefix that the API server puts before our audit annotations is the webhook's name; these are their keys.
 const DENIED: &str = "denied";
@@ -72,7 +73,7 @@ pub fn refused(uid: &str, reason: &str) -> Value {
     response.insert("allowed".to_owned(), false.into());
     response.insert(
         "status".to_owned(),
-        json!({"status": "Failure", "code": 400, "reason": "BadRequest", "message": format!("plimsoll: {reason}")}),
+        json!({"status": "Failure", "code": 400, "reason": "BadRequest", "message": format!("plimsoll: {}", printed::line(reason))}),
     );
     envelope(response)
 }

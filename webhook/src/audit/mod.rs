@@ -15,8 +15,12 @@ use crate::check::run::{self, Found};
 use crate::context::existing::Existing;
 use crate::registry::Registry;
 use crate::report::ObjectName;
+use crate::yaml::Budget;
 
 pub use report::{human, json};
+
+/// Objects of a kind that are read as one document. A document has limits, and holds no more than a few thousand.
+const TOGETHER: usize = 100;
 
 /// What is to be said of a cluster.
 #[derive(Debug)]
@@ -68,10 +72,17 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
         owned += made.len();
         namespaces.extend(of_kind.iter().filter_map(|object| object.pointer("/metadata/namespace")?.as_str()));
         beside.objects.extend(made.into_iter().cloned());
-        let text = json!({"apiVersion": "v1", "kind": "List", "items": own}).to_string();
-        sources.push(Source { name: kind.clone(), path: None, text, closed: true });
+        for own in own.chunks(TOGETHER) {
+            let text = json!({"apiVersion": "v1", "kind": "List", "items": own}).to_string();
+            sources.push(Source::new(kind.clone(), text));
+        }
     }
-    let world = World::read(sources, registry, Arc::new(beside));
+    // How much may be read of a cluster was bounded when it was read.
+    let world = World::read_within(sources, registry, Arc::new(beside), &Budget::times(64), usize::MAX);
+    let mut unread = existing.unread.clone();
+    for problem in &world.problems {
+        unread.insert(problem.file.clone(), format!("some objects cannot be judged: {}", problem.message));
+    }
     let checked = run::check(registry, &world);
     let mut unjudged: BTreeMap<(String, String), usize> = BTreeMap::new();
     for (policy, why) in &checked.skipped {
@@ -92,7 +103,7 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
         denied: denied.map(|found| Denied::new(&world, found)).collect(),
         warned: checked.findings.iter().filter(counts(Action::Warn)).count(),
         unjudged: unjudged.into_iter().map(|((policy, why), count)| (policy, why, count)).collect(),
-        unread: existing.unread.clone(),
+        unread,
     }
 }
 

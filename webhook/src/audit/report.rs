@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Denied, Scan};
+use crate::printed::{self, line};
 
 const SCHEMA: &str = "plimsoll.dev/scan/v1";
 
@@ -59,10 +60,10 @@ pub fn human(scan: &Scan) -> String {
     drains(&mut out, scan);
     denials(&mut out, scan);
     for (policy, why, count) in &scan.unjudged {
-        let _ = writeln!(out, "not judged: {policy} on {}: {}", objects(*count), clean(why));
+        let _ = writeln!(out, "not judged: {policy} on {}: {}", objects(*count), line(why));
     }
     for (kind, why) in &scan.unread {
-        let _ = writeln!(out, "not read: {}: {}", kind.trim_start_matches('/'), clean(why));
+        let _ = writeln!(out, "not read: {}: {}", kind.trim_start_matches('/'), line(why));
     }
     let _ = writeln!(
         out,
@@ -82,7 +83,7 @@ fn drains(out: &mut String, scan: &Scan) {
     }
     out.push_str("Drains that block now:\n");
     for drain in &scan.drains {
-        let _ = writeln!(out, "  {}/{}  {}", clean(&drain.namespace), clean(&drain.name), clean(&drain.why));
+        let _ = writeln!(out, "  {}/{}  {}", line(&drain.namespace), line(&drain.name), line(&drain.why));
     }
     out.push('\n');
 }
@@ -101,7 +102,7 @@ fn denials(out: &mut String, scan: &Scan) {
             .namespaces
             .iter()
             .map(|(namespace, count)| {
-                format!("{} {count}", if namespace.is_empty() { "(cluster)".to_owned() } else { clean(namespace) })
+                format!("{} {count}", if namespace.is_empty() { "(cluster)".into() } else { line(namespace) })
             })
             .collect();
         let _ = writeln!(out, "  {:width$}  {:>5}  {}", row.policy, row.count, where_.join(", "));
@@ -152,12 +153,7 @@ pub fn json(scan: &Scan) -> String {
     // Strings and numbers only: there is nothing in it that cannot be written.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
-    text
-}
-
-/// Names may hold what a terminal would obey.
-fn clean(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    printed::json(&text).into_owned()
 }
 
 fn objects(count: usize) -> String {

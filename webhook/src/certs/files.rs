@@ -1,6 +1,5 @@
 //! Certificates and keys that somebody else renews, as files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -12,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
 use super::{CertError, der};
+use crate::files;
 
 /// A certificate chain and its key as files.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ pub fn roots(file: &Path) -> Result<RootCertStore, CertError> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, CertError> {
-    fs::read(file).map_err(|error| CertError::Read { file: file.to_owned(), error })
+    files::read(file, files::MAX_CERTIFICATE).map_err(|error| CertError::Read { file: file.to_owned(), error })
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> {
@@ -100,6 +100,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use rcgen::KeyPair;
 
     use super::super::Authority;

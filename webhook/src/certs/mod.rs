@@ -5,12 +5,13 @@ mod authority;
 mod der;
 mod files;
 
-use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use rustls::pki_types::pem;
 use time::{Date, OffsetDateTime};
+
+use crate::files::ReadError;
 
 pub use authorities::{Authorities, Leaf};
 pub use authority::Authority;
@@ -25,8 +26,8 @@ pub enum CertError {
     Read {
         /// Which.
         file: PathBuf,
-        /// What the system says.
-        error: io::Error,
+        /// What the system says, or that it is no file of that kind.
+        error: ReadError,
     },
     /// A file is not PEM of what it should hold.
     #[error("{file} holds no {what} in PEM: {error}")]

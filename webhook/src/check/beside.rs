@@ -9,7 +9,8 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 
-use super::CheckError;
+use super::{CheckError, bounds, write};
+use crate::files;
 use crate::registry::Registry;
 
 /// What is known beside the input.
@@ -35,11 +36,18 @@ impl Beside {
             .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>())
             .map_err(|error| wrong(format!("cannot be read: {error}")))?;
         paths.sort();
-        let mut files = 0;
+        let real = folder.canonicalize().map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let (mut read, mut room) = (0, bounds::MAX_RECORDS);
         for path in paths {
             let Some(kind) = path.file_name().and_then(|name| name.to_str()).and_then(kind_of_file) else { continue };
             let name = path.display();
-            let text = fs::read_to_string(&path).map_err(|error| wrong(format!("{name} cannot be read: {error}")))?;
+            // Whoever commits a record must not choose which other files are read.
+            if path.canonicalize().is_ok_and(|target| !target.starts_with(&real)) {
+                return Err(wrong(format!("{name} is a symbolic link that leads out of the folder")));
+            }
+            let text = files::read_text(&path, bounds::MAX_RECORD.min(room))
+                .map_err(|error| wrong(format!("{name} cannot be read: {error}")))?;
+            room = room.saturating_sub(u64::try_from(text.len()).unwrap_or(u64::MAX));
             let mut list: Value =
                 serde_json::from_str(&text).map_err(|error| wrong(format!("{name} is no JSON: {error}")))?;
             let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) else {
@@ -47,9 +55,9 @@ impl Beside {
             };
             beside.objects.append(items);
             beside.unread.remove(&kind);
-            files += 1;
+            read += 1;
         }
-        if files == 0 {
+        if read == 0 {
             return Err(wrong("there is no record in it".to_owned()));
         }
         Ok(beside)
@@ -73,7 +81,7 @@ pub fn record(folder: &Path, kind: &str, objects: &[Value]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut text = serde_json::to_string_pretty(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;
     text.push('\n');
-    fs::write(folder.join(file_of_kind(kind)), text)
+    write::put(&folder.join(file_of_kind(kind)), &text)
 }
 
 fn file_of_kind(kind: &str) -> String {

@@ -5,7 +5,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{CheckError, Problem};
+use super::write::Found;
+use super::{CheckError, Problem, bounds};
+use crate::files::{self, ReadError, size};
 
 /// How messages name the standard input.
 pub const STDIN: &str = "<stdin>";
@@ -17,9 +19,18 @@ pub struct Source {
     pub name: String,
     /// None for the standard input.
     pub path: Option<PathBuf>,
+    /// The file as it was when it was read; none for the standard input and for what is still to be written.
+    pub(super) found: Option<Found>,
     pub text: String,
     /// Whether it came with everything that belongs to it: by its folder, or on the standard input.
     pub closed: bool,
+}
+
+impl Source {
+    /// A text that is no file.
+    pub fn new(name: String, text: String) -> Self {
+        Self { name, path: None, found: None, text, closed: true }
+    }
 }
 
 /// A folder that only makes sense when it is rendered.
@@ -39,6 +50,8 @@ pub struct Collected {
     /// In the order of the arguments, within a folder by name.
     pub sources: Vec<Source>,
     pub passed_over: Vec<PassedOver>,
+    /// Symbolic links in folders that lead out of every path that was given. They were not followed.
+    pub links: Vec<String>,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }
@@ -68,9 +81,9 @@ pub fn collect(arguments: &[PathBuf], stdin: &mut dyn Read) -> Result<Collected,
         if is_stdin(path) {
             collector.stdin(stdin)?;
         } else if path.is_dir() {
-            collector.folder(path, false);
+            collector.folder(path, false)?;
         } else {
-            collector.file(path);
+            collector.file(path)?;
         }
     }
     Ok(collector.collected)
@@ -88,6 +101,8 @@ struct Collector {
     /// Files and folders that were visited, without symbolic links: nothing is read twice, and loops end.
     seen: HashSet<PathBuf>,
     stdin: bool,
+    /// Of all texts.
+    bytes: u64,
 }
 
 impl Collector {
@@ -95,30 +110,32 @@ impl Collector {
         if std::mem::replace(&mut self.stdin, true) {
             return Ok(());
         }
-        let mut bytes = Vec::new();
-        stdin.read_to_end(&mut bytes).map_err(|error| CheckError::Usage {
+        let bytes = files::read_stream(stdin, bounds::MAX_FILE).map_err(|error| CheckError::Usage {
             message: format!("cannot read the standard input: {error}"),
-            help: "pipe manifests into `plimsoll check -`".to_owned(),
+            help: "pipe manifests into `plimsoll check -`, those of one release or cluster at a time".to_owned(),
         })?;
-        self.text(STDIN.to_owned(), None, bytes, true);
-        Ok(())
+        self.text(STDIN.to_owned(), None, bytes, true)
     }
 
     /// `within`: inside of a kustomization, where only further charts and kustomizations are looked for.
-    fn folder(&mut self, folder: &Path, within: bool) {
+    fn folder(&mut self, folder: &Path, within: bool) -> Result<(), CheckError> {
         if !self.is_new(folder) {
-            return;
+            return Ok(());
         }
         let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
-            Err(error) => return self.problem(folder, format!("cannot read the folder: {error}")),
+            Err(error) => {
+                self.problem(folder, format!("cannot read the folder: {error}"));
+                return Ok(());
+            }
         };
         let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
         paths.sort();
         let has = |names: &[&str]| names.iter().any(|name| folder.join(name).is_file());
         if has(&["Chart.yaml"]) {
             let name = shell(&name(folder));
-            return self.pass_over(folder, "Helm chart", format!("helm template {name} | plimsoll check -"));
+            self.pass_over(folder, "Helm chart", format!("helm template {name} | plimsoll check -"));
+            return Ok(());
         }
         let kustomization = has(&["kustomization.yaml", "kustomization.yml", "Kustomization"]);
         if kustomization {
@@ -131,29 +148,70 @@ impl Collector {
             if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
                 continue;
             }
-            if path.is_dir() {
-                self.folder(&path, within);
-            } else if !within && is_manifest(&path) && (path.is_file() || !path.exists()) {
-                self.file(&path);
+            let is_read = path.is_dir() || !within && is_manifest(&path);
+            if is_read && self.leads_out(&path) {
+                self.collected.links.push(name(&path));
+            } else if path.is_dir() {
+                self.folder(&path, within)?;
+            } else if is_read {
+                self.file(&path)?;
             }
         }
+        Ok(())
     }
 
-    fn file(&mut self, path: &Path) {
+    /// Whether it is a symbolic link to something outside of all folders that were given. A repository must not decide
+    /// which other files are read, let alone edited.
+    fn leads_out(&self, path: &Path) -> bool {
+        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        let inside = |real: PathBuf| self.closed_folders.iter().any(|folder| real.starts_with(folder));
+        // A link to nothing is an error of its own.
+        is_link && path.canonicalize().is_ok_and(|real| !inside(real))
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), CheckError> {
         if !self.is_new(path) {
-            return;
+            return Ok(());
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let closed = self.closed_folders.iter().any(|folder| real.starts_with(folder));
-        match fs::read(path) {
-            Ok(bytes) => self.text(name(path), Some(path.to_owned()), bytes, closed),
+        match files::open(path, bounds::MAX_FILE) {
+            Ok(opened) => {
+                let found = Found::new(real, &opened.metadata);
+                self.text(name(path), Some((path.to_owned(), found)), opened.bytes, closed)?;
+            }
+            Err(error @ ReadError::NotRegular(_)) => {
+                self.problem(path, format!("{error}; pipe other things into `plimsoll check -`"));
+            }
             Err(error) => self.problem(path, format!("cannot read the file: {error}")),
         }
+        Ok(())
     }
 
-    fn text(&mut self, name: String, path: Option<PathBuf>, bytes: Vec<u8>, closed: bool) {
+    fn text(
+        &mut self,
+        name: String,
+        file: Option<(PathBuf, Found)>,
+        bytes: Vec<u8>,
+        closed: bool,
+    ) -> Result<(), CheckError> {
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let limit = if self.bytes > bounds::MAX_TOTAL {
+            Some(format!("the files are larger than {} in all", size(bounds::MAX_TOTAL)))
+        } else if self.collected.sources.len() >= bounds::MAX_FILES {
+            Some(format!("there are more than {} files", bounds::MAX_FILES))
+        } else {
+            None
+        };
+        if let Some(message) = limit {
+            return Err(CheckError::Usage {
+                message: format!("{message}, the most that one run takes; the last one was {name}"),
+                help: "check the folders of one cluster at a time".to_owned(),
+            });
+        }
+        let (path, found) = file.unzip();
         match String::from_utf8(bytes) {
-            Ok(text) => self.collected.sources.push(Source { name, path, text, closed }),
+            Ok(text) => self.collected.sources.push(Source { name, path, found, text, closed }),
             Err(error) => {
                 let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
                 let valid = String::from_utf8_lossy(valid);
@@ -163,6 +221,7 @@ impl Collector {
                 self.collected.problems.push(Problem { file: name, place: Some((line, column)), message, help: None });
             }
         }
+        Ok(())
     }
 
     fn is_new(&mut self, path: &Path) -> bool {

@@ -33,7 +33,13 @@ impl Companions {
             match place(manifest, object) {
                 Ok((path, name)) => {
                     let (_, texts) = files.entry(path.clone()).or_insert_with(|| {
-                        let source = Source { name, path: Some(path), text: String::new(), closed: manifest.closed };
+                        let source = Source {
+                            name,
+                            path: Some(path),
+                            found: None,
+                            text: String::new(),
+                            closed: manifest.closed,
+                        };
                         (source, Vec::new())
                     });
                     let text = yaml::print(object);
@@ -78,7 +84,7 @@ mod tests {
     use super::*;
 
     fn source(path: Option<PathBuf>, text: &str) -> Source {
-        Source { name: "shops/shop.yaml".to_owned(), path, text: text.to_owned(), closed: true }
+        Source { name: "shops/shop.yaml".to_owned(), path, found: None, text: text.to_owned(), closed: true }
     }
 
     #[test]

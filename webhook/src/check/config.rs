@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collect::is_stdin;
-use super::{CheckError, threads};
+use super::{CheckError, bounds, threads};
 use crate::engine::{Cache, Engine, Limits};
+use crate::files;
 use crate::registry::{self, Documents, Options, Profile, Registry, Site, nearest};
 
 /// The name under which a repository keeps its configuration.
@@ -30,10 +31,11 @@ pub struct Choice {
 /// Where the configuration is wrong, or cannot be read.
 pub fn load(choice: &Choice, paths: &[PathBuf]) -> Result<Registry, CheckError> {
     let profile = choice.profile.as_deref().map(profile).transpose()?;
-    let documents = match choice.file.clone().or_else(|| find(paths)) {
-        Some(file) => read(&file)?,
-        None => Documents::default(),
+    let file = match &choice.file {
+        Some(file) => Some(file.clone()),
+        None => find(paths)?,
     };
+    let documents = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
     let threads = u32::try_from(threads::most()).unwrap_or(1);
     // Each thread has one instance of each bundle, and no set has more than one.
     let bundles = u32::try_from(documents.sets.len()).unwrap_or(1).max(1);
@@ -74,7 +76,7 @@ fn profile(name: &str) -> Result<Profile, CheckError> {
 
 fn read(file: &Path) -> Result<Documents, CheckError> {
     let name = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|error| CheckError::Usage {
+    let text = files::read_text(file, bounds::MAX_CONFIGURATION).map_err(|error| CheckError::Usage {
         message: format!("cannot read the configuration {name}: {error}"),
         help: "`--config` names a file of ClusterPolicySets and PolicyExemptions".to_owned(),
     })?;
@@ -83,22 +85,40 @@ fn read(file: &Path) -> Result<Documents, CheckError> {
 
 /// The nearest `.plimsoll.yaml`, from the first path's folder upward to the root of its repository. For the standard
 /// input, from the current folder.
-fn find(paths: &[PathBuf]) -> Option<PathBuf> {
-    let current = std::env::current_dir().and_then(fs::canonicalize).ok()?;
-    let start = match paths.first().filter(|path| !is_stdin(path)) {
-        Some(path) => fs::canonicalize(path).ok()?,
+fn find(paths: &[PathBuf]) -> Result<Option<PathBuf>, CheckError> {
+    let Ok(current) = std::env::current_dir().and_then(fs::canonicalize) else { return Ok(None) };
+    let start = match paths.first().filter(|path| !is_stdin(path)).map(fs::canonicalize) {
+        Some(Ok(path)) => path,
+        Some(Err(_)) => return Ok(None),
         None => current.clone(),
     };
-    let start = if start.is_dir() { start.as_path() } else { start.parent()? };
-    for folder in start.ancestors() {
+    let start = if start.is_dir() { Some(start.as_path()) } else { start.parent() };
+    let is_root = |folder: &&Path| folder.join(".git").exists();
+    for folder in start.into_iter().flat_map(Path::ancestors) {
         let file = folder.join(FILE);
-        if file.is_file() {
-            return Some(file.strip_prefix(&current).map(Path::to_owned).unwrap_or(file));
+        // A link to nothing, or a pipe, is a configuration that cannot be read, and not none.
+        if file.symlink_metadata().is_ok() {
+            let root = folder.ancestors().find(is_root).unwrap_or(folder);
+            let file = file.strip_prefix(&current).map(Path::to_owned).unwrap_or(file);
+            return if leads_out(&file, root) { Err(foreign(&file)) } else { Ok(Some(file)) };
         }
         // What lies above the repository is another's.
-        if folder.join(".git").exists() {
-            return None;
+        if is_root(&folder) {
+            return Ok(None);
         }
     }
-    None
+    Ok(None)
+}
+
+/// A configuration that nobody named is the repository's own: a link must not show other files to those who read the
+/// log of a CI job.
+fn leads_out(file: &Path, root: &Path) -> bool {
+    fs::canonicalize(file).is_ok_and(|real| !real.starts_with(root))
+}
+
+fn foreign(file: &Path) -> CheckError {
+    CheckError::Usage {
+        message: format!("the configuration {} is a symbolic link that leads out of its repository", file.display()),
+        help: "name the file that is meant by `--config`".to_owned(),
+    }
 }

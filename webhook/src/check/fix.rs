@@ -1,17 +1,17 @@
 //! Edits the files: the fixes of findings, round by round, until nothing changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::companions::Companions;
 use super::run::{self, Checked, Found};
 use super::world::{Object, World};
-use super::{collect::Source, threads};
+use super::{bounds, collect::Source, threads};
 use crate::admission::Review;
 use crate::admission::edit::Edit;
 use crate::engine::{Fix, FixClass};
 use crate::registry::Registry;
-use crate::yaml::splice;
+use crate::yaml::splice::{self, Reason};
 
 /// A fix can make another possible; after so many rounds two of them undo each other.
 const MAX_ROUNDS: usize = 10;
@@ -136,33 +136,52 @@ impl Round {
             (candidate.document, policy.bundle, policy.index, candidate.finding)
         });
         let mut current = text.clone();
-        for document in candidates.chunk_by(|left, right| left.document == right.document) {
-            round.document(document, &mut current);
-        }
+        round.documents(&candidates, &mut current);
         if current != *text {
             round.texts.push((file, current));
         }
         round
     }
 
-    /// All fixes of a document at once; where the splicer refuses, one by one, for it takes all edits or none.
-    fn document(&mut self, candidates: &[Candidate], text: &mut String) {
-        let mut chosen = Chosen::default();
-        for candidate in candidates {
-            chosen.take(candidate);
+    /// The fixes of all documents at once; where the splicer refuses some of a document, that document alone.
+    fn documents(&mut self, candidates: &[Candidate], text: &mut String) {
+        let of_documents = || candidates.chunk_by(|left, right| left.document == right.document);
+        let chosen: Vec<Chosen> = of_documents().map(Chosen::of).collect();
+        let edits: Vec<_> = of_documents()
+            .zip(&chosen)
+            .filter_map(|(candidates, chosen)| Some((candidates.first()?.document, chosen.edits.clone())))
+            .collect();
+        let spliced = splice::apply(text, &edits);
+        *text = spliced.text;
+        let refused: HashMap<usize, Reason> =
+            spliced.refused.into_iter().map(|refusal| (refusal.document, refusal.reason)).collect();
+        // Each further try reads the whole file.
+        let mut tries = (bounds::MAX_EDITED / text.len().max(1)).max(1);
+        for (candidates, chosen) in of_documents().zip(chosen) {
+            match candidates.first().and_then(|first| refused.get(&first.document)) {
+                None => self.made.extend(chosen.findings),
+                Some(Reason::TooMuch) => {
+                    let reason = Reason::TooMuch.to_string();
+                    self.refused.extend(chosen.findings.into_iter().map(|finding| (finding, reason.clone())));
+                }
+                Some(_) => self.document(candidates, text, &mut tries),
+            }
         }
-        let (Some(first), false) = (candidates.first(), chosen.edits.is_empty()) else { return };
-        let spliced = splice::apply(text, &[(first.document, chosen.edits)]);
-        if spliced.refused.is_empty() {
-            *text = spliced.text;
-            self.made.extend(chosen.findings);
-            return;
-        }
+    }
+
+    /// The fixes of a document one by one, for the splicer takes all edits or none.
+    fn document(&mut self, candidates: &[Candidate], text: &mut String, tries: &mut usize) {
         let mut made = Chosen::default();
         for candidate in candidates {
             if made.conflicts(candidate) {
                 continue;
             }
+            let Some(left) = tries.checked_sub(1) else {
+                let reason = "the file is too large for this many fixes that stand in each other's way; cut it";
+                self.refused.push((candidate.finding, reason.to_owned()));
+                continue;
+            };
+            *tries = left;
             let spliced = splice::apply(text, &[(candidate.document, candidate.edits.clone())]);
             match spliced.refused.into_iter().next() {
                 Some(refusal) => self.refused.push((candidate.finding, refusal.reason.to_string())),
@@ -184,6 +203,13 @@ struct Chosen {
 }
 
 impl Chosen {
+    /// As many of these as go together.
+    fn of(candidates: &[Candidate]) -> Self {
+        let mut chosen = Self::default();
+        candidates.iter().for_each(|candidate| chosen.take(candidate));
+        chosen
+    }
+
     /// Takes a fix as a whole, or leaves it to the next round.
     fn take(&mut self, candidate: &Candidate) {
         if self.conflicts(candidate) {
@@ -268,7 +294,7 @@ mod tests {
 
     fn round(text: &str, candidates: &[Candidate]) -> (String, Vec<usize>, Vec<usize>) {
         let (mut round, mut text) = (Round::default(), text.to_owned());
-        round.document(candidates, &mut text);
+        round.documents(candidates, &mut text);
         (text, round.made, round.refused.into_iter().map(|(finding, _)| finding).collect())
     }
 

@@ -4,11 +4,13 @@
 //! what is printed of it is [`crate::report`]'s.
 
 pub mod beside;
+pub mod bounds;
 pub mod collect;
 mod companions;
 pub mod config;
 pub mod exit;
 pub mod fix;
+mod places;
 pub mod run;
 mod threads;
 pub mod world;
@@ -21,10 +23,12 @@ use std::sync::Arc;
 use crate::admission::Action;
 use crate::engine::FixClass;
 use crate::registry::ConfigError;
-use crate::report::{Made, Report};
+use crate::report::{Made, Passed, Report};
 use beside::Beside;
 pub use exit::ExitStatus;
+pub(crate) use places::Places;
 pub use world::World;
+use write::{Found, Prepared, WriteError};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -76,6 +80,8 @@ pub struct Edited {
     pub name: String,
     /// None for the standard input.
     path: Option<PathBuf>,
+    /// None for a new file, and for the standard input.
+    found: Option<Found>,
     /// None for a new file.
     pub before: Option<String>,
     pub after: String,
@@ -150,7 +156,8 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
     }
     let mut problems = collected.problems;
     problems.append(&mut world.problems);
-    let report = Report::new(&registry, &world, checked, problems, collected.passed_over, made, options.limits);
+    let passed_over = Passed { folders: collected.passed_over, links: collected.links };
+    let report = Report::new(&registry, &world, checked, problems, passed_over, made, options.limits);
     Ok(Outcome { report, world, edited, stdin: text_of_stdin })
 }
 
@@ -159,6 +166,7 @@ fn difference(before: &World, after: Option<&World>) -> Vec<Edited> {
     let edited = after.files.iter().enumerate().map(|(index, file)| Edited {
         name: file.source.name.clone(),
         path: file.source.path.clone(),
+        found: file.source.found.clone(),
         before: before.files.get(index).map(|file| file.source.text.clone()),
         after: file.source.text.clone(),
     });
@@ -169,18 +177,25 @@ fn new_files(edited: &[Edited]) -> Vec<String> {
     edited.iter().filter(|edited| edited.before.is_none()).map(|edited| edited.name.clone()).collect()
 }
 
+/// Writes all files or, where one of them cannot be written, none.
 fn save(edited: &[Edited]) -> Result<(), CheckError> {
+    let failed = |edited: &Edited, error: &WriteError, help: &str| CheckError::Usage {
+        message: format!("cannot write {}: {error}", edited.name),
+        help: help.to_owned(),
+    };
+    let mut prepared = Vec::new();
     for edited in edited {
         let Some(path) = &edited.path else { continue };
-        let written = match &edited.before {
-            Some(before) => write::replace(path, before, &edited.after),
-            None => write::create(path, &edited.after),
+        let written = match (&edited.before, &edited.found) {
+            (Some(before), Some(found)) => Prepared::replace(path, found, before, &edited.after),
+            _ => Prepared::create(path, &edited.after),
         };
-        written.map_err(|error| CheckError::Usage {
-            message: format!("cannot write {}: {error}", edited.name),
-            help: "this file is as it was; those before it are fixed. `--diff` shows the edits without writing"
-                .to_owned(),
-        })?;
+        let help = "nothing was written, neither here nor elsewhere. `--diff` shows the edits";
+        prepared.push((edited, written.map_err(|error| failed(edited, &error, help))?));
+    }
+    for (edited, prepared) in prepared {
+        let help = "this file is as it was; those before it are fixed. `--diff` shows the edits without writing";
+        prepared.commit().map_err(|error| failed(edited, &error, help))?;
     }
     Ok(())
 }

@@ -1,18 +1,22 @@
 //! What the cluster would do with each object: complete it, then judge it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::threads;
 use super::world::{Object, World};
 use crate::admission::verdict::{Failed, Silence, Unused};
-use crate::admission::{Judged, Verdict};
+use crate::admission::{Action, Judged, Verdict};
 use crate::context::Context;
 use crate::judge::{mutate, validate};
 use crate::registry::{Policy, Registry};
 
 /// For all policies on one object. The webhook has seconds; here nobody waits at the other end, and machines of CI are slow.
 const TIME: Duration = Duration::from_secs(20);
+
+/// Timeout for all objects. Beyond it policies fail on the others, as they do where a single object takes too long.
+const TIME_OF_ALL: Duration = Duration::from_secs(15 * 60);
 
 /// Everything that is to be said of the input.
 #[derive(Debug, Default)]
@@ -42,7 +46,8 @@ pub struct Found {
 
 /// Judges every object of the input.
 pub fn check(registry: &Registry, world: &World) -> Checked {
-    let verdicts = threads::map(&world.objects, |object| judge(registry, object, &world.context(object)));
+    let end = Instant::now() + TIME_OF_ALL;
+    let verdicts = threads::map(&world.objects, |object| judge(registry, object, &world.context(object), end));
     let mut checked = Checked::default();
     for (object, (verdict, defaulted)) in verdicts.into_iter().enumerate() {
         let found = |defaulted: bool| move |judged: Judged| Found { object, judged, defaulted };
@@ -56,7 +61,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         checked.unused.extend(verdict.unused.into_iter().map(|unused| (object, unused)));
         checked.failed.extend(verdict.failed.into_iter().map(|failed| (object, failed)));
     }
-    let said: Vec<bool> = checked.findings.iter().map(|found| is_said_elsewhere(world, &checked, found)).collect();
+    let said = said_elsewhere(world, &checked);
     let mut said = said.into_iter();
     checked.findings.retain(|_| !said.next().unwrap_or(false));
     checked
@@ -64,34 +69,46 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
 
 /// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is
 /// said once: at the object that the others name as related.
-fn is_said_elsewhere(world: &World, checked: &Checked, found: &Found) -> bool {
-    let Some((kind, name)) = found.judged.finding.related.as_deref().and_then(|related| related.split_once('/')) else {
-        return false;
+fn said_elsewhere(world: &World, checked: &Checked) -> Vec<bool> {
+    // By policy and object: the strictest finding, and the strictest of another object of the same name.
+    let mut said: HashMap<_, [Option<(usize, Action)>; 2]> = HashMap::new();
+    for found in checked.findings.iter().filter(|found| found.judged.finding.related.is_none()) {
+        let review = &world.objects[found.object].review;
+        let object = (review.kind.kind.as_str(), review.namespace.as_str(), review.name.as_str());
+        let [first, second] = said.entry((found.judged.policy.id.as_str(), object)).or_default();
+        let this = Some((found.object, found.judged.action));
+        let stricter = |known: &Option<(usize, Action)>| known.is_none_or(|(_, action)| action < found.judged.action);
+        match first {
+            Some((object, _)) if *object == found.object => *first = if stricter(first) { this } else { *first },
+            _ if stricter(first) => (*second, *first) = (*first, this),
+            _ if stricter(second) => *second = this,
+            _ => {}
+        }
+    }
+    let is_said = |found: &Found| {
+        let related = found.judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
+        let Some((kind, name)) = related else { return false };
+        let namespace = world.objects[found.object].review.namespace.as_str();
+        let there = said.get(&(found.judged.policy.id.as_str(), (kind, namespace, name)));
+        let mut there = there.into_iter().flatten().flatten();
+        there.any(|(object, action)| *object != found.object && *action >= found.judged.action)
     };
-    let namespace = &world.objects[found.object].review.namespace;
-    checked.findings.iter().any(|other| {
-        let review = &world.objects[other.object].review;
-        let is_related = review.kind.kind == kind && review.name == name && review.namespace == *namespace;
-        is_related
-            && other.object != found.object
-            && other.judged.policy.id == found.judged.policy.id
-            && other.judged.finding.related.is_none()
-            && other.judged.action >= found.judged.action
-    })
+    checked.findings.iter().map(is_said).collect()
 }
 
 /// The verdict on the object as the cluster completes it, and the findings that completing it mends.
-fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>) -> (Verdict, Vec<Judged>) {
-    let written = validate(registry, &object.review, context, Instant::now() + TIME);
+fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: Instant) -> (Verdict, Vec<Judged>) {
+    let deadline = || end.min(Instant::now() + TIME);
+    let written = validate(registry, &object.review, context, deadline());
     // Only fixes complete anything, and most objects have none.
     if written.judged.iter().all(|judged| judged.finding.fix.is_none()) {
         return (written, Vec::new());
     }
-    let mutation = mutate(registry, &object.review, context, Instant::now() + TIME);
+    let mutation = mutate(registry, &object.review, context, deadline());
     let Some(completed) = mutation.object.and_then(|value| object.review.with_object(&value)) else {
         return (written, Vec::new());
     };
-    let mut verdict = validate(registry, &Arc::new(completed), context, Instant::now() + TIME);
+    let mut verdict = validate(registry, &Arc::new(completed), context, deadline());
     // An ignore may be there for what is completed.
     verdict.unused = written.unused;
     for (after, _) in &mut verdict.silenced {

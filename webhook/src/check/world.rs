@@ -2,17 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value};
 
 use super::beside::Beside;
 use super::collect::Source;
-use super::{Problem, threads};
+use super::{Problem, bounds, threads};
 use crate::admission::{Kind, Review};
 use crate::context::Context;
 use crate::context::files::{Files, Objects};
 use crate::registry::Registry;
-use crate::yaml::{self, Document, Span, SyntaxError};
+use crate::yaml::{Budget, Document, Stream, SyntaxError};
+
+/// Problems of a file that are shown one by one.
+const MOST_PROBLEMS: usize = 100;
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -30,11 +34,13 @@ pub struct World {
     open: Arc<Files>,
 }
 
-/// One text of the input, read.
+/// One text of the input. Its documents are read again where their places are asked for: all of them at once would need a
+/// hundred times the memory of the text.
 #[derive(Debug)]
 pub struct File {
     pub source: Source,
-    pub documents: Vec<Result<Document, SyntaxError>>,
+    /// The part of the text that each document is, in their order.
+    pub(super) parts: Vec<usize>,
 }
 
 /// One object of the input.
@@ -42,7 +48,7 @@ pub struct File {
 pub struct Object {
     /// Index into [`World::files`].
     pub file: usize,
-    /// Index into [`File::documents`].
+    /// Number of the document in its file, from 0.
     pub document: usize,
     /// The pointer to it in its document: empty, or `/items/3` in a list.
     pub prefix: String,
@@ -52,25 +58,46 @@ pub struct Object {
 impl World {
     /// Reads every text. What is broken becomes a problem and hides nothing else.
     pub fn read(sources: Vec<Source>, registry: &Registry, beside: Arc<Beside>) -> Self {
-        let documents = threads::map(&sources, |source| yaml::read(&source.text));
-        let files: Vec<File> =
-            sources.into_iter().zip(documents).map(|(source, documents)| File { source, documents }).collect();
-        let mut reader = Reader { objects: Vec::new(), problems: Vec::new(), others: 0 };
+        Self::read_within(sources, registry, beside, &Budget::default(), bounds::MAX_OBJECTS)
+    }
+
+    /// As [`World::read`], with other bounds.
+    pub fn read_within(
+        sources: Vec<Source>,
+        registry: &Registry,
+        beside: Arc<Beside>,
+        budget: &Budget,
+        most: usize,
+    ) -> Self {
+        let counted = AtomicUsize::new(0);
+        let read = threads::map(&sources, |source| {
+            let mut reader = Reader::new(source, &counted, most);
+            reader.read(budget);
+            reader.read
+        });
+        let (mut files, mut objects, mut problems, mut others) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (index, (source, read)) in sources.into_iter().zip(read).enumerate() {
+            objects.extend(read.objects.into_iter().map(|object| Object { file: index, ..object }));
+            problems.extend(read.problems);
+            others += read.others;
+            files.push(File { source, parts: read.parts });
+        }
         let known = registry.context_kinds().difference(&beside.unread).cloned().collect();
         let mut context = Objects::new(known, Arc::clone(registry.workloads()));
         let mut own = HashSet::new();
-        for (index, file) in files.iter().enumerate() {
-            reader.file(index, file, &mut |object| {
-                if !beside.objects.is_empty() {
-                    own.insert(identity(object));
-                }
-                context.add(object);
-            });
+        for Object { review, .. } in &objects {
+            if !beside.objects.is_empty() {
+                own.insert([review.kind.group_kind(), review.namespace.clone(), review.name.clone()]);
+            }
+            if context.wants(&review.kind.group_kind())
+                && let Some(object) = review.object().and_then(|object| serde_json::to_value(object).ok())
+            {
+                context.add(&object);
+            }
         }
         let recorded: HashMap<_, _> = beside.objects.iter().map(|object| (identity(object), object)).collect();
         // What is checked is what will be there.
         beside.objects.iter().filter(|object| !own.contains(&identity(object))).for_each(|object| context.add(object));
-        let Reader { mut objects, problems, others } = reader;
         for object in &mut objects {
             let Review { kind, namespace, name, .. } = &*object.review;
             let identity = [kind.group_kind(), namespace.clone(), name.clone()];
@@ -93,29 +120,6 @@ impl World {
     pub fn file(&self, object: &Object) -> &File {
         &self.files[object.file]
     }
-
-    /// Where to point at for a pointer into an object: at the value itself where it takes one line, else at what
-    /// names it. Where the pointer leads to nothing, at what would hold it.
-    pub fn span(&self, object: &Object, pointer: &str) -> Option<Span> {
-        let file = self.file(object);
-        let document = file.documents.get(object.document)?.as_ref().ok()?;
-        let (place, found) = document.locate_nearest(&format!("{}{pointer}", object.prefix));
-        let one_line = |span: &Span| span.line == span.end_line && span.start < span.end;
-        let there = found.len() == object.prefix.len() + pointer.len();
-        if there && one_line(&place.value) {
-            return Some(place.value);
-        }
-        if let Some(key) = place.key {
-            return Some(key);
-        }
-        // An item of a list, or the object itself, is known by its name or its kind.
-        let named = ["/name", "/kind"].iter().find_map(|member| document.locate(&format!("{found}{member}")));
-        if let Some(name) = named.filter(|name| one_line(&name.value)) {
-            let start = name.key.unwrap_or(name.value);
-            return Some(Span { start: start.start, line: start.line, column: start.column, ..name.value });
-        }
-        Some(first_line(&file.source.text, place.value))
-    }
 }
 
 /// Group and kind, namespace, name.
@@ -125,64 +129,80 @@ fn identity(object: &Value) -> [String; 3] {
     [kind, text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned()]
 }
 
-fn first_line(text: &str, span: Span) -> Span {
-    if span.line == span.end_line {
-        return span;
-    }
-    let line = text.get(span.start..span.end).and_then(|text| text.lines().next()).unwrap_or_default().trim_end();
-    Span { end: span.start + line.len(), end_line: span.line, end_column: span.column + line.chars().count(), ..span }
-}
-
-struct Reader {
+/// What was found in one text.
+#[derive(Default)]
+struct Read {
+    parts: Vec<usize>,
     objects: Vec<Object>,
     problems: Vec<Problem>,
     others: usize,
 }
 
+struct Reader<'a> {
+    source: &'a Source,
+    read: Read,
+    /// Objects of all texts, and how many there may be.
+    counted: &'a AtomicUsize,
+    most: usize,
+    /// Problems beyond those that are shown.
+    more: usize,
+}
+
 /// Where a value stands.
 #[derive(Clone, Copy)]
 struct At<'a> {
-    index: usize,
-    file: &'a File,
     number: usize,
     document: &'a Document,
 }
 
-impl Reader {
-    fn file(&mut self, index: usize, file: &File, found: &mut dyn FnMut(&Value)) {
-        let template = file.source.text.contains("{{");
-        for (number, document) in file.documents.iter().enumerate() {
+impl<'a> Reader<'a> {
+    fn new(source: &'a Source, counted: &'a AtomicUsize, most: usize) -> Self {
+        Self { source, read: Read::default(), counted, most, more: 0 }
+    }
+
+    fn read(&mut self, budget: &Budget) {
+        let stream = Stream::new(&self.source.text);
+        for part in 0..stream.len() {
+            let Some(document) = stream.document(part, budget) else { continue };
+            let number = self.read.parts.len();
+            self.read.parts.push(part);
             match document {
-                Ok(document) => {
-                    let at = At { index, file, number, document };
-                    self.value(at, "", document.value(), None, found);
-                }
-                Err(error) => {
-                    let help = template.then(|| {
-                        "it contains `{{`, as templates do: render it first, for instance with \
-                         `helm template CHART | plimsoll check -`"
-                            .to_owned()
-                    });
-                    self.problems.push(Problem {
-                        file: file.source.name.clone(),
-                        place: Some((error.line, error.column)),
-                        message: error.message.clone(),
-                        help,
-                    });
-                }
+                Ok(document) => self.value(At { number, document: &document }, "", document.value(), None),
+                Err(error) => self.broken(error),
             }
+            // What was said of this document holds for all that follow.
+            if budget.is_spent() || self.counted.load(Ordering::Relaxed) > self.most {
+                break;
+            }
+        }
+        if self.more > 0 {
+            let message = format!("{} more of its documents cannot be judged", self.more);
+            let file = self.source.name.clone();
+            self.read.problems.push(Problem { file, place: None, message, help: None });
         }
     }
 
+    /// The first problems of a file are shown one by one, the others counted.
+    fn note(&mut self, problem: Problem) {
+        if self.read.problems.len() < MOST_PROBLEMS {
+            self.read.problems.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn broken(&mut self, error: SyntaxError) {
+        let help = self.source.text.contains("{{").then(|| {
+            "it contains `{{`, as templates do: render it first, for instance with \
+             `helm template CHART | plimsoll check -`"
+                .to_owned()
+        });
+        let place = Some((error.line, error.column));
+        self.note(Problem { file: self.source.name.clone(), place, message: error.message, help });
+    }
+
     /// `kind`: what an item of a typed list is, as `apiVersion` and `kind`, where it does not say so itself.
-    fn value(
-        &mut self,
-        at: At<'_>,
-        prefix: &str,
-        value: &Value,
-        kind: Option<(&str, &str)>,
-        found: &mut dyn FnMut(&Value),
-    ) {
+    fn value(&mut self, at: At<'_>, prefix: &str, value: &Value, kind: Option<(&str, &str)>) {
         let completed;
         let value = match (kind, value) {
             (Some((api_version, kind)), Value::Object(members)) if !members.contains_key("kind") => {
@@ -197,7 +217,7 @@ impl Reader {
         };
         // What kustomize and Helm read is no object of a cluster.
         if api_version.starts_with("kustomize.config.k8s.io/") {
-            self.others += 1;
+            self.read.others += 1;
             return;
         }
         if let (Some(items), Some(item_kind)) =
@@ -205,15 +225,27 @@ impl Reader {
         {
             let item_kind = Some((api_version, item_kind)).filter(|(_, kind)| !kind.is_empty());
             for (number, item) in items.iter().enumerate() {
-                self.value(at, &format!("{prefix}/items/{number}"), item, item_kind, found);
+                self.value(at, &format!("{prefix}/items/{number}"), item, item_kind);
+            }
+            return;
+        }
+        let counted = self.counted.fetch_add(1, Ordering::Relaxed);
+        if counted >= self.most {
+            // The others are passed over without a word: there may be a million.
+            if counted == self.most {
+                let message = format!(
+                    "the input has more than {} Kubernetes objects, and the others are not judged; check fewer files \
+                     at once",
+                    self.most
+                );
+                self.problem(at, prefix, &message);
             }
             return;
         }
         match Review::from_object(value) {
             Some(review) => {
-                found(value);
-                self.objects.push(Object {
-                    file: at.index,
+                self.read.objects.push(Object {
+                    file: 0,
                     document: at.number,
                     prefix: prefix.to_owned(),
                     review: Arc::new(review),
@@ -238,7 +270,7 @@ impl Reader {
                 self.problem(at, prefix, "a Kubernetes object needs `apiVersion` beside `kind`")
             }
             (true, true) => self.problem(at, prefix, "`apiVersion` and `kind` must be strings, and not empty"),
-            _ if prefix.is_empty() => self.others += 1,
+            _ if prefix.is_empty() => self.read.others += 1,
             _ => {
                 self.problem(at, prefix, "an item of a list must be a Kubernetes object, with `apiVersion` and `kind`")
             }
@@ -247,8 +279,8 @@ impl Reader {
 
     fn problem(&mut self, at: At<'_>, prefix: &str, message: &str) {
         let (place, _) = at.document.locate_nearest(prefix);
-        self.problems.push(Problem {
-            file: at.file.source.name.clone(),
+        self.note(Problem {
+            file: self.source.name.clone(),
             place: Some((place.value.line, place.value.column)),
             message: message.to_owned(),
             help: None,

@@ -1,87 +1,292 @@
-//! Writes an edited file so that a crash leaves the old one or the new one.
+//! Writes edited and new files: all of them or none, and each so that a crash leaves the old one or the new one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Puts `after` in the place of `before`, with the permissions of the file; a symbolic link keeps leading to it.
-///
-/// # Errors
-/// Where it cannot be written, or is no longer what was read.
-pub(super) fn replace(path: &Path, before: &str, after: &str) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    if fs::read(&path)? != before.as_bytes() {
-        return Err(io::Error::other("it was changed by somebody else in the meantime"));
-    }
-    let permissions = fs::metadata(&path)?.permissions();
-    let (temporary, mut file) = create_beside(&path)?;
-    let written = file
-        .write_all(after.as_bytes())
-        .and_then(|()| file.set_permissions(permissions))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, &path));
-    if written.is_err() {
-        // Nothing more can be done about a file that cannot be removed either.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+use super::bounds;
+use crate::files::{self, ReadError};
+
+/// A file as it was when it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Without symbolic links.
+    real: PathBuf,
+    identity: Identity,
 }
 
-/// Writes a new file, and never over one that is there.
-///
-/// # Errors
-/// Where it is there, or cannot be written.
-pub(super) fn create(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // Half a manifest is worse than none.
-        let _ = fs::remove_file(path);
+/// Device and number of a file, by which it is known whatever its name.
+type Identity = Option<(u64, u64)>;
+
+impl Found {
+    pub(super) fn new(real: PathBuf, metadata: &Metadata) -> Self {
+        Self { real, identity: identity(metadata) }
     }
-    written
 }
 
-/// A new file in the same folder, for a rename does not cross file systems.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    for attempt in 0..100 {
-        let temporary = path.with_file_name(format!(".{name}.plimsoll-{}-{attempt}", std::process::id()));
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return result.map(|file| (temporary, file)),
+/// Why a file was not written. It is as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    #[error("it was changed by another program in the meantime")]
+    Changed,
+    #[error("its path leads to another file than before")]
+    Moved,
+    #[error("it is read-only")]
+    ReadOnly,
+    #[error("it has {0} names (hard links), and an edit would part them")]
+    HardLinks(u64),
+    #[error("its owner cannot be kept: {0}")]
+    Owner(io::Error),
+}
+
+/// A text that is on the disk under a name of its own, and only has to take its place. Dropped, it is removed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    temporary: PathBuf,
+    place: PathBuf,
+    /// Of the file that it replaces; none for a new one.
+    replaces: Option<Identity>,
+}
+
+impl Prepared {
+    /// Prepares `after` for the place of `before`, with owner and permissions of the file. A symbolic link keeps leading
+    /// to it.
+    ///
+    /// # Errors
+    /// Where the file may not be written, is no longer what was read, or cannot be replaced without losing something.
+    pub(super) fn replace(path: &Path, found: &Found, before: &str, after: &str) -> Result<Self, WriteError> {
+        if fs::canonicalize(path)? != found.real {
+            return Err(WriteError::Moved);
         }
+        let opened = files::open(&found.real, bounds::MAX_FILE)?;
+        if identity(&opened.metadata) != found.identity {
+            return Err(WriteError::Moved);
+        }
+        if opened.bytes != before.as_bytes() {
+            return Err(WriteError::Changed);
+        }
+        if opened.metadata.permissions().readonly() {
+            return Err(WriteError::ReadOnly);
+        }
+        // A rename needs rights in the folder alone. The rights of the file count as well.
+        OpenOptions::new().write(true).open(&found.real)?;
+        refuse_hard_links(&opened.metadata)?;
+        let (prepared, file) = Self::write(&found.real, Some(found.identity), after)?;
+        keep_owner(&file, &opened.metadata)?;
+        file.set_permissions(opened.metadata.permissions())?;
+        file.sync_all()?;
+        Ok(prepared)
     }
-    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+
+    /// Prepares a new file.
+    ///
+    /// # Errors
+    /// Where something is there, or it cannot be written.
+    pub(super) fn create(path: &Path, text: &str) -> Result<Self, WriteError> {
+        // A dangling link is something too.
+        if path.symlink_metadata().is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        }
+        let (prepared, file) = Self::write(path, None, text)?;
+        file.sync_all()?;
+        Ok(prepared)
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// Where another file took the place meanwhile.
+    pub(super) fn commit(self) -> Result<(), WriteError> {
+        match self.replaces {
+            Some(replaced) => {
+                if identity(&fs::symlink_metadata(&self.place)?) != replaced {
+                    return Err(WriteError::Moved);
+                }
+                fs::rename(&self.temporary, &self.place)?;
+            }
+            // A rename would replace what is there; a second name can't.
+            None => match fs::hard_link(&self.temporary, &self.place) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => self.copy()?,
+                result => result?,
+            },
+        }
+        // The names of files are the folder's. Where it cannot be opened, they reach the disk a little later.
+        if let Some(folder) = self.place.parent()
+            && let Ok(folder) = File::open(folder)
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+
+    /// For file systems without hard links.
+    fn copy(&self) -> io::Result<()> {
+        let text = fs::read(&self.temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&self.place)?;
+        file.write_all(&text).and_then(|()| file.sync_all()).inspect_err(|_| {
+            // Half a manifest is worse than none.
+            let _ = fs::remove_file(&self.place);
+        })
+    }
+
+    /// Writes the text beside its place, for a rename does not cross file systems.
+    fn write(place: &Path, replaces: Option<Identity>, text: &str) -> io::Result<(Self, File)> {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        // The longest name of a file has 255 bytes.
+        let name: String = name.chars().take(40).collect();
+        for attempt in 0..100 {
+            let temporary = place.with_file_name(format!(".{name}.plimsoll-{}-{attempt}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(mut file) => {
+                    let prepared = Self { temporary, place: place.to_owned(), replaces };
+                    file.write_all(text.as_bytes())?;
+                    return Ok((prepared, file));
+                }
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists))
+    }
 }
 
-#[cfg(test)]
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // After a rename it is gone already; of one that cannot be removed nothing more can be done.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Writes a text in the place of whatever file has this name, which is not followed where it is a symbolic link.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
+    let (prepared, file) = Prepared::write(path, None, text)?;
+    file.sync_all()?;
+    fs::rename(&prepared.temporary, path)
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Identity {
+    None
+}
+
+#[cfg(unix)]
+fn refuse_hard_links(metadata: &Metadata) -> Result<(), WriteError> {
+    use std::os::unix::fs::MetadataExt as _;
+    if metadata.nlink() > 1 { Err(WriteError::HardLinks(metadata.nlink())) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn refuse_hard_links(_: &Metadata) -> Result<(), WriteError> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn keep_owner(file: &File, of: &Metadata) -> Result<(), WriteError> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) == (of.uid(), of.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(of.uid()), Some(of.gid())).map_err(WriteError::Owner)
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Metadata) -> Result<(), WriteError> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
     use super::*;
+
+    fn found(path: &Path) -> Found {
+        Found::new(fs::canonicalize(path).unwrap(), &fs::metadata(path).unwrap())
+    }
+
+    fn replace(path: &Path, before: &str, after: &str) -> Result<(), WriteError> {
+        Prepared::replace(path, &found(path), before, after)?.commit()
+    }
 
     #[test]
     fn keeps_links_and_permissions() {
         let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("a.yaml"), folder.path().join("b.yaml"));
+        fs::write(&file, "a: 1\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("a.yaml", &link).unwrap();
+        replace(&link, "a: 1\n", "a: 2\n").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a: 2\n");
+        assert!(matches!(replace(&link, "a: 1\n", "a: 3\n"), Err(WriteError::Changed)), "somebody else was faster");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_would_be_lost_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("a.yaml"), folder.path().join("b.yaml"));
+        fs::write(&file, "a: 1\n").unwrap();
+        fs::hard_link(&file, &other).unwrap();
+        assert!(matches!(replace(&file, "a: 1\n", "a: 2\n"), Err(WriteError::HardLinks(2))));
+        fs::remove_file(&other).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(matches!(replace(&file, "a: 1\n", "a: 2\n"), Err(WriteError::ReadOnly)));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        // The same text under the same name, but another file.
+        let before = found(&file);
+        fs::write(&other, "a: 1\n").unwrap();
+        fs::rename(&other, &file).unwrap();
+        let error = Prepared::replace(&file, &before, "a: 1\n", "a: 2\n").unwrap_err();
+        assert!(matches!(error, WriteError::Moved));
+        let prepared = Prepared::replace(&file, &found(&file), "a: 1\n", "a: 2\n").unwrap();
+        fs::remove_file(&file).unwrap();
+        symlink("/etc/hostname", &file).unwrap();
+        assert!(matches!(prepared.commit(), Err(WriteError::Moved)), "a link took its place");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn owners_are_kept_or_the_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.yaml");
         fs::write(&file, "a: 1\n").unwrap();
-        #[cfg(unix)]
-        let path = {
-            use std::os::unix::fs::{PermissionsExt as _, symlink};
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-            symlink("a.yaml", folder.path().join("b.yaml")).unwrap();
-            folder.path().join("b.yaml")
-        };
-        #[cfg(not(unix))]
-        let path = file.clone();
-        replace(&path, "a: 1\n", "a: 2\n").unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), "a: 2\n");
-        assert!(replace(&path, "a: 1\n", "a: 3\n").is_err(), "somebody else was faster");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
-            assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&file, Some(12_345), Some(12_345)).is_ok() {
+            replace(&file, "a: 1\n", "a: 2\n").unwrap();
+            let metadata = fs::metadata(&file).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (12_345, 12_345));
         }
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-        assert_eq!(left.len(), if cfg!(unix) { 2 } else { 1 }, "no temporary file is left");
+    }
+
+    #[test]
+    fn new_files_replace_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, target) = (folder.path().join("a.yaml"), folder.path().join("target"));
+        symlink(&target, &file).unwrap();
+        assert!(Prepared::create(&file, "a: 1\n").is_err());
+        fs::remove_file(&file).unwrap();
+        let prepared = Prepared::create(&file, "a: 1\n").unwrap();
+        symlink(&target, &file).unwrap();
+        assert!(prepared.commit().is_err(), "a link took its place");
+        assert!(!target.exists());
+        put(&file, "a: 2\n").unwrap();
+        assert!(!target.exists() && fs::read_to_string(&file).unwrap() == "a: 2\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 }

@@ -1,5 +1,6 @@
 //! `plimsoll check`: the arguments, and where the reports go.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use crate::admission::Action;
 use crate::check::config::Choice;
 use crate::check::{self, CheckError, Edits, Limits, Options, Outcome};
 use crate::engine::FixClass;
-use crate::report;
+use crate::{printed, report};
 
 /// Check manifests as the cluster would, and fix them
 #[derive(Args, Debug)]
@@ -144,7 +145,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
         (None, false) => None,
     };
     if let Some(text) = &text {
-        output::print(text).map_err(|error| Failure::output(&error))?;
+        // Programs read both, and the diff has nothing in it that a terminal would obey.
+        output::print_data(text).map_err(|error| Failure::output(&error))?;
     }
     for format in &arguments.format {
         let aside = text.is_some();
@@ -157,7 +159,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
                 )
             })?,
             None if aside => output::print_aside(&rendered).map_err(|error| Failure::output(&error))?,
-            None => output::print(&rendered).map_err(|error| Failure::output(&error))?,
+            None if format.kind == Kind::Json => {
+                output::print_data(&rendered).map_err(|error| Failure::output(&error))?;
+            }
+            None => output::print_styled(&rendered).map_err(|error| Failure::output(&error))?,
         }
     }
     Ok(ExitCode::from(outcome.report.summary.exit_status.code()))
@@ -197,7 +202,9 @@ impl CheckArgs {
             Kind::Human => {
                 let color = format.path.is_none() && self.color.is_on(aside);
                 let fail_on = self.fail_on.action();
-                report::human(&outcome.report, &outcome.world, report::Look { color, quiet: self.quiet, fail_on })
+                let look = report::Look { color, quiet: self.quiet, fail_on };
+                let text = report::human(&outcome.report, &outcome.world, look);
+                if color { printed::styled(&text).into_owned() } else { printed::text(&text).into_owned() }
             }
         }
     }
@@ -240,12 +247,26 @@ fn parse_format(text: &str) -> Result<Format, String> {
 fn diff(outcome: &Outcome) -> String {
     let mut text = String::new();
     for edited in &outcome.edited {
-        let diff = TextDiff::from_lines(edited.before.as_deref().unwrap_or_default(), &edited.after);
+        let before = edited.before.as_deref().unwrap_or_default();
         let name = edited.name.trim_start_matches('/');
         // What `patch` and `git apply` take for a new file.
-        let before = edited.before.as_ref().map_or("/dev/null".to_owned(), |_| format!("a/{name}"));
-        let after = format!("b/{name}");
-        text.push_str(&diff.unified_diff().context_radius(3).header(&before, &after).to_string());
+        let from = edited.before.as_ref().map_or("/dev/null".to_owned(), |_| name_of_side("a", name));
+        let diff = TextDiff::from_lines(before, &edited.after);
+        let diff = diff.unified_diff().context_radius(3).header(&from, &name_of_side("b", name)).to_string();
+        if !printed::is_plain(&diff) {
+            // `patch` passes over a line like this. `--fix` makes the same edits.
+            text.push_str("# this diff shows escapes in place of control characters: read it, and do not apply it\n");
+        }
+        text.push_str(&printed::text(&diff));
     }
     text
+}
+
+/// As git writes it, which ends a name that has a blank with a tab.
+fn name_of_side(side: &str, name: &str) -> String {
+    let full = format!("{side}/{name}");
+    match printed::quoted(&full) {
+        Cow::Borrowed(plain) if plain.contains(' ') => format!("{plain}\t"),
+        quoted => quoted.into_owned(),
+    }
 }

@@ -17,10 +17,14 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::engine::BUILTIN_DIGEST;
 #[cfg(feature = "check")]
-use crate::registry::ConfigError;
+use crate::{printed, registry::ConfigError};
 
 /// The command line or the configuration is wrong; clap uses the same number.
 const USAGE: u8 = 2;
+
+/// Problems of a configuration that are shown; the others are counted.
+#[cfg(feature = "check")]
+const MOST_PROBLEMS: usize = 100;
 
 /// The load line for Kubernetes: the same policies at kubectl apply and over files
 #[derive(Debug, Parser)]
@@ -99,7 +103,14 @@ impl Failure {
     /// Every problem of a configuration, a line each.
     #[cfg(feature = "check")]
     fn config(problems: &[ConfigError]) -> Self {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let mut lines: Vec<String> = problems
+            .iter()
+            .take(MOST_PROBLEMS)
+            .map(|problem| printed::line(&problem.to_string()).into_owned())
+            .collect();
+        if problems.len() > MOST_PROBLEMS {
+            lines.push(format!("and {} more", problems.len() - MOST_PROBLEMS));
+        }
         Self {
             message: lines.join("\nerror: "),
             help: Some(

@@ -1,21 +1,37 @@
 //! Writes to the terminal or a pipe. Whoever stops reading has read enough: a broken pipe is no error.
+//!
+//! Everything but data that is read back by programs passes through [`crate::printed`] once more, whoever put it together.
 
 use std::io::{self, Write};
 
+use crate::printed;
+
 /// Writes a text to the standard output.
 pub(super) fn print(text: &str) -> io::Result<()> {
+    write(&mut io::stdout().lock(), &printed::text(text))
+}
+
+/// Writes a report to the standard output; with colours of its own.
+#[cfg(feature = "check")]
+pub(super) fn print_styled(text: &str) -> io::Result<()> {
+    write(&mut io::stdout().lock(), &printed::styled(text))
+}
+
+/// Writes what a program reads, to the byte: JSON that escapes what it has to, or a file.
+#[cfg(feature = "check")]
+pub(super) fn print_data(text: &str) -> io::Result<()> {
     write(&mut io::stdout().lock(), text)
 }
 
-/// Writes a text to the standard error.
+/// Writes a report to the standard error; with colours of its own.
 #[cfg(feature = "check")]
 pub(super) fn print_aside(text: &str) -> io::Result<()> {
-    write(&mut io::stderr().lock(), text)
+    write(&mut io::stderr().lock(), &printed::styled(text))
 }
 
 /// Writes an error message; there is nobody left to tell where that fails.
 pub(super) fn complain(text: &str) {
-    let _ = write(&mut io::stderr().lock(), text);
+    let _ = write(&mut io::stderr().lock(), &printed::text(text));
 }
 
 /// Writes a help text; there is nobody left to tell where that fails.

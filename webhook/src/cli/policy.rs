@@ -1,7 +1,6 @@
 //! `plimsoll policy`: what bundles say of themselves.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use serde_json::Value;
 use super::{Failure, output};
 use crate::context::rights;
 use crate::engine::{BUILTIN, Bundle, Description, Engine, Limits, LoadError};
+use crate::files;
 use crate::registry::Profile;
 
 /// Show policies and bundles
@@ -56,7 +56,7 @@ pub(super) fn builtin() -> Result<Description, Failure> {
 /// What a file says of itself, after it was loaded: so that metadata which lies is not shown.
 fn read(file: &Path) -> Result<Description, Failure> {
     let name = file.display().to_string();
-    let bytes = fs::read(file).map_err(|error| {
+    let bytes = files::read(file, files::MAX_BUNDLE).map_err(|error| {
         Failure::usage(format!("cannot read {name}: {error}"), "a bundle is a .wasm file, a component")
     })?;
     let description = Description::read(&bytes).map_err(|error| refused(&name, &error))?;

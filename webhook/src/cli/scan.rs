@@ -3,16 +3,31 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
+use axum::http;
 use clap::{Args, ValueEnum};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body;
+use kube::client::ClientBuilder;
+use tokio::time::timeout;
+use tower::util::MapResponseLayer;
 
 use super::{Failure, output};
 use crate::audit;
 use crate::check::config::{self, Choice};
 use crate::check::{CheckError, beside};
 use crate::context::existing::{self, Existing};
+use crate::printed;
 use crate::register::looked_at;
 use crate::registry::Registry;
+
+/// Timeout for the first answer of the API server.
+const CONNECT_TIME: Duration = Duration::from_secs(30);
+
+/// Maximum size of an answer of the API server: 500 objects, or what it serves.
+const MAX_ANSWER: usize = 64 << 20;
 
 /// Judge what a cluster holds already: which drains block, what `enforce` would deny. Nothing is installed or written there
 #[derive(Args, Debug)]
@@ -56,8 +71,9 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     };
     let (client, version) = runtime
         .block_on(async {
-            let client = super::serve::client(arguments.kubeconfig.as_deref()).await?;
-            let version = super::serve::version_of(&client).await?;
+            let client = client(arguments.kubeconfig.as_deref()).await?;
+            let version = timeout(CONNECT_TIME, super::serve::version_of(&client)).await;
+            let version = version.context("the API server did not say its version in time")??;
             Ok((client, version))
         })
         .map_err(unreachable)?;
@@ -80,19 +96,38 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
         let why = existing.unread.values().next().cloned().unwrap_or_default();
         return Err(Failure::usage(
             format!("nothing could be read: {why}"),
-            "a role with `list` on all objects will do, such as `view`",
+            "a role with `list` on all objects will do, such as `view`; docs/scan.md has the limits",
         ));
     }
     if let Some(folder) = &arguments.record {
         write(folder, &registry, &existing)?;
     }
     let scan = audit::scan(&registry, &existing);
-    let text = match arguments.format {
-        Format::Human => audit::human(&scan),
-        Format::Json => audit::json(&scan),
+    let printed = match arguments.format {
+        Format::Human => output::print(&audit::human(&scan)),
+        Format::Json => output::print_data(&audit::json(&scan)),
     };
-    output::print(&text).map_err(|error| Failure::output(&error))?;
+    printed.map_err(|error| Failure::output(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A client that reads no answer beyond [`MAX_ANSWER`]: whose API server it is says a kubeconfig, which may be anybody's.
+async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let config = super::serve::config(kubeconfig).await?;
+    let builder = ClientBuilder::try_from(config).context("cannot set up the client of the API server")?;
+    let bounded = MapResponseLayer::new(|response: http::Response<_>| response.map(bounded));
+    Ok(builder.with_layer(&bounded).build())
+}
+
+fn bounded<B>(body: B) -> impl Body<Data = B::Data, Error = io::Error> + use<B>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Limited::new(body, MAX_ANSWER).map_err(|error| match error.downcast::<LengthLimitError>() {
+        Ok(_) => io::Error::other(format!("an answer of the API server is larger than {} MiB", MAX_ANSWER >> 20)),
+        Err(error) => io::Error::other(error),
+    })
 }
 
 /// Of what policies may ask for.
@@ -120,7 +155,7 @@ impl Progress {
 
     fn tell(&mut self, kind: &str, count: usize) {
         self.objects += count;
-        let kind = kind.trim_start_matches('/');
+        let kind = printed::line(kind.trim_start_matches('/'));
         // There is nobody left to tell where this fails.
         let _ = match self.terminal {
             true => write!(io::stderr(), "\r\x1b[2Kreading {kind}: {} objects so far", self.objects),

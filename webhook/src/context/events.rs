@@ -11,6 +11,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::admission::Review;
+use crate::printed;
 
 /// What waits to be written. More than this at once is dropped: the log and the audit log have it.
 const WAITING: usize = 64;
@@ -59,7 +60,7 @@ fn event(review: &Review, reason: &str, message: String) -> Event {
             ..ObjectReference::default()
         },
         reason: Some(reason.to_owned()),
-        message: Some(message),
+        message: Some(printed::line(&message).into_owned()),
         type_: Some("Warning".to_owned()),
         source: Some(EventSource { component: Some("plimsoll".to_owned()), host: None }),
         first_timestamp: Some(Time(now)),

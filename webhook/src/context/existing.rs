@@ -11,13 +11,22 @@ use tokio::time::timeout;
 
 use super::is_secret;
 use super::question::Shape;
-use super::served::{Resource, discover, reason};
+use super::served::{REQUEST_TIME, Resource, TOO_SLOW, Tokens, discover, reason};
 
 /// Objects that are asked for at once.
 const PAGE: u32 = 500;
 
-/// A page that takes longer does not come.
-const PAGE_TIME: Duration = Duration::from_secs(60);
+/// Timeout for all objects of a kind.
+const KIND_TIME: Duration = Duration::from_secs(600);
+
+/// Maximum number of objects of a kind. The largest clusters have 150,000 Pods.
+const MAX_OBJECTS: usize = 200_000;
+
+/// Maximum number of all objects.
+const MAX_ALL_OBJECTS: usize = 500_000;
+
+/// Maximum size of all objects, as they are kept.
+const MAX_ALL_BYTES: usize = 1 << 30;
 
 /// Between two pages a list can become too old to go on with. So often it is begun.
 const ATTEMPTS: usize = 3;
@@ -32,13 +41,17 @@ pub struct Existing {
 }
 
 /// Reads all objects of these kinds, kind by kind; `told` hears of each with the number of its objects. Secrets are never
-/// read.
+/// read. The API server may be anybody's, so that how much it says is bounded.
 pub async fn read(client: &Client, kinds: &BTreeSet<String>, mut told: impl FnMut(&str, usize)) -> Existing {
     let kinds = kinds.iter().filter(|kind| !is_secret(kind)).cloned().collect();
     let mut existing = Existing::default();
+    let mut room = Room { objects: MAX_ALL_OBJECTS, bytes: MAX_ALL_BYTES };
     for (kind, served) in discover(client, &kinds).await {
         let objects = match served {
-            Ok(Some(resource)) => all(client, &resource).await,
+            Ok(Some(resource)) => match timeout(KIND_TIME, all(client, &resource, &mut room)).await {
+                Ok(objects) => objects,
+                Err(_) => Err(format!("it was not read within {} minutes", KIND_TIME.as_secs() / 60)),
+            },
             Ok(None) => Ok(Vec::new()),
             Err(why) => Err(why),
         };
@@ -53,33 +66,88 @@ pub async fn read(client: &Client, kinds: &BTreeSet<String>, mut told: impl FnMu
     existing
 }
 
-async fn all(client: &Client, resource: &Resource) -> Result<Vec<Value>, String> {
+/// What may still be read of a cluster.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    objects: usize,
+    bytes: usize,
+}
+
+/// Why a list has no end.
+enum Cut {
+    /// It is begun again.
+    Failed(kube::Error),
+    /// It is not.
+    Ended(String),
+}
+
+async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, String> {
     let mut failure = String::new();
     for _ in 0..ATTEMPTS {
-        match pages(client, resource).await {
-            Ok(objects) => return Ok(objects),
-            Err(Some(kube::Error::Api(status))) if status.code == 410 => failure = status.message.clone(),
-            Err(Some(error)) => return Err(reason(&error)),
-            Err(None) => failure = "a list does not come".to_owned(),
+        // What an attempt read that failed is given back.
+        let mut left = *room;
+        match pages(client, resource, &mut left).await {
+            Ok(objects) => {
+                *room = left;
+                return Ok(objects);
+            }
+            Err(Cut::Failed(kube::Error::Api(status))) if status.code == 410 => failure = status.message.clone(),
+            Err(Cut::Failed(error)) => return Err(reason(&error)),
+            Err(Cut::Ended(why)) => return Err(why),
         }
     }
     Err(failure)
 }
 
-/// None as an error where a page took too long.
-async fn pages(client: &Client, resource: &Resource) -> Result<Vec<Value>, Option<kube::Error>> {
+async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, Cut> {
     let mut parameters = ListParams::default().limit(PAGE);
     let mut objects = Vec::new();
+    let mut tokens = Tokens::default();
     loop {
-        let page = timeout(PAGE_TIME, resource.list(client, None, &parameters)).await.map_err(|_| None)?;
-        let page = page.map_err(Some)?;
+        let page = timeout(REQUEST_TIME, resource.list(client, None, &parameters)).await;
+        let page = page.map_err(|_| Cut::Ended(TOO_SLOW.to_owned()))?.map_err(Cut::Failed)?;
+        let (items, next) = (page.items.unwrap_or_default(), page.metadata.continue_);
         // They are judged themselves, all of them.
         let keeping = resource.keeping(Shape { kind: "", template: None }, None).with_status();
-        let kept = |object: &Value| serde_json::to_value(Node::root(&keeping.keep(object)?.document).ok()?).ok();
-        objects.extend(page.items.into_iter().flatten().filter_map(|object| kept(&object)));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+        for object in &items {
+            let Some(kept) = keeping.keep(object) else { continue };
+            room.take(objects.len(), kept.document.len()).map_err(Cut::Ended)?;
+            objects.extend(Node::root(&kept.document).ok().and_then(|node| serde_json::to_value(node).ok()));
+        }
+        match tokens.next(next).map_err(Cut::Ended)? {
             Some(token) => parameters = parameters.continue_token(&token),
             None => return Ok(objects),
         }
+    }
+}
+
+impl Room {
+    fn take(&mut self, of_kind: usize, bytes: usize) -> Result<(), String> {
+        if of_kind >= MAX_OBJECTS {
+            return Err(format!("there are more than {MAX_OBJECTS} objects of it, the most that a scan reads"));
+        }
+        if self.objects == 0 {
+            return Err(format!("there are more than {MAX_ALL_OBJECTS} objects in all, the most that a scan reads"));
+        }
+        self.objects -= 1;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
+            format!("the objects take more than {} MiB in all, the most that a scan reads", MAX_ALL_BYTES >> 20)
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_scan_reads_is_bounded() {
+        let mut room = Room { objects: 3, bytes: 10 };
+        assert_eq!(room.take(0, 4), Ok(()));
+        assert!(room.take(MAX_OBJECTS, 1).is_err_and(|why| why.contains("objects of it")));
+        assert!(room.take(1, 7).is_err_and(|why| why.contains("MiB in all")));
+        assert_eq!(room.take(1, 6), Ok(()));
+        assert!(room.take(2, 0).is_err_and(|why| why.contains("objects in all")));
     }
 }

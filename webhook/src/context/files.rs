@@ -29,12 +29,17 @@ impl Objects {
         Self { kinds, workloads, ..Self::default() }
     }
 
+    /// Whether objects of this kind (`group/Kind`) are kept.
+    pub fn wants(&self, kind: &str) -> bool {
+        self.kinds.contains(kind) && !is_secret(kind)
+    }
+
     /// Adds an object of the input, if it is of a kind that policies declare.
     pub fn add(&mut self, object: &serde_json::Value) {
         let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
         let kind = Kind::from_api_version(text("/apiVersion"), text("/kind"));
         let name = kind.group_kind();
-        if !self.kinds.contains(&name) || is_secret(&name) {
+        if !self.wants(&name) {
             return;
         }
         let shape = Shape::of(&name, &self.workloads);

@@ -1,7 +1,8 @@
 //! The objects of a kind at the API server: whether it serves the kind, under which path, and how they are read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use futures_util::Stream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, ListMeta};
@@ -10,11 +11,45 @@ use kube::api::{GetParams, ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::NAMESPACE;
 use super::kept::Keeping;
 use super::question::Shape;
 use crate::registry::Parts;
+
+/// Timeout for one request, with its answer read.
+pub(super) const REQUEST_TIME: Duration = Duration::from_secs(60);
+
+/// Said where that was not enough.
+pub(super) const TOO_SLOW: &str = "the API server did not answer in time";
+
+/// Maximum number of pages of a list. At 250 objects a page, this is a million.
+const MAX_PAGES: usize = 4_000;
+
+/// Versions of a group that are looked at, best first.
+const MAX_VERSIONS: usize = 20;
+
+/// The `continue` tokens of one list, by which it is known whether it comes to an end.
+#[derive(Debug, Default)]
+pub(super) struct Tokens(HashSet<String>);
+
+impl Tokens {
+    /// The token of the next page; none where this was the last.
+    ///
+    /// # Errors
+    /// Where the list would go on for ever, as a broken proxy or a hostile API server has it.
+    pub(super) fn next(&mut self, token: Option<String>) -> Result<Option<String>, String> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+        if self.0.len() >= MAX_PAGES {
+            return Err(format!("the API server sends a list of more than {MAX_PAGES} pages"));
+        }
+        if !self.0.insert(token.clone()) {
+            return Err("the API server sends the same `continue` token twice: its list never ends".to_owned());
+        }
+        Ok(Some(token))
+    }
+}
 
 /// A kind as the API server has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -111,10 +146,15 @@ pub(super) async fn discover(
     kinds: &BTreeSet<String>,
 ) -> BTreeMap<String, Result<Option<Resource>, String>> {
     let mut found = BTreeMap::new();
-    let groups = match client.list_api_groups().await {
-        Ok(groups) => groups.groups,
+    let groups = match timeout(REQUEST_TIME, client.list_api_groups()).await {
+        Ok(Ok(groups)) => Ok(groups.groups),
+        Ok(Err(error)) => Err(reason(&error)),
+        Err(_) => Err(TOO_SLOW.to_owned()),
+    };
+    let groups = match groups {
+        Ok(groups) => groups,
         Err(error) => {
-            let error = format!("the API server does not say what it serves: {}", reason(&error));
+            let error = format!("the API server does not say what it serves: {error}");
             return kinds.iter().map(|kind| (kind.clone(), Err(error.clone()))).collect();
         }
     };
@@ -122,7 +162,7 @@ pub(super) async fn discover(
     for group_kind in kinds {
         let Some((group, kind)) = group_kind.split_once('/') else { continue };
         let resource = resource(client, &mut listed, &versions(&groups, group), kind).await;
-        found.insert(group_kind.clone(), resource.map_err(|error| reason(&error)));
+        found.insert(group_kind.clone(), resource);
     }
     found
 }
@@ -172,17 +212,20 @@ async fn resource(
     listed: &mut HashMap<String, Vec<APIResource>>,
     versions: &[String],
     kind: &str,
-) -> kube::Result<Option<Resource>> {
-    for version in versions {
+) -> Result<Option<Resource>, String> {
+    for version in versions.iter().take(MAX_VERSIONS) {
         if !listed.contains_key(version) {
-            let resources = match version.contains('/') {
-                true => client.list_api_group_resources(version).await,
-                false => client.list_core_api_resources(version).await,
-            };
-            let resources = match resources {
-                Ok(list) => list.resources,
-                Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
-                Err(error) => return Err(error),
+            let resources = timeout(REQUEST_TIME, async {
+                match version.contains('/') {
+                    true => client.list_api_group_resources(version).await,
+                    false => client.list_core_api_resources(version).await,
+                }
+            });
+            let resources = match resources.await {
+                Ok(Ok(list)) => list.resources,
+                Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Vec::new(),
+                Ok(Err(error)) => return Err(reason(&error)),
+                Err(_) => return Err(TOO_SLOW.to_owned()),
             };
             listed.insert(version.clone(), resources);
         }
@@ -228,6 +271,20 @@ mod tests {
         }
         assert_eq!(versions(&[], ""), ["v1"]);
         assert!(versions(&[group(&["v1"], "v1")], "keda.sh").is_empty());
+    }
+
+    #[test]
+    fn lists_that_never_end() {
+        let token = |text: &str| Some(text.to_owned());
+        let mut tokens = Tokens::default();
+        assert_eq!(tokens.next(token("a")), Ok(token("a")));
+        assert_eq!(tokens.next(token("b")), Ok(token("b")));
+        assert!(tokens.next(token("a")).is_err_and(|why| why.contains("twice")), "in turns too");
+        assert_eq!((tokens.next(token("")), tokens.next(None)), (Ok(None), Ok(None)));
+        let mut tokens = Tokens::default();
+        let mut pages = 0..MAX_PAGES;
+        assert!(pages.all(|page| tokens.next(token(&page.to_string())).is_ok()));
+        assert!(tokens.next(token("more")).is_err_and(|why| why.contains("pages")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use plimsoll_sdk::metadata::{self, Severity};
 use super::imports::contract::plimsoll::policy::types;
 use crate::admission::edit::Edit;
 use crate::pointer::is_pointer;
+use crate::printed::is_hidden;
 
 /// Findings of one policy beyond this are counted and cut.
 const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
@@ -267,10 +268,5 @@ fn cut(mut text: String, most: usize) -> String {
     if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control()) {
         return text;
     }
-    text.chars().map(|character| if is_unseen(character) { ' ' } else { character }).collect()
-}
-
-fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
 }

@@ -41,6 +41,17 @@ pub enum RegisterError {
     /// Several replicas wanted to write at once, again and again.
     #[error("{0}: others write it all the time; trying again")]
     Contended(String),
+    /// Another server is registered under this name.
+    #[error(
+        "the webhooks are registered by another: {owner}, since {since}\n  stop that server and its registration first, give \
+         --register-name for a second one beside it, or --take-over to replace it"
+    )]
+    Foreign {
+        /// Its URL or its Service.
+        owner: String,
+        /// A time.
+        since: String,
+    },
     /// Without it there is nobody to share an authority with.
     #[error("Service `{0}` is not there")]
     NoService(String),

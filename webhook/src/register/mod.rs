@@ -3,11 +3,16 @@
 //! [`Registration`] does one round of it, [`Registrar`] goes on: new rules, another authority, repair of what somebody
 //! changed, and withdrawal when the Namespace of Plimsoll goes away. [`AuthoritySecret`] is what replicas share.
 //!
+//! *Invariant*: a registration has one owner, the server that it leads to. Another server replaces it only if that one does
+//! not answer, or if it was told to at its start.
+//!
 //! *Invariant*: after the first signal nothing is written any more, so that no replica on its way out brings back what
 //! was uninstalled.
 
 mod configurations;
 mod errors;
+mod owner;
+mod probe;
 mod registrar;
 mod rounds;
 mod rules;
@@ -41,6 +46,8 @@ pub struct Place {
     pub reach: Reach,
     /// Only these are asked about, if there are any. Nothing of the cluster is then.
     pub only_namespaces: Vec<String>,
+    /// Whether a registration of another server is replaced at the start, be it alive or not.
+    pub take_over: bool,
 }
 
 /// How the API server gets to a server.

@@ -94,7 +94,7 @@ async fn register(
         let (number, wanted) = changes.borrow_and_update().clone();
         let round = registration.round(&wanted).await.map_err(|error| error.to_string());
         let wait = match &round {
-            Ok(State::AwaitingReplica | State::Missing) => SOON,
+            Ok(State::AwaitingReplica | State::Missing | State::Foreign { answers: false, .. }) => SOON,
             Ok(_) => PERIOD,
             Err(_) => pause,
         };

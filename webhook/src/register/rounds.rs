@@ -5,6 +5,8 @@ use std::fmt;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use kube::Client;
 
+use super::owner::{self, Other};
+use super::probe::{self, Answers};
 use super::standing::{self, Standing};
 use super::stored::{Configuration as _, Settled, Stored};
 use super::{Place, Reach, RegisterError, Wanted, configurations};
@@ -17,10 +19,24 @@ pub struct Registration {
     mutating: Stored<MutatingWebhookConfiguration>,
     /// What the last round that succeeded was about.
     settled: Option<Wanted>,
+    /// How often in turn a server that is registered in our place did not answer.
+    silent: u32,
+    /// How often it must not answer before it is replaced.
+    patience: u32,
 }
 
+/// How often another server must not answer, at first. After each time that it was replaced, it is twice as often: two
+/// servers that only cannot reach each other would take turns.
+const PATIENCE: u32 = 3;
+
+/// How often a round is begun again because another replica wrote meanwhile.
+const TRIES: usize = 3;
+
+/// The longest patience, about an hour.
+const MOST_PATIENCE: u32 = 1_800;
+
 /// What a round came to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
     /// The API server asks.
     Registered {
@@ -35,10 +51,23 @@ pub enum State {
     WithoutService,
     /// The Namespace is being deleted, so the configurations are withdrawn.
     Leaving,
+    /// Another server is registered in our place. Nothing is written while it answers.
+    Foreign {
+        /// Its URL or its Service.
+        owner: String,
+        /// A time.
+        since: String,
+        /// Whether it does, as far as can be told.
+        answers: bool,
+    },
 }
 
 impl fmt::Display for State {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let State::Foreign { owner, since, answers } = self {
+            write!(formatter, "registered by another: {owner}, since {since}")?;
+            return formatter.write_str(if *answers { "" } else { "; it does not answer, and is replaced soon" });
+        }
         formatter.write_str(match self {
             State::Registered { fail: true } => "registered, failurePolicy Fail",
             State::Registered { fail: false } => "registered, failurePolicy Ignore",
@@ -48,6 +77,7 @@ impl fmt::Display for State {
             }
             State::WithoutService => "the Service is not there, so nothing is registered",
             State::Leaving => "the Namespace is being deleted, so the webhook configurations are withdrawn",
+            State::Foreign { .. } => "",
         })
     }
 }
@@ -62,7 +92,7 @@ impl Registration {
     /// Asks nothing yet.
     pub fn new(client: Client, place: Place) -> Self {
         let (validating, mutating) = (Stored::new(&client, &place.name), Stored::new(&client, &place.name));
-        Self { client, place, validating, mutating, settled: None }
+        Self { client, place, validating, mutating, settled: None, silent: 0, patience: PATIENCE }
     }
 
     /// Whether it is registered with a URL, as somebody does who watches.
@@ -75,6 +105,17 @@ impl Registration {
     /// # Errors
     /// What is in the way, and what to do about it.
     pub async fn round(&mut self, wanted: &Wanted) -> Result<State, RegisterError> {
+        // Another replica may write at the same moment. It mostly wrote the same.
+        for _ in 0..TRIES {
+            match self.look(wanted).await {
+                Err(RegisterError::Contended(_)) => {}
+                result => return result,
+            }
+        }
+        self.look(wanted).await
+    }
+
+    async fn look(&mut self, wanted: &Wanted) -> Result<State, RegisterError> {
         let home = match self.standing().await? {
             None => None,
             Some(Standing::Here(home)) => Some(*home),
@@ -84,15 +125,34 @@ impl Registration {
                 return Ok(State::Leaving);
             }
         };
-        let changed = self.settled.as_ref() != Some(wanted);
-        let found = self.validating.find().await?;
+        let (found, found_mutating) = (self.validating.find().await?, self.mutating.find().await?);
+        let other = |place: &Place| {
+            let validating = found.as_ref().and_then(|found| owner::other(found, place));
+            validating.or_else(|| found_mutating.as_ref().and_then(|found| owner::other(found, place)))
+        };
+        let other = other(&self.place);
+        if let Some(other) = &other
+            && let Some(state) = self.gives_way(other).await?
+        {
+            return Ok(state);
+        }
+        let changed = self.settled.as_ref() != Some(wanted) || other.is_some();
         let failed = found.as_ref().is_some_and(|found| found.fails());
         let fail = wanted.enforces && (failed || self.answers().await?);
         let configuration = configurations::validating(&self.place, wanted, fail);
-        let validating = self.validating.settle(found.as_ref(), configuration, home.as_ref(), changed).await?;
-        let found = self.mutating.find().await?;
+        let (place, home) = (&self.place, home.as_ref());
+        let validating = self.validating.settle(found.as_ref(), configuration, place, home, changed).await?;
         let configuration = configurations::mutating(&self.place, wanted);
-        let mutating = self.mutating.settle(found.as_ref(), configuration, home.as_ref(), changed).await?;
+        let mutating = self.mutating.settle(found_mutating.as_ref(), configuration, place, home, changed).await?;
+        self.silent = 0;
+        // It is an order for the start alone: later on, another server may have been given the same one.
+        let ordered = std::mem::take(&mut self.place.take_over);
+        if let Some(other) = other {
+            tracing::warn!("the registration of {} is replaced by ours", other.reach);
+            if !ordered {
+                self.patience = (self.patience * 2).min(MOST_PATIENCE);
+            }
+        }
         if [validating, mutating].contains(&Settled::Missing) {
             return Ok(State::Missing);
         }
@@ -110,6 +170,33 @@ impl Registration {
             self.withdraw(uid.as_deref()).await?;
         }
         Ok(())
+    }
+
+    /// Whether the other server keeps the registration, for now. At the start a server that is started by hand asks.
+    async fn gives_way(&mut self, other: &Other) -> Result<Option<State>, RegisterError> {
+        if self.place.take_over {
+            return Ok(None);
+        }
+        let (owner, since) = (other.reach.to_string(), other.since.clone());
+        if self.is_by_hand() && self.settled.is_none() {
+            return Err(RegisterError::Foreign { owner, since });
+        }
+        let answers = match probe::probe(&self.client, other).await {
+            Answers::No(why) => {
+                self.silent += 1;
+                tracing::info!(owner, why, looks = self.silent, of = self.patience, "the other server does not answer");
+                false
+            }
+            Answers::Yes => true,
+            Answers::Unknown(why) => {
+                tracing::debug!(owner, why, "it cannot be told whether the other server answers");
+                true
+            }
+        };
+        if answers {
+            self.silent = 0;
+        }
+        Ok((self.silent < self.patience).then_some(State::Foreign { owner, since, answers }))
     }
 
     async fn standing(&self) -> Result<Option<Standing>, RegisterError> {

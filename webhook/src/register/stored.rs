@@ -3,20 +3,24 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 
 use super::errors::Access;
+use super::owner::{self, OWNER, SINCE};
 use super::standing::Home;
-use super::{HELM, NAME, RegisterError};
+use super::{HELM, NAME, Place, RegisterError};
 
 /// The digest of what some replica wrote. Who finds it true leaves the configuration alone, so that replicas of two
 /// versions, or before and after a reload, don't take turns in writing.
-const WRITTEN: &str = "plimsoll.dev/webhooks";
+pub(super) const WRITTEN: &str = "plimsoll.dev/webhooks";
 
 /// An uninstallation deletes the configurations first and the Service a moment later. So long is waited for the second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +35,9 @@ pub(super) trait Configuration:
 
     /// Whether an apply fails when nobody answers.
     fn fails(&self) -> bool;
+
+    /// Whom the API server asks.
+    fn clients(&self) -> Vec<&WebhookClientConfig>;
 }
 
 impl Configuration for ValidatingWebhookConfiguration {
@@ -45,6 +52,10 @@ impl Configuration for ValidatingWebhookConfiguration {
         // What `kubectl edit` leaves out is `Fail`: the default.
         self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
     }
+
+    fn clients(&self) -> Vec<&WebhookClientConfig> {
+        self.webhooks.iter().flatten().map(|webhook| &webhook.client_config).collect()
+    }
 }
 
 impl Configuration for MutatingWebhookConfiguration {
@@ -57,6 +68,10 @@ impl Configuration for MutatingWebhookConfiguration {
 
     fn fails(&self) -> bool {
         self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
+    }
+
+    fn clients(&self) -> Vec<&WebhookClientConfig> {
+        self.webhooks.iter().flatten().map(|webhook| &webhook.client_config).collect()
     }
 }
 
@@ -96,6 +111,7 @@ impl<K: Configuration> Stored<K> {
         &mut self,
         found: Option<&K>,
         mut wanted: K,
+        place: &Place,
         home: Option<&Home>,
         changed: bool,
     ) -> Result<Settled, RegisterError> {
@@ -115,6 +131,9 @@ impl<K: Configuration> Stored<K> {
             if untouched && !changed && self.ours.as_ref() != Some(&theirs) {
                 return Ok(Settled::Kept);
             }
+            if !untouched && found.annotations().contains_key(WRITTEN) {
+                self.log_edit(found);
+            }
         } else {
             if (home.is_some() || self.ours.is_some()) && !self.is_due() {
                 return Ok(Settled::Missing);
@@ -126,7 +145,11 @@ impl<K: Configuration> Stored<K> {
             }
         }
         let metadata = wanted.meta_mut();
-        metadata.annotations = Some([(WRITTEN.to_owned(), digest.clone())].into());
+        let since = found.and_then(|found| owner::since(found, place)).unwrap_or_else(now);
+        let written = [(WRITTEN, digest.clone()), (OWNER, place.reach.to_string()), (SINCE, since)];
+        metadata.annotations = Some(written.map(|(name, value)| (name.to_owned(), value)).into());
+        // What another server wrote since it was read is not overwritten.
+        metadata.resource_version = found.and_then(|found| found.meta().resource_version.clone());
         metadata.owner_references = home.map(|home| vec![home.owner.clone()]);
         self.apply(wanted, NAME).await?;
         self.ours = Some(digest);
@@ -137,8 +160,29 @@ impl<K: Configuration> Stored<K> {
     async fn apply(&self, mut configuration: K, manager: &str) -> Result<(), RegisterError> {
         configuration.meta_mut().name = Some(self.name.clone());
         let parameters = PatchParams::apply(manager).force();
-        let applied = self.api.patch(&self.name, &parameters, &Patch::Apply(&configuration)).await;
-        applied.map(drop).map_err(|error| self.access().failed(error))
+        match self.api.patch(&self.name, &parameters, &Patch::Apply(&configuration)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(RegisterError::Contended(self.access().subject()))
+            }
+            Err(error) => Err(self.access().failed(error)),
+        }
+    }
+
+    /// Somebody edited what we wrote. It is repaired, and said, so that nobody wonders why an edit has no effect.
+    fn log_edit(&self, found: &K) {
+        let others = found.meta().managed_fields.iter().flatten();
+        let others = others.filter(|entry| !matches!(entry.manager.as_deref(), Some(NAME | HELM)));
+        let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+        let by = last.and_then(|entry| entry.manager.as_deref()).unwrap_or("an unknown program");
+        let at = last.and_then(|entry| entry.time.as_ref()).map(|time| time.0.to_string()).unwrap_or_default();
+        tracing::warn!(
+            kind = K::KIND,
+            name = self.name,
+            by,
+            at,
+            "the webhook configuration was edited, and is repaired"
+        );
     }
 
     /// Whether it was missing long enough, in this round and already in the one before. Else an uninstallation right after
@@ -173,13 +217,24 @@ impl<K: Configuration> Stored<K> {
     }
 }
 
+/// `2026-11-28T13:00:00Z`
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    format!("{}T{:02}:{:02}:{:02}Z", now.date(), now.hour(), now.minute(), now.second())
+}
+
 fn is_owned_by<K: Configuration>(found: &K, uid: &str) -> bool {
     found.owner_references().iter().any(|owner| owner.uid == uid)
 }
 
+/// Whether the webhooks are as some Plimsoll wrote them.
+pub(super) fn is_untouched<K: Configuration>(found: &K) -> bool {
+    found.annotations().get(WRITTEN) == Some(&digest(found))
+}
+
 /// Of the webhooks alone. Fields that this version does not know are not in it, so that a newer API server's defaults
 /// look like no change.
-fn digest<K: Configuration>(configuration: &K) -> String {
+pub(super) fn digest<K: Configuration>(configuration: &K) -> String {
     // What came as JSON goes as JSON; if it ever did not, nothing would be equal, and it would be written.
     let webhooks = configuration.webhooks().unwrap_or_else(|_| configuration.name_any().into_bytes());
     Sha256::digest(webhooks).iter().fold("sha256:".to_owned(), |mut text, byte| {

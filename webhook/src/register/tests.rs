@@ -18,7 +18,7 @@ fn configurations(fail: bool) -> (Value, Value) {
 }
 
 fn place(reach: Reach) -> Place {
-    Place { name: "plimsoll".to_owned(), reach, only_namespaces: Vec::new() }
+    Place { name: "plimsoll".to_owned(), reach, only_namespaces: Vec::new(), take_over: false }
 }
 
 fn service() -> Reach {

@@ -1,7 +1,7 @@
 //! PolicyExemptions: narrow, reasoned and expiring permissions to break a policy.
 
 use super::fields::{Mapping, Reader};
-use super::matching::{Match, matches_glob};
+use super::matching::{MAX_NAME, Match, matches_glob};
 use super::policy_set::Located;
 use super::problem::Position;
 use crate::admission::Review;
@@ -68,6 +68,10 @@ impl Exemption {
         let field = reader.required(spec, "match")?;
         let mapping = reader.any_mapping(&field);
         let namespaces = mapping.get("namespaces").map(|field| reader.strings(&field)).unwrap_or_default();
+        if let Some((item, _)) = namespaces.iter().find(|(_, name)| name.len() > MAX_NAME) {
+            let reason = format!("the name of a namespace has no more than {MAX_NAME} characters");
+            reader.invalid(item, reason);
+        }
         let requests = Match::read_with(reader, &field, &["namespaces"]);
         let narrow = namespaces.iter().any(|(_, name)| *name != "*") || requests.is_narrow();
         if !narrow {

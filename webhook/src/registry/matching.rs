@@ -1,13 +1,22 @@
 //! To which requests a PolicySet applies, in the words of ValidatingAdmissionPolicy, and its mode in a namespace.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use plimsoll_flat::Node;
 
 use super::Mode;
 use super::fields::{Field, Mapping, Reader};
 use super::plural::{is_cluster_scoped, looks_like_kind, plural};
+use super::policy_set::{MODES, first_line};
+use super::problem::Problem;
 use crate::admission::{Operation, Review};
+
+/// Maximum number of patterns of `namespaceModes`. Whole names are looked up, but each pattern is tried on every review.
+const MAX_PATTERNS: usize = 1_000;
+
+/// Maximum length of the name of a namespace, and of a pattern of it.
+pub(super) const MAX_NAME: usize = 63;
 
 /// Requests by kind: `match` of a PolicySet.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +39,7 @@ struct Rule {
 }
 
 /// None: any.
-type Names = Option<Vec<String>>;
+type Names = Option<HashSet<String>>;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Scope {
@@ -123,8 +132,7 @@ impl Rule {
     }
 
     fn matches(&self, request: &Request<'_>) -> bool {
-        let holds =
-            |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
+        let holds = |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.contains(name));
         let resource = |(resource, subresource): &(String, String)| {
             (resource == "*" || *resource == request.resource)
                 && (subresource == "*" || *subresource == request.review.subresource)
@@ -207,20 +215,54 @@ fn resources<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<(String, Str
 pub(super) struct Modes {
     pub(super) set: Mode,
     /// Whole names.
-    pub(super) names: Vec<(String, Mode)>,
+    pub(super) names: HashMap<String, Mode>,
     /// Patterns, of which the first that matches counts.
     pub(super) globs: Vec<(String, Mode)>,
 }
 
 impl Modes {
+    /// `namespaceModes`
+    pub(super) fn read<'a>(&mut self, reader: &mut Reader<'a>, field: &Field<'a>) {
+        let mut seen = HashMap::new();
+        for item in reader.list(field) {
+            let entry = reader.mapping(&item, &["names", "mode"], &[]);
+            let mode = reader.required(&entry, "mode").and_then(|field| reader.choice(&field, "mode", &MODES));
+            let names = reader.required(&entry, "names").map(|field| reader.strings(&field)).unwrap_or_default();
+            for (field, name) in names {
+                let letter =
+                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
+                if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(letter) {
+                    let shown: String = name.chars().take(MAX_NAME).collect();
+                    let reason = format!("{shown:?} is no name of a namespace, nor a pattern of one with * and ?");
+                    reader.invalid(&field, reason);
+                    continue;
+                }
+                if let Some(line) = first_line(reader, &mut seen, name, &field) {
+                    reader.report(&field, Problem::Duplicate { what: "namespace", value: name.to_owned(), line });
+                    continue;
+                }
+                let Some(mode) = mode else { continue };
+                if !name.contains(['*', '?']) {
+                    self.names.insert(name.to_owned(), mode);
+                } else if self.globs.len() < MAX_PATTERNS {
+                    self.globs.push((name.to_owned(), mode));
+                } else {
+                    let reason =
+                        format!("there are more than {MAX_PATTERNS} patterns; write whole names, or fewer patterns");
+                    reader.invalid(&field, reason);
+                    return;
+                }
+            }
+        }
+    }
+
     /// The narrowest: a whole name, else the first pattern, else the set's own.
     pub(super) fn of(&self, namespace: &str) -> Mode {
         if namespace.is_empty() || self.names.is_empty() && self.globs.is_empty() {
             return self.set;
         }
-        let name = self.names.iter().find(|(name, _)| name == namespace);
-        let found = name.or_else(|| self.globs.iter().find(|(glob, _)| matches_glob(glob, namespace)));
-        found.map_or(self.set, |(_, mode)| *mode)
+        let glob = || self.globs.iter().find(|(glob, _)| matches_glob(glob, namespace)).map(|(_, mode)| mode);
+        self.names.get(namespace).or_else(glob).copied().unwrap_or(self.set)
     }
 }
 

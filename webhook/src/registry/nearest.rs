@@ -1,10 +1,16 @@
 //! The known name that somebody who wrote an unknown one most likely meant.
 
+/// Longer names are compared with none: the time grows with the product of the lengths, and no known name is as long.
+const LONGEST: usize = 200;
+
 /// The nearest of the known names by edit distance, case aside; none where nothing is near.
 ///
 /// A name that is part of exactly one known name counts as near too: whoever writes `readiness-probe` means
 /// `missing-readiness-probe`.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
     let lower = name.to_lowercase();
     let bound = (lower.chars().count() / 3).max(1);
     let mut best: Option<(usize, &str)> = None;

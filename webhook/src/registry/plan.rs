@@ -114,7 +114,7 @@ impl Plan {
             let rules = rules.read(&policies, *source, sources[*source], in_files);
             // `check` says what would happen if every mode were `enforce`.
             let modes = if in_files {
-                Modes { set: Mode::Enforce, names: Vec::new(), globs: Vec::new() }
+                Modes { set: Mode::Enforce, names: HashMap::new(), globs: Vec::new() }
             } else {
                 set.modes.clone()
             };
@@ -174,6 +174,8 @@ impl Plan {
             return Vec::new();
         }
         let mut selected = Vec::with_capacity(places.len());
+        // Many policies share an exemption, which may have many patterns.
+        let mut matching = HashMap::new();
         for &place in places {
             let policy = &self.policies[place];
             let on = &policy.metadata.on;
@@ -187,7 +189,10 @@ impl Plan {
                 #[cfg(test)]
                 tests::VISITED.with(|visited| visited.set(visited.get() + 1));
                 if let Some(rule) = &set.rules[place] {
-                    let exemption = rule.exemptions.iter().filter(|exemption| exemption.matches(review));
+                    let mut matches = |exemption: &&Arc<Exemption>| {
+                        *matching.entry(Arc::as_ptr(exemption)).or_insert_with(|| exemption.matches(review))
+                    };
+                    let exemption = rule.exemptions.iter().filter(|exemption| matches(exemption));
                     let applied = Selected {
                         policy: Arc::clone(policy),
                         settings: Arc::clone(&rule.settings),

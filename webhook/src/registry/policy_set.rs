@@ -1,5 +1,6 @@
 //! Reads PolicySets from YAML. What is not understood is refused, with its place; nothing is ignored.
 
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use plimsoll_sdk::metadata::Severity;
@@ -69,7 +70,8 @@ const EXEMPTION_SPEC: [&str; 5] = ["policies", "match", "reason", "owner", "expi
 const ACTIONS: [(&str, Action); 4] =
     [("Deny", Action::Deny), ("Warn", Action::Warn), ("Audit", Action::Audit), ("Off", Action::Off)];
 
-const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
+pub(super) const MODES: [(&str, Mode); 3] =
+    [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
 
 const SEVERITIES: [(&str, Severity); 3] =
     [("error", Severity::Error), ("warning", Severity::Warning), ("info", Severity::Info)];
@@ -130,8 +132,8 @@ impl PolicySet {
     /// Whether its mode is `enforce`, for the cluster or for some namespace.
     pub fn enforces(&self) -> bool {
         let Modes { set, names, globs } = &self.modes;
-        let of_names = names.iter().chain(globs).map(|(_, mode)| mode);
-        of_names.chain([set]).any(|mode| *mode == Mode::Enforce)
+        let of_globs = globs.iter().map(|(_, mode)| mode);
+        names.values().chain(of_globs).chain([set]).any(|mode| *mode == Mode::Enforce)
     }
 
     /// A set of which nothing is said but its name.
@@ -143,7 +145,7 @@ impl PolicySet {
             profile,
             as_of: None,
             requests: Match::default(),
-            modes: Modes { set: Mode::Enforce, names: Vec::new(), globs: Vec::new() },
+            modes: Modes { set: Mode::Enforce, names: HashMap::new(), globs: Vec::new() },
             on_error: Action::Deny,
             kubernetes_version: None,
             severities: Vec::new(),
@@ -344,7 +346,7 @@ fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet
         set.requests = Match::read(reader, &field);
     }
     if let Some(field) = spec.get("namespaceModes") {
-        read_namespace_modes(reader, &field, &mut set.modes);
+        set.modes.read(reader, &field);
     }
     if let Some(field) = spec.get("severities") {
         let named = |reader: &mut Reader<'a>, field: &Field<'a>| reader.choice(field, "severity", &SEVERITIES);
@@ -400,31 +402,6 @@ fn read_kubernetes_version<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Op
     Some(Located { value, position: reader.position(&field.pointer) })
 }
 
-fn read_namespace_modes<'a>(reader: &mut Reader<'a>, field: &Field<'a>, modes: &mut Modes) {
-    let mut seen: Vec<(&str, Position)> = Vec::new();
-    for item in reader.list(field) {
-        let entry = reader.mapping(&item, &["names", "mode"], &[]);
-        let mode = reader.required(&entry, "mode").and_then(|field| reader.choice(&field, "mode", &MODES));
-        let names = reader.required(&entry, "names").map(|field| reader.strings(&field)).unwrap_or_default();
-        for (field, name) in names {
-            let letter =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
-            if name.is_empty() || !name.bytes().all(letter) {
-                reader
-                    .invalid(&field, format!("{name:?} is no name of a namespace, nor a pattern of one with * and ?"));
-                continue;
-            }
-            if let Some(line) = first_line(reader, &mut seen, name, &field) {
-                reader.report(&field, Problem::Duplicate { what: "namespace", value: name.to_owned(), line });
-                continue;
-            }
-            let Some(mode) = mode else { continue };
-            let list = if name.contains(['*', '?']) { &mut modes.globs } else { &mut modes.names };
-            list.push((name.to_owned(), mode));
-        }
-    }
-}
-
 /// A list of `{name, action}`, each name once.
 fn read_named<'a, T>(
     reader: &mut Reader<'a>,
@@ -432,7 +409,7 @@ fn read_named<'a, T>(
     what: &'static str,
     read: impl Fn(&mut Reader<'a>, &Field<'a>) -> Option<T>,
 ) -> Vec<(Located<T>, Action)> {
-    let mut seen = Vec::new();
+    let mut seen = HashMap::new();
     let mut found = Vec::new();
     for item in reader.list(field) {
         let entry = reader.mapping(&item, &["name", "action"], &[]);
@@ -451,7 +428,7 @@ fn read_named<'a, T>(
 }
 
 fn read_policies<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<Entry> {
-    let mut seen = Vec::new();
+    let mut seen = HashMap::new();
     let mut entries = Vec::new();
     for item in reader.list(field) {
         let entry = reader.mapping(&item, &["id", "action", "mutate", "settings"], &[]);
@@ -477,17 +454,19 @@ fn read_policies<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<Entry> {
 }
 
 /// The line of an earlier entry of this name; without one, this is the first.
-fn first_line<'a>(
+pub(super) fn first_line<'a>(
     reader: &Reader<'_>,
-    seen: &mut Vec<(&'a str, Position)>,
+    seen: &mut HashMap<&'a str, usize>,
     name: &'a str,
     field: &Field<'_>,
 ) -> Option<usize> {
-    if let Some((_, position)) = seen.iter().find(|(known, _)| *known == name) {
-        return Some(position.line);
+    match seen.entry(name) {
+        hash_map::Entry::Occupied(known) => Some(*known.get()),
+        hash_map::Entry::Vacant(new) => {
+            new.insert(reader.position(&field.pointer).line);
+            None
+        }
     }
-    seen.push((name, reader.position(&field.pointer)));
-    None
 }
 
 #[cfg(test)]

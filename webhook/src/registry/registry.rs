@@ -1,7 +1,6 @@
 //! The registry: bundles loaded, PolicySets worked out, and what a review needs of both.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,9 +13,13 @@ use super::problem::{ConfigError, Position, Problem};
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::admission::Review;
 use crate::engine::{BUILTIN, Bundle, Engine};
+use crate::files;
 
 /// What files are judged by where nobody says.
 pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 36);
+
+/// Maximum number of bundles of a configuration. Each takes memory and, where its code is not kept, time.
+const MAX_BUNDLES: usize = 16;
 
 /// Where the registry works.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -227,11 +230,17 @@ impl Loader<'_> {
             BundleName::Builtin => failed(None, "builtin", reason),
             BundleName::File(Located { value, position }) => failed(Some(position.clone()), value, reason),
         };
+        if self.bundles.len() >= MAX_BUNDLES {
+            return Err(refuse(format!(
+                "there are more than {MAX_BUNDLES} bundles, the most that one configuration may name"
+            )));
+        }
         let read;
         let bytes = match &path {
             None => self.builtin,
             Some(path) => {
-                read = fs::read(path).map_err(|error| refuse(format!("cannot read {}: {error}", path.display())))?;
+                read = files::read(path, files::MAX_BUNDLE)
+                    .map_err(|error| refuse(format!("cannot read {}: {error}", path.display())))?;
                 &read
             }
         };

@@ -1,18 +1,23 @@
 //! The report for people: each finding with the lines that it is about, then what there is to know beside, then the
 //! verdict as the last line.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE, Style};
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{Counted, Finding, Made, Permission, Report};
 use crate::admission::Action;
 use crate::check::{ExitStatus, Problem, World};
+use crate::printed;
 use crate::yaml::Span;
 
 /// A longer line is not shown: it is a minified file, and the place says enough.
 const LONGEST_LINE: usize = 4096;
+
+/// Links that are named one by one; the others are counted.
+const MOST_LINKS: usize = 10;
 
 /// How it is to look.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +42,13 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
             let _ = write!(out, "{}\n\n", renderer.render(&[group]));
         }
     }
+    let mut texts: HashMap<&str, &str> = HashMap::new();
+    if !report.problems.is_empty() {
+        texts.extend(world.files.iter().map(|file| (file.source.name.as_str(), file.source.text.as_str())));
+    }
     for problem in &report.problems {
-        let _ = write!(out, "{}\n\n", renderer.render(&[error(problem, world)]));
+        let text = texts.get(problem.file.as_str()).copied();
+        let _ = write!(out, "{}\n\n", renderer.render(&[error(problem, text)]));
     }
     if !look.quiet {
         notes(&mut out, report);
@@ -56,9 +66,9 @@ fn group<'a>(finding: &'a Finding, file: &str, text: &'a str, made: Option<&'a M
         Action::Audit | Action::Off => Level::INFO,
     };
     let file = clean(file);
-    let mut group = Group::with_title(level.primary_title(&finding.message).id(clean(&finding.policy.id)));
+    let mut group = Group::with_title(level.primary_title(clean(&finding.message)).id(clean(&finding.policy.id)));
     group = match finding.span.map(|span| (span, excerpt(text, span))) {
-        Some((span, Some((line, from, to)))) => group.element(
+        Some((span, Some(Shown { line, from, to }))) => group.element(
             Snippet::source(line).line_start(span.line).path(file).annotation(AnnotationKind::Primary.span(from..to)),
         ),
         Some((span, None)) => group.element(Origin::path(file).line(span.line).char_column(span.column)),
@@ -81,16 +91,20 @@ fn group<'a>(finding: &'a Finding, file: &str, text: &'a str, made: Option<&'a M
     group
 }
 
-/// The line of a span, and the bytes of it within.
-fn excerpt(text: &str, span: Span) -> Option<(&str, usize, usize)> {
-    let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
-    let length = text.get(start..)?.find('\n').unwrap_or(text.len() - start);
+/// The line of a span.
+fn excerpt(text: &str, span: Span) -> Option<Shown> {
+    // A file may be one line of megabytes, so no more is looked at than would be shown.
+    let first = span.start.saturating_sub(LONGEST_LINE + 1);
+    let before = text.as_bytes().get(first..span.start)?.iter().rposition(|byte| *byte == b'\n');
+    let start = before.map(|at| first + at + 1).or((first == 0).then_some(0))?;
+    let last = text.len().min(start + LONGEST_LINE + 2);
+    let length = text.as_bytes().get(start..last)?.iter().position(|byte| *byte == b'\n').unwrap_or(last - start);
     let line = text.get(start..start + length)?.trim_end_matches('\r');
     let line_start = if start == 0 { line.len() - line.trim_start_matches('\u{feff}').len() } else { 0 };
     let (from, to) = (span.start - start, (span.end - start).min(line.len()));
     let shown = line.get(line_start..)?;
     let (from, to) = (from.checked_sub(line_start)?, to.checked_sub(line_start)?);
-    (line.len() <= LONGEST_LINE).then_some((shown, from, to.max(from)))
+    Shown::new(shown, from, to.max(from))
 }
 
 fn name(finding: &Finding) -> String {
@@ -106,30 +120,29 @@ fn path(pointer: &str) -> &str {
     if pointer.is_empty() { "its root" } else { pointer }
 }
 
-fn error<'a>(problem: &'a Problem, world: &'a World) -> Group<'a> {
-    let mut group = Group::with_title(Level::ERROR.primary_title(&problem.message));
+fn error<'a>(problem: &'a Problem, text: Option<&str>) -> Group<'a> {
+    let mut group = Group::with_title(Level::ERROR.primary_title(clean(&problem.message)));
     let file = clean(&problem.file);
-    let text = world.files.iter().map(|file| &file.source).find(|source| source.name == problem.file);
-    group = match (problem.place, text.zip(problem.place).and_then(|(source, place)| line_at(&source.text, place))) {
-        (Some((line, _)), Some((shown, at))) => {
-            let end = shown[at..].chars().next().map_or(at, |character| at + character.len_utf8());
-            let annotation = AnnotationKind::Primary.span(at..end);
-            group.element(Snippet::source(shown).line_start(line).path(file).annotation(annotation))
+    group = match (problem.place, text.zip(problem.place).and_then(|(text, place)| line_at(text, place))) {
+        (Some((number, _)), Some(Shown { line, from, to })) => {
+            let annotation = AnnotationKind::Primary.span(from..to);
+            group.element(Snippet::source(line).line_start(number).path(file).annotation(annotation))
         }
         (Some((line, column)), None) => group.element(Origin::path(file).line(line).char_column(column)),
         (None, _) => group.element(Origin::path(file)),
     };
     match &problem.help {
-        Some(help) => group.element(Level::HELP.message(help)),
+        Some(help) => group.element(Level::HELP.message(clean(help))),
         None => group,
     }
 }
 
-/// A line of a text, and the byte of a column in it.
-fn line_at(text: &str, (line, column): (usize, usize)) -> Option<(&str, usize)> {
+/// A line of a text, with the character at a column.
+fn line_at(text: &str, (line, column): (usize, usize)) -> Option<Shown> {
     let shown = text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(line.checked_sub(1)?)?;
     let at = shown.char_indices().nth(column.checked_sub(1)?).map_or(shown.len(), |(at, _)| at);
-    (shown.len() <= LONGEST_LINE).then_some((shown, at))
+    let end = shown[at..].chars().next().map_or(at, |character| at + character.len_utf8());
+    Shown::new(shown, at, end)
 }
 
 fn notes(out: &mut String, report: &Report) {
@@ -174,20 +187,34 @@ fn notes(out: &mut String, report: &Report) {
     }
     if !report.assumed.is_empty() {
         let items: Vec<String> = report.assumed.iter().map(|item| format!("{} ({})", item.text, times(item))).collect();
-        let _ = writeln!(out, "assumed: {}", items.join("; "));
+        let _ = writeln!(out, "assumed: {}", clean(&items.join("; ")));
     }
     if !report.skipped.is_empty() {
         let items: Vec<String> = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text)).collect();
-        let _ = writeln!(out, "skipped: {}", items.join("; "));
+        let _ = writeln!(out, "skipped: {}", clean(&items.join("; ")));
     }
     if summary.other_documents > 0 {
         let _ =
             writeln!(out, "passed over: {} without a Kubernetes object", plural(summary.other_documents, "document"));
     }
-    for passed in &report.passed_over {
+    links(out, &report.passed_over.links);
+    for passed in &report.passed_over.folders {
         let (path, command) = (clean(&passed.path), clean(&passed.command));
         let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", passed.what);
     }
+}
+
+/// How many were not followed, and which.
+fn links(out: &mut String, links: &[String]) {
+    if links.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = links.iter().take(MOST_LINKS).map(String::as_str).collect();
+    let more = if links.len() > MOST_LINKS { ", …" } else { "" };
+    let lead = if links.len() == 1 { "leads" } else { "lead" };
+    let count = plural(links.len(), "symbolic link");
+    let names = clean(&names.join(", "));
+    let _ = writeln!(out, "passed over: {count} that {lead} out of the given paths: {names}{more}");
 }
 
 /// Each policy and permission once.
@@ -253,9 +280,30 @@ fn verdict(out: &mut String, report: &Report, look: Look) {
     }
 }
 
-/// Names of objects and files may hold what a terminal would obey.
+/// Names, messages and files may hold what a terminal would obey.
 fn clean(text: &str) -> String {
-    normalize_untrusted_str(&text.replace(['\n', '\r'], " "))
+    printed::line(text).into_owned()
+}
+
+/// A line of a file as it is shown, with the bytes of an excerpt within it.
+struct Shown {
+    line: String,
+    from: usize,
+    to: usize,
+}
+
+impl Shown {
+    /// Each part is escaped alone, so that the marks stay under what they mean. None for a line that is too long.
+    fn new(line: &str, from: usize, to: usize) -> Option<Self> {
+        if line.len() > LONGEST_LINE {
+            return None;
+        }
+        let (before, rest) = line.split_at_checked(from)?;
+        let (marked, after) = rest.split_at_checked(to.checked_sub(from)?)?;
+        let [before, marked, after] = [before, marked, after].map(|part| printed::line(part).into_owned());
+        let (from, to) = (before.len(), before.len() + marked.len());
+        Some(Self { line: before + &marked + &after, from, to })
+    }
 }
 
 fn by_policy(items: &[Counted]) -> String {

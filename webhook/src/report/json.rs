@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Counted, Finding, Permission, Report, Unused};
 use crate::check::{Problem, World};
+use crate::printed;
 
 const SCHEMA: &str = "plimsoll.dev/report/v1";
 
@@ -22,7 +23,8 @@ pub fn json(report: &Report, world: &World) -> String {
             objects: summary.objects,
             files: summary.files,
             other_documents: summary.other_documents,
-            passed_over: report.passed_over.iter().map(|passed| passed.path.as_str()).collect(),
+            passed_over: report.passed_over.folders.iter().map(|passed| passed.path.as_str()).collect(),
+            passed_over_links: report.passed_over.links.iter().map(String::as_str).collect(),
             findings: Counts { deny: summary.deny, warn: summary.warn, audit: summary.audit },
             cut: report.more.iter().map(|more| more.count).sum(),
             defaulted: summary.defaulted,
@@ -38,7 +40,7 @@ pub fn json(report: &Report, world: &World) -> String {
     // Strings and numbers only: there is nothing in it that cannot be written.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
-    text
+    printed::json(&text).into_owned()
 }
 
 #[derive(Serialize)]
@@ -144,6 +146,7 @@ struct Summary<'a> {
     files: usize,
     other_documents: usize,
     passed_over: Vec<&'a str>,
+    passed_over_links: Vec<&'a str>,
     findings: Counts,
     cut: usize,
     defaulted: usize,

@@ -11,7 +11,7 @@ use crate::admission::verdict::{self, Silence};
 use crate::check::collect::PassedOver;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
-use crate::check::{ExitStatus, Limits, Problem, World};
+use crate::check::{ExitStatus, Limits, Places, Problem, World};
 use crate::engine::{FixClass, Severity};
 use crate::moment::Moment;
 use crate::pointer::join;
@@ -36,7 +36,7 @@ pub struct Report {
     pub more: Vec<Counted>,
     /// What could not be judged.
     pub problems: Vec<Problem>,
-    pub passed_over: Vec<PassedOver>,
+    pub passed_over: Passed,
     /// What became of the fixes, where they were asked for.
     pub made: Option<Made>,
     pub summary: Summary,
@@ -62,6 +62,15 @@ pub struct Finding {
     pub fix: Option<FixOffer>,
     /// Why the fix was not made, where it was to be.
     pub refused: Option<String>,
+}
+
+/// What was found and not read.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Folders that must be rendered.
+    pub folders: Vec<PassedOver>,
+    /// Symbolic links that lead out of every path that was given.
+    pub links: Vec<String>,
 }
 
 /// What silenced a finding.
@@ -164,15 +173,16 @@ impl Report {
         world: &World,
         checked: Checked,
         mut problems: Vec<Problem>,
-        passed_over: Vec<PassedOver>,
+        passed_over: Passed,
         made: Option<Made>,
         limits: Limits,
     ) -> Self {
+        let mut places = Places::new(world);
         let unparsable = !problems.is_empty();
         let denying = checked.failed.iter().any(|(_, failed)| failed.action == Action::Deny);
         let failed = checked.failed.len();
         for (object, failed) in &checked.failed {
-            problems.push(failure(world, *object, &failed.policy.id, &failed.failure.to_string()));
+            problems.push(failure(world, &mut places, *object, &failed.policy.id, &failed.failure.to_string()));
         }
         let refused = made.as_ref().map(|made| &made.refused);
         let mut findings: Vec<Finding> = checked
@@ -180,14 +190,15 @@ impl Report {
             .into_iter()
             .enumerate()
             .map(|(number, found)| {
-                Finding::new(world, found, refused.and_then(|refused| refused.get(&number)).cloned())
+                let refused = refused.and_then(|refused| refused.get(&number)).cloned();
+                Finding::new(world, &mut places, found, refused)
             })
             .collect();
         findings.sort_by_cached_key(Finding::rank);
         let ignored: Vec<(Finding, Permission)> = checked
             .silenced
             .into_iter()
-            .map(|(found, silence)| (Finding::new(world, found, None), Permission::from(silence)))
+            .map(|(found, silence)| (Finding::new(world, &mut places, found, None), Permission::from(silence)))
             .collect();
         let count = |action| findings.iter().filter(|finding| !finding.defaulted && finding.action == action).count();
         let mut summary = Summary {
@@ -210,7 +221,7 @@ impl Report {
         Self {
             findings,
             ignored,
-            unused: unused(registry, world, &checked.unused),
+            unused: unused(registry, world, &mut places, &checked.unused),
             skipped: counted(checked.skipped.into_iter().map(|(policy, text)| (policy, text, 1))),
             assumed: counted(checked.assumed.into_iter().map(|(policy, text)| (policy, text, 1))),
             more: counted(
@@ -251,7 +262,7 @@ impl Summary {
 }
 
 impl Finding {
-    fn new(world: &World, found: Found, refused: Option<String>) -> Self {
+    fn new(world: &World, places: &mut Places<'_>, found: Found, refused: Option<String>) -> Self {
         let object = &world.objects[found.object];
         let finding = found.judged.finding;
         let full = finding.at.full();
@@ -261,7 +272,7 @@ impl Finding {
             severity: finding.severity,
             action: found.judged.action,
             file: object.file,
-            span: world.span(object, &full),
+            span: places.span(object, &full),
             object: ObjectName::of(object),
             path: format!("{}{full}", object.prefix),
             message: finding.message,
@@ -305,10 +316,15 @@ impl From<Silence> for Permission {
 }
 
 /// An exemption that nothing here needs may be needed elsewhere; one that is over counts nowhere.
-fn unused(registry: &Registry, world: &World, annotations: &[(usize, verdict::Unused)]) -> Vec<Unused> {
+fn unused(
+    registry: &Registry,
+    world: &World,
+    places: &mut Places<'_>,
+    annotations: &[(usize, verdict::Unused)],
+) -> Vec<Unused> {
     let annotations = annotations.iter().map(|(object, unused)| {
         let object = &world.objects[*object];
-        let span = world.span(object, &join("/metadata/annotations", &unused.annotation));
+        let span = places.span(object, &join("/metadata/annotations", &unused.annotation));
         Unused {
             file: Some(world.file(object).source.name.clone()),
             place: span.map(|span| (span.line, span.column)),
@@ -327,12 +343,12 @@ fn unused(registry: &Registry, world: &World, annotations: &[(usize, verdict::Un
     annotations.chain(over).collect()
 }
 
-fn failure(world: &World, object: usize, policy: &str, reason: &str) -> Problem {
+fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, reason: &str) -> Problem {
     let object = &world.objects[object];
     let name = ObjectName::of(object);
     Problem {
         file: world.file(object).source.name.clone(),
-        place: world.span(object, "").map(|span| (span.line, span.column)),
+        place: places.span(object, "").map(|span| (span.line, span.column)),
         message: format!("the policy {policy} could not judge the {} {}: {reason}", name.kind, name.name),
         help: Some(
             "without its findings nobody knows what the cluster would say; please report it to its author".to_owned(),

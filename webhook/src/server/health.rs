@@ -1,7 +1,10 @@
 //! How those parts fare that are replaced while the server runs: what `/readyz?verbose` and metrics say of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+
+use crate::printed;
 
 /// Reasons are shown to whoever asks for `/readyz?verbose`, so that they are bounded, in characters.
 const LONGEST: usize = 1_000;
@@ -23,6 +26,7 @@ pub enum Part {
 #[derive(Debug, Default)]
 pub struct Health {
     parts: Mutex<[State; 4]>,
+    foreign: AtomicBool,
 }
 
 /// The state of a part.
@@ -55,6 +59,15 @@ impl Health {
         state.trouble = Some(bounded(reason));
     }
 
+    /// Whether the API server asks another server in our place.
+    pub fn registered_by_another(&self, foreign: bool) {
+        self.foreign.store(foreign, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_registered_by_another(&self) -> bool {
+        self.foreign.load(Ordering::Relaxed)
+    }
+
     pub(super) fn of(&self, part: Part) -> State {
         self.lock()[part as usize].clone()
     }
@@ -66,7 +79,8 @@ impl Health {
 
 /// One line, and not too long.
 pub(super) fn bounded(reason: &str) -> String {
-    reason.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
+    let words = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    printed::line(&words).chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ pub(super) struct Metrics {
     configuration: Reloads,
     certificate: Reloads,
     certificate_end: Gauge,
+    registered_by_another: Gauge,
     context: ContextMetrics,
 }
 
@@ -164,6 +165,12 @@ impl Metrics {
                 "Of that, the time on an evaluating thread",
                 Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             ),
+            registered_by_another: register(
+                new,
+                "registered_by_another",
+                "1 while the API server asks another server, whose registration is in the place of ours",
+                Gauge::default(),
+            ),
             in_flight: register(new, "reviews_in_flight", "Requests that are being answered", Gauge::default()),
             rejections: register(new, "queue_rejections", "Requests that found no place in time", Counter::default()),
             dropped: register(
@@ -275,6 +282,7 @@ impl Metrics {
         let loaded = app.loaded.get();
         self.configuration.set(&app.health.of(Part::Configuration));
         self.certificate.set(&app.health.of(Part::Certificate));
+        self.registered_by_another.set(app.health.is_registered_by_another().into());
         if let Some(end) = app.certificate.get().cert.first().and_then(|leaf| certs::not_after(leaf)) {
             self.certificate_end.set(end.unix_timestamp());
         }

@@ -57,10 +57,13 @@ async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Response {
         Check::passed("configuration", described(&configuration, &format!("generation {}", configuration.generation))),
         certificate(&app),
     ];
-    for (name, part) in [("registration", part(Part::Registration)), ("budgets", part(Part::Budgets))] {
-        if part.generation > 0 || part.trouble.is_some() {
-            checks.push(Check::passed(name, described(&part, "")));
-        }
+    let registration = part(Part::Registration);
+    if registration.generation > 0 || registration.trouble.is_some() {
+        checks.push(Check::passed("registration", registration.trouble.unwrap_or_default()));
+    }
+    let budgets = part(Part::Budgets);
+    if budgets.generation > 0 || budgets.trouble.is_some() {
+        checks.push(Check::passed("budgets", described(&budgets, "")));
     }
     checks.extend(context(&*loaded.context));
     checks.push(match app.draining.load(Ordering::Relaxed) {

@@ -2,12 +2,6 @@
 
 use super::tree::Fault;
 
-/// Each retry bridges one place of a document; what they cost together is bounded.
-pub(super) fn retries(text: &str) -> usize {
-    const MAX_BYTES: usize = 128 << 20;
-    (MAX_BYTES / text.len().max(1)).min(10_000)
-}
-
 /// What YAML 1.2 refuses and go-yaml takes, as far as blanks can be exchanged for blanks: places stay where they are.
 pub(super) fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
     let range = match message {

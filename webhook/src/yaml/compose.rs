@@ -4,10 +4,24 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::MAX_BYTES;
+use super::budget::Budget;
+use super::scalar::Scalar;
 use super::tree::{Fault, Kind, MAX_DEPTH, MAX_NODES, NodeId, Tree};
 
-/// The members of a mapping, by name, as its JSON has them.
-pub(super) type Members = BTreeMap<String, Member>;
+/// Members that merge keys may bring into the mappings of a document, counted each time.
+const MAX_MERGED: usize = MAX_NODES;
+
+/// The members of a mapping, in the order of their names, as its JSON has them.
+#[derive(Debug)]
+pub(super) struct Members(Box<[(String, Member)]>);
+
+impl Members {
+    pub(super) fn get(&self, name: &str) -> Option<&Member> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        self.0.get(at).map(|(_, member)| member)
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
@@ -24,9 +38,21 @@ pub(super) struct Composed {
     pub(super) members: HashMap<NodeId, Members>,
 }
 
-pub(super) fn compose(tree: &Tree) -> Result<Composed, Fault> {
-    let mut composer = Composer { tree, members: HashMap::new(), decoded: 0, aliased: 0, alias_depth: 0, depth: 0 };
-    let value = composer.value(tree.root)?;
+pub(super) fn compose(tree: &Tree, budget: &Budget) -> Result<Composed, Fault> {
+    let mut composer = Composer {
+        tree,
+        members: HashMap::new(),
+        decoded: 0,
+        aliased: 0,
+        merged: 0,
+        bytes: 0,
+        alias_depth: 0,
+        depth: 0,
+    };
+    let value = composer.value(tree.root);
+    let within = budget.spend(composer.decoded.max(tree.nodes.len()), composer.bytes);
+    let value = value?;
+    within.map_err(|message| Fault::new(tree.node(tree.root).start, message))?;
     Ok(Composed { value, members: composer.members })
 }
 
@@ -35,6 +61,10 @@ struct Composer<'a> {
     members: HashMap<NodeId, Members>,
     decoded: usize,
     aliased: usize,
+    /// Members that came through merge keys.
+    merged: usize,
+    /// Of all strings, those behind aliases counted each time.
+    bytes: usize,
     alias_depth: usize,
     depth: usize,
 }
@@ -49,7 +79,12 @@ impl Composer<'_> {
         }
         self.depth += 1;
         let value = match &node.kind {
-            Kind::Scalar { value, .. } => value.to_json().map_err(|message| Fault::new(node.start, message))?,
+            Kind::Scalar { value, .. } => {
+                if let Scalar::Str(text) = value {
+                    self.count_bytes(id, text.len())?;
+                }
+                value.to_json().map_err(|message| Fault::new(node.start, message))?
+            }
             Kind::Alias(target) => {
                 self.alias_depth += 1;
                 let value = self.value(*target)?;
@@ -62,15 +97,12 @@ impl Composer<'_> {
             Kind::Mapping { .. } => {
                 self.list_members(id)?;
                 // A second borrow of the members would hold on to `self`.
-                let pairs: Vec<_> = self
-                    .members
-                    .get(&id)
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, member)| (name.clone(), member.value))
-                    .collect();
+                let count = self.members.get(&id).map_or(0, |members| members.0.len());
                 let mut map = Map::new();
-                for (name, value) in pairs {
+                for number in 0..count {
+                    let member = self.members.get(&id).and_then(|members| members.0.get(number));
+                    let Some((name, value)) = member.map(|(name, member)| (name.clone(), member.value)) else { break };
+                    self.count_bytes(id, name.len())?;
                     let value = self.value(value)?;
                     map.insert(name, value);
                 }
@@ -94,6 +126,20 @@ impl Composer<'_> {
         Ok(())
     }
 
+    /// A string that many aliases stand for is copied for each of them.
+    fn count_bytes(&mut self, id: NodeId, bytes: usize) -> Result<(), Fault> {
+        self.bytes += bytes;
+        self.refuse_bytes(id)
+    }
+
+    fn refuse_bytes(&self, id: NodeId) -> Result<(), Fault> {
+        if self.bytes > MAX_BYTES {
+            let message = format!("the document is larger than {} MiB with its aliases followed", MAX_BYTES >> 20);
+            return Err(Fault::new(self.tree.node(id).start, message));
+        }
+        Ok(())
+    }
+
     /// Later keys win, and a merge counts where it stands: `{a: 1, <<: {a: 2}}` has 2 in it.
     fn list_members(&mut self, id: NodeId) -> Result<(), Fault> {
         if self.members.contains_key(&id) {
@@ -101,7 +147,7 @@ impl Composer<'_> {
         }
         let tree = self.tree;
         let Kind::Mapping { entries, .. } = &tree.node(id).kind else { return Ok(()) };
-        let mut members = Members::new();
+        let mut members = BTreeMap::new();
         for entry in entries {
             if entry.merge {
                 self.merge(entry.value, &mut members)?;
@@ -115,11 +161,11 @@ impl Composer<'_> {
             let name = value.to_key().map_err(|message| Fault::new(key.start, message))?;
             members.insert(name, Member { key: entry.key, value: entry.value, merged: false });
         }
-        self.members.insert(id, members);
+        self.members.insert(id, Members(members.into_iter().collect()));
         Ok(())
     }
 
-    fn merge(&mut self, id: NodeId, members: &mut Members) -> Result<(), Fault> {
+    fn merge(&mut self, id: NodeId, members: &mut BTreeMap<String, Member>) -> Result<(), Fault> {
         let tree = self.tree;
         let sources = match &tree.node(id).kind {
             // Of several, the first wins, so that it comes last.
@@ -138,8 +184,15 @@ impl Composer<'_> {
             self.count(source)?;
             self.list_members(target)?;
             self.depth -= 1;
-            let merged = self.members.get(&target).into_iter().flatten();
-            members.extend(merged.map(|(name, member)| (name.clone(), Member { merged: true, ..*member })));
+            let merged = self.members.get(&target).map(|members| &members.0[..]).unwrap_or_default();
+            self.merged += merged.len();
+            self.bytes += merged.iter().map(|(name, _)| name.len()).sum::<usize>();
+            if self.merged > MAX_MERGED {
+                let message = format!("merge keys bring in more than {MAX_MERGED} members");
+                return Err(Fault::new(tree.node(source).start, message));
+            }
+            self.refuse_bytes(source)?;
+            members.extend(merged.iter().map(|(name, member)| (name.clone(), Member { merged: true, ..*member })));
         }
         Ok(())
     }

@@ -10,27 +10,27 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 
 use super::bridge;
+use super::budget::Budget;
 use super::scalar::{self, Scalar};
 use super::tree::{Entry, Fault, Item, Kind, Layout, MAX_DEPTH, MAX_NODES, Node, NodeId, Style, Tree};
 use super::trivia::{is_end_marker, quoted_end, skip_blanks, skip_commas, skip_trivia};
 
 /// Parses one document, whose first byte is byte `base` of the file. `None` where it has no content.
-pub(super) fn parse(text: &str, base: usize) -> Result<Option<Tree>, Fault> {
+pub(super) fn parse(text: &str, base: usize, budget: &Budget) -> Result<Option<Tree>, Fault> {
     let (text, base) = match text.strip_prefix('\u{feff}') {
         Some(rest) => (rest, base + '\u{feff}'.len_utf8()),
         None => (text, base),
     };
     bridge::refuse_characters(text, base)?;
     let mut parsed = text.to_owned();
-    let mut retries = bridge::retries(text);
     loop {
         match Builder::new(text, &parsed, base).document() {
             Ok(tree) => return Ok(tree),
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Parser { at, message }) => {
-                let bridged = if retries == 0 { None } else { bridge::bridge(&parsed, at, &message) };
+                // Each retry bridges one place of a document, and reads all of it again.
+                let bridged = bridge::bridge(&parsed, at, &message).filter(|_| budget.may_retry(text.len()));
                 let Some(bridged) = bridged else { return Err(Fault::new(base + at, bridge::explain(message))) };
-                retries -= 1;
                 parsed = bridged;
             }
         }
@@ -54,6 +54,10 @@ struct Builder<'a> {
     flow: usize,
     /// The columns of the open block collections.
     columns: Vec<usize>,
+    /// The start of the last line that begins in the text up to `walked`. A file may be one line of megabytes, so none is
+    /// looked for twice.
+    line: usize,
+    walked: usize,
     /// What the cursor is just behind, as far as tabs are concerned.
     last: Last,
     parser: Parser<'a, StrInput<'a>>,
@@ -103,6 +107,8 @@ impl<'a> Builder<'a> {
             content_end: 0,
             flow: 0,
             columns: Vec::new(),
+            line: 0,
+            walked: 0,
             last: Last::LineStart,
             parser: Parser::new_from_str(parsed),
         }
@@ -382,8 +388,11 @@ impl<'a> Builder<'a> {
             self.cursor += 1;
             self.flow += 1;
         }
-        let line = self.text[..self.cursor].rfind('\n').map_or(0, |at| at + 1);
-        self.columns.push(self.cursor - line);
+        if let Some(at) = self.text.get(self.walked..self.cursor).and_then(|walked| walked.rfind('\n')) {
+            self.line = self.walked + at + 1;
+        }
+        self.walked = self.walked.max(self.cursor);
+        self.columns.push(self.cursor - self.line);
     }
 
     fn leave(&mut self, flow: bool) {
@@ -490,9 +499,13 @@ impl<'a> Builder<'a> {
     /// The one escape of YAML 1.2 that go-yaml does not know.
     fn refuse_escape(&self, content: usize) -> Result<(), Fault> {
         let mut escaped = false;
-        for (at, byte) in self.text.bytes().enumerate().take(self.cursor).skip(content) {
+        let written = self.text.as_bytes().get(content..self.cursor).unwrap_or_default();
+        for (at, &byte) in written.iter().enumerate() {
             if escaped && byte == b'/' {
-                return Err(Fault::new(self.base + at - 1, "kubectl does not know the escape `\\/`; a plain `/` does"));
+                return Err(Fault::new(
+                    self.base + content + at - 1,
+                    "kubectl does not know the escape `\\/`; a plain `/` does",
+                ));
             }
             escaped = byte == b'\\' && !escaped;
         }

@@ -7,6 +7,7 @@
 //! Known differences, all of them stricter than kubectl or beyond it: `tests/yaml_kubectl.rs` lists and tests them.
 
 mod bridge;
+mod budget;
 mod comment;
 mod compose;
 mod emit;
@@ -24,6 +25,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+pub use budget::Budget;
 use compose::Composed;
 use position::Positions;
 use tree::{Fault, Kind, NodeId, Tree};
@@ -35,24 +37,77 @@ pub const MAX_BYTES: usize = 32 << 20;
 
 /// Reads every document of a file, in order. Documents without content are left out, as kubectl does.
 pub fn read(text: &str) -> Vec<Result<Document, SyntaxError>> {
-    let positions = Positions::new(text);
-    if text.len() > MAX_BYTES {
-        return vec![Err(syntax_error(
-            &positions,
-            Fault::new(0, format!("the file is larger than {} MiB", MAX_BYTES >> 20)),
-        ))];
+    read_within(text, &Budget::default())
+}
+
+/// As [`read`], but of an input that may cost no more than this in all. Once it did, one error stands for the rest.
+pub fn read_within(text: &str, budget: &Budget) -> Vec<Result<Document, SyntaxError>> {
+    let stream = Stream::new(text);
+    let mut documents = Vec::new();
+    for part in 0..stream.len() {
+        documents.extend(stream.document(part, budget));
+        if budget.is_spent() {
+            break;
+        }
     }
-    if let Some(documents) = read_json_stream(text, &positions) {
-        return documents;
+    documents
+}
+
+/// The text of a file, cut into parts. Each is read when it is asked for, so that not all documents need memory at once.
+#[derive(Debug)]
+pub struct Stream<'a> {
+    text: &'a str,
+    positions: Positions<'a>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    /// A value of a stream of JSON.
+    Json(Range<usize>),
+    Chunk(stream::Chunk),
+    /// What it is stands in the message, where.
+    Refused(usize, String),
+}
+
+impl<'a> Stream<'a> {
+    /// Cuts it, and reads nothing yet.
+    pub fn new(text: &'a str) -> Self {
+        let parts = if text.len() > MAX_BYTES {
+            vec![Part::Refused(0, format!("the file is larger than {} MiB", MAX_BYTES >> 20))]
+        } else {
+            json_stream(text).unwrap_or_else(|| stream::split(text).into_iter().map(Part::Chunk).collect())
+        };
+        Self { text, positions: Positions::new(text), parts }
     }
-    stream::split(text)
-        .into_iter()
-        .filter_map(|chunk| match chunk {
-            stream::Chunk::Document(range) => read_chunk(text, range, &positions).transpose(),
-            stream::Chunk::BadSeparator(at) => Some(Err(Fault::new(at, "only a comment may follow `---` on its line"))),
-        })
-        .map(|result| result.map_err(|fault| syntax_error(&positions, fault)))
-        .collect()
+
+    /// How many parts there are.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The document of a part; none where it has no content.
+    pub fn document(&self, part: usize, budget: &Budget) -> Option<Result<Document, SyntaxError>> {
+        let Self { text, positions, parts } = self;
+        let result = match parts.get(part)? {
+            Part::Json(range) => match json::parse(&text[..range.end], range.start) {
+                Ok(Some((tree, _))) => document(text, range.clone(), tree, true, positions, budget),
+                Ok(None) => Ok(None),
+                Err(fault) => Err(fault),
+            },
+            Part::Chunk(stream::Chunk::Document(range)) => read_chunk(text, range.clone(), positions, budget),
+            Part::Chunk(stream::Chunk::BadSeparator(at)) => {
+                Err(Fault::new(*at, "only a comment may follow `---` on its line"))
+            }
+            Part::Refused(at, message) => Err(Fault::new(*at, message.clone())),
+        };
+        result.transpose().map(|result| result.map_err(|fault| syntax_error(positions, fault)))
+    }
 }
 
 /// A document in block style, two columns a level.
@@ -201,35 +256,37 @@ fn parse_index(token: &str) -> Option<usize> {
 
 /// kubectl takes a file that begins with `{` for a stream of JSON values. Where it is none, it may still be YAML, as
 /// newer versions of kubectl think too.
-fn read_json_stream(text: &str, positions: &Positions<'_>) -> Option<Vec<Result<Document, SyntaxError>>> {
+fn json_stream(text: &str) -> Option<Vec<Part>> {
     let content = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !json::looks_like_json(content) {
         return None;
     }
-    let mut documents = Vec::new();
+    let mut parts = Vec::new();
     let mut at = text.len() - content.len();
-    while let Some((tree, end)) = json::parse(text, at).ok()? {
-        let range = at..end;
+    while let Some((_, end)) = json::parse(text, at).ok()? {
+        parts.push(Part::Json(at..end));
         at = end;
-        documents.push(
-            document(text, range, tree, true, positions).transpose()?.map_err(|fault| syntax_error(positions, fault)),
-        );
     }
-    Some(documents)
+    Some(parts)
 }
 
-fn read_chunk(text: &str, range: Range<usize>, positions: &Positions<'_>) -> Result<Option<Document>, Fault> {
+fn read_chunk(
+    text: &str,
+    range: Range<usize>,
+    positions: &Positions<'_>,
+    budget: &Budget,
+) -> Result<Option<Document>, Fault> {
     let chunk = &text[range.clone()];
     if json::looks_like_json(chunk) {
         // JSON stays JSON behind a `---`.
         if let Ok(Some((tree, end))) = json::parse(&text[..range.end], range.start)
             && text[end..range.end].trim_ascii().is_empty()
         {
-            return document(text, range, tree, true, positions);
+            return document(text, range, tree, true, positions, budget);
         }
     }
-    match events::parse(chunk, range.start).map_err(|fault| name_template(text, fault))? {
-        Some(tree) => document(text, range, tree, false, positions),
+    match events::parse(chunk, range.start, budget).map_err(|fault| name_template(text, fault))? {
+        Some(tree) => document(text, range, tree, false, positions, budget),
         None => Ok(None),
     }
 }
@@ -240,8 +297,9 @@ fn document(
     tree: Tree,
     json: bool,
     positions: &Positions<'_>,
+    budget: &Budget,
 ) -> Result<Option<Document>, Fault> {
-    let composed = compose::compose(&tree)?;
+    let composed = compose::compose(&tree, budget)?;
     if composed.value.is_null() {
         return Ok(None);
     }

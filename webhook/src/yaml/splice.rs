@@ -3,6 +3,7 @@
 //! Each edit becomes one replacement of bytes, found from the places of the values. Nothing is trusted: after each
 //! edit the document is read again and must equal what the edit makes of its JSON, else the document is left alone.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -10,6 +11,9 @@ use serde_json::Value;
 use super::write::Writer;
 use super::{Document, read, scalar};
 use crate::admission::edit::{self, Edit, EditError};
+
+/// Bytes that may be read again: for each edit, the document that it is of.
+const MAX_WORK: usize = 64 << 20;
 
 /// What became of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +64,8 @@ pub enum Reason {
     Comment(String),
     #[error("`{0}` is written in a way that is not edited (an explicit key, or more than one thing on a line)")]
     Layout(String),
+    #[error("the document is too large for this many edits at once; cut it into smaller ones")]
+    TooMuch,
     #[error("the edited text would not be read as the edited object")]
     NotVerified,
 }
@@ -70,20 +76,23 @@ pub fn apply(text: &str, edits: &[(usize, Vec<Edit>)]) -> Spliced {
     let documents = read(text);
     let mut spliced = Spliced::default();
     let mut changed: Vec<(Range<usize>, String)> = Vec::new();
+    let (mut starts, mut work) = (HashSet::new(), 0_usize);
     for (index, edits) in edits {
+        let length = documents.get(*index).and_then(|document| Some(document.as_ref().ok()?.range().len()));
+        work = work.saturating_add(length.unwrap_or(0).saturating_mul(edits.len()));
         let result = match documents.get(*index) {
             None => Err(Reason::NoDocument),
             Some(Err(_)) => Err(Reason::Unreadable),
             // Two lists for one document would each start from the original.
-            Some(Ok(document)) if changed.iter().any(|(range, _)| *range == document.range()) => {
-                Err(Reason::NotVerified)
-            }
+            Some(Ok(document)) if starts.contains(&document.range().start) => Err(Reason::NotVerified),
+            Some(Ok(_)) if work > MAX_WORK => Err(Reason::TooMuch),
             Some(Ok(document)) => apply_all(text, document, edits).map(|after| (document, after)),
         };
         match result {
             Ok((document, after)) if after != text[document.range()] => {
                 let change = difference(*index, text, document.range(), &after);
                 spliced.changes.push(change);
+                starts.insert(document.range().start);
                 changed.push((document.range(), after));
             }
             Ok(_) => {}
@@ -112,11 +121,10 @@ pub fn apply(text: &str, edits: &[(usize, Vec<Edit>)]) -> Spliced {
 /// The whole file must still have the same documents, those without edits with the same values.
 fn still_the_same(before: &[Result<Document, super::SyntaxError>], spliced: &Spliced) -> bool {
     let after = read(&spliced.text);
+    let changed: HashSet<usize> = spliced.changes.iter().map(|change| change.document).collect();
     after.len() == before.len()
         && before.iter().zip(&after).enumerate().all(|(index, pair)| match pair {
-            (Ok(before), Ok(after)) => {
-                before.value() == after.value() || spliced.changes.iter().any(|change| change.document == index)
-            }
+            (Ok(before), Ok(after)) => before.value() == after.value() || changed.contains(&index),
             (Err(_), Err(_)) => true,
             _ => false,
         })

@@ -73,6 +73,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "NAME", default_value = register::NAME, value_parser = parse_name, requires = "register")]
     pub(super) register_name: String,
 
+    /// Replace the registration of another server at the start, even if that one answers
+    #[arg(long, requires = "register")]
+    pub(super) take_over: bool,
+
     /// Have the API server ask about this namespace alone; may be given more than once
     #[arg(long, value_name = "NAMESPACE", value_parser = parse_label, requires = "register")]
     pub(super) only_namespace: Vec<String>,

@@ -1,13 +1,13 @@
 //! What `--config` names: read, and made into what reviews are judged by.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::watched::{Fingerprint, files};
 use crate::context::Context;
 use crate::engine::{Bundle, Cache, Engine, Limits};
+use crate::files as bounded;
 use crate::registry::{self, ConfigError, Documents, PolicySet, Registry};
 use crate::server::Loaded;
 
@@ -126,7 +126,7 @@ fn read(paths: &[PathBuf]) -> Result<Documents, Vec<String>> {
 
 fn add(documents: &mut Documents, file: &PathBuf, problems: &mut Vec<String>) {
     let name = file.display().to_string();
-    let text = match fs::read_to_string(file) {
+    let text = match bounded::read_text(file, bounded::MAX_CONFIGURATION) {
         Ok(text) => text,
         Err(error) => return problems.push(format!("{name}: cannot be read: {error}")),
     };

@@ -24,6 +24,7 @@ use crate::budgets;
 use crate::context::watch::Watches;
 use crate::context::{Context, Knowing, Unknown, Watched};
 use crate::engine::Limits;
+use crate::printed;
 use crate::register::{self, AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry;
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
@@ -33,8 +34,11 @@ use certificate::{Certificate, Source};
 use configuration::{Loader, readable};
 use log::log_to_stderr;
 use own::Own;
+use registration::client;
+#[cfg(feature = "check")]
+pub(super) use registration::config;
 use registration::until_it_works;
-pub(super) use registration::{client, version_of};
+pub(super) use registration::version_of;
 use reload::Reloader;
 use signals::Signals;
 use watched::Fingerprint;
@@ -249,10 +253,13 @@ async fn register(
     if registration.is_by_hand() {
         registration.round(&wanted).await?;
     }
-    let report = move |round: &Result<State, String>| match round {
-        Ok(State::Registered { .. } | State::AwaitingReplica) => drop(health.succeeded(Part::Registration)),
-        Ok(state) => health.failed(Part::Registration, &state.to_string()),
-        Err(error) => health.failed(Part::Registration, error),
+    let report = move |round: &Result<State, String>| {
+        health.registered_by_another(matches!(round, Ok(State::Foreign { .. })));
+        match round {
+            Ok(State::Registered { .. } | State::AwaitingReplica) => drop(health.succeeded(Part::Registration)),
+            Ok(state) => health.failed(Part::Registration, &state.to_string()),
+            Err(error) => health.failed(Part::Registration, error),
+        }
     };
     Ok(Registrar::start(registration, wanted, until_stopped(stopped), report))
 }
@@ -311,7 +318,8 @@ async fn bind(
 fn usage<E: std::fmt::Display>(problems: &[E]) -> Result<ExitCode> {
     let mut stderr = io::stderr().lock();
     for problem in problems {
-        writeln!(stderr, "{problem}").context("cannot write to stderr")?;
+        let problem = problem.to_string();
+        writeln!(stderr, "{}", printed::text(&problem)).context("cannot write to stderr")?;
     }
     Ok(ExitCode::from(USAGE))
 }

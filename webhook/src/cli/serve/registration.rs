@@ -20,7 +20,12 @@ impl ServeArgs {
             }
             (None, None) => return None,
         };
-        let place = Place { name: self.register_name.clone(), reach, only_namespaces: self.only_namespace.clone() };
+        let place = Place {
+            name: self.register_name.clone(),
+            reach,
+            only_namespaces: self.only_namespace.clone(),
+            take_over: self.take_over,
+        };
         Some(place).filter(|_| self.register)
     }
 
@@ -57,19 +62,23 @@ pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut()
 }
 
 pub(in crate::cli) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {
-    let config = match kubeconfig {
+    kube::Client::try_from(config(kubeconfig).await?).context("cannot set up the client of the API server")
+}
+
+/// How to reach the API server.
+pub(in crate::cli) async fn config(kubeconfig: Option<&Path>) -> Result<kube::Config> {
+    match kubeconfig {
         Some(file) => {
             let read =
                 kube::config::Kubeconfig::read_from(file).with_context(|| format!("cannot use {}", file.display()))?;
             kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
                 .await
-                .with_context(|| format!("cannot use {}", file.display()))?
+                .with_context(|| format!("cannot use {}", file.display()))
         }
-        None => kube::Config::infer()
-            .await
-            .context("there is neither a kubeconfig nor a Pod's account; give --kubeconfig")?,
-    };
-    kube::Client::try_from(config).context("cannot set up the client of the API server")
+        None => {
+            kube::Config::infer().await.context("there is neither a kubeconfig nor a Pod's account; give --kubeconfig")
+        }
+    }
 }
 
 /// `1.34` of what the API server says, which may be `34+`.

@@ -5,6 +5,8 @@ use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::files as bounded;
+
 /// What some files held at one moment.
 ///
 /// They are read again rather than watched by events of the kernel: a mounted Secret or ConfigMap changes by a rename of
@@ -52,9 +54,9 @@ fn add(hash: &mut Sha256, file: &Path) {
         hash.update(bytes);
     };
     part(hash, file.as_os_str().as_encoded_bytes());
-    match fs::read(file) {
+    match bounded::read(file, bounded::MAX_BUNDLE) {
         Ok(content) => part(hash, &content),
-        Err(error) => part(hash, format!("{:?}", error.kind()).as_bytes()),
+        Err(error) => part(hash, error.to_string().as_bytes()),
     }
 }
 

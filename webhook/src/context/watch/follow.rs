@@ -17,14 +17,11 @@ use tokio::time::timeout;
 
 use super::{Sent, Watches};
 use crate::context::question::Shape;
-use crate::context::served::{Resource, reason};
+use crate::context::served::{REQUEST_TIME, Resource, Tokens, reason};
 use crate::registry::Workloads;
 
 /// Objects that are asked for at once.
 const PAGE: u32 = 250;
-
-/// A page that takes longer does not come.
-const PAGE_TIME: Duration = Duration::from_secs(60);
 
 /// After so many seconds, and up to half as many more, the API server ends a watch, and another is begun.
 const WATCH: u32 = 180;
@@ -91,14 +88,16 @@ impl Follow {
         let Ok(_place) = self.lists.acquire().await else { return Err(End::NotServed) };
         let mut parameters = ListParams::default().limit(PAGE);
         let mut sent = Vec::new();
+        let mut tokens = Tokens::default();
         loop {
             let page = self.resource.list(&self.client, self.scope.as_deref(), &parameters);
-            let page = match timeout(PAGE_TIME, page).await {
+            let page = match timeout(REQUEST_TIME, page).await {
                 Ok(page) => page.map_err(|error| End::of(&error))?,
                 Err(_) => return Err(End::Failed("a list does not come".to_owned())),
             };
-            sent.extend(page.items.into_iter().flatten().filter_map(|object| self.read(&object)));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            let items = page.items.unwrap_or_default();
+            sent.extend(items.iter().filter_map(|object| self.read(object)));
+            match tokens.next(page.metadata.continue_).map_err(End::Failed)? {
                 Some(token) => parameters = parameters.continue_token(&token),
                 None => {
                     let version = page.metadata.resource_version.unwrap_or_default();
@@ -136,7 +135,7 @@ impl Follow {
         let seconds = WATCH + random() % (WATCH / 2);
         let parameters = WatchParams::default().timeout(seconds);
         let events = self.resource.watch(&self.client, self.scope.as_deref(), &parameters, version);
-        let events = match timeout(PAGE_TIME, events).await {
+        let events = match timeout(REQUEST_TIME, events).await {
             Ok(events) => events.map_err(|error| End::of(&error))?,
             Err(_) => return Err(End::Failed("a watch does not begin".to_owned())),
         };

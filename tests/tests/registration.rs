@@ -1,0 +1,249 @@
+//! Who is registered: two real servers and one registration, on a real API server.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use anyhow::{Context as _, Result, ensure};
+use plimsoll_tests::{ControlPlane, Kubectl, Manifest, Options, plimsoll_binary, until};
+use serde_json::{Value, json};
+
+/// Three looks, two seconds apart, and what a slow machine adds.
+const BACK: Duration = Duration::from_secs(60);
+
+const CONFIG: &str = "\
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: tests}
+spec: {profile: none, mode: enforce, policies: [{id: latest-image-tag, action: Deny}]}
+";
+
+struct Server {
+    child: Child,
+    port: u16,
+    health: u16,
+    log: PathBuf,
+}
+
+/// One that nobody else has, most likely.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Server {
+    fn start(control_plane: &ControlPlane, folder: &tempfile::TempDir, arguments: &[&str]) -> Result<Self> {
+        let (port, health) = (free_port()?, free_port()?);
+        let config = folder.path().join("config.yaml");
+        fs::write(&config, CONFIG)?;
+        let log = folder.path().join(format!("{port}.log"));
+        let child = Command::new(plimsoll_binary()?)
+            .args(["serve", "--register", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["--url", &format!("https://127.0.0.1:{port}")])
+            .args(["--health-listen", &format!("127.0.0.1:{health}")])
+            .arg("--kubeconfig")
+            .arg(control_plane.kubeconfig())
+            .arg("--config")
+            .arg(config)
+            .args(arguments)
+            .stderr(fs::File::create(&log)?)
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(Self { child, port, health, log })
+    }
+
+    fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `/readyz?verbose` or `/metrics`, without TLS.
+    fn get(&self, path: &str) -> Result<String> {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.health))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
+        ensure!(sent.success(), "cannot send {name}");
+        Ok(())
+    }
+
+    /// With its log.
+    fn ends(&mut self) -> Result<(Option<i32>, String)> {
+        let status = until(Duration::from_secs(60), "the server ends", || Ok(self.child.try_wait()?))?;
+        Ok((status.code(), self.log()))
+    }
+
+    fn is_registered(&self, kubectl: &Kubectl) -> Result<bool> {
+        Ok(urls(kubectl)?.is_some_and(|urls| urls.iter().all(|url| url.starts_with(&format!("{}/", self.url())))))
+    }
+
+    fn until_registered(&self, kubectl: &Kubectl) -> Result<()> {
+        let what = format!("{} is registered\n{}", self.url(), self.log());
+        until(BACK, &what, || Ok(self.is_registered(kubectl)?.then_some(())))
+    }
+
+    fn until_it_says(&self, path: &str, words: &str) -> Result<()> {
+        until(BACK, &format!("{path} says `{words}`\n{}", self.log()), || {
+            Ok(self.get(path)?.contains(words).then_some(()))
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whom the API server asks, of both configurations.
+fn urls(kubectl: &Kubectl) -> Result<Option<Vec<String>>> {
+    let mut urls = Vec::new();
+    for kind in ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"] {
+        let Some(found) = kubectl.find(kind, "plimsoll")? else { return Ok(None) };
+        let webhooks = found["webhooks"].as_array().into_iter().flatten();
+        urls.extend(webhooks.filter_map(|webhook| webhook["clientConfig"]["url"].as_str()).map(str::to_owned));
+    }
+    Ok(Some(urls).filter(|urls| !urls.is_empty()))
+}
+
+fn is_denied(kubectl: &Kubectl) -> Result<bool> {
+    let object =
+        Manifest::good("Deployment", "web").pod("/containers/0/image", json!("registry.example.com/app:latest"));
+    let applied = kubectl.run(&["create", "--dry-run=server", "-f", "-"], Some(&object.to_string()))?;
+    Ok(applied.stderr.contains("latest-image-tag"))
+}
+
+fn until_denied(kubectl: &Kubectl) -> Result<()> {
+    until(BACK, "what is wrong is denied", || Ok(is_denied(kubectl)?.then_some(())))
+}
+
+#[test]
+fn a_second_server_takes_nothing_away() -> Result<()> {
+    let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
+    let kubectl = control_plane.kubectl();
+    let first = Server::start(&control_plane, &folder, &[])?;
+    first.until_registered(&kubectl)?;
+    until_denied(&kubectl)?;
+
+    // Not told to, it ends with an error and has written nothing.
+    let mut second = Server::start(&control_plane, &folder, &[])?;
+    let (status, log) = second.ends()?;
+    let error = format!("the webhooks are registered by another: {}, since 20", first.url());
+    ensure!(status == Some(1) && log.contains(&error) && log.contains("--take-over"), "{status:?}: {log}");
+    ensure!(first.is_registered(&kubectl)?, "{:?}", urls(&kubectl)?);
+    let annotations = kubectl.get("validatingwebhookconfiguration", "plimsoll")?["metadata"]["annotations"].clone();
+    ensure!(annotations["plimsoll.dev/registered-by"] == first.url().as_str(), "{annotations:#}");
+    ensure!(first.get("/metrics")?.contains("plimsoll_registered_by_another 0"), "{}", first.get("/metrics")?);
+
+    // Told to, it is the one; the first says so, and the two do not take turns.
+    let mut second = Server::start(&control_plane, &folder, &["--take-over"])?;
+    second.until_registered(&kubectl)?;
+    let foreign = format!("registered by another: {}, since 20", second.url());
+    first.until_it_says("/readyz?verbose", &foreign)?;
+    first.until_it_says("/metrics", "plimsoll_registered_by_another 1")?;
+    ensure!(first.log().contains(&foreign), "{}", first.log());
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        ensure!(second.is_registered(&kubectl)?, "{:?}\n{}\n{}", urls(&kubectl)?, first.log(), second.log());
+        thread::sleep(Duration::from_millis(200));
+    }
+    ensure!(is_denied(&kubectl)?, "the second one judges as well");
+
+    // SIGTERM: the first takes it back.
+    second.signal("TERM")?;
+    ensure!(second.ends()?.0 == Some(0), "{}", second.log());
+    first.until_registered(&kubectl)?;
+    until_denied(&kubectl)?;
+    first.until_it_says("/metrics", "plimsoll_registered_by_another 0")?;
+    ensure!(!first.get("/readyz?verbose")?.contains("registered by another"), "{}", first.get("/readyz?verbose")?);
+    ensure!(first.log().contains("is replaced by ours"), "{}", first.log());
+
+    // SIGKILL: the same, after twice as many looks.
+    let mut third = Server::start(&control_plane, &folder, &["--take-over"])?;
+    third.until_registered(&kubectl)?;
+    first.until_it_says("/readyz?verbose", &format!("registered by another: {}", third.url()))?;
+    third.child.kill()?;
+    third.child.wait()?;
+    first.until_registered(&kubectl)?;
+    until_denied(&kubectl)?;
+
+    // One that hangs does not answer either.
+    let fourth = Server::start(&control_plane, &folder, &["--take-over"])?;
+    fourth.until_registered(&kubectl)?;
+    fourth.signal("STOP")?;
+    until(Duration::from_secs(120), &format!("the first takes it back\n{}", first.log()), || {
+        Ok(first.is_registered(&kubectl)?.then_some(()))
+    })?;
+    // Awake again, it finds the first one alive and leaves it the registration.
+    fourth.signal("CONT")?;
+    fourth.until_it_says("/readyz?verbose", &format!("registered by another: {}", first.url()))?;
+    thread::sleep(Duration::from_secs(15));
+    ensure!(first.is_registered(&kubectl)?, "{:?}\n{}", urls(&kubectl)?, fourth.log());
+    Ok(())
+}
+
+#[test]
+fn a_repaired_edit_leaves_a_line_in_the_log() -> Result<()> {
+    let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
+    let kubectl = control_plane.kubectl();
+    let server = Server::start(&control_plane, &folder, &[])?;
+    server.until_registered(&kubectl)?;
+    until_denied(&kubectl)?;
+    for patch in [
+        json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]),
+        // To somebody else's server, which nobody may be made to believe is its owner.
+        json!([{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": "https://127.0.0.1:1/validate"}]),
+        json!([{"op": "replace", "path": "/webhooks/0/rules", "value": []}]),
+    ] {
+        let lines = server.log().matches("was edited, and is repaired").count();
+        let (name, patch) = ("validatingwebhookconfiguration/plimsoll", patch.to_string());
+        kubectl.ok(&["patch", name, "--type=json", "--field-manager=hand", "-p", &patch])?;
+        until(BACK, &format!("it is repaired, and said so\n{}", server.log()), || {
+            let (log, found) = (server.log(), kubectl.get("validatingwebhookconfiguration", "plimsoll")?);
+            let repaired = found["webhooks"][0]["failurePolicy"] == "Fail"
+                && found["webhooks"][0]["rules"].as_array().is_some_and(|rules| !rules.is_empty())
+                && server.is_registered(&kubectl)?;
+            Ok((repaired && log.matches("was edited, and is repaired").count() > lines).then_some(()))
+        })?;
+        ensure!(server.log().contains("by=\"hand\""), "{}", server.log());
+    }
+    until_denied(&kubectl)
+}
+
+/// A configuration that an older version, or a person, wrote has no annotation. What the API server asks says whose it is.
+#[test]
+fn a_registration_without_annotations_has_an_owner_too() -> Result<()> {
+    let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
+    let kubectl = control_plane.kubectl();
+    let webhook = json!({
+        "name": "validate.plimsoll.dev", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
+        "clientConfig": {"url": "https://192.0.2.1:8443/validate"},
+        "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["replicasets"]}],
+    });
+    let configuration: Value = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "plimsoll"}, "webhooks": [webhook],
+    });
+    kubectl.apply(&configuration.to_string())?.ok()?;
+    let mut server = Server::start(&control_plane, &folder, &[])?;
+    let (status, log) = server.ends()?;
+    ensure!(status == Some(1) && log.contains("registered by another: https://192.0.2.1:8443, since 20"), "{log}");
+    // Beside it there is room for another name.
+    let server = Server::start(&control_plane, &folder, &["--register-name=second"])?;
+    until(BACK, "it is registered under another name", || kubectl.find("mutatingwebhookconfiguration", "second"))
+        .context(server.log())?;
+    let server = Server::start(&control_plane, &folder, &["--take-over"])?;
+    server.until_registered(&kubectl)?;
+    until_denied(&kubectl)
+}

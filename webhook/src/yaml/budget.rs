@@ -1,0 +1,102 @@
+//! What reading may cost in all, over the documents and files of an input. Each document has limits of its own beside it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What is left of it. Threads share one.
+#[derive(Debug)]
+pub struct Budget {
+    nodes: Left,
+    bytes: Left,
+    retries: Left,
+    factor: usize,
+    /// More was asked for than there was.
+    spent: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Left(AtomicUsize);
+
+impl Budget {
+    /// Maximum number of values of an input, those behind aliases counted each time.
+    pub const MAX_NODES: usize = 4_000_000;
+
+    /// Maximum size of all strings of an input, those behind aliases counted each time.
+    pub const MAX_BYTES: usize = 128 << 20;
+
+    /// Bytes of documents that may be read again for what kubectl takes and YAML 1.2 does not.
+    const RETRIES: usize = 32 << 20;
+
+    /// With so many times the values and bytes of an input of files.
+    pub fn times(factor: usize) -> Self {
+        Self {
+            nodes: Left::new(Self::MAX_NODES.saturating_mul(factor)),
+            bytes: Left::new(Self::MAX_BYTES.saturating_mul(factor)),
+            retries: Left::new(Self::RETRIES),
+            factor,
+            spent: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether nothing more is read.
+    pub fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
+    }
+
+    /// A document was read.
+    pub(super) fn spend(&self, nodes: usize, bytes: usize) -> Result<(), String> {
+        let (nodes, bytes) = (self.nodes.take(nodes), self.bytes.take(bytes));
+        if self.is_spent() || !nodes || !bytes {
+            self.spent.store(true, Ordering::Relaxed);
+            return Err(self.message());
+        }
+        Ok(())
+    }
+
+    /// A document of this size is to be read again.
+    pub(super) fn may_retry(&self, bytes: usize) -> bool {
+        self.retries.take(bytes)
+    }
+
+    fn message(&self) -> String {
+        format!(
+            "the input has more than {} values or {} MiB of text, its aliases followed; check fewer files at once",
+            Self::MAX_NODES.saturating_mul(self.factor),
+            (Self::MAX_BYTES >> 20).saturating_mul(self.factor)
+        )
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::times(1)
+    }
+}
+
+impl Left {
+    fn new(left: usize) -> Self {
+        Self(AtomicUsize::new(left))
+    }
+
+    /// Once there was too little, nothing is left.
+    fn take(&self, wanted: usize) -> bool {
+        let before =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(wanted)));
+        before.unwrap_or_default() >= wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Budget;
+
+    #[test]
+    fn is_shared_and_ends() {
+        let budget = Budget::default();
+        assert!(budget.spend(Budget::MAX_NODES, 1).is_ok());
+        assert!(!budget.is_spent() && budget.spend(1, 1).is_err());
+        assert!(budget.is_spent() && budget.spend(0, 0).is_err(), "nothing is read after that");
+        let budget = Budget::default();
+        assert!((0..8).all(|_| budget.may_retry(4 << 20)) && !budget.may_retry(1));
+        assert!(!budget.is_spent(), "another try is no reason to stop");
+    }
+}

@@ -1,0 +1,188 @@
+//! Input that would take all memory, or never end. Each run has to end soon, within 2 GiB of address space beyond what
+//! WebAssembly reserves, and say what the limit is.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{CONFIG, Folder, GOOD, LATEST, Run};
+
+/// Time that a run may take here, on a machine that does other things too.
+const SOON: Duration = Duration::from_secs(60);
+
+fn timed(folder: &Folder, arguments: &[&str]) -> Run {
+    let began = Instant::now();
+    let run = folder.check(arguments);
+    assert!(began.elapsed() < SOON, "{arguments:?} took {:?}", began.elapsed());
+    run
+}
+
+#[track_caller]
+fn is(run: &Run, status: i32, words: &str) {
+    let said = format!("{}{}", run.out, run.err);
+    assert!(run.status == status && said.contains(words), "{}: {}", run.status, &said[..said.len().min(4000)]);
+}
+
+fn pipe(folder: &Folder, name: &str) {
+    assert!(Command::new("mkfifo").arg(folder.path(name)).status().unwrap().success());
+}
+
+#[test]
+fn only_regular_files_are_read() {
+    let folder = Folder::new(&[("a.yaml", GOOD), ("d/good.yaml", GOOD)]);
+    pipe(&folder, "pipe.yaml");
+    is(&timed(&folder, &["pipe.yaml"]), 4, "it is a pipe; only regular files are read");
+    is(&timed(&folder, &["/dev/zero"]), 4, "it is a device; only regular files are read");
+    is(&timed(&folder, &["a.yaml", "--config=pipe.yaml"]), 2, "it is a pipe; only regular files are read");
+    is(&timed(&folder, &["a.yaml", "--config=/dev/zero"]), 2, "it is a device; only regular files are read");
+    is(&timed(&folder, &["a.yaml", "--config=d"]), 2, "it is a folder; only regular files are read");
+    for bundle in ["/dev/zero", "./pipe.yaml", "./d", "./link.wasm"] {
+        symlink("/dev/zero", folder.path("link.wasm")).ok();
+        folder.write("c.yaml", &CONFIG.replace("  profile: none", &format!("  bundle: {bundle}")));
+        is(&timed(&folder, &["a.yaml", "--config=c.yaml"]), 2, "only regular files are read");
+    }
+    let inspect = super::plimsoll(&folder.path(""), "", &["policy", "inspect", "/dev/zero"]);
+    is(&inspect, 2, "it is a device; only regular files are read");
+    // In a folder, as the configuration that is found, and as a record.
+    fs::rename(folder.path("pipe.yaml"), folder.path("d/pipe.yaml")).unwrap();
+    is(&timed(&folder, &["d"]), 4, "d/pipe.yaml");
+    fs::remove_file(folder.path("d/pipe.yaml")).unwrap();
+    pipe(&folder, "d/core.Service.json");
+    is(&timed(&folder, &["a.yaml", "--context=d"]), 2, "it is a pipe; only regular files are read");
+    fs::remove_file(folder.path(".plimsoll.yaml")).unwrap();
+    pipe(&folder, ".plimsoll.yaml");
+    is(&timed(&folder, &["a.yaml"]), 2, "it is a pipe; only regular files are read");
+    fs::remove_file(folder.path(".plimsoll.yaml")).unwrap();
+    symlink("/dev/zero", folder.path(".plimsoll.yaml")).unwrap();
+    is(&timed(&folder, &["a.yaml"]), 2, "leads out of its repository");
+}
+
+#[test]
+fn what_is_too_large_says_how_large_it_may_be() {
+    let folder = Folder::new(&[("a.yaml", GOOD)]);
+    let sparse = |name: &str, size: u64| fs::File::create(folder.path(name)).unwrap().set_len(size).unwrap();
+    sparse("large.yaml", 1 << 40);
+    is(&timed(&folder, &["large.yaml"]), 4, "it is larger than 32 MiB");
+    is(&timed(&folder, &["a.yaml", "--config=large.yaml"]), 2, "it is larger than 1 MiB");
+    folder.write("c.yaml", &CONFIG.replace("  profile: none", "  bundle: ./large.yaml"));
+    is(&timed(&folder, &["a.yaml", "--config=c.yaml"]), 2, "it is larger than 16 MiB");
+    folder.write(&format!("r/core.Service.json"), "{}");
+    sparse("r/core.Service.json", 1 << 40);
+    is(&timed(&folder, &["a.yaml", "--context=r"]), 2, "it is larger than 256 MiB");
+    for number in 0..3 {
+        folder.write(&format!("many/{number}.yaml"), &"# a comment\n".repeat((30 << 20) / 12));
+    }
+    is(&timed(&folder, &["many"]), 2, "the files are larger than 64 MiB in all");
+}
+
+/// `yes | plimsoll check -`
+#[test]
+fn an_endless_standard_input_ends() {
+    let folder = Folder::new(&[]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+        .args(["check", "-"])
+        .current_dir(folder.path(""))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let line = [b'y'; 1 << 16];
+    while stdin.write_all(&line).is_ok() {}
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cannot read the standard input: it is larger than 32 MiB"), "{said}");
+}
+
+#[test]
+fn aliases_and_merge_keys_cost_what_they_stand_for() {
+    let folder = Folder::new(&[]);
+    // A string of 1 MB behind 100,000 aliases.
+    let aliases = "*a, ".repeat(100_000);
+    folder.write("strings.yaml", &format!("a: &a \"{}\"\nb: [{aliases}]\n", "x".repeat(1 << 20)));
+    is(&timed(&folder, &["strings.yaml"]), 4, "the document is larger than 32 MiB with its aliases followed");
+    // One mapping of 10,000 members, merged 100,000 times into one.
+    let members: String = (0..10_000).map(|number| format!("k{number}: 1, ")).collect();
+    folder.write("merges.yaml", &format!("a: &a {{{members}}}\nb: {{<<: [{aliases}]}}\n"));
+    is(&timed(&folder, &["merges.yaml"]), 4, "merge keys bring in more than 1000000 members");
+    // Nine levels of nine aliases each.
+    let mut lol = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+        lol.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    folder.write("lol.yaml", &lol);
+    is(&timed(&folder, &["lol.yaml"]), 4, "aliasing");
+    // Within the limits of a document, over many documents.
+    let one = format!("a: &a [{}]\nb: [{}]\n---\n", "x, ".repeat(100), "*a, ".repeat(3_000));
+    folder.write("many.yaml", &one.repeat(200));
+    is(&timed(&folder, &["many.yaml"]), 4, "the input has more than 4000000 values");
+}
+
+/// What kubectl takes and YAML 1.2 does not costs another look at the document each time.
+#[test]
+fn retries_are_bounded_over_all_documents() {
+    let folder = Folder::new(&[]);
+    let one = format!("{}---\n", "a:\tb\n".repeat(3_000));
+    folder.write("tabs.yaml", &one.repeat(200));
+    timed(&folder, &["tabs.yaml", "--allow-empty"]);
+}
+
+#[test]
+fn one_line_of_megabytes() {
+    let folder = Folder::new(&[]);
+    let flow = format!("a: [{}]\n", "[1], ".repeat(300_000));
+    folder.write("flow.yaml", &flow);
+    is(&timed(&folder, &["flow.yaml", "--allow-empty"]), 0, "0 objects in 1 file");
+    // Thousands of findings, each on the one line.
+    let item =
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"c"}]}},"#;
+    let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{}null]}}"#, item.repeat(5_000));
+    folder.write("list.json", &list);
+    is(&timed(&folder, &["list.json"]), 4, "5000 objects in 1 file");
+}
+
+#[test]
+fn many_problems_are_counted() {
+    let folder = Folder::new(&[("broken.yaml", &"a: [\n---\n".repeat(50_000))]);
+    is(&timed(&folder, &["broken.yaml"]), 4, "49900 more of its documents cannot be judged");
+}
+
+#[test]
+fn configurations_with_a_hundred_thousand_of_anything() {
+    let folder = Folder::new(&[("a.yaml", GOOD)]);
+    let config = |spec: &str| {
+        folder.write("c.yaml", &CONFIG.replace("  profile: none\n", &format!("  profile: none\n{spec}")));
+        timed(&folder, &["a.yaml", "--config=c.yaml"])
+    };
+    let names = |form: fn(usize) -> String, count: usize| (0..count).map(form).collect::<Vec<_>>().join(",");
+    let modes = |names: String| format!("  namespaceModes: [{{mode: observe, names: [{names}]}}]\n");
+    is(&config(&modes(names(|number| format!("n{number}-*"), 100_000))), 2, "more than 1000 patterns");
+    is(&config(&modes(names(|number| format!("n{number}"), 100_000))), 0, "would be admitted");
+    is(&config(&modes(names(|_| "n*".to_owned(), 100_000))), 2, "and ");
+    let unknown = names(|number| format!("{{name: c{number}, action: Warn}}"), 30_000);
+    is(&config(&format!("  categories: [{unknown}]\n")), 2, "and 29900 more");
+    is(&config(&format!("  ? {}\n  : 1\n", "x".repeat(900_000))), 2, "unknown field");
+    is(&config(&modes(names(|number| format!("n{number}"), 200_000))), 2, "it is larger than 1 MiB");
+}
+
+/// Each edit reads its document again, and a file may hold one document with everything in it.
+#[test]
+fn a_list_of_thousands_is_not_edited_for_hours() {
+    let folder = Folder::new(&[]);
+    let item = "- {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: 'c:1'}]}}\n";
+    folder.write("list.yaml", &format!("apiVersion: v1\nkind: List\nitems:\n{}", item.repeat(3_000)));
+    let run = timed(&folder, &["list.yaml", "--fix=hardening"]);
+    is(&run, 0, "not fixed: the document is too large for this many edits at once; cut it into smaller ones");
+    let documents = format!(
+        "{}---\n",
+        LATEST.replace("nginx", "nginx:1").replace("allowPrivilegeEscalation: false", "runAsUser: 1")
+    );
+    folder.write("many.yaml", &documents.repeat(2_000));
+    let run = timed(&folder, &["many.yaml", "--fix=hardening"]);
+    is(&run, 0, "fixed: privilege-escalation × 2000 in 1 file");
+}

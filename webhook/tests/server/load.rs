@@ -5,12 +5,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use hyper::{Method, StatusCode};
-use plimsoll::context::{Context, Question};
+use plimsoll::context::{Context, Question, Unknown};
 use plimsoll::engine::Answer as Objects;
 use plimsoll::server::{Current, Options};
+use tokio::io::AsyncWriteExt as _;
 
 use super::client::{Http1, Running, load, request};
-use super::review;
+use super::{review, status_line};
 
 /// Answers questions about other objects only when told to. A policy that asks is held that long.
 #[derive(Debug, Default)]
@@ -210,6 +211,34 @@ async fn what_was_accepted_before_the_end_is_answered() {
     }
     tokio::time::timeout(Duration::from_secs(5), server.stopped()).await.unwrap();
 }
+
+/// Whatever the client's own timeout is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_must_arrive_in_time() {
+    let options = Options { body_timeout: Duration::from_millis(300), ..Options::default() };
+    let (_, server) = held(options).await;
+    let mut stream = server.tls("http/1.1").await.unwrap();
+    let started = Instant::now();
+    stream.write_all(SILENT).await.unwrap();
+    assert_eq!(status_line(&mut stream).await, "HTTP/1.1 408 Request Timeout");
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+}
+
+/// A request whose body does not come makes way for one whose body is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_silent_holds_no_place() {
+    let options = Options { max_concurrent: 1, body_timeout: Duration::from_secs(60), ..Options::default() };
+    let loaded = Current::new(load(Arc::new(Unknown) as Arc<dyn Context>, true));
+    let server = Running::start_with(Arc::new(loaded), options).await;
+    let mut stream = server.tls("http/1.1").await.unwrap();
+    stream.write_all(SILENT).await.unwrap();
+    server.until("plimsoll_reviews_in_flight", 1.0).await;
+    assert_eq!(server.post("/validate", review("next").to_string()).await.response()["uid"], "next");
+    assert_eq!(status_line(&mut stream).await, "HTTP/1.1 503 Service Unavailable");
+}
+
+const SILENT: &[u8] = b"POST /validate?timeout=30s HTTP/1.1\r\nhost: a\r\ncontent-length: 16000000\r\n\r\n";
 
 /// Each evaluation of the review has this finding.
 async fn evaluated(server: &Running) -> u32 {

@@ -16,15 +16,16 @@ const MAX_OBJECT: usize = MAX_BODY / 2;
 /// Maximum number of values of an object that is written. Twice as many, and those around them, are a document.
 const MAX_VALUES: usize = 1_000_000;
 
+/// Minimum size of a value in a document, in bytes: its tag, and an entry in the table of what holds it.
+const LEAST: usize = 5;
+
 /// Refuses an object that would leave no room for its own UPDATE. One that is not larger than it was passes: it has to be
 /// possible to make it smaller, or to take a finalizer away.
 ///
 /// # Errors
 /// Which limit it exceeds.
 pub(super) fn check(uid: &str, body: &[u8], document: &[u8], operation: Operation) -> Result<(), Malformed> {
-    // A value takes a byte of a document at the least: most reviews are not counted.
-    let may_exceed = body.len() > MAX_OBJECT || document.len() > MAX_VALUES;
-    if !may_exceed || !matches!(operation, Operation::Create | Operation::Update) {
+    if !matches!(operation, Operation::Create | Operation::Update) {
         return Ok(());
     }
     let refuse = |count: usize, unit: &str, most: usize| {
@@ -35,15 +36,20 @@ pub(super) fn check(uid: &str, body: &[u8], document: &[u8], operation: Operatio
         );
         Err(Malformed::TooLarge { uid: Some(uid.to_owned()), reason })
     };
-    let [bytes, bytes_before] = texts(body);
-    if bytes > MAX_OBJECT.max(bytes_before) {
-        return refuse(bytes, "bytes of JSON", MAX_OBJECT);
+    // Most requests are too small for either, and are not looked at.
+    if body.len() > MAX_OBJECT {
+        let [now, before] = texts(body);
+        if now > MAX_OBJECT.max(before) {
+            return refuse(now, "bytes of JSON", MAX_OBJECT);
+        }
     }
-    let request = Node::root(document).ok();
-    let values = |member: &str| request.and_then(|request| request.get(member)).map_or(0, count);
-    let now = values("object");
-    if now > MAX_VALUES && now > values("oldObject") {
-        return refuse(now, "values", MAX_VALUES);
+    if document.len() > MAX_VALUES * LEAST {
+        let request = Node::root(document).ok();
+        let values = |member: &str| request.and_then(|request| request.get(member)).map_or(0, count);
+        let now = values("object");
+        if now > MAX_VALUES && now > values("oldObject") {
+            return refuse(now, "values", MAX_VALUES);
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod bodies;
 mod direct;
 mod down;
+mod files;
 mod people;
 mod pods;
 mod stage;
@@ -30,8 +31,16 @@ struct Tries {
     controls: &'static [Control],
 }
 
-const ALL: &[Tries] =
-    &[ways::TRIES, bodies::TRIES, pods::TRIES, values::TRIES, standing::TRIES, people::TRIES, direct::TRIES];
+const ALL: &[Tries] = &[
+    ways::TRIES,
+    bodies::TRIES,
+    pods::TRIES,
+    values::TRIES,
+    standing::TRIES,
+    people::TRIES,
+    direct::TRIES,
+    files::TRIES,
+];
 
 struct Try {
     name: &'static str,
@@ -66,6 +75,8 @@ enum By {
     Answer(&'static str),
     /// `plimsoll check`, for this policy.
     Check(&'static str),
+    /// `plimsoll` itself, with these words.
+    Tool(&'static str),
 }
 
 #[test]
@@ -101,6 +112,11 @@ fn who_and_where() -> Result<()> {
 #[test]
 fn asked_directly() -> Result<()> {
     direct::TRIES.run("direct")
+}
+
+#[test]
+fn files_names_and_registrations() -> Result<()> {
+    files::TRIES.run("files")
 }
 
 impl Tries {
@@ -150,6 +166,7 @@ impl By {
             By::Status(statuses) => statuses.contains(code) && !text.contains("\"allowed\":true"),
             By::Answer(words) => *code == 200 && denied.is_none_or(|ids| ids.is_empty()) && text.contains(words),
             By::Check(id) => *code == 1 && text.contains(id),
+            By::Tool(words) => text.contains(words),
         };
         (!as_expected).then(|| format!("another refusal than expected ({code}): {text}"))
     }

@@ -103,11 +103,11 @@ enum Breaks {
 
 fn escaped(text: &str, breaks: Breaks, colours: bool) -> Cow<'_, str> {
     let suspicious = |byte: u8| !(b' '..=b'~').contains(&byte) && byte != b'\n';
-    if !text.bytes().any(suspicious)
-        && !has_command(text)
-        && (breaks == Breaks::Stay || !text.contains('\n'))
-        && !(breaks == Breaks::Stay && text.contains("::"))
-    {
+    let broken = match breaks {
+        Breaks::Blanks => text.contains('\n'),
+        Breaks::Stay => text.contains("::"),
+    };
+    if !broken && !text.bytes().any(suspicious) && !has_command(text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -8,6 +8,7 @@ mod amounts;
 mod bodies;
 mod direct;
 mod down;
+mod files;
 mod history;
 mod leverage;
 mod people;
@@ -44,6 +45,7 @@ const ALL: &[Tries] = &[
     history::TRIES,
     direct::TRIES,
     amounts::TRIES,
+    files::TRIES,
 ];
 
 struct Try {
@@ -81,6 +83,8 @@ enum By {
     Answer(&'static str),
     /// `plimsoll check`, for this policy.
     Check(&'static str),
+    /// `plimsoll` itself, with these words.
+    Tool(&'static str),
 }
 
 #[test]
@@ -129,6 +133,11 @@ fn what_a_decision_rests_on() -> Result<()> {
 #[test]
 fn asked_directly() -> Result<()> {
     direct::TRIES.run("direct")
+}
+
+#[test]
+fn files_names_and_registrations() -> Result<()> {
+    files::TRIES.run("files")
 }
 
 impl Tries {
@@ -184,6 +193,7 @@ impl By {
             By::Status(statuses) => statuses.contains(code) && !text.contains("\"allowed\":true"),
             By::Answer(words) => *code == 200 && denied.is_none_or(|ids| ids.is_empty()) && text.contains(words),
             By::Check(id) => *code == 1 && text.contains(id),
+            By::Tool(words) => text.contains(words),
         };
         (!as_expected).then(|| format!("another refusal than expected ({code}): {text}"))
     }

@@ -64,6 +64,7 @@ impl By {
             }
             By::Answer(words) => format!("`allowed: false`: {}", words.trim_end()),
             By::Check(id) => format!("`{id}`, by `plimsoll check`"),
+            By::Tool(words) => format!("`plimsoll`: \"{}\"", words.replace('`', "").replace('|', "\\|")),
         }
     }
 }

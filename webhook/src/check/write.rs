@@ -208,7 +208,8 @@ fn keep_owner(_: &File, _: &Metadata) -> Result<(), WriteError> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 

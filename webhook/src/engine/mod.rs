@@ -6,6 +6,7 @@ mod clock;
 mod code;
 mod codegen;
 mod imports;
+mod memory;
 mod outcome;
 mod session;
 
@@ -18,6 +19,7 @@ pub use bundle::{Bundle, Description, LoadError};
 pub use cache::{Cache, CacheError, NotPrivate};
 pub use code::{BUILTIN, BUILTIN_DIGEST, Code};
 pub use imports::{Answer, Knowledge, Surroundings};
+pub use memory::give_memory_back;
 pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
 pub use plimsoll_sdk::metadata::Severity;
 pub use session::{Call, Cost, Input, Session, Subject};

@@ -43,6 +43,7 @@ pub use tls::{Clients, TlsError};
 
 use crate::admission::MAX_BODY;
 use crate::context::Context;
+use crate::engine::give_memory_back;
 use crate::registry::Registry;
 use complaints::Complaints;
 use gate::{Gate, Share};
@@ -163,7 +164,15 @@ impl Server {
             let loaded = Arc::clone(&loaded);
             let witnesses = Witnesses { metrics: Arc::clone(&metrics), complaints: Complaints::default() };
             let witnesses = Arc::new(witnesses);
-            move |task: Task| judging::judge(&loaded.get(), &witnesses, &task)
+            move |task: Task| {
+                let is_heavy = queue::is_heavy(task.body.len());
+                let answer = judging::judge(&loaded.get(), &witnesses, &task);
+                drop(task);
+                if is_heavy {
+                    give_memory_back();
+                }
+                answer
+            }
         };
         let most = Share { requests: 2 * options.max_concurrent, bytes: options.max_bodies };
         let pool = Pool::start(options.threads, most.requests, work)?;

@@ -26,6 +26,11 @@ const NOTHING: f64 = 1e-4;
 /// runs at a time.
 const HEAVY: usize = 256 << 10;
 
+/// Whether a task with a body of so many bytes is heavy.
+pub(super) fn is_heavy(bytes: usize) -> bool {
+    bytes > HEAVY
+}
+
 /// Tasks that wait, and what is known of those that ran.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
@@ -119,7 +124,7 @@ impl<T> Queue<T> {
         let Waiting { parties, bytes, task } = self.waiting.remove(place);
         let id = self.next;
         self.next += 1;
-        self.running.push(Running { id, parties, heavy: bytes > HEAVY, since: now });
+        self.running.push(Running { id, parties, heavy: is_heavy(bytes), since: now });
         Some(Taken { id, task })
     }
 
@@ -147,7 +152,7 @@ impl<T> Queue<T> {
         if of_namespace >= most || of_user >= most {
             return false;
         }
-        if waiting.bytes > HEAVY && self.running.iter().any(|running| running.heavy) {
+        if is_heavy(waiting.bytes) && self.running.iter().any(|running| running.heavy) {
             return false;
         }
         running(&|other| other.address == parties.address) < most || self.is_alone(parties.address, now)

@@ -230,7 +230,7 @@ impl Document {
                 items.get(index).map(|item| Step { key: None, value: item.node, merged: false })
             }
             Kind::Mapping { .. } => {
-                let member = self.composed.members.get(&node)?.get(&*unescape(token))?;
+                let member = self.composed.members.get(&node)?.get(&unescape(token))?;
                 Some(Step { key: Some(member.key), value: member.value, merged: member.merged })
             }
             _ => None,

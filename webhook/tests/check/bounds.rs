@@ -68,7 +68,7 @@ fn what_is_too_large_says_how_large_it_may_be() {
     is(&timed(&folder, &["a.yaml", "--config=large.yaml"]), 2, "it is larger than 1 MiB");
     folder.write("c.yaml", &CONFIG.replace("  profile: none", "  bundle: ./large.yaml"));
     is(&timed(&folder, &["a.yaml", "--config=c.yaml"]), 2, "it is larger than 16 MiB");
-    folder.write(&format!("r/core.Service.json"), "{}");
+    folder.write("r/core.Service.json", "{}");
     sparse("r/core.Service.json", 1 << 40);
     is(&timed(&folder, &["a.yaml", "--context=r"]), 2, "it is larger than 256 MiB");
     for number in 0..3 {

@@ -1,7 +1,7 @@
 //! What `--config` names: read, and made into what reviews are judged by.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::watched::{Fingerprint, files};
@@ -124,7 +124,7 @@ fn read(paths: &[PathBuf]) -> Result<Documents, Vec<String>> {
     if problems.is_empty() { Ok(documents) } else { Err(problems) }
 }
 
-fn add(documents: &mut Documents, file: &PathBuf, problems: &mut Vec<String>) {
+fn add(documents: &mut Documents, file: &Path, problems: &mut Vec<String>) {
     let name = file.display().to_string();
     let text = match bounded::read_text(file, bounded::MAX_CONFIGURATION) {
         Ok(text) => text,

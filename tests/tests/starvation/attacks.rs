@@ -27,6 +27,10 @@ impl Target {
     pub(crate) fn new(port: u16, authority: &str) -> Self {
         Self(Client::new(port, authority))
     }
+
+    pub(crate) fn client(&self) -> Client {
+        self.0.clone()
+    }
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -8,17 +8,25 @@ use hyper::body::Bytes;
 use plimsoll_tests::Manifest;
 
 use crate::client::Client;
+use crate::worst::review;
 
-/// Applies one good Deployment after the other, as a dry run, over one connection.
+/// Sends one good Deployment after the other over one connection: to the API server, as a dry run, or to the webhook, as the
+/// API server does.
 pub(crate) struct Victim {
     client: Client,
     path: String,
+    namespace: String,
+    status: u16,
 }
 
 impl Victim {
-    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+    pub(crate) fn of_api_server(client: Client, namespace: &str) -> Self {
         let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
-        Self { client, path }
+        Self { client, path, namespace: namespace.to_owned(), status: 201 }
+    }
+
+    pub(crate) fn of_webhook(client: Client, namespace: &str) -> Self {
+        Self { client, path: "/validate?timeout=10s".to_owned(), namespace: namespace.to_owned(), status: 200 }
     }
 
     pub(crate) async fn run(&self, requests: usize, pause: Duration) -> Figures {
@@ -26,15 +34,18 @@ impl Victim {
         let mut figures = Figures::default();
         for number in 0..requests {
             let object = Manifest::good("Deployment", &format!("good-{number}"));
-            let body = Bytes::from(object.object().to_string());
+            let body = match self.status {
+                201 => object.object().to_string(),
+                _ => review(object.object(), &self.namespace, false).to_string(),
+            };
             let started = Instant::now();
-            match self.client.post(&mut sender, &self.path, body).await {
-                Ok((201, _)) => {}
+            match self.client.post(&mut sender, &self.path, Bytes::from(body)).await {
+                Ok((status, _)) if status == self.status => {}
                 Ok((status, body)) => {
                     figures.refused += 1;
                     figures.why = format!("{status} {}", String::from_utf8_lossy(&body));
                 }
-                Err(error) => panic!("the API server is gone: {error:#}"),
+                Err(error) => panic!("the other side is gone: {error:#}"),
             }
             let took = started.elapsed();
             figures.took.push(took);

@@ -51,22 +51,47 @@ fn service(number: usize) -> Value {
     })
 }
 
-/// So many clients that have a Deployment reviewed again and again.
+/// So many clients that have a Deployment reviewed again and again, through the API server.
 pub(crate) fn clients(client: Client, namespace: &str, count: usize, object: fn(usize) -> Value) -> Attack {
     let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
-    Attack::times(count, move |number, _, control| {
-        let (client, path) = (client.clone(), path.clone());
-        let body = Bytes::from(object(number).to_string());
+    // Without a pause the clients and the API server take all of the machine's two cores by themselves.
+    again_and_again(Some(client), count, path, Duration::from_millis(500), move |number| object(number).to_string())
+}
+
+/// The same at the webhook itself, as the API server asks it: without its own cost, and without a pause.
+pub(crate) fn reviews(namespace: &str, count: usize, object: fn(usize) -> Value) -> Attack {
+    let namespace = namespace.to_owned();
+    let body = move |number| review(&object(number), &namespace, number % 2 == 0).to_string();
+    again_and_again(None, count, "/validate?timeout=10s".to_owned(), Duration::ZERO, body)
+}
+
+fn again_and_again(
+    client: Option<Client>,
+    count: usize,
+    path: String,
+    pause: Duration,
+    body: impl Fn(usize) -> String + Send + 'static,
+) -> Attack {
+    Attack::times(count, move |number, target, control| {
+        let (client, path) = (client.clone().unwrap_or(target.0), path.clone());
+        let body = Bytes::from(body(number));
         async move {
-            let mut sender = client.connect(Ipv4Addr::LOCALHOST).await.unwrap();
+            let mut sender = None;
             while control.goes_on() {
-                match client.post(&mut sender, &path, body.clone()).await {
-                    Ok((status, _)) => control.count(status == 201),
-                    Err(_) => match client.connect(Ipv4Addr::LOCALHOST).await {
-                        Ok(new) => sender = new,
-                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-                    },
+                let connected = match sender.take() {
+                    Some(sender) => Ok(sender),
+                    None => client.connect(Ipv4Addr::LOCALHOST).await,
+                };
+                if let Ok(mut connected) = connected
+                    && let Ok((status, _)) = client.post(&mut connected, &path, body.clone()).await
+                {
+                    control.count(matches!(status, 200 | 201));
+                    sender = Some(connected);
+                } else {
+                    control.count(false);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+                tokio::time::sleep(pause).await;
             }
         }
     })
@@ -92,7 +117,7 @@ pub(crate) async fn at_once(target: &Target, count: usize) -> usize {
         let path = if number % 2 == 0 { "/mutate?timeout=30s" } else { "/validate?timeout=30s" };
         tasks.spawn(async move {
             let mut answered = 0;
-            let body = Bytes::from(review(&large(number), update).to_string());
+            let body = Bytes::from(review(&large(number), "large", update).to_string());
             for _ in 0..4 {
                 // Whoever is told to come back has a connection that may be closed.
                 let Ok(mut sender) = client.connect(Ipv4Addr::LOCALHOST).await else { continue };
@@ -112,15 +137,16 @@ fn large(number: usize) -> Value {
     deployment
 }
 
-fn review(object: &Value, update: bool) -> Value {
+/// As the API server writes it.
+pub(crate) fn review(object: &Value, namespace: &str, update: bool) -> Value {
     json!({
         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
         "request": {
             "uid": "large", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
             "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
-            "name": object["metadata"]["name"], "namespace": "large",
+            "name": object["metadata"]["name"], "namespace": namespace,
             "operation": if update { "UPDATE" } else { "CREATE" },
-            "userInfo": {"username": "mallory", "groups": []},
+            "userInfo": {"username": namespace, "groups": []},
             "object": object, "oldObject": if update { object.clone() } else { Value::Null },
         },
     })

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{plimsoll_binary, until};
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::By::Tool;

@@ -214,7 +214,7 @@ fn metrics(first: usize, count: usize) -> Vec<Value> {
 
 fn triggers(count: usize) -> Vec<Value> {
     let trigger = |number: usize| {
-        let kind = if number % 2 == 0 { "cpu" } else { "memory" };
+        let kind = if number.is_multiple_of(2) { "cpu" } else { "memory" };
         json!({"type": kind, "metricType": "Utilization",
             "metadata": {"value": "80", "containerName": format!("c{number}")}})
     };

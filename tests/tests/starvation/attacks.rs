@@ -36,7 +36,9 @@ impl Target {
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Tasks that go on until they are told to stop.
-pub(crate) struct Attack(Box<dyn FnOnce(&Target, &Control) -> Vec<Task> + Send>);
+pub(crate) struct Attack(Box<Tasks>);
+
+type Tasks = dyn FnOnce(&Target, &Control) -> Vec<Task> + Send;
 
 /// What the tasks of an attack share.
 #[derive(Clone, Debug, Default)]

@@ -61,7 +61,7 @@ pub(crate) fn clients(client: Client, namespace: &str, count: usize, object: fn(
 /// The same at the webhook itself, as the API server asks it: without its own cost, and without a pause.
 pub(crate) fn reviews(namespace: &str, count: usize, object: fn(usize) -> Value) -> Attack {
     let namespace = namespace.to_owned();
-    let body = move |number| review(&object(number), &namespace, number % 2 == 0).to_string();
+    let body = move |number| review(&object(number), &namespace, number.is_multiple_of(2)).to_string();
     again_and_again(None, count, "/validate?timeout=10s".to_owned(), Duration::ZERO, body)
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn at_once(target: &Target, count: usize) -> usize {
     for number in 0..count {
         let client = target.0.clone();
         let update = number % 4 < 2;
-        let path = if number % 2 == 0 { "/mutate?timeout=30s" } else { "/validate?timeout=30s" };
+        let path = if number.is_multiple_of(2) { "/mutate?timeout=30s" } else { "/validate?timeout=30s" };
         tasks.spawn(async move {
             let mut answered = 0;
             let body = Bytes::from(review(&large(number), "large", update).to_string());

@@ -15,8 +15,8 @@ pub(super) struct Found {
     identity: Identity,
 }
 
-/// Device and number of a file, by which it is known whatever its name.
-type Identity = Option<(u64, u64)>;
+/// Device, number, mode and time of the last change of a file, by which it is known whatever its name.
+type Identity = Option<[u64; 5]>;
 
 impl Found {
     pub(super) fn new(real: PathBuf, metadata: &Metadata) -> Self {
@@ -174,7 +174,14 @@ pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(unix)]
 fn identity(metadata: &Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt as _;
-    Some((metadata.dev(), metadata.ino()))
+    // A number of a file that is gone may be given to the next one.
+    Some([
+        metadata.dev(),
+        metadata.ino(),
+        metadata.mode().into(),
+        metadata.mtime().cast_unsigned(),
+        metadata.mtime_nsec().cast_unsigned(),
+    ])
 }
 
 #[cfg(not(unix))]

@@ -44,6 +44,8 @@ fn every_problem_of_the_configuration_is_printed() {
 
 #[test]
 fn arguments_that_do_not_fit() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let empty = empty.path().to_str().unwrap();
     for (arguments, message) in [
         (&["--register"][..], "--url"),
         (&["--kubeconfig", "a"], "--register"),
@@ -56,7 +58,8 @@ fn arguments_that_do_not_fit() {
         (&["--reload-interval", "often"], "such as 5s"),
         (&["--client-allowed-name", "a"], "--client-ca-file"),
         (&["--client-ca-file", "/none"], "cannot read /none"),
-        (&["--config", "/dev/null"], "there is no ClusterPolicySet in it"),
+        (&["--config", "/dev/null"], "it is a device; only regular files are read"),
+        (&["--config", empty], "there is no ClusterPolicySet in it"),
     ] {
         let output = serve().args(arguments).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -54,6 +54,10 @@ pub struct Settings {
 /// ## Assumptions
 /// Where the LimitRanges of the namespace are not known, none is assumed to fill in requests, and nothing is written.
 /// Where a Pod's request equals its limit and nobody can tell who wrote it, its author is assumed to have done so.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "resources", on = Workloads, severity = Error, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],

@@ -8,13 +8,19 @@ use plimsoll_flat::Node;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::int_or_percent::IntOrPercent;
+use crate::owners::is_owned;
 use crate::review::Review;
 use crate::rounding::Budget;
 use crate::selector;
+use crate::stand_in::is_stand_in;
 use crate::value::Value;
 
 /// The kind that says how many Pods may be away.
 pub const BUDGET: &str = "policy/PodDisruptionBudget";
+
+/// Number of Pods that no namespace has: Kubernetes supports clusters of 150,000 Pods
+/// (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>).
+const MOST_PODS: i64 = 150_000;
 
 /// The label of a PodDisruptionBudget that `plimsoll serve --write-budgets` wrote for want of another one.
 pub const STAND_IN: &str = "plimsoll.dev/stand-in";
@@ -59,7 +65,7 @@ impl PodBudget {
     /// Whether it lets no Pod go, however many there are.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.budget.is_none_or(|budget| budget.fewest_evictable().is_none())
+        self.budget.is_none_or(|budget| budget.fewest_evictable().is_none_or(|fewest| fewest > MOST_PODS))
     }
 
     /// Whether the controller has to know the scale of what owns the Pods: for all but a number in `minAvailable`.
@@ -92,6 +98,21 @@ pub enum Blocked {
     NothingAsked,
     /// This workload has no scale, so the controller computes nothing, and nothing may go.
     NoScale(String),
+    /// It lets none go, however many Pods there are, and it is not known which it selects.
+    Closed(Option<Budget>),
+    /// No controller made the Pod, and only a number in `minAvailable` counts such Pods.
+    NoController,
+    /// It selects fewer Pods than it expects, or as few as it keeps.
+    Narrow {
+        /// What it asks for.
+        budget: Budget,
+        /// Pods that it expects, where the number that it keeps depends on that.
+        all: Option<i64>,
+        /// Pods that must stay.
+        kept: i64,
+        /// Which Pods it selects, and how.
+        how: String,
+    },
     /// All of these Pods must stay.
     All {
         /// What it asks for.
@@ -155,9 +176,9 @@ impl Workload {
         Budgets::of(review, labels, answer)
     }
 
-    fn read(review: &Review<'_>, kind: &str, object: Node<'_>) -> Option<Self> {
+    pub(crate) fn read(review: &Review<'_>, kind: &str, object: Node<'_>) -> Option<Self> {
         // The scale of a Deployment counts, not those of its ReplicaSets.
-        if kind == "apps/ReplicaSet" && has_controller(object) {
+        if kind == "apps/ReplicaSet" && is_owned(review, kind, object) {
             return None;
         }
         let template = review.template_in(kind, object)?;
@@ -171,7 +192,7 @@ impl Workload {
 }
 
 /// The workloads whose Pods a selector selects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Selected {
     /// By kind.
     pub workloads: Vec<Workload>,
@@ -227,6 +248,17 @@ pub struct Budgets {
 }
 
 impl Budgets {
+    /// Those of the reviewed Pod.
+    #[must_use]
+    pub fn of_pod(review: &Review<'_>) -> Self {
+        let labels = review.template().and_then(|template| template.labels());
+        let none = Value::object([]).to_document();
+        match labels.or(Node::root(&none).ok()) {
+            Some(labels) => Self::of(review, labels, review.disruption_budgets().clone()),
+            None => Self::default(),
+        }
+    }
+
     fn of(review: &Review<'_>, labels: Node<'_>, answer: Answer) -> Self {
         let mut budgets = Self { documents: answer.documents, complete: answer.complete };
         if review.is(BUDGET) {
@@ -237,7 +269,7 @@ impl Budgets {
                 budgets.documents.extend(review.object().node().map(Node::to_document));
             }
         }
-        budgets.prefer_somebodys();
+        budgets.leave_out_stand_ins(review);
         budgets.documents.sort_by(|left, right| {
             let of = |document: &Vec<u8>| Node::root(document).map(|object| name(object).to_owned()).ok();
             of(left).cmp(&of(right))
@@ -245,14 +277,16 @@ impl Budgets {
         budgets
     }
 
-    /// A stand-in is withdrawn as soon as there is another one, and counts no longer.
-    fn prefer_somebodys(&mut self) {
+    /// A stand-in is withdrawn as soon as there is another one, and counts no longer. Anyone can write the label, so one
+    /// counts as a stand-in only if it is as Plimsoll writes it, and the reviewed budget never does.
+    fn leave_out_stand_ins(&mut self, review: &Review<'_>) {
         let is_stand_in = |document: &Vec<u8>| {
-            let labels = Node::root(document).ok().and_then(|object| object.at("/metadata/labels"));
-            labels.is_some_and(|labels| labels.get(STAND_IN).is_some())
+            Node::root(document)
+                .is_ok_and(|object| !is_reviewed(review, BUDGET, name(object)) && is_stand_in(review, object))
         };
-        if !self.documents.iter().all(is_stand_in) {
-            self.documents.retain(|document| !is_stand_in(document));
+        if self.documents.len() > 1 {
+            let (stand_ins, others): (Vec<_>, Vec<_>) = self.documents.drain(..).partition(is_stand_in);
+            self.documents = if others.is_empty() { stand_ins } else { others };
         }
     }
 
@@ -316,7 +350,7 @@ impl<'a> Change<'a> {
 }
 
 /// The kinds of workloads, those of the configuration too, and whether each has a scale.
-fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
+pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
     let scalable = SCALABLE.into_iter().map(|kind| (kind, true));
     scalable.chain(UNSCALABLE.into_iter().map(|kind| (kind, false))).chain(review.further_workloads())
 }
@@ -406,12 +440,6 @@ pub fn short(kind: &str) -> &str {
 #[must_use]
 pub fn name<'a>(object: Node<'a>) -> &'a str {
     object.at("/metadata/name").and_then(Node::as_str).unwrap_or_default()
-}
-
-/// Whether another object made it and looks after it.
-pub fn has_controller(object: Node<'_>) -> bool {
-    let mut owners = object.at("/metadata/ownerReferences").into_iter().flat_map(Node::items);
-    owners.any(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a policy judges: one object of one request, and whom to ask about the rest.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use plimsoll_flat::Node;
 
@@ -8,6 +8,8 @@ use crate::bundle::{Answer, Host};
 use crate::cursor::Cursor;
 use crate::disruption::{AUTOSCALERS, BUDGET, Workload};
 use crate::guest::{Knowledge, Subject};
+use crate::last::Concerned;
+use crate::owners::Owners;
 use crate::value::Value;
 use crate::version::KubernetesVersion;
 use crate::workload::{Container, PodTemplate};
@@ -20,6 +22,7 @@ pub struct Review<'a> {
     subject: Subject,
     group: &'a str,
     kind: &'a str,
+    name: &'a str,
     object: Cursor<'a>,
     template: OnceCell<Option<PodTemplate<'a>>>,
     workload: OnceCell<Option<Workload>>,
@@ -27,6 +30,10 @@ pub struct Review<'a> {
     limit_ranges: OnceCell<Answer>,
     budgets: OnceCell<Answer>,
     autoscalers: [OnceCell<Answer>; 2],
+    /// The Services to judge by, where these are given.
+    given: Option<&'a Answer>,
+    concerned: [OnceCell<Option<Concerned>>; 2],
+    owners: RefCell<Owners>,
 }
 
 impl std::fmt::Debug for Review<'_> {
@@ -42,13 +49,46 @@ impl<'a> Review<'a> {
         // Asked by every policy, many times.
         let kind = request.get("kind");
         let of_kind = |name: &str| kind.and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default();
+        let name = request.get("name").and_then(Node::as_str).unwrap_or_default();
+        Self { name, ..Self::of((of_kind("group"), of_kind("kind")), object, host, environment, request, subject) }
+    }
+
+    /// Another object than the one that the request is about, as if it were reviewed: without a request, an operation or an
+    /// author. `given` are the Services to judge by, in the place of those that the host knows.
+    pub(crate) fn other<'b>(
+        &self,
+        host: &'b dyn Host,
+        kind: &'b str,
+        object: Node<'b>,
+        given: Option<&'b Answer>,
+    ) -> Review<'b>
+    where
+        'a: 'b,
+    {
+        let environment: Node<'b> = self.environment;
+        let name = crate::disruption::name(object);
+        let kind = kind.split_once('/').unwrap_or(("", kind));
+        // The environment has none of a request's members.
+        let other = Review::of(kind, Cursor::new(object), host, environment, environment, self.subject);
+        Review { name, given, ..other }
+    }
+
+    fn of(
+        (group, kind): (&'a str, &'a str),
+        object: Cursor<'a>,
+        host: &'a dyn Host,
+        environment: Node<'a>,
+        request: Node<'a>,
+        subject: Subject,
+    ) -> Self {
         Self {
             host,
             environment,
             request,
             subject,
-            group: of_kind("group"),
-            kind: of_kind("kind"),
+            group,
+            kind,
+            name: "",
             object,
             workload: OnceCell::new(),
             template: OnceCell::new(),
@@ -56,7 +96,24 @@ impl<'a> Review<'a> {
             limit_ranges: OnceCell::new(),
             budgets: OnceCell::new(),
             autoscalers: [OnceCell::new(), OnceCell::new()],
+            given: None,
+            concerned: [OnceCell::new(), OnceCell::new()],
+            owners: RefCell::default(),
         }
+    }
+
+    pub(crate) fn host(&self) -> &'a dyn Host {
+        self.host
+    }
+
+    /// What the reviewed object bears on; worked out once for all policies.
+    pub(crate) fn concerned(&self, number: usize, read: impl FnOnce() -> Option<Concerned>) -> Option<&Concerned> {
+        self.concerned.get(number)?.get_or_init(read).as_ref()
+    }
+
+    /// The owners that were asked for.
+    pub(crate) fn owners(&self) -> &RefCell<Owners> {
+        &self.owners
     }
 
     /// The reviewed object.
@@ -106,6 +163,11 @@ impl<'a> Review<'a> {
             && group_kind.starts_with(group)
     }
 
+    /// The object's group, `apps`; empty for the core group.
+    pub fn group(&self) -> &'a str {
+        self.group
+    }
+
     /// The object's kind, `Deployment`.
     pub fn kind(&self) -> &'a str {
         self.kind
@@ -118,7 +180,7 @@ impl<'a> Review<'a> {
 
     /// The object's name; empty where the API server will generate one.
     pub fn name(&self) -> &'a str {
-        self.request.get("name").and_then(Node::as_str).unwrap_or_default()
+        self.name
     }
 
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
@@ -168,6 +230,9 @@ impl<'a> Review<'a> {
 
     /// The Services that select this pod template. Unknown and none is an incomplete answer without documents.
     pub fn services(&self) -> &Answer {
+        if let Some(given) = self.given {
+            return given;
+        }
         self.services.get_or_init(|| match self.template().and_then(PodTemplate::labels) {
             Some(labels) => self.host.selecting(self.subject, "/Service", &labels.to_document()),
             None => Answer { documents: Vec::new(), complete: true },

@@ -7,6 +7,7 @@
 mod bodies;
 mod direct;
 mod down;
+mod order;
 mod people;
 mod pods;
 mod stage;
@@ -30,8 +31,16 @@ struct Tries {
     controls: &'static [Control],
 }
 
-const ALL: &[Tries] =
-    &[ways::TRIES, bodies::TRIES, pods::TRIES, values::TRIES, standing::TRIES, people::TRIES, direct::TRIES];
+const ALL: &[Tries] = &[
+    ways::TRIES,
+    bodies::TRIES,
+    pods::TRIES,
+    values::TRIES,
+    standing::TRIES,
+    people::TRIES,
+    direct::TRIES,
+    order::TRIES,
+];
 
 struct Try {
     name: &'static str,
@@ -96,6 +105,11 @@ fn what_is_there_already() -> Result<()> {
 #[test]
 fn who_and_where() -> Result<()> {
     people::TRIES.run("people")
+}
+
+#[test]
+fn what_comes_last() -> Result<()> {
+    order::TRIES.run("order")
 }
 
 #[test]

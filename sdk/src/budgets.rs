@@ -3,9 +3,11 @@
 use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
-use crate::disruption::{BUDGET, STAND_IN, name};
+use crate::disruption::{BUDGET, name};
 use crate::review::Review;
 use crate::selector;
+use crate::stand_in::{claims_to_be_stand_in, is_stand_in};
+use crate::value::Value;
 
 /// The budgets of some Pods.
 #[derive(Clone, Debug, Default)]
@@ -20,10 +22,25 @@ pub struct Budgets {
 /// that two budgets select, so a third one changes nothing.
 const MAX_BUDGETS: usize = 2;
 
+/// Maximum number of budgets of the same Pods of which is asked whether they are stand-ins; further ones count as any other.
+/// Plimsoll writes none for Pods that have a budget.
+const MAX_STAND_INS: usize = 2;
+
 /// Maximum size in bytes of a selector that the host can be asked with.
 const MAX_SELECTOR: usize = 64 << 10;
 
 impl Budgets {
+    /// Those of the reviewed Pod.
+    #[must_use]
+    pub fn of_pod(review: &Review<'_>) -> Self {
+        let labels = review.template().and_then(|template| template.labels());
+        let none = Value::object([]).to_document();
+        match labels.or(Node::root(&none).ok()) {
+            Some(labels) => Self::of(review, labels, review.disruption_budgets()),
+            None => Self::default(),
+        }
+    }
+
     pub(crate) fn of(review: &Review<'_>, labels: Node<'_>, answer: &Answer) -> Self {
         let own = review.is(BUDGET).then(|| review.name());
         let is_other = |document: &&Vec<u8>| own.is_none_or(|own| name_of(document) != own);
@@ -35,20 +52,28 @@ impl Budgets {
             }
         }
         let mut budgets = Self { documents, complete: answer.complete };
-        budgets.prefer_somebodys();
         budgets.documents.sort_by(|left, right| name_of(left).cmp(name_of(right)));
+        budgets.leave_out_stand_ins(review);
         budgets
     }
 
-    /// A stand-in is withdrawn as soon as there is another one, and counts no longer.
-    fn prefer_somebodys(&mut self) {
-        let is_stand_in = |document: &Vec<u8>| {
-            let labels = Node::root(document).ok().and_then(|object| object.at("/metadata/labels"));
-            labels.is_some_and(|labels| labels.get(STAND_IN).is_some())
-        };
-        if !self.documents.iter().all(is_stand_in) {
-            self.documents.retain(|document| !is_stand_in(document));
+    /// A stand-in is withdrawn as soon as there is another one, and counts no longer. Anyone can write the label, so one
+    /// counts as a stand-in only if it is as Plimsoll writes it, and the reviewed budget never does.
+    fn leave_out_stand_ins(&mut self, review: &Review<'_>) {
+        if self.documents.len() < 2 {
+            return;
         }
+        let own = review.is(BUDGET).then(|| review.name());
+        let mut asked = 0;
+        let is_one = |document: &Vec<u8>| {
+            Node::root(document).is_ok_and(|object| {
+                let may_be = own.is_none_or(|own| name(object) != own) && claims_to_be_stand_in(object);
+                asked += usize::from(may_be);
+                may_be && asked <= MAX_STAND_INS && is_stand_in(review, object)
+            })
+        };
+        let (stand_ins, others): (Vec<_>, Vec<_>) = self.documents.drain(..).partition(is_one);
+        self.documents = if others.is_empty() { stand_ins } else { others };
     }
 
     /// Those to compare with what they select: the first by name. A selector that is longer than a question to the host may be

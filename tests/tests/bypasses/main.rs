@@ -10,6 +10,7 @@ mod direct;
 mod down;
 mod history;
 mod leverage;
+mod order;
 mod people;
 mod pods;
 mod stage;
@@ -44,6 +45,7 @@ const ALL: &[Tries] = &[
     history::TRIES,
     direct::TRIES,
     amounts::TRIES,
+    order::TRIES,
 ];
 
 struct Try {
@@ -124,6 +126,11 @@ fn what_a_decision_rests_on() -> Result<()> {
     let first = leverage::TRIES.run_in(&leverage::theme()?);
     history::TRIES.run_in(&leverage::theme()?)?;
     first
+}
+
+#[test]
+fn what_comes_last() -> Result<()> {
+    order::TRIES.run("order")
 }
 
 #[test]

@@ -164,11 +164,41 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
     };
     let labels: Map<_, _> = (0..items).map(|item| (format!("example.com/l{item}"), json!("x"))).collect();
     let mut object = json!({"apiVersion": version, "kind": short,
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}, "spec": spec});
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("u{number}"), "labels": labels}, "spec": spec});
+    if let Some((version, maker)) = maker(kind) {
+        // Half of them name an owner that is not there, each another one, and some one that is.
+        let owner = match number % 8 {
+            0 | 2 | 4 | 6 => format!("missing-{number}"),
+            1 => format!("o{number}"),
+            _ => String::new(),
+        };
+        if !owner.is_empty() {
+            object["metadata"]["ownerReferences"] = json!([{"apiVersion": version, "kind": maker, "name": owner,
+                "uid": format!("u{number}"), "controller": true}]);
+        }
+    }
+    if short == "PodDisruptionBudget" && number % 4 == 3 {
+        // It says that it is a stand-in.
+        object["metadata"]["labels"]["plimsoll.dev/stand-in"] = json!("");
+        object["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "u"}]);
+        object["spec"].as_object_mut().unwrap().remove("minAvailable");
+        object["spec"]["maxUnavailable"] = json!(1);
+    }
     if short == "ReplicationController" {
         object["spec"]["selector"] = json!({"app": NAME});
     }
     object
+}
+
+/// What makes such objects.
+fn maker(kind: &str) -> Option<(&'static str, &'static str)> {
+    Some(match kind {
+        "apps/ReplicaSet" => ("apps/v1", "Deployment"),
+        "batch/Job" => ("batch/v1", "CronJob"),
+        "autoscaling/HorizontalPodAutoscaler" => ("keda.sh/v1alpha1", "ScaledObject"),
+        _ => return None,
+    })
 }
 
 /// The template of another workload.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::threads;
 use super::world::{Object, World};
 use crate::admission::verdict::{Failed, Silence, Unused};
-use crate::admission::{Judged, Verdict};
+use crate::admission::{Judged, Review, Verdict};
 use crate::context::Context;
 use crate::judge::{mutate, validate};
 use crate::registry::{Policy, Registry};
@@ -56,26 +56,30 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         checked.unused.extend(verdict.unused.into_iter().map(|unused| (object, unused)));
         checked.failed.extend(verdict.failed.into_iter().map(|failed| (object, failed)));
     }
-    let said: Vec<bool> = checked.findings.iter().map(|found| is_said_elsewhere(world, &checked, found)).collect();
+    let said: Vec<bool> =
+        checked.findings.iter().map(|found| is_said_elsewhere(registry, world, &checked, found)).collect();
     let mut said = said.into_iter();
     checked.findings.retain(|_| !said.next().unwrap_or(false));
     checked
 }
 
 /// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is
-/// said once: at the object that the others name as related.
-fn is_said_elsewhere(world: &World, checked: &Checked, found: &Found) -> bool {
+/// said once: at the object that the others name as related. Where two name each other, the workload says it.
+fn is_said_elsewhere(registry: &Registry, world: &World, checked: &Checked, found: &Found) -> bool {
     let Some((kind, name)) = found.judged.finding.related.as_deref().and_then(|related| related.split_once('/')) else {
         return false;
     };
-    let namespace = &world.objects[found.object].review.namespace;
-    checked.findings.iter().any(|other| {
+    let own = &world.objects[found.object].review;
+    let namespace = &own.namespace;
+    let is_workload = |review: &Review| registry.workloads().template(&review.kind.group_kind()).is_some();
+    let silenced = checked.silenced.iter().map(|(silenced, _)| silenced);
+    checked.findings.iter().chain(silenced).any(|other| {
         let review = &world.objects[other.object].review;
         let is_related = review.kind.kind == kind && review.name == name && review.namespace == *namespace;
         is_related
             && other.object != found.object
             && other.judged.policy.id == found.judged.policy.id
-            && other.judged.finding.related.is_none()
+            && (other.judged.finding.related.is_none() || is_workload(review) && !is_workload(own))
             && other.judged.action >= found.judged.action
     })
 }

@@ -138,11 +138,12 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "target-port-moved",
-            exploits: "a Service of the container that has a probe, whose `targetPort` is moved to the one without",
+            exploits: "a Service of the container that has a probe, whose `targetPort` is moved to the one without probe and ports",
             by: Policy(&[PROBE]),
             run: |it| {
                 let object = Manifest::good("Deployment", "two-ports").container("second", 9090);
-                it.stored(&object.pod("/containers/1/readinessProbe", Value::Null).into())?;
+                let object = object.pod("/containers/1/readinessProbe", Value::Null);
+                it.stored(&object.pod("/containers/1/ports", Value::Null).into())?;
                 it.stored(&service("two-ports", json!({})))?;
                 patched(it, "Service", "two-ports", &json!({"spec": {"ports": [{"port": 80, "targetPort": 9090}]}}))
             },

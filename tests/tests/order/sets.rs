@@ -98,7 +98,7 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
                 _ => fine([update(3), half, workload(kind, "other", json!({}))]),
             }
         }
-        "rollout-below-minimum" => scaled(kind, json!({"maxSurge": 1, "maxUnavailable": 3}), 10, 4, |object| object),
+        "rollout-below-minimum" => scaled(kind, json!({"maxSurge": 1, "maxUnavailable": 1}), 10, 2, |object| object),
         "rollout-blocked-by-host-port" => scaled(kind, json!({}), 4, 1, |mut object| {
             object["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = json!(8080);
             object

@@ -26,6 +26,9 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// Without a readinessProbe a container is ready as soon as its process has started. Each rollout and each restart then
 /// sends requests to a program that does not listen yet, and a rollout goes on with a version that never answers.

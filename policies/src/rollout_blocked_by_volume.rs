@@ -16,6 +16,9 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// It is found whichever object comes last: at the workload, at the claim, or at the target of the autoscaler.
 /// `plimsoll check` says it once for a set.
 ///
+/// A claim that comes last is judged by the first 16 workloads, by name, that mount it, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// The old Pod stays until the new one is ready, and the new one starts once the old one has let go of the volume: on
 /// another node "Multi-Attach error for volume", for one Pod on every node. The rollout hangs until its deadline, at

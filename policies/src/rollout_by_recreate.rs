@@ -13,6 +13,9 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// It is found whichever object comes last: at the Deployment, at the selector of the Service, or at the claim.
 /// `plimsoll check` says it once for a set.
 ///
+/// A Service or claim that comes last is judged by the first 16 workloads, by name, that it bears on, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// Between the last old Pod and the first new one that is ready the Service has nobody to send requests to, at every
 /// deployment, and for good if the new version does not start.

@@ -20,6 +20,9 @@ use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_served};
 /// It is found whichever object comes last: at the workload, at the selector of the Service, or at the target of the
 /// autoscaler. `plimsoll check` says it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// The old Pods go before the new ones are ready. With nothing left the Service answers with errors for as long as a Pod
 /// takes to start, at every deployment, and for good if the new version does not start. A default of 25% means that a

@@ -12,6 +12,9 @@ use plimsoll_sdk::rollout::is_served;
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// One good answer is enough for the next Pod to be replaced. A version that leaks, or that fails under its first real
 /// requests, has then replaced all of them before it shows.

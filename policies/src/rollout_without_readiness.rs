@@ -19,6 +19,9 @@ use plimsoll_sdk::rollout::{Rollout, is_served};
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// A rollout takes the next Pod once the last one is available. Without a probe a container is ready as soon as its process
 /// has started, so one that crashes after a second has been available: all Pods are replaced by broken ones before anybody

@@ -17,6 +17,9 @@ const DRAIN: i64 = 10;
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// When a Pod ends, SIGTERM and the news that its address is gone set out at the same time. The news goes by the API server
 /// to every node and every load balancer, so a program that closes its port at once refuses requests for a second or

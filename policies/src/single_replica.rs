@@ -13,6 +13,9 @@ use plimsoll_sdk::prelude::*;
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// While that Pod is moved, replaced or broken nothing answers.
 ///

@@ -13,6 +13,9 @@ use plimsoll_sdk::prelude::*;
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
 ///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// A Pod that another one can stand in for has no reason to hold its node. Nodes that are nearly empty are kept, and paid
 /// for; those that have to be replaced are not.

@@ -261,6 +261,12 @@ impl Selected {
         }
     }
 
+    /// The same without one workload.
+    pub(crate) fn without(&self, kind: &str, name: &str) -> Self {
+        let others = self.workloads.iter().filter(|workload| workload.kind != kind || workload.name != name);
+        Self { workloads: others.cloned().collect(), complete: self.complete }
+    }
+
     fn read(review: &Review<'_>, selector: Node<'_>) -> Self {
         let answers: Vec<_> = kinds(review).map(|(kind, _)| (kind, review.selected_by(kind, selector))).collect();
         let complete = answers.iter().all(|(_, answer)| answer.complete);

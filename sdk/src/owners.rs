@@ -13,12 +13,13 @@ use crate::review::Review;
 /// Owners among the objects that the host showed anyway need no question.
 const MAX_OWNERS: usize = 32;
 
-/// The owners that are known in a review: `group/Kind` and name, and the uid of the one that exists.
+/// The owners that are known in a review.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
-    uids: BTreeMap<(String, String), Option<String>>,
-    /// Answers that may hold owners and were not looked through.
-    shown: Vec<(String, Rc<Answer>)>,
+    /// By `group/Kind` and name, the uid of the one that exists.
+    uids: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// By `group/Kind`, what the host showed and was not looked through.
+    shown: BTreeMap<String, Vec<Rc<Answer>>>,
     asked: usize,
 }
 
@@ -26,17 +27,20 @@ impl Owners {
     /// The host showed these objects of a `group/Kind`.
     pub(crate) fn saw(&mut self, kind: &str, answer: &Rc<Answer>) {
         if !answer.documents.is_empty() {
-            self.shown.push((kind.to_owned(), Rc::clone(answer)));
+            self.shown.entry(kind.to_owned()).or_default().push(Rc::clone(answer));
         }
     }
 
-    fn look_through(&mut self) {
-        for (kind, answer) in self.shown.drain(..) {
-            for object in answer.nodes() {
+    /// The uid of the one of this name, if that is known.
+    fn find(&mut self, kind: &str, name: &str) -> Option<&Option<String>> {
+        if let Some(shown) = self.shown.remove(kind) {
+            let uids = self.uids.entry(kind.to_owned()).or_default();
+            for object in shown.iter().flat_map(|answer| answer.nodes()) {
                 let uid = object.at("/metadata/uid").and_then(Node::as_str).map(str::to_owned);
-                self.uids.entry((kind.clone(), disruption::name(object).to_owned())).or_insert(uid);
+                uids.entry(disruption::name(object).to_owned()).or_insert(uid);
             }
         }
+        self.uids.get(kind)?.get(name)
     }
 }
 
@@ -117,11 +121,9 @@ fn exists(review: &Review<'_>, owner: Node<'_>) -> Option<bool> {
     let (Some(kind), Some(name), Some(uid)) = (group_kind(owner), text(owner, "name"), text(owner, "uid")) else {
         return Some(false);
     };
-    let key = (kind, name.to_owned());
     let may_ask = {
         let mut owners = review.owners().borrow_mut();
-        owners.look_through();
-        if let Some(known) = owners.uids.get(&key) {
+        if let Some(known) = owners.find(&kind, name) {
             return Some(known.as_deref() == Some(uid));
         }
         owners.asked += 1;
@@ -130,8 +132,9 @@ fn exists(review: &Review<'_>, owner: Node<'_>) -> Option<bool> {
     if !may_ask {
         return None;
     }
-    let answer = review.get(&key.0, &key.1);
+    let answer = review.get(&kind, name);
     let known = answer.nodes().next().and_then(|object| object.at("/metadata/uid")).and_then(Node::as_str);
-    review.owners().borrow_mut().uids.insert(key, known.map(str::to_owned));
+    let mut owners = review.owners().borrow_mut();
+    owners.uids.entry(kind).or_default().insert(name.to_owned(), known.map(str::to_owned));
     Some(known == Some(uid))
 }

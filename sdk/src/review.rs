@@ -64,6 +64,8 @@ struct Asked {
     /// By question, kind and argument.
     answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
     owners: RefCell<Owners>,
+    /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
+    selected: [RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>; 2],
 }
 
 impl std::fmt::Debug for Review<'_> {
@@ -380,11 +382,22 @@ impl<'a> Review<'a> {
     /// What a selector selects; worked out once for all policies.
     pub(crate) fn selected(&self, selector: Node<'_>, read: impl FnOnce() -> Selected) -> Rc<Selected> {
         let selector = selector.to_document();
-        if let Some(known) = self.selected.borrow().get(&selector) {
+        let [with, without] = &self.asked.selected;
+        let own = self.seen.filter(|_| self.is(BUDGET)).map(|seen| seen.without);
+        let all = match own {
+            None => &self.selected,
+            Some(None) => with,
+            Some(Some(_)) => without,
+        };
+        if let Some(known) = all.borrow().get(&selector) {
             return Rc::clone(known);
         }
-        let selected = Rc::new(read());
-        self.selected.borrow_mut().insert(selector, Rc::clone(&selected));
+        let selected = match own.flatten().filter(|(kind, _)| !AUTOSCALERS.contains(kind)) {
+            Some((kind, name)) => with.borrow().get(&selector).map(|selected| selected.without(kind, name)),
+            None => None,
+        };
+        let selected = Rc::new(selected.unwrap_or_else(read));
+        all.borrow_mut().insert(selector, Rc::clone(&selected));
         selected
     }
 

@@ -58,7 +58,8 @@ const SELECTED: [&str; 7] = [
 ///
 /// ## Order
 /// A removal is judged when it happens, and nothing can come after it. By a Deployment, StatefulSet, ReplicaSet,
-/// ReplicationController or Rollout its own Scale is judged, because the annotation stands there.
+/// ReplicationController or Rollout its own Scale is judged, because the annotation stands there. The selector of a Service
+/// is judged by all of these, and by each DaemonSet and Job, when the selector is changed.
 #[policy(
     category = "availability", on = LongRunning, kinds = ["/Service"], subresources = ["scale"],
     operations = [Update, Delete], severity = Error, since = "0.1.0", judges = Transition,

@@ -1,5 +1,7 @@
 //! The budgets of some Pods.
 
+use std::rc::Rc;
+
 use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
@@ -12,8 +14,11 @@ use crate::value::Value;
 /// The budgets of some Pods.
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
-    /// By name.
-    documents: Vec<Vec<u8>>,
+    shown: Rc<Answer>,
+    /// The reviewed budget, where it is one of them.
+    own: Option<Vec<u8>>,
+    /// By name; none for the reviewed one. They are not copied: a guest's memory is not given back during a call.
+    order: Vec<Option<usize>>,
     /// Whether there are no others.
     pub complete: bool,
 }
@@ -41,39 +46,54 @@ impl Budgets {
         }
     }
 
-    pub(crate) fn of(review: &Review<'_>, labels: Node<'_>, answer: &Answer) -> Self {
+    pub(crate) fn of(review: &Review<'_>, labels: Node<'_>, answer: &Rc<Answer>) -> Self {
+        let mut budgets = Self { shown: Rc::clone(answer), own: None, order: Vec::new(), complete: answer.complete };
         let own = review.is(BUDGET).then(|| review.name());
-        let is_other = |document: &&Vec<u8>| own.is_none_or(|own| name_of(document) != own);
-        let mut documents: Vec<_> = answer.documents.iter().filter(is_other).cloned().collect();
+        let is_other = |document: &[u8]| own.is_none_or(|own| name_of(document) != own);
+        let others = answer.documents.iter().enumerate().filter(|(_, document)| is_other(document));
+        budgets.order = others.map(|(index, _)| Some(index)).collect();
         if own.is_some() {
             let selector = review.at("spec/selector").node();
             if selector.is_some_and(|selector| selector::matches(selector, labels).is_yes()) {
-                documents.extend(review.object().node().map(Node::to_document));
+                budgets.own = review.object().node().map(Node::to_document);
+                budgets.order.extend(budgets.own.as_ref().map(|_| None));
             }
         }
-        let mut budgets = Self { documents, complete: answer.complete };
-        budgets.documents.sort_by(|left, right| name_of(left).cmp(name_of(right)));
-        budgets.leave_out_stand_ins(review);
+        let mut order = std::mem::take(&mut budgets.order);
+        order.sort_by(|left, right| name_of(budgets.document(*left)).cmp(name_of(budgets.document(*right))));
+        budgets.order = budgets.without_stand_ins(review, order);
         budgets
+    }
+
+    fn document(&self, index: Option<usize>) -> &[u8] {
+        let document = match index {
+            Some(index) => self.shown.documents.get(index),
+            None => self.own.as_ref(),
+        };
+        document.map_or(&[], Vec::as_slice)
+    }
+
+    fn documents(&self) -> impl Iterator<Item = &[u8]> {
+        self.order.iter().map(|index| self.document(*index))
     }
 
     /// A stand-in is withdrawn as soon as there is another one, and counts no longer. Anyone can write the label, so one
     /// counts as a stand-in only if it is as Plimsoll writes it, and the reviewed budget never does.
-    fn leave_out_stand_ins(&mut self, review: &Review<'_>) {
-        if self.documents.len() < 2 {
-            return;
+    fn without_stand_ins(&self, review: &Review<'_>, order: Vec<Option<usize>>) -> Vec<Option<usize>> {
+        if order.len() < 2 {
+            return order;
         }
-        let own = review.is(BUDGET).then(|| review.name());
         let mut asked = 0;
-        let is_one = |document: &Vec<u8>| {
-            Node::root(document).is_ok_and(|object| {
-                let may_be = own.is_none_or(|own| name(object) != own) && claims_to_be_stand_in(object);
-                asked += usize::from(may_be);
-                may_be && asked <= MAX_STAND_INS && is_stand_in(review, object)
-            })
+        let is_one = |index: &Option<usize>| {
+            index.is_some()
+                && Node::root(self.document(*index)).is_ok_and(|object| {
+                    let may_be = claims_to_be_stand_in(object);
+                    asked += usize::from(may_be);
+                    may_be && asked <= MAX_STAND_INS && is_stand_in(review, object)
+                })
         };
-        let (stand_ins, others): (Vec<_>, Vec<_>) = self.documents.drain(..).partition(is_one);
-        self.documents = if others.is_empty() { stand_ins } else { others };
+        let (stand_ins, others): (Vec<_>, Vec<_>) = order.into_iter().partition(is_one);
+        if others.is_empty() { stand_ins } else { others }
     }
 
     /// Those to compare with what they select: the first by name. A selector that is longer than a question to the host may be
@@ -88,12 +108,12 @@ impl Budgets {
     /// Bytes of their documents.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.documents.iter().map(Vec::len).sum()
+        self.documents().map(<[u8]>::len).sum()
     }
 
     /// Each of them, by name.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        self.documents.iter().filter_map(|document| Node::root(document).ok())
+        self.documents().filter_map(|document| Node::root(document).ok())
     }
 
     /// Their names, sorted.

@@ -359,24 +359,25 @@ impl<'a> Review<'a> {
         }
         let answers = &self.asked.answers;
         let known = answers.borrow().get(&key).map(Rc::clone);
-        let answer = known.unwrap_or_else(|| {
-            let answer = Rc::new(answer());
-            self.asked.owners.borrow_mut().saw(kind, &answer);
-            answers.borrow_mut().insert(key.clone(), Rc::clone(&answer));
-            answer
-        });
-        match self.seen.and_then(|seen| seen.without).filter(|(of, _)| *of == kind) {
-            Some((_, own)) => {
-                key.push(b'-');
-                let known = answers.borrow().get(&key).map(Rc::clone);
-                known.unwrap_or_else(|| {
-                    let answer = answer.without(own);
-                    answers.borrow_mut().insert(key, Rc::clone(&answer));
-                    answer
-                })
+        let without = self.seen.and_then(|seen| seen.without).filter(|(of, _)| *of == kind);
+        let answer = match (known, without) {
+            (Some(known), None) => return known,
+            (Some(known), Some(_)) => known,
+            (None, _) => {
+                let answer = Rc::new(answer());
+                self.asked.owners.borrow_mut().saw(kind, &answer);
+                answer
             }
-            None => answer,
-        }
+        };
+        let Some((_, own)) = without else {
+            answers.borrow_mut().insert(key, Rc::clone(&answer));
+            return answer;
+        };
+        let mut key_without = key.clone();
+        key_without.push(b'-');
+        answers.borrow_mut().entry(key).or_insert_with(|| Rc::clone(&answer));
+        let answer = || answer.without(own);
+        Rc::clone(answers.borrow_mut().entry(key_without).or_insert_with(answer))
     }
 
     /// What a selector selects; worked out once for all policies.

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll::admission::Review;
+use plimsoll::admission::{Review, Verdict};
 use plimsoll::context::Context;
 use plimsoll::context::files::{Files, Objects};
 use plimsoll::engine::{Engine, Limits, Severity};
@@ -50,6 +50,39 @@ fn a_pair_that_is_not_said_is_missed() -> Result<()> {
     // Nor does a section about another kind help.
     let other = Policy { documentation: "Finds.\n\n## Order\nA LimitRange is left out.\n".to_owned(), ..silent };
     ensure!(pair(&other, "/Service").is_err() && pair(&other, "/LimitRange").is_ok());
+    Ok(())
+}
+
+/// A Service that comes last is judged by the first workloads by name, and by fewer where it has many ports. Nothing of it
+/// is an error that only its size makes, and the number of those that are not judged is said.
+#[test]
+fn of_many_workloads_the_first_are_judged() -> Result<()> {
+    let bench = Bench::new("missing-readiness-probe", &json!({}))?;
+    let named = |number: usize, change: Value| {
+        let mut object = sets::workload("apps/Deployment", &format!("w{number:02}"), json!({}));
+        object["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = change;
+        object
+    };
+    let probe = json!({"httpGet": {"path": "/", "port": 8080}});
+    let without: Vec<_> = (0..20).map(|number| named(number, Value::Null)).collect();
+    let with: Vec<_> = (0..20).map(|number| named(number, probe.clone())).collect();
+    let mut wide = sets::service();
+    let port = |number: u32| json!({"name": format!("p{number}"), "port": number});
+    wide["spec"]["ports"] = (8000..14_000).map(port).collect();
+    for (service, others, findings, more) in [
+        (sets::service(), &without, 16, Some("4 more workloads")),
+        (sets::service(), &with, 0, Some("4 more workloads")),
+        (sets::service(), &without[..16].to_vec(), 16, None),
+        (wide, &without, 1, Some("19 more workloads")),
+    ] {
+        let verdict = bench.judge(&service, others)?;
+        ensure!(verdict.judged.len() == findings, "{} findings instead of {findings}", verdict.judged.len());
+        let said: Vec<_> = verdict.assumed.iter().map(|(_, text)| text.as_str()).collect();
+        ensure!(
+            more.map_or(said.is_empty(), |more| said.iter().any(|text| text.contains(more))),
+            "{said:?} instead of {more:?}"
+        );
+    }
     Ok(())
 }
 
@@ -159,6 +192,15 @@ impl Bench {
     /// The highest severity that is found of an object that comes last, beside these others. Each finding stands in the
     /// object that is judged.
     fn worst(&self, object: &Value, others: &[Value]) -> Result<Option<Severity>> {
+        let verdict = self.judge(object, others)?;
+        for judged in &verdict.judged {
+            let pointer = &judged.finding.at.pointer;
+            ensure!(object.pointer(pointer).is_some(), "{pointer} is not in the object that comes last");
+        }
+        Ok(verdict.judged.iter().map(|judged| judged.finding.severity).max())
+    }
+
+    fn judge(&self, object: &Value, others: &[Value]) -> Result<Verdict> {
         let mut known = Objects::new(self.0.context_kinds(), Arc::clone(self.0.workloads()));
         others.iter().chain([object]).for_each(|object| known.add(object));
         let context: Arc<dyn Context> = Arc::new(Files::new(true, Arc::new(known)));
@@ -166,10 +208,6 @@ impl Bench {
         let verdict = judge::validate(&self.0, &review, &context, Instant::now() + Duration::from_secs(10));
         ensure!(verdict.failed.is_empty(), "{:?}", verdict.failed);
         ensure!(verdict.skipped.is_empty(), "{:?}", verdict.skipped);
-        for judged in &verdict.judged {
-            let pointer = &judged.finding.at.pointer;
-            ensure!(object.pointer(pointer).is_some(), "{pointer} is not in the object that comes last");
-        }
-        Ok(verdict.judged.iter().map(|judged| judged.finding.severity).max())
+        Ok(verdict)
     }
 }

@@ -199,7 +199,7 @@ fn scaled(kind: &str, update: Value, replicas: u32, least: u32, change: fn(Value
     wrong([object, scaler(if kind == KEDA { KEDA } else { HPA }, rolling, least, 20)])
 }
 
-fn workload(kind: &str, name: &str, spec: Value) -> Value {
+pub(crate) fn workload(kind: &str, name: &str, spec: Value) -> Value {
     let (group, short) = kind.split_once('/').unwrap_or(("", kind));
     let version = match group {
         "" => "v1".to_owned(),
@@ -284,7 +284,7 @@ fn budget(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec})
 }
 
-fn service() -> Value {
+pub(crate) fn service() -> Value {
     let spec = json!({"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]});
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}, "spec": spec})
 }

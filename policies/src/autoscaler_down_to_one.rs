@@ -1,3 +1,5 @@
+use plimsoll_sdk::disruption::AUTOSCALERS;
+use plimsoll_sdk::owners::is_owned_by;
 use plimsoll_sdk::prelude::*;
 
 /// Autoscalers that leave a single Pod.
@@ -20,15 +22,13 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     category = "autoscaling", on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Warning,
-    since = "0.1.0", edits = ["/spec/minReplicas"]
+    since = "0.1.0", refines = ["keda.sh/ScaledObject"], edits = ["/spec/minReplicas"]
 )]
 pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
-    let owners = review.at("metadata/ownerReferences").items();
-    let mut owners = owners.filter(|owner| owner.at("kind").as_str() == Some("ScaledObject"));
     let at = review.at("spec/minReplicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
     let most = review.at("spec/maxReplicas").as_i64();
-    if !is_one || owners.next().is_some() {
+    if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, AUTOSCALERS[1], object)) {
         return;
     }
     let finding =

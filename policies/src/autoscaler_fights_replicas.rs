@@ -33,6 +33,10 @@ use plimsoll_sdk::prelude::*;
 /// ## Assumptions
 /// Where nobody can tell whether the number was written, it was not. Where the autoscalers are not known, nothing is
 /// judged.
+///
+/// ## Order
+/// A HorizontalPodAutoscaler or a ScaledObject that comes last is not judged: of a stored workload it is not known whether
+/// its author wrote `replicas`. The next apply of the workload is judged, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "autoscaling", on = Kinds,
     kinds = [

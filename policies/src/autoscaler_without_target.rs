@@ -1,4 +1,5 @@
-use plimsoll_sdk::disruption::{SCALABLE, has_controller, short, target};
+use plimsoll_sdk::disruption::{SCALABLE, short, target};
+use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
 
 /// Autoscalers that scale nothing.
@@ -61,7 +62,7 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     };
     let answer = review.get(known, &name);
     match answer.nodes().next() {
-        Some(object) if what == "ReplicaSet" && has_controller(object) => {
+        Some(object) if what == "ReplicaSet" && is_owned(review, known, object) => {
             let message = format!("ReplicaSet {name} belongs to a workload, which sets its size itself");
             findings.error(&at.at("name"), message, "scale the Deployment or Rollout that it belongs to");
         }

@@ -1,4 +1,5 @@
 use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::owners::is_owned_by;
 use plimsoll_sdk::prelude::*;
 
 /// Workloads that two autoscalers scale.
@@ -20,7 +21,7 @@ use plimsoll_sdk::prelude::*;
     refines = ["keda.sh/ScaledObject"]
 )]
 pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
-    let Some(object) = review.object().node().filter(|object| !is_made_by_keda(*object)) else { return };
+    let Some(object) = review.object().node().filter(|object| !is_made_by_keda(review, *object)) else { return };
     let Some((kind, scaled)) = target(review, object) else { return };
     let own = format!("{}/{}", review.kind(), review.name());
     let mut others = Vec::new();
@@ -28,7 +29,7 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
     for scaler in AUTOSCALERS {
         let answer = review.referring(scaler, &kind, &scaled);
         is_known &= answer.complete || scaler != AUTOSCALERS[0];
-        let found = answer.nodes().filter(|object| !is_made_by_keda(*object));
+        let found = answer.nodes().filter(|object| !is_made_by_keda(review, *object));
         others.extend(found.map(|object| format!("{}/{}", short(scaler), name(object))).filter(|other| *other != own));
     }
     others.sort();
@@ -48,7 +49,7 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
     }
 }
 
-fn is_made_by_keda(object: Node<'_>) -> bool {
-    let mut owners = object.at("/metadata/ownerReferences").into_iter().flat_map(Node::items);
-    owners.any(|owner| owner.get("kind").and_then(Node::as_str) == Some("ScaledObject"))
+/// An owner reference alone says nothing: anyone can write one.
+fn is_made_by_keda(review: &Review<'_>, object: Node<'_>) -> bool {
+    is_owned_by(review, AUTOSCALERS[1], object)
 }

@@ -87,9 +87,7 @@ fn read_once<'a>(template: &PodTemplate<'a>) -> Vec<(&'a str, Cursor<'a>)> {
         let keys = container.at("env").items().map(|variable| variable.at("valueFrom/configMapKeyRef/name"));
         let mounts = container.at("volumeMounts").items();
         let mounts = mounts.filter(|mount| mount.at("subPath").exists() || mount.at("subPathExpr").exists());
-        let mounted = mounts.filter_map(|mount| {
-            volumes.get(mount.at("name").as_str()?).cloned()
-        });
+        let mounted = mounts.filter_map(|mount| volumes.get(mount.at("name").as_str()?).cloned());
         let names = sources.chain(keys).chain(mounted);
         found.extend(names.filter_map(|at| Some((at.as_str().filter(|name| !name.is_empty())?, at))));
     }

@@ -1,4 +1,5 @@
-use plimsoll_sdk::disruption::{Selected, has_controller};
+use plimsoll_sdk::disruption::{Selected, short};
+use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
 
 /// PodDisruptionBudgets that guard nothing.
@@ -8,8 +9,8 @@ use plimsoll_sdk::prelude::*;
 ///   absent: in the cluster it is not said when the budget is made, and while it is young a change of it only warns.
 /// - `warning`: one without a selector, which selects no Pods at all.
 ///
-/// Budgets that an operator made for its own Pods are left out: these have no workload that is known here. Pods that
-/// nobody manages are not looked at: there are too many Pods to know them all.
+/// A budget that an operator made for its own Pods is not judged: its owner is of a kind that is not known here, and so are
+/// the owner's Pods. Pods without a workload are not looked at: there are too many Pods to know them all.
 ///
 /// ## Why
 /// A budget that selects nothing looks like protection. A drain takes all Pods at once. Mostly a label was renamed, or the
@@ -32,8 +33,11 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("spec/selector");
-    if review.object().node().is_some_and(has_controller) {
-        return;
+    // An operator's own Pods are of no workload that is known here.
+    if let Some((kind, owner)) = review.object().node().and_then(controller)
+        && !review.get(&kind, owner).complete
+    {
+        return findings.skip(format!("the Pods of its owner, {} {owner}, are not known", short(&kind)));
     }
     let Some(node) = selector.node() else {
         let help = "write a selector: that of the workload whose Pods it is for";

@@ -1,6 +1,7 @@
-use plimsoll_sdk::disruption::{Blocked, Change, PodBudget, Selected, Workload};
+use plimsoll_sdk::budgets::Budgets;
+use plimsoll_sdk::disruption::{BUDGET, Blocked, Change, PodBudget, Selected};
+use plimsoll_sdk::evictions::{Pinned, blocks_pod};
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rounding::Budget;
 
 /// PodDisruptionBudgets under which no Pod may ever be evicted.
 ///
@@ -16,7 +17,18 @@ use plimsoll_sdk::rounding::Budget;
 /// - a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job: these have no scale, so the controller cannot
 ///   compute the budget, and lets none go.
 ///
-/// It is found whichever object comes last: at the budget, at the workload (or its Scale), or at the autoscaler.
+/// A budget that lets none of any number of Pods go (`maxUnavailable: 0`, `minAvailable: 100%`, neither field, or 150,000
+/// and more in `minAvailable`) is a deadlock whatever it selects, also where no workload is known that it selects.
+///
+/// Labels that only Pods have (`pod-template-hash`, `controller-revision-hash`, `statefulset.kubernetes.io/pod-name`,
+/// `apps.kubernetes.io/pod-index`, `batch.kubernetes.io/job-name` and more) narrow a budget down to some Pods of a workload,
+/// while the controller still expects all of them: `maxUnavailable: 1` over one Pod of a StatefulSet of 3 keeps 2 and lets
+/// none go.
+///
+/// At a Pod it is found where the budget selects it by labels that its workload's template does not have, or where no
+/// workload made it. `warning`: a number in `minAvailable` over such Pods, for there may be more of them.
+///
+/// It is found whichever object comes last: at the budget, at the workload (or its Scale), at the autoscaler, or at the Pod.
 /// `plimsoll check` says it once for a set, at the budget. `unhealthyPodEvictionPolicy` changes none of this, for it is
 /// about Pods that are not ready.
 ///
@@ -41,12 +53,17 @@ use plimsoll_sdk::rounding::Budget;
 /// no Pod that two budgets select, which is `overlapping-disruption-budgets`'s to say.
 ///
 /// ## Assumptions
-/// Where other workloads or autoscalers may exist that are not known, there are none, and findings are warnings, but for
-/// budgets that let none of any number go. Where nothing of what it selects is known, only these are judged: it is assumed
-/// that they select some Pods, and they are warned of.
+/// If other workloads or autoscalers may exist, the policy assumes that there are none, and only warns. A budget that lets
+/// none of any number of Pods go is an error in any case.
+///
+/// ## Order
+/// Pods are not watched. A budget that selects a part of a workload's Pods, by labels that only Pods have, is judged when the
+/// budget or the Pod is written, and not when the workload is.
 #[policy(
     category = "availability", on = LongRunning,
-    kinds = ["policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    kinds = [
+        "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "batch/Job", "/Pod"
+    ],
     subresources = ["scale"], severity = Error, since = "0.1.0",
     requires = [
         "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
@@ -56,8 +73,11 @@ use plimsoll_sdk::rounding::Budget;
     edits = ["/spec/minAvailable", "/spec/maxUnavailable"]
 )]
 pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
-    if review.is("policy/PodDisruptionBudget") {
+    if review.is(BUDGET) {
         return of_budget(review, findings);
+    }
+    if review.is("/Pod") {
+        return of_pod(review, findings);
     }
     let (workload, at) = match Change::of(review) {
         Change::Of(workload, at) => (workload, at),
@@ -70,8 +90,8 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         let selected = Selected::by(review, object.at("/spec/selector"));
         let Some(blocked) = budget.blocks(&selected.workloads) else { continue };
         let severity = severity(&budget, &selected, findings);
-        let message = format!("PodDisruptionBudget {}: {}", budget.name, describe(&blocked, &selected));
-        let finding = findings.report(severity, &at, message, help(&blocked, &selected));
+        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe(&selected.describe()));
+        let finding = findings.report(severity, &at, message, blocked.help(&selected));
         finding.related(format!("PodDisruptionBudget/{}", budget.name));
     }
     if !budgets.complete && budgets.nodes().next().is_none() {
@@ -83,29 +103,49 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let Some(budget) = review.object().node().and_then(PodBudget::read) else { return };
     let selector = review.at("spec/selector");
     let selected = Selected::by(review, selector.node());
+    let known = budget.blocks(&selected.workloads);
+    let (blocked, severity) = if let Some(blocked) = known {
+        (blocked, severity(&budget, &selected, findings))
+    } else if budget.is_closed() && selector.exists() {
+        (Blocked::Closed(budget.budget), Severity::Error)
+    } else if !selected.workloads.is_empty() {
+        return;
+    } else if let Some(pinned) = selector.node().and_then(|selector| Pinned::read(review, selector)) {
+        match pinned.blocks(&budget) {
+            Some((blocked, true)) => (blocked, Severity::Error),
+            Some((blocked, false)) => (blocked, Severity::Warning),
+            None => return,
+        }
+    } else if selected.complete {
+        return;
+    } else {
+        return findings.skip("the workloads whose Pods it selects are not known");
+    };
     let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
     let at = if min.exists() { &min } else { &max };
-    if selected.workloads.is_empty() && !selected.complete {
-        if !budget.is_closed() || !selector.exists() {
-            return findings.skip("the workloads whose Pods it selects are not known");
-        }
-        findings.assume("a PodDisruptionBudget selects some Pods");
-        let message = format!("{} lets none of any number of Pods go, {HARM}", asked(budget.budget));
-        findings.warning(at, message, "write maxUnavailable: 1").about(&selector).about(&min).about(&max);
-        return;
-    }
-    let Some(blocked) = budget.blocks(&selected.workloads) else { return };
-    let severity = severity(&budget, &selected, findings);
-    let finding = findings.report(severity, at, describe(&blocked, &selected), help(&blocked, &selected));
+    let message = blocked.describe(&selected.describe());
+    let finding = findings.report(severity, at, message, blocked.help(&selected));
     finding.about(&selector).about(&min).about(&max);
-    let is_single = matches!(blocked, Blocked::NoScale(_) | Blocked::All { pods: ..2, .. });
-    if !is_single {
+    if blocked.is_mended_by_one() {
         let fix = Fix::changing("let one Pod go at a time");
         finding.fix(match (min.exists(), max.exists()) {
             (true, _) => fix.remove(&min).add(&max, 1_i64),
             (false, true) => fix.replace(&max, 1_i64),
             (false, false) => fix.add(&max, 1_i64),
         });
+    }
+}
+
+fn of_pod(review: &Review<'_>, findings: &mut Findings) {
+    let Some(labels) = review.template().map(|template| template.root().at("metadata/labels")) else { return };
+    let budgets = Budgets::of_pod(review);
+    for object in budgets.compared() {
+        let (Some(budget), Some(selector)) = (PodBudget::read(object), object.at("/spec/selector")) else { continue };
+        let Some((blocked, is_sure)) = blocks_pod(review, &budget, selector) else { continue };
+        let severity = if is_sure { Severity::Error } else { Severity::Warning };
+        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe("these Pods"));
+        let help = blocked.help(&Selected::default());
+        findings.report(severity, &labels, message, help).related(format!("PodDisruptionBudget/{}", budget.name));
     }
 }
 
@@ -121,63 +161,4 @@ fn severity(budget: &PodBudget, selected: &Selected, findings: &mut Findings) ->
         findings.assume("no autoscaler scales these Pods");
     }
     Severity::Warning
-}
-
-fn describe(blocked: &Blocked, selected: &Selected) -> String {
-    let who = selected.describe();
-    match blocked {
-        Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {HARM}", asked(None)),
-        Blocked::NoScale(workload) => {
-            format!("{workload} has no scale, without which only a number in minAvailable can be computed, {HARM}")
-        }
-        Blocked::All { budget, pods } => {
-            let noun = if *pods == 1 { "Pod" } else { "Pods" };
-            let (Budget::MinAvailable(count) | Budget::MaxUnavailable(count)) = budget;
-            let share = match count {
-                IntOrPercent::Percent(share) if share * pods % 100 != 0 => {
-                    format!(" rounds up to {}", count.resolve_up(*pods))
-                }
-                _ => String::new(),
-            };
-            format!("{} of {pods} {noun} ({who}){share}, {HARM}", asked(Some(*budget)))
-        }
-    }
-}
-
-const HARM: &str = "so none may be evicted, and a drain never ends";
-
-fn asked(budget: Option<Budget>) -> String {
-    match budget {
-        None => "neither minAvailable nor maxUnavailable".to_owned(),
-        Some(Budget::MinAvailable(count)) => format!("minAvailable {count}"),
-        Some(Budget::MaxUnavailable(count)) => format!("maxUnavailable {count}"),
-    }
-}
-
-/// The smallest change that helps.
-fn help(blocked: &Blocked, selected: &Selected) -> String {
-    let Blocked::All { budget, pods } = blocked else {
-        return match blocked {
-            Blocked::NoScale(_) => {
-                "write minAvailable as a number below that of the Pods, or delete the budget".to_owned()
-            }
-            _ => "write maxUnavailable: 1".to_owned(),
-        };
-    };
-    let raise = |pods: i64| match selected.workloads.as_slice() {
-        [Workload { floor: Some(floor), .. }] => format!("raise {} of {} to {pods}", floor.field, floor.by),
-        [_] => format!("run {pods} replicas"),
-        _ => format!("run {pods} Pods in all"),
-    };
-    match (pods, budget.fewest_evictable()) {
-        (1, Some(fewest)) => format!("{}, or delete the budget if its Pod may be away for a moment", raise(fewest)),
-        (1, None) => {
-            format!(
-                "{} and write maxUnavailable: 1, or delete the budget if its Pod may be away for a moment",
-                raise(2)
-            )
-        }
-        (_, Some(fewest)) => format!("write maxUnavailable: 1, or {}", raise(fewest)),
-        (_, None) => "write maxUnavailable: 1".to_owned(),
-    }
 }

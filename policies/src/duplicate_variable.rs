@@ -32,7 +32,8 @@ pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
         for (number, (name, _)) in variables.iter().enumerate() {
             numbers.entry(name).or_default().push(number);
         }
-        let mut hidden: Vec<usize> = numbers.values().filter_map(|all| all.split_last()).flat_map(|(_, hidden)| hidden.to_vec()).collect();
+        let mut hidden: Vec<usize> =
+            numbers.values().filter_map(|all| all.split_last()).flat_map(|(_, hidden)| hidden.to_vec()).collect();
         hidden.sort_unstable();
         let repeated = numbers.iter().filter(|(_, all)| all.len() > 1);
         for (position, (name, all)) in repeated.enumerate() {

@@ -21,6 +21,10 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 ///
 /// ## Assumptions
 /// Where the LimitRanges of the namespace are not known, none is assumed to fill in requests or limits.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "resources", on = LongRunning, severity = Info, since = "0.1.0", refines = ["/LimitRange"]
 )]

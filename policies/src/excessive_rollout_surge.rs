@@ -1,5 +1,6 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
 
 /// Settings of `excessive-rollout-surge`.
 #[derive(Debug, Settings)]
@@ -17,6 +18,9 @@ pub struct Settings {
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the greater of its minimum and
 /// of `replicas`.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// All of these start at the same time, and Pods that still end count for none: an update needs the room, the database
@@ -37,11 +41,22 @@ pub struct Settings {
 /// ## Assumptions
 /// Where not all autoscalers are known, none is assumed to scale the workload.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "rollout", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
     edits = ["/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/canary/maxSurge"]
 )]
 pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, |review, findings| {
+        excessive_rollout_surge(review, settings, findings)
+    }) {
+        return;
+    }
     let Some(rollout) = Rollout::of(review).filter(|rollout| rollout.replicas > 0) else { return };
     let autoscaler = autoscaler(review);
     let pods = autoscaler.floor.map_or(rollout.replicas, |floor| floor.max(rollout.replicas));

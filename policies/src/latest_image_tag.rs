@@ -40,7 +40,11 @@ pub fn latest_image_tag(review: &Review, settings: &Settings, findings: &mut Fin
             None => "the image has no tag, so it is `latest`: whatever was pushed last",
         };
         let message = format!("{}: {wrong}", image.describe());
-        findings.error(&image.reference, message, "write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)");
+        findings.error(
+            &image.reference,
+            message,
+            "write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)",
+        );
     }
 }
 

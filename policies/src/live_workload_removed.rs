@@ -55,6 +55,11 @@ const SELECTED: [&str; 7] = [
 /// A Scale does not carry the annotations of what it scales. Where these cannot be read, it is assumed not to be protected.
 /// A Service is assumed to select no Pods but those of workloads. An object that had an owner before it was protected goes
 /// with that owner.
+///
+/// ## Order
+/// A removal is judged when it happens, and nothing can come after it. By a Deployment, StatefulSet, ReplicaSet,
+/// ReplicationController or Rollout its own Scale is judged, because the annotation stands there. The selector of a Service
+/// is judged by all of these, and by each DaemonSet and Job, when the selector is changed.
 #[policy(
     category = "availability", on = LongRunning, kinds = ["/Service"], subresources = ["scale"],
     operations = [Update, Delete], severity = Error, since = "0.1.0", judges = Transition,

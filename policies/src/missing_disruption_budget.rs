@@ -1,4 +1,6 @@
-use plimsoll_sdk::disruption::{Change, Selected, Workload, has_controller};
+use plimsoll_sdk::disruption::{Change, SCALABLE, Selected, Workload};
+use plimsoll_sdk::last;
+use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
 
 /// Settings of `missing-disruption-budget`.
@@ -19,6 +21,9 @@ pub struct Settings {
 /// It rests on something absent: in the cluster it is not said when a workload is made, and while this is young a change
 /// of it only warns. Workloads that an operator looks after are left out, and DaemonSets, whose Pods a drain does not
 /// evict.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// A drain evicts as fast as it is allowed to. Without a budget it takes all Pods of a node at once, and those of the
@@ -48,14 +53,21 @@ pub struct Settings {
 /// ## Assumptions
 /// Where the budgets are not all known, nothing is judged. Where not all autoscalers are known, none scales the workload.
 #[policy(
-    category = "availability", on = LongRunning, severity = Warning, since = "0.1.0", judges = Companion, requires = ["policy/PodDisruptionBudget"],
+    category = "availability", on = LongRunning,
+    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Warning, since = "0.1.0",
+    judges = Companion, requires = ["policy/PodDisruptionBudget"],
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
         "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
     ]
 )]
 pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings: &mut Findings) {
-    if review.object().node().is_some_and(has_controller) {
+    if last::workloads(review, findings, &SCALABLE, |review, findings| {
+        missing_disruption_budget(review, settings, findings)
+    }) {
+        return;
+    }
+    if is_reviewed_owned(review) {
         return;
     }
     let Change::Of(workload, at) = Change::of(review) else { return };

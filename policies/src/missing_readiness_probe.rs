@@ -1,3 +1,4 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::services::{Reaching, Targets, distinct, names_metrics};
 use plimsoll_sdk::workload::{Handler, Port};
@@ -22,6 +23,12 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// nameless ones of a Service whose name ends in `-metrics`. Nor do Services with `publishNotReadyAddresses: true`, which
 /// ask for Pods that are not ready.
 ///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
 /// ## Why
 /// Without a readinessProbe a container is ready as soon as its process has started. Each rollout and each restart then
 /// sends requests to a program that does not listen yet, and a rollout goes on with a version that never answers.
@@ -43,10 +50,17 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods.
 /// Findings are at most warnings then.
 #[policy(
-    category = "probes", on = LongRunning, severity = Error, since = "0.1.0", refines = ["/Service"],
+    category = "probes", on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
+        "/ReplicationController", "argoproj.io/Rollout"
+    ],
     edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"]
 )]
 pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &[], missing_readiness_probe) {
+        return;
+    }
     let services = review.services();
     let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
     let targets = Targets::of(services.nodes(), &running);

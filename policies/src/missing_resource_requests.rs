@@ -68,6 +68,10 @@ pub struct Settings {
 /// ## Assumptions
 /// Where the LimitRanges of the namespace are not known, none is assumed to fill in requests, and nothing is written.
 /// Where a Pod's request equals its limit and nobody can tell who wrote it, its author is assumed to have done so.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "resources", on = Workloads, severity = Error, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -106,7 +110,9 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
                 continue;
             }
             match request {
-                Request::Missing => resource.missing(review, container, &format!("has no request for {}", resource.name), findings),
+                Request::Missing => {
+                    resource.missing(review, container, &format!("has no request for {}", resource.name), findings)
+                }
                 Request::FromPod => *relying += i64::from(container.class().runs_on()),
                 Request::CopiedFromLimit(limit) => resource.copied(review, container, limit, findings),
                 Request::PerhapsCopied(_) => findings.assume("requests that equal the limits were written"),
@@ -163,7 +169,8 @@ impl Resource {
             "the Pod as a whole requests {amount} of {name} for {relying} {noun}, less than the {least} that counts, {}",
             self.harm
         );
-        let help = format!("write {least} or more in resources.requests.{name} of the Pod: what its containers need together");
+        let help =
+            format!("write {least} or more in resources.requests.{name} of the Pod: what its containers need together");
         let finding = findings.report(self.severity, &of_pod.at("requests").key(name), message, help);
         finding.about(&of_pod.at("limits").key(name));
     }

@@ -1,5 +1,7 @@
 use plimsoll_sdk::autoscaling::bounds;
-use plimsoll_sdk::disruption::{SCALABLE, has_controller};
+use plimsoll_sdk::disruption::SCALABLE;
+use plimsoll_sdk::last;
+use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::revision_label;
 use plimsoll_sdk::selector;
@@ -24,6 +26,9 @@ pub struct Settings {
 ///
 /// Workloads that an operator looks after are left out. Whether what is written selects the Pods themselves is
 /// `spread-selects-others`'s to say.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// Three Pods on one node are one failure away from none. What the scheduler does of its own accord (a skew of 3 between
@@ -59,16 +64,24 @@ pub struct Settings {
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
     ],
-    severity = Warning, since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
+        "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+    ],
     edits = ["{template}/spec/topologySpreadConstraints"]
 )]
 pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &SCALABLE, |review, findings| missing_spread(review, settings, findings)) {
+        return;
+    }
     let template = review.template().filter(|template| !settings.cluster_default && !template.containers().is_empty());
     let Some(template) = template else { return };
     let at = template.spec().at("topologySpreadConstraints");
-    if at.has_content() || is_kept_apart(template.spec()) || review.object().node().is_some_and(has_controller) {
+    if at.has_content() || is_kept_apart(template.spec()) || is_reviewed_owned(review) {
         return;
     }
     let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) else { return };

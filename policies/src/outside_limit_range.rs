@@ -29,6 +29,10 @@ use plimsoll_sdk::resources::{Resources as _, Side, filled, pod_total};
 ///
 /// ## Assumptions
 /// Where the LimitRanges of the namespace are not known, nothing is judged.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "resources", on = Workloads, severity = Error, since = "0.1.0", requires = ["/LimitRange"]
 )]
@@ -39,7 +43,8 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
     }
     let of_containers = read(ranges.nodes(), "Container");
     // What is wrong of a container that says nothing of a resource.
-    let of_filled: Vec<_> = of_containers.iter().filter(|(resource, bounds)| bounds.break_filled(review, resource)).collect();
+    let of_filled: Vec<_> =
+        of_containers.iter().filter(|(resource, bounds)| bounds.break_filled(review, resource)).collect();
     let containers = review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
     for container in containers.filter(|_| !of_containers.is_empty()) {
         let mut stated = BTreeSet::new();
@@ -101,7 +106,8 @@ fn read<'a>(ranges: impl Iterator<Item = Node<'a>>, of: &str) -> BTreeMap<&'a st
         for item in items.filter(|item| item.get("type").and_then(Node::as_str) == Some(of)) {
             let range = name(range);
             let list = |list: &str| item.get(list).into_iter().flat_map(Node::members);
-            let amounts = |of: &str| list(of).filter_map(|(resource, value)| Some((resource, Quantity::from_node(value)?)));
+            let amounts =
+                |of: &str| list(of).filter_map(|(resource, value)| Some((resource, Quantity::from_node(value)?)));
             for (resource, amount) in amounts("min") {
                 let min = &mut all.entry(resource).or_default().min;
                 *min = min.filter(|known| known.amount >= amount).or(Some(Bound { amount, range }));
@@ -131,7 +137,10 @@ impl Bounds<'_> {
             || exceeds(limit)
             || exceeds(request)
             || request.zip(self.default).is_some_and(|(request, default)| request > default.amount)
-            || request.zip(limit).zip(self.ratio).is_some_and(|((request, limit), ratio)| ratio_exceeds(limit, request, ratio.amount))
+            || request
+                .zip(limit)
+                .zip(self.ratio)
+                .is_some_and(|((request, limit), ratio)| ratio_exceeds(limit, request, ratio.amount))
     }
 
     fn of_container(&self, review: &Review<'_>, container: &Container<'_>, resource: &str, findings: &mut Findings) {

@@ -1,17 +1,19 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::disruption::{Change, Selected};
+use plimsoll_sdk::budgets::Budgets;
+use plimsoll_sdk::disruption::{BUDGET, Change, Selected};
 use plimsoll_sdk::prelude::*;
 
 /// Pods that two PodDisruptionBudgets select.
 ///
 /// ## What it finds
 /// `error`: a workload whose Pods, by their labels, are selected by more than one PodDisruptionBudget. It is found
-/// whichever comes last: at a budget's selector, or at the labels of the workload's Pods. `plimsoll check` says it once
-/// for a set.
+/// whichever comes last: at a budget's selector, at the labels of the workload's Pods, or at the labels of a Pod, which may
+/// have more of them than its workload's template. `plimsoll check` says it once for a set.
 ///
 /// A budget that `plimsoll serve --write-budgets` wrote (label `plimsoll.dev/stand-in`) does not count beside another one,
-/// for which it makes way.
+/// for which it makes way. The label alone does not make a budget a stand-in: it has to have the name and the selector of
+/// a workload that owns it, and `maxUnavailable: 1`.
 ///
 /// ## Why
 /// The API server evicts no Pod that has two budgets: it answers 500, "This pod has more than one PodDisruptionBudget, which
@@ -21,19 +23,22 @@ use plimsoll_sdk::prelude::*;
 /// One budget for each workload, with the workload's own selector. Often one of two is a leftover, or selects a label that
 /// all workloads of an application share.
 #[policy(
-    category = "availability", on = LongRunning, kinds = ["policy/PodDisruptionBudget"], severity = Error,
-    since = "0.1.0",
+    category = "availability", on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job", "/Pod"],
+    severity = Error, since = "0.1.0",
     requires = [
         "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
     ]
 )]
 pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) {
-    if review.is("policy/PodDisruptionBudget") {
+    if review.is(BUDGET) {
         return of_budget(review, findings);
     }
-    let Change::Of(workload, _) = Change::of(review) else { return };
-    let budgets = workload.budgets(review);
+    let budgets = match Change::of(review) {
+        Change::Of(workload, _) => workload.budgets(review),
+        _ if review.is("/Pod") => Budgets::of_pod(review),
+        _ => return,
+    };
     let names = budgets.names();
     if names.len() > 1 {
         let message = format!("PodDisruptionBudgets {} all select these Pods: {HARM}", list(&names));

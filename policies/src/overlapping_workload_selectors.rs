@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::disruption::{has_controller, name, short};
+use plimsoll_sdk::disruption::{name, short};
+use plimsoll_sdk::owners::{is_owned, is_reviewed_owned};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::selector;
 
@@ -40,11 +41,11 @@ use plimsoll_sdk::selector;
     ]
 )]
 pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
-    let (Some(template), Some(object)) = (review.template(), review.object().node()) else { return };
+    let Some(template) = review.template() else { return };
     let kinds: Vec<&str> = KINDS.into_iter().chain(review.further_workloads().map(|(kind, _)| kind)).collect();
     let own = kinds.iter().copied().find(|kind| review.is(kind));
     let (Some(own), Some(labels)) = (own, template.labels()) else { return };
-    if has_controller(object) {
+    if is_reviewed_owned(review) {
         return;
     }
     let at = review.at("spec/selector");
@@ -54,7 +55,8 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     };
     let (mut is_known, mut is_found) = (true, false);
     for (index, (&kind, selecting)) in kinds.iter().zip(review.selecting_each(&kinds, labels)).enumerate() {
-        let is_other = |other: &Node<'_>| (kind != own || name(*other) != review.name()) && !has_controller(*other);
+        let is_itself = |other: &Node<'_>| kind == own && name(*other) == review.name();
+        let is_other = |other: &Node<'_>| !is_itself(other) && !is_owned(review, kind, *other);
         let answer = selected_by_own.get(index);
         let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
         is_known &= selecting.complete && answer.is_none_or(|answer| answer.complete);

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::bundle::Answer;
-use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE, has_controller, name, short, target};
+use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE, name, short, target};
+use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::quota::{COUNTED, Group, PODS, Scopes, Sums, counted, others, sums, totals};
 use plimsoll_sdk::resources::limit_ranges_unknown;
@@ -32,6 +33,10 @@ use plimsoll_sdk::workload::PodTemplate;
 ///
 /// ## Assumptions
 /// Where the quotas of the namespace are not known, nothing is judged. Where its LimitRanges are not, they fill in nothing.
+///
+/// ## Order
+/// A ResourceQuota or a LimitRange that comes last is not judged: it changes no Pod that runs. The next change of a workload
+/// or an autoscaler is judged by it.
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
@@ -47,7 +52,7 @@ use plimsoll_sdk::workload::PodTemplate;
 )]
 pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     let quotas = review.listing("/ResourceQuota");
-    let Some(object) = review.object().node().filter(|object| !has_controller(*object)) else { return };
+    let Some(object) = review.object().node().filter(|_| !is_reviewed_owned(review)) else { return };
     if !quotas.complete && quotas.nodes().next().is_none() {
         return findings.skip("the ResourceQuotas of the namespace are not known");
     }

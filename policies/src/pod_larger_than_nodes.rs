@@ -33,6 +33,10 @@ pub struct Settings {
 ///
 /// ## Assumptions
 /// None: what a LimitRange that is not known fills in only adds to the requests.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(category = "availability", on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"])]
 pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -6,16 +6,25 @@
 
 use plimsoll_sdk::metadata::FURTHER;
 
-/// How many Pods there are and what is asked for them, which change them how, when they are ready, what they mount, and
-/// whether somebody protects them.
+/// How many Pods there are and what is asked for them, how they are replaced, when they are ready, where they listen, what
+/// they mount, what keeps them apart, and whether they are protected.
 const WORKLOAD: &[&str] = &[
     "/metadata/annotations/plimsoll.dev~1protect",
     "/spec/replicas",
     "/spec/strategy",
+    "/spec/updateStrategy",
+    "/spec/minReadySeconds",
+    "{template}/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict",
+    "{template}/metadata/annotations/karpenter.sh~1do-not-disrupt",
+    "{template}/metadata/annotations/karpenter.sh~1do-not-evict",
+    "{template}/spec/containers/*/lifecycle/preStop",
     "{template}/spec/containers/*/name",
+    "{template}/spec/containers/*/ports",
     "{template}/spec/containers/*/readinessProbe",
     "{template}/spec/containers/*/resources",
+    "{template}/spec/hostNetwork",
     "{template}/spec/initContainers/*/name",
+    "{template}/spec/initContainers/*/ports",
     "{template}/spec/initContainers/*/readinessProbe",
     "{template}/spec/initContainers/*/resources",
     "{template}/spec/initContainers/*/restartPolicy",
@@ -23,6 +32,8 @@ const WORKLOAD: &[&str] = &[
     "{template}/spec/priorityClassName",
     "{template}/spec/volumes/*/persistentVolumeClaim",
     "{template}/spec/affinity/podAffinity",
+    "{template}/spec/affinity/podAntiAffinity",
+    "{template}/spec/topologySpreadConstraints",
     "{template}/spec/nodeName",
     "{template}/spec/nodeSelector",
 ];

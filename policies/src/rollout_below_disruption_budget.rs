@@ -1,6 +1,7 @@
 use plimsoll_sdk::disruption::{BUDGET, Change, PodBudget, Selected, Workload};
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::Rollout;
+use plimsoll_sdk::rollout::{ROLLING, Rollout};
 use plimsoll_sdk::rounding::Budget;
 
 /// Rolling updates that take more Pods than the PodDisruptionBudget would let go.
@@ -30,7 +31,11 @@ use plimsoll_sdk::rounding::Budget;
 /// Where other workloads may exist that are not known, the budget selects none of them.
 #[policy(
     category = "availability", on = Kinds,
-    kinds = ["apps/Deployment", "argoproj.io/Rollout", "policy/PodDisruptionBudget"], severity = Info, since = "0.1.0",
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
+        "keda.sh/ScaledObject"
+    ],
+    severity = Info, since = "0.1.0",
     requires = ["policy/PodDisruptionBudget", "apps/Deployment", "argoproj.io/Rollout"],
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/StatefulSet", "apps/ReplicaSet",
@@ -40,6 +45,9 @@ use plimsoll_sdk::rounding::Budget;
 pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings) {
     if review.is(BUDGET) {
         return of_budget(review, findings);
+    }
+    if last::workloads(review, findings, &ROLLING, rollout_below_disruption_budget) {
+        return;
     }
     let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck()) else { return };
     let Change::Of(workload, _) = Change::of(review) else { return };

@@ -1,5 +1,6 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
 
 /// Settings of `rollout-below-minimum`.
 #[derive(Debug, Settings)]
@@ -19,6 +20,9 @@ pub struct Settings {
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
 /// if these are more. One Pod at a time is the least where Pods take a port of their node. What leaves no Pod at all is
 /// `rollout-without-capacity`'s to say, and what only rounding takes down `rollout-rounding-surprise`'s.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// Deployments are made while people work, which is when the load is. Of three Pods one away means half as much again for
@@ -40,16 +44,24 @@ pub struct Settings {
 /// ## Assumptions
 /// Where not all autoscalers are known, none is assumed to scale the workload.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "rollout", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
     edits = [
-        "/spec/strategy/rollingUpdate/maxSurge",
-        "/spec/strategy/rollingUpdate/maxUnavailable",
-        "/spec/strategy/canary/maxSurge",
-        "/spec/strategy/canary/maxUnavailable",
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
     ]
 )]
 pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, |review, findings| rollout_below_minimum(review, settings, findings))
+    {
+        return;
+    }
     let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
         return;
     };

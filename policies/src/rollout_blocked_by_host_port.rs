@@ -1,5 +1,6 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
 
 /// Rollouts whose new Pod needs a node on which a port is free.
 ///
@@ -7,6 +8,9 @@ use plimsoll_sdk::rollout::{Rollout, autoscaler};
 /// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, whose
 /// Pods take a port of their node (`hostPort`, or `hostNetwork` with a declared port), while `maxSurge` comes to 1 or
 /// more and `maxUnavailable` to 0.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// A port of a node can be had once. The new Pod is placed only where no old one is, and no old one goes before the new
@@ -26,16 +30,23 @@ use plimsoll_sdk::rollout::{Rollout, autoscaler};
 /// ## Assumptions
 /// How many nodes there are is not known. Where not all autoscalers are known, none is assumed to scale the workload.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "rollout", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
     edits = [
-        "/spec/strategy/rollingUpdate/maxSurge",
-        "/spec/strategy/rollingUpdate/maxUnavailable",
-        "/spec/strategy/canary/maxSurge",
-        "/spec/strategy/canary/maxUnavailable",
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
     ]
 )]
 pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, rollout_blocked_by_host_port) {
+        return;
+    }
     let port = review.template().and_then(|template| template.host_port());
     let Some((port, at)) = port else { return };
     let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {

@@ -1,5 +1,6 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
 use plimsoll_sdk::volumes::{Access, claims};
 
 /// Rollouts whose new Pod waits for the volume of the old one.
@@ -11,6 +12,12 @@ use plimsoll_sdk::volumes::{Access, claims};
 ///
 /// Several Pods on such a claim are `volume-shared-by-replicas`'s to say. Pods that are tied to one node, by
 /// `nodeName` or the label `kubernetes.io/hostname` in `nodeSelector`, can share what is for one node.
+///
+/// It is found whichever object comes last: at the workload, at the claim, or at the target of the autoscaler.
+/// `plimsoll check` says it once for a set.
+///
+/// A claim that comes last is judged by the first 16 workloads, by name, that mount it, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// The old Pod stays until the new one is ready, and the new one starts once the old one has let go of the volume: on
@@ -32,12 +39,22 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// Where a claim is not known, it is assumed to be for several nodes. Where not all autoscalers are known, none is assumed
 /// to scale the workload.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
-    since = "0.1.0",
-    refines = ["/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "rollout", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject",
+        "/PersistentVolumeClaim"
+    ],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
+        "argoproj.io/Rollout"
+    ],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
 pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, rollout_blocked_by_volume) {
+        return;
+    }
     let (Some(rollout), Some(template)) = (Rollout::of(review), review.template()) else { return };
     let mut claims = claims(template).peekable();
     if claims.peek().is_none() || rollout.is_stuck() {

@@ -1,3 +1,4 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::is_served;
 use plimsoll_sdk::volumes::{Access, claims};
@@ -8,6 +9,12 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// `warning`: a Deployment of type `Recreate` with a Service that selects its Pods. One that mounts a
 /// PersistentVolumeClaim is left out, unless all of its claims are known and shared (`ReadWriteMany`, `ReadOnlyMany`): the
 /// volume must be let go before the next Pod can have it.
+///
+/// It is found whichever object comes last: at the Deployment, at the selector of the Service, or at the claim.
+/// `plimsoll check` says it once for a set.
+///
+/// A Service or claim that comes last is judged by the first 16 workloads, by name, that it bears on, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// Between the last old Pod and the first new one that is ready the Service has nobody to send requests to, at every
@@ -27,10 +34,14 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// Where not all Services are known, some Service is assumed to select the Pods. Where a claim is not known, it is assumed
 /// to be for one node.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment"], severity = Warning, since = "0.1.0",
-    refines = ["/Service", "/PersistentVolumeClaim"], edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
+    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
+    severity = Warning, since = "0.1.0", refines = ["/Service", "/PersistentVolumeClaim", "apps/Deployment"],
+    edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
 pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &["apps/Deployment"], rollout_by_recreate) {
+        return;
+    }
     let at = review.at("spec/strategy/type");
     if at.as_str() != Some("Recreate") {
         return;

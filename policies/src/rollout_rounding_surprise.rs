@@ -1,5 +1,6 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
 
 /// Percentages of a rollout that round to nothing.
 ///
@@ -9,6 +10,9 @@ use plimsoll_sdk::rollout::{Rollout, autoscaler};
 /// because nothing could be replaced otherwise. Where that leaves no Pod at all, `rollout-without-capacity` says so instead.
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// Who writes 25% of three replicas and no surge reads that a quarter may be missing. A third is.
@@ -27,16 +31,23 @@ use plimsoll_sdk::rollout::{Rollout, autoscaler};
 /// ## Assumptions
 /// Where not all autoscalers are known, none is assumed to scale the workload.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "rollout", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
     edits = [
-        "/spec/strategy/rollingUpdate/maxSurge",
-        "/spec/strategy/rollingUpdate/maxUnavailable",
-        "/spec/strategy/canary/maxSurge",
-        "/spec/strategy/canary/maxUnavailable",
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
     ]
 )]
 pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, rollout_rounding_surprise) {
+        return;
+    }
     let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
         return;
     };

@@ -1,5 +1,6 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{DEFAULT, Rollout, autoscaler, is_served};
+use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_served};
 
 /// Rollouts that take down what serves requests.
 ///
@@ -15,6 +16,12 @@ use plimsoll_sdk::rollout::{DEFAULT, Rollout, autoscaler, is_served};
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
 /// With `replicas: 0` there is nothing to find, and what the API server refuses for other reasons is passed over.
+///
+/// It is found whichever object comes last: at the workload, at the selector of the Service, or at the target of the
+/// autoscaler. `plimsoll check` says it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// The old Pods go before the new ones are ready. With nothing left the Service answers with errors for as long as a Pod
@@ -37,16 +44,25 @@ use plimsoll_sdk::rollout::{DEFAULT, Rollout, autoscaler, is_served};
 /// none is assumed to scale the workload. Findings are warnings then. Where nobody can tell whether the 25% were written,
 /// they are assumed to be.
 #[policy(
-    category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
-    since = "0.1.0", refines = ["/Service", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "rollout", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "/Service", "autoscaling/HorizontalPodAutoscaler",
+        "keda.sh/ScaledObject"
+    ],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "/Service", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
+        "argoproj.io/Rollout"
+    ],
     edits = [
-        "/spec/strategy/rollingUpdate/maxSurge",
-        "/spec/strategy/rollingUpdate/maxUnavailable",
-        "/spec/strategy/canary/maxSurge",
-        "/spec/strategy/canary/maxUnavailable",
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
     ]
 )]
 pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, rollout_without_capacity) {
+        return;
+    }
     let Some(rollout) = Rollout::of(review) else { return };
     let Rollout { replicas, max_surge, max_unavailable, .. } = rollout;
     if rollout.is_stuck() {

@@ -1,3 +1,4 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::is_served;
 
@@ -7,6 +8,12 @@ use plimsoll_sdk::rollout::is_served;
 /// `info`: a Deployment, StatefulSet, DaemonSet or Rollout with a Service that selects its Pods, whose `minReadySeconds` is
 /// 0. On in profile `strict`, or where a PolicySet lists it. Where no container has a readinessProbe either,
 /// `rollout-without-readiness` says so instead.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// One good answer is enough for the next Pod to be replaced. A version that leaks, or that fails under its first real
@@ -24,10 +31,15 @@ use plimsoll_sdk::rollout::is_served;
 /// Where not all Services are known, some Service is assumed to select the Pods.
 #[policy(
     category = "rollout", on = Kinds,
-    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"], severity = Info,
-    since = "0.1.0", refines = ["/Service"], edits = ["/spec/minReadySeconds"]
+    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
+    severity = Info, since = "0.1.0",
+    refines = ["/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"],
+    edits = ["/spec/minReadySeconds"]
 )]
 pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &KINDS, rollout_without_min_ready) {
+        return;
+    }
     let at = review.at("spec/minReadySeconds");
     let mut running = review.containers().iter().filter(|container| container.class().runs_on());
     let is_unset = at.is_absent() || at.as_i64() == Some(0);
@@ -47,3 +59,5 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }
 }
+
+const KINDS: [&str; 4] = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"];

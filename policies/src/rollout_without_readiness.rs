@@ -1,3 +1,4 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{Rollout, is_served};
 
@@ -14,6 +15,12 @@ use plimsoll_sdk::rollout::{Rollout, is_served};
 ///
 /// `missing-readiness-probe` is about each container, and about requests that come too early: it stays where
 /// `minReadySeconds` is written. This is about the workload: either of the two is a brake.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// A rollout takes the next Pod once the last one is available. Without a probe a container is ready as soon as its process
@@ -34,10 +41,15 @@ use plimsoll_sdk::rollout::{Rollout, is_served};
 /// Where not all Services are known, some Service is assumed to select the Pods; findings are warnings then.
 #[policy(
     category = "rollout", on = Kinds,
-    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"], severity = Error,
-    since = "0.1.0", refines = ["/Service"], edits = ["/spec/minReadySeconds"]
+    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
+    severity = Error, since = "0.1.0",
+    refines = ["/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"],
+    edits = ["/spec/minReadySeconds"]
 )]
 pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &KINDS, rollout_without_readiness) {
+        return;
+    }
     let at = review.at("spec/minReadySeconds");
     let is_unset = at.is_absent() || at.as_i64() == Some(0);
     let mut running = review.containers().iter().filter(|container| container.class().runs_on()).peekable();
@@ -78,3 +90,5 @@ fn goes_on(review: &Review<'_>) -> bool {
     let replicas = review.at("spec/replicas").as_i64().unwrap_or(1);
     is_rolling && !is_held && (replicas > 0 || review.is("apps/DaemonSet"))
 }
+
+const KINDS: [&str; 4] = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"];

@@ -1,6 +1,7 @@
 use plimsoll_sdk::autoscaling::bounds;
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{Rollout, revision_label};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, revision_label};
 use plimsoll_sdk::selector;
 
 /// Settings of `rollout-without-spare-node`.
@@ -24,6 +25,9 @@ pub struct Settings {
 /// - `warning`: nobody said how many nodes there are.
 ///
 /// A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
 ///
 /// ## Why
 /// The new Pod may not lie beside an old one, and no old one goes before the new one is ready. Without a free node both
@@ -49,13 +53,24 @@ pub struct Settings {
 /// ## Assumptions
 /// Without `nodes`, there are no more nodes than Pods.
 #[policy(
-    category = "availability", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
-    since = "0.1.0", refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    category = "availability", on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
     edits = [
         "{template}/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/*/matchLabelKeys"
     ]
 )]
 pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, |review, findings| {
+        rollout_without_spare_node(review, settings, findings)
+    }) {
+        return;
+    }
     let Some((rollout, label)) = Rollout::of(review).zip(revision_label(review)) else { return };
     let Some(term) = own_node(review, label).filter(|_| rollout.replicas > 0 && !rollout.is_stuck()) else { return };
     let kind = if review.is("apps/Deployment") { "apps/Deployment" } else { "argoproj.io/Rollout" };

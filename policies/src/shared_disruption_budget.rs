@@ -1,5 +1,6 @@
 use plimsoll_sdk::disruption::Selected;
 use plimsoll_sdk::flat::Kind;
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 
 /// PodDisruptionBudgets that count the Pods of several workloads together.
@@ -7,6 +8,9 @@ use plimsoll_sdk::prelude::*;
 /// ## What it finds
 /// - `warning`: a PodDisruptionBudget that selects the Pods of more than one workload: blue and green, stable and canary.
 /// - `error`: one with an empty selector, `{}`, which selects every Pod of the namespace.
+///
+/// It is found whichever object comes last: at the budget, or at the labels of the workload's Pods. `plimsoll check`
+/// says it once for a set.
 ///
 /// ## Why
 /// The budget counts healthy Pods, whoever's they are. Five idle Pods of green that are healthy let a drain take all five
@@ -25,13 +29,17 @@ use plimsoll_sdk::prelude::*;
 /// ## Assumptions
 /// Where not all workloads are known, there are no others.
 #[policy(
-    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Error, since = "0.1.0",
+    category = "availability", on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job"], severity = Error,
+    since = "0.1.0",
     refines = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "apps/DaemonSet", "batch/Job"
+        "apps/DaemonSet", "batch/Job", "policy/PodDisruptionBudget"
     ]
 )]
 pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
+    if last::budgets(review, findings, shared_disruption_budget) {
+        return;
+    }
     let selector = review.at("spec/selector");
     let Some(node) = selector.node().filter(|node| node.kind() == Kind::Object) else { return };
     let help = "write the selector of one workload, and a budget for each";

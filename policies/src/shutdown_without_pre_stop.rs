@@ -1,3 +1,4 @@
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::is_served;
 use plimsoll_sdk::shutdown::grace_period;
@@ -12,6 +13,12 @@ const DRAIN: i64 = 10;
 /// ## What it finds
 /// `info`: a container without `preStop` that declares a port, or is the only app container, of a workload that runs on and
 /// whose Pods a Service selects. On in profile `strict`, or where a PolicySet lists it.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// When a Pod ends, SIGTERM and the news that its address is gone set out at the same time. The news goes by the API server
@@ -32,10 +39,17 @@ const DRAIN: i64 = 10;
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods.
 #[policy(
-    category = "rollout", on = LongRunning, severity = Info, since = "0.1.0", refines = ["/Service"],
+    category = "rollout", on = LongRunning, kinds = ["/Service"], severity = Info, since = "0.1.0",
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
+        "/ReplicationController", "argoproj.io/Rollout"
+    ],
     edits = ["{template}/spec/containers/*/lifecycle/preStop"]
 )]
 pub fn shutdown_without_pre_stop(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &[], shutdown_without_pre_stop) {
+        return;
+    }
     let Some(template) = review.template() else { return };
     let apps = || template.containers().iter().filter(|container| container.class() == Class::App);
     let is_only = apps().count() == 1;

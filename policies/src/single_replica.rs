@@ -1,4 +1,6 @@
-use plimsoll_sdk::disruption::{AUTOSCALERS, has_controller};
+use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE};
+use plimsoll_sdk::last;
+use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
 
 /// Services that stand on a single Pod.
@@ -7,6 +9,12 @@ use plimsoll_sdk::prelude::*;
 /// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with one replica, which it also has
 /// where nobody wrote it, whose Pods a Service selects and which no HorizontalPodAutoscaler or ScaledObject scales. It is on
 /// in profile `strict`, or where a PolicySet lists it.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// While that Pod is moved, replaced or broken nothing answers.
@@ -24,18 +32,26 @@ use plimsoll_sdk::prelude::*;
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "/Service"
     ],
     severity = Warning, since = "0.1.0", requires = ["/Service", "autoscaling/HorizontalPodAutoscaler"],
-    refines = ["keda.sh/ScaledObject"], edits = ["/spec/replicas"]
+    refines = [
+        "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout"
+    ],
+    edits = ["/spec/replicas"]
 )]
 pub fn single_replica(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &SCALABLE, single_replica) {
+        return;
+    }
     let at = review.at("spec/replicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
     let Some(template) = review.template().filter(|_| is_one) else { return };
     let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
     let is_scaled = hpas.nodes().chain(scaled.nodes()).next().is_some();
-    if is_scaled || review.object().node().is_some_and(has_controller) {
+    if is_scaled || is_reviewed_owned(review) {
         return;
     }
     let services = review.services();

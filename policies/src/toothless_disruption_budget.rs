@@ -1,4 +1,5 @@
 use plimsoll_sdk::disruption::{PodBudget, Selected};
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rounding::Budget;
 
@@ -10,6 +11,9 @@ use plimsoll_sdk::rounding::Budget;
 /// their autoscalers' minimum; percentages are rounded up, as the controller does it: 51% of 2 is 2.
 ///
 /// Of a single Pod nothing can be kept while it moves, so a budget of one is left out.
+///
+/// It is found whichever object comes last: at the budget, at the labels of the workload's Pods, or at the target of
+/// the autoscaler. `plimsoll check` says it once for a set.
 ///
 /// ## Why
 /// It looks like protection, and a drain may take everything at once.
@@ -26,15 +30,22 @@ use plimsoll_sdk::rounding::Budget;
 /// Where other workloads or autoscalers may exist that are not known, there are none. Where nothing of what it selects is
 /// known, nothing is judged.
 #[policy(
-    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
+    category = "availability", on = LongRunning,
+    kinds = [
+        "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "batch/Job"
+    ],
+    severity = Warning, since = "0.1.0",
     requires = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "apps/DaemonSet", "batch/Job"
     ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "policy/PodDisruptionBudget"],
     edits = ["/spec/minAvailable", "/spec/maxUnavailable"]
 )]
 pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
+    if last::budgets(review, findings, toothless_disruption_budget) {
+        return;
+    }
     let Some(budget) = review.object().node().and_then(PodBudget::read).and_then(|budget| budget.budget) else {
         return;
     };

@@ -1,3 +1,5 @@
+use plimsoll_sdk::disruption::SCALABLE;
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 
 /// Replicated Pods that forbid their nodes to go.
@@ -7,6 +9,12 @@ use plimsoll_sdk::prelude::*;
 /// or more Pods that a Service selects: `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`, or
 /// `karpenter.sh/do-not-disrupt: "true"` (`karpenter.sh/do-not-evict` in older versions). It is on in profile `strict`, or
 /// where a PolicySet lists it.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
 ///
 /// ## Why
 /// A Pod that another one can stand in for has no reason to hold its node. Nodes that are nearly empty are kept, and paid
@@ -20,11 +28,18 @@ use plimsoll_sdk::prelude::*;
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "/Service"
     ],
-    severity = Warning, since = "0.1.0", requires = ["/Service"]
+    severity = Warning, since = "0.1.0", requires = ["/Service"],
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+    ]
 )]
 pub fn undisruptable_pods(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &SCALABLE, undisruptable_pods) {
+        return;
+    }
     let replicas = review.at("spec/replicas").as_i64().unwrap_or(1);
     let Some(template) = review.template().filter(|_| replicas > 1) else { return };
     let annotations = template.root().at("metadata/annotations");

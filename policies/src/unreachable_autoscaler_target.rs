@@ -32,6 +32,10 @@ use plimsoll_sdk::resources::Resources as _;
 ///
 /// ## Assumptions
 /// Where what is scaled, or what scales it, is not known, nothing is judged.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "autoscaling", on = LongRunning,
     kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Error, since = "0.1.0",

@@ -1,5 +1,6 @@
 use plimsoll_sdk::autoscaling::Scalers;
-use plimsoll_sdk::disruption::{AUTOSCALERS, has_controller, name, short, target};
+use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::volumes::{Access, CLAIM, claims};
 use plimsoll_sdk::workload::PodTemplate;
@@ -92,7 +93,7 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
     for (kind, answer) in &answers {
         for object in answer.nodes() {
             let Some(template) = review.template_in(kind, object) else { continue };
-            if has_controller(object) || access == Some(Access::OneNode) && is_tied(&template) {
+            if is_owned(review, kind, object) || access == Some(Access::OneNode) && is_tied(&template) {
                 continue;
             }
             let of = name(object);

@@ -1,7 +1,10 @@
 //! A bundle: its list of policies, and the one call that evaluates them.
 
+use std::rc::Rc;
+
 use plimsoll_flat::Node;
 
+use crate::disruption::name;
 use crate::findings::Findings;
 use crate::guest::{Judgement, Knowledge, Setting, Subject};
 use crate::review::Review;
@@ -34,6 +37,16 @@ impl Answer {
     /// The answer's objects.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         self.documents.iter().filter_map(|bytes| Node::root(bytes).ok())
+    }
+
+    /// The same without the object of this name.
+    pub(crate) fn without(self: &Rc<Self>, own: &str) -> Rc<Self> {
+        let is_other = |document: &&Vec<u8>| Node::root(document).is_ok_and(|object| name(object) != own);
+        if self.documents.iter().all(|document| is_other(&document)) {
+            return Rc::clone(self);
+        }
+        let documents = self.documents.iter().filter(is_other).cloned().collect();
+        Rc::new(Self { documents, complete: self.complete })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::budgets::Budgets;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::int_or_percent::IntOrPercent;
+use crate::owners::is_owned;
 use crate::review::Review;
 use crate::rounding::Budget;
 use crate::selector;
@@ -19,6 +20,10 @@ use crate::value::Value;
 
 /// The kind that says how many Pods may be away.
 pub const BUDGET: &str = "policy/PodDisruptionBudget";
+
+/// Number of Pods that no namespace has: Kubernetes supports clusters of 150,000 Pods
+/// (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>).
+const MOST_PODS: i64 = 150_000;
 
 /// The label of a PodDisruptionBudget that `plimsoll serve --write-budgets` wrote for want of another one.
 pub const STAND_IN: &str = "plimsoll.dev/stand-in";
@@ -63,7 +68,7 @@ impl PodBudget {
     /// Whether it lets no Pod go, however many there are.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.budget.is_none_or(|budget| budget.fewest_evictable().is_none())
+        self.budget.is_none_or(|budget| budget.fewest_evictable().is_none_or(|fewest| fewest > MOST_PODS))
     }
 
     /// Whether the controller has to know the scale of what owns the Pods: for all but a number in `minAvailable`.
@@ -96,6 +101,21 @@ pub enum Blocked {
     NothingAsked,
     /// This workload has no scale, so the controller computes nothing, and nothing may go.
     NoScale(String),
+    /// It lets none go, however many Pods there are, and it is not known which it selects.
+    Closed(Option<Budget>),
+    /// No controller made the Pod, and only a number in `minAvailable` counts such Pods.
+    NoController,
+    /// It selects fewer Pods than it expects, or as few as it keeps.
+    Narrow {
+        /// What it asks for.
+        budget: Budget,
+        /// Pods that it expects, where the number that it keeps depends on that.
+        all: Option<i64>,
+        /// Pods that must stay.
+        kept: i64,
+        /// Which Pods it selects, and how.
+        how: String,
+    },
     /// All of these Pods must stay.
     All {
         /// What it asks for.
@@ -191,7 +211,7 @@ impl Workload {
     fn read(review: &Review<'_>, kind: &str, source: Source, scalers: &Scalers) -> Option<Self> {
         let object = source.object(review)?;
         // The scale of a Deployment counts, not those of its ReplicaSets.
-        if kind == "apps/ReplicaSet" && has_controller(object) {
+        if kind == "apps/ReplicaSet" && is_owned(review, kind, object) {
             return None;
         }
         review.template_root_in(kind, object)?;
@@ -204,8 +224,27 @@ impl Workload {
     }
 }
 
+/// The workloads among these answers, by kind, for which `is_wanted` says so.
+pub(crate) fn workloads_of(
+    review: &Review<'_>,
+    answers: &[(&str, Rc<Answer>)],
+    is_wanted: impl Fn(&str, Node<'_>) -> bool,
+) -> Vec<Workload> {
+    let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
+    let mut workloads = Vec::new();
+    for (kind, answer) in answers {
+        for (index, document) in answer.documents.iter().enumerate() {
+            if Node::root(document).is_ok_and(|object| is_wanted(kind, object)) {
+                let source = Source::Answered(Rc::clone(answer), index);
+                workloads.extend(Workload::read(review, kind, source, &scalers));
+            }
+        }
+    }
+    workloads
+}
+
 /// The workloads whose Pods a selector selects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Selected {
     /// By kind.
     pub workloads: Vec<Workload>,
@@ -222,19 +261,16 @@ impl Selected {
         }
     }
 
+    /// The same without one workload.
+    pub(crate) fn without(&self, kind: &str, name: &str) -> Self {
+        let others = self.workloads.iter().filter(|workload| workload.kind != kind || workload.name != name);
+        Self { workloads: others.cloned().collect(), complete: self.complete }
+    }
+
     fn read(review: &Review<'_>, selector: Node<'_>) -> Self {
         let answers: Vec<_> = kinds(review).map(|(kind, _)| (kind, review.selected_by(kind, selector))).collect();
         let complete = answers.iter().all(|(_, answer)| answer.complete);
-        let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
-        let mut workloads = Vec::new();
-        for (kind, answer) in &answers {
-            for (index, document) in answer.documents.iter().enumerate() {
-                if Node::root(document).is_ok_and(|object| !is_reviewed(review, kind, name(object))) {
-                    let source = Source::Answered(Rc::clone(answer), index);
-                    workloads.extend(Workload::read(review, kind, source, &scalers));
-                }
-            }
-        }
+        let mut workloads = workloads_of(review, &answers, |kind, object| !is_reviewed(review, kind, name(object)));
         let matches = |workload: &Workload| selector::matches(selector, workload.labels(review)).is_yes();
         workloads.extend(reviewed(review).filter(matches));
         Self { workloads, complete }
@@ -311,7 +347,7 @@ impl<'a> Change<'a> {
 }
 
 /// The kinds of workloads, those of the configuration too, and whether each has a scale.
-fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
+pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
     let scalable = SCALABLE.into_iter().map(|kind| (kind, true));
     scalable.chain(UNSCALABLE.into_iter().map(|kind| (kind, false))).chain(review.further_workloads())
 }
@@ -400,12 +436,6 @@ pub fn short(kind: &str) -> &str {
 #[must_use]
 pub fn name<'a>(object: Node<'a>) -> &'a str {
     object.at("/metadata/name").and_then(Node::as_str).unwrap_or_default()
-}
-
-/// Whether another object made it and looks after it.
-pub fn has_controller(object: Node<'_>) -> bool {
-    let mut owners = object.at("/metadata/ownerReferences").into_iter().flat_map(Node::items);
-    owners.any(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))
 }
 
 #[cfg(test)]

@@ -78,6 +78,20 @@ impl Findings {
         self.findings.is_empty() && self.assumptions.is_empty() && self.skipped.is_none()
     }
 
+    pub(crate) fn has_findings(&self) -> bool {
+        !self.findings.is_empty()
+    }
+
+    pub(crate) fn raw(&self) -> impl Iterator<Item = &RawFinding> {
+        self.findings.iter().map(|finding| &finding.0)
+    }
+
+    /// The findings, none where it was not judged, and the assumptions.
+    pub(crate) fn into_parts(self) -> (Vec<RawFinding>, Vec<String>) {
+        let findings = if self.skipped.is_some() { Vec::new() } else { self.findings };
+        (findings.into_iter().map(|finding| finding.0).collect(), self.assumptions)
+    }
+
     pub(crate) fn into_outcome(self) -> Outcome {
         if let Some(reason) = self.skipped {
             return Outcome::Skipped(reason);

@@ -10,6 +10,8 @@ use crate::bundle::{Answer, Host};
 use crate::cursor::Cursor;
 use crate::disruption::{AUTOSCALERS, BUDGET, Selected, Workload};
 use crate::guest::{Knowledge, Subject};
+use crate::last::Concerned;
+use crate::owners::Owners;
 use crate::resources::Ranges;
 use crate::value::Value;
 use crate::version::KubernetesVersion;
@@ -23,25 +25,48 @@ pub struct Review<'a> {
     subject: Subject,
     group: &'a str,
     kind: &'a str,
+    name: &'a str,
     object: Cursor<'a>,
     template: OnceCell<Option<PodTemplate<'a>>>,
     workload: OnceCell<Option<Workload>>,
-    services: OnceCell<Answer>,
-    limit_ranges: OnceCell<Answer>,
+    services: OnceCell<Rc<Answer>>,
+    limit_ranges: OnceCell<Rc<Answer>>,
     ranges: OnceCell<Ranges>,
     budgets: OnceCell<Rc<Answer>>,
     autoscalers: [OnceCell<Rc<Answer>>; 2],
-    /// What the host answered: no question is asked twice. By question, kind and argument.
-    answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
+    /// What the host answered, for this object and for those that it bears on.
+    asked: Rc<Asked>,
     /// By the selector, a flat document.
     selected: RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>,
     /// How many requests that equal limits the host may still be asked about.
     copies_left: Cell<u32>,
+    /// For another object than the one that the request is about: how it is seen.
+    seen: Option<Seen<'a>>,
+    concerned: [OnceCell<Option<Concerned>>; 2],
 }
 
 /// Maximum number of requests of one Pod about which the host is asked who wrote them. The host goes through lists for each
 /// answer.
 const MAX_COPIES: u32 = 64;
+
+/// How another object is judged than the one that the request is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    /// The Services to judge by, in the place of those that the host knows.
+    pub(crate) services: Option<&'a Rc<Answer>>,
+    /// `group/Kind` and name of an object that is left out of every answer.
+    pub(crate) without: Option<(&'a str, &'a str)>,
+}
+
+/// What the host answered: no question is asked twice.
+#[derive(Debug, Default)]
+struct Asked {
+    /// By question, kind and argument.
+    answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
+    owners: RefCell<Owners>,
+    /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
+    selected: [RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>; 2],
+}
 
 impl std::fmt::Debug for Review<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,13 +81,40 @@ impl<'a> Review<'a> {
         // Asked by every policy, many times.
         let kind = request.get("kind");
         let of_kind = |name: &str| kind.and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default();
+        let name = request.get("name").and_then(Node::as_str).unwrap_or_default();
+        Self { name, ..Self::of((of_kind("group"), of_kind("kind")), object, host, environment, request, subject) }
+    }
+
+    /// Another object than the one that the request is about, as if it were reviewed: without a request, an operation or an
+    /// author.
+    pub(crate) fn other<'b>(&self, kind: &'b str, object: Node<'b>, seen: Seen<'b>) -> Review<'b>
+    where
+        'a: 'b,
+    {
+        let environment: Node<'b> = self.environment;
+        let name = crate::disruption::name(object);
+        let kind = kind.split_once('/').unwrap_or(("", kind));
+        // The environment has none of a request's members.
+        let other = Review::of(kind, Cursor::new(object), self.host, environment, environment, self.subject);
+        Review { name, seen: Some(seen), asked: Rc::clone(&self.asked), ..other }
+    }
+
+    fn of(
+        (group, kind): (&'a str, &'a str),
+        object: Cursor<'a>,
+        host: &'a dyn Host,
+        environment: Node<'a>,
+        request: Node<'a>,
+        subject: Subject,
+    ) -> Self {
         Self {
             host,
             environment,
             request,
             subject,
-            group: of_kind("group"),
-            kind: of_kind("kind"),
+            group,
+            kind,
+            name: "",
             object,
             workload: OnceCell::new(),
             template: OnceCell::new(),
@@ -71,10 +123,22 @@ impl<'a> Review<'a> {
             ranges: OnceCell::new(),
             budgets: OnceCell::new(),
             autoscalers: [OnceCell::new(), OnceCell::new()],
-            answers: RefCell::default(),
+            asked: Rc::default(),
             selected: RefCell::default(),
             copies_left: Cell::new(MAX_COPIES),
+            seen: None,
+            concerned: [OnceCell::new(), OnceCell::new()],
         }
+    }
+
+    /// What the reviewed object bears on; worked out once for all policies.
+    pub(crate) fn concerned(&self, number: usize, read: impl FnOnce() -> Option<Concerned>) -> Option<&Concerned> {
+        self.concerned.get(number)?.get_or_init(read).as_ref()
+    }
+
+    /// The owners that were asked for.
+    pub(crate) fn owners(&self) -> &RefCell<Owners> {
+        &self.asked.owners
     }
 
     /// The reviewed object.
@@ -124,6 +188,11 @@ impl<'a> Review<'a> {
             && group_kind.starts_with(group)
     }
 
+    /// The object's group, `apps`; empty for the core group.
+    pub fn group(&self) -> &'a str {
+        self.group
+    }
+
     /// The object's kind, `Deployment`.
     pub fn kind(&self) -> &'a str {
         self.kind
@@ -136,7 +205,7 @@ impl<'a> Review<'a> {
 
     /// The object's name; empty where the API server will generate one.
     pub fn name(&self) -> &'a str {
-        self.request.get("name").and_then(Node::as_str).unwrap_or_default()
+        self.name
     }
 
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
@@ -186,20 +255,29 @@ impl<'a> Review<'a> {
 
     /// Whether the author wrote what is at this place, as against the API server's defaults.
     pub fn authored(&self, cursor: &Cursor<'_>) -> Knowledge {
+        if self.seen.is_some() {
+            // That is known of the reviewed object alone.
+            return Knowledge::Unknown;
+        }
         self.host.is_authored(self.subject, &cursor.pointer())
     }
 
     /// The Services that select this pod template. Unknown and none is an incomplete answer without documents.
     pub fn services(&self) -> &Answer {
-        self.services.get_or_init(|| match self.template().and_then(PodTemplate::labels) {
-            Some(labels) => self.host.selecting(self.subject, "/Service", &labels.to_document()),
-            None => Answer { documents: Vec::new(), complete: true },
+        self.services.get_or_init(|| {
+            if let Some(given) = self.seen.and_then(|seen| seen.services) {
+                return Rc::clone(given);
+            }
+            match self.template().and_then(PodTemplate::labels) {
+                Some(labels) => self.selecting("/Service", labels),
+                None => Rc::new(Answer { documents: Vec::new(), complete: true }),
+            }
         })
     }
 
     /// The LimitRanges of the namespace.
     pub fn limit_ranges(&self) -> &Answer {
-        self.limit_ranges.get_or_init(|| self.host.listing(self.subject, "/LimitRange"))
+        self.limit_ranges.get_or_init(|| self.listing("/LimitRange"))
     }
 
     /// What the LimitRanges of the namespace say of containers, by resource.
@@ -279,22 +357,48 @@ impl<'a> Review<'a> {
             key.extend_from_slice(&part.len().to_le_bytes());
             key.extend_from_slice(part);
         }
-        if let Some(known) = self.answers.borrow().get(&key) {
-            return Rc::clone(known);
-        }
-        let answer = Rc::new(answer());
-        self.answers.borrow_mut().insert(key, Rc::clone(&answer));
-        answer
+        let answers = &self.asked.answers;
+        let known = answers.borrow().get(&key).map(Rc::clone);
+        let without = self.seen.and_then(|seen| seen.without).filter(|(of, _)| *of == kind);
+        let answer = match (known, without) {
+            (Some(known), None) => return known,
+            (Some(known), Some(_)) => known,
+            (None, _) => {
+                let answer = Rc::new(answer());
+                self.asked.owners.borrow_mut().saw(kind, &answer);
+                answer
+            }
+        };
+        let Some((_, own)) = without else {
+            answers.borrow_mut().insert(key, Rc::clone(&answer));
+            return answer;
+        };
+        let mut key_without = key.clone();
+        key_without.push(b'-');
+        answers.borrow_mut().entry(key).or_insert_with(|| Rc::clone(&answer));
+        let answer = || answer.without(own);
+        Rc::clone(answers.borrow_mut().entry(key_without).or_insert_with(answer))
     }
 
     /// What a selector selects; worked out once for all policies.
     pub(crate) fn selected(&self, selector: Node<'_>, read: impl FnOnce() -> Selected) -> Rc<Selected> {
         let selector = selector.to_document();
-        if let Some(known) = self.selected.borrow().get(&selector) {
+        let [with, without] = &self.asked.selected;
+        let own = self.seen.filter(|_| self.is(BUDGET)).map(|seen| seen.without);
+        let all = match own {
+            None => &self.selected,
+            Some(None) => with,
+            Some(Some(_)) => without,
+        };
+        if let Some(known) = all.borrow().get(&selector) {
             return Rc::clone(known);
         }
-        let selected = Rc::new(read());
-        self.selected.borrow_mut().insert(selector, Rc::clone(&selected));
+        let selected = match own.flatten().filter(|(kind, _)| !AUTOSCALERS.contains(kind)) {
+            Some((kind, name)) => with.borrow().get(&selector).map(|selected| selected.without(kind, name)),
+            None => None,
+        };
+        let selected = Rc::new(selected.unwrap_or_else(read));
+        all.borrow_mut().insert(selector, Rc::clone(&selected));
         selected
     }
 

@@ -85,9 +85,12 @@ impl<'a> Rollout<'a> {
     }
 }
 
+/// Kinds that replace their Pods by surge and unavailability.
+pub const ROLLING: [&str; 2] = ["apps/Deployment", "argoproj.io/Rollout"];
+
 /// The kinds that [`Rollout::of`] knows.
 fn group_kind(review: &Review<'_>) -> Option<&'static str> {
-    ["apps/Deployment", "argoproj.io/Rollout"].into_iter().find(|kind| review.is(kind))
+    ROLLING.into_iter().find(|kind| review.is(kind))
 }
 
 /// The label by which a controller tells the Pods of one revision from those of another, where it sets one.

@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use plimsoll_tests::{ControlPlane, Namespace, Options, evict, plimsoll_binary, running_pod, until, until_counted};
+use plimsoll_tests::{
+    ControlPlane, Namespace, Options, evict, make_ready, plimsoll_binary, running_pod, until, until_counted,
+};
 use serde_json::Value;
 
 fn control_plane() -> Result<&'static ControlPlane> {
@@ -146,6 +148,106 @@ fn a_job_has_no_scale() -> Result<()> {
     Ok(())
 }
 
+/// A budget over what only Pods have selects some of a workload's Pods, while the controller expects all of them.
+#[test]
+fn labels_that_only_pods_have() -> Result<()> {
+    for (prefix, kind, spec, selector, selected, sentence) in [
+        ("hash", "Deployment", "maxUnavailable: 0", "pod-template-hash", 3, "lets none of any number of Pods go"),
+        ("hash-all", "Deployment", "minAvailable: 3", "pod-template-hash", 3, "minAvailable 3 of 3 Pods"),
+        ("revision", "StatefulSet", "minAvailable: 100%", "controller-revision-hash", 3, "lets none of any number"),
+        (
+            "name",
+            "StatefulSet",
+            "maxUnavailable: 1",
+            "statefulset.kubernetes.io/pod-name=shop-0",
+            1,
+            "maxUnavailable 1 of 3 keeps 2",
+        ),
+        ("index", "StatefulSet", "minAvailable: 1", "apps.kubernetes.io/pod-index=0", 1, "minAvailable 1 keeps 1"),
+    ] {
+        let expression = match selector.split_once('=') {
+            Some((label, value)) => format!("{{key: {label}, operator: In, values: [\"{value}\"]}}"),
+            None => format!("{{key: {selector}, operator: Exists}}"),
+        };
+        let set = format!(
+            "{}---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: shop}}\nspec:\n  {spec}\n  selector: \
+             {{matchLabels: {{app: shop}}, matchExpressions: [{expression}]}}\n",
+            workload(kind, 3, &[])
+        );
+        let stage = Stage::new(prefix, &set)?;
+        let said = stage.said("drain-deadlock")?;
+        ensure!(said.len() == 1 && said[0].contains(sentence), "{prefix}: {said:?}");
+        stage.wait_for(3, selected)?;
+        let kubectl = stage.namespace.kubectl();
+        assert_eq!(evict(kubectl, &running_pod(kubectl, selector)?)?.status, 429, "{prefix}");
+    }
+    Ok(())
+}
+
+/// Two of three may be narrowed down to, and one of them may go.
+#[test]
+fn a_label_that_leaves_one_to_go() -> Result<()> {
+    let set = format!(
+        "{}---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: shop}}\nspec:\n  minAvailable: 1\n  \
+         selector: {{matchExpressions: [{{key: apps.kubernetes.io/pod-index, operator: In, values: [\"0\", \"1\"]}}]}}\n",
+        workload("StatefulSet", 3, &[])
+    );
+    let stage = Stage::new("two-of-three", &set)?;
+    ensure!(stage.said("drain-deadlock")?.is_empty(), "one of two may go");
+    stage.wait_for(3, 2)?;
+    let kubectl = stage.namespace.kubectl();
+    assert_eq!(evict(kubectl, &running_pod(kubectl, "apps.kubernetes.io/pod-index=0")?)?.status, 201);
+    Ok(())
+}
+
+/// The controller expects no Pods of a budget that selects only Pods without a workload.
+#[test]
+fn a_pod_of_nobody() -> Result<()> {
+    let set = "apiVersion: v1\nkind: Pod\nmetadata: {name: shop, labels: {app: shop}}\nspec: {containers: [{name: app, image: \
+               registry.example/shop:1.4.2}]}\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: \
+               shop}\nspec:\n  maxUnavailable: 1\n  selector: {matchLabels: {app: shop}}\n";
+    let stage = Stage::new("bare", set)?;
+    let said = stage.said("drain-deadlock")?;
+    ensure!(said.len() == 1 && said[0].contains("no workload made this Pod"), "{said:?}");
+    stage.wait(1)?;
+    assert_eq!(stage.evict()?, 429);
+    Ok(())
+}
+
+/// A label that a user adds to a running Pod puts it under a second budget.
+#[test]
+fn a_label_that_adds_a_budget() -> Result<()> {
+    let mut set = workload("Deployment", 3, &[("shop", "  maxUnavailable: 1\n")]);
+    set.push_str(
+        "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: pin}\nspec:\n  maxUnavailable: 1\n  selector: \
+         {matchLabels: {pin: \"yes\"}}\n",
+    );
+    let stage = Stage::new("pinned", &set)?;
+    stage.wait(3)?;
+    let kubectl = stage.namespace.kubectl();
+    let pod = running_pod(kubectl, "")?;
+    kubectl.ok(&["label", "pod", &pod, "pin=yes"])?;
+    assert_eq!(evict(kubectl, &pod)?.status, 500);
+    kubectl.delete("poddisruptionbudget", "shop")?.ok()?;
+    // The budget alone expects all three, and selects one.
+    until(Duration::from_secs(30), "the one that is left forbids it too", || {
+        Ok((evict(kubectl, &pod)?.status == 429).then_some(()))
+    })
+}
+
+/// The label of a stand-in, on a budget that a user wrote.
+#[test]
+fn a_stand_in_that_is_none() -> Result<()> {
+    let set = workload("Deployment", 3, &[("one", "  maxUnavailable: 1\n"), ("two", "  maxUnavailable: 1\n")]);
+    let set = set.replace("{name: two}", "{name: two, labels: {plimsoll.dev/stand-in: \"true\"}}");
+    let stage = Stage::new("claimed", &set)?;
+    let said = stage.said("overlapping-disruption-budgets")?;
+    ensure!(said.len() == 1, "once for the set: {said:?}");
+    stage.wait(3)?;
+    assert_eq!(stage.evict()?, 500);
+    Ok(())
+}
+
 /// The budget that is written where there was none lets one go, and no two.
 #[test]
 fn the_missing_budget_lets_one_go() -> Result<()> {
@@ -229,6 +331,18 @@ impl Stage {
 
     fn wait(&self, pods: usize) -> Result<()> {
         until_counted(self.namespace.kubectl(), "", pods)
+    }
+
+    /// Until there are so many Pods, all ready, and the budget has counted those that it selects.
+    fn wait_for(&self, pods: usize, selected: u64) -> Result<()> {
+        let kubectl = self.namespace.kubectl();
+        until(Duration::from_secs(90), &format!("{pods} Pods are ready and {selected} counted"), || {
+            if make_ready(kubectl, "")? != pods {
+                return Ok(None);
+            }
+            let budgets = kubectl.list("poddisruptionbudgets")?;
+            Ok(budgets.iter().any(|budget| budget["status"]["currentHealthy"] == selected).then_some(()))
+        })
     }
 
     /// The status code of an eviction of one Pod.

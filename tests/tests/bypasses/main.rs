@@ -11,6 +11,7 @@ mod down;
 mod files;
 mod history;
 mod leverage;
+mod order;
 mod people;
 mod pods;
 mod stage;
@@ -46,6 +47,7 @@ const ALL: &[Tries] = &[
     direct::TRIES,
     amounts::TRIES,
     files::TRIES,
+    order::TRIES,
 ];
 
 struct Try {
@@ -128,6 +130,11 @@ fn what_a_decision_rests_on() -> Result<()> {
     let first = leverage::TRIES.run_in(&leverage::theme()?);
     history::TRIES.run_in(&leverage::theme()?)?;
     first
+}
+
+#[test]
+fn what_comes_last() -> Result<()> {
+    order::TRIES.run("order")
 }
 
 #[test]

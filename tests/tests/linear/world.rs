@@ -31,6 +31,8 @@ pub(crate) enum Shape {
     ManySmall,
     /// Few documents, of as many bytes.
     FewLarge,
+    /// Many documents, and a budget that selects by a label that only Pods have.
+    Pinned,
 }
 
 /// The other objects of the namespace, all of which match the reviewed one.
@@ -57,7 +59,7 @@ impl World {
         let kinds: BTreeSet<String> = declared.cloned().collect();
         let mut objects = Objects::new(kinds.clone(), Arc::clone(registry.workloads()));
         let (documents, bytes) = match shape {
-            Shape::ManySmall => (count, MAX_BYTES / MAX_DOCUMENTS),
+            Shape::ManySmall | Shape::Pinned => (count, MAX_BYTES / MAX_DOCUMENTS),
             Shape::FewLarge => (count / 32, MAX_BYTES / MAX_DOCUMENTS * 32),
         };
         for kind in &kinds {
@@ -164,11 +166,41 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
     };
     let labels: Map<_, _> = (0..items).map(|item| (format!("example.com/l{item}"), json!("x"))).collect();
     let mut object = json!({"apiVersion": version, "kind": short,
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}, "spec": spec});
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("u{number}"), "labels": labels}, "spec": spec});
+    if let Some((version, maker)) = maker(kind) {
+        // Half of them name an owner that is not there, each another one, and some one that is.
+        let owner = match number % 8 {
+            0 | 2 | 4 | 6 => format!("missing-{number}"),
+            1 => format!("o{number}"),
+            _ => String::new(),
+        };
+        if !owner.is_empty() {
+            object["metadata"]["ownerReferences"] = json!([{"apiVersion": version, "kind": maker, "name": owner,
+                "uid": format!("u{number}"), "controller": true}]);
+        }
+    }
+    if short == "PodDisruptionBudget" && number % 4 == 3 {
+        // It says that it is a stand-in.
+        object["metadata"]["labels"]["plimsoll.dev/stand-in"] = json!("");
+        object["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "u"}]);
+        object["spec"].as_object_mut().unwrap().remove("minAvailable");
+        object["spec"]["maxUnavailable"] = json!(1);
+    }
     if short == "ReplicationController" {
         object["spec"]["selector"] = json!({"app": NAME});
     }
     object
+}
+
+/// What makes such objects.
+fn maker(kind: &str) -> Option<(&'static str, &'static str)> {
+    Some(match kind {
+        "apps/ReplicaSet" => ("apps/v1", "Deployment"),
+        "batch/Job" => ("batch/v1", "CronJob"),
+        "autoscaling/HorizontalPodAutoscaler" => ("keda.sh/v1alpha1", "ScaledObject"),
+        _ => return None,
+    })
 }
 
 /// The template of another workload.
@@ -222,7 +254,7 @@ fn triggers(count: usize) -> Vec<Value> {
 }
 
 /// An AdmissionReview of an object with so many of everything.
-pub(crate) fn review(asked: &Asked, size: usize) -> Vec<u8> {
+pub(crate) fn review(asked: &Asked, size: usize, shape: Shape) -> Vec<u8> {
     let (version, short) = api_version(&asked.kind);
     let group = asked.kind.split_once('/').unwrap().0;
     let resource = format!("{}s", short.to_lowercase());
@@ -231,6 +263,14 @@ pub(crate) fn review(asked: &Asked, size: usize) -> Vec<u8> {
         "scale" => json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 0}}),
         part => object(&asked.kind, size, part == "ephemeralcontainers"),
     };
+    if shape == Shape::Pinned && short == "PodDisruptionBudget" {
+        let values: Vec<_> = (0..size).map(|item| json!(format!("o{item}-0"))).collect();
+        let one = |values: Vec<Value>| json!({"key": "statefulset.kubernetes.io/pod-name", "operator": "In", "values": values});
+        let each: Vec<_> = (0..size).map(|item| one(vec![json!(format!("o{item}-0")), json!("o1-0")])).collect();
+        let expressions = [vec![one(values)], each].concat();
+        object["spec"] =
+            json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": NAME}, "matchExpressions": expressions}});
+    }
     object["metadata"]["name"] = json!(name);
     object["metadata"]["namespace"] = json!(NAMESPACE);
     let mut old = object.clone();

@@ -2,9 +2,10 @@
 
 mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use plimsoll_sdk::owners::is_made_of;
 use serde_json::{Value, json};
 
 use crate::admission::Action;
@@ -66,8 +67,13 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
     let mut sources = Vec::new();
     let (mut owned, mut objects) = (0, 0);
     let mut namespaces = BTreeSet::new();
+    let known = existing.kinds.iter().flat_map(|(kind, objects)| objects.iter().map(move |object| (kind, object)));
+    let known: HashSet<Known<'_>> = known.filter_map(|(kind, object)| Known::of(kind, object)).collect();
+    let workloads = registry.workloads();
     for (kind, of_kind) in &existing.kinds {
-        let (made, own): (Vec<&Value>, Vec<&Value>) = of_kind.iter().partition(|object| is_not_to_be_judged(object));
+        let (made, own): (Vec<&Value>, Vec<&Value>) = of_kind.iter().partition(|object| {
+            is_not_to_be_judged(kind, object, &known, |maker| workloads.further().any(|further| further == maker))
+        });
         objects += of_kind.len();
         owned += made.len();
         namespaces.extend(of_kind.iter().filter_map(|object| object.pointer("/metadata/namespace")?.as_str()));
@@ -120,11 +126,45 @@ impl Denied {
     }
 }
 
-/// Whoever made it is judged, or it is on its way out.
-fn is_not_to_be_judged(object: &Value) -> bool {
+/// An object that exists. An owner reference counts only where it names one.
+#[derive(Eq, Hash, PartialEq)]
+struct Known<'a> {
+    namespace: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+impl<'a> Known<'a> {
+    fn of(kind: &'a str, object: &'a Value) -> Option<Self> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let namespace = text("/metadata/namespace").unwrap_or_default();
+        Some(Self { namespace, kind, name: text("/metadata/name")?, uid: text("/metadata/uid")? })
+    }
+}
+
+/// Whoever made it is judged, or it is on its way out. Anyone can write an owner reference, so the owner has to exist, and
+/// to be of a kind that makes such objects.
+fn is_not_to_be_judged(
+    kind: &str,
+    object: &Value,
+    known: &HashSet<Known<'_>>,
+    is_further: impl Fn(&str) -> bool,
+) -> bool {
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let made = owners.into_iter().flatten().any(|owner| owner["controller"] == true);
-    made || object.pointer("/metadata/deletionTimestamp").is_some()
+    let mut makers = owners.into_iter().flatten().filter(|owner| owner["controller"] == true);
+    let is_made = makers.any(|owner| {
+        let text = |member: &str| owner[member].as_str().unwrap_or_default();
+        let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let maker = format!("{group}/{}", text("kind"));
+        // The kubelet makes one of each static Pod, and deletes any other that says so.
+        let is_mirror =
+            maker == "/Node" && object.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
+        let owner = Known { namespace, kind: &maker, name: text("name"), uid: text("uid") };
+        is_mirror || (is_made_of(kind, &maker) || is_further(&maker)) && known.contains(&owner)
+    });
+    is_made || object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 /// What the controller says of a PodDisruptionBudget, where it lets no Pod go.
@@ -163,9 +203,23 @@ mod tests {
 
     #[test]
     fn what_is_judged() {
-        let made = json!({"metadata": {"ownerReferences": [{"controller": true}]}});
-        let kept = json!({"metadata": {"ownerReferences": [{"kind": "Node"}]}});
-        assert!(is_not_to_be_judged(&made) && !is_not_to_be_judged(&kept));
-        assert!(is_not_to_be_judged(&json!({"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}})));
+        let owner = json!({"metadata": {"namespace": "shop", "name": "web", "uid": "u"}});
+        let known: HashSet<Known<'_>> = Known::of("apps/Deployment", &owner).into_iter().collect();
+        let judged = |kind: &str, object: Value| !is_not_to_be_judged(kind, &object, &known, |_| false);
+        let made = |uid: &str, controller: bool| {
+            let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": uid, "controller": controller});
+            json!({"metadata": {"namespace": "shop", "ownerReferences": [owner]}})
+        };
+        assert!(!judged("apps/ReplicaSet", made("u", true)));
+        assert!(judged("apps/ReplicaSet", made("forged", true)), "there is none with this uid");
+        assert!(judged("apps/Deployment", made("u", true)), "a Deployment makes no Deployments");
+        assert!(judged("apps/ReplicaSet", made("u", false)));
+        assert!(!judged("/Pod", json!({"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}})));
+        let mirror = |annotations: Value| {
+            let node = json!({"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n", "controller": true});
+            json!({"metadata": {"annotations": annotations, "ownerReferences": [node]}})
+        };
+        assert!(!judged("/Pod", mirror(json!({"kubernetes.io/config.mirror": "hash"}))));
+        assert!(judged("/Pod", mirror(json!({}))));
     }
 }

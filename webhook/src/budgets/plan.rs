@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plimsoll_flat::Node;
-use plimsoll_sdk::disruption::STAND_IN;
+use plimsoll_sdk::disruption::{AUTOSCALERS, STAND_IN};
 use plimsoll_sdk::metadata::Judges;
 use serde_json::Value;
 
@@ -89,13 +89,16 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
     plan
 }
 
-/// The kinds that policies look at which rest on the absence of another object.
+/// The kinds that policies look at which rest on the absence of another object. An autoscaler only changes what its workload
+/// lacks, and the workload is judged itself.
 fn kinds(registry: &Registry) -> impl Iterator<Item = &str> {
     let companions = registry.active().filter(|policy| policy.metadata.judges == Judges::Companion);
     companions.flat_map(|policy| {
         let named = policy.metadata.on.kinds.iter().map(String::as_str);
         let workloads = registry.workloads().kinds().chain(named);
-        workloads.filter(|kind| *kind != BUDGET && registry.workloads().match_on(&policy.metadata.on, kind))
+        workloads.filter(|kind| {
+            *kind != BUDGET && !AUTOSCALERS.contains(kind) && registry.workloads().match_on(&policy.metadata.on, kind)
+        })
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::threads;
 use super::world::{Object, World};
 use crate::admission::verdict::{Failed, Silence, Unused};
-use crate::admission::{Action, Judged, Verdict};
+use crate::admission::{Action, Judged, Review, Verdict};
 use crate::context::Context;
 use crate::judge::{mutate, validate};
 use crate::registry::{Policy, Registry};
@@ -61,39 +61,64 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         checked.unused.extend(verdict.unused.into_iter().map(|unused| (object, unused)));
         checked.failed.extend(verdict.failed.into_iter().map(|failed| (object, failed)));
     }
-    let said = said_elsewhere(world, &checked);
+    let said = said_elsewhere(registry, world, &checked);
     let mut said = said.into_iter();
     checked.findings.retain(|_| !said.next().unwrap_or(false));
     checked
 }
 
 /// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is
-/// said once: at the object that the others name as related.
-fn said_elsewhere(world: &World, checked: &Checked) -> Vec<bool> {
-    // By policy and object: the strictest finding, and the strictest of another object of the same name.
-    let mut said: HashMap<_, [Option<(usize, Action)>; 2]> = HashMap::new();
-    for found in checked.findings.iter().filter(|found| found.judged.finding.related.is_none()) {
-        let review = &world.objects[found.object].review;
-        let object = (review.kind.kind.as_str(), review.namespace.as_str(), review.name.as_str());
-        let [first, second] = said.entry((found.judged.policy.id.as_str(), object)).or_default();
-        let this = Some((found.object, found.judged.action));
-        let stricter = |known: &Option<(usize, Action)>| known.is_none_or(|(_, action)| action < found.judged.action);
-        match first {
-            Some((object, _)) if *object == found.object => *first = if stricter(first) { this } else { *first },
-            _ if stricter(first) => (*second, *first) = (*first, this),
-            _ if stricter(second) => *second = this,
-            _ => {}
+/// said once: at the object that the others name as related. Where two name each other, the workload says it.
+fn said_elsewhere(registry: &Registry, world: &World, checked: &Checked) -> Vec<bool> {
+    let review = |found: &Found| &world.objects[found.object].review;
+    let is_workload = |found: &Found| registry.workloads().template(&review(found).kind.group_kind()).is_some();
+    // By policy and object: of findings that name no other object, and of those of workloads.
+    let mut said: HashMap<_, [Strictest; 2]> = HashMap::new();
+    let silenced = checked.silenced.iter().map(|(silenced, _)| silenced);
+    for found in checked.findings.iter().chain(silenced) {
+        let counts = [found.judged.finding.related.is_none(), is_workload(found)];
+        if counts.contains(&true) {
+            let Review { kind, namespace, name, .. } = &**review(found);
+            let object = (kind.kind.as_str(), namespace.as_str(), name.as_str());
+            let both = said.entry((found.judged.policy.id.as_str(), object)).or_default();
+            let counted = both.iter_mut().zip(counts).filter(|(_, counts)| *counts);
+            counted.for_each(|(strictest, _)| strictest.add(found.object, found.judged.action));
         }
     }
     let is_said = |found: &Found| {
         let related = found.judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
         let Some((kind, name)) = related else { return false };
-        let namespace = world.objects[found.object].review.namespace.as_str();
-        let there = said.get(&(found.judged.policy.id.as_str(), (kind, namespace, name)));
-        let mut there = there.into_iter().flatten().flatten();
-        there.any(|(object, action)| *object != found.object && *action >= found.judged.action)
+        let object = (kind, review(found).namespace.as_str(), name);
+        let Some([plain, workloads]) = said.get(&(found.judged.policy.id.as_str(), object)) else { return false };
+        let says = |strictest: &Strictest| strictest.but(found.object) >= Some(found.judged.action);
+        says(plain) || !is_workload(found) && says(workloads)
     };
     checked.findings.iter().map(is_said).collect()
+}
+
+/// The strictest action, and the strictest one of another object.
+#[derive(Clone, Copy, Debug, Default)]
+struct Strictest([Option<(usize, Action)>; 2]);
+
+impl Strictest {
+    fn add(&mut self, object: usize, action: Action) {
+        let Self([first, second]) = self;
+        let is_stricter = |known: &Option<(usize, Action)>| known.is_none_or(|(_, known)| known < action);
+        let is_own = |known: &Option<(usize, Action)>| known.is_some_and(|(known, _)| known == object);
+        if is_stricter(first) {
+            if !is_own(first) {
+                *second = *first;
+            }
+            *first = Some((object, action));
+        } else if !is_own(first) && is_stricter(second) {
+            *second = Some((object, action));
+        }
+    }
+
+    /// The strictest action of other objects than this one.
+    fn but(&self, object: usize) -> Option<Action> {
+        self.0.iter().flatten().find(|(known, _)| *known != object).map(|(_, action)| *action)
+    }
 }
 
 /// The verdict on the object as the cluster completes it, and the findings that completing it mends.

@@ -1,0 +1,216 @@
+//! Budgets over Pods by what only Pods have: labels that controllers put on them, labels that a user added to a running
+//! Pod, and Pods that no workload made. No pod template tells of these.
+//!
+//! Read from Kubernetes 1.36, `pkg/controller/disruption`: Pods without a controller do not count as expected, and a budget
+//! that expects none lets none go.
+
+use std::collections::BTreeSet;
+
+use plimsoll_flat::{Kind, Node};
+
+use crate::disruption::{Blocked, PodBudget, Selected, Workload, kinds, name, short, workloads_of};
+use crate::int_or_percent::IntOrPercent;
+use crate::owners::{controller, is_owned};
+use crate::review::Review;
+use crate::rounding::Budget;
+use crate::selector;
+use crate::value::Value;
+
+/// Labels that only Pods have, the kinds whose Pods have them, and whether one value stands for one Pod of a workload.
+const LABELS: [(&str, &[&str], bool); 11] = [
+    ("statefulset.kubernetes.io/pod-name", &["apps/StatefulSet"], true),
+    ("apps.kubernetes.io/pod-index", &["apps/StatefulSet"], true),
+    ("batch.kubernetes.io/job-completion-index", &["batch/Job"], true),
+    ("pod-template-hash", &["apps/Deployment"], false),
+    ("rollouts-pod-template-hash", &["argoproj.io/Rollout"], false),
+    ("controller-revision-hash", &["apps/StatefulSet", "apps/DaemonSet"], false),
+    ("pod-template-generation", &["apps/DaemonSet"], false),
+    ("batch.kubernetes.io/job-name", &["batch/Job"], false),
+    ("job-name", &["batch/Job"], false),
+    ("batch.kubernetes.io/controller-uid", &["batch/Job"], false),
+    ("controller-uid", &["batch/Job"], false),
+];
+
+/// What a selector selects by labels that only Pods have.
+#[derive(Debug)]
+pub struct Pinned {
+    /// The first of these labels.
+    label: &'static str,
+    /// The Pods of each workload that the labels leave at most; none where it may be all of them.
+    each: Option<i64>,
+    /// The workloads whose Pods may have the labels.
+    workloads: Vec<Workload>,
+    complete: bool,
+}
+
+impl Pinned {
+    /// None where the selector names no such label.
+    #[must_use]
+    pub fn read(review: &Review<'_>, selector: Node<'_>) -> Option<Self> {
+        let demands = demands(selector)?;
+        let first = demands.first()?;
+        let each = demands.iter().filter(|demand| demand.is_single && !demand.values.is_empty());
+        let each = each.map(|demand| i64::try_from(demand.values.len()).unwrap_or(i64::MAX)).min();
+        let rest = rest(selector)?.to_document();
+        let rest = Node::root(&rest).ok()?;
+        let of = kinds(review).filter(|(kind, _)| demands.iter().all(|demand| demand.kinds.contains(kind)));
+        let answers: Vec<_> = of.map(|(kind, _)| (kind, review.selected_by(kind, rest))).collect();
+        let complete = answers.iter().all(|(_, answer)| answer.complete);
+        let named: Vec<_> = answers.iter().map(|(kind, _)| (*kind, names(&demands, kind))).collect();
+        let workloads = workloads_of(review, &answers, |kind, object| {
+            let names = named.iter().find(|(of, _)| *of == kind).and_then(|(_, names)| names.as_ref());
+            names.is_none_or(|names| names.contains(name(object)))
+        });
+        Some(Self { label: first.label, each, workloads, complete })
+    }
+
+    /// Why a budget lets none of these Pods go, and whether it is so whichever workload they belong to.
+    #[must_use]
+    pub fn blocks(&self, budget: &PodBudget) -> Option<(Blocked, bool)> {
+        let sets: Vec<&[Workload]> = match self.each {
+            Some(_) if self.workloads.is_empty() => Vec::new(),
+            Some(_) => vec![&self.workloads],
+            // A revision is that of one workload.
+            None => self.workloads.chunks(1).collect(),
+        };
+        let blocked: Vec<Blocked> = sets.iter().filter_map(|set| self.blocks_set(budget, set)).collect();
+        let is_sure = blocked.len() == sets.len() && self.complete;
+        blocked.into_iter().next().map(|first| (first, is_sure))
+    }
+
+    fn blocks_set(&self, budget: &PodBudget, set: &[Workload]) -> Option<Blocked> {
+        let Some(each) = self.each else { return budget.blocks(set) };
+        let all = set.iter().map(Workload::pods).try_fold(0_i64, |sum, pods| Some(sum.saturating_add(pods?)));
+        let there = set.iter().map(|workload| workload.pods().map_or(each, |pods| pods.min(each)));
+        let there = there.fold(0_i64, i64::saturating_add);
+        let of = set.iter().take(3).map(Workload::describe).collect::<Vec<_>>().join(", ");
+        let count = if there == 1 { "1 Pod".to_owned() } else { format!("{there} Pods") };
+        let how = format!("it selects {count} of {of} by {}", self.label);
+        narrow(budget, all, there, how).or_else(|| (there > 0).then(|| budget.blocks(set)).flatten())
+    }
+}
+
+/// Why the reviewed Pod may never be evicted under a budget that selects it, and whether that is sure. None where its
+/// workload is judged instead.
+#[must_use]
+pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> Option<(Blocked, bool)> {
+    let Some((kind, maker)) = review.object().node().and_then(controller) else {
+        return blocks_bare(review, budget, selector);
+    };
+    let answer = review.get(&kind, maker);
+    let is_owner = review.object().node().is_some_and(|pod| is_owned(review, "/Pod", pod));
+    let Some(owner) = answer.nodes().next().filter(|_| is_owner) else {
+        if answer.complete {
+            return blocks_bare(review, budget, selector);
+        }
+        let (blocked, _) = blocks_bare(review, budget, selector)?;
+        let who = format!("{} {maker}", short(&kind));
+        return Some((if blocked == Blocked::NoController { Blocked::NoScale(who) } else { blocked }, false));
+    };
+    let labels = review.template_in(&kind, owner).and_then(|template| template.labels());
+    if selector::matches(selector, labels).is_yes() {
+        return None;
+    }
+    let is_scaled = kinds(review).any(|(known, is_scaled)| is_scaled && known == kind);
+    let all = is_scaled.then(|| owner.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
+    let who = format!("{} {maker}", short(&kind));
+    let how = format!("it selects this Pod of {who}, and not by the labels of all of them");
+    let blocked = narrow(budget, all, 1, how)?;
+    Some((if matches!(blocked, Blocked::NoScale(_)) { Blocked::NoScale(who) } else { blocked }, true))
+}
+
+/// Of a Pod that no workload made.
+fn blocks_bare(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> Option<(Blocked, bool)> {
+    let selected = Selected::by(review, Some(selector));
+    let pods = selected.workloads.iter().map(Workload::pods).sum::<Option<i64>>()?;
+    match budget.budget {
+        Some(asked @ Budget::MinAvailable(IntOrPercent::Int(least))) => {
+            let there = pods.saturating_add(1);
+            let how =
+                format!("{} is all that is known of what it selects", if pods == 0 { "this Pod" } else { "one more" });
+            // Pods are not watched, so that there may be more of this kind.
+            (least >= there).then_some((Blocked::Narrow { budget: asked, all: None, kept: least, how }, false))
+        }
+        _ if pods > 0 => None,
+        _ => Some((Blocked::NoController, selected.complete)),
+    }
+}
+
+/// Why none of so many Pods may go, where a budget expects all Pods of their controllers.
+fn narrow(budget: &PodBudget, all: Option<i64>, there: i64, how: String) -> Option<Blocked> {
+    let (asked, kept) = match (budget.budget, all) {
+        (None, _) => return Some(Blocked::NothingAsked),
+        (Some(asked @ Budget::MinAvailable(IntOrPercent::Int(least))), _) => (asked, least),
+        (Some(_), None) => return Some(Blocked::NoScale(String::new())),
+        (Some(asked), Some(all)) => (asked, asked.desired_healthy(all)),
+    };
+    let all = all.filter(|_| !matches!(asked, Budget::MinAvailable(IntOrPercent::Int(_))));
+    (there > 0 && kept >= there).then_some(Blocked::Narrow { budget: asked, all, kept, how })
+}
+
+/// A label that only Pods have, with the values that it may have; no values mean any.
+struct Demand<'a> {
+    label: &'static str,
+    kinds: &'static [&'static str],
+    is_single: bool,
+    values: Vec<&'a str>,
+}
+
+impl<'a> Demand<'a> {
+    fn of(key: &str, values: Vec<&'a str>) -> Option<Self> {
+        let (label, kinds, is_single) = LABELS.into_iter().find(|(label, ..)| *label == key)?;
+        Some(Self { label, kinds, is_single, values })
+    }
+
+    /// The names of the workloads of this kind whose Pods may have such a value, by what controllers make of a workload's
+    /// name. None where it may be any of them.
+    fn names(&self, kind: &str) -> Option<BTreeSet<&'a str>> {
+        let of_value = match (self.label, kind) {
+            ("statefulset.kubernetes.io/pod-name", _) | ("controller-revision-hash", "apps/StatefulSet") => {
+                |value: &'a str| value.rsplit_once('-').map(|(of, _)| of)
+            }
+            ("batch.kubernetes.io/job-name" | "job-name", _) => |value: &'a str| Some(value),
+            _ => return None,
+        };
+        (!self.values.is_empty()).then(|| self.values.iter().copied().filter_map(of_value).collect())
+    }
+}
+
+/// The names of the workloads of this kind whose Pods may be as all of this demands; none where it may be any of them.
+fn names<'a>(demands: &[Demand<'a>], kind: &str) -> Option<BTreeSet<&'a str>> {
+    let each = demands.iter().filter_map(|demand| demand.names(kind));
+    each.reduce(|mut all, next| {
+        all.retain(|name| next.contains(name));
+        all
+    })
+}
+
+/// What a selector demands of labels that only Pods have. None where it is no selector.
+fn demands<'a>(selector: Node<'a>) -> Option<Vec<Demand<'a>>> {
+    let mut demands = Vec::new();
+    for (key, value) in selector.get("matchLabels").into_iter().flat_map(Node::members) {
+        demands.extend(Demand::of(key, vec![value.as_str()?]));
+    }
+    for expression in selector.get("matchExpressions").into_iter().flat_map(Node::items) {
+        let values = || expression.get("values").into_iter().flat_map(Node::items).filter_map(Node::as_str).collect();
+        let demand = match expression.get("operator")?.as_str()? {
+            "In" => Demand::of(expression.get("key")?.as_str()?, values()),
+            "Exists" => Demand::of(expression.get("key")?.as_str()?, Vec::new()),
+            _ => None,
+        };
+        demands.extend(demand);
+    }
+    Some(demands)
+}
+
+/// The selector without what it demands of labels that only Pods have.
+fn rest(selector: Node<'_>) -> Option<Value> {
+    let is_rest = |key: &str| LABELS.iter().all(|(label, ..)| *label != key);
+    let labels = selector.get("matchLabels").into_iter().flat_map(Node::members).filter(|(key, _)| is_rest(key));
+    let labels = labels.map(|(key, value)| Some((key.to_owned(), Value::copy(value)?))).collect::<Option<_>>()?;
+    let expressions = selector.get("matchExpressions").into_iter().flat_map(Node::items);
+    let expressions = expressions
+        .filter(|item| item.kind() == Kind::Object && item.get("key").and_then(Node::as_str).is_none_or(is_rest));
+    let expressions = expressions.map(Value::copy).collect::<Option<_>>()?;
+    Some(Value::object([("matchLabels", Value::Object(labels)), ("matchExpressions", Value::List(expressions))]))
+}

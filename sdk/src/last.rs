@@ -1,0 +1,280 @@
+//! Objects that come last: a Service, an autoscaler or a claim after the workload that it makes wrong, or a workload after
+//! its PodDisruptionBudget.
+//!
+//! In the cluster any object of a set may come last. A policy that judges one object by another one calls [`workloads`] or
+//! [`budgets`] first: where the other one is reviewed, the policy judges what that bears on, once with it and once without
+//! it, and only what it makes wrong is reported, at the reviewed object.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use plimsoll_flat::Node;
+
+use crate::bundle::Answer;
+use crate::cursor::Cursor;
+use crate::disruption::{self, AUTOSCALERS, BUDGET, SCALABLE, short};
+use crate::findings::Findings;
+use crate::guest::RawFinding;
+use crate::owners::owned;
+use crate::review::{Review, Seen};
+use crate::value::Value;
+use crate::volumes::CLAIM;
+
+/// The kind that sends requests to Pods.
+pub const SERVICE: &str = "/Service";
+
+/// Maximum number of workloads that are judged again because of an object that comes last, and maximum size in bytes of all
+/// but the first of them. Each is judged twice by every policy, with questions of its own.
+const MAX_WORKLOADS: usize = 16;
+const MAX_READ: usize = 128 << 10;
+
+/// Maximum number of ports of a Service, times the workloads that are judged by it. One workload always is.
+const MAX_PORTS: usize = 1 << 13;
+
+/// What the reviewed object bears on.
+#[derive(Debug, Default)]
+pub(crate) struct Concerned {
+    /// The first by name.
+    subjects: Vec<Subject>,
+    /// How many more there are.
+    more: usize,
+    /// The reviewed object, where it is a Service, and no Service at all.
+    services: Option<[Rc<Answer>; 2]>,
+}
+
+/// Another object, among what the host showed.
+#[derive(Debug)]
+struct Subject {
+    /// `group/Kind`
+    kind: String,
+    answer: Rc<Answer>,
+    index: usize,
+}
+
+impl Subject {
+    fn document(&self) -> &[u8] {
+        self.answer.documents.get(self.index).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Where the reviewed object is a Service, an autoscaler or a claim, judges each workload of these kinds that it bears on,
+/// and answers true. Without kinds: every workload that runs on.
+pub fn workloads(
+    review: &Review<'_>,
+    findings: &mut Findings,
+    kinds: &[&str],
+    judge: impl Fn(&Review<'_>, &mut Findings),
+) -> bool {
+    let Some(concerned) = review.concerned(0, || concerned_workloads(review)) else { return false };
+    each(review, concerned, kinds, findings, judge);
+    true
+}
+
+/// Where the reviewed object is no PodDisruptionBudget, judges each budget of the workload that it is or scales, and answers
+/// true.
+pub fn budgets(review: &Review<'_>, findings: &mut Findings, judge: impl Fn(&Review<'_>, &mut Findings)) -> bool {
+    let Some(concerned) = review.concerned(1, || concerned_budgets(review)) else { return false };
+    each(review, concerned, &[BUDGET], findings, judge);
+    true
+}
+
+fn each(
+    review: &Review<'_>,
+    concerned: &Concerned,
+    kinds: &[&str],
+    findings: &mut Findings,
+    judge: impl Fn(&Review<'_>, &mut Findings),
+) {
+    let own = [review.group(), "/", review.kind()].concat();
+    let (with, without) = match &concerned.services {
+        Some([own, none]) => (Some(own), Some(none)),
+        None => (None, None),
+    };
+    let with = Seen { services: with, without: None };
+    let without = Seen { services: without, without: Some((&own, review.name())) };
+    for subject in &concerned.subjects {
+        let Ok(object) = Node::root(subject.document()) else { continue };
+        if !kinds.is_empty() && !kinds.contains(&subject.kind.as_str()) {
+            continue;
+        }
+        let mut found = Findings::default();
+        judge(&review.other(&subject.kind, object, with), &mut found);
+        if found.has_findings() {
+            let mut before = Findings::default();
+            judge(&review.other(&subject.kind, object, without), &mut before);
+            report(review, (&subject.kind, disruption::name(object)), found, &before, findings);
+        }
+    }
+    if concerned.more > 0 {
+        findings
+            .assume(&format!("nothing is wrong with {} more workloads, which are not judged by it", concerned.more));
+    }
+}
+
+/// Reports what is found of the other object, and was not found without the reviewed one.
+fn report(
+    review: &Review<'_>,
+    (kind, name): (&str, &str),
+    found: Findings,
+    before: &Findings,
+    findings: &mut Findings,
+) {
+    let (found, assumptions) = found.into_parts();
+    let mut known: BTreeMap<_, u8> = BTreeMap::new();
+    for old in before.raw() {
+        let worst = known.entry((old.at.pointer.as_str(), old.at.missing.as_str())).or_default();
+        *worst = rank(old).max(*worst);
+    }
+    let was = |new: &RawFinding| {
+        known.get(&(new.at.pointer.as_str(), new.at.missing.as_str())).is_some_and(|old| *old >= rank(new))
+    };
+    let mut new: Vec<RawFinding> = found.into_iter().filter(|finding| !was(finding)).collect();
+    new.sort_by_key(|finding| std::cmp::Reverse(rank(finding)));
+    let more = new.len().saturating_sub(1);
+    let Some(worst) = new.into_iter().next() else { return };
+    let (at, about) = places(review);
+    let other = format!("{} {name}", short(kind));
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let message = format!("{other}: {}{more}", worst.message);
+    let finding = findings.report(worst.severity, &at, message, format!("in {other}: {}", worst.help));
+    for place in &about {
+        finding.about(place);
+    }
+    finding.related(format!("{}/{name}", short(kind)));
+    if worst.companion {
+        finding.companion();
+    }
+    if let Some(since) = &worst.since {
+        finding.since(since);
+    }
+    assumptions.iter().for_each(|text| findings.assume(text));
+}
+
+fn rank(finding: &RawFinding) -> u8 {
+    use crate::guest::Severity;
+    match finding.severity {
+        Severity::Info => 0,
+        Severity::Warning => 1,
+        Severity::Error => 2,
+    }
+}
+
+/// Where a finding about another object stands, and what of the reviewed one it depends on.
+fn places<'a>(review: &Review<'a>) -> (Cursor<'a>, Vec<Cursor<'a>>) {
+    let spec: &[&'static str] = if review.is(SERVICE) {
+        &["spec/selector", "spec/ports", "spec/publishNotReadyAddresses", "spec/type"]
+    } else if review.is(CLAIM) {
+        &["spec/accessModes"]
+    } else if review.is(AUTOSCALERS[0]) {
+        &["spec/scaleTargetRef", "spec/minReplicas", "spec/maxReplicas"]
+    } else if review.is(AUTOSCALERS[1]) {
+        &["spec/scaleTargetRef", "spec/minReplicaCount", "spec/maxReplicaCount"]
+    } else {
+        let labels = review.template().map(|template| template.root().at("metadata/labels"));
+        let labels = labels.unwrap_or_else(|| review.at("spec"));
+        return (labels.clone(), vec![labels, review.at("spec/replicas")]);
+    };
+    let about: Vec<Cursor<'a>> = spec.iter().map(|path| review.at(path)).collect();
+    (review.at(spec.first().copied().unwrap_or("spec")), about)
+}
+
+/// None where the reviewed object is none of the kinds that bear on workloads.
+fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
+    let none = Some(Concerned::default());
+    if !review.subresource().is_empty() {
+        return None;
+    }
+    if review.is(SERVICE) {
+        let (Some(own), Some(selector)) = (of_service(review), service_selector(review)) else { return none };
+        let nothing = Answer { documents: Vec::new(), complete: true };
+        let known: Vec<_> = kinds(review).collect();
+        let answers = known.iter().copied().zip(review.selected_by_each(&known, &selector)).collect();
+        let ports = review.at("spec/ports").node().map_or(0, Node::len).max(1);
+        let concerned = Concerned::of(review, answers, (MAX_PORTS / ports).clamp(1, MAX_WORKLOADS));
+        return Some(Concerned { services: Some([Rc::new(own), Rc::new(nothing)]), ..concerned });
+    }
+    if review.is(CLAIM) {
+        let answers = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
+        return Some(Concerned::of(review, answers, MAX_WORKLOADS));
+    }
+    if AUTOSCALERS.iter().any(|scaler| review.is(scaler)) {
+        let target = review.object().node().and_then(|object| disruption::target(review, object));
+        let Some((kind, name)) = target.filter(|(kind, _)| kinds(review).any(|known| known == kind)) else {
+            return none;
+        };
+        return Some(Concerned::of(review, vec![(&kind, review.get(&kind, &name))], 1));
+    }
+    None
+}
+
+/// None where the reviewed object is a budget itself.
+fn concerned_budgets(review: &Review<'_>) -> Option<Concerned> {
+    if review.is(BUDGET) {
+        return None;
+    }
+    let mut concerned = Concerned::default();
+    let disruption::Change::Of(workload, _) = disruption::Change::of(review) else { return Some(concerned) };
+    let budgets = workload.budgets(review);
+    let documents = budgets.compared().map(Node::to_document).collect();
+    let answer = Rc::new(Answer { documents, complete: budgets.complete });
+    let subject = |index| Subject { kind: BUDGET.to_owned(), answer: Rc::clone(&answer), index };
+    concerned.subjects.extend((0..answer.documents.len()).map(subject));
+    Some(concerned)
+}
+
+impl Concerned {
+    /// The first by name, at most so many. What another one made is judged with its owner.
+    fn of(review: &Review<'_>, answers: Vec<(&str, Rc<Answer>)>, most: usize) -> Self {
+        let mut all = Vec::new();
+        for (kind, answer) in &answers {
+            for (index, document) in answer.documents.iter().enumerate() {
+                let Ok(object) = Node::root(document) else { continue };
+                match owned(review, kind, object) {
+                    Some(true) => {}
+                    owned => all.push((disruption::name(object), *kind, answer, index, owned.is_some())),
+                }
+            }
+        }
+        all.sort_unstable_by_key(|(name, kind, ..)| (*name, *kind));
+        let (mut concerned, mut read) = (Self::default(), 0_usize);
+        for (_, kind, answer, index, is_known) in all {
+            let subject = Subject { kind: kind.to_owned(), answer: Rc::clone(answer), index };
+            let count = concerned.subjects.len();
+            let size = read.saturating_add(subject.document().len());
+            if is_known && (count == 0 || count < most && size <= MAX_READ) {
+                read = size;
+                concerned.subjects.push(subject);
+            } else {
+                concerned.more += 1;
+            }
+        }
+        concerned
+    }
+}
+
+fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
+    let scalable = || SCALABLE.into_iter().chain(["apps/DaemonSet"]);
+    scalable()
+        .chain(review.further_workloads().map(|(kind, _)| kind).filter(move |kind| scalable().all(|of| of != *kind)))
+}
+
+/// The labels that the reviewed Service selects, as a label selector; none where it selects nothing.
+fn service_selector(review: &Review<'_>) -> Option<Vec<u8>> {
+    let selector = review.at("spec/selector");
+    let is_external = review.at("spec/type").as_str() == Some("ExternalName");
+    let labels = selector.node().filter(|labels| labels.len() > 0 && !is_external)?;
+    Some(Value::object([("matchLabels", Value::copy(labels)?)]).to_document())
+}
+
+/// The reviewed Service with what policies read of one, and no more: it is judged by once for each workload.
+fn of_service(review: &Review<'_>) -> Option<Answer> {
+    let mut spec = Vec::new();
+    for field in ["ports", "type", "publishNotReadyAddresses", "selector"] {
+        if let Some(value) = review.at("spec").key(field).node().and_then(Value::copy) {
+            spec.push((field.to_owned(), value));
+        }
+    }
+    let metadata = Value::object([("name", review.name().into())]);
+    let service = Value::object([("metadata", metadata), ("spec", Value::Object(spec))]);
+    Some(Answer { documents: vec![service.to_document()], complete: true })
+}

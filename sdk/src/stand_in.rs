@@ -1,0 +1,32 @@
+//! Which budgets are stand-ins: those that Plimsoll wrote for want of another one.
+
+use plimsoll_flat::Node;
+
+use crate::disruption::{PodBudget, STAND_IN, kinds, name};
+use crate::int_or_percent::IntOrPercent;
+use crate::owners::is_owned_by;
+use crate::review::Review;
+use crate::rounding::Budget;
+
+/// Whether a budget says that it is a stand-in, and lets one Pod go as these do.
+pub(crate) fn claims_to_be_stand_in(object: Node<'_>) -> bool {
+    let is_labelled = object.at("/metadata/labels").is_some_and(|labels| labels.get(STAND_IN).is_some());
+    is_labelled
+        && PodBudget::read(object).and_then(|budget| budget.budget)
+            == Some(Budget::MaxUnavailable(IntOrPercent::Int(1)))
+}
+
+/// Whether it also is as `plimsoll serve --write-budgets` writes it: of the name and selector of a workload that owns it.
+pub(crate) fn is_stand_in(review: &Review<'_>, object: Node<'_>) -> bool {
+    claims_to_be_stand_in(object)
+        && kinds(review).any(|(kind, _)| {
+            is_owned_by(review, kind, object)
+                && review.get(kind, name(object)).nodes().next().is_some_and(|owner| {
+                    let wanted = owner.at("/spec/selector");
+                    let selector = object.at("/spec/selector");
+                    // That of a ReplicationController is a plain map.
+                    let is_map = kind == "/ReplicationController";
+                    wanted == if is_map { selector.and_then(|selector| selector.get("matchLabels")) } else { selector }
+                })
+        })
+}

@@ -143,6 +143,8 @@ impl Resource {
     /// A request that is there and does not count.
     fn small(&self, amount: Quantity, request: Request) -> String {
         let Self { name, least, .. } = self;
+        // The API server stores CPU in thousandths, rounded up.
+        let amount = if *name == "cpu" { Quantity::from_milli(amount.milli()) } else { amount };
         match request {
             _ if amount.is_zero() => format!("requests 0 {name}"),
             Request::FromLimitRange(_) => {

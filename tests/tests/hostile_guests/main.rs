@@ -150,7 +150,7 @@ fn what_is_handed_back_is_not_trusted() {
             let (verdict, took) = judged(&registry, Duration::from_secs(2));
             assert_eq!(failures(&verdict), [("hostile", kind)], "{name}: {:?}", verdict.failed);
             assert_eq!(findings(&verdict), ["well-behaved"], "{name}");
-            assert!(took < Duration::from_secs(1), "{name} took {took:?}");
+            assert!(took < Duration::from_secs(2), "{name} took {took:?}");
         }
     }
 }
@@ -283,7 +283,7 @@ fn an_allocator_that_lies_fails_its_bundle() {
         let expected: [(&str, &str); 2] = [("hostile", kind), ("well-behaved", kind)];
         // A byte list may lie anywhere; a list of numbers may not, and the host asks for both.
         assert_eq!(failures(&verdict), expected, "{name}: {:?}", verdict.failed);
-        assert!(took < Duration::from_secs(1), "{name} took {took:?}");
+        assert!(took < Duration::from_secs(2), "{name} took {took:?}");
     }
 }
 

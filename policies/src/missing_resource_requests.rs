@@ -104,7 +104,8 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
     for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
         for (resource, relying) in [&cpu, &memory].into_iter().zip(&mut relying) {
             let request = container.request(review, resource.name);
-            if let Some(amount) = request.quantity().filter(|amount| amount.is_zero() || *amount < resource.least) {
+            let amount = request.quantity().map(|amount| resource.stored(amount));
+            if let Some(amount) = amount.filter(|amount| amount.is_zero() || *amount < resource.least) {
                 let phrase = resource.small(amount, request);
                 resource.missing(review, container, &phrase, findings);
                 continue;
@@ -140,11 +141,14 @@ struct Resource {
 }
 
 impl Resource {
+    /// As the API server stores it: CPU in thousandths, rounded up.
+    fn stored(&self, amount: Quantity) -> Quantity {
+        if self.name == "cpu" && amount.milli() < 1_000 { Quantity::from_milli(amount.milli()) } else { amount }
+    }
+
     /// A request that is there and does not count.
     fn small(&self, amount: Quantity, request: Request) -> String {
         let Self { name, least, .. } = self;
-        // The API server stores CPU in thousandths, rounded up.
-        let amount = if *name == "cpu" { Quantity::from_milli(amount.milli()) } else { amount };
         match request {
             _ if amount.is_zero() => format!("requests 0 {name}"),
             Request::FromLimitRange(_) => {

@@ -38,9 +38,13 @@ impl Server {
         let config = folder.path().join("config.yaml");
         fs::write(&config, CONFIG)?;
         let log = folder.path().join(format!("{port}.log"));
-        let child = Command::new(plimsoll_binary()?)
-            .args(["serve", "--register", "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--url", &format!("https://127.0.0.1:{port}")])
+        let mut command = Command::new(plimsoll_binary()?);
+        command.args(["serve", "--register"]);
+        let own = [("--listen", format!("127.0.0.1:{port}")), ("--url", format!("https://127.0.0.1:{port}"))];
+        for (name, value) in own.iter().filter(|(name, _)| !arguments.contains(name)) {
+            command.args([name, value.as_str()]);
+        }
+        let child = command
             .args(["--health-listen", &format!("127.0.0.1:{health}")])
             .arg("--kubeconfig")
             .arg(control_plane.kubeconfig())
@@ -126,6 +130,65 @@ fn is_denied(kubectl: &Kubectl) -> Result<bool> {
 
 fn until_denied(kubectl: &Kubectl) -> Result<()> {
     until(BACK, "what is wrong is denied", || Ok(is_denied(kubectl)?.then_some(())))
+}
+
+/// An apply leaves what another manager adds to a list, so that must be taken out in another way.
+#[test]
+fn what_others_add_is_removed() -> Result<()> {
+    let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
+    let kubectl = control_plane.kubectl();
+    let server = Server::start(&control_plane, &folder, &[])?;
+    server.until_registered(&kubectl)?;
+    until_denied(&kubectl)?;
+    let kind = "validatingwebhookconfiguration";
+    let add = |patch: Value| -> Result<()> {
+        kubectl.ok(&["patch", kind, "plimsoll", "--type=json", "-p", &patch.to_string()]).map(drop)
+    };
+    let before = kubectl.get(kind, "plimsoll")?["webhooks"].clone();
+    let never = json!({"name": "never", "expression": "false"});
+    let mut further = before[0].clone();
+    further["name"] = json!("extra.plimsoll.dev");
+    for patch in [
+        json!([{"op": "add", "path": "/webhooks/0/matchConditions/-", "value": never}]),
+        json!([{"op": "add", "path": "/webhooks/-", "value": further}]),
+        json!([{"op": "add", "path": "/webhooks/0/rules/-", "value": before[0]["rules"][0]}]),
+    ] {
+        add(patch)?;
+        until(BACK, &format!("it is repaired\n{}", server.log()), || {
+            Ok((kubectl.get(kind, "plimsoll")?["webhooks"] == before).then_some(()))
+        })?;
+    }
+    until_denied(&kubectl)
+}
+
+/// Two processes with one URL: the API server reaches one of them, and must trust that one.
+#[test]
+fn a_namesake_takes_nothing_away() -> Result<()> {
+    let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
+    let kubectl = control_plane.kubectl();
+    let mut first = Server::start(&control_plane, &folder, &[])?;
+    first.until_registered(&kubectl)?;
+    until_denied(&kubectl)?;
+    let url = first.url();
+    let mut second = Server::start(&control_plane, &folder, &["--url", &url])?;
+    let (status, log) = second.ends()?;
+    ensure!(status == Some(1) && log.contains("--take-over"), "{status:?}: {log}");
+    ensure!(is_denied(&kubectl)?, "the first one is asked as before");
+    // Told to, it breaks the registration, and the first mends it.
+    let third = Server::start(&control_plane, &folder, &["--url", &url, "--take-over"])?;
+    until(BACK, "the third one wrote its authority", || Ok(third.log().contains("registered, ").then_some(())))?;
+    until_denied(&kubectl)?;
+    ensure!(first.log().contains("is replaced by ours"), "{}", first.log());
+    drop(third);
+    // What a process that was killed leaves behind is its successor's.
+    first.child.kill()?;
+    first.child.wait()?;
+    let listen = format!("127.0.0.1:{}", first.port);
+    let successor = Server::start(&control_plane, &folder, &["--url", &url, "--listen", &listen])?;
+    until(BACK, &format!("it is registered\n{}", successor.log()), || {
+        Ok(successor.log().contains("registered, ").then_some(()))
+    })?;
+    until_denied(&kubectl)
 }
 
 #[test]

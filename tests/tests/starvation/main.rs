@@ -11,6 +11,7 @@ mod client;
 mod victim;
 mod worst;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plimsoll_tests::{ControlPlane, Namespace, Options, Webhook, WebhookOptions};
@@ -32,6 +33,7 @@ spec:
 "#;
 
 struct Stage {
+    _alone: MutexGuard<'static, ()>,
     runtime: Runtime,
     control_plane: ControlPlane,
     webhook: Webhook,
@@ -40,7 +42,10 @@ struct Stage {
 }
 
 impl Stage {
+    /// One at a time, so that figures mean something.
     fn start() -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let control_plane = ControlPlane::start(&Options::default()).unwrap();
         let webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(CONFIG)).unwrap();
         let template = "{{index .webhooks 0 \"clientConfig\" \"caBundle\" | base64decode}}";
@@ -48,7 +53,7 @@ impl Stage {
         let authority = control_plane.kubectl().ok(&read).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let target = Target::new(webhook.port(), &authority);
-        Self { runtime, control_plane, webhook, target }
+        Self { _alone: alone, runtime, control_plane, webhook, target }
     }
 
     fn api(&self) -> Client {

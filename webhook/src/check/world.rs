@@ -146,6 +146,8 @@ struct Reader<'a> {
     most: usize,
     /// Problems beyond those that are shown.
     more: usize,
+    /// The text looks like a template. That is looked for once, not for each document that is broken.
+    is_template: bool,
 }
 
 /// Where a value stands.
@@ -157,7 +159,7 @@ struct At<'a> {
 
 impl<'a> Reader<'a> {
     fn new(source: &'a Source, counted: &'a AtomicUsize, most: usize) -> Self {
-        Self { source, read: Read::default(), counted, most, more: 0 }
+        Self { source, read: Read::default(), counted, most, more: 0, is_template: source.text.contains("{{") }
     }
 
     fn read(&mut self, budget: &Budget) {
@@ -192,7 +194,7 @@ impl<'a> Reader<'a> {
     }
 
     fn broken(&mut self, error: SyntaxError) {
-        let help = self.source.text.contains("{{").then(|| {
+        let help = self.is_template.then(|| {
             "it contains `{{`, as templates do: render it first, for instance with \
              `helm template CHART | plimsoll check -`"
                 .to_owned()

@@ -40,7 +40,7 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where PolicySets start from, in place of what they say: none, default or defaults
+    /// Where PolicySets start from, in place of what they say: none, default, defaults or strict
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 

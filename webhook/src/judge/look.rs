@@ -1,6 +1,6 @@
 //! What one review looks up in the cluster: first in what is watched, then at the API server itself, bounded in time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use plimsoll_flat::Node;
@@ -75,7 +75,12 @@ impl<'a> Look<'a> {
         let Some(live) = self.context.live() else { return Looked::Unknown };
         let looked = look(live, self.until());
         if matches!(looked, Looked::Unknown) {
-            tracing::warn!(uid = self.review.uid, "the API server did not say in time what a decision depends on");
+            if is_due() {
+                tracing::warn!(
+                    uid = self.review.uid,
+                    "the API server did not say in time what a decision depends on; this is mentioned once a minute"
+                );
+            }
         }
         looked
     }
@@ -83,4 +88,16 @@ impl<'a> Look<'a> {
     fn until(&mut self) -> Instant {
         *self.until.get_or_insert_with(|| self.deadline.min(Instant::now() + LOOKING))
     }
+}
+
+/// Whether the log may mention a slow API server again: each review could have it do so.
+fn is_due() -> bool {
+    const QUIET: Duration = Duration::from_secs(60);
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_due = last.is_none_or(|at| at.elapsed() >= QUIET);
+    if is_due {
+        *last = Some(Instant::now());
+    }
+    is_due
 }

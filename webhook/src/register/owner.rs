@@ -4,6 +4,8 @@ use std::fmt;
 
 use k8s_openapi::api::admissionregistration::v1::WebhookClientConfig;
 use kube::ResourceExt as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::stored::{self, Configuration};
 use super::{Place, Reach};
@@ -83,6 +85,23 @@ pub(super) fn other<K: Configuration>(found: &K, place: &Place) -> Option<Other>
         since: found.annotations().get(SINCE).cloned().or_else(created).unwrap_or_else(|| "an unknown time".to_owned()),
         ca_bundle: client.ca_bundle.clone().unwrap_or_default().0,
     })
+}
+
+/// Another server with our own URL: what it wrote has an authority that we don't know. The API server would refuse our
+/// certificate. So it is after a restart, too, when nobody answers with a certificate of that authority.
+pub(super) fn namesake<K: Configuration>(found: &K, place: &Place, ca_bundle: &[u8]) -> Option<Other> {
+    if !matches!(place.reach, Reach::Url(_)) || !stored::is_untouched(found) {
+        return None;
+    }
+    let ours: Vec<_> = CertificateDer::pem_slice_iter(ca_bundle).flatten().collect();
+    let is_foreign = |bundle: &[u8]| {
+        let mut theirs = CertificateDer::pem_slice_iter(bundle).flatten().peekable();
+        theirs.peek().is_some() && !theirs.any(|certificate| ours.contains(&certificate))
+    };
+    let bundles = found.clients().into_iter().filter_map(|client| client.ca_bundle.as_ref());
+    let theirs = bundles.map(|bundle| &bundle.0).find(|bundle| is_foreign(bundle))?;
+    let since = found.annotations().get(SINCE).cloned().unwrap_or_else(|| "an unknown time".to_owned());
+    Some(Other { reach: place.reach.clone(), since, ca_bundle: theirs.clone() })
 }
 
 /// Since when it is ours, if it is.

@@ -136,6 +136,13 @@ impl Registration {
         {
             return Ok(state);
         }
+        let namesake = found.as_ref().and_then(|found| owner::namesake(found, &self.place, &wanted.ca_bundle));
+        if let Some(namesake) = &namesake
+            && let Some(state) = self.gives_way_to_namesake(namesake).await?
+        {
+            return Ok(state);
+        }
+        let other = other.or(namesake.filter(|_| self.settled.is_some()));
         let changed = self.settled.as_ref() != Some(wanted) || other.is_some();
         let failed = found.as_ref().is_some_and(|found| found.fails());
         let fail = wanted.enforces && (failed || self.answers().await?);
@@ -197,6 +204,15 @@ impl Registration {
             self.silent = 0;
         }
         Ok((self.silent < self.patience).then_some(State::Foreign { owner, since, answers }))
+    }
+
+    /// The same for a server with our URL. What an earlier process of ours left behind is replaced at once.
+    async fn gives_way_to_namesake(&mut self, namesake: &Other) -> Result<Option<State>, RegisterError> {
+        let starts = self.settled.is_none() && !self.place.take_over;
+        if starts && probe::probe(&self.client, namesake).await != Answers::Yes {
+            self.place.take_over = true;
+        }
+        self.gives_way(namesake).await
     }
 
     async fn standing(&self) -> Result<Option<Standing>, RegisterError> {

@@ -151,21 +151,42 @@ impl<K: Configuration> Stored<K> {
         // What another server wrote since it was read is not overwritten.
         metadata.resource_version = found.and_then(|found| found.meta().resource_version.clone());
         metadata.owner_references = home.map(|home| vec![home.owner.clone()]);
-        self.apply(wanted, NAME).await?;
+        let applied = self.apply(wanted.clone(), NAME).await?;
+        if self::digest(&applied) != digest {
+            // An apply leaves what another manager added to a list: a webhook, a condition under which nothing is asked.
+            self.replace_webhooks(&wanted, &applied).await?;
+        }
         self.ours = Some(digest);
         (self.missing_since, self.due) = (None, false);
         Ok(Settled::Written)
     }
 
-    async fn apply(&self, mut configuration: K, manager: &str) -> Result<(), RegisterError> {
+    async fn apply(&self, mut configuration: K, manager: &str) -> Result<K, RegisterError> {
         configuration.meta_mut().name = Some(self.name.clone());
         let parameters = PatchParams::apply(manager).force();
-        match self.api.patch(&self.name, &parameters, &Patch::Apply(&configuration)).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                Err(RegisterError::Contended(self.access().subject()))
-            }
-            Err(error) => Err(self.access().failed(error)),
+        let applied = self.api.patch(&self.name, &parameters, &Patch::Apply(&configuration)).await;
+        applied.map_err(|error| self.refused(error))
+    }
+
+    /// Replaces the list as a whole, whoever wrote parts of it.
+    async fn replace_webhooks(&self, wanted: &K, applied: &K) -> Result<(), RegisterError> {
+        let webhooks = serde_json::to_value(wanted).map(|mut wanted| wanted["webhooks"].take()).unwrap_or_default();
+        let version = &applied.meta().resource_version;
+        let patch = serde_json::json!({"metadata": {"resourceVersion": version}, "webhooks": webhooks});
+        let parameters = PatchParams { field_manager: Some(NAME.to_owned()), ..PatchParams::default() };
+        let replaced = self.api.patch(&self.name, &parameters, &Patch::Merge(&patch)).await;
+        tracing::warn!(
+            kind = K::KIND,
+            name = self.name,
+            "what others had added to the webhook configuration is removed"
+        );
+        replaced.map(drop).map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: kube::Error) -> RegisterError {
+        match error {
+            kube::Error::Api(status) if status.code == 409 => RegisterError::Contended(self.access().subject()),
+            error => self.access().failed(error),
         }
     }
 

@@ -24,6 +24,9 @@ const MAX_KNOWN: usize = 1024;
 /// takes some milliseconds.
 const STALLED: Duration = Duration::from_millis(100);
 
+/// Requests that an address may hold also where others have taken all places. It is what the API server needs to go on.
+const ALWAYS: usize = 16;
+
 /// How often a request that waits looks whether a body has stalled.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -159,8 +162,14 @@ impl Gate {
     /// As many may wait as may be inside.
     fn line_up(&self, address: Address) -> Result<Line<'_>, Full> {
         let mut state = self.lock();
+        let all: usize = state.shares.values().map(|counted| counted.waiting).sum();
         let counted = state.shares.entry(address).or_default();
-        if counted.waiting >= self.most.half().requests {
+        let may = match counted.waiting {
+            own if own < ALWAYS => all < 2 * self.most.requests,
+            own => own < self.most.half().requests && all < self.most.requests,
+        };
+        if !may {
+            state.forget(address);
             return Err(Full);
         }
         counted.waiting += 1;
@@ -280,6 +289,11 @@ impl State {
             return false;
         }
         let stranger = !self.is_known(address);
+        // Finished requests make way for nobody, so those of a few addresses could keep all others out.
+        let most_of_all = Share { requests: 2 * most.requests, ..most };
+        if !stranger && own.requests <= ALWAYS.min(most.requests / 4) && self.total.with(more).fits(most_of_all) {
+            return true;
+        }
         let lacks = !self.total.with(more).fits(most);
         let strangers_lack = stranger && !self.strangers().with(more).fits(most.half());
         if !lacks && !strangers_lack {
@@ -385,6 +399,25 @@ mod tests {
         assert!(entered.is_ok());
         // Everybody who is left has finished, or holds no more than this address would.
         assert!(gate.enter(address(3), soon()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn finished_requests_of_a_few_keep_nobody_out() {
+        let gate = gate(64, 100);
+        let mut held = Vec::new();
+        for number in 1..=3 {
+            gate.reviewed(address(number));
+            for _ in 0..32 {
+                held.extend(gate.enter(address(number), Instant::now()).await);
+            }
+        }
+        held.iter().for_each(Place::finished);
+        gate.reviewed(address(9));
+        let mut own = Vec::new();
+        for _ in 0..ALWAYS {
+            own.push(gate.enter(address(9), Instant::now()).await.unwrap());
+        }
+        assert!(gate.enter(address(9), Instant::now()).await.is_err());
     }
 
     #[tokio::test]

@@ -40,8 +40,11 @@ const IDLE: Duration = Duration::from_secs(150);
 /// Maximum number of connections of one listener.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// Maximum number of requests at once on one connection of HTTP/2.
-const MAX_STREAMS: u32 = 256;
+/// Maximum number of requests at once on one connection of HTTP/2. Answers that the client does not take are held for each.
+const MAX_STREAMS: u32 = 64;
+
+/// Maximum size of the head of a request. That of the API server has less than 200 bytes.
+const MAX_HEAD: u32 = 8 << 10;
 
 /// Bytes that one connection may have sent and that nothing has read yet. They are not counted as a body.
 const UNREAD: u32 = 64 << 10;
@@ -175,6 +178,7 @@ impl Connection {
                 .initial_connection_window_size(UNREAD)
                 .initial_stream_window_size(UNREAD)
                 .max_send_buf_size(UNREAD as usize)
+                .max_header_list_size(MAX_HEAD)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING)
                 .serve_connection(io, service);

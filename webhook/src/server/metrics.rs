@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -53,6 +54,7 @@ pub(super) struct Metrics {
     certificate_end: Gauge,
     registered_by_another: Gauge,
     context: ContextMetrics,
+    encoding: Mutex<()>,
 }
 
 /// What is known of the other objects of the cluster.
@@ -189,6 +191,7 @@ impl Metrics {
                 Gauge::default(),
             ),
             context: ContextMetrics::new(new),
+            encoding: Mutex::default(),
             registry,
         }
     }
@@ -279,6 +282,8 @@ impl Metrics {
     /// # Errors
     /// Never: it is written to memory.
     pub(super) fn encode(&self, app: &App) -> Result<String, fmt::Error> {
+        // What is known at the moment is cleared and set anew, which two scrapes must not do at once.
+        let _one = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = app.loaded.get();
         self.configuration.set(&app.health.of(Part::Configuration));
         self.certificate.set(&app.health.of(Part::Certificate));

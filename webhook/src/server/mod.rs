@@ -53,6 +53,9 @@ use metrics::Metrics;
 use pool::Pool;
 use tls::Acceptor;
 
+/// How often memory that connections have freed is given back to the system.
+const TRIM: Duration = Duration::from_secs(30);
+
 /// Who asks for health or metrics at the very end is given up after this.
 const HEALTH_LIMIT: Duration = Duration::from_secs(1);
 
@@ -228,6 +231,7 @@ impl Server {
             app.draining.store(true, Ordering::Relaxed);
             tokio::time::sleep(options.drain_delay).await;
         };
+        let _trimming = Trimming(tokio::spawn(trim()));
         let router = routes::all(Arc::clone(&app));
         let limit = options.drain_limit;
         let reviews = listen::listen(listener, Transport::Tls(Arc::new(acceptor)), router, &app, limit, stop);
@@ -247,5 +251,21 @@ impl Server {
         };
         tokio::join!(reviews, health);
         Ok(())
+    }
+}
+
+/// Ends the task with the server.
+struct Trimming(tokio::task::JoinHandle<()>);
+
+impl Drop for Trimming {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn trim() {
+    loop {
+        tokio::time::sleep(TRIM).await;
+        let _ = tokio::task::spawn_blocking(give_memory_back).await;
     }
 }

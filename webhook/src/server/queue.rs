@@ -1,8 +1,8 @@
 //! In which order reviews are evaluated: nobody waits for more of somebody else's work than of their own.
 //!
-//! Time on the evaluating threads is counted by address, by namespace and by user, and is forgotten by half each second.
-//! The next task is one of the address that used least; among those of one address, one whose namespace and user used
-//! least. No namespace and no user has more than half of the threads, and no address while others are active.
+//! Time on the evaluating threads is counted by address, and of each address by namespace and by user. Half of it is forgotten
+//! each second. The next task is one of the address that used least; among those of one address, one whose namespace and
+//! user used least. No namespace and no user has more than half of the threads, and no address while others are active.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -67,8 +67,9 @@ pub(super) struct Taken<T> {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Account {
     Address(Address),
-    Namespace(u64),
-    User(u64),
+    /// As this address names it: what others write into their reviews takes nothing from it.
+    Namespace(Address, u64),
+    User(Address, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,8 +148,10 @@ impl<T> Queue<T> {
         let most = self.threads.div_ceil(2);
         let running =
             |same: &dyn Fn(&Parties) -> bool| self.running.iter().filter(|running| same(&running.parties)).count();
-        let of_namespace = parties.namespace.map_or(0, |name| running(&|other| other.namespace == Some(name)));
-        let of_user = parties.user.map_or(0, |name| running(&|other| other.user == Some(name)));
+        let of_own =
+            |same: &dyn Fn(&Parties) -> bool| running(&|other| other.address == parties.address && same(other));
+        let of_namespace = parties.namespace.map_or(0, |name| of_own(&|other| other.namespace == Some(name)));
+        let of_user = parties.user.map_or(0, |name| of_own(&|other| other.user == Some(name)));
         if of_namespace >= most || of_user >= most {
             return false;
         }
@@ -178,14 +181,18 @@ impl<T> Queue<T> {
             running + self.used.get(&account).map_or(0.0, |used| used.now(now))
         };
         let name = |account: Option<Account>| account.map_or(0.0, used);
-        let namespace = name(parties.namespace.map(Account::Namespace));
-        (used(Account::Address(parties.address)), namespace.max(name(parties.user.map(Account::User))))
+        let own = parties.address;
+        let namespace = name(parties.namespace.map(|name| Account::Namespace(own, name)));
+        let user = name(parties.user.map(|name| Account::User(own, name)));
+        (used(Account::Address(own)), namespace.max(user))
     }
 }
 
 fn accounts(parties: &Parties) -> impl Iterator<Item = Account> {
-    let names = [parties.namespace.map(Account::Namespace), parties.user.map(Account::User)];
-    std::iter::once(Account::Address(parties.address)).chain(names.into_iter().flatten())
+    let own = parties.address;
+    let namespace = parties.namespace.map(|name| Account::Namespace(own, name));
+    let names = [namespace, parties.user.map(|name| Account::User(own, name))];
+    std::iter::once(Account::Address(own)).chain(names.into_iter().flatten())
 }
 
 #[cfg(test)]
@@ -272,6 +279,15 @@ mod tests {
         queue.ended(2, now);
         assert!(queue.pop(now + ACTIVE / 2).is_none(), "the other may come back");
         assert!(queue.pop(now + ACTIVE * 2).is_some());
+    }
+
+    #[test]
+    fn a_forged_namespace_takes_nothing_from_it() {
+        let (mut queue, now) = (Queue::new(2), Instant::now());
+        queue.push(parties(9, 2, 2), 1, "forger");
+        assert!(queue.pop(now).is_some());
+        queue.push(parties(1, 2, 2), 1, "victim");
+        assert_eq!(queue.pop(now).map(|taken| taken.task), Some("victim"));
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn wanted_timeout(uri: &Uri) -> Result<Duration, Answer> {
     let Some(text) = parameters.timeout else { return Ok(timeout::DEFAULT) };
     crate::duration::parse_duration(&text)
         .filter(|timeout| !timeout.is_zero())
-        .ok_or_else(|| refuse(format!("plimsoll: timeout={text:?} is no duration; write for instance timeout=10s")))
+        .ok_or_else(|| refuse(format!("plimsoll: timeout={text:.100?} is no duration; write for instance timeout=10s")))
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<usize> {
@@ -153,7 +153,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
 /// JSON with any parameters: `charset=utf-8` says nothing that JSON does not. Nothing at all is taken for JSON.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Answer> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default();
+    let text: String = value.to_str().unwrap_or_default().chars().take(100).collect();
     let essence = text.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());

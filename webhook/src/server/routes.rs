@@ -37,7 +37,8 @@ fn routes_of_health() -> Router<Arc<App>> {
 
 /// A URL that nobody serves is an error, never an answer: a webhook that is registered under it must not allow.
 async fn unknown(uri: Uri, known: &'static str) -> Response {
-    let text = format!("plimsoll: nothing is served at {}, only {known}\n", uri.path());
+    let path: String = uri.path().chars().take(100).collect();
+    let text = format!("plimsoll: nothing is served at {path}, only {known}\n");
     (StatusCode::NOT_FOUND, text).into_response()
 }
 

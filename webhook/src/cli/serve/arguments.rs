@@ -53,7 +53,7 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_time)]
     pub(super) reload_interval: Duration,
 
-    /// Where PolicySets start from, in place of what they say: none, default or defaults
+    /// Where PolicySets start from, in place of what they say: none, default, defaults or strict
     #[arg(long, value_parser = parse_profile)]
     pub(super) profile: Option<Profile>,
 

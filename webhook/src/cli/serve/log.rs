@@ -10,7 +10,8 @@ use crate::printed;
 
 pub(super) fn log_to_stderr(format: LogFormat) {
     // The client of the API server logs each error that we are about to print with what to do about it.
-    const DEFAULT: &str = "warn,plimsoll=info,kube_client=off";
+    // Whoever reaches the port can have h2 warn of each connection.
+    const DEFAULT: &str = "warn,plimsoll=info,kube_client=off,h2=error";
     let wanted = std::env::var("PLIMSOLL_LOG").ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::builder().parse_lossy(wanted.as_deref().unwrap_or(DEFAULT));
     // Without colours: an escape of a stranger would pass as one of ours.

@@ -27,6 +27,11 @@ const STALLED: Duration = Duration::from_millis(100);
 /// Requests that an address may hold also where others have taken all places. It is what the API server needs to go on.
 const ALWAYS: usize = 16;
 
+/// The same where there are few places at all.
+fn always(most: Share) -> usize {
+    ALWAYS.min(most.requests / 8)
+}
+
 /// How often a request that waits looks whether a body has stalled.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -165,7 +170,7 @@ impl Gate {
         let all: usize = state.shares.values().map(|counted| counted.waiting).sum();
         let counted = state.shares.entry(address).or_default();
         let may = match counted.waiting {
-            own if own < ALWAYS => all < 2 * self.most.requests,
+            own if own < always(self.most) => all < 2 * self.most.requests,
             own => own < self.most.half().requests && all < self.most.requests,
         };
         if !may {
@@ -291,7 +296,7 @@ impl State {
         let stranger = !self.is_known(address);
         // Finished requests make way for nobody, so those of a few addresses could keep all others out.
         let most_of_all = Share { requests: 2 * most.requests, ..most };
-        if !stranger && own.requests <= ALWAYS.min(most.requests / 4) && self.total.with(more).fits(most_of_all) {
+        if !stranger && own.requests <= always(most) && self.total.with(more).fits(most_of_all) {
             return true;
         }
         let lacks = !self.total.with(more).fits(most);
@@ -414,7 +419,7 @@ mod tests {
         held.iter().for_each(Place::finished);
         gate.reviewed(address(9));
         let mut own = Vec::new();
-        for _ in 0..ALWAYS {
+        for _ in 0..8 {
             own.push(gate.enter(address(9), Instant::now()).await.unwrap());
         }
         assert!(gate.enter(address(9), Instant::now()).await.is_err());

@@ -47,7 +47,7 @@ const MAX_STREAMS: u32 = 64;
 const MAX_HEAD: u32 = 8 << 10;
 
 /// Bytes that one connection may have sent and that nothing has read yet. They are not counted as a body.
-const UNREAD: u32 = 64 << 10;
+const UNREAD: u32 = 128 << 10;
 
 /// A client of HTTP/2 that does not answer pings in this rhythm is gone.
 const PING: Duration = Duration::from_secs(30);

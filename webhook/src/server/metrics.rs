@@ -432,7 +432,7 @@ mod tests {
         for family in [&metrics.skipped, &metrics.additions, &metrics.lost, &metrics.silenced] {
             family.get_or_create(&PolicyLabel { policy: "a".to_owned() }).inc();
         }
-        for family in [&metrics.untouched, &metrics.spared] {
+        for family in [&metrics.untouched, &metrics.spared, &metrics.dropped] {
             family.get_or_create(&ReasonLabel { reason: "owned" }).inc();
         }
         metrics.context.set(&[Watched {

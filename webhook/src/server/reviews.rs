@@ -166,9 +166,14 @@ async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: In
     if declared.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large(body, 0, by).await);
     }
+    let started = Instant::now();
     let mut first = Bytes::new();
     let mut whole = Vec::new();
-    while let Some(frame) = timeout_at(by.into(), body.frame()).await.map_err(|_| too_slow())? {
+    loop {
+        // A large body that keeps coming has more time: as much again for each MiB that is there.
+        let arrived = u32::try_from((first.len() + whole.len()) >> 20).unwrap_or(u32::MAX);
+        let by = by + (by - started).saturating_mul(arrived);
+        let Some(frame) = timeout_at(by.into(), body.frame()).await.map_err(|_| too_slow())? else { break };
         let broken = |_| Answer::error(StatusCode::BAD_REQUEST, MALFORMED, "plimsoll: the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let length = first.len() + whole.len();

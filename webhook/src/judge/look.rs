@@ -74,13 +74,11 @@ impl<'a> Look<'a> {
     fn at<T>(&mut self, look: impl FnOnce(&dyn Live, Instant) -> Looked<T>) -> Looked<T> {
         let Some(live) = self.context.live() else { return Looked::Unknown };
         let looked = look(live, self.until());
-        if matches!(looked, Looked::Unknown) {
-            if is_due() {
-                tracing::warn!(
-                    uid = self.review.uid,
-                    "the API server did not say in time what a decision depends on; this is mentioned once a minute"
-                );
-            }
+        if matches!(looked, Looked::Unknown) && is_due() {
+            tracing::warn!(
+                uid = self.review.uid,
+                "the API server did not say in time what a decision depends on; this is mentioned once a minute"
+            );
         }
         looked
     }

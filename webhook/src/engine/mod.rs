@@ -19,7 +19,7 @@ pub use bundle::{Bundle, Description, LoadError};
 pub use cache::{Cache, CacheError, NotPrivate};
 pub use code::{BUILTIN, BUILTIN_DIGEST, Code};
 pub use imports::{Answer, Knowledge, Surroundings};
-pub use memory::give_memory_back;
+pub use memory::{give_memory_back, keep_little_memory};
 pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
 pub use plimsoll_sdk::metadata::Severity;
 pub use session::{Call, Cost, Input, Session, Subject};

@@ -63,6 +63,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode> {
     log_to_stderr(args.log_format);
     // For the client of the API server; our own TLS names it. A second call, as in tests, changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::engine::keep_little_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("plimsoll-io")
         .enable_all()

@@ -318,7 +318,7 @@ fn deletions() -> Result<()> {
     kubectl.apply(&service.to_string())?.ok()?;
     for (kind, name) in [("deployment", "kept"), ("statefulset", "kept-too"), ("service", "kept")] {
         let output = kubectl.delete(kind, name)?;
-        let refused = output.stderr.contains("\"lenient.plimsoll.dev\" denied the request")
+        let refused = output.stderr.contains("\"protected.plimsoll.dev\" denied the request")
             && output.stderr.contains("live-workload-removed")
             && output.stderr.contains("take the annotation");
         ensure!(refused, "{kind}: {}", output.stderr);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn while_it_is_down() -> Result<()> {
-    let control_plane = ControlPlane::start(&Options::default())?;
+    let control_plane = ControlPlane::start(&Options { controller_manager: true, ..Options::default() })?;
     let namespace = Namespace::new(&control_plane, "down")?;
     let mut webhook = Webhook::start(&control_plane, &WebhookOptions::default())?;
     let admin = control_plane.kubectl();
@@ -16,12 +16,29 @@ fn while_it_is_down() -> Result<()> {
         let configuration = admin.get("validatingwebhookconfiguration", "plimsoll")?;
         Ok((configuration["webhooks"][0]["failurePolicy"] == "Fail").then_some(()))
     })?;
+    let keep = json!({"plimsoll.dev/protect": "true"});
+    let objects = [
+        Manifest::good("Deployment", "kept").with("/metadata/annotations", keep.clone()),
+        Manifest::good("StatefulSet", "kept-too").with("/metadata/annotations", keep),
+        Manifest::good("Deployment", "let-go").with("/metadata/annotations", json!({"plimsoll.dev/protect": "false"})),
+        Manifest::good("StatefulSet", "let-go-too"),
+    ];
+    for object in objects {
+        namespace.kubectl().create(&object.to_string())?.ok()?;
+    }
     ensure!(webhook.stop(), "it does not end well");
 
     for object in [Manifest::good("Deployment", "web"), Manifest::good("Pod", "web")] {
         let output = namespace.kubectl().create(&object.to_string())?;
         let closed = output.stderr.contains("failed calling webhook \"validate.plimsoll.dev\"");
         ensure!(closed && !output.status.success(), "{}: {}", object.kind(), output.stderr);
+    }
+    // What somebody protects stays until there is somebody to ask; nothing else waits for us to be deleted.
+    for (kind, kept, other) in [("deployment", "kept", "let-go"), ("statefulset", "kept-too", "let-go-too")] {
+        let output = namespace.kubectl().delete(kind, kept)?;
+        let closed = output.stderr.contains("failed calling webhook \"protected.plimsoll.dev\"");
+        ensure!(closed && !output.status.success(), "{kind}: {}", output.stderr);
+        namespace.kubectl().ok(&["delete", kind, other])?;
     }
     for object in needed() {
         let output = admin.create(&object.to_string())?;
@@ -31,6 +48,9 @@ fn while_it_is_down() -> Result<()> {
     let system = admin.in_namespace("kube-system");
     system.create(&Manifest::good("Deployment", "addon").to_string())?.ok()?;
     admin.ok(&["delete", "namespace", namespace.name(), "--wait=false"])?;
+    until(Duration::from_secs(60), "the namespace is gone, with what is protected in it", || {
+        Ok(admin.find("namespace", namespace.name())?.is_none().then_some(()))
+    })?;
     Ok(())
 }
 

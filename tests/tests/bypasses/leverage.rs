@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use plimsoll_tests::{Manifest, Namespace, Options, until};
 use serde_json::{Value, json};
 
-use crate::By::{Lenient, Policy};
+use crate::By::{Lenient, Policy, Protected};
 use crate::history::unless_modified;
 use crate::stage::{BAD, LATEST, Said, Stage, Theme, bad, start};
 use crate::standing::{CONTROLLER, owned, owner};
@@ -223,7 +223,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "protected-replaced-by-force",
             exploits: "`kubectl replace --force` with an object that is not protected",
-            by: Lenient(GONE),
+            by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "replaced")?;
                 let object = Manifest::good("Deployment", "replaced").to_string();
@@ -233,7 +233,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "nearly-the-garbage-collector",
             exploits: "the name of the garbage collector's account, in a namespace of one's own",
-            by: Lenient(GONE),
+            by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "collected")?;
                 let account = format!("system:serviceaccount:{}:generic-garbage-collector", it.namespace.name());
@@ -244,7 +244,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "deleted-while-the-api-server-is-slow",
             exploits: "the API server kept so busy that it does not say in time whether the namespace goes",
-            by: Lenient(GONE),
+            by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "slow")?;
                 slowly(it, || it.send("DELETE", &it.at("Deployment", "slow"), &[], b""))

@@ -71,6 +71,8 @@ enum By {
     Policy(&'static [&'static str]),
     /// `lenient.plimsoll.dev`, which is asked about deletions and about what the control plane does.
     Lenient(&'static str),
+    /// `protected.plimsoll.dev`, which is asked about deletions of protected objects.
+    Protected(&'static str),
     /// We cannot read it and answer with an error, so that `failurePolicy: Fail` counts.
     FailurePolicy,
     /// `validate.plimsoll.dev`, for the object is too large to be ever changed again.
@@ -190,6 +192,9 @@ impl By {
             }
             By::Lenient(id) => {
                 text.contains("\"lenient.plimsoll.dev\" denied the request") && text.contains(&format!("• {id} "))
+            }
+            By::Protected(id) => {
+                text.contains("\"protected.plimsoll.dev\" denied the request") && text.contains(&format!("• {id} "))
             }
             By::FailurePolicy => text.contains("failed calling webhook \"validate.plimsoll.dev\""),
             By::TooLarge => {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{Manifest, container};
 use serde_json::{Value, json};
 
-use crate::By::{Lenient, Policy};
+use crate::By::{Lenient, Policy, Protected};
 use crate::stage::{BAD, GOOD, JSON, LATEST, REQUESTS, ROOT, Said, Theme, bad, collection, old_sins};
 use crate::{Control, Tries, Try};
 
@@ -285,7 +285,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "protected-deleted-in-a-crowd",
             exploits: "DELETE of the whole collection, in which no object has a name",
-            by: Lenient("live-workload-removed"),
+            by: Protected("live-workload-removed"),
             run: |it| {
                 let keep = json!({"plimsoll.dev/protect": "true"});
                 it.create(Manifest::good("StatefulSet", "kept").with("/metadata/annotations", keep.clone()))?;
@@ -297,7 +297,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "protected-deleted-by-force",
             exploits: "`--force --grace-period=0 --cascade=orphan`",
-            by: Lenient("live-workload-removed"),
+            by: Protected("live-workload-removed"),
             run: |it| {
                 let keep = json!({"plimsoll.dev/protect": "true"});
                 it.create(Manifest::good("Deployment", "forced").with("/metadata/annotations", keep))?;

@@ -54,6 +54,7 @@ impl By {
         match self {
             By::Policy(ids) => ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
             By::Lenient(id) => format!("`{id}`, by `lenient.plimsoll.dev`"),
+            By::Protected(id) => format!("`{id}`, by `protected.plimsoll.dev`"),
             By::FailurePolicy => "`failurePolicy: Fail`, for it can't be read".to_owned(),
             By::TooLarge => "the limit of an object".to_owned(),
             By::ApiServer(words) => format!("the API server: \"{}\"", words.replace('`', "")),

@@ -11,27 +11,35 @@ use super::rules::NEVER;
 use super::{KUBE_SYSTEM, Place, Reach, Rules, Wanted};
 use crate::admission::decide::{collectors, control_plane};
 
-/// `validate.plimsoll.dev`, and `lenient.plimsoll.dev` for what must go through even while we do not answer. Every field
-/// is written, the API server's defaults too, so that what is read back is equal.
+/// Annotation of an object that nobody is to delete by mistake, as the built-in policy `live-workload-removed` reads it.
+const PROTECT: &str = "plimsoll.dev/protect";
+
+/// `validate.plimsoll.dev`; `protected.plimsoll.dev` for deletions of protected objects; `lenient.plimsoll.dev` for what must go
+/// through even while we do not answer. Every field is written, the API server's defaults too, so that what is read back is
+/// equal.
 pub(super) fn validating(place: &Place, wanted: &Wanted, fail: bool) -> ValidatingWebhookConfiguration {
-    let webhook = |name: &str, rules: Vec<RuleWithOperations>, fail: bool, who: MatchCondition| ValidatingWebhook {
-        name: format!("{name}.plimsoll.dev"),
-        client_config: client_config(place, wanted, "/validate"),
-        rules: Some(rules),
-        // Only what can deny may stop an apply when we do not answer.
-        failure_policy: Some(if fail { "Fail" } else { "Ignore" }.to_owned()),
-        match_policy: Some("Equivalent".to_owned()),
-        namespace_selector: Some(namespaces(place)),
-        object_selector: Some(LabelSelector::default()),
-        match_conditions: Some(vec![by_namespace(place), not_of_the_control_plane(), who]),
-        side_effects: "None".to_owned(),
-        admission_review_versions: vec!["v1".to_owned()],
-        timeout_seconds: Some(10),
-    };
+    let webhook =
+        |name: &str, rules: Vec<RuleWithOperations>, fail: bool, what: Vec<MatchCondition>| ValidatingWebhook {
+            name: format!("{name}.plimsoll.dev"),
+            client_config: client_config(place, wanted, "/validate"),
+            rules: Some(rules),
+            // Only what can deny may stop an apply when we do not answer.
+            failure_policy: Some(if fail { "Fail" } else { "Ignore" }.to_owned()),
+            match_policy: Some("Equivalent".to_owned()),
+            namespace_selector: Some(namespaces(place)),
+            object_selector: Some(LabelSelector::default()),
+            match_conditions: Some([vec![by_namespace(place), not_of_the_control_plane()], what].concat()),
+            side_effects: "None".to_owned(),
+            admission_review_versions: vec!["v1".to_owned()],
+            timeout_seconds: Some(10),
+        };
     let Rules { validated, deleted, .. } = &wanted.rules;
-    let strict = webhook("validate", validated.clone(), fail, not_by_the_control_plane());
-    let lenient = webhook("lenient", [&validated[..], deleted].concat(), false, by_the_control_plane_or_delete());
-    let webhooks = [strict, lenient].into_iter().filter_map(|webhook| non_empty(webhook, |webhook| &webhook.rules));
+    let strict = webhook("validate", validated.clone(), fail, vec![not_by_the_control_plane()]);
+    let kept = webhook("protected", deleted.clone(), fail, vec![not_by_collectors(), protected(true)]);
+    let others = vec![by_the_control_plane_or_delete(), protected(false)];
+    let lenient = webhook("lenient", [&validated[..], deleted].concat(), false, others);
+    let webhooks =
+        [strict, kept, lenient].into_iter().filter_map(|webhook| non_empty(webhook, |webhook| &webhook.rules));
     let webhooks = Some(webhooks.collect());
     ValidatingWebhookConfiguration { webhooks, ..ValidatingWebhookConfiguration::default() }
 }
@@ -134,6 +142,26 @@ fn by_the_control_plane_or_delete() -> MatchCondition {
         list(&control_plane())
     );
     MatchCondition { name: "by-the-control-plane-or-a-deletion".to_owned(), expression }
+}
+
+/// Deletions but for those of the control plane, which clear up.
+fn not_by_collectors() -> MatchCondition {
+    let expression = format!("!(request.userInfo.username in {})", list(&collectors()));
+    MatchCondition { name: "not-by-collectors".to_owned(), expression }
+}
+
+/// Deletions of objects that carry the annotation of protection, or everything else.
+fn protected(is: bool) -> MatchCondition {
+    let annotations = "oldObject.metadata.annotations";
+    let expression = format!(
+        "request.operation == 'DELETE' && oldObject != null && has({annotations}) && \
+         '{PROTECT}' in {annotations} && {annotations}['{PROTECT}'] == 'true'"
+    );
+    if is {
+        MatchCondition { name: "protected".to_owned(), expression }
+    } else {
+        MatchCondition { name: "not-protected".to_owned(), expression: format!("!({expression})") }
+    }
 }
 
 /// What a controller makes follows its owner, and would be fought over.

@@ -140,22 +140,30 @@ fn errors_say_what_to_do() {
     assert_eq!(text, "ValidatingWebhookConfiguration `plimsoll`: the API server refuses: odd");
 }
 
-/// What the control plane does, and what takes something away, goes through while nobody answers.
+/// What the control plane does, and what takes something away that nobody protects, goes through while nobody answers.
 #[test]
 fn deletions_and_the_control_plane_never_wait_for_us() {
     let (validating, _) = configurations(true);
     let webhooks = validating["webhooks"].as_array().unwrap();
     let names: Vec<_> = webhooks.iter().map(|webhook| webhook["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["validate.plimsoll.dev", "lenient.plimsoll.dev"]);
-    assert_eq!((&webhooks[0]["failurePolicy"], &webhooks[1]["failurePolicy"]), (&json!("Fail"), &json!("Ignore")));
-    let operations = |webhook: &Value| webhook["rules"].to_string().contains("DELETE");
-    assert_eq!((operations(&webhooks[0]), operations(&webhooks[1])), (false, true));
-    let resources = webhooks[0]["rules"].to_string();
+    assert_eq!(names, ["validate.plimsoll.dev", "protected.plimsoll.dev", "lenient.plimsoll.dev"]);
+    let [strict, protected, lenient] = &webhooks[..] else { panic!() };
+    let policy = |webhook: &Value| webhook["failurePolicy"].as_str().unwrap().to_owned();
+    assert_eq!([strict, protected, lenient].map(policy), ["Fail", "Fail", "Ignore"]);
+    let has = |webhook: &Value, operation| webhook["rules"].to_string().contains(operation);
+    assert_eq!([strict, protected, lenient].map(|webhook| has(webhook, "DELETE")), [false, true, true]);
+    assert!(!has(protected, "CREATE") && !has(protected, "UPDATE"));
+    let resources = strict["rules"].to_string();
     assert!(resources.contains("deployments/scale") && !resources.contains("daemonsets/scale"));
     let condition = |webhook: &Value| webhook["matchConditions"][2]["expression"].as_str().unwrap().to_owned();
     for controller in ["replicaset-controller", "horizontal-pod-autoscaler", "namespace-controller"] {
         let account = format!("'system:serviceaccount:kube-system:{controller}'");
-        assert!(condition(&webhooks[0]).starts_with("!(") && condition(&webhooks[0]).contains(&account));
-        assert!(condition(&webhooks[1]).contains(&account));
+        assert!(condition(strict).starts_with("!(") && condition(strict).contains(&account));
+        assert!(condition(lenient).contains(&account));
     }
+    // One of the two is asked about a deletion, never both.
+    let last = |webhook: &Value| webhook["matchConditions"][3]["expression"].as_str().unwrap().to_owned();
+    assert_eq!(last(lenient), format!("!({})", last(protected)));
+    let (collector, maker) = ("kube-system:namespace-controller'", "kube-system:replicaset-controller'");
+    assert!(condition(protected).contains(collector) && !condition(protected).contains(maker));
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::http2;
@@ -18,6 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
 use crate::client::Client;
+use crate::worst;
 
 /// The webhook's own port.
 #[derive(Clone)]
@@ -156,6 +158,14 @@ pub(crate) fn at_the_port() -> Vec<(&'static str, Attack)> {
             "200 bodies that drip",
             Attack::times(200, move |number, target, control| drip(target, control, other(number), dripping.clone())),
         ),
+        (
+            "64 connections of HTTP/2 that take no answer, from the address of the API server",
+            Attack::times(64, |number, target, control| untaken(target, control, SAME, number)),
+        ),
+        (
+            "128 such connections from 16 addresses",
+            Attack::times(128, |number, target, control| untaken(target, control, other(number), number)),
+        ),
     ]
 }
 
@@ -232,6 +242,44 @@ async fn streams(target: Target, control: Control, from: Ipv4Addr) {
             });
         }
         while waiting.join_next().await.is_some() {}
+    }
+}
+
+/// Asks on every stream for what has the largest answers, and takes nothing of them, or a byte.
+async fn untaken(target: Target, control: Control, from: Ipv4Addr, number: usize) {
+    let window = u32::try_from(number % 2).unwrap();
+    let review = worst::review(&worst::without_anything(number), "untaken", false).to_string();
+    while control.goes_on() {
+        let Ok(stream) = target.0.tls(from, "h2").await else {
+            control.count(false);
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let Ok((mut sender, connection)) =
+            builder.initial_stream_window_size(window).handshake(TokioIo::new(stream)).await
+        else {
+            continue;
+        };
+        let connection = tokio::spawn(connection);
+        let mut answers = Vec::new();
+        for stream in 0..64 {
+            let request = match stream % 2 {
+                0 => Request::post("https://127.0.0.1/validate?timeout=30s").body(Full::<Bytes>::from(review.clone())),
+                _ => Request::get("https://127.0.0.1/metrics").body(Full::default()),
+            };
+            let sent = async {
+                sender.ready().await?;
+                sender.send_request(request.unwrap()).await
+            };
+            let Ok(answer) = sent.await else { break };
+            control.count(answer.status() == 200);
+            answers.push(answer);
+        }
+        // Until the other side has enough of it.
+        let _ = connection.await;
+        drop(answers);
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

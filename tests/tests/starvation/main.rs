@@ -123,10 +123,15 @@ fn one_namespace_starves_no_other() {
     assert_eq!(during.refused, 0, "{during}");
     let most = (quiet.percentile(99) * 5).max(cheap.percentile(99) * 2);
     assert!(during.percentile(99) <= most, "quiet {quiet}, among cheap ones {cheap}, during {during}");
-    // And as a user sees it.
+    // And as a user sees it. The API server runs on these cores too: what it takes for 80 objects of this size is no fault of
+    // ours either.
+    let harmless = worst::clients(stage.api(), attacker.name(), 80, worst::harmless);
+    let (_, cheap) = stage.compare("80 users of the API server with cheap objects", harmless);
     let hostile = worst::clients(stage.api(), attacker.name(), 80, worst::expensive);
-    let (_, during) = stage.compare("80 users of the API server with expensive objects", hostile);
+    let (quiet, during) = stage.compare("80 users of the API server with expensive objects", hostile);
     assert!(during.refused == 0 && during.slowest < Duration::from_secs(2), "{during}");
+    let most = (quiet.percentile(99) * 5).max(cheap.percentile(99) * 2);
+    assert!(during.percentile(99) <= most, "quiet {quiet}, among cheap ones {cheap}, during {during}");
 }
 
 /// 24 objects at once that are as large as can be, and of as many values. They are sent as the API server sends them: it takes

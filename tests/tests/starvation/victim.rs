@@ -77,6 +77,6 @@ impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = |of| self.percentile(of).as_secs_f64() * 1e3;
         write!(formatter, "p50 {:.1} ms, p99 {:.1} ms, {} refused", millis(50), millis(99), self.refused)?;
-        if self.refused > 0 { write!(formatter, " ({:.200})", self.why) } else { Ok(()) }
+        if self.refused > 0 { write!(formatter, " ({:.600})", self.why) } else { Ok(()) }
     }
 }

@@ -107,6 +107,15 @@ pub(crate) fn expensive(number: usize) -> Value {
     deployment(number, json!({"app": "worst"}))
 }
 
+/// Of which every container has findings.
+pub(crate) fn without_anything(number: usize) -> Value {
+    let mut deployment = harmless(number);
+    for container in deployment["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap() {
+        container["image"] = json!("app");
+    }
+    deployment
+}
+
 /// So many clients that have large objects reviewed at once, by both webhooks, as CREATE and as UPDATE. How many reviews were
 /// answered.
 pub(crate) async fn at_once(target: &Target, count: usize) -> usize {

@@ -1,15 +1,19 @@
 //! Which connections are there, and which of them is closed for a new one.
 //!
 //! A new connection always gets in, unless all others are being answered: the longest idle one makes way. A connection
-//! whose body is still arriving counts as idle, because its sender decides how long that takes.
+//! whose body is still arriving counts as idle, because its sender decides how long that takes. Answers count until their
+//! client has taken them, and where all clients together leave too much, the one that leaves most is closed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::address::Address;
+
+/// Maximum size of the answers of one listener that their clients have not taken.
+const MAX_UNTAKEN: usize = 16 << 20;
 
 /// The connections of one listener.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
+    /// Bytes of the answers that were not taken.
+    untaken: usize,
     seats: HashMap<u64, Entry>,
 }
 
@@ -33,6 +39,8 @@ struct Entry {
     since: Instant,
     /// It has completed a review.
     reviewed: bool,
+    /// Answers that were given and not taken, by age: since when, and how large.
+    untaken: BTreeMap<u64, (Instant, usize)>,
     close: Arc<Notify>,
 }
 
@@ -48,6 +56,13 @@ pub(super) struct Seat {
 /// A request that is being answered, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Active(Arc<Seat>);
+
+/// An answer that its client has not taken, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Untaken {
+    seat: Arc<Seat>,
+    id: u64,
+}
 
 impl Connections {
     pub(super) fn new(most: usize) -> Self {
@@ -72,8 +87,8 @@ impl Connections {
         let id = table.next;
         table.next += 1;
         let close = Arc::new(Notify::new());
-        let (since, reviewed) = (Instant::now(), false);
-        table.seats.insert(id, Entry { address, active: 0, since, reviewed, close: Arc::clone(&close) });
+        let (since, reviewed, untaken) = (Instant::now(), false, BTreeMap::new());
+        table.seats.insert(id, Entry { address, active: 0, since, reviewed, untaken, close: Arc::clone(&close) });
         Some(Arc::new(Seat { connections: Arc::clone(self), id, address, close }))
     }
 
@@ -92,9 +107,25 @@ impl Table {
     fn close(&mut self, which: impl Fn(&Entry) -> bool) -> Option<()> {
         let idle = self.seats.iter().filter(|(_, entry)| entry.active == 0 && which(entry));
         let id = idle.min_by_key(|(id, entry)| (entry.since, **id)).map(|(id, _)| *id)?;
-        // Its place is free at once; the connection itself ends as soon as its task runs.
-        self.seats.remove(&id)?.close.notify_one();
+        self.remove(id)
+    }
+
+    /// The place is free at once; the connection itself ends as soon as its task runs.
+    fn remove(&mut self, id: u64) -> Option<()> {
+        let entry = self.seats.remove(&id)?;
+        self.untaken -= entry.untaken();
+        entry.close.notify_one();
         Some(())
+    }
+
+    /// Closes the connections that leave most, until the others leave little enough.
+    fn make_room_for_answers(&mut self) {
+        while self.untaken > MAX_UNTAKEN {
+            let most = self.seats.iter().max_by_key(|(_, entry)| entry.untaken()).map(|(id, _)| *id);
+            if most.and_then(|id| self.remove(id)).is_none() {
+                return;
+            }
+        }
     }
 
     /// The address with most connections.
@@ -102,6 +133,12 @@ impl Table {
         let mut counts: HashMap<Address, usize> = HashMap::new();
         self.seats.values().for_each(|entry| *counts.entry(entry.address).or_default() += 1);
         counts.into_iter().max_by_key(|(_, count)| *count).map(|(address, _)| address)
+    }
+}
+
+impl Entry {
+    fn untaken(&self) -> usize {
+        self.untaken.values().map(|(_, bytes)| *bytes).sum()
     }
 }
 
@@ -131,6 +168,25 @@ impl Seat {
         }
     }
 
+    /// Counts an answer of this size until it is taken.
+    pub(super) fn untaken(self: &Arc<Self>, bytes: usize) -> Untaken {
+        let mut table = self.connections.lock();
+        let id = table.next;
+        table.next += 1;
+        if let Some(entry) = table.seats.get_mut(&self.id) {
+            entry.untaken.insert(id, (Instant::now(), bytes));
+            table.untaken += bytes;
+            table.make_room_for_answers();
+        }
+        Untaken { seat: Arc::clone(self), id }
+    }
+
+    /// Since when the client has not taken the oldest answer.
+    pub(super) fn oldest_untaken(&self) -> Option<Instant> {
+        let table = self.connections.lock();
+        table.seats.get(&self.id)?.untaken.first_key_value().map(|(_, (since, _))| *since)
+    }
+
     /// Ready once the connection has to make way.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
@@ -151,7 +207,17 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.connections.lock().seats.remove(&self.id);
+        let _ = self.connections.lock().remove(self.id);
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        let mut table = self.seat.connections.lock();
+        let entry = table.seats.get_mut(&self.seat.id);
+        if let Some((_, bytes)) = entry.and_then(|entry| entry.untaken.remove(&self.id)) {
+            table.untaken -= bytes;
+        }
     }
 }
 
@@ -190,6 +256,19 @@ mod tests {
         assert!(connections.seat(address(11)).is_some());
         assert!(is_closed(&seats[0]), "the one that completed a review was idle after all");
         drop(active);
+    }
+
+    #[test]
+    fn whoever_leaves_most_answers_is_closed() {
+        let connections = Arc::new(Connections::new(8));
+        let [most, other, third] = [1, 2, 3].map(|number| connections.seat(address(number)).unwrap());
+        let left = [most.untaken(MAX_UNTAKEN / 2), most.untaken(MAX_UNTAKEN / 4), other.untaken(MAX_UNTAKEN / 4)];
+        assert!(!is_closed(&most) && most.oldest_untaken() < other.oldest_untaken());
+        let _small = third.untaken(1);
+        assert!(is_closed(&most) && !is_closed(&other) && !is_closed(&third));
+        drop((left, most));
+        assert_eq!(connections.lock().untaken, 1, "what is dropped leaves nothing behind");
+        assert!(other.oldest_untaken().is_none());
     }
 
     #[test]

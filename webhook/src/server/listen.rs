@@ -20,12 +20,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio_io_timeout::TimeoutWriter;
 use tower::ServiceExt as _;
 
 use super::App;
 use super::address::Address;
 use super::connections::{Connections, Seat};
 use super::tls::{Acceptor, Peer};
+use super::untaken::Counted;
 
 /// Timeout for the handshake and the head of the first request together.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
@@ -46,8 +48,17 @@ const MAX_STREAMS: u32 = 64;
 /// Maximum size of the head of a request. That of the API server has less than 200 bytes.
 const MAX_HEAD: u32 = 8 << 10;
 
-/// Bytes that one connection may have sent and that nothing has read yet. They are not counted as a body.
-const UNREAD: u32 = 128 << 10;
+/// Maximum number of bytes that one request of HTTP/2 may have sent and that nothing has read yet. They are not counted as a body.
+const UNREAD: u32 = 64 << 10;
+
+/// The same of one connection. A body that waits for its place must not hold up the others of the API server.
+const UNREAD_IN_ALL: u32 = 1 << 20;
+
+/// Maximum number of bytes that are read ahead, and of an answer that wait to be sent, on a connection of HTTP/1.1.
+const BUFFER: usize = 32 << 10;
+
+/// Timeout for a client to take an answer.
+const TAKE: Duration = Duration::from_secs(5);
 
 /// A client of HTTP/2 that does not answer pings in this rhythm is gone.
 const PING: Duration = Duration::from_secs(30);
@@ -64,6 +75,9 @@ const MADE_WAY: &str = "made_way";
 
 /// It asked nothing for too long.
 const SILENT: &str = "silent";
+
+/// It did not take its answers.
+const UNTAKEN: &str = "untaken";
 
 /// How connections are secured.
 #[derive(Clone, Debug)]
@@ -168,14 +182,17 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
+        // What HTTP has handed over to the system counts nowhere else.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(TAKE));
+        let io = TokioIo::new(Box::pin(stream));
         let watched = self.clone();
         let service = service_fn(move |request| self.clone().answer(request));
         if is_http2 {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(MAX_STREAMS)
-                .initial_connection_window_size(UNREAD)
+                .initial_connection_window_size(UNREAD_IN_ALL)
                 .initial_stream_window_size(UNREAD)
                 .max_send_buf_size(UNREAD as usize)
                 .max_header_list_size(MAX_HEAD)
@@ -184,7 +201,7 @@ impl Connection {
                 .serve_connection(io, service);
             watched.until_closed(connection, by, ends).await;
         } else {
-            let connection = http1::Builder::new().max_buf_size(UNREAD as usize / 2).serve_connection(io, service);
+            let connection = http1::Builder::new().max_buf_size(BUFFER).serve_connection(io, service);
             watched.until_closed(connection, by, ends).await;
         }
     }
@@ -194,8 +211,9 @@ impl Connection {
         self.seat.asked();
         let version = request.version();
         request.extensions_mut().insert(self.peer);
-        request.extensions_mut().insert(self.seat);
-        let mut response = self.router.oneshot(request.map(Body::new)).await?;
+        request.extensions_mut().insert(Arc::clone(&self.seat));
+        let response = self.router.oneshot(request.map(Body::new)).await?;
+        let mut response = response.map(|body| Body::new(Counted::new(body, &self.seat)));
         // While readiness is off and we still listen, clients are moved to others one answer at a time. HTTP/2 knows
         // GOAWAY for that, without a race.
         if version < Version::HTTP_2 && self.app.draining.load(Ordering::Relaxed) {
@@ -215,6 +233,7 @@ impl Connection {
             closed = connection.as_mut() => Some(closed),
             () = no_request(asked, by) => return app.metrics.dropped(SILENT),
             () = silence(seat) => return app.metrics.dropped(SILENT),
+            () = untaken(seat) => return app.metrics.dropped(UNTAKEN),
             () = seat.closed() => return app.metrics.dropped(MADE_WAY),
             _ = ends.wait_for(|ends| *ends) => None,
         };
@@ -240,6 +259,17 @@ async fn no_request(asked: &AtomicBool, by: Instant) {
     sleep_until(by).await;
     if asked.load(Ordering::Relaxed) {
         std::future::pending().await
+    }
+}
+
+/// Ready when an answer was not taken for too long.
+async fn untaken(seat: &Seat) {
+    loop {
+        let end = seat.oldest_untaken().map_or_else(Instant::now, Instant::from_std) + TAKE;
+        if end <= Instant::now() {
+            return;
+        }
+        sleep_until(end).await;
     }
 }
 

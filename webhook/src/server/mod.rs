@@ -25,6 +25,7 @@ mod reviews;
 mod routes;
 mod timeout;
 mod tls;
+mod untaken;
 
 use std::io;
 use std::net::SocketAddr;

@@ -186,3 +186,17 @@ fn a_list_of_thousands_is_not_edited_for_hours() {
     let run = timed(&folder, &["many.yaml", "--fix=hardening"]);
     is(&run, 0, "fixed: privilege-escalation × 2000 in 1 file");
 }
+
+/// Each broken document costs what it takes to read it, however large the file is.
+#[test]
+fn many_broken_documents() {
+    let folder = Folder::new(&[]);
+    let took = |documents: usize| {
+        folder.write("broken.yaml", &"a: [\n---\n".repeat(documents));
+        let began = Instant::now();
+        is(&timed(&folder, &["broken.yaml"]), 4, "more of its documents cannot be judged");
+        began.elapsed()
+    };
+    let (few, many) = (took(40_000), took(400_000));
+    assert!(many < few * 40 + Duration::from_secs(2), "{few:?}, {many:?} for ten times as many");
+}

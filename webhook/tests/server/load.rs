@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http2;
 use hyper::{Method, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use plimsoll::context::{Context, Question, Unknown};
 use plimsoll::engine::Answer as Objects;
 use plimsoll::server::{Current, Options};
@@ -89,6 +92,57 @@ async fn concurrent_clients_get_their_own_answers() {
     }
     assert_eq!(server.metric("plimsoll_review_duration_seconds_count{webhook=\"mutate\"}").await as u32, 320);
     assert_eq!(server.metric("plimsoll_reviews_in_flight").await as u32, 0);
+}
+
+/// What is known at the moment is written anew for each scrape: none sees what another one has just cleared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrapes_at_once_are_whole() {
+    let server = Arc::new(Running::start().await);
+    let scrapers: Vec<_> = (0..8)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                let mut connection = server.connect().await;
+                for _ in 0..100 {
+                    let text = connection.send(request(Method::GET, "/metrics", "")).await.text();
+                    let builds = text.lines().filter(|line| line.starts_with("plimsoll_build_info{")).count();
+                    assert_eq!(builds, 1, "{text}");
+                }
+            })
+        })
+        .collect();
+    for scraper in scrapers {
+        scraper.await.unwrap();
+    }
+}
+
+/// A client that takes nothing holds no answers, and its connection no place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_takes_are_given_up() {
+    let server = Running::start().await;
+    for window in [0, 1] {
+        let stream = server.tls("h2").await.unwrap();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let connected = builder.initial_stream_window_size(window).handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = connected.unwrap();
+        let connection = tokio::spawn(connection);
+        let started = Instant::now();
+        let asked = sender.send_request(request(Method::POST, "https://127.0.0.1/validate", review("a").to_string()));
+        let answer = asked.await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let ended = tokio::time::timeout(Duration::from_secs(20), connection).await;
+        assert!(ended.is_ok() && started.elapsed() > Duration::from_secs(4), "{:?}", started.elapsed());
+        drop(answer);
+    }
+    server.until(r#"plimsoll_connections_dropped_total{reason="untaken"}"#, 2.0).await;
+    // Whoever takes it gets all of it.
+    let mut sender = server.connect_http2().await;
+    let mut answer = sender.send_request(request(Method::GET, "https://127.0.0.1/metrics", "")).await.unwrap();
+    let mut length = 0;
+    while let Some(frame) = answer.frame().await {
+        length += frame.unwrap().into_data().map_or(0, |data| data.len());
+    }
+    assert!(length > 1000, "{length}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

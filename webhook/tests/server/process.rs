@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hyper::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::client::request;
 use super::reload::serve_with;
@@ -117,4 +118,29 @@ async fn lines_about_a_review_have_its_uid() {
         assert!(about.len() >= lines && about.iter().all(|line| line["uid"] == "a-uid"), "{about:#?}");
         assert!(lines > 0 || !server.lines().iter().any(|line| line.to_string().contains("a-uid")));
     }
+}
+
+/// Whoever reaches the port cannot fill the log: not with frames that make no sense, nor with what is no TLS.
+#[tokio::test]
+async fn strangers_fill_no_log() {
+    let (server, connector) = serve_with(&[], &[]);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    // The answer to a ping that nobody sent.
+    let pong = b"\0\0\x08\x06\x01\0\0\0\0surprise";
+    for protocol in ["h2", "http/1.1"] {
+        let mut stream = connector.tls(protocol).await.unwrap();
+        stream.write_all(preface).await.unwrap();
+        for _ in 0..200 {
+            let _ = stream.write_all(pong).await;
+        }
+        let _ = stream.flush().await;
+        // A ping of our own, whose answer says that all before it was read.
+        let _ = stream.write_all(b"\0\0\x08\x06\0\0\0\0\0question").await;
+        let mut answer = vec![0; 4096];
+        while let Ok(1..) = stream.read(&mut answer).await
+            && !answer.windows(8).any(|part| part == b"question")
+        {}
+    }
+    let lines = server.lines();
+    assert!(lines.len() <= 2, "{lines:#?}");
 }

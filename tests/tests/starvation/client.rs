@@ -25,13 +25,15 @@ pub(crate) struct Client {
     address: SocketAddr,
     roots: Arc<rustls::RootCertStore>,
     token: Option<Arc<str>>,
+    /// Whom its requests come from, where not from the administrator.
+    user: Option<&'static str>,
 }
 
 impl Client {
     pub(crate) fn new(port: u16, authority: &str) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
-        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), roots: Arc::new(roots), token: None }
+        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), roots: Arc::new(roots), token: None, user: None }
     }
 
     pub(crate) fn of_api_server(control_plane: &ControlPlane) -> Self {
@@ -42,6 +44,11 @@ impl Client {
         let port = control_plane.port().expect("this suite needs a control plane of its own");
         let client = Self::new(port, &std::fs::read_to_string(authority).unwrap());
         Self { token: Some(token.into()), ..client }
+    }
+
+    /// With all rights, as another user.
+    pub(crate) fn acting_as(self, user: &'static str) -> Self {
+        Self { user: Some(user), ..self }
     }
 
     /// A connection from this address of loopback, with the handshake of TLS done.
@@ -73,6 +80,9 @@ impl Client {
         let mut request = Request::post(path).header("host", "127.0.0.1").header("content-type", "application/json");
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(user) = self.user {
+            request = request.header("impersonate-user", user).header("impersonate-group", "system:masters");
         }
         let answer = sender.send_request(request.body(Full::new(body))?).await.context("no answer")?;
         let status = answer.status().as_u16();

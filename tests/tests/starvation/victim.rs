@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 use plimsoll_tests::Manifest;
+use serde_json::json;
 
 use crate::client::Client;
 use crate::worst::review;
@@ -16,31 +17,53 @@ pub(crate) struct Victim {
     client: Client,
     path: String,
     namespace: String,
-    status: u16,
+    sends: Sends,
+}
+
+#[derive(Clone, Copy)]
+enum Sends {
+    Deployments,
+    Reviews,
+    ConfigMaps,
 }
 
 impl Victim {
     pub(crate) fn of_api_server(client: Client, namespace: &str) -> Self {
         let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
-        Self { client, path, namespace: namespace.to_owned(), status: 201 }
+        Self { client, path, namespace: namespace.to_owned(), sends: Sends::Deployments }
     }
 
     pub(crate) fn of_webhook(client: Client, namespace: &str) -> Self {
-        Self { client, path: "/validate?timeout=10s".to_owned(), namespace: namespace.to_owned(), status: 200 }
+        Self {
+            client,
+            path: "/validate?timeout=10s".to_owned(),
+            namespace: namespace.to_owned(),
+            sends: Sends::Reviews,
+        }
+    }
+
+    /// One about whose objects no webhook is asked: what the API server itself takes.
+    pub(crate) fn of_api_server_alone(client: Client, namespace: &str) -> Self {
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps?dryRun=All");
+        Self { client, path, namespace: namespace.to_owned(), sends: Sends::ConfigMaps }
     }
 
     pub(crate) async fn run(&self, requests: usize, pause: Duration) -> Figures {
         let mut sender = self.client.connect(Ipv4Addr::LOCALHOST).await.unwrap();
         let mut figures = Figures::default();
         for number in 0..requests {
-            let object = Manifest::good("Deployment", &format!("good-{number}"));
-            let body = match self.status {
-                201 => object.object().to_string(),
-                _ => review(object.object(), &self.namespace, false).to_string(),
+            let name = format!("good-{number}");
+            let object = Manifest::good("Deployment", &name);
+            let (expected, body) = match self.sends {
+                Sends::Deployments => (201, object.object().clone()),
+                Sends::Reviews => (200, review(object.object(), &self.namespace, false)),
+                Sends::ConfigMaps => {
+                    (201, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}))
+                }
             };
             let started = Instant::now();
-            match self.client.post(&mut sender, &self.path, Bytes::from(body)).await {
-                Ok((status, _)) if status == self.status => {}
+            match self.client.post(&mut sender, &self.path, Bytes::from(body.to_string())).await {
+                Ok((status, _)) if status == expected => {}
                 Ok((status, body)) => {
                     figures.refused += 1;
                     figures.why = format!("{status} {}", String::from_utf8_lossy(&body));

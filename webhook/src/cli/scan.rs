@@ -102,6 +102,7 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     let registry = config::load(&choice, &[PathBuf::from("-")]).map_err(|error| match error {
         CheckError::Usage { message, help } => Failure::usage(message, help),
         CheckError::Config(problems) => Failure::config(&problems),
+        CheckError::Input { message, help } => Failure::unread(message, help),
     })?;
     let mut progress = Progress::new();
     let judged = looked_at(&registry);
@@ -109,25 +110,21 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     let existing = runtime.block_on(existing::read(&client, &kinds, end, |kind, count| progress.tell(kind, count)));
     progress.end();
     if !judged.is_empty() && judged.is_subset(&existing.unserved) {
-        return Err(Failure {
-            message: format!(
+        return Err(Failure::unread(
+            format!(
                 "nothing can be judged: the API server serves none of the kinds that policies look at: {}",
                 audit::names(judged.iter())
             ),
-            help: Some(
-                "`kubectl api-resources` shows what it serves; the `server` of the kubeconfig must lead to an API \
-                 server of Kubernetes"
-                    .to_owned(),
-            ),
-            status: ExitStatus::Unparsable.code(),
-        });
+            "`kubectl api-resources` shows what it serves; the `server` of the kubeconfig must lead to an API server of \
+             Kubernetes",
+        ));
     }
     // A kind that is not served could be read by anybody.
     if existing.kinds.keys().all(|kind| existing.unserved.contains(kind)) && !existing.unread.is_empty() {
         let why = existing.unread.values().next().cloned().unwrap_or_default();
         let message = format!("nothing could be read: {why}");
         return Err(match existing.is_cut {
-            true => Failure { message, help: Some(TAKES_LONG.to_owned()), status: ExitStatus::Unparsable.code() },
+            true => Failure::unread(message, TAKES_LONG),
             false => Failure::usage(
                 message,
                 "a role with `list` on all objects will do, such as `view`; docs/scan.md has the limits",

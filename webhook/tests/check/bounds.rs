@@ -74,7 +74,7 @@ fn what_is_too_large_says_how_large_it_may_be() {
     for number in 0..3 {
         folder.write(&format!("many/{number}.yaml"), &"# a comment\n".repeat((30 << 20) / 12));
     }
-    is(&timed(&folder, &["many"]), 2, "the files are larger than 64 MiB in all");
+    is(&timed(&folder, &["many"]), 4, "the files are larger than 64 MiB in all");
 }
 
 /// `yes | plimsoll check -`
@@ -93,7 +93,7 @@ fn an_endless_standard_input_ends() {
     let line = [b'y'; 1 << 16];
     while stdin.write_all(&line).is_ok() {}
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(4), "as of a file that is too large");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cannot read the standard input: it is larger than 32 MiB"), "{said}");
 }
@@ -121,6 +121,27 @@ fn aliases_and_merge_keys_cost_what_they_stand_for() {
     let one = format!("a: &a [{}]\nb: [{}]\n---\n", "x, ".repeat(100), "*a, ".repeat(3_000));
     folder.write("many.yaml", &one.repeat(200));
     is(&timed(&folder, &["many.yaml"]), 4, "the input has more than 4000000 values");
+}
+
+/// What cannot be read is no fixed text: the standard output, which becomes a file, gets nothing of it.
+#[test]
+fn a_report_is_no_fixed_text() {
+    let folder = Folder::new(&[]);
+    let path = folder.path("");
+    for text in [vec![b'#'; (32 << 20) + 1], b"a: \xff\n".to_vec()] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+            .args(["check", "--fix", "-"])
+            .current_dir(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&text).ok();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }
 
 /// What kubectl takes and YAML 1.2 does not costs another look at the document each time.

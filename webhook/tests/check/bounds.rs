@@ -144,6 +144,45 @@ fn a_report_is_no_fixed_text() {
     }
 }
 
+/// What is wrong is that there are so many, and not any one of them.
+#[test]
+fn too_many_tabs_are_called_too_many() {
+    let folder = Folder::new(&[]);
+    let many: String = (0..6_000).map(|number| format!("    k{number}:\tb\n")).collect();
+    folder.write("tabs.yaml", &format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n{many}"));
+    is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs behind colons; replace them with spaces");
+    let rows: String = (0..6_000).map(|number| format!("k{number}: [\n1,\n  2]\n")).collect();
+    folder.write("rows.yaml", &rows);
+    is(&timed(&folder, &["rows.yaml"]), 4, "too many lines within brackets that are not indented; indent them");
+    // A file may use a few of them.
+    folder.write("few.yaml", &"a:\tb\n".repeat(100));
+    is(&timed(&folder, &["few.yaml", "--allow-empty"]), 0, "0 objects in 1 file");
+}
+
+#[test]
+fn a_tab_is_called_a_tab() {
+    let folder = Folder::new(&[]);
+    let pod = "apiVersion: v1\nkind: Pod\n";
+    let tabs = "\t".repeat(1 << 20);
+    for (text, place) in [
+        (format!("{pod}metadata:\n\tname: x\n"), "a.yaml:4:1"),
+        (format!("apiVersion: v1\n{}", "\tkind: Pod\n".repeat(50_000)), "a.yaml:2:1"),
+        (format!("{pod}metadata: {{name: x}}\nspec:\n{}", "\tcontainers:\n\t- name: b\n".repeat(6_000)), "a.yaml:5:1"),
+        (format!("{pod}metadata:\n  -\t-\tb\n"), "a.yaml:4:4"),
+        (format!("{pod}{tabs}\n"), "a.yaml:3:1"),
+        (format!("{pod}{tabs}metadata: {{}}\n"), "a.yaml:3:1"),
+        (format!("{pod}text: |\n{tabs}x\n"), "a.yaml:4:1"),
+    ] {
+        folder.write("a.yaml", &text);
+        let run = timed(&folder, &["a.yaml"]);
+        let said = format!("{}{}", run.out, run.err);
+        let said: String = said.chars().take(400).collect();
+        assert_eq!(run.status, 4, "{said}");
+        assert!(said.contains("a tab where kubectl takes only spaces; write spaces instead"), "{said}");
+        assert!(said.contains(place), "{place}: {said}");
+    }
+}
+
 /// What kubectl takes and YAML 1.2 does not costs another look at the document each time.
 #[test]
 fn retries_are_bounded_over_all_documents() {

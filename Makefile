@@ -35,8 +35,8 @@ lint: build ## Formatting, clippy with -D warnings, generated pages, licences of
 	cargo fmt --all --check
 	rustfmt --edition 2024 --check policies/src/*.rs
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	cargo check --release --package plimsoll --no-default-features --features check
-	cargo check --release --package plimsoll --no-default-features --features serve
+	cargo clippy --release --package plimsoll --no-default-features --features check -- -D warnings
+	cargo clippy --release --package plimsoll --no-default-features --features serve -- -D warnings
 	scripts/docs.sh --check
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed; deny.toml was not checked"; fi

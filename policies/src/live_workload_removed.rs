@@ -2,9 +2,7 @@ use std::collections::BTreeSet;
 
 use plimsoll_sdk::bundle::Answer;
 use plimsoll_sdk::prelude::*;
-
-/// What marks an object that nobody is to remove by mistake.
-const PROTECT: &str = "plimsoll.dev/protect";
+use plimsoll_sdk::reserved::PROTECT;
 
 /// Kinds whose Pods a Service can select.
 const SELECTED: [&str; 7] = [
@@ -33,6 +31,9 @@ const SELECTED: [&str; 7] = [
 /// - a Service that becomes an `ExternalName`, that is no `LoadBalancer` any more, or whose selector becomes empty or
 ///   selects no workload that has Pods;
 /// - a DaemonSet whose `nodeSelector` or required node affinity asks for something else.
+///
+/// Only the value `"true"` protects. The webhook warns of any other value but `"false"`, of the annotation on a kind that it
+/// does not protect, and of a label of that name.
 ///
 /// The annotation counts as it was before the request: a request that takes it away changes nothing else of this.
 ///

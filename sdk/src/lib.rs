@@ -36,6 +36,7 @@ pub mod metadata;
 pub mod owners;
 pub mod quantity;
 pub mod quota;
+pub mod reserved;
 pub mod resources;
 pub mod review;
 pub mod rollout;

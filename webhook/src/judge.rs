@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::admission::decide::{
-    Case, Decision, Judgement, Known, Looked, Need, decide, is_revision, is_system_deletion, may_roll_back,
+    Case, Decision, Judgement, Known, Looked, Need, decide, is_revision, is_system_deletion, may_roll_back, misused,
 };
 use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
@@ -64,7 +64,10 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
     }
     let selected = registry.select(review);
     if selected.is_empty() {
-        return Verdict::default();
+        // In the cluster nobody is asked about most of these objects. Files say the same of all.
+        let template = registry.workloads().template(&review.kind.group_kind());
+        let unused = if review.is_from_file() { misused(review, template) } else { Vec::new() };
+        return Verdict { unused, ..Verdict::default() };
     }
     let context = &pinned(context, review);
     let mut evaluation = Evaluation::new(registry, review, context, deadline);

@@ -11,6 +11,9 @@ mod ignores;
 #[path = "check/links.rs"]
 mod links;
 #[cfg(unix)]
+#[path = "check/pages.rs"]
+mod pages;
+#[cfg(unix)]
 #[path = "check/terminals.rs"]
 mod terminals;
 

@@ -1,4 +1,5 @@
-//! `plimsoll scan` against an API server that means harm: lists and bodies that never end. The real binary, over HTTP.
+//! `plimsoll scan` against an API server that means harm, or is none: lists and bodies that never end, nothing that is
+//! served. The real binary, over HTTP.
 
 #![cfg(all(feature = "serve", feature = "check"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -19,11 +20,16 @@ type Answers = fn(&str, usize) -> Option<Value>;
 struct Run {
     status: i32,
     said: String,
+    /// Lists of Services that were asked for.
     requests: usize,
     took: Duration,
 }
 
 fn scan(answers: Answers) -> Run {
+    scan_with(&[], answers)
+}
+
+fn scan_with(arguments: &[&str], answers: Answers) -> Run {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let requests = Arc::new(AtomicUsize::new(0));
@@ -45,6 +51,7 @@ fn scan(answers: Answers) -> Run {
     let began = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
         .args(["scan", "--kubeconfig", "kubeconfig"])
+        .args(arguments)
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -61,7 +68,7 @@ fn serve(stream: TcpStream, answers: Answers, counted: &AtomicUsize) {
         let mut head = String::new();
         while reader.read_line(&mut head).is_ok_and(|read| read > 0) && !head.ends_with("\r\n\r\n") {}
         let Some(path) = head.split(' ').nth(1) else { return };
-        let number = counted.fetch_add(1, Ordering::SeqCst);
+        let number = counted.fetch_add(usize::from(is_list(path)), Ordering::SeqCst);
         let Some(value) = answers(path, number) else {
             let _ = writer
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -71,25 +78,69 @@ fn serve(stream: TcpStream, answers: Answers, counted: &AtomicUsize) {
         };
         let body = value.to_string();
         let length = body.len();
+        let status = if value["code"] == 404 { "404 Not Found" } else { "200 OK" };
         let answer =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+            format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
 }
 
-/// An API server that serves Services, and nothing else that policies ask for.
+/// Kinds that every API server serves, of those that policies look at or ask for.
+const KINDS: [(&str, &[&str]); 5] = [
+    (
+        "v1",
+        &[
+            "LimitRange",
+            "PersistentVolumeClaim",
+            "Pod",
+            "PodTemplate",
+            "ReplicationController",
+            "ResourceQuota",
+            "Service",
+        ],
+    ),
+    ("apps/v1", &["ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]),
+    ("autoscaling/v2", &["HorizontalPodAutoscaler"]),
+    ("batch/v1", &["CronJob", "Job"]),
+    ("policy/v1", &["PodDisruptionBudget"]),
+];
+
+/// An API server of Kubernetes with nothing in it.
 fn discovery(path: &str) -> Value {
+    serving(path, |_| true)
+}
+
+/// One that serves some of these kinds.
+fn serving(path: &str, serves: impl Fn(&str) -> bool) -> Value {
+    let resource = |kind: &str| {
+        let name = format!("{}s", kind.to_lowercase());
+        json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list", "watch"]})
+    };
+    let group = |(version, kinds): &(&str, &[&str])| {
+        let (group, short) = version.split_once('/').filter(|_| kinds.iter().any(|kind| serves(kind)))?;
+        let version = json!({"groupVersion": version, "version": short});
+        Some(json!({"name": group, "versions": [version], "preferredVersion": version}))
+    };
+    let resources = |(version, kinds): &(&str, &[&str])| {
+        let root = if version.contains('/') { "apis" } else { "api" };
+        (path == format!("/{root}/{version}")).then(|| {
+            let resources: Vec<Value> = kinds.iter().filter(|kind| serves(kind)).map(|kind| resource(kind)).collect();
+            json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
+        })
+    };
     match path {
         "/version" => {
             json!({"major": "1", "minor": "36", "gitVersion": "", "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": ""})
         }
-        "/apis" => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}),
-        "/api/v1" => json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": [
-            {"name": "services", "singularName": "", "namespaced": true, "kind": "Service", "verbs": ["list", "watch"]},
-        ]}),
-        path => panic!("{path} is not asked for"),
+        "/apis" => {
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": KINDS.iter().filter_map(group).collect::<Vec<_>>()})
+        }
+        _ => KINDS
+            .iter()
+            .find_map(resources)
+            .unwrap_or_else(|| json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []})),
     }
 }
 
@@ -114,6 +165,41 @@ fn a_list_that_ends_is_read() {
         })
     });
     assert!(run.status == 0 && run.said.contains("5 objects in 1 namespace"), "{}", run.said);
+}
+
+/// A proxy, a web server, an aggregated API server: nothing is denied there, because nothing is judged.
+#[test]
+fn a_server_that_serves_nothing_is_an_error() {
+    let run = scan(|path, _| Some(serving(path, |_| false)));
+    assert_eq!(run.status, 4, "{}", run.said);
+    assert!(run.said.contains("nothing can be judged") && !run.said.contains("deny nothing"), "{}", run.said);
+    assert!(run.said.contains("apps/Deployment") && run.said.contains("Pod,"), "{}", run.said);
+}
+
+/// 404 for all but its version, and for all but its groups.
+#[test]
+fn a_server_that_knows_no_path_is_an_error() {
+    fn not_found() -> Value {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "message": "404 page not found", "code": 404})
+    }
+    let run = scan(|path, _| Some(if path == "/version" { discovery(path) } else { not_found() }));
+    assert!(run.status == 2 && run.said.contains("does not say what it serves: 404"), "{}: {}", run.status, run.said);
+    let run = scan(|path, _| Some(if ["/apis", "/version"].contains(&path) { discovery(path) } else { not_found() }));
+    assert!(run.status == 4 && run.said.contains("nothing can be judged"), "{}: {}", run.status, run.said);
+    // A list that is not there, although it was said to be.
+    let run = scan(|path, _| Some(if is_list(path) { not_found() } else { discovery(path) }));
+    assert!(run.status == 4 && run.said.contains("it does not know Service\n"), "{}: {}", run.status, run.said);
+    assert!(run.said.contains("not read: Service: 404 page not found"), "{}", run.said);
+}
+
+#[test]
+fn a_kind_that_is_not_served_is_said() {
+    let run = scan(|path, _| Some(serving(path, |kind| kind != "Deployment")));
+    assert!(run.status == 4 && run.said.contains("it does not know apps/Deployment\n"), "{}: {}", run.status, run.said);
+    // A cluster without these custom resources is whole.
+    let run = scan(|path, _| Some(discovery(path)));
+    let said = "not served, so that there are none: argoproj.io/Rollout, ";
+    assert!(run.status == 0 && run.said.contains(said), "{}: {}", run.status, run.said);
 }
 
 #[test]
@@ -145,6 +231,63 @@ fn pages_without_end_are_too_many() {
     assert!(run.said.contains("a list of more than 4000 pages"), "{}", run.said);
 }
 
+/// Each page is answered in time, with another token, so that no limit of a page or a list is ever reached.
+#[test]
+fn slow_pages_without_end_are_cut() {
+    let slow = |path: &str, number: usize| {
+        thread::sleep(Duration::from_millis(200));
+        Some(if is_list(path) { page(number, 1, &format!("t{number}")) } else { discovery(path) })
+    };
+    let run = scan_with(&["--timeout", "8s"], slow);
+    assert!(run.status == 4 && run.took < Duration::from_secs(20), "{} in {:?}: {}", run.status, run.took, run.said);
+    let over = "the time for reading the whole cluster is over (`--timeout`)";
+    assert!(run.said.contains(&format!("not read: Service: {over}\n")), "{}", run.said);
+    // What comes after it in the order of kinds was not even begun.
+    assert!(run.said.contains(&format!("not read: apps/Deployment: {over}\n")), "{}", run.said);
+    assert!(run.said.contains("the report is incomplete: it does not know Service, apps/"), "{}", run.said);
+    assert!(run.said.contains("give a longer --timeout"), "{}", run.said);
+    // What was read before it is judged.
+    assert!(run.said.contains("read Pod: 0\n"), "{}", run.said);
+}
+
+/// The same for what the API server says of itself, before any list.
+#[test]
+fn slow_discovery_is_cut() {
+    let slow = |path: &str, _: usize| {
+        if path == "/apis/apps/v1" {
+            thread::sleep(Duration::from_secs(30));
+        }
+        Some(discovery(path))
+    };
+    let run = scan_with(&["--timeout", "3s"], slow);
+    assert!(run.status == 4 && run.took < Duration::from_secs(20), "{} in {:?}: {}", run.status, run.took, run.said);
+    assert!(run.said.contains("nothing could be read: the time for reading"), "{}", run.said);
+}
+
+#[test]
+fn a_timeout_is_a_time() {
+    for text in ["0s", "-1s", "5", "25h", "1e9h", ""] {
+        let run = scan_with(&[&format!("--timeout={text}")], |path, _| Some(discovery(path)));
+        assert!(run.status == 2 && run.said.contains("write "), "{text}: {}", run.said);
+    }
+}
+
+/// One version lists a kind very often, and kinds that no policy names.
+#[test]
+fn a_long_discovery_is_read() {
+    let run = scan(|path, _| {
+        let mut answer = discovery(path);
+        if let Some(resources) = answer["resources"].as_array_mut() {
+            let more: Vec<Value> = (0..50_000)
+                .map(|number| json!({"name": format!("x{number}"), "singularName": "", "namespaced": true, "kind": "Pod", "verbs": ["list", "watch"]}))
+                .collect();
+            resources.extend(more);
+        }
+        Some(answer)
+    });
+    assert!(run.status == 0, "{}: {}", run.status, run.said);
+}
+
 #[test]
 fn a_body_without_end_is_cut() {
     for endless in
@@ -158,7 +301,9 @@ fn a_body_without_end_is_cut() {
             _ => |path, _| (path != "/version").then(|| discovery(path)),
         };
         let run = scan(answers);
-        assert!(run.status == 2 && run.said.contains("larger than 64 MiB"), "{}: {}", run.status, run.said);
+        // Without its groups or its version nothing is known; otherwise the other kinds are.
+        let status = if endless("/apis") || endless("/version") { 2 } else { 4 };
+        assert!(run.status == status && run.said.contains("larger than 64 MiB"), "{}: {}", run.status, run.said);
         assert!(run.took < Duration::from_secs(60), "{:?}", run.took);
     }
 }

@@ -11,6 +11,7 @@ mod down;
 mod files;
 mod history;
 mod leverage;
+mod names;
 mod order;
 mod people;
 mod pods;
@@ -48,6 +49,7 @@ const ALL: &[Tries] = &[
     amounts::TRIES,
     files::TRIES,
     order::TRIES,
+    names::TRIES,
 ];
 
 struct Try {
@@ -137,6 +139,11 @@ fn what_a_decision_rests_on() -> Result<()> {
 #[test]
 fn what_comes_last() -> Result<()> {
     order::TRIES.run("order")
+}
+
+#[test]
+fn names_of_plimsolls() -> Result<()> {
+    names::TRIES.run("names")
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub fn denial(review: &Review, verdict: &Verdict) -> String {
     } else {
         lines.extend(verdict.more.iter().map(|(policy, more)| format!("• {}  and {more} more", policy.id)));
     }
+    lines.extend(mistakes(verdict).map(|mistake| format!("note: {mistake}")));
     // Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
     let lines: Vec<_> = lines.iter().map(|line| printed::line(line)).collect();
     lines.join("\n")
@@ -57,8 +58,11 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
         .iter()
         .filter(|failed| failed.action == Action::Warn)
         .map(|failed| format!("{}: {}", failed.policy.id, failure(failed)));
-    let mut warnings: Vec<String> =
-        findings.chain(failures).map(|text| shorten(&printed::line(&text), MAX_WARNING)).collect();
+    let mut warnings: Vec<String> = findings
+        .chain(failures)
+        .chain(mistakes(verdict))
+        .map(|text| shorten(&printed::line(&text), MAX_WARNING))
+        .collect();
     let cut = more(verdict);
     if !warnings.is_empty() && warnings.len() + cut > MAX_WARNINGS {
         let shown = warnings.len().min(MAX_WARNINGS - 1);
@@ -67,6 +71,12 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
         warnings.push(format!("+{more} more: run plimsoll check"));
     }
     warnings
+}
+
+/// Annotations and labels of Plimsoll's that cannot do what their author wants.
+fn mistakes(verdict: &Verdict) -> impl Iterator<Item = String> {
+    let mistakes = verdict.unused.iter().filter_map(|unused| Some((&unused.name, unused.warning.as_ref()?)));
+    mistakes.map(|(name, warning)| format!("{name} {warning}"))
 }
 
 /// Findings that were counted and cut before anything was decided about them.

@@ -124,13 +124,17 @@ pub enum Silence {
     Exemption(Arc<Exemption>),
 }
 
-/// An annotation that was to silence something and did not.
+/// An annotation or a label of Plimsoll's that does nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unused {
+    /// The pointer to the annotations or labels that it stands among.
+    pub at: String,
     /// Its name.
-    pub annotation: String,
+    pub name: String,
     /// Why it counts for nothing, and what to do.
     pub complaint: String,
+    /// The same for the user who applies it, without its value. None where it is no mistake for sure.
+    pub warning: Option<String>,
 }
 
 /// A policy that could not judge.
@@ -181,7 +185,7 @@ pub struct Verdict {
     pub failed: Vec<Failed>,
     /// Findings of which nothing is done, by permission.
     pub silenced: Vec<(Judged, Silence)>,
-    /// Annotations that were to silence something and did not, each with the reason.
+    /// Annotations and labels of Plimsoll's that do nothing, each with the reason.
     pub unused: Vec<Unused>,
 }
 

@@ -18,7 +18,7 @@ use crate::registry::Registry;
 use crate::report::ObjectName;
 use crate::yaml::Budget;
 
-pub use report::{human, json};
+pub use report::{human, json, names};
 
 /// Objects of a kind that are read as one document. A document has limits, and holds no more than a few thousand.
 const TOGETHER: usize = 100;
@@ -40,6 +40,10 @@ pub struct Scan {
     pub unjudged: Vec<(String, String, usize)>,
     /// `group/Kind` and why it could not be read.
     pub unread: BTreeMap<String, String>,
+    /// Kinds, `group/Kind`, that the API server does not serve.
+    pub unserved: BTreeSet<String>,
+    /// Policies that failed: their findings are unknown.
+    pub failed: BTreeSet<String>,
 }
 
 /// An eviction that is refused now.
@@ -94,7 +98,9 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
     for (policy, why) in &checked.skipped {
         *unjudged.entry((policy.id.clone(), why.clone())).or_default() += 1;
     }
+    let mut failures = BTreeSet::new();
     for (_, failed) in &checked.failed {
+        failures.insert(failed.policy.id.clone());
         *unjudged.entry((failed.policy.id.clone(), failed.failure.to_string())).or_default() += 1;
     }
     let counts = |action: Action| move |found: &&Found| !found.defaulted && found.judged.action == action;
@@ -110,7 +116,29 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
         warned: checked.findings.iter().filter(counts(Action::Warn)).count(),
         unjudged: unjudged.into_iter().map(|((policy, why), count)| (policy, why, count)).collect(),
         unread,
+        unserved: existing.unserved.clone(),
+        failed: failures,
     }
+}
+
+impl Scan {
+    /// Kinds that the scan should know and does not: the report may lack denials. Custom resources that are not served
+    /// are no gap, because not every cluster has them.
+    pub fn gaps(&self) -> Vec<&str> {
+        let unread = self.unread.keys().filter(|kind| !is_inert(kind));
+        let unserved = self.unserved.iter().filter(|kind| is_of_kubernetes(kind));
+        unread.chain(unserved).map(String::as_str).collect()
+    }
+}
+
+/// A kind that every API server serves. The group of a custom resource has a dot.
+fn is_of_kubernetes(kind: &str) -> bool {
+    kind.split_once('/').is_some_and(|(group, _)| !group.contains('.'))
+}
+
+/// Nothing makes Pods of a PodTemplate, and the role `view` does not cover it.
+fn is_inert(kind: &str) -> bool {
+    kind == "/PodTemplate"
 }
 
 impl Denied {
@@ -199,6 +227,29 @@ mod tests {
         let failed = json!({"conditions": [{"reason": "SyncFailed", "message": "no scale"}]});
         assert_eq!(why(failed).unwrap().why, "it cannot be computed: no scale");
         assert!(drain(&json!({"metadata": {"name": "new"}})).is_none());
+    }
+
+    #[test]
+    fn gaps() {
+        let kinds = |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect::<BTreeSet<_>>();
+        let unread = |names: &[&str]| kinds(names).into_iter().map(|kind| (kind, "forbidden".to_owned())).collect();
+        let scan = |unread, unserved| Scan {
+            kubernetes_version: String::new(),
+            objects: 0,
+            owned: 0,
+            namespaces: 0,
+            drains: Vec::new(),
+            denied: Vec::new(),
+            warned: 0,
+            unjudged: Vec::new(),
+            unread,
+            unserved,
+            failed: BTreeSet::new(),
+        };
+        let custom = ["argoproj.io/Rollout", "autoscaling.k8s.io/VerticalPodAutoscaler", "keda.sh/ScaledObject"];
+        assert!(scan(unread(&["/PodTemplate"]), kinds(&custom)).gaps().is_empty());
+        assert_eq!(scan(unread(&[]), kinds(&["/Pod", "apps/Deployment"])).gaps(), ["/Pod", "apps/Deployment"]);
+        assert_eq!(scan(unread(&custom), kinds(&["/Service"])).gaps()[2..], ["keda.sh/ScaledObject", "/Service"]);
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub fn human(scan: &Scan) -> String {
     for (kind, why) in &scan.unread {
         let _ = writeln!(out, "not read: {}: {}", kind.trim_start_matches('/'), line(why));
     }
+    if !scan.unserved.is_empty() {
+        let _ = writeln!(out, "not served, so that there are none: {}", names(scan.unserved.iter()));
+    }
     let _ = writeln!(
         out,
         "Kubernetes {}: {} in {}, {} of them made by controllers",
@@ -148,12 +151,19 @@ pub fn json(scan: &Scan) -> String {
         "unjudged": scan.unjudged.iter().map(|(policy, why, count)| {
             json!({"policy": policy, "reason": why, "count": count})
         }).collect::<Vec<_>>(),
+        "unserved": scan.unserved,
         "unread": scan.unread.iter().map(|(kind, why)| json!({"kind": kind, "reason": why})).collect::<Vec<_>>(),
     });
     // Strings and numbers only: there is nothing in it that cannot be written.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     printed::json(&text).into_owned()
+}
+
+/// Kinds (`group/Kind`) as a list.
+pub fn names<'a>(kinds: impl Iterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>) -> String {
+    let names: Vec<_> = kinds.map(|kind| line(kind.as_ref().trim_start_matches('/'))).collect();
+    names.join(", ")
 }
 
 fn objects(count: usize) -> String {

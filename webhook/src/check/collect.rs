@@ -110,7 +110,7 @@ impl Collector {
         if std::mem::replace(&mut self.stdin, true) {
             return Ok(());
         }
-        let bytes = files::read_stream(stdin, bounds::MAX_FILE).map_err(|error| CheckError::Usage {
+        let bytes = files::read_stream(stdin, bounds::MAX_FILE).map_err(|error| CheckError::Input {
             message: format!("cannot read the standard input: {error}"),
             help: "pipe manifests into `plimsoll check -`, those of one release or cluster at a time".to_owned(),
         })?;
@@ -204,7 +204,7 @@ impl Collector {
             None
         };
         if let Some(message) = limit {
-            return Err(CheckError::Usage {
+            return Err(CheckError::Input {
                 message: format!("{message}, the most that one run takes; the last one was {name}"),
                 help: "check the folders of one cluster at a time".to_owned(),
             });

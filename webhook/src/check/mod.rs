@@ -104,6 +104,9 @@ pub enum CheckError {
     Usage { message: String, help: String },
     #[error("the configuration is wrong")]
     Config(Vec<ConfigError>),
+    /// The input as a whole cannot be read.
+    #[error("{message}")]
+    Input { message: String, help: String },
 }
 
 /// Checks, and edits where that is asked.

@@ -137,6 +137,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
     let outcome = check::run(&options, &mut io::stdin().lock()).map_err(|error| match error {
         CheckError::Usage { message, help } => Failure::usage(message, help),
         CheckError::Config(problems) => Failure::config(&problems),
+        CheckError::Input { message, help } => Failure::unread(message, help),
     })?;
     // The standard output is for one thing: the diff, the fixed text, or else the report.
     let text = match (&outcome.stdin, arguments.diff) {
@@ -149,7 +150,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
         output::print_data(text).map_err(|error| Failure::output(&error))?;
     }
     for format in &arguments.format {
-        let aside = text.is_some();
+        let aside =
+            text.is_some() || arguments.fix.is_some() && arguments.paths.iter().any(|path| path.as_os_str() == "-");
         let rendered = arguments.render(format, &outcome, aside);
         match &format.path {
             Some(path) => fs::write(path, rendered).map_err(|error| {

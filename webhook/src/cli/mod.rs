@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::engine::BUILTIN_DIGEST;
 #[cfg(feature = "check")]
-use crate::{printed, registry::ConfigError};
+use crate::{check::ExitStatus, printed, registry::ConfigError};
 
 /// The command line or the configuration is wrong; clap uses the same number.
 const USAGE: u8 = 2;
@@ -98,6 +98,12 @@ struct Failure {
 impl Failure {
     fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: Some(help.into()), status: USAGE }
+    }
+
+    /// The input cannot be read, so nothing can be said of it.
+    #[cfg(feature = "check")]
+    fn unread(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()), status: ExitStatus::Unparsable.code() }
     }
 
     /// Every problem of a configuration, a line each.

@@ -11,20 +11,31 @@ use clap::{Args, ValueEnum};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use kube::client::ClientBuilder;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::util::MapResponseLayer;
 
 use super::{Failure, output};
-use crate::audit;
+use crate::audit::{self, Scan};
 use crate::check::config::{self, Choice};
-use crate::check::{CheckError, beside};
+use crate::check::{CheckError, ExitStatus, beside};
 use crate::context::existing::{self, Existing};
+use crate::duration::parse_duration;
 use crate::printed;
 use crate::register::looked_at;
 use crate::registry::Registry;
 
 /// Timeout for the first answer of the API server.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
+
+/// Maximum of `--timeout`.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// Help where the time was over.
+const TAKES_LONG: &str = "the API server answers slowly, or holds much: give a longer --timeout";
+
+/// Help where something was not read for another reason.
+const SAYS_WHY: &str = "the lines \"not read\" and \"not served\" of the report say why; the role `view` and what \
+                        `plimsoll policy rights` prints are enough to read everything";
 
 /// Maximum size of an answer of the API server: 500 objects, or what it serves.
 const MAX_ANSWER: usize = 64 << 20;
@@ -52,6 +63,10 @@ pub(super) struct ScanArgs {
     /// human or json
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
+
+    /// Time for reading the cluster; what is not read by then is listed as not read, and the exit status is 4
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_timeout)]
+    timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -61,6 +76,7 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
+    let end = Instant::now() + arguments.timeout;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -86,18 +102,34 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     let registry = config::load(&choice, &[PathBuf::from("-")]).map_err(|error| match error {
         CheckError::Usage { message, help } => Failure::usage(message, help),
         CheckError::Config(problems) => Failure::config(&problems),
+        CheckError::Input { message, help } => Failure::unread(message, help),
     })?;
     let mut progress = Progress::new();
-    let kinds = looked_at(&registry).union(&registry.context_kinds()).cloned().collect();
-    let existing = runtime.block_on(existing::read(&client, &kinds, |kind, count| progress.tell(kind, count)));
+    let judged = looked_at(&registry);
+    let kinds = judged.union(&registry.context_kinds()).cloned().collect();
+    let existing = runtime.block_on(existing::read(&client, &kinds, end, |kind, count| progress.tell(kind, count)));
     progress.end();
-    // A kind that is not served could be read by anybody.
-    if existing.kinds.values().all(Vec::is_empty) && !existing.unread.is_empty() {
-        let why = existing.unread.values().next().cloned().unwrap_or_default();
-        return Err(Failure::usage(
-            format!("nothing could be read: {why}"),
-            "a role with `list` on all objects will do, such as `view`; docs/scan.md has the limits",
+    if !judged.is_empty() && judged.is_subset(&existing.unserved) {
+        return Err(Failure::unread(
+            format!(
+                "nothing can be judged: the API server serves none of the kinds that policies look at: {}",
+                audit::names(judged.iter())
+            ),
+            "`kubectl api-resources` shows what it serves; the `server` of the kubeconfig must lead to an API server of \
+             Kubernetes",
         ));
+    }
+    // A kind that is not served could be read by anybody.
+    if existing.kinds.keys().all(|kind| existing.unserved.contains(kind)) && !existing.unread.is_empty() {
+        let why = existing.unread.values().next().cloned().unwrap_or_default();
+        let message = format!("nothing could be read: {why}");
+        return Err(match existing.is_cut {
+            true => Failure::unread(message, TAKES_LONG),
+            false => Failure::usage(
+                message,
+                "a role with `list` on all objects will do, such as `view`; docs/scan.md has the limits",
+            ),
+        });
     }
     if let Some(folder) = &arguments.record {
         write(folder, &registry, &existing)?;
@@ -108,7 +140,23 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
         Format::Json => output::print_data(&audit::json(&scan)),
     };
     printed.map_err(|error| Failure::output(&error))?;
-    Ok(ExitCode::SUCCESS)
+    incomplete(&scan, existing.is_cut).map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// What a report that says too little ends with. The order is that of `check`.
+fn incomplete(scan: &Scan, is_cut: bool) -> Option<Failure> {
+    let gaps = scan.gaps();
+    let (status, message, help) = if !scan.failed.is_empty() {
+        let policies: Vec<&str> = scan.failed.iter().map(String::as_str).collect();
+        let message = format!("the report is incomplete, because policies failed: {}", policies.join(", "));
+        (ExitStatus::PolicyFailed, message, "the lines \"not judged\" of the report say why")
+    } else if !gaps.is_empty() {
+        let message = format!("the report is incomplete: it does not know {}", audit::names(gaps.iter()));
+        (ExitStatus::Unparsable, message, if is_cut { TAKES_LONG } else { SAYS_WHY })
+    } else {
+        return None;
+    };
+    Some(Failure { message, help: Some(help.to_owned()), status: status.code() })
 }
 
 /// A client that reads no answer beyond [`MAX_ANSWER`]: whose API server it is says a kubeconfig, which may be anybody's.
@@ -140,6 +188,12 @@ fn write(folder: &Path, registry: &Registry, existing: &Existing) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text).ok_or("write a duration, such as 90s or 1h")?;
+    let is_allowed = !time.is_zero() && time <= MAX_TIMEOUT;
+    if is_allowed { Ok(time) } else { Err("write more than 0s, and at most 24h".to_owned()) }
 }
 
 /// A line on a terminal that is written anew, or one for each kind.

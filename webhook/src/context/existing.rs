@@ -7,7 +7,7 @@ use kube::Client;
 use kube::api::ListParams;
 use plimsoll_flat::Node;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::is_secret;
 use super::question::Shape;
@@ -18,6 +18,9 @@ const PAGE: u32 = 500;
 
 /// Timeout for all objects of a kind.
 const KIND_TIME: Duration = Duration::from_secs(600);
+
+/// Said of a kind that the time of the whole reading left no time for.
+const TIME_IS_OVER: &str = "the time for reading the whole cluster is over (`--timeout`)";
 
 /// Maximum number of objects of a kind. The largest clusters have 150,000 Pods.
 const MAX_OBJECTS: usize = 200_000;
@@ -36,23 +39,48 @@ const ATTEMPTS: usize = 3;
 pub struct Existing {
     /// By `group/Kind`, each with `apiVersion`, `kind` and status. A kind that is not served has none.
     pub kinds: BTreeMap<String, Vec<Value>>,
+    /// Kinds that the API server does not serve.
+    pub unserved: BTreeSet<String>,
     /// What could not be read, and why.
     pub unread: BTreeMap<String, String>,
+    /// Whether the time was over before everything was read.
+    pub is_cut: bool,
 }
 
 /// Reads all objects of these kinds, kind by kind; `told` hears of each with the number of its objects. Secrets are never
-/// read. The API server may be anybody's, so that how much it says is bounded.
-pub async fn read(client: &Client, kinds: &BTreeSet<String>, mut told: impl FnMut(&str, usize)) -> Existing {
-    let kinds = kinds.iter().filter(|kind| !is_secret(kind)).cloned().collect();
+/// read. The API server may be anybody's, so how much it says is bounded, and reading ends at `end`. A kind that is not
+/// complete by then counts as not read.
+pub async fn read(
+    client: &Client,
+    kinds: &BTreeSet<String>,
+    end: Instant,
+    mut told: impl FnMut(&str, usize),
+) -> Existing {
+    let kinds: BTreeSet<String> = kinds.iter().filter(|kind| !is_secret(kind)).cloned().collect();
     let mut existing = Existing::default();
     let mut room = Room { objects: MAX_ALL_OBJECTS, bytes: MAX_ALL_BYTES };
-    for (kind, served) in discover(client, &kinds).await {
+    let Ok(discovered) = timeout_at(end, discover(client, &kinds)).await else {
+        let unread = kinds.into_iter().map(|kind| (kind, TIME_IS_OVER.to_owned())).collect();
+        return Existing { unread, is_cut: true, ..existing };
+    };
+    for (kind, served) in discovered {
         let objects = match served {
-            Ok(Some(resource)) => match timeout(KIND_TIME, all(client, &resource, &mut room)).await {
-                Ok(objects) => objects,
-                Err(_) => Err(format!("it was not read within {} minutes", KIND_TIME.as_secs() / 60)),
-            },
-            Ok(None) => Ok(Vec::new()),
+            Ok(Some(_)) if existing.is_cut => Err(TIME_IS_OVER.to_owned()),
+            Ok(Some(resource)) => {
+                let most = end.min(Instant::now() + KIND_TIME);
+                match timeout_at(most, all(client, &resource, &mut room)).await {
+                    Ok(objects) => objects,
+                    Err(_) if most == end => {
+                        existing.is_cut = true;
+                        Err(TIME_IS_OVER.to_owned())
+                    }
+                    Err(_) => Err(format!("it was not read within {} minutes", KIND_TIME.as_secs() / 60)),
+                }
+            }
+            Ok(None) => {
+                existing.unserved.insert(kind.clone());
+                Ok(Vec::new())
+            }
             Err(why) => Err(why),
         };
         match objects {

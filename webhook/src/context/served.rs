@@ -158,7 +158,7 @@ pub(super) async fn discover(
             return kinds.iter().map(|kind| (kind.clone(), Err(error.clone()))).collect();
         }
     };
-    let mut listed: HashMap<String, Vec<APIResource>> = HashMap::new();
+    let mut listed = Listed { wanted: kinds, versions: HashMap::new() };
     for group_kind in kinds {
         let Some((group, kind)) = group_kind.split_once('/') else { continue };
         let resource = resource(client, &mut listed, &versions(&groups, group), kind).await;
@@ -207,14 +207,39 @@ pub(super) fn written_for(group: &str) -> &'static str {
     }
 }
 
+/// Resources of the versions that were asked for, by version and kind.
+struct Listed<'a> {
+    wanted: &'a BTreeSet<String>,
+    versions: HashMap<String, HashMap<String, APIResource>>,
+}
+
+impl Listed<'_> {
+    /// Keeps the resources that somebody asks for, and one for each kind: a version may list millions.
+    fn add(&mut self, version: &str, resources: Vec<APIResource>) {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let of_version = self.versions.entry(version.to_owned()).or_default();
+        for resource in resources {
+            let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
+            let is_wanted = self.wanted.contains(&format!("{group}/{}", resource.kind));
+            if is_wanted && !resource.name.contains('/') && can("list") && can("watch") {
+                of_version.entry(resource.kind.clone()).or_insert(resource);
+            }
+        }
+    }
+
+    fn get(&self, version: &str, kind: &str) -> Option<&APIResource> {
+        self.versions.get(version)?.get(kind)
+    }
+}
+
 async fn resource(
     client: &Client,
-    listed: &mut HashMap<String, Vec<APIResource>>,
+    listed: &mut Listed<'_>,
     versions: &[String],
     kind: &str,
 ) -> Result<Option<Resource>, String> {
     for version in versions.iter().take(MAX_VERSIONS) {
-        if !listed.contains_key(version) {
+        if !listed.versions.contains_key(version) {
             let resources = timeout(REQUEST_TIME, async {
                 match version.contains('/') {
                     true => client.list_api_group_resources(version).await,
@@ -227,13 +252,9 @@ async fn resource(
                 Ok(Err(error)) => return Err(reason(&error)),
                 Err(_) => return Err(TOO_SLOW.to_owned()),
             };
-            listed.insert(version.clone(), resources);
+            listed.add(version, resources);
         }
-        let can_be_watched = |resource: &&APIResource| {
-            let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
-            resource.kind == kind && !resource.name.contains('/') && can("list") && can("watch")
-        };
-        if let Some(resource) = listed.get(version).and_then(|resources| resources.iter().find(can_be_watched)) {
+        if let Some(resource) = listed.get(version, kind) {
             return Ok(Some(Resource {
                 api_version: version.clone(),
                 kind: kind.to_owned(),

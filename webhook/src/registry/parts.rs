@@ -42,6 +42,7 @@ impl Parts {
     }
 
     /// Whether there is nothing in the other that is not in this.
+    #[cfg(any(feature = "serve", test))]
     pub(crate) fn cover(&self, other: &Self) -> bool {
         let members =
             || other.members.iter().all(|(name, part)| self.members.get(name).is_some_and(|own| own.cover(part)));

@@ -324,11 +324,11 @@ fn unused(
 ) -> Vec<Unused> {
     let annotations = annotations.iter().map(|(object, unused)| {
         let object = &world.objects[*object];
-        let span = places.span(object, &join("/metadata/annotations", &unused.annotation));
+        let span = places.span(object, &join(&unused.at, &unused.name));
         Unused {
             file: Some(world.file(object).source.name.clone()),
             place: span.map(|span| (span.line, span.column)),
-            message: format!("{} {}", unused.annotation, unused.complaint),
+            message: format!("{} {}", unused.name, unused.complaint),
         }
     });
     let now = Moment::now();

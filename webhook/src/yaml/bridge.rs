@@ -2,11 +2,17 @@
 
 use super::tree::Fault;
 
+/// Said of a tab that kubectl refuses, too.
+pub(super) const TAB: &str = "a tab where kubectl takes only spaces; write spaces instead";
+
+/// The parser's words for a colon without a blank behind it. It takes a tab for none.
+const COLON: &str = "':' must be followed by a valid YAML whitespace";
+
 /// What YAML 1.2 refuses and go-yaml takes, as far as blanks can be exchanged for blanks: places stay where they are.
 pub(super) fn bridge(text: &str, at: usize, message: &str) -> Option<String> {
     let range = match message {
         // `key:<tab>value`
-        "':' must be followed by a valid YAML whitespace" => text[..at].trim_end_matches([' ', '\t']).len()..at,
+        COLON => text[..at].trim_end_matches([' ', '\t']).len()..at,
         // Within brackets, go-yaml minds no indentation: as if it were all on one line.
         "invalid indentation" | "invalid indentation in flow construct" => {
             let mut start = text[..at].trim_end_matches([' ', '\t', '\r', '\n']).len();
@@ -54,12 +60,31 @@ pub(super) fn refuse_name(word: &str, at: usize) -> Result<(), Fault> {
     ))
 }
 
-pub(super) fn explain(message: String) -> String {
+/// Said where an input has more places to bridge than may be read again.
+pub(super) fn too_many(message: &str) -> &'static str {
+    match message {
+        COLON => "the input has too many tabs behind colons; replace them with spaces, or check fewer files at once",
+        _ => {
+            "the input has too many lines within brackets that are not indented; indent them, or check fewer files at once"
+        }
+    }
+}
+
+/// What is wrong in words of the file, and where. The parser has general words for a tab, and points at what follows it.
+pub(super) fn explain(text: &str, at: usize, message: String) -> (usize, String) {
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let is_about_blanks = message.contains("tab") || message.ends_with("must be followed by a valid YAML whitespace");
     match message.as_str() {
         "invalid indentation in quoted scalar" => {
-            "the lines of a quoted string must be indented deeper than what it belongs to".to_owned()
+            (at, "the lines of a quoted string must be indented deeper than what it belongs to".to_owned())
         }
-        _ => message,
+        _ if is_about_blanks && (before.ends_with('\t') || after.starts_with('\t')) => {
+            let from = before.trim_end_matches([' ', '\t']).len();
+            (text[from..].find('\t').map_or(at, |tab| from + tab), TAB.to_owned())
+        }
+        // It points at the beginning of the scalar that has the tab.
+        words if words.contains("tab") => (after.find('\t').map_or(at, |tab| at + tab), TAB.to_owned()),
+        _ => (at, message),
     }
 }
 

@@ -29,8 +29,13 @@ pub(super) fn parse(text: &str, base: usize, budget: &Budget) -> Result<Option<T
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Parser { at, message }) => {
                 // Each retry bridges one place of a document, and reads all of it again.
-                let bridged = bridge::bridge(&parsed, at, &message).filter(|_| budget.may_retry(text.len()));
-                let Some(bridged) = bridged else { return Err(Fault::new(base + at, bridge::explain(message))) };
+                let Some(bridged) = bridge::bridge(&parsed, at, &message) else {
+                    let (at, message) = bridge::explain(&parsed, at, message);
+                    return Err(Fault::new(base + at, message));
+                };
+                if !budget.may_retry(text.len()) {
+                    return Err(Fault::new(base + at, bridge::too_many(&message)));
+                }
                 parsed = bridged;
             }
         }
@@ -421,7 +426,7 @@ impl<'a> Builder<'a> {
             match byte {
                 b'\n' => (line, indentation) = (at + 1, true),
                 b'\t' if indentation && !(plain && at - line > indent) => {
-                    return Err(Fault::new(self.base + at, "a tab where kubectl takes only spaces"));
+                    return Err(Fault::new(self.base + at, bridge::TAB));
                 }
                 b' ' | b'\t' | b'\r' => {}
                 // Behind a comment, even a plain scalar has come to its end.
@@ -445,7 +450,7 @@ impl<'a> Builder<'a> {
             let spaces = line.len() - line.trim_start_matches(' ').len();
             let rest = &line[spaces..];
             if rest.starts_with('\t') && indent.is_none_or(|indent| spaces < indent) {
-                return Err(Fault::new(self.base + at + spaces, "a tab where kubectl takes only spaces"));
+                return Err(Fault::new(self.base + at + spaces, bridge::TAB));
             }
             if !rest.starts_with(['\n', '\r']) {
                 indent = indent.or(Some(spaces));

@@ -74,7 +74,7 @@ fn what_is_too_large_says_how_large_it_may_be() {
     for number in 0..3 {
         folder.write(&format!("many/{number}.yaml"), &"# a comment\n".repeat((30 << 20) / 12));
     }
-    is(&timed(&folder, &["many"]), 2, "the files are larger than 64 MiB in all");
+    is(&timed(&folder, &["many"]), 4, "the files are larger than 64 MiB in all");
 }
 
 /// `yes | plimsoll check -`
@@ -93,7 +93,7 @@ fn an_endless_standard_input_ends() {
     let line = [b'y'; 1 << 16];
     while stdin.write_all(&line).is_ok() {}
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(4), "as of a file that is too large");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cannot read the standard input: it is larger than 32 MiB"), "{said}");
 }
@@ -121,6 +121,66 @@ fn aliases_and_merge_keys_cost_what_they_stand_for() {
     let one = format!("a: &a [{}]\nb: [{}]\n---\n", "x, ".repeat(100), "*a, ".repeat(3_000));
     folder.write("many.yaml", &one.repeat(200));
     is(&timed(&folder, &["many.yaml"]), 4, "the input has more than 4000000 values");
+}
+
+/// What cannot be read is no fixed text: the standard output, which becomes a file, gets nothing of it.
+#[test]
+fn a_report_is_no_fixed_text() {
+    let folder = Folder::new(&[]);
+    let path = folder.path("");
+    for text in [vec![b'#'; (32 << 20) + 1], b"a: \xff\n".to_vec()] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+            .args(["check", "--fix", "-"])
+            .current_dir(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&text).ok();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// What is wrong is that there are so many, and not any one of them.
+#[test]
+fn too_many_tabs_are_called_too_many() {
+    let folder = Folder::new(&[]);
+    let many: String = (0..6_000).map(|number| format!("    k{number}:\tb\n")).collect();
+    folder.write("tabs.yaml", &format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n{many}"));
+    is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs behind colons; replace them with spaces");
+    let rows: String = (0..6_000).map(|number| format!("k{number}: [\n1,\n  2]\n")).collect();
+    folder.write("rows.yaml", &rows);
+    is(&timed(&folder, &["rows.yaml"]), 4, "too many lines within brackets that are not indented; indent them");
+    // A file may use a few of them.
+    folder.write("few.yaml", &"a:\tb\n".repeat(100));
+    is(&timed(&folder, &["few.yaml", "--allow-empty"]), 0, "0 objects in 1 file");
+}
+
+#[test]
+fn a_tab_is_called_a_tab() {
+    let folder = Folder::new(&[]);
+    let pod = "apiVersion: v1\nkind: Pod\n";
+    let tabs = "\t".repeat(1 << 20);
+    for (text, place) in [
+        (format!("{pod}metadata:\n\tname: x\n"), "a.yaml:4:1"),
+        (format!("apiVersion: v1\n{}", "\tkind: Pod\n".repeat(50_000)), "a.yaml:2:1"),
+        (format!("{pod}metadata: {{name: x}}\nspec:\n{}", "\tcontainers:\n\t- name: b\n".repeat(6_000)), "a.yaml:5:1"),
+        (format!("{pod}metadata:\n  -\t-\tb\n"), "a.yaml:4:4"),
+        (format!("{pod}{tabs}\n"), "a.yaml:3:1"),
+        (format!("{pod}{tabs}metadata: {{}}\n"), "a.yaml:3:1"),
+        (format!("{pod}text: |\n{tabs}x\n"), "a.yaml:4:1"),
+    ] {
+        folder.write("a.yaml", &text);
+        let run = timed(&folder, &["a.yaml"]);
+        let said = format!("{}{}", run.out, run.err);
+        let said: String = said.chars().take(400).collect();
+        assert_eq!(run.status, 4, "{said}");
+        assert!(said.contains("a tab where kubectl takes only spaces; write spaces instead"), "{said}");
+        assert!(said.contains(place), "{place}: {said}");
+    }
 }
 
 /// What kubectl takes and YAML 1.2 does not costs another look at the document each time.

@@ -87,6 +87,40 @@ fn annotations_that_count_for_nothing() {
     assert!(run.status == 0 && run.out.contains("ignored: latest-image-tag (in a hurry)"), "{}", run.out);
 }
 
+/// Names of Plimsoll's that do nothing, on whatever object, are said with their place. They fail nothing.
+#[test]
+fn names_that_do_nothing_are_said() {
+    let named = |line: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  {line}\nspec: {{ports: [{{port: 80}}]}}\n")
+    };
+    let protect = |value: &str| named(&format!("annotations: {{plimsoll.dev/protect: {value}}}"));
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {plimsoll.dev/protect: 'true'}}\n";
+    for (text, complaint) in [
+        (protect("'yes'"), "plimsoll.dev/protect protects nothing with this value; write \"true\""),
+        (protect("''"), "plimsoll.dev/protect protects nothing with this value; write \"true\""),
+        (named("annotations: {plimsoll.dev/protects: 'true'}"), "did you mean plimsoll.dev/protect?"),
+        (named("labels: {plimsoll.dev/protect: 'true'}"), "plimsoll.dev/protect is an annotation"),
+        (
+            named("labels: {plimsoll.dev/ignore.single-replica: why}"),
+            "plimsoll.dev/ignore.single-replica is an annotation",
+        ),
+        (map.to_owned(), "plimsoll.dev/protect protects no ConfigMap"),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &text)]);
+        let run = folder.check(&["a.yaml"]);
+        let unused = run.out.lines().find(|line| line.starts_with("unused: a.yaml:")).unwrap_or_default();
+        assert!(unused.contains(complaint) && run.status == 0, "{}: {}{}\n{text}", run.status, run.out, run.err);
+        let report = folder.json(&["a.yaml"]);
+        schema_of(&report);
+        assert!(report["unusedIgnores"][0]["message"].as_str().unwrap().contains(complaint), "{report:#}");
+    }
+    for value in ["'true'", "'false'"] {
+        let folder = Folder::new(&[("a.yaml", &protect(value))]);
+        let run = folder.check(&["a.yaml"]);
+        assert!(!run.out.contains("unused:") && run.status == 0, "{}", run.out);
+    }
+}
+
 #[test]
 fn exemptions_are_obeyed_until_they_are_over() {
     let escalates = ESCALATES.replace("name: escalates", "name: escalates, namespace: shop");

@@ -7,6 +7,7 @@ mod companion;
 mod naming;
 mod passage;
 mod ratchet;
+mod reserved;
 mod rollback;
 mod silence;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use plimsoll_flat::Node;
 pub use companion::rests_on_absence;
 pub use naming::{key, named_path};
 pub use passage::{Owner, collectors, control_plane, is_system_deletion};
+pub use reserved::misused;
 pub use rollback::{Revision, is_revision, may_roll_back};
 
 use super::review::{Operation, Review};
@@ -103,7 +105,7 @@ pub fn decide(case: &Case<'_>, known: &Known) -> Decision {
     let mut draft = Draft::new(case);
     match draft.settle(case, known) {
         Some(need) => Decision::Needs(need),
-        None => Decision::Verdict(draft.finish()),
+        None => Decision::Verdict(draft.finish(case)),
     }
 }
 
@@ -218,13 +220,18 @@ impl<'a> Draft<'a> {
         None
     }
 
-    fn finish(self) -> Verdict {
+    fn finish(self, case: &Case<'_>) -> Verdict {
         let mut verdict = self.verdict;
         let cannot = |id: &str| {
             let skipped = verdict.skipped.iter().any(|(policy, _)| policy.id == id);
             skipped || verdict.failed.iter().any(|failed| failed.policy.id == id)
         };
         verdict.unused = self.annotations.unused(|id| !cannot(id));
+        verdict.unused.extend(misused(case.review, case.template));
+        // A controller copies what its owner says, and the owner's author was warned.
+        if Owner::of(case.review).is_some() {
+            verdict.unused.iter_mut().for_each(|unused| unused.warning = None);
+        }
         merge(&mut verdict.judged);
         verdict
     }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use plimsoll_flat::Node;
 
+use super::reserved::ANNOTATIONS;
 use crate::admission::verdict::{Action, Silence, Unused};
 use crate::moment::Moment;
 use crate::registry::Selected;
 
 /// Before the policy's id, in the name of an annotation whose value is the reason.
-const IGNORE: &str = "plimsoll.dev/ignore.";
+pub(super) const IGNORE: &str = "plimsoll.dev/ignore.";
+
+const NO_REASON: &str = "has no reason, so it counts for nothing; write why as its value";
 
 /// The annotations that ignore a policy, and which of them silenced something.
 #[derive(Debug, Default)]
@@ -42,8 +45,10 @@ impl<'a> Annotations<'a> {
     pub(super) fn unused(&self, judged: impl Fn(&str) -> bool) -> Vec<Unused> {
         let silent = self.ignores.iter().filter(|ignore| !ignore.used && judged(ignore.policy));
         let unused = |ignore: &Ignore<'_>| Unused {
-            annotation: format!("{IGNORE}{}", ignore.policy),
+            at: ANNOTATIONS.to_owned(),
+            name: format!("{IGNORE}{}", ignore.policy),
             complaint: ignore.complaint(),
+            warning: ignore.mistake().map(str::to_owned),
         };
         silent.map(unused).collect()
     }
@@ -94,9 +99,18 @@ impl<'a> Ignore<'a> {
         Self { policy, reason, until, used: false, denied: false, over: false }
     }
 
+    /// What is wrong with it whatever the object is.
+    fn mistake(&self) -> Option<&'static str> {
+        match self.until {
+            _ if self.reason.is_empty() => Some(NO_REASON),
+            Some((_, None)) => Some("ends at no date, so it counts for nothing; write until=2026-12-31"),
+            _ => None,
+        }
+    }
+
     fn complaint(&self) -> String {
         match self.until {
-            _ if self.reason.is_empty() => "has no reason, so it counts for nothing; write why as its value".to_owned(),
+            _ if self.reason.is_empty() => NO_REASON.to_owned(),
             Some((day, None)) => {
                 format!("ends at {day:?}, which is no date, so it counts for nothing; write until=2026-12-31")
             }

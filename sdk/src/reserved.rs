@@ -1,0 +1,18 @@
+//! Names of annotations and labels that Plimsoll reads. All of them begin with [`PREFIX`].
+
+/// Prefix of the names that only Plimsoll gives a meaning.
+pub const PREFIX: &str = "plimsoll.dev/";
+
+/// Annotation of an object that must not be removed by mistake. Only the value `true` protects.
+pub const PROTECT: &str = "plimsoll.dev/protect";
+
+/// Kinds of Kubernetes and Argo, `group/Kind`, that [`PROTECT`] protects. Workloads that a PolicySet names are further ones.
+pub const PROTECTABLE: [&str; 7] = [
+    "/ReplicationController",
+    "/Service",
+    "apps/DaemonSet",
+    "apps/Deployment",
+    "apps/ReplicaSet",
+    "apps/StatefulSet",
+    "argoproj.io/Rollout",
+];

@@ -1,6 +1,7 @@
 //! JSON pointers (RFC 6901), as findings, edits and declarations write them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// Whether it is one: empty, or beginning with a slash, with each `~` followed by 0 or 1.
 pub fn is_pointer(text: &str) -> bool {
@@ -29,9 +30,45 @@ pub fn join(pointer: &str, name: &str) -> String {
     [pointer, "/", &escape(name)].concat()
 }
 
+/// A set of pointers that knows which of them lie above or below another one.
+#[derive(Clone, Debug, Default)]
+pub struct Zones(BTreeSet<String>);
+
+impl Zones {
+    pub fn insert(&mut self, pointer: &str) {
+        if !self.0.contains(pointer) {
+            self.0.insert(pointer.to_owned());
+        }
+    }
+
+    /// Whether the pointer is in the set, or lies above or below one that is.
+    pub fn touches(&self, pointer: &str) -> bool {
+        let above = pointer.match_indices('/').any(|(at, _)| self.0.contains(&pointer[..at]));
+        above || self.0.contains(pointer) || {
+            let below = format!("{pointer}/");
+            self.0.range(below.clone()..).next().is_some_and(|known| known.starts_with(&below))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn above_and_below() {
+        let mut zones = Zones::default();
+        assert!(!zones.touches("") && !zones.touches("/a"));
+        for pointer in ["/a/b", "/a!", "/c/d/e", "/a/b"] {
+            zones.insert(pointer);
+        }
+        assert!(
+            ["", "/a", "/a/b", "/a/b/c", "/a!", "/a!/x", "/c", "/c/d", "/c/d/e/"].iter().all(|at| zones.touches(at))
+        );
+        assert!(!["/b", "/a/bc", "/a/c", "/c/d/ee", "/c!", "/a "].iter().any(|at| zones.touches(at)));
+        zones.insert("");
+        assert!(zones.touches("/b"), "the root is above all");
+    }
 
     #[test]
     fn names_survive() {

@@ -23,6 +23,3 @@ pub const MAX_RECORD: u64 = 256 << 20;
 
 /// Maximum size of all files of a record.
 pub const MAX_RECORDS: u64 = 512 << 20;
-
-/// Bytes that may be read again where the fixes of a document stand in each other's way: its file, for each fix.
-pub const MAX_EDITED: usize = 32 << 20;

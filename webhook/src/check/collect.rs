@@ -52,6 +52,8 @@ pub struct Collected {
     pub passed_over: Vec<PassedOver>,
     /// Symbolic links in folders that lead out of every path that was given. They were not followed.
     pub links: Vec<String>,
+    /// Symbolic links in folders to what is hidden there. They were not followed.
+    pub hidden_links: Vec<String>,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }
@@ -149,8 +151,11 @@ impl Collector {
                 continue;
             }
             let is_read = path.is_dir() || !within && is_manifest(&path);
-            if is_read && self.leads_out(&path) {
+            let target = if is_read { self.target(&path) } else { Target::Read };
+            if target == Target::Outside {
                 self.collected.links.push(name(&path));
+            } else if target == Target::Hidden {
+                self.collected.hidden_links.push(name(&path));
             } else if path.is_dir() {
                 self.folder(&path, within)?;
             } else if is_read {
@@ -160,13 +165,23 @@ impl Collector {
         Ok(())
     }
 
-    /// Whether it is a symbolic link to something outside of all folders that were given. A repository must not decide
-    /// which other files are read, let alone edited.
-    fn leads_out(&self, path: &Path) -> bool {
+    /// Where a path of a folder leads. A repository must not decide which other files are read, let alone edited: those
+    /// outside of all folders that were given, and those that are hidden in them.
+    fn target(&self, path: &Path) -> Target {
         let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        let inside = |real: PathBuf| self.closed_folders.iter().any(|folder| real.starts_with(folder));
-        // A link to nothing is an error of its own.
-        is_link && path.canonicalize().is_ok_and(|real| !inside(real))
+        let Some(real) = path.canonicalize().ok().filter(|_| is_link) else {
+            // A link to nothing is an error of its own.
+            return Target::Read;
+        };
+        let mut inside = self.closed_folders.iter().filter_map(|folder| real.strip_prefix(folder).ok()).peekable();
+        let is_hidden = |path: &Path| path.iter().any(|name| name.as_encoded_bytes().starts_with(b"."));
+        if inside.peek().is_none() {
+            Target::Outside
+        } else if inside.all(is_hidden) {
+            Target::Hidden
+        } else {
+            Target::Read
+        }
     }
 
     fn file(&mut self, path: &Path) -> Result<(), CheckError> {
@@ -239,6 +254,14 @@ impl Collector {
     fn problem(&mut self, path: &Path, message: String) {
         self.collected.problems.push(Problem { file: name(path), place: None, message, help: None });
     }
+}
+
+/// Where something in a folder leads.
+#[derive(Clone, Copy, PartialEq)]
+enum Target {
+    Read,
+    Outside,
+    Hidden,
 }
 
 fn is_manifest(path: &Path) -> bool {

@@ -1,20 +1,34 @@
 //! Edits the files: the fixes of findings, round by round, until nothing changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::companions::Companions;
 use super::run::{self, Checked, Found};
 use super::world::{Object, World};
-use super::{bounds, collect::Source, threads};
+use super::{collect::Source, threads};
 use crate::admission::Review;
 use crate::admission::edit::Edit;
 use crate::engine::{Fix, FixClass};
+use crate::pointer::Zones;
 use crate::registry::Registry;
-use crate::yaml::splice::{self, Reason};
+use crate::yaml::splice::{self, Reason, Work};
 
-/// A fix can make another possible; after so many rounds two of them undo each other.
+/// Maximum number of rounds. A fix can make another possible, and a policy returns no more than some of its findings.
 const MAX_ROUNDS: usize = 10;
+
+/// Why the rounds ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum End {
+    /// There was nothing left to edit.
+    Done,
+    /// There was still something after the last round.
+    #[default]
+    MoreToDo,
+    /// A round led back to texts that were there before.
+    Circle,
+}
 
 /// What became of the fixes.
 #[derive(Debug, Default)]
@@ -25,14 +39,14 @@ pub struct Fixed {
     pub made: BTreeMap<String, usize>,
     /// The findings (of the input after the edits) that were to be mended and were not, and why.
     pub refused: Vec<(usize, String)>,
-    /// Whether there was nothing left to edit in the end.
-    pub converged: bool,
+    pub end: End,
 }
 
 /// Applies the fixes of this class and of those before it, as long as there are any.
 pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClass) -> Fixed {
     let mut fixed = Fixed::default();
     let given = world.files.len();
+    let mut seen = HashSet::from([fingerprint(world.files.iter().map(|file| &file.source))]);
     for _ in 0..MAX_ROUNDS {
         let (world, checked) = fixed.after.as_ref().map_or((world, checked), |(world, checked)| (world, checked));
         let round = Round::new(world, checked, class);
@@ -43,7 +57,7 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         if round.texts.is_empty() && companions.sources.is_empty() {
             fixed.refused = round.refused;
             fixed.refused.extend(companions.refused);
-            fixed.converged = true;
+            fixed.end = End::Done;
             break;
         }
         let mut sources: Vec<Source> = world.files.iter().map(|file| file.source.clone()).collect();
@@ -58,11 +72,23 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
                 None => sources.push(new),
             }
         }
+        let is_new = seen.insert(fingerprint(sources.iter()));
         let world = World::read(sources, registry, Arc::clone(&world.beside));
         let checked = run::check(registry, &world);
         fixed.after = Some((world, checked));
+        if !is_new {
+            fixed.end = End::Circle;
+            break;
+        }
     }
     fixed
+}
+
+/// Tells apart the texts of two rounds.
+fn fingerprint<'a>(sources: impl Iterator<Item = &'a Source>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    sources.for_each(|source| source.text.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// Whether a fix is of this class or of one before it, and edits the object at all.
@@ -143,90 +169,117 @@ impl Round {
         round
     }
 
-    /// The fixes of all documents at once; where the splicer refuses some of a document, that document alone.
+    /// The fixes of all documents at once. What stood back for a fix that was then refused is tried after it.
     fn documents(&mut self, candidates: &[Candidate], text: &mut String) {
-        let of_documents = || candidates.chunk_by(|left, right| left.document == right.document);
-        let chosen: Vec<Chosen> = of_documents().map(Chosen::of).collect();
-        let edits: Vec<_> = of_documents()
-            .zip(&chosen)
-            .filter_map(|(candidates, chosen)| Some((candidates.first()?.document, chosen.edits.clone())))
-            .collect();
-        let spliced = splice::apply(text, &edits);
-        *text = spliced.text;
-        let refused: HashMap<usize, Reason> =
-            spliced.refused.into_iter().map(|refusal| (refusal.document, refusal.reason)).collect();
-        // Each further try reads the whole file.
-        let mut tries = (bounds::MAX_EDITED / text.len().max(1)).max(1);
-        for (candidates, chosen) in of_documents().zip(chosen) {
-            match candidates.first().and_then(|first| refused.get(&first.document)) {
-                None => self.made.extend(chosen.findings),
-                Some(Reason::TooMuch) => {
-                    let reason = Reason::TooMuch.to_string();
-                    self.refused.extend(chosen.findings.into_iter().map(|finding| (finding, reason.clone())));
+        let mut work = Work::of(text.len());
+        let of_documents = candidates.chunk_by(|left, right| left.document == right.document);
+        let mut left: Vec<Left<'_>> = of_documents.map(Left::new).collect();
+        while !left.is_empty() {
+            let (mut tried, mut lists) = (Vec::new(), Vec::new());
+            for (index, left) in left.iter_mut().enumerate() {
+                for (candidate, new) in left.choose() {
+                    tried.push((index, candidate));
+                    lists.push((candidate.document, new));
                 }
-                Some(_) => self.document(candidates, text, &mut tries),
             }
+            // Each further try reads the whole file.
+            if !work.take(text.len()) {
+                let all = tried.iter().map(|(_, candidate)| *candidate);
+                let all = all.chain(left.iter().flat_map(|left| left.waiting.iter().copied()));
+                self.refused.extend(all.map(|candidate| (candidate.finding, Reason::TooMuch.to_string())));
+                return;
+            }
+            let spliced = splice::apply_within(text, &lists, &mut work);
+            *text = spliced.text;
+            let mut refused: HashMap<usize, Reason> =
+                spliced.refused.into_iter().map(|refusal| (refusal.list, refusal.reason)).collect();
+            for (list, ((index, _), (_, new))) in tried.iter().zip(lists).enumerate() {
+                if !refused.contains_key(&list) {
+                    new.into_iter().for_each(|edit| left[*index].made.add(edit));
+                }
+            }
+            for (list, (index, candidate)) in tried.into_iter().enumerate() {
+                let left = &mut left[index];
+                if let Some(reason) = refused.remove(&list) {
+                    left.again = true;
+                    self.refused.push((candidate.finding, reason.to_string()));
+                } else if candidate.edits.iter().all(|edit| left.made.has(edit)) {
+                    self.made.push(candidate.finding);
+                } else {
+                    // It shares an edit with a fix that was refused.
+                    left.again = true;
+                    left.waiting.push(candidate);
+                }
+            }
+            left.retain_mut(Left::is_open);
         }
     }
+}
 
-    /// The fixes of a document one by one, for the splicer takes all edits or none.
-    fn document(&mut self, candidates: &[Candidate], text: &mut String, tries: &mut usize) {
-        let mut made = Chosen::default();
-        for candidate in candidates {
-            if made.conflicts(candidate) {
-                continue;
+/// What is left to try of the fixes of a document.
+struct Left<'a> {
+    made: Chosen,
+    waiting: Vec<&'a Candidate>,
+    /// Something was refused that others stood back for.
+    again: bool,
+}
+
+impl<'a> Left<'a> {
+    fn new(candidates: &'a [Candidate]) -> Self {
+        Self { made: Chosen::default(), waiting: candidates.iter().collect(), again: false }
+    }
+
+    /// As many of those that wait as go together, each with what it adds to those before it.
+    fn choose(&mut self) -> Vec<(&'a Candidate, Vec<Edit>)> {
+        let mut chosen = self.made.clone();
+        let mut taken = Vec::new();
+        self.waiting.retain(|candidate| match chosen.take(candidate) {
+            Some(new) => {
+                taken.push((*candidate, new));
+                false
             }
-            let Some(left) = tries.checked_sub(1) else {
-                let reason = "the file is too large for this many fixes that stand in each other's way; cut it";
-                self.refused.push((candidate.finding, reason.to_owned()));
-                continue;
-            };
-            *tries = left;
-            let spliced = splice::apply(text, &[(candidate.document, candidate.edits.clone())]);
-            match spliced.refused.into_iter().next() {
-                Some(refusal) => self.refused.push((candidate.finding, refusal.reason.to_string())),
-                None => {
-                    *text = spliced.text;
-                    made.take(candidate);
-                }
-            }
-        }
-        self.made.extend(made.findings);
+            None => true,
+        });
+        taken
+    }
+
+    /// Whether there is more to try. What conflicts with a fix that was made is left to the next round.
+    fn is_open(&mut self) -> bool {
+        self.waiting.retain(|candidate| !self.made.conflicts(candidate));
+        std::mem::take(&mut self.again) && !self.waiting.is_empty()
     }
 }
 
 /// Edits that do not touch each other.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Chosen {
-    edits: Vec<Edit>,
-    findings: Vec<usize>,
+    /// By pointer.
+    edits: HashMap<String, Vec<Edit>>,
+    zones: Zones,
 }
 
 impl Chosen {
-    /// As many of these as go together.
-    fn of(candidates: &[Candidate]) -> Self {
-        let mut chosen = Self::default();
-        candidates.iter().for_each(|candidate| chosen.take(candidate));
-        chosen
+    /// Takes a fix as a whole, and tells which of its edits are new: two policies that want the same thing get it once.
+    fn take(&mut self, candidate: &Candidate) -> Option<Vec<Edit>> {
+        if self.conflicts(candidate) {
+            return None;
+        }
+        let new: Vec<Edit> = candidate.edits.iter().filter(|edit| !self.has(edit)).cloned().collect();
+        new.iter().for_each(|edit| self.add(edit.clone()));
+        Some(new)
     }
 
-    /// Takes a fix as a whole, or leaves it to the next round.
-    fn take(&mut self, candidate: &Candidate) {
-        if self.conflicts(candidate) {
-            return;
-        }
-        // Two policies that want the same thing get it once.
-        let new: Vec<Edit> = candidate.edits.iter().filter(|edit| !self.edits.contains(edit)).cloned().collect();
-        self.edits.extend(new);
-        self.findings.push(candidate.finding);
+    fn add(&mut self, edit: Edit) {
+        self.zones.insert(zone(&edit));
+        self.edits.entry(edit.pointer().to_owned()).or_default().push(edit);
+    }
+
+    fn has(&self, edit: &Edit) -> bool {
+        self.edits.get(edit.pointer()).is_some_and(|known| known.contains(edit))
     }
 
     fn conflicts(&self, candidate: &Candidate) -> bool {
-        let differs = |edit: &&Edit| !self.edits.contains(edit);
-        candidate.edits.iter().filter(differs).any(|edit| {
-            let zone = zone(edit);
-            self.edits.iter().any(|known| overlap(zone, self::zone(known)))
-        })
+        candidate.edits.iter().any(|edit| !self.has(edit) && self.zones.touches(zone(edit)))
     }
 }
 
@@ -237,12 +290,6 @@ fn zone(edit: &Edit) -> &str {
         (Edit::Remove { .. }, Some((list, item))) if item.bytes().all(|byte| byte.is_ascii_digit()) => list,
         _ => pointer,
     }
-}
-
-/// Whether one pointer is the other, or lies above it.
-fn overlap(left: &str, right: &str) -> bool {
-    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
-    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The edits of a finding's fix as edits of its document.

@@ -16,6 +16,7 @@ mod threads;
 pub mod world;
 mod write;
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +27,11 @@ use crate::registry::ConfigError;
 use crate::report::{Made, Passed, Report};
 use beside::Beside;
 pub use exit::ExitStatus;
+use fix::Fixed;
 pub(crate) use places::Places;
+use run::{Checked, Found};
 pub use world::World;
-use write::{Found, Prepared, WriteError};
+use write::{Prepared, WriteError};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -81,7 +84,7 @@ pub struct Edited {
     /// None for the standard input.
     path: Option<PathBuf>,
     /// None for a new file, and for the standard input.
-    found: Option<Found>,
+    found: Option<write::Found>,
     /// None for a new file.
     pub before: Option<String>,
     pub after: String,
@@ -132,13 +135,15 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
         let fixed = fix::fix(&registry, &world, &checked, edits.class);
         edited = difference(&world, fixed.after.as_ref().map(|(world, _)| world));
         if edits.only_shown {
+            let refused = refused_before(&checked, &fixed);
             made = Some(Made {
                 class: edits.class,
                 counts: fixed.made,
                 files: edited.len(),
                 new_files: new_files(&edited),
                 only_shown: true,
-                ..Made::default()
+                refused,
+                end: fixed.end,
             });
         } else {
             save(&edited)?;
@@ -153,15 +158,27 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
                 new_files: new_files(&edited),
                 only_shown: false,
                 refused,
-                converged: fixed.converged,
+                end: fixed.end,
             });
         }
     }
     let mut problems = collected.problems;
     problems.append(&mut world.problems);
-    let passed_over = Passed { folders: collected.passed_over, links: collected.links };
+    let passed_over =
+        Passed { folders: collected.passed_over, links: collected.links, hidden_links: collected.hidden_links };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, options.limits);
     Ok(Outcome { report, world, edited, stdin: text_of_stdin })
+}
+
+/// Why fixes were refused, by the findings of the input as it is.
+fn refused_before(before: &Checked, fixed: &Fixed) -> HashMap<usize, String> {
+    let after = fixed.after.as_ref().map_or(before, |(_, after)| after);
+    let key = |found: &Found| (found.object, found.judged.key.clone());
+    let refused = fixed.refused.iter();
+    let reasons: HashMap<_, &String> =
+        refused.filter_map(|(finding, reason)| Some((key(after.findings.get(*finding)?), reason))).collect();
+    let findings = before.findings.iter().enumerate();
+    findings.filter_map(|(number, found)| Some((number, (*reasons.get(&key(found))?).clone()))).collect()
 }
 
 fn difference(before: &World, after: Option<&World>) -> Vec<Edited> {

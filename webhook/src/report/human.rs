@@ -9,6 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use super::{Counted, Finding, Made, Permission, Report};
 use crate::admission::Action;
+use crate::check::fix::End;
 use crate::check::{ExitStatus, Problem, World};
 use crate::printed;
 use crate::yaml::Span;
@@ -197,7 +198,8 @@ fn notes(out: &mut String, report: &Report) {
         let _ =
             writeln!(out, "passed over: {} without a Kubernetes object", plural(summary.other_documents, "document"));
     }
-    links(out, &report.passed_over.links);
+    links(out, &report.passed_over.links, "out of the given paths");
+    links(out, &report.passed_over.hidden_links, "to hidden files");
     for passed in &report.passed_over.folders {
         let (path, command) = (clean(&passed.path), clean(&passed.command));
         let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", passed.what);
@@ -205,7 +207,7 @@ fn notes(out: &mut String, report: &Report) {
 }
 
 /// How many were not followed, and which.
-fn links(out: &mut String, links: &[String]) {
+fn links(out: &mut String, links: &[String], to: &str) {
     if links.is_empty() {
         return;
     }
@@ -214,7 +216,7 @@ fn links(out: &mut String, links: &[String]) {
     let lead = if links.len() == 1 { "leads" } else { "lead" };
     let count = plural(links.len(), "symbolic link");
     let names = clean(&names.join(", "));
-    let _ = writeln!(out, "passed over: {count} that {lead} out of the given paths: {names}{more}");
+    let _ = writeln!(out, "passed over: {count} that {lead} {to}: {names}{more}");
 }
 
 /// Each policy and permission once.
@@ -252,8 +254,18 @@ fn fixes(out: &mut String, made: &Made) {
         let verb = if made.only_shown { "would write" } else { "wrote" };
         let _ = writeln!(out, "{verb}: {}", clean(&made.new_files.join(", ")));
     }
-    if !made.converged {
-        let _ = writeln!(out, "the fixes did not come to an end: two of them undo each other, please report it");
+    let refused = made.refused.len();
+    if refused > 0 {
+        let _ = writeln!(out, "not fixed: {}, each with its reason", plural(refused, "finding"));
+    }
+    match made.end {
+        End::Done => {}
+        End::MoreToDo => {
+            let _ = writeln!(out, "not fixed: there is more to fix than one run does; run `--fix` again");
+        }
+        End::Circle => {
+            let _ = writeln!(out, "the fixes did not come to an end: two of them undo each other, please report it");
+        }
     }
 }
 

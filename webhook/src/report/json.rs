@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Counted, Finding, Permission, Report, Unused};
+use super::{Counted, Finding, Passed, Permission, Report, Unused};
 use crate::check::{Problem, World};
 use crate::printed;
 
@@ -24,7 +24,7 @@ pub fn json(report: &Report, world: &World) -> String {
             files: summary.files,
             other_documents: summary.other_documents,
             passed_over: report.passed_over.folders.iter().map(|passed| passed.path.as_str()).collect(),
-            passed_over_links: report.passed_over.links.iter().map(String::as_str).collect(),
+            passed_over_links: passed_over_links(&report.passed_over),
             findings: Counts { deny: summary.deny, warn: summary.warn, audit: summary.audit },
             cut: report.more.iter().map(|more| more.count).sum(),
             defaulted: summary.defaulted,
@@ -41,6 +41,10 @@ pub fn json(report: &Report, world: &World) -> String {
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     printed::json(&text).into_owned()
+}
+
+fn passed_over_links(passed: &Passed) -> Vec<&str> {
+    passed.links.iter().chain(&passed.hidden_links).map(String::as_str).collect()
 }
 
 #[derive(Serialize)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::admission::Action;
 use crate::admission::verdict::{self, Silence};
 use crate::check::collect::PassedOver;
+use crate::check::fix::End;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Places, Problem, World};
@@ -71,6 +72,8 @@ pub struct Passed {
     pub folders: Vec<PassedOver>,
     /// Symbolic links that lead out of every path that was given.
     pub links: Vec<String>,
+    /// Symbolic links to what is hidden.
+    pub hidden_links: Vec<String>,
 }
 
 /// What silenced a finding.
@@ -127,7 +130,7 @@ pub struct Made {
     pub only_shown: bool,
     /// By number of the finding: why not.
     pub refused: HashMap<usize, String>,
-    pub converged: bool,
+    pub end: End,
 }
 
 /// The counts.
@@ -150,20 +153,6 @@ pub struct Summary {
     pub exit_status: ExitStatus,
     pub kubernetes_version: String,
     pub bundles: Vec<String>,
-}
-
-impl Default for Made {
-    fn default() -> Self {
-        Self {
-            class: FixClass::Safe,
-            counts: BTreeMap::new(),
-            files: 0,
-            new_files: Vec::new(),
-            only_shown: false,
-            refused: HashMap::new(),
-            converged: true,
-        }
-    }
 }
 
 impl Report {

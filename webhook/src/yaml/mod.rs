@@ -6,6 +6,7 @@
 //!
 //! Known differences, all of them stricter than kubectl or beyond it: `tests/yaml_kubectl.rs` lists and tests them.
 
+mod batch;
 mod bridge;
 mod budget;
 mod comment;
@@ -13,6 +14,7 @@ mod compose;
 mod emit;
 mod events;
 mod json;
+mod lines;
 mod position;
 mod scalar;
 pub mod splice;
@@ -89,6 +91,15 @@ impl<'a> Stream<'a> {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// What decides how a part is read: whether it is JSON, and its text. None for what is refused unread.
+    fn written(&self, part: usize) -> Option<(bool, &'a str)> {
+        match self.parts.get(part)? {
+            Part::Json(range) => Some((true, self.text.get(range.clone())?)),
+            Part::Chunk(stream::Chunk::Document(range)) => Some((false, self.text.get(range.clone())?)),
+            Part::Chunk(stream::Chunk::BadSeparator(_)) | Part::Refused(..) => None,
+        }
     }
 
     /// The document of a part; none where it has no content.

@@ -1,28 +1,26 @@
 //! Edits a file in place: the bytes of the edit change, all others stay.
 //!
-//! Each edit becomes one replacement of bytes, found from the places of the values. Nothing is trusted: after each
-//! edit the document is read again and must equal what the edit makes of its JSON, else the document is left alone.
+//! Each edit becomes one replacement of bytes, found from the places of the values. Nothing is trusted: after edits
+//! ([`super::batch`]) the document is read again and must equal what they make of its JSON, else it is left alone.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::write::Writer;
-use super::{Document, read, scalar};
-use crate::admission::edit::{self, Edit, EditError};
-
-/// Bytes that may be read again: for each edit, the document that it is of.
-const MAX_WORK: usize = 64 << 20;
+pub use super::batch::Work;
+use super::batch::{Batch, List};
+use super::{Budget, Stream, scalar};
+use crate::admission::edit::{Edit, EditError};
 
 /// What became of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spliced {
-    /// The file with the edits of all documents that were not refused.
+    /// The file with all edits that were not refused.
     pub text: String,
     /// What was replaced, in the order of the file: one stretch of whole lines for each document that changed.
     pub changes: Vec<Change>,
-    /// The documents that were left as they were.
+    /// The lists of edits that were not applied.
     pub refused: Vec<Refusal>,
 }
 
@@ -40,10 +38,12 @@ pub struct Change {
 pub struct Refusal {
     /// Index in `read(text)`.
     pub document: usize,
+    /// Number of the list of edits.
+    pub list: usize,
     pub reason: Reason,
 }
 
-/// Why a document was not edited.
+/// Why a list of edits was not applied.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Reason {
     #[error("the document cannot be read")]
@@ -64,119 +64,110 @@ pub enum Reason {
     Comment(String),
     #[error("`{0}` is written in a way that is not edited (an explicit key, or more than one thing on a line)")]
     Layout(String),
-    #[error("the document is too large for this many edits at once; cut it into smaller ones")]
+    #[error(
+        "the file is too large for this many edits of the same places; cut it into smaller ones, or run `--fix` again"
+    )]
     TooMuch,
     #[error("the edited text would not be read as the edited object")]
     NotVerified,
 }
 
-/// Applies the edits of each document, by its index in [`read`]. Documents are independent of each other; of one, all
-/// edits are applied or none.
-pub fn apply(text: &str, edits: &[(usize, Vec<Edit>)]) -> Spliced {
-    let documents = read(text);
-    let mut spliced = Spliced::default();
-    let mut changed: Vec<(Range<usize>, String)> = Vec::new();
-    let (mut starts, mut work) = (HashSet::new(), 0_usize);
-    for (index, edits) in edits {
-        let length = documents.get(*index).and_then(|document| Some(document.as_ref().ok()?.range().len()));
-        work = work.saturating_add(length.unwrap_or(0).saturating_mul(edits.len()));
-        let result = match documents.get(*index) {
-            None => Err(Reason::NoDocument),
-            Some(Err(_)) => Err(Reason::Unreadable),
-            // Two lists for one document would each start from the original.
-            Some(Ok(document)) if starts.contains(&document.range().start) => Err(Reason::NotVerified),
-            Some(Ok(_)) if work > MAX_WORK => Err(Reason::TooMuch),
-            Some(Ok(document)) => apply_all(text, document, edits).map(|after| (document, after)),
-        };
-        match result {
-            Ok((document, after)) if after != text[document.range()] => {
-                let change = difference(*index, text, document.range(), &after);
-                spliced.changes.push(change);
-                starts.insert(document.range().start);
-                changed.push((document.range(), after));
-            }
-            Ok(_) => {}
-            Err(reason) => spliced.refused.push(Refusal { document: *index, reason }),
-        }
+/// Applies lists of edits to documents, each by its index in [`read`](super::read), as if each list came after the one
+/// before it. Of one list, all edits are applied or none; a list that is refused stops no other.
+pub fn apply(text: &str, lists: &[(usize, Vec<Edit>)]) -> Spliced {
+    apply_within(text, lists, &mut Work::of(text.len()))
+}
+
+/// As [`apply`], but with what is left of a bound.
+pub fn apply_within(text: &str, lists: &[(usize, Vec<Edit>)], work: &mut Work) -> Spliced {
+    let mut by_document: BTreeMap<usize, Vec<List<'_>>> = BTreeMap::new();
+    for (list, (document, edits)) in lists.iter().enumerate() {
+        by_document.entry(*document).or_default().push((list, edits));
     }
-    changed.sort_by_key(|(range, _)| range.start);
-    spliced.changes.sort_by_key(|change| change.range.start);
+    let (before, budget) = (Stream::new(text), Budget::default());
+    let mut spliced = Spliced::default();
+    let mut edited: BTreeMap<usize, Edited> = BTreeMap::new();
+    let mut index = 0;
+    // One document at a time: all of them would need a hundred times the memory of the text.
+    for part in 0..before.len() {
+        if by_document.is_empty() || budget.is_spent() {
+            break;
+        }
+        let Some(document) = before.document(part, &budget) else { continue };
+        let lists = by_document.remove(&index).unwrap_or_default();
+        let refused = match document {
+            _ if lists.is_empty() => Vec::new(),
+            Err(_) => lists.iter().map(|(list, _)| (*list, Reason::Unreadable)).collect(),
+            Ok(document) => {
+                let old = &text[document.range()];
+                let (after, value, refused) = edit(old, document.json, &lists, work);
+                if after != old {
+                    spliced.changes.push(difference(index, text, document.range(), &after));
+                    edited.insert(part, Edited { range: document.range(), after, value });
+                }
+                refused
+            }
+        };
+        spliced.refused.extend(refused.into_iter().map(|(list, reason)| Refusal { document: index, list, reason }));
+        index += 1;
+    }
+    for (document, lists) in by_document {
+        let refused = lists.iter().map(|(list, _)| Refusal { document, list: *list, reason: Reason::NoDocument });
+        spliced.refused.extend(refused);
+    }
+    spliced.refused.sort_by_key(|refusal| refusal.list);
     let mut at = 0;
-    for (range, after) in &changed {
+    for Edited { range, after, .. } in edited.values() {
         spliced.text.push_str(&text[at..range.start]);
         spliced.text.push_str(after);
         at = range.end;
     }
     spliced.text.push_str(&text[at..]);
-    if !still_the_same(&documents, &spliced) {
-        let refused =
-            spliced.changes.iter().map(|change| Refusal { document: change.document, reason: Reason::NotVerified });
-        spliced.refused.extend(refused);
+    if !edited.is_empty() && !still_the_same(&before, &edited, &spliced.text) {
+        let all = lists.iter().enumerate();
+        spliced.refused = all
+            .map(|(list, (document, _))| Refusal { document: *document, list, reason: Reason::NotVerified })
+            .collect();
         spliced.changes.clear();
         spliced.text = text.to_owned();
     }
     spliced
 }
 
-/// The whole file must still have the same documents, those without edits with the same values.
-fn still_the_same(before: &[Result<Document, super::SyntaxError>], spliced: &Spliced) -> bool {
-    let after = read(&spliced.text);
-    let changed: HashSet<usize> = spliced.changes.iter().map(|change| change.document).collect();
+/// A document that was edited.
+struct Edited {
+    range: Range<usize>,
+    after: String,
+    value: Option<Value>,
+}
+
+/// The text of a document after its edits, what it says, and the lists that were refused.
+fn edit(text: &str, json: bool, lists: &[List<'_>], work: &mut Work) -> (String, Option<Value>, Vec<(usize, Reason)>) {
+    if text.contains("{{") && !json {
+        return (text.to_owned(), None, lists.iter().map(|(list, _)| (*list, Reason::Template)).collect());
+    }
+    let mut batch = Batch::new(work);
+    let after = batch.apply(text.to_owned(), lists);
+    (after, batch.value, batch.refused)
+}
+
+/// The whole file must still have the same documents: the others with the same text, those with edits with the values
+/// that were meant.
+fn still_the_same(before: &Stream<'_>, edited: &BTreeMap<usize, Edited>, text: &str) -> bool {
+    let after = Stream::new(text);
+    let budget = Budget::default();
     after.len() == before.len()
-        && before.iter().zip(&after).enumerate().all(|(index, pair)| match pair {
-            (Ok(before), Ok(after)) => before.value() == after.value() || changed.contains(&index),
-            (Err(_), Err(_)) => true,
-            _ => false,
+        && (0..before.len()).all(|part| match edited.get(&part) {
+            None => before.written(part) == after.written(part),
+            Some(edited) => match after.document(part, &budget) {
+                Some(Ok(document)) => Some(document.value()) == edited.value.as_ref(),
+                _ => false,
+            },
         })
 }
 
-/// The text of the document after its edits.
-fn apply_all(text: &str, document: &Document, edits: &[Edit]) -> Result<String, Reason> {
-    let mut chunk = text[document.range()].to_owned();
-    if chunk.contains("{{") && !document.json {
-        return Err(Reason::Template);
-    }
-    for edit in edits {
-        let before = only(&chunk)?;
-        let mut expected = before.value().clone();
-        edit::apply(&mut expected, std::slice::from_ref(edit))?;
-        normalise(&mut expected);
-        if expected == *before.value() && !matches!(edit, Edit::Append { .. }) {
-            continue;
-        }
-        let before_text = chunk.clone();
-        let (range, replacement) = Writer::new(&chunk, &before).splice(edit)?;
-        chunk.replace_range(range, &replacement);
-        let after = only(&chunk)?;
-        if *after.value() != expected || !comments_kept(edit, &before_text, &before, &chunk, &after) {
-            return Err(Reason::NotVerified);
-        }
-    }
-    Ok(chunk)
-}
-
-/// No edit adds a comment, and only a removal takes some along.
-fn comments_kept(edit: &Edit, before_text: &str, before: &Document, after_text: &str, after: &Document) -> bool {
-    let mut old = before.comments().iter().map(|comment| &before_text[comment.range.clone()]);
-    let removal = matches!(edit, Edit::Remove { .. });
-    let all = after.comments().iter().all(|comment| {
-        let comment = &after_text[comment.range.clone()];
-        if removal { old.any(|old| old == comment) } else { old.next() == Some(comment) }
-    });
-    all && (removal || old.next().is_none())
-}
-
-/// The document that the text of one document is by itself.
-fn only(text: &str) -> Result<Document, Reason> {
-    let mut documents = read(text);
-    match (documents.pop(), documents.is_empty()) {
-        (Some(Ok(document)), true) => Ok(document),
-        _ => Err(Reason::NotVerified),
-    }
-}
-
 /// Numbers as they come back from a file: `1.0` is 1.
-fn normalise(value: &mut Value) {
+pub(super) fn normalise(value: &mut Value) {
     match value {
         Value::Number(number) if !number.is_i64() => {
             if let Some(Ok(normal)) = number.as_f64().map(scalar::number) {

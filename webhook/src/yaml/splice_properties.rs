@@ -243,6 +243,43 @@ proptest! {
         }
     }
 
+    /// Many lists at once are what they are one after another.
+    #[test]
+    fn together_as_one_by_one(
+        object in objects(values(), 1),
+        choices in prop::collection::vec(any::<u8>(), 1..40),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), 0..7u8, 0..3usize, values()), 1..12),
+    ) {
+        let text = Author::write(&object, choices);
+        let edits: Vec<Edit> = picks
+            .into_iter()
+            .map(|(pick, kind, below, value)| edit_of(&object, pick, kind, ["/new", "/new/deeper", "/other"][below], value))
+            .collect();
+        // A template is refused as a whole, and one by one only from where it became one.
+        prop_assume!(!text.contains("{{") && !format!("{edits:?}").contains("{{"));
+        let lists: Vec<(usize, Vec<Edit>)> = edits.iter().map(|edit| (0, vec![edit.clone()])).collect();
+        let together = apply(&text, &lists);
+        let refused: Vec<usize> = together.refused.iter().map(|refusal| refusal.list).collect();
+        let (mut one_by_one, mut alone) = (text.clone(), Vec::new());
+        for (list, edits) in lists.iter().enumerate() {
+            let spliced = apply(&one_by_one, std::slice::from_ref(edits));
+            alone.extend(spliced.refused.iter().map(|_| list));
+            one_by_one = spliced.text;
+        }
+        prop_assert_eq!(&refused, &alone, "{}\n{:#?}\n{:?}", text, edits, together.refused);
+        let value = |text: &str| -> Vec<Value> { read(text).into_iter().flatten().map(|document| document.value().clone()).collect() };
+        prop_assert_eq!(value(&together.text), value(&one_by_one), "{}\n{:#?}", text, edits);
+        // Where something goes, the first nested lines may be others, whose indentation is the file's.
+        let is_addition = |edit: &Edit| match edit {
+            Edit::Add { pointer, .. } => object.pointer(pointer).is_none(),
+            Edit::Append { .. } => true,
+            Edit::Replace { .. } | Edit::Remove { .. } => false,
+        };
+        if edits.iter().all(is_addition) {
+            prop_assert_eq!(together.text, one_by_one, "{}\n{:#?}", text, edits);
+        }
+    }
+
     #[test]
     fn reading_never_panics(text in "([ -~\n\t\ré\u{feff}]|: |- |\n  |\n- |---\n|&a|\\*a|<<: |\\||>|\"|'|\\{|\\}|\\[|\\]|, |# ){0,30}") {
         for document in read(&text).into_iter().flatten() {

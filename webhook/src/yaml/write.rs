@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::emit::{self, Context, Format};
+use super::lines::Lines;
 use super::splice::Reason;
 use super::tree::{Entry, Item, Kind, Layout, NodeId, Style};
 use super::{Document, Step, tree};
@@ -18,6 +19,11 @@ pub(super) struct Writer<'a> {
     document: &'a Document,
     format: Format,
     newline: &'static str,
+    lines: Lines<'a>,
+    /// Ends of block scalars that keep the blank lines behind them (`|+`), in order.
+    keeping: Vec<usize>,
+    /// JSON over several lines, with what one level is indented by.
+    pretty: Option<&'a str>,
 }
 
 type Splice = (Range<usize>, String);
@@ -27,16 +33,25 @@ type Splice = (Range<usize>, String);
 struct Site {
     node: NodeId,
     parent: Option<NodeId>,
+    grandparent: Option<NodeId>,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(text: &'a str, document: &'a Document) -> Self {
-        let newline = match text.find('\n') {
-            Some(at) if text[..at].ends_with('\r') => "\r\n",
-            _ => "\n",
+        let lines = Lines::new(text);
+        let content = &text[document.tree.node(document.tree.root).start..];
+        let is_pretty = document.json && content.trim_ascii_end().contains('\n');
+        let mut writer = Self {
+            text,
+            document,
+            format: Format { step: 2, dash: 0 },
+            newline: lines.newline(),
+            pretty: is_pretty.then(|| lines.unit()),
+            lines,
+            keeping: Vec::new(),
         };
-        let mut writer = Self { text, document, format: Format { step: 2, dash: 0 }, newline };
         writer.format = writer.guess_format();
+        writer.keeping = writer.find_keeping();
         writer
     }
 
@@ -60,7 +75,7 @@ impl<'a> Writer<'a> {
 
     /// As far down as there is something; with the tokens that remain.
     fn descend<'t>(&self, tokens: &'t [String]) -> Result<(Site, &'t [String]), Reason> {
-        let mut site = Site { node: self.document.tree.root, parent: None };
+        let mut site = Site { node: self.document.tree.root, parent: None, grandparent: None };
         self.refuse_shared(site.node, "")?;
         for (depth, token) in tokens.iter().enumerate() {
             let Some(Step { value, merged, .. }) = self.document.step(site.node, &escape(token)) else {
@@ -71,7 +86,7 @@ impl<'a> Writer<'a> {
                 return Err(Reason::Anchor(place));
             }
             self.refuse_shared(value, &place)?;
-            site = Site { node: value, parent: Some(site.node) };
+            site = Site { node: value, parent: Some(site.node), grandparent: site.parent };
         }
         Ok((site, &[]))
     }
@@ -157,7 +172,7 @@ impl<'a> Writer<'a> {
         let text: String =
             lines.iter().map(|line| format!("{}{}", self.newline, emit::indented(line, column))).collect();
         let mut at = self.line_end(end);
-        if self.keeps_blank_lines(end) {
+        if self.keeping.binary_search(&end).is_ok() {
             // The blank lines belong to the block scalar before; the new lines go behind them.
             while let Some(next) = self.text[at..].find('\n').map(|length| at + length + 1)
                 && next < self.text.len()
@@ -174,13 +189,15 @@ impl<'a> Writer<'a> {
         (at..at, text)
     }
 
-    /// Whether a block scalar that keeps the blank lines behind it (`|+`) ends here.
-    fn keeps_blank_lines(&self, end: usize) -> bool {
-        self.document.tree.nodes.iter().any(|node| {
+    fn find_keeping(&self) -> Vec<usize> {
+        let is_keeping = |node: &&tree::Node| {
             let block = matches!(node.kind, Kind::Scalar { style: Style::Literal | Style::Folded, .. });
-            let header = self.text[node.start..].split('\n').next().unwrap_or_default();
-            block && node.end == end && header.split('#').next().unwrap_or_default().contains('+')
-        })
+            let header = || self.text[node.start..].split('\n').next().unwrap_or_default();
+            block && header().split('#').next().unwrap_or_default().contains('+')
+        };
+        let mut ends: Vec<usize> = self.document.tree.nodes.iter().filter(is_keeping).map(|node| node.end).collect();
+        ends.sort_unstable();
+        ends
     }
 
     /// Behind the last item in brackets. What stands between a comma and the last item separates the new one too.
@@ -366,16 +383,12 @@ impl<'a> Writer<'a> {
             Kind::Sequence { .. } => Value::Array(Vec::new()),
             _ => Value::Object(Map::new()),
         };
-        let grandparent = (0..self.document.tree.nodes.len()).find(|id| match &self.node(*id).kind {
-            Kind::Mapping { entries, .. } => entries.iter().any(|entry| entry.value == parent),
-            Kind::Sequence { items, .. } => items.iter().any(|item| item.node == parent),
-            _ => false,
-        });
         let inside = self.node(site.node);
         if inside.start > node.start && self.has_comment(node.start..inside.properties) {
             return Err(Reason::Comment(place.to_owned()));
         }
-        let (range, text) = self.rewrite(Site { node: parent, parent: grandparent }, &empty, place)?;
+        let (range, text) =
+            self.rewrite(Site { node: parent, parent: site.grandparent, grandparent: None }, &empty, place)?;
         Ok((range, text))
     }
 
@@ -397,21 +410,21 @@ impl<'a> Writer<'a> {
     }
 
     fn has_comment(&self, range: Range<usize>) -> bool {
-        self.document.comments.iter().any(|comment| range.contains(&comment.range.start))
+        let comments = &self.document.comments;
+        let first = comments.partition_point(|comment| comment.range.start < range.start);
+        comments.get(first).is_some_and(|comment| range.contains(&comment.range.start))
     }
 
     fn line_start(&self, at: usize) -> usize {
-        self.text[..at].rfind('\n').map_or(0, |at| at + 1)
+        self.lines.start(at)
     }
 
-    /// Before the line break.
     fn line_end(&self, at: usize) -> usize {
-        let end = self.text[at..].find('\n').map_or(self.text.len(), |length| at + length);
-        if end > at && self.text[..end].ends_with('\r') { end - 1 } else { end }
+        self.lines.end(at)
     }
 
     fn column(&self, at: usize) -> usize {
-        self.text[self.line_start(at)..at].chars().filter(|character| *character != '\u{feff}').count()
+        self.lines.column(at)
     }
 
     fn join(&self, lines: &[String], column: usize) -> String {
@@ -424,12 +437,7 @@ impl<'a> Writer<'a> {
     }
 
     fn json(&self, value: &Value, margin: usize) -> String {
-        let pretty =
-            self.document.json && self.text[self.node(self.document.tree.root).start..].trim_ascii_end().contains('\n');
-        if !pretty {
-            return value.to_string();
-        }
-        let unit = self.json_unit();
+        let Some(unit) = self.pretty else { return value.to_string() };
         let indent = " ".repeat(margin);
         let text = format!("{value:#}");
         let mut out = String::new();
@@ -447,12 +455,6 @@ impl<'a> Writer<'a> {
         out
     }
 
-    /// What one level of pretty JSON is indented by.
-    fn json_unit(&self) -> &str {
-        let line = self.text.split_inclusive('\n').find(|line| line.starts_with([' ', '\t'])).unwrap_or("  ");
-        &line[..line.len() - line.trim_ascii_start().len()]
-    }
-
     /// The steps of the file itself, by its first nested mapping and its first sequence.
     fn guess_format(&self) -> Format {
         let (mut step, mut dash) = (None, None);
@@ -467,6 +469,9 @@ impl<'a> Writer<'a> {
                     Kind::Sequence { layout: Layout::Block, .. } if own_line => dash = dash.or(below),
                     _ => {}
                 }
+            }
+            if step.is_some() && dash.is_some() {
+                break;
             }
         }
         Format { step: step.unwrap_or(2).max(1), dash: dash.unwrap_or(0) }

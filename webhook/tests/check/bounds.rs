@@ -230,14 +230,14 @@ fn configurations_with_a_hundred_thousand_of_anything() {
     is(&config(&modes(names(|number| format!("n{number}"), 200_000))), 2, "it is larger than 1 MiB");
 }
 
-/// Each edit reads its document again, and a file may hold one document with everything in it.
+/// One document with everything in it.
 #[test]
 fn a_list_of_thousands_is_not_edited_for_hours() {
     let folder = Folder::new(&[]);
     let item = "- {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: 'c:1'}]}}\n";
     folder.write("list.yaml", &format!("apiVersion: v1\nkind: List\nitems:\n{}", item.repeat(3_000)));
     let run = timed(&folder, &["list.yaml", "--fix=hardening"]);
-    is(&run, 0, "not fixed: the document is too large for this many edits at once; cut it into smaller ones");
+    is(&run, 0, "fixed: privilege-escalation × 3000 in 1 file");
     let documents = format!(
         "{}---\n",
         LATEST.replace("nginx", "nginx:1").replace("allowPrivilegeEscalation: false", "runAsUser: 1")
@@ -259,4 +259,59 @@ fn many_broken_documents() {
     };
     let (few, many) = (took(40_000), took(400_000));
     assert!(many < few * 40 + Duration::from_secs(2), "{few:?}, {many:?} for ten times as many");
+}
+
+fn deployment(containers: usize, image: impl Fn(usize) -> String) -> String {
+    let containers: String =
+        (0..containers).map(|number| format!("      - name: c{number}\n        {}\n", image(number))).collect();
+    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  template:\n";
+    format!("{head}    spec:\n      containers:\n{containers}")
+}
+
+/// The time that a fix takes does not grow with the number of the others in its object.
+#[test]
+fn an_object_with_thousands_of_fixes_takes_no_longer_for_each() {
+    let folder = Folder::new(&[]);
+    let mut each = Vec::new();
+    for containers in [250, 2_000] {
+        folder.write("d.yaml", &deployment(containers, |_| "image: app:1.4.2".to_owned()));
+        let began = Instant::now();
+        let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
+        each.push(began.elapsed().as_secs_f64() / containers as f64);
+        is(&run, 0, &format!("fixed: privilege-escalation × {containers} in 1 file"));
+        assert!(!run.out.contains("not fixed"), "{}", run.out);
+    }
+    // A policy returns 256 findings, so that eight times as many of them take eight rounds over all.
+    assert!(each[1] < each[0] * 20.0, "{each:?} s for a fix");
+}
+
+/// A fix that is refused costs the others nothing.
+#[test]
+fn refused_fixes_among_hundreds_stop_no_other() {
+    let folder = Folder::new(&[]);
+    let image = |number: usize| match number % 2 {
+        0 => "image: app:1.4.2".to_owned(),
+        _ => format!("image: app:1.4.2\n        securityContext: &s{number} {{runAsUser: 1000}}"),
+    };
+    folder.write("d.yaml", &deployment(250, image));
+    let diff = timed(&folder, &["d.yaml", "--fix=hardening", "--diff"]);
+    is(&diff, 0, "not fixed: 125 findings, each with its reason");
+    is(&diff, 0, "would fix: privilege-escalation × 125 in 1 file");
+    let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
+    is(&run, 0, "fixed: privilege-escalation × 125 in 1 file");
+    is(&run, 0, "securityContext` is shared through an anchor, an alias or a merge key");
+    is(&run, 0, "not fixed: 125 findings, each with its reason");
+}
+
+/// More than one run does is said, and the next run goes on.
+#[test]
+fn what_a_run_does_not_fix_is_left_to_the_next_one() {
+    let folder = Folder::new(&[]);
+    folder.write("d.yaml", &deployment(4_000, |_| "image: app:1.4.2".to_owned()));
+    let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
+    is(&run, 0, "fixed: privilege-escalation × 2560 in 1 file");
+    is(&run, 0, "not fixed: there is more to fix than one run does; run `--fix` again");
+    let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
+    is(&run, 0, "fixed: privilege-escalation × 1440 in 1 file");
+    assert!(!run.out.contains("not fixed"), "{}", run.out);
 }

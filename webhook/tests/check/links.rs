@@ -31,6 +31,39 @@ fn links_in_folders_that_lead_out_are_passed_over() {
     assert!(!run.out.contains("symbolic link"), "{}", run.out);
 }
 
+/// A walk passes over what is hidden, by whatever name.
+#[test]
+fn links_in_folders_to_what_is_hidden_are_passed_over() {
+    let folder = Folder::new(&[
+        ("k/a.yaml", GOOD),
+        ("k/.hidden.yaml", ESCALATES),
+        ("k/.hidden/x.yaml", ESCALATES),
+        ("k/.hidden/deep/y.yaml", ESCALATES),
+        ("k/b/.c/z.yaml", ESCALATES),
+    ]);
+    symlink(".hidden.yaml", folder.path("k/file.yaml")).unwrap();
+    symlink(".hidden", folder.path("k/folder")).unwrap();
+    symlink("../.hidden/deep", folder.path("k/b/deep")).unwrap();
+    symlink("b/.c/z.yaml", folder.path("k/z.yaml")).unwrap();
+    // By way of another link, and by a path that only begins where everything is visible.
+    symlink("file.yaml", folder.path("k/again.yaml")).unwrap();
+    symlink("b/../.hidden/x.yaml", folder.path("k/x.yaml")).unwrap();
+    let run = folder.check(&["k", FIX]);
+    let hidden = ["k/.hidden.yaml", "k/.hidden/x.yaml", "k/.hidden/deep/y.yaml", "k/b/.c/z.yaml"];
+    assert!(hidden.iter().all(|name| folder.read(name) == ESCALATES), "{}", run.out);
+    let names = ["k/again.yaml", "k/b/deep", "k/file.yaml", "k/folder", "k/x.yaml", "k/z.yaml"];
+    let note = format!("passed over: 6 symbolic links that lead to hidden files: {}\n", names.join(", "));
+    assert!(run.out.contains(&note) && run.status == 0, "{}", run.out);
+    let report = folder.json(&["k"]);
+    assert_eq!(report["summary"]["passedOverLinks"], json!(names));
+    assert_eq!(report["summary"]["files"], 1);
+    schema_of(&report);
+    // What was given is meant, be it hidden.
+    assert_eq!(folder.check(&["k", "k/.hidden", "k/file.yaml", FIX]).status, 0);
+    assert_eq!((folder.read("k/.hidden/x.yaml").as_str(), folder.read("k/.hidden.yaml").as_str()), (FIXED, FIXED));
+    assert_eq!(folder.read("k/b/.c/z.yaml"), ESCALATES);
+}
+
 #[test]
 fn a_link_that_was_named_is_followed() {
     let folder = Folder::new(&[("outside/x.yaml", ESCALATES), ("k/a.yaml", GOOD)]);

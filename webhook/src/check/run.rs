@@ -47,9 +47,32 @@ pub struct Found {
 /// Judges every object of the input.
 pub fn check(registry: &Registry, world: &World) -> Checked {
     let end = Instant::now() + TIME_OF_ALL;
-    let verdicts = threads::map(&world.objects, |object| judge(registry, object, &world.context(object), end));
+    let judged = |object: &usize| {
+        let it = &world.objects[*object];
+        let (verdict, defaulted) = judge(registry, it, &world.context(it), end);
+        (*object, verdict, defaulted)
+    };
+    // A budget may have a finding for each of hundreds of workloads, which say the same themselves. So those are asked
+    // first, and what they have said is not kept.
+    let (workloads, others): (Vec<usize>, Vec<usize>) =
+        (0..world.objects.len()).partition(|object| is_workload(registry, world, *object));
+    let mut verdicts = threads::map(&workloads, judged);
+    let mut said = Said::default();
+    for (object, verdict, defaulted) in &verdicts {
+        let silenced = verdict.silenced.iter().map(|(silenced, _)| silenced);
+        for judged in verdict.judged.iter().chain(defaulted).chain(silenced) {
+            said.add(world, *object, judged, true);
+        }
+    }
+    verdicts.extend(threads::map(&others, |object| {
+        let (object, mut verdict, mut defaulted) = judged(object);
+        verdict.judged.retain(|judged| !said.has(world, object, judged, false));
+        defaulted.retain(|judged| !said.has(world, object, judged, false));
+        (object, verdict, defaulted)
+    }));
+    verdicts.sort_unstable_by_key(|(object, ..)| *object);
     let mut checked = Checked::default();
-    for (object, (verdict, defaulted)) in verdicts.into_iter().enumerate() {
+    for (object, verdict, defaulted) in verdicts {
         let found = |defaulted: bool| move |judged: Judged| Found { object, judged, defaulted };
         checked.findings.extend(verdict.judged.into_iter().map(found(false)));
         checked.findings.extend(defaulted.into_iter().map(found(true)));
@@ -61,39 +84,52 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         checked.unused.extend(verdict.unused.into_iter().map(|unused| (object, unused)));
         checked.failed.extend(verdict.failed.into_iter().map(|failed| (object, failed)));
     }
-    let said = said_elsewhere(registry, world, &checked);
-    let mut said = said.into_iter();
-    checked.findings.retain(|_| !said.next().unwrap_or(false));
+    let silenced = checked.silenced.iter().map(|(silenced, _)| silenced);
+    for found in checked.findings.iter().chain(silenced) {
+        // Those of workloads are in already.
+        if !is_workload(registry, world, found.object) {
+            said.add(world, found.object, &found.judged, false);
+        }
+    }
     checked
+        .findings
+        .retain(|found| !said.has(world, found.object, &found.judged, is_workload(registry, world, found.object)));
+    checked
+}
+
+fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
+    registry.workloads().template(&world.objects[object].review.kind.group_kind()).is_some()
 }
 
 /// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is
 /// said once: at the object that the others name as related. Where two name each other, the workload says it.
-fn said_elsewhere(registry: &Registry, world: &World, checked: &Checked) -> Vec<bool> {
-    let review = |found: &Found| &world.objects[found.object].review;
-    let is_workload = |found: &Found| registry.workloads().template(&review(found).kind.group_kind()).is_some();
-    // By policy and object: of findings that name no other object, and of those of workloads.
-    let mut said: HashMap<_, [Strictest; 2]> = HashMap::new();
-    let silenced = checked.silenced.iter().map(|(silenced, _)| silenced);
-    for found in checked.findings.iter().chain(silenced) {
-        let counts = [found.judged.finding.related.is_none(), is_workload(found)];
+///
+/// By policy and object: of findings that name no other object, and of those of workloads.
+#[derive(Default)]
+struct Said<'a>(HashMap<(usize, u32, [&'a str; 3]), [Strictest; 2]>);
+
+impl<'a> Said<'a> {
+    fn add(&mut self, world: &'a World, object: usize, judged: &Judged, is_workload: bool) {
+        let counts = [judged.finding.related.is_none(), is_workload];
         if counts.contains(&true) {
-            let Review { kind, namespace, name, .. } = &**review(found);
-            let object = (kind.kind.as_str(), namespace.as_str(), name.as_str());
-            let both = said.entry((found.judged.policy.id.as_str(), object)).or_default();
+            let Review { kind, namespace, name, .. } = &*world.objects[object].review;
+            let key = (judged.policy.bundle, judged.policy.index, [kind.kind.as_str(), namespace, name]);
+            let both = self.0.entry(key).or_default();
             let counted = both.iter_mut().zip(counts).filter(|(_, counts)| *counts);
-            counted.for_each(|(strictest, _)| strictest.add(found.object, found.judged.action));
+            counted.for_each(|(strictest, _)| strictest.add(object, judged.action));
         }
     }
-    let is_said = |found: &Found| {
-        let related = found.judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
+
+    /// Whether the object that the finding names says the same.
+    fn has(&self, world: &World, object: usize, judged: &Judged, is_workload: bool) -> bool {
+        let related = judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
         let Some((kind, name)) = related else { return false };
-        let object = (kind, review(found).namespace.as_str(), name);
-        let Some([plain, workloads]) = said.get(&(found.judged.policy.id.as_str(), object)) else { return false };
-        let says = |strictest: &Strictest| strictest.but(found.object) >= Some(found.judged.action);
-        says(plain) || !is_workload(found) && says(workloads)
-    };
-    checked.findings.iter().map(is_said).collect()
+        let namespace = world.objects[object].review.namespace.as_str();
+        let key = (judged.policy.bundle, judged.policy.index, [kind, namespace, name]);
+        let Some([plain, workloads]) = self.0.get(&key) else { return false };
+        let says = |strictest: &Strictest| strictest.but(object) >= Some(judged.action);
+        says(plain) || !is_workload && says(workloads)
+    }
 }
 
 /// The strictest action, and the strictest one of another object.

@@ -14,6 +14,9 @@ mod links;
 #[path = "check/pages.rs"]
 mod pages;
 #[cfg(unix)]
+#[path = "check/sets.rs"]
+mod sets;
+#[cfg(unix)]
 #[path = "check/terminals.rs"]
 mod terminals;
 

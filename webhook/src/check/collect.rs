@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::write::Found;
-use super::{CheckError, Problem, bounds};
+use super::{CheckError, Problem, bounds, config};
 use crate::files::{self, ReadError, size};
 
 /// How messages name the standard input.
@@ -24,12 +24,15 @@ pub struct Source {
     pub text: String,
     /// Whether it came with everything that belongs to it: by its folder, or on the standard input.
     pub closed: bool,
+    /// The folder of what is applied together, without symbolic links. None for the standard input and for files that were named
+    /// one by one: these are one set.
+    pub(super) set: Option<PathBuf>,
 }
 
 impl Source {
     /// A text that is no file.
     pub fn new(name: String, text: String) -> Self {
-        Self { name, path: None, found: None, text, closed: true }
+        Self { name, path: None, found: None, text, closed: true, set: None }
     }
 }
 
@@ -83,9 +86,9 @@ pub fn collect(arguments: &[PathBuf], stdin: &mut dyn Read) -> Result<Collected,
         if is_stdin(path) {
             collector.stdin(stdin)?;
         } else if path.is_dir() {
-            collector.folder(path, false)?;
+            collector.folder(path, &Within::default())?;
         } else {
-            collector.file(path)?;
+            collector.file(path, None)?;
         }
     }
     Ok(collector.collected)
@@ -116,11 +119,10 @@ impl Collector {
             message: format!("cannot read the standard input: {error}"),
             help: "pipe manifests into `plimsoll check -`, those of one release or cluster at a time".to_owned(),
         })?;
-        self.text(STDIN.to_owned(), None, bytes, true)
+        self.text(STDIN.to_owned(), None, bytes, true, None)
     }
 
-    /// `within`: inside of a kustomization, where only further charts and kustomizations are looked for.
-    fn folder(&mut self, folder: &Path, within: bool) -> Result<(), CheckError> {
+    fn folder(&mut self, folder: &Path, within: &Within) -> Result<(), CheckError> {
         if !self.is_new(folder) {
             return Ok(());
         }
@@ -144,22 +146,26 @@ impl Collector {
             let name = shell(&name(folder));
             self.pass_over(folder, "kustomization", format!("kubectl kustomize {name} | plimsoll check -"));
         }
-        let within = within || kustomization;
+        let within = Within {
+            kustomization: within.kustomization || kustomization,
+            is_below: true,
+            set: if within.is_below && has(&[config::FILE]) { folder.canonicalize().ok() } else { within.set.clone() },
+        };
         for path in paths {
             // Hidden: `.git`, `.github`, and our own `.plimsoll.yaml`.
             if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
                 continue;
             }
-            let is_read = path.is_dir() || !within && is_manifest(&path);
+            let is_read = path.is_dir() || !within.kustomization && is_manifest(&path);
             let target = if is_read { self.target(&path) } else { Target::Read };
             if target == Target::Outside {
                 self.collected.links.push(name(&path));
             } else if target == Target::Hidden {
                 self.collected.hidden_links.push(name(&path));
             } else if path.is_dir() {
-                self.folder(&path, within)?;
+                self.folder(&path, &within)?;
             } else if is_read {
-                self.file(&path)?;
+                self.file(&path, within.set.as_deref())?;
             }
         }
         Ok(())
@@ -184,16 +190,18 @@ impl Collector {
         }
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), CheckError> {
+    /// `set`: the folder of its set, where it is not its own folder.
+    fn file(&mut self, path: &Path, set: Option<&Path>) -> Result<(), CheckError> {
         if !self.is_new(path) {
             return Ok(());
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let closed = self.closed_folders.iter().any(|folder| real.starts_with(folder));
+        let set = set.or(real.parent()).filter(|_| closed).map(Path::to_owned);
         match files::open(path, bounds::MAX_FILE) {
             Ok(opened) => {
                 let found = Found::new(real, &opened.metadata);
-                self.text(name(path), Some((path.to_owned(), found)), opened.bytes, closed)?;
+                self.text(name(path), Some((path.to_owned(), found)), opened.bytes, closed, set)?;
             }
             Err(error @ ReadError::NotRegular(_)) => {
                 self.problem(path, format!("{error}; pipe other things into `plimsoll check -`"));
@@ -209,6 +217,7 @@ impl Collector {
         file: Option<(PathBuf, Found)>,
         bytes: Vec<u8>,
         closed: bool,
+        set: Option<PathBuf>,
     ) -> Result<(), CheckError> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let limit = if self.bytes > bounds::MAX_TOTAL {
@@ -226,7 +235,7 @@ impl Collector {
         }
         let (path, found) = file.unzip();
         match String::from_utf8(bytes) {
-            Ok(text) => self.collected.sources.push(Source { name, path, found, text, closed }),
+            Ok(text) => self.collected.sources.push(Source { name, path, found, text, closed, set }),
             Err(error) => {
                 let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
                 let valid = String::from_utf8_lossy(valid);
@@ -254,6 +263,17 @@ impl Collector {
     fn problem(&mut self, path: &Path, message: String) {
         self.collected.problems.push(Problem { file: name(path), place: None, message, help: None });
     }
+}
+
+/// What a folder lies in.
+#[derive(Default)]
+struct Within {
+    /// Only further charts and kustomizations are looked for.
+    kustomization: bool,
+    /// It is not the folder that was given, whose `.plimsoll.yaml` is that of the run.
+    is_below: bool,
+    /// The folder with a configuration of its own, whose files are one set.
+    set: Option<PathBuf>,
 }
 
 /// Where something in a folder leads.

@@ -39,6 +39,7 @@ impl Companions {
                             found: None,
                             text: String::new(),
                             closed: manifest.closed,
+                            set: manifest.set.clone(),
                         };
                         (source, Vec::new())
                     });
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     fn source(path: Option<PathBuf>, text: &str) -> Source {
-        Source { name: "shops/shop.yaml".to_owned(), path, found: None, text: text.to_owned(), closed: true }
+        Source { name: "shops/shop.yaml".to_owned(), path, found: None, text: text.to_owned(), closed: true, set: None }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod fix;
 mod places;
 pub mod run;
+mod sets;
 mod threads;
 pub mod world;
 mod write;

@@ -1,7 +1,7 @@
 //! What the cluster would do with each object: complete it, then judge it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::threads;
@@ -9,6 +9,7 @@ use super::world::{Object, World};
 use crate::admission::verdict::{Failed, Silence, Unused};
 use crate::admission::{Action, Judged, Review, Verdict};
 use crate::context::Context;
+use crate::context::files::{Files, Objects, SetNumber};
 use crate::judge::{mutate, validate};
 use crate::registry::{Policy, Registry};
 
@@ -17,6 +18,9 @@ const TIME: Duration = Duration::from_secs(20);
 
 /// Timeout for all objects. Beyond it policies fail on the others, as they do where a single object takes too long.
 const TIME_OF_ALL: Duration = Duration::from_secs(15 * 60);
+
+/// Other folders that a message names.
+const MOST_FOLDERS: usize = 3;
 
 /// Everything that is to be said of the input.
 #[derive(Debug, Default)]
@@ -47,9 +51,13 @@ pub struct Found {
 /// Judges every object of the input.
 pub fn check(registry: &Registry, world: &World) -> Checked {
     let end = Instant::now() + TIME_OF_ALL;
+    let shared = Shared::new(world);
     let judged = |object: &usize| {
         let it = &world.objects[*object];
-        let (verdict, defaulted) = judge(registry, it, &world.context(it), end);
+        let (mut verdict, defaulted) = judge(registry, it, &world.context(it), end);
+        if verdict.action() == Action::Deny {
+            shared.soften(registry, world, it, &mut verdict, end);
+        }
         (*object, verdict, defaulted)
     };
     // A budget may have a finding for each of hundreds of workloads, which say the same themselves. So those are asked
@@ -106,14 +114,14 @@ fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
 ///
 /// By policy and object: of findings that name no other object, and of those of workloads.
 #[derive(Default)]
-struct Said<'a>(HashMap<(usize, u32, [&'a str; 3]), [Strictest; 2]>);
+struct Said<'a>(HashMap<(usize, u32, Name<'a>), [Strictest; 2]>);
 
 impl<'a> Said<'a> {
     fn add(&mut self, world: &'a World, object: usize, judged: &Judged, is_workload: bool) {
         let counts = [judged.finding.related.is_none(), is_workload];
         if counts.contains(&true) {
-            let Review { kind, namespace, name, .. } = &*world.objects[object].review;
-            let key = (judged.policy.bundle, judged.policy.index, [kind.kind.as_str(), namespace, name]);
+            let Review { kind, name, .. } = &*world.objects[object].review;
+            let key = (judged.policy.bundle, judged.policy.index, Name::of(world, object, &kind.kind, name));
             let both = self.0.entry(key).or_default();
             let counted = both.iter_mut().zip(counts).filter(|(_, counts)| *counts);
             counted.for_each(|(strictest, _)| strictest.add(object, judged.action));
@@ -124,11 +132,75 @@ impl<'a> Said<'a> {
     fn has(&self, world: &World, object: usize, judged: &Judged, is_workload: bool) -> bool {
         let related = judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
         let Some((kind, name)) = related else { return false };
-        let namespace = world.objects[object].review.namespace.as_str();
-        let key = (judged.policy.bundle, judged.policy.index, [kind, namespace, name]);
+        let key = (judged.policy.bundle, judged.policy.index, Name::of(world, object, kind, name));
         let Some([plain, workloads]) = self.0.get(&key) else { return false };
         let says = |strictest: &Strictest| strictest.but(object) >= Some(judged.action);
         says(plain) || !is_workload && says(workloads)
+    }
+}
+
+/// By what an object is known to those that it meets.
+#[derive(Eq, Hash, PartialEq)]
+struct Name<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    /// Where no namespace is stated.
+    set: Option<SetNumber>,
+}
+
+impl<'a> Name<'a> {
+    /// An object that this one meets, or it itself.
+    fn of(world: &'a World, object: usize, kind: &'a str, name: &'a str) -> Self {
+        let object = &world.objects[object];
+        let namespace = object.review.namespace.as_str();
+        Self { kind, namespace, name, set: namespace.is_empty().then(|| world.file(object).set) }
+    }
+}
+
+/// Folders that state the same namespace.
+struct Shared<'a> {
+    /// By namespace: a file of each set that has objects in it.
+    sets: HashMap<&'a str, BTreeMap<SetNumber, &'a str>>,
+    /// What a set has by itself, made when first asked for.
+    alone: Mutex<HashMap<SetNumber, Arc<Objects>>>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(world: &'a World) -> Self {
+        let mut sets: HashMap<&str, BTreeMap<_, _>> = HashMap::new();
+        for object in world.objects.iter().filter(|object| !object.review.namespace.is_empty()) {
+            let file = world.file(object);
+            sets.entry(&object.review.namespace).or_default().entry(file.set).or_insert(file.source.name.as_str());
+        }
+        sets.retain(|_, sets| sets.len() > 1);
+        Self { sets, alone: Mutex::default() }
+    }
+
+    /// Two folders that state the same namespace may be for two clusters. So what is wrong only among all of them warns at most.
+    fn soften(&self, registry: &Registry, world: &World, object: &Object, verdict: &mut Verdict, end: Instant) {
+        let Some(sets) = self.sets.get(object.review.namespace.as_str()) else { return };
+        let file = world.file(object);
+        let mut known = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = known.entry(file.set).or_insert_with(|| world.objects_of(registry, file.set));
+        let alone: Arc<dyn Context> = Arc::new(Files::new(file.source.closed, Arc::clone(alone)));
+        drop(known);
+        let (own, _) = judge(registry, object, &alone, end);
+        let denied = own.judged.iter().filter(|judged| judged.action == Action::Deny);
+        let denied: HashSet<&str> = denied.map(|judged| judged.key.as_str()).collect();
+        let others: Vec<&str> = sets.iter().filter(|(set, _)| **set != file.set).map(|(_, name)| *name).collect();
+        let more = if others.len() > MOST_FOLDERS { ", …" } else { "" };
+        let others = others.iter().take(MOST_FOLDERS).copied().collect::<Vec<_>>().join(", ");
+        for judged in verdict.judged.iter_mut().filter(|judged| judged.action == Action::Deny) {
+            if !denied.contains(judged.key.as_str()) {
+                judged.action = Action::Warn;
+                judged
+                    .finding
+                    .message
+                    .push_str(&format!(" (with what other folders have in this namespace: {others}{more})"));
+            }
+        }
+        verdict.judged.sort_by_key(|judged| std::cmp::Reverse(judged.action));
     }
 }
 

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::beside::Beside;
 use super::collect::Source;
-use super::{Problem, bounds, threads};
+use super::{Problem, bounds, sets, threads};
 use crate::admission::{Kind, Review};
 use crate::context::Context;
-use crate::context::files::{Files, Objects};
+use crate::context::files::{Files, Objects, SetNumber};
 use crate::registry::Registry;
 use crate::yaml::{Budget, Document, Stream, SyntaxError};
 
@@ -30,8 +30,7 @@ pub struct World {
     pub others: usize,
     /// What policies may ask for besides.
     pub(super) beside: Arc<Beside>,
-    closed: Arc<Files>,
-    open: Arc<Files>,
+    context: Arc<Objects>,
 }
 
 /// One text of the input. Its documents are read again where their places are asked for: all of them at once would need a
@@ -39,6 +38,8 @@ pub struct World {
 #[derive(Debug)]
 pub struct File {
     pub source: Source,
+    /// What it is applied with.
+    pub(super) set: SetNumber,
     /// The part of the text that each document is, in their order.
     pub(super) parts: Vec<usize>,
 }
@@ -80,19 +81,20 @@ impl World {
             objects.extend(read.objects.into_iter().map(|object| Object { file: index, ..object }));
             problems.extend(read.problems);
             others += read.others;
-            files.push(File { source, parts: read.parts });
+            files.push(File { source, set: 0, parts: read.parts });
         }
+        sets::number(&mut files, &objects);
         let known = registry.context_kinds().difference(&beside.unread).cloned().collect();
         let mut context = Objects::new(known, Arc::clone(registry.workloads()));
         let mut own = HashSet::new();
-        for Object { review, .. } in &objects {
+        for Object { review, file, .. } in &objects {
             if !beside.objects.is_empty() {
                 own.insert([review.kind.group_kind(), review.namespace.clone(), review.name.clone()]);
             }
             if context.wants(&review.kind.group_kind())
                 && let Some(object) = review.object().and_then(|object| serde_json::to_value(object).ok())
             {
-                context.add(&object);
+                context.add_to(files[*file].set, &object);
             }
         }
         let recorded: HashMap<_, _> = beside.objects.iter().map(|object| (identity(object), object)).collect();
@@ -105,15 +107,27 @@ impl World {
                 object.review = Arc::new(review);
             }
         }
-        // Both know every object; they differ in what absence means.
-        let context = Arc::new(context);
-        let [closed, open] = [true, false].map(|closed| Arc::new(Files::new(closed, Arc::clone(&context))));
-        Self { files, objects, problems, others, beside, closed, open }
+        Self { files, objects, problems, others, beside, context: Arc::new(context) }
     }
 
     /// What surrounds an object.
     pub fn context(&self, object: &Object) -> Arc<dyn Context> {
-        if self.file(object).source.closed { Arc::clone(&self.closed) as _ } else { Arc::clone(&self.open) as _ }
+        let File { source, set, .. } = self.file(object);
+        Arc::new(Files::new(source.closed, Arc::clone(&self.context)).seen_by(*set))
+    }
+
+    /// The objects of one set, as if there were no other, and what is known besides.
+    pub(super) fn objects_of(&self, registry: &Registry, set: SetNumber) -> Arc<Objects> {
+        let mut alone = Objects::new(self.context.kinds().clone(), Arc::clone(registry.workloads()));
+        for object in self.objects.iter().filter(|object| self.file(object).set == set) {
+            if alone.wants(&object.review.kind.group_kind())
+                && let Some(object) = object.review.object().and_then(|object| serde_json::to_value(object).ok())
+            {
+                alone.add(&object);
+            }
+        }
+        self.beside.objects.iter().for_each(|object| alone.add(object));
+        Arc::new(alone)
     }
 
     /// The file that an object stands in.

@@ -22,6 +22,11 @@ impl Found {
     pub(super) fn new(real: PathBuf, metadata: &Metadata) -> Self {
         Self { real, identity: identity(metadata) }
     }
+
+    /// The file's path without symbolic links.
+    pub(super) fn real(&self) -> &Path {
+        &self.real
+    }
 }
 
 /// Why a file was not written. It is as it was.

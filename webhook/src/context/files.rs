@@ -1,6 +1,6 @@
 //! The context of one check: the objects of its own input.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::index::Shard;
@@ -11,11 +11,25 @@ use crate::admission::Kind;
 use crate::engine::Answer;
 use crate::registry::{Workloads, is_cluster_scoped};
 
+/// Number of a set: what is applied together. Objects that state no namespace meet only the others of their set, for each set
+/// may go to a namespace of its own.
+pub type SetNumber = u32;
+
+/// Whose objects see each other.
+#[derive(Debug, Eq, Hash, PartialEq)]
+enum Group {
+    /// Empty for what lies in no namespace.
+    Namespace(String),
+    Set(SetNumber),
+}
+
 /// The objects of a set of files that policies may ask for.
 #[derive(Debug, Default)]
 pub struct Objects {
-    /// By namespace; where a file states none, there.
-    shards: HashMap<String, Shard>,
+    shards: HashMap<Group, Shard>,
+    /// The objects that state no namespace, of all sets together.
+    unstated: Shard,
+    sets: HashSet<SetNumber>,
     /// `group/Kind`
     kinds: BTreeSet<String>,
     workloads: Arc<Workloads>,
@@ -29,13 +43,23 @@ impl Objects {
         Self { kinds, workloads, ..Self::default() }
     }
 
+    /// `group/Kind` of those that are known, even if there is none.
+    pub fn kinds(&self) -> &BTreeSet<String> {
+        &self.kinds
+    }
+
     /// Whether objects of this kind (`group/Kind`) are kept.
     pub fn wants(&self, kind: &str) -> bool {
         self.kinds.contains(kind) && !is_secret(kind)
     }
 
-    /// Adds an object of the input, if it is of a kind that policies declare.
+    /// Adds an object of the only set, if it is of a kind that policies declare.
     pub fn add(&mut self, object: &serde_json::Value) {
+        self.add_to(0, object);
+    }
+
+    /// Adds an object of this set, if it is of a kind that policies declare.
+    pub fn add_to(&mut self, set: SetNumber, object: &serde_json::Value) {
         let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
         let kind = Kind::from_api_version(text("/apiVersion"), text("/kind"));
         let name = kind.group_kind();
@@ -44,11 +68,22 @@ impl Objects {
         }
         let shape = Shape::of(&name, &self.workloads);
         if let Some(kept) = Keeping::new(shape, self.workloads.shown(&name)).keep(object) {
-            let namespace = if is_cluster_scoped(&name) { "" } else { text("/metadata/namespace") };
-            let shard = self.shards.entry(namespace.to_owned()).or_default();
-            shard.put(shape, text("/metadata/name"), self.added, kept);
+            let group = group(&name, text("/metadata/namespace"), set);
+            if group == Group::Set(set) {
+                self.sets.insert(set);
+                self.unstated.put(shape, text("/metadata/name"), self.added, kept.clone());
+            }
+            self.shards.entry(group).or_default().put(shape, text("/metadata/name"), self.added, kept);
             self.added += 1;
         }
+    }
+}
+
+fn group(kind: &str, namespace: &str, set: SetNumber) -> Group {
+    match namespace {
+        _ if is_cluster_scoped(kind) => Group::Namespace(String::new()),
+        "" => Group::Set(set),
+        namespace => Group::Namespace(namespace.to_owned()),
     }
 }
 
@@ -57,12 +92,24 @@ impl Objects {
 pub struct Files {
     closed: bool,
     objects: Arc<Objects>,
+    set: SetNumber,
 }
 
 impl Files {
-    /// An input with these objects.
+    /// An input with these objects, as its only set sees it.
     pub fn new(closed: bool, objects: Arc<Objects>) -> Self {
-        Self { closed, objects }
+        Self { closed, objects, set: 0 }
+    }
+
+    /// The same, as another set sees it.
+    #[must_use]
+    pub fn seen_by(self, set: SetNumber) -> Self {
+        Self { set, ..self }
+    }
+
+    /// Whether something that is missing in this set is there in another one. It may be meant for both.
+    fn is_elsewhere(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> bool {
+        self.objects.sets.len() > 1 && !self.objects.unstated.answer(shape, namespace, question).documents.is_empty()
     }
 }
 
@@ -73,10 +120,17 @@ impl Context for Files {
             return Answer::unknown();
         }
         let shape = Shape::of(kind, workloads);
-        let answer = match shards.get(if is_cluster_scoped(kind) { "" } else { namespace }) {
+        let group = group(kind, namespace, self.set);
+        let mut answer = match shards.get(&group) {
             Some(shard) => shard.answer(shape, namespace, question),
             None => Answer { documents: Vec::new(), complete: true },
         };
+        if answer.documents.is_empty()
+            && matches!(group, Group::Set(_))
+            && self.is_elsewhere(shape, namespace, question)
+        {
+            answer.complete = false;
+        }
         Answer { complete: answer.complete && self.closed, ..answer }
     }
 }

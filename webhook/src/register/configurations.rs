@@ -6,13 +6,11 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use plimsoll_sdk::reserved::PROTECT;
 
 use super::rules::NEVER;
 use super::{KUBE_SYSTEM, Place, Reach, Rules, Wanted};
 use crate::admission::decide::{collectors, control_plane};
-
-/// Annotation of an object that nobody is to delete by mistake, as the built-in policy `live-workload-removed` reads it.
-const PROTECT: &str = "plimsoll.dev/protect";
 
 /// `validate.plimsoll.dev`; `protected.plimsoll.dev` for deletions of protected objects; `lenient.plimsoll.dev` for what must go
 /// through even while we do not answer. Every field is written, the API server's defaults too, so that what is read back is

@@ -30,12 +30,14 @@ const SELECTED: [&str; 7] = [
 ///   deletes an object whose owners do not exist;
 /// - a Service that becomes an `ExternalName`, that is no `LoadBalancer` any more, or whose selector becomes empty or
 ///   selects no workload that has Pods;
-/// - a DaemonSet whose `nodeSelector` or required node affinity asks for something else.
+/// - a DaemonSet whose `nodeName`, `nodeSelector` or required node affinity asks for something else.
 ///
 /// Only the value `"true"` protects. The webhook warns of any other value but `"false"`, of the annotation on a kind that it
 /// does not protect, and of a label of that name.
 ///
-/// The annotation counts as it was before the request: a request that takes it away changes nothing else of this.
+/// The annotation counts as it was before the request: a request that takes it away changes nothing else of this. One that
+/// takes it away together with another change of the object warns: `kubectl rollout undo` brings the annotations of an older
+/// revision back.
 ///
 /// The namespace controller, the garbage collector and autoscalers are never stopped, nor is anybody in a namespace that is
 /// being deleted. Files delete nothing, so `plimsoll check` never finds this.
@@ -57,6 +59,11 @@ const SELECTED: [&str; 7] = [
 /// A Service is assumed to select no Pods but those of workloads. An object that had an owner before it was protected goes
 /// with that owner.
 ///
+/// The controller of a Deployment copies the annotation to its ReplicaSets, and so does that of a Rollout. They keep it when it
+/// is taken from the workload. Kubernetes' own controllers may remove them; that of Argo has to be one of the PolicySet's
+/// `trustedControllers` before a Rollout is protected. A protected ReplicaSet without an owner is adopted by a workload whose
+/// selector matches its labels, and goes with it.
+///
 /// ## Order
 /// A removal is judged when it happens, and nothing can come after it. By a Deployment, StatefulSet, ReplicaSet,
 /// ReplicationController or Rollout its own Scale is judged, because the annotation stands there. The selector of a Service
@@ -76,6 +83,7 @@ pub fn live_workload_removed(review: &Review, findings: &mut Findings) {
     scaled_to_zero(review, findings);
     if protection(&review.old()).is_some() {
         given_an_owner(review, findings);
+        unprotected_by_the_way(review, findings);
         match review.kind() {
             "Service" => service_taken_down(review, findings),
             "DaemonSet" => moved_away(review, findings),
@@ -136,6 +144,15 @@ fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
+/// `kubectl rollout undo` replaces the annotations as well.
+fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
+    let (old, new) = (review.old().at("spec/template"), review.at("spec/template"));
+    if protection(review.object()).is_none() && old.node() != new.node() {
+        let message = format!("{} {} changes, and loses its protection", review.kind(), review.name());
+        findings.warning(&review.at("metadata"), message, "annotate it again, if that was not meant");
+    }
+}
+
 /// By all of these the garbage collector looks for an owner.
 fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
     [owner.at("apiVersion"), owner.at("kind"), owner.at("name"), owner.at("uid")].map(|field| field.as_str())
@@ -175,6 +192,7 @@ fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
 fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
     for path in [
+        "spec/template/spec/nodeName",
         "spec/template/spec/nodeSelector",
         "spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
     ] {

@@ -81,7 +81,9 @@ impl<'a> Review<'a> {
         // Asked by every policy, many times.
         let kind = request.get("kind");
         let of_kind = |name: &str| kind.and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default();
-        let name = request.get("name").and_then(Node::as_str).unwrap_or_default();
+        let stated = request.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
+        // Where a collection is deleted, only the objects have names.
+        let name = stated.or_else(|| request.at("/oldObject/metadata/name").and_then(Node::as_str)).unwrap_or_default();
         Self { name, ..Self::of((of_kind("group"), of_kind("kind")), object, host, environment, request, subject) }
     }
 

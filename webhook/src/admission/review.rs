@@ -193,7 +193,7 @@ impl Review {
             resource: request.get("resource").map(|resource| text(resource, "resource")).unwrap_or_default(),
             subresource: text(request, "subResource"),
             namespace: text(request, "namespace"),
-            name: text(request, "name"),
+            name: name_of(request).unwrap_or_default().to_owned(),
             username: user.map(|user| text(user, "username")).unwrap_or_default(),
             groups: groups.filter_map(Node::as_str).map(str::to_owned).collect(),
             dry_run: request.get("dryRun").and_then(Node::as_bool).unwrap_or(false),
@@ -320,4 +320,9 @@ fn set_aside(body: &[u8], ranges: &[Option<Range<usize>>]) -> [Aside; 2] {
         Aside { managed_fields: slice(0), last_applied: slice(1) },
         Aside { managed_fields: slice(2), last_applied: slice(3) },
     ]
+}
+/// The name that a request states. Of the objects of a collection that is deleted, only the object has it.
+fn name_of(request: Node<'_>) -> Option<&str> {
+    let stated = request.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
+    stated.or_else(|| request.at("/oldObject/metadata/name").and_then(Node::as_str))
 }

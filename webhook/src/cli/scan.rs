@@ -88,7 +88,8 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     let (client, version) = runtime
         .block_on(async {
             let client = client(arguments.kubeconfig.as_deref()).await?;
-            let version = timeout(CONNECT_TIME, super::serve::version_of(&client)).await;
+            let time = CONNECT_TIME.min(arguments.timeout);
+            let version = timeout(time, super::serve::version_of(&client)).await;
             let version = version.context("the API server did not say its version in time")??;
             Ok((client, version))
         })

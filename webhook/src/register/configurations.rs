@@ -33,7 +33,7 @@ pub(super) fn validating(place: &Place, wanted: &Wanted, fail: bool) -> Validati
         };
     let Rules { validated, deleted, .. } = &wanted.rules;
     let strict = webhook("validate", validated.clone(), fail, vec![not_by_the_control_plane()]);
-    let kept = webhook("protected", deleted.clone(), fail, vec![not_by_collectors(), protected(true)]);
+    let kept = webhook("protected", deleted.clone(), fail, vec![not_by_the_control_plane(), protected(true)]);
     let others = vec![by_the_control_plane_or_delete(), protected(false)];
     let lenient = webhook("lenient", [&validated[..], deleted].concat(), false, others);
     let webhooks =
@@ -142,24 +142,19 @@ fn by_the_control_plane_or_delete() -> MatchCondition {
     MatchCondition { name: "by-the-control-plane-or-a-deletion".to_owned(), expression }
 }
 
-/// Deletions but for those of the control plane, which clear up.
-fn not_by_collectors() -> MatchCondition {
-    let expression = format!("!(request.userInfo.username in {})", list(&collectors()));
-    MatchCondition { name: "not-by-collectors".to_owned(), expression }
-}
-
-/// Deletions of objects that carry the annotation of protection, or everything else.
+/// Deletions of objects that carry the annotation of protection, or everything else. A Deployment's old ReplicaSets have its
+/// annotations, and its controller deletes them.
 fn protected(is: bool) -> MatchCondition {
     let annotations = "oldObject.metadata.annotations";
-    let expression = format!(
+    let protected = format!(
         "request.operation == 'DELETE' && oldObject != null && has({annotations}) && \
          '{PROTECT}' in {annotations} && {annotations}['{PROTECT}'] == 'true'"
     );
     if is {
-        MatchCondition { name: "protected".to_owned(), expression }
-    } else {
-        MatchCondition { name: "not-protected".to_owned(), expression: format!("!({expression})") }
+        return MatchCondition { name: "protected".to_owned(), expression: protected };
     }
+    let control_plane = format!("request.userInfo.username in {}", list(&control_plane()));
+    MatchCondition { name: "not-protected".to_owned(), expression: format!("!({protected}) || {control_plane}") }
 }
 
 /// What a controller makes follows its owner, and would be fought over.

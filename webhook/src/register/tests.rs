@@ -163,7 +163,12 @@ fn deletions_and_the_control_plane_never_wait_for_us() {
     }
     // One of the two is asked about a deletion, never both.
     let last = |webhook: &Value| webhook["matchConditions"][3]["expression"].as_str().unwrap().to_owned();
-    assert_eq!(last(lenient), format!("!({})", last(protected)));
-    let (collector, maker) = ("kube-system:namespace-controller'", "kube-system:replicaset-controller'");
-    assert!(condition(protected).contains(collector) && !condition(protected).contains(maker));
+    let not = condition(protected);
+    let control_plane = not.strip_prefix("!(").unwrap().strip_suffix(")").unwrap();
+    assert_eq!(last(lenient), format!("!({}) || {control_plane}", last(protected)));
+    for account in
+        ["kube-system:deployment-controller'", "kube-system:pvc-protection-controller'", "'system:kube-scheduler'"]
+    {
+        assert!(control_plane.contains(account), "{control_plane}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A new connection always gets in, unless all others are being answered: the longest idle one makes way. A connection
 //! whose body is still arriving counts as idle, because its sender decides how long that takes. Answers count until their
-//! client has taken them, and where all clients together leave too much, the one that leaves most is closed.
+//! client has taken them. Where all clients together leave too much, the one that has left an answer for longest is closed:
+//! whoever takes its answers has none that is old.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,11 +119,13 @@ impl Table {
         Some(())
     }
 
-    /// Closes the connections that leave most, until the others leave little enough.
+    /// Closes the connections that have left an answer for longest, until the others leave little enough. Numbers are given in
+    /// the order of time.
     fn make_room_for_answers(&mut self) {
         while self.untaken > MAX_UNTAKEN {
-            let most = self.seats.iter().max_by_key(|(_, entry)| entry.untaken()).map(|(id, _)| *id);
-            if most.and_then(|id| self.remove(id)).is_none() {
+            let oldest = |entry: &Entry| entry.untaken.first_key_value().map(|(number, _)| *number);
+            let longest = self.seats.iter().filter_map(|(id, entry)| Some((oldest(entry)?, *id))).min();
+            if longest.and_then(|(_, id)| self.remove(id)).is_none() {
                 return;
             }
         }
@@ -259,14 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_most_answers_is_closed() {
+    fn whoever_leaves_answers_for_longest_is_closed() {
         let connections = Arc::new(Connections::new(8));
-        let [most, other, third] = [1, 2, 3].map(|number| connections.seat(address(number)).unwrap());
-        let left = [most.untaken(MAX_UNTAKEN / 2), most.untaken(MAX_UNTAKEN / 4), other.untaken(MAX_UNTAKEN / 4)];
-        assert!(!is_closed(&most) && most.oldest_untaken() < other.oldest_untaken());
-        let _small = third.untaken(1);
-        assert!(is_closed(&most) && !is_closed(&other) && !is_closed(&third));
-        drop((left, most));
+        let [first, other, prompt] = [1, 2, 3].map(|number| connections.seat(address(number)).unwrap());
+        let taken = first.untaken(1);
+        let left = [first.untaken(MAX_UNTAKEN / 4), other.untaken(MAX_UNTAKEN / 2)];
+        drop(taken);
+        assert!(!is_closed(&first) && first.oldest_untaken() <= other.oldest_untaken());
+        // The largest answer of all, by somebody who takes it.
+        let large = prompt.untaken(MAX_UNTAKEN / 2);
+        assert!(is_closed(&first) && !is_closed(&other) && !is_closed(&prompt));
+        drop((left, first, large));
+        let _small = prompt.untaken(1);
         assert_eq!(connections.lock().untaken, 1, "what is dropped leaves nothing behind");
         assert!(other.oldest_untaken().is_none());
     }

@@ -26,6 +26,19 @@ const COLLECTORS: [&str; 3] = ["generic-garbage-collector", "namespace-controlle
 
 const AUTOSCALER: &str = "horizontal-pod-autoscaler";
 
+/// Those that write what others judge: claims get volumes and lose their finalizers, Services get load balancers. Of what they
+/// write nothing is excused; it only does not wait for us.
+const KEEPERS: [&str; 5] = [
+    "ephemeral-volume-controller",
+    "expand-controller",
+    "persistent-volume-binder",
+    "pvc-protection-controller",
+    "service-controller",
+];
+
+/// The scheduler, which writes the node of a claim.
+const SCHEDULER: &str = "system:kube-scheduler";
+
 /// As whom all controllers speak where `--use-service-account-credentials` is off.
 const ALL_IN_ONE: &str = "system:kube-controller-manager";
 
@@ -66,9 +79,9 @@ pub fn is_system_deletion(review: &Review) -> bool {
 
 /// Everyone in the control plane whom we must not be in the way of, even while we do not answer.
 pub fn control_plane() -> Vec<String> {
-    let names = MAKERS.iter().chain(&COLLECTORS).chain([&AUTOSCALER]);
+    let names = MAKERS.iter().chain(&COLLECTORS).chain([&AUTOSCALER]).chain(&KEEPERS);
     let accounts = names.map(|name| format!("{CONTROLLERS}{name}"));
-    accounts.chain([ALL_IN_ONE.to_owned()]).collect()
+    accounts.chain([ALL_IN_ONE.to_owned(), SCHEDULER.to_owned()]).collect()
 }
 
 /// Those of [`control_plane`] who clear up, whose deletions nobody need ask about.

@@ -44,7 +44,9 @@ pub fn misused(review: &Review, template: Option<&str>) -> Vec<Unused> {
             }
         }
     };
-    complain(ANNOTATIONS, &|name, value| annotation(&kind, name, value));
+    // Further workloads, which a PolicySet names, have templates.
+    let is_protectable = PROTECTABLE.contains(&kind.as_str()) || kind.contains('.') && template.is_some();
+    complain(ANNOTATIONS, &|name, value| annotation(&kind, is_protectable, name, value));
     complain(LABELS, &|name, _| label(name));
     // The template of a Pod is the Pod.
     if let Some(template) = template.filter(|template| !template.is_empty()) {
@@ -57,11 +59,9 @@ pub fn misused(review: &Review, template: Option<&str>) -> Vec<Unused> {
     unused
 }
 
-fn annotation(kind: &str, name: &str, value: &str) -> Option<String> {
+fn annotation(kind: &str, is_protectable: bool, name: &str, value: &str) -> Option<String> {
     if name == PROTECT {
-        // Further workloads, which a PolicySet names, are custom resources.
-        let (group, short) = kind.split_once('/').unwrap_or(("", kind));
-        let is_protectable = PROTECTABLE.contains(&kind) || group.contains('.');
+        let (_, short) = kind.split_once('/').unwrap_or(("", kind));
         return match value {
             "false" => None,
             "true" if is_protectable => None,
@@ -113,7 +113,7 @@ mod tests {
         let mut object = object;
         (object["apiVersion"], object["kind"]) = (json!(api_version), json!(kind));
         let review = Review::from_object(&object).unwrap();
-        let template = matches!(kind, "Deployment" | "Job").then_some("/spec/template");
+        let template = matches!(kind, "Deployment" | "Job" | "CloneSet").then_some("/spec/template");
         misused(&review, template).into_iter().map(|unused| format!("{} {}", unused.name, unused.complaint)).collect()
     }
 
@@ -132,7 +132,7 @@ mod tests {
             assert!(annotated(kind, PROTECT, "true").is_empty(), "{kind}");
             assert!(annotated(kind, PROTECT, "false").is_empty(), "{kind}");
         }
-        for kind in ["batch/v1/Job", "v1/PersistentVolumeClaim", "v1/Pod"] {
+        for kind in ["batch/v1/Job", "v1/PersistentVolumeClaim", "v1/Pod", "keda.sh/v1alpha1/ScaledObject"] {
             assert!(annotated(kind, PROTECT, "true")[0].contains("protects no "), "{kind}");
         }
     }

@@ -19,6 +19,9 @@ mod sets;
 #[cfg(unix)]
 #[path = "check/terminals.rs"]
 mod terminals;
+#[cfg(unix)]
+#[path = "check/whole.rs"]
+mod whole;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -175,8 +178,8 @@ error[latest-image-tag]: container \"app\": the image has no tag, so it is `late
    = note: Pod shop/front at /spec/containers/0/image
    = help: write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)
 
-2 objects in 3 files: 1 denied, 1 warned of, 0 audited
 passed over: 1 document without a Kubernetes object
+2 objects in 3 files: 1 denied, 1 warned of, 0 audited
 would be denied
 ";
     assert_eq!(run.out, expected);
@@ -280,6 +283,8 @@ fn folders() {
     assert_eq!(report["summary"]["files"], 3);
     assert_eq!(report["summary"]["passedOver"], serde_json::json!(["all/kust", "all/my chart"]));
     let run = folder.check(&["all"]);
+    assert!(run.out.contains("passed over: 1 Helm chart, 1 kustomization; `--verbose` lists them\n"), "{}", run.out);
+    let run = folder.check(&["all", "--verbose"]);
     let chart = "passed over: all/my chart is a Helm chart; run: helm template 'all/my chart' | plimsoll check -\n";
     let kustomization =
         "passed over: all/kust is a kustomization; run: kubectl kustomize all/kust | plimsoll check -\n";
@@ -385,8 +390,8 @@ fn what_the_cluster_fills_in_fails_nothing() {
     assert_eq!(report["summary"]["defaulted"], 1);
     assert_eq!((&report["summary"]["wouldDeny"], &report["summary"]["exitStatus"]), (&false.into(), &0.into()));
     let run = folder.check(&["a.yaml", "--fail-on=audit"]);
-    let expected = "1 object in 1 file: 0 denied, 0 warned of, 0 audited\n\
-                    defaulted: the cluster fills in privilege-escalation\nwould be admitted\n";
+    let expected = "defaulted: the cluster fills in privilege-escalation\n\
+                    1 object in 1 file: 0 denied, 0 warned of, 0 audited\nwould be admitted\n";
     assert_eq!((run.status, run.out.as_str()), (0, expected));
 }
 

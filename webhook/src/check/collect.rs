@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::patterns::Patterns;
 use super::write::Found;
 use super::{CheckError, Problem, bounds, config};
 use crate::files::{self, ReadError, size};
@@ -27,12 +28,14 @@ pub struct Source {
     /// The folder of what is applied together, without symbolic links. None for the standard input and for files that were named
     /// one by one: these are one set.
     pub(super) set: Option<PathBuf>,
+    /// It was found in a folder, and nobody named it.
+    pub(super) is_found: bool,
 }
 
 impl Source {
     /// A text that is no file.
     pub fn new(name: String, text: String) -> Self {
-        Self { name, path: None, found: None, text, closed: true, set: None }
+        Self { name, path: None, found: None, text, closed: true, set: None, is_found: false }
     }
 }
 
@@ -57,15 +60,22 @@ pub struct Collected {
     pub links: Vec<String>,
     /// Symbolic links in folders to what is hidden there. They were not followed.
     pub hidden_links: Vec<String>,
+    /// Files and folders that a pattern excludes.
+    pub excluded: Vec<String>,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }
 
-/// Reads the files of these arguments; `-` is the standard input.
+/// Reads the files of these arguments; `-` is the standard input. In folders the first patterns exclude paths, the second ones
+/// name folders that are applied as a whole.
 ///
 /// # Errors
 /// Where an argument names nothing, or the standard input cannot be read.
-pub fn collect(arguments: &[PathBuf], stdin: &mut dyn Read) -> Result<Collected, CheckError> {
+pub(super) fn collect(
+    arguments: &[PathBuf],
+    [exclude, sets]: [Patterns; 2],
+    stdin: &mut dyn Read,
+) -> Result<Collected, CheckError> {
     let missing: Vec<String> = arguments
         .iter()
         .filter(|path| !is_stdin(path) && fs::metadata(path).is_err())
@@ -77,7 +87,7 @@ pub fn collect(arguments: &[PathBuf], stdin: &mut dyn Read) -> Result<Collected,
             help: "paths are taken from the current folder; `-` is the standard input".to_owned(),
         });
     }
-    let mut collector = Collector::default();
+    let mut collector = Collector { exclude, sets, ..Collector::default() };
     // Folders first, for a file that is also in one of them belongs to its closed world; the order stays the arguments'.
     for path in arguments.iter().filter(|path| !is_stdin(path) && path.is_dir()) {
         collector.closed_folders.extend(path.canonicalize().ok());
@@ -88,7 +98,7 @@ pub fn collect(arguments: &[PathBuf], stdin: &mut dyn Read) -> Result<Collected,
         } else if path.is_dir() {
             collector.folder(path, &Within::default())?;
         } else {
-            collector.file(path, None)?;
+            collector.file(path, None, false)?;
         }
     }
     Ok(collector.collected)
@@ -102,6 +112,8 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 #[derive(Default)]
 struct Collector {
     collected: Collected,
+    exclude: Patterns,
+    sets: Patterns,
     closed_folders: Vec<PathBuf>,
     /// Files and folders that were visited, without symbolic links: nothing is read twice, and loops end.
     seen: HashSet<PathBuf>,
@@ -119,7 +131,7 @@ impl Collector {
             message: format!("cannot read the standard input: {error}"),
             help: "pipe manifests into `plimsoll check -`, those of one release or cluster at a time".to_owned(),
         })?;
-        self.text(STDIN.to_owned(), None, bytes, true, None)
+        self.text(Source::new(STDIN.to_owned(), String::new()), bytes)
     }
 
     fn folder(&mut self, folder: &Path, within: &Within) -> Result<(), CheckError> {
@@ -146,14 +158,20 @@ impl Collector {
             let name = shell(&name(folder));
             self.pass_over(folder, "kustomization", format!("kubectl kustomize {name} | plimsoll check -"));
         }
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let is_set = self.sets.match_path(&real) || within.is_below && has(&[config::FILE]);
         let within = Within {
             kustomization: within.kustomization || kustomization,
             is_below: true,
-            set: if within.is_below && has(&[config::FILE]) { folder.canonicalize().ok() } else { within.set.clone() },
+            set: if is_set { Some(real.clone()) } else { within.set.clone() },
         };
         for path in paths {
             // Hidden: `.git`, `.github`, and our own `.plimsoll.yaml`.
-            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            let Some(file_name) = path.file_name().filter(|name| !name.as_encoded_bytes().starts_with(b".")) else {
+                continue;
+            };
+            if self.exclude.match_path(&real.join(file_name)) {
+                self.collected.excluded.push(name(&path));
                 continue;
             }
             let is_read = path.is_dir() || !within.kustomization && is_manifest(&path);
@@ -165,7 +183,7 @@ impl Collector {
             } else if path.is_dir() {
                 self.folder(&path, &within)?;
             } else if is_read {
-                self.file(&path, within.set.as_deref())?;
+                self.file(&path, within.set.as_deref(), true)?;
             }
         }
         Ok(())
@@ -191,7 +209,7 @@ impl Collector {
     }
 
     /// `set`: the folder of its set, where it is not its own folder.
-    fn file(&mut self, path: &Path, set: Option<&Path>) -> Result<(), CheckError> {
+    fn file(&mut self, path: &Path, set: Option<&Path>, is_found: bool) -> Result<(), CheckError> {
         if !self.is_new(path) {
             return Ok(());
         }
@@ -201,7 +219,10 @@ impl Collector {
         match files::open(path, bounds::MAX_FILE) {
             Ok(opened) => {
                 let found = Found::new(real, &opened.metadata);
-                self.text(name(path), Some((path.to_owned(), found)), opened.bytes, closed, set)?;
+                let source = Source::new(name(path), String::new());
+                let source =
+                    Source { path: Some(path.to_owned()), found: Some(found), closed, set, is_found, ..source };
+                self.text(source, opened.bytes)?;
             }
             Err(error @ ReadError::NotRegular(_)) => {
                 self.problem(path, format!("{error}; pipe other things into `plimsoll check -`"));
@@ -211,14 +232,8 @@ impl Collector {
         Ok(())
     }
 
-    fn text(
-        &mut self,
-        name: String,
-        file: Option<(PathBuf, Found)>,
-        bytes: Vec<u8>,
-        closed: bool,
-        set: Option<PathBuf>,
-    ) -> Result<(), CheckError> {
+    /// Adds a source with these bytes as its text.
+    fn text(&mut self, source: Source, bytes: Vec<u8>) -> Result<(), CheckError> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let limit = if self.bytes > bounds::MAX_TOTAL {
             Some(format!("the files are larger than {} in all", size(bounds::MAX_TOTAL)))
@@ -229,20 +244,20 @@ impl Collector {
         };
         if let Some(message) = limit {
             return Err(CheckError::Input {
-                message: format!("{message}, the most that one run takes; the last one was {name}"),
+                message: format!("{message}, the most that one run takes; the last one was {}", source.name),
                 help: "check the folders of one cluster at a time".to_owned(),
             });
         }
-        let (path, found) = file.unzip();
         match String::from_utf8(bytes) {
-            Ok(text) => self.collected.sources.push(Source { name, path, found, text, closed, set }),
+            Ok(text) => self.collected.sources.push(Source { text, ..source }),
             Err(error) => {
                 let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
                 let valid = String::from_utf8_lossy(valid);
                 let line = valid.matches('\n').count() + 1;
                 let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
                 let message = "this byte is no UTF-8; manifests are UTF-8 text".to_owned();
-                self.collected.problems.push(Problem { file: name, place: Some((line, column)), message, help: None });
+                let file = source.name;
+                self.collected.problems.push(Problem { file, place: Some((line, column)), message, help: None });
             }
         }
         Ok(())

@@ -40,6 +40,7 @@ impl Companions {
                             text: String::new(),
                             closed: manifest.closed,
                             set: manifest.set.clone(),
+                            is_found: false,
                         };
                         (source, Vec::new())
                     });
@@ -85,7 +86,15 @@ mod tests {
     use super::*;
 
     fn source(path: Option<PathBuf>, text: &str) -> Source {
-        Source { name: "shops/shop.yaml".to_owned(), path, found: None, text: text.to_owned(), closed: true, set: None }
+        Source {
+            name: "shops/shop.yaml".to_owned(),
+            path,
+            found: None,
+            text: text.to_owned(),
+            closed: true,
+            set: None,
+            is_found: false,
+        }
     }
 
     #[test]

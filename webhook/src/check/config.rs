@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collect::is_stdin;
+use super::patterns::Patterns;
 use super::{CheckError, bounds, threads};
 use crate::engine::{Cache, Engine, Limits};
 use crate::files;
@@ -25,17 +26,52 @@ pub struct Choice {
     pub bundle_cache: Option<PathBuf>,
 }
 
+/// A configuration as it was read.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    documents: Documents,
+    /// The folder that it stands in.
+    folder: PathBuf,
+}
+
+impl Configuration {
+    /// Reads the file that the command line names, or the nearest one.
+    ///
+    /// # Errors
+    /// Where it is wrong, or cannot be read.
+    pub fn read(choice: &Choice, paths: &[PathBuf]) -> Result<Self, CheckError> {
+        let file = match &choice.file {
+            Some(file) => Some(file.clone()),
+            None => find(paths)?,
+        };
+        let Some(file) = file else { return Ok(Self::default()) };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Self { documents: read(&file)?, folder: folder.to_owned() })
+    }
+
+    /// Which paths are passed over, and which folders are applied as a whole. `exclude` comes from the command line.
+    pub(super) fn patterns(&self, exclude: &[String]) -> Result<[Patterns; 2], CheckError> {
+        let refuse = |message| CheckError::Usage {
+            message,
+            help: "a pattern is a name, such as `vendor` or `*.tpl.yaml`, or a path with `*` and `**`".to_owned(),
+        };
+        let [mut excluded, mut sets] = [Patterns::default(), Patterns::default()];
+        excluded.add(Path::new("."), exclude).map_err(refuse)?;
+        for check in &self.documents.checks {
+            excluded.add(&self.folder, &check.exclude).map_err(refuse)?;
+            sets.add(&self.folder, &check.sets).map_err(refuse)?;
+        }
+        Ok([excluded, sets])
+    }
+}
+
 /// The policies to check by.
 ///
 /// # Errors
 /// Where the configuration is wrong, or cannot be read.
-pub fn load(choice: &Choice, paths: &[PathBuf]) -> Result<Registry, CheckError> {
+pub fn load(choice: &Choice, configuration: Configuration) -> Result<Registry, CheckError> {
     let profile = choice.profile.as_deref().map(profile).transpose()?;
-    let file = match &choice.file {
-        Some(file) => Some(file.clone()),
-        None => find(paths)?,
-    };
-    let documents = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
+    let documents = configuration.documents;
     let threads = u32::try_from(threads::most()).unwrap_or(1);
     // Each thread has one instance of each bundle, and no set has more than one.
     let bundles = u32::try_from(documents.sets.len()).unwrap_or(1).max(1);

@@ -10,6 +10,7 @@ mod companions;
 pub mod config;
 pub mod exit;
 pub mod fix;
+mod patterns;
 mod places;
 pub mod run;
 mod sets;
@@ -39,6 +40,8 @@ use write::{Prepared, WriteError};
 pub struct Options {
     /// Files, folders, `-`.
     pub paths: Vec<PathBuf>,
+    /// Patterns of paths that are passed over in folders.
+    pub exclude: Vec<String>,
     pub config: config::Choice,
     /// A record of a cluster, for what is not in the input.
     pub context: Option<PathBuf>,
@@ -118,12 +121,13 @@ pub enum CheckError {
 /// # Errors
 /// Where the command line or the configuration is wrong, or an edited file cannot be written.
 pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckError> {
-    let mut collected = collect::collect(&options.paths, stdin)?;
+    let configuration = config::Configuration::read(&options.config, &options.paths)?;
+    let mut collected = collect::collect(&options.paths, configuration.patterns(&options.exclude)?, stdin)?;
     // With a record everything is known.
     if let Some(closed) = options.closed.or(options.context.as_ref().map(|_| true)) {
         collected.sources.iter_mut().for_each(|source| source.closed = closed);
     }
-    let registry = config::load(&options.config, &options.paths)?;
+    let registry = config::load(&options.config, configuration)?;
     let beside = match &options.context {
         Some(folder) => Beside::read(folder, &registry)?,
         None => Beside::default(),
@@ -165,8 +169,13 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
     }
     let mut problems = collected.problems;
     problems.append(&mut world.problems);
-    let passed_over =
-        Passed { folders: collected.passed_over, links: collected.links, hidden_links: collected.hidden_links };
+    let passed_over = Passed {
+        folders: collected.passed_over,
+        links: collected.links,
+        hidden_links: collected.hidden_links,
+        templates: std::mem::take(&mut world.templates),
+        excluded: collected.excluded,
+    };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, options.limits);
     Ok(Outcome { report, world, edited, stdin: text_of_stdin })
 }

@@ -28,6 +28,8 @@ pub struct World {
     pub problems: Vec<Problem>,
     /// Documents that are no Kubernetes objects.
     pub others: usize,
+    /// Files in folders that are no YAML before they are rendered.
+    pub templates: Vec<String>,
     /// What policies may ask for besides.
     pub(super) beside: Arc<Beside>,
     context: Arc<Objects>,
@@ -77,10 +79,14 @@ impl World {
             reader.read
         });
         let (mut files, mut objects, mut problems, mut others) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut templates = Vec::new();
         for (index, (source, read)) in sources.into_iter().zip(read).enumerate() {
             objects.extend(read.objects.into_iter().map(|object| Object { file: index, ..object }));
             problems.extend(read.problems);
             others += read.others;
+            if read.is_template {
+                templates.push(source.name.clone());
+            }
             files.push(File { source, set: 0, parts: read.parts });
         }
         sets::number(&mut files, &objects);
@@ -107,7 +113,7 @@ impl World {
                 object.review = Arc::new(review);
             }
         }
-        Self { files, objects, problems, others, beside, context: Arc::new(context) }
+        Self { files, objects, problems, others, templates, beside, context: Arc::new(context) }
     }
 
     /// What surrounds an object.
@@ -150,6 +156,8 @@ struct Read {
     objects: Vec<Object>,
     problems: Vec<Problem>,
     others: usize,
+    /// Nobody named it, and it is no YAML before it is rendered. Its documents are left out.
+    is_template: bool,
 }
 
 struct Reader<'a> {
@@ -186,6 +194,12 @@ impl<'a> Reader<'a> {
                 Ok(document) => self.value(At { number, document: &document }, "", document.value(), None),
                 Err(error) => self.broken(error),
             }
+            if self.read.is_template {
+                // A part of what it renders would be judged without the rest.
+                self.read = Read { parts: std::mem::take(&mut self.read.parts), is_template: true, ..Read::default() };
+                self.more = 0;
+                break;
+            }
             // What was said of this document holds for all that follow.
             if budget.is_spent() || self.counted.load(Ordering::Relaxed) > self.most {
                 break;
@@ -208,6 +222,10 @@ impl<'a> Reader<'a> {
     }
 
     fn broken(&mut self, error: SyntaxError) {
+        if self.source.is_found && self.is_template && is_rendered(&self.source.text, error.line) {
+            self.read.is_template = true;
+            return;
+        }
         let help = self.is_template.then(|| {
             "it contains `{{`, as templates do: render it first, for instance with \
              `helm template CHART | plimsoll check -`"
@@ -302,6 +320,12 @@ impl<'a> Reader<'a> {
             help: None,
         });
     }
+}
+
+/// Whether a line that is no YAML is a template's, or follows one: `{{` begins it, or stands where a value is.
+fn is_rendered(text: &str, line: usize) -> bool {
+    let lines = text.lines().skip(line.saturating_sub(2)).take(2);
+    lines.into_iter().any(|line| line.contains("{{") && !line.trim_start().starts_with('#'))
 }
 
 /// kubectl lets the items of a `DeploymentList` go without their kind.

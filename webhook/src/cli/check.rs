@@ -52,6 +52,11 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FOLDER", conflicts_with = "world")]
     context: Option<PathBuf>,
 
+    /// Pass over these files and folders, where a folder holds them: a name, or a path with * and **; may be given more
+    /// than once
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+
     /// Edit the files: safe changes nothing at run time, hardening nothing that a well-behaved workload notices,
     /// unsafe changes behaviour; each includes those before it
     #[arg(long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "safe")]
@@ -84,6 +89,10 @@ pub(super) struct CheckArgs {
     /// Show only what fails the run
     #[arg(long, short)]
     quiet: bool,
+
+    /// Name everything that was passed over, with the commands that check it
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -180,6 +189,7 @@ impl CheckArgs {
         let class = class.or(self.diff.then_some(FixClass::Safe));
         Options {
             paths: self.paths.clone(),
+            exclude: self.exclude.clone(),
             config: Choice {
                 file: self.config.clone(),
                 profile: self.profile.clone(),
@@ -204,7 +214,7 @@ impl CheckArgs {
             Kind::Human => {
                 let color = format.path.is_none() && self.color.is_on(aside);
                 let fail_on = self.fail_on.action();
-                let look = report::Look { color, quiet: self.quiet, fail_on };
+                let look = report::Look { color, quiet: self.quiet, verbose: self.verbose, fail_on };
                 let text = report::human(&outcome.report, &outcome.world, look);
                 if color { printed::styled(&text).into_owned() } else { printed::text(&text).into_owned() }
             }

@@ -16,7 +16,7 @@ use tower::util::MapResponseLayer;
 
 use super::{Failure, output};
 use crate::audit::{self, Scan};
-use crate::check::config::{self, Choice};
+use crate::check::config::{self, Choice, Configuration};
 use crate::check::{CheckError, ExitStatus, beside};
 use crate::context::existing::{self, Existing};
 use crate::duration::parse_duration;
@@ -100,11 +100,13 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
         kubernetes_version: Some(version),
         bundle_cache: None,
     };
-    let registry = config::load(&choice, &[PathBuf::from("-")]).map_err(|error| match error {
-        CheckError::Usage { message, help } => Failure::usage(message, help),
-        CheckError::Config(problems) => Failure::config(&problems),
-        CheckError::Input { message, help } => Failure::unread(message, help),
-    })?;
+    let registry = Configuration::read(&choice, &[PathBuf::from("-")])
+        .and_then(|configuration| config::load(&choice, configuration))
+        .map_err(|error| match error {
+            CheckError::Usage { message, help } => Failure::usage(message, help),
+            CheckError::Config(problems) => Failure::config(&problems),
+            CheckError::Input { message, help } => Failure::unread(message, help),
+        })?;
     let mut progress = Progress::new();
     let judged = looked_at(&registry);
     let kinds = judged.union(&registry.context_kinds()).cloned().collect();

@@ -28,7 +28,7 @@ pub use exemption::Exemption;
 pub use nearest::nearest;
 pub(crate) use parts::Parts;
 pub(crate) use plural::plural;
-pub use policy_set::{API_VERSION, Documents, PolicySet, read};
+pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::Profile;
 pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};

@@ -22,9 +22,9 @@ use crate::yaml::{self, Document};
 pub const API_VERSION: &str = "plimsoll.dev/v1alpha1";
 
 /// Kinds of the group that a later version reads.
-const LATER_KINDS: [&str; 2] = ["PolicySet", "CheckConfiguration"];
+const LATER_KINDS: [&str; 1] = ["PolicySet"];
 
-const KINDS: [&str; 2] = ["ClusterPolicySet", "PolicyExemption"];
+const KINDS: [&str; 3] = ["ClusterPolicySet", "PolicyExemption", "CheckConfiguration"];
 
 /// Members of `metadata` that people write, and those that a server adds.
 const METADATA: [&str; 13] = [
@@ -64,6 +64,8 @@ const SPEC: [&str; 17] = [
 ];
 
 const WORKLOAD: [&str; 5] = ["group", "kind", "template", "runsOn", "scaled"];
+
+const CHECK_SPEC: [&str; 2] = ["exclude", "sets"];
 
 const EXEMPTION_SPEC: [&str; 5] = ["policies", "match", "reason", "owner", "expires"];
 
@@ -178,6 +180,17 @@ pub struct Documents {
     pub sets: Vec<PolicySet>,
     /// PolicyExemptions.
     pub exemptions: Vec<Exemption>,
+    /// CheckConfigurations, which mean nothing to a webhook.
+    pub checks: Vec<CheckConfiguration>,
+}
+
+/// What `check` reads of a folder, and how.
+#[derive(Clone, Debug, Default)]
+pub struct CheckConfiguration {
+    /// Patterns of paths that are passed over.
+    pub exclude: Vec<String>,
+    /// Patterns of folders, each of which is applied as a whole.
+    pub sets: Vec<String>,
 }
 
 impl Documents {
@@ -185,12 +198,13 @@ impl Documents {
     pub fn extend(&mut self, other: Self) {
         self.sets.extend(other.sets);
         self.exemptions.extend(other.exemptions);
+        self.checks.extend(other.checks);
     }
 }
 
 impl From<Vec<PolicySet>> for Documents {
     fn from(sets: Vec<PolicySet>) -> Self {
-        Self { sets, exemptions: Vec::new() }
+        Self { sets, ..Self::default() }
     }
 }
 
@@ -218,6 +232,7 @@ pub fn read(text: &str, file: &str) -> Result<Documents, Vec<ConfigError>> {
                 documents.sets.push(PolicySet { document: Some(Arc::clone(&document)), ..*set });
             }
             Some(Read::Exemption(exemption)) => documents.exemptions.push(*exemption),
+            Some(Read::Check(check)) => documents.checks.push(check),
             None => {}
         }
         problems.extend(reader.into_problems());
@@ -229,6 +244,7 @@ pub fn read(text: &str, file: &str) -> Result<Documents, Vec<ConfigError>> {
 enum Read {
     Set(Box<PolicySet>),
     Exemption(Box<Exemption>),
+    Check(CheckConfiguration),
 }
 
 fn read_document(reader: &mut Reader<'_>) -> Option<Read> {
@@ -253,6 +269,9 @@ fn read_document(reader: &mut Reader<'_>) -> Option<Read> {
         let metadata = reader.mapping(&field, &METADATA, &[]);
         read_name(reader, &metadata, "name")
     });
+    if kind == "CheckConfiguration" {
+        return Some(Read::Check(read_check(reader, &root)));
+    }
     let mut set = PolicySet::new("", Profile::Default);
     if let Some(name) = name {
         set.name = name.value;
@@ -262,6 +281,16 @@ fn read_document(reader: &mut Reader<'_>) -> Option<Read> {
         read_spec(reader, &spec, &mut set);
     }
     Some(Read::Set(Box::new(set)))
+}
+
+fn read_check<'a>(reader: &mut Reader<'a>, root: &Mapping<'a>) -> CheckConfiguration {
+    let Some(spec) = root.get("spec") else { return CheckConfiguration::default() };
+    let spec = reader.mapping(&spec, &CHECK_SPEC, &[]);
+    let mut patterns = |key: &str| {
+        let items = spec.get(key).map(|field| reader.list(&field)).unwrap_or_default();
+        items.iter().filter_map(|item| reader.string(item)).map(str::to_owned).collect()
+    };
+    CheckConfiguration { exclude: patterns("exclude"), sets: patterns("sets") }
 }
 
 fn read_exemption<'a>(reader: &mut Reader<'a>, root: &Mapping<'a>) -> Option<Exemption> {

@@ -97,7 +97,7 @@ impl Registry {
         documents: Documents,
         options: Options,
     ) -> Result<Self, Vec<ConfigError>> {
-        let Documents { mut sets, exemptions } = documents;
+        let Documents { mut sets, exemptions, .. } = documents;
         if sets.is_empty() {
             sets.push(PolicySet::new("default", Profile::Default));
         }

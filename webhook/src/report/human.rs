@@ -1,7 +1,7 @@
 //! The report for people: each finding with the lines that it is about, then what there is to know beside, then the
 //! verdict as the last line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE, Style};
@@ -17,8 +17,8 @@ use crate::yaml::Span;
 /// A longer line is not shown: it is a minified file, and the place says enough.
 const LONGEST_LINE: usize = 4096;
 
-/// Links that are named one by one; the others are counted.
-const MOST_LINKS: usize = 10;
+/// Findings that fit on a screen.
+const SCREENFUL: usize = 10;
 
 /// How it is to look.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct Look {
     pub color: bool,
     /// Only what fails the run.
     pub quiet: bool,
+    /// Name everything that was passed over.
+    pub verbose: bool,
     /// The mildest action that fails the run.
     pub fail_on: Action,
 }
@@ -34,6 +36,9 @@ pub struct Look {
 pub fn human(report: &Report, world: &World, look: Look) -> String {
     let renderer = if look.color { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
+    if !look.quiet {
+        table(&mut out, report);
+    }
     // With too many warnings each of them counts.
     let failing = if report.summary.fails.is_some() { look.fail_on.min(Action::Warn) } else { look.fail_on };
     for finding in report.findings.iter().filter(|finding| !finding.defaulted) {
@@ -53,6 +58,8 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
     }
     if !look.quiet {
         notes(&mut out, report);
+        passed_over(&mut out, report, look.verbose);
+        counts(&mut out, report);
     }
     if !look.quiet || report.summary.exit_status != ExitStatus::Ok {
         verdict(&mut out, report, look);
@@ -146,7 +153,31 @@ fn line_at(text: &str, (line, column): (usize, usize)) -> Option<Shown> {
     Shown::new(shown, at, end)
 }
 
-fn notes(out: &mut String, report: &Report) {
+/// More findings than fit on a screen begin with their numbers by policy.
+fn table(out: &mut String, report: &Report) {
+    let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    let shown = report.findings.iter().filter(|finding| !finding.defaulted);
+    for finding in shown.clone() {
+        let column = match finding.action {
+            Action::Deny => 0,
+            Action::Warn => 1,
+            Action::Audit | Action::Off => 2,
+        };
+        counts.entry(&finding.policy.id).or_default()[column] += 1;
+    }
+    if shown.count() <= SCREENFUL {
+        return;
+    }
+    let mut rows: Vec<_> = counts.into_iter().collect();
+    rows.sort_by_key(|(policy, counts)| (std::cmp::Reverse(*counts), *policy));
+    let _ = writeln!(out, "denied  warned of  audited  policy");
+    for (policy, [deny, warn, audit]) in rows {
+        let _ = writeln!(out, "{deny:>6}  {warn:>9}  {audit:>7}  {}", clean(policy));
+    }
+    out.push('\n');
+}
+
+fn counts(out: &mut String, report: &Report) {
     let summary = &report.summary;
     let _ = writeln!(
         out,
@@ -157,6 +188,9 @@ fn notes(out: &mut String, report: &Report) {
         summary.warn,
         summary.audit
     );
+}
+
+fn notes(out: &mut String, report: &Report) {
     for more in &report.more {
         let _ = writeln!(out, "not shown: {} more of {}", more.count, more.policy);
     }
@@ -194,29 +228,59 @@ fn notes(out: &mut String, report: &Report) {
         let items: Vec<String> = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text)).collect();
         let _ = writeln!(out, "skipped: {}", clean(&items.join("; ")));
     }
-    if summary.other_documents > 0 {
-        let _ =
-            writeln!(out, "passed over: {} without a Kubernetes object", plural(summary.other_documents, "document"));
-    }
-    links(out, &report.passed_over.links, "out of the given paths");
-    links(out, &report.passed_over.hidden_links, "to hidden files");
-    for passed in &report.passed_over.folders {
-        let (path, command) = (clean(&passed.path), clean(&passed.command));
-        let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", passed.what);
-    }
 }
 
-/// How many were not followed, and which.
-fn links(out: &mut String, links: &[String], to: &str) {
-    if links.is_empty() {
+/// One line, and with `--verbose` one for each thing.
+fn passed_over(out: &mut String, report: &Report, verbose: bool) {
+    let passed = &report.passed_over;
+    let of_kind = |what: &str| passed.folders.iter().filter(|folder| folder.what == what).count();
+    let counts = [
+        (report.summary.other_documents, "document", " without a Kubernetes object"),
+        (passed.links.len(), "symbolic link", " out of the given paths"),
+        (passed.hidden_links.len(), "symbolic link", " to hidden files"),
+        (of_kind("Helm chart"), "Helm chart", ""),
+        (of_kind("kustomization"), "kustomization", ""),
+        (passed.templates.len(), "template", ""),
+        (passed.excluded.len(), "excluded path", ""),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, what, which)| format!("{}{which}", plural(count, what)))
+        .collect();
+    if counts.is_empty() {
         return;
     }
-    let names: Vec<&str> = links.iter().take(MOST_LINKS).map(String::as_str).collect();
-    let more = if links.len() > MOST_LINKS { ", …" } else { "" };
-    let lead = if links.len() == 1 { "leads" } else { "lead" };
-    let count = plural(links.len(), "symbolic link");
-    let names = clean(&names.join(", "));
-    let _ = writeln!(out, "passed over: {count} that {lead} {to}: {names}{more}");
+    let mut lines: Vec<String> = Vec::new();
+    let mut list = |names: &[String], what: &str| lines.extend(names.iter().map(|name| format!("{name} {what}")));
+    list(&passed.links, "is a symbolic link that leads out of the given paths");
+    list(&passed.hidden_links, "is a symbolic link that leads to hidden files");
+    list(&passed.templates, "is a template: render it, and pipe the result into `plimsoll check -`");
+    list(&passed.excluded, "is excluded");
+    for folder in &passed.folders {
+        lines.push(format!("{} is a {}; run: {}", folder.path, folder.what, folder.command));
+    }
+    if verbose {
+        for line in lines {
+            let _ = writeln!(out, "passed over: {}", clean(&line));
+        }
+    }
+    // A single thing is named at once.
+    match passed.folders.as_slice() {
+        [folder] if counts.len() == 1 && !verbose => {
+            let (path, command) = (clean(&folder.path), clean(&folder.command));
+            let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", folder.what);
+        }
+        _ => {
+            let has_names = passed.folders.len()
+                + passed.links.len()
+                + passed.hidden_links.len()
+                + passed.templates.len()
+                + passed.excluded.len();
+            let hint = if has_names > 0 && !verbose { "; `--verbose` lists them" } else { "" };
+            let _ = writeln!(out, "passed over: {}{hint}", counts.join(", "));
+        }
+    }
 }
 
 /// Each policy and permission once.

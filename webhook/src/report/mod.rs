@@ -74,6 +74,10 @@ pub struct Passed {
     pub links: Vec<String>,
     /// Symbolic links to what is hidden.
     pub hidden_links: Vec<String>,
+    /// Files that are no YAML before they are rendered.
+    pub templates: Vec<String>,
+    /// What a pattern excludes.
+    pub excluded: Vec<String>,
 }
 
 /// What silenced a finding.

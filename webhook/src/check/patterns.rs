@@ -1,0 +1,75 @@
+//! Patterns of paths, as `.gitignore` writes them: `*` within a name, `**` over folders. A pattern without a slash matches a name
+//! at any depth, another one the path from the folder where it was written.
+
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+
+/// Patterns, each with the folder that its path starts from.
+#[derive(Debug, Default)]
+pub(super) struct Patterns(Vec<(PathBuf, GlobSet)>);
+
+impl Patterns {
+    /// Adds the patterns that were written in a folder.
+    ///
+    /// # Errors
+    /// The pattern that makes no sense, and why.
+    pub(super) fn add(&mut self, folder: &Path, patterns: &[String]) -> Result<(), String> {
+        if patterns.is_empty() {
+            return Ok(());
+        }
+        let mut globs = GlobSetBuilder::new();
+        for pattern in patterns {
+            globs.add(glob(pattern).map_err(|error| format!("`{pattern}` is no pattern of paths: {}", error.kind()))?);
+        }
+        let globs = globs.build().map_err(|error| error.to_string())?;
+        self.0.push((folder.canonicalize().unwrap_or_else(|_| folder.to_owned()), globs));
+        Ok(())
+    }
+
+    /// Whether a path, without symbolic links, is one of those that are meant.
+    pub(super) fn match_path(&self, path: &Path) -> bool {
+        self.0.iter().any(|(folder, globs)| path.strip_prefix(folder).is_ok_and(|path| globs.is_match(path)))
+    }
+}
+
+fn glob(pattern: &str) -> Result<Glob, globset::Error> {
+    let path = pattern.strip_prefix("./").unwrap_or(pattern).trim_end_matches('/');
+    let whole = match path.strip_prefix('/') {
+        Some(path) => path.to_owned(),
+        None if path.contains('/') => path.to_owned(),
+        None => format!("**/{path}"),
+    };
+    GlobBuilder::new(&whole).literal_separator(true).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_gitignore_writes_them() {
+        for (pattern, path, is_meant) in [
+            ("vendor", "vendor", true),
+            ("vendor/", "a/vendor", true),
+            ("vendor", "a/vendored", false),
+            ("*.tpl.yaml", "a/b/c.tpl.yaml", true),
+            ("a/*.yaml", "a/x.yaml", true),
+            ("a/*.yaml", "a/b/x.yaml", false),
+            ("a/**", "a/b/x.yaml", true),
+            ("/a", "a", true),
+            ("/a", "b/a", false),
+            ("./a/b", "a/b", true),
+            ("**/test/**", "x/test/y.yaml", true),
+            ("{a,b}/*.yaml", "b/x.yaml", true),
+        ] {
+            let mut patterns = Patterns::default();
+            patterns.add(Path::new("/nowhere"), &[pattern.to_owned()]).unwrap();
+            let path = Path::new("/nowhere").join(path);
+            assert_eq!(patterns.match_path(&path), is_meant, "{pattern} {}", path.display());
+            assert!(!patterns.match_path(Path::new("/elsewhere/vendor")));
+        }
+        let error = Patterns::default().add(Path::new("/"), &["a[".to_owned()]).unwrap_err();
+        assert!(error.starts_with("`a[` is no pattern of paths: "), "{error}");
+    }
+}

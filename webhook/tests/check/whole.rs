@@ -1,0 +1,105 @@
+//! Whole repositories, as they lie.
+
+use serde_json::json;
+
+use super::{CONFIG, ESCALATES, Folder, LATEST, schema_of};
+
+const TEMPLATE: &str = "\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .Values.name }}
+spec:
+  {{- if .Values.host }}
+  hostNetwork: true
+  {{- end }}
+  containers: [{name: app, image: nginx}]
+";
+
+#[test]
+fn templates_in_folders_are_passed_over() {
+    let good = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n";
+    let folder = Folder::new(&[
+        ("k/web.yaml", LATEST),
+        ("k/template.yaml", TEMPLATE),
+        ("k/mixed.yaml", &format!("{good}{TEMPLATE}")),
+    ]);
+    let run = folder.check(&["k"]);
+    assert!(run.out.contains("passed over: 2 templates; `--verbose` lists them\n") && run.status == 1, "{}", run.out);
+    assert!(folder.check(&["k", "-v"]).out.contains("passed over: k/template.yaml is a template: render it"));
+    let report = folder.json(&["k"]);
+    schema_of(&report);
+    assert_eq!(report["summary"]["passedOverTemplates"], json!(["k/mixed.yaml", "k/template.yaml"]));
+    assert_eq!((&report["errors"], &report["summary"]["objects"]), (&json!([]), &json!(1)));
+    // What is named is meant.
+    let run = folder.check(&["k/template.yaml"]);
+    assert!(run.status == 4 && run.out.contains("render it first"), "{}", run.out);
+}
+
+/// Braces somewhere do not excuse what is broken elsewhere.
+#[test]
+fn a_broken_manifest_is_no_template() {
+    let alert = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  alert: 'of {{ $labels.pod }}'\n  a: [\n  b: c\n";
+    for text in [alert, &format!("# {{{{ not here }}}}\n{}", ESCALATES.replace("spec:", "spec: ["))] {
+        let folder = Folder::new(&[("k/a.yaml", text)]);
+        let run = folder.check(&["k"]);
+        assert!(run.status == 4 && !run.out.contains("template;"), "{}", run.out);
+    }
+}
+
+#[test]
+fn excluded_paths_are_not_read() {
+    let folder = Folder::new(&[
+        ("k/web.yaml", LATEST),
+        ("k/vendor/broken.yaml", "a: ["),
+        ("k/a/vendor/broken.yaml", "a: ["),
+        ("k/a/x.tpl.yaml", "a: ["),
+    ]);
+    assert_eq!(folder.check(&["k"]).status, 4);
+    let run = folder.check(&["k", "--exclude", "vendor/", "--exclude=*.tpl.yaml"]);
+    assert!(run.status == 1 && run.out.contains("passed over: 3 excluded paths; `--verbose`"), "{}", run.out);
+    // A path starts from the current folder; in a configuration, from its own.
+    assert_eq!(folder.check(&["k", "--exclude=k/vendor", "--exclude=k/a/**"]).status, 1);
+    assert_eq!(folder.check(&["k", "--exclude=vendor", "--exclude=a/*.tpl.yaml"]).status, 4);
+    let check = "apiVersion: plimsoll.dev/v1alpha1\nkind: CheckConfiguration\nmetadata: {name: r}\nspec:\n  exclude: [vendor, a/*.tpl.yaml]\n";
+    folder.write("k/.plimsoll.yaml", &format!("{CONFIG}---\n{check}"));
+    let report = folder.json(&["k"]);
+    schema_of(&report);
+    assert_eq!(report["summary"]["excluded"], json!(["k/a/vendor", "k/a/x.tpl.yaml", "k/vendor"]));
+    assert_eq!(folder.check(&["k"]).status, 1);
+    // What is named is read.
+    assert_eq!(folder.check(&["k/vendor/broken.yaml", "--config=k/.plimsoll.yaml"]).status, 4);
+    let run = folder.check(&["k", "--exclude=a["]);
+    assert!(run.status == 2 && run.err.contains("`a[` is no pattern of paths"), "{}", run.err);
+}
+
+#[test]
+fn a_configuration_names_sets() {
+    let deployment = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  selector: {{matchLabels: {{app: web}}}}\n  \
+             template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{containers: [{{name: app, image: app:1.4.2}}]}}\n"
+        )
+    };
+    let folder =
+        Folder::new(&[("apps/a/one/web.yaml", &deployment("web")), ("apps/a/two/shop.yaml", &deployment("shop"))]);
+    let config = CONFIG.replace("latest-image-tag", "overlapping-workload-selectors");
+    folder.write(".plimsoll.yaml", &config);
+    assert_eq!(folder.check(&["apps"]).status, 0);
+    let sets = "---\napiVersion: plimsoll.dev/v1alpha1\nkind: CheckConfiguration\nmetadata: {name: r}\nspec: {sets: ['apps/*']}\n";
+    folder.write(".plimsoll.yaml", &format!("{config}{sets}"));
+    let run = folder.check(&["apps"]);
+    assert!(run.status == 1 && run.out.contains("[overlapping-workload-selectors]"), "{}", run.out);
+}
+
+#[test]
+fn many_findings_begin_with_a_table() {
+    let pods = |count: usize| (0..count).map(|_| format!("---\n{LATEST}")).collect::<String>();
+    let folder = Folder::new(&[("few.yaml", &pods(10)), ("many.yaml", &pods(11))]);
+    assert!(folder.check(&["few.yaml"]).out.starts_with("error["));
+    let run = folder.check(&["many.yaml"]);
+    let table = "denied  warned of  audited  policy\n    11          0        0  latest-image-tag\n\nerror[";
+    assert!(run.out.starts_with(table), "{}", run.out);
+    assert!(run.out.ends_with("\n11 objects in 1 file: 11 denied, 0 warned of, 0 audited\nwould be denied\n"));
+    assert!(!folder.check(&["many.yaml", "-q"]).out.contains("warned of  audited"));
+}

@@ -28,8 +28,9 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// App containers, native sidecars and init containers, in workloads of every kind, without an effective request for
-/// memory (`error`) or CPU (`warning`); a request of less than `leastMemory` or `leastCpu` is none. Both are warnings in a Pod by itself that ends by itself
-/// (`restartPolicy` `Never` or `OnFailure`), as `kubectl run --rm` makes it for a smoke test.
+/// memory (`error`) or CPU (`warning`); a request of less than `leastMemory` or `leastCpu` is none. Both are `info` for Pods
+/// that end by themselves (`restartPolicy` `Never` or `OnFailure`): Jobs, CronJobs, hooks of Helm, and what
+/// `kubectl run --rm` makes for a smoke test.
 ///
 /// An init container needs no request where the app containers and sidecars of its Pod request enough together. A Pod
 /// requests the larger of what its init containers need one by one and what the others need together.
@@ -90,7 +91,7 @@ pub struct Settings {
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {
     let memory = Resource {
         name: "memory",
-        severity: if is_errand(review) { Severity::Warning } else { Severity::Error },
+        severity: if ends(review) { Severity::Info } else { Severity::Error },
         harm: "so it is placed as if it used none and evicted first",
         default: settings.memory,
         least: settings.least_memory,
@@ -98,7 +99,7 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
     };
     let cpu = Resource {
         name: "cpu",
-        severity: Severity::Warning,
+        severity: if ends(review) { Severity::Info } else { Severity::Warning },
         harm: "so it gets what others leave",
         default: settings.cpu,
         least: settings.least_cpu,
@@ -135,9 +136,10 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
     }
 }
 
-/// Somebody looks after something by hand: there is no manifest that could say what it needs.
-fn is_errand(review: &Review<'_>) -> bool {
-    review.is("/Pod") && matches!(review.at("spec/restartPolicy").as_str(), Some("Never" | "OnFailure"))
+/// Whether the Pods end by themselves: those of Jobs, hooks of Helm among them, and what people run by hand.
+fn ends(review: &Review<'_>) -> bool {
+    let policy = review.template().map(|template| template.spec().at("restartPolicy"));
+    policy.is_some_and(|policy| matches!(policy.as_str(), Some("Never" | "OnFailure")))
 }
 
 struct Resource {

@@ -44,10 +44,11 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     let of_pod = template.security(TYPE);
     unconfined(&of_pod, "the Pod", findings);
     let mut missing = Vec::new();
-    for container in template.containers() {
+    for (index, container) in template.all_containers().enumerate() {
         let own = container.at("securityContext").at(TYPE);
         unconfined(&own, &container.describe(), findings);
-        if !own.is_absent() {
+        // An injection fills in what is missing, and leaves what is written.
+        if !own.is_absent() || index >= template.containers().len() {
             continue;
         }
         if container.class() == Class::Ephemeral {

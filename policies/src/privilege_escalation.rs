@@ -32,10 +32,16 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
     if is_host_process(review, findings) || is_exempt_as_windows(review) {
         return;
     }
-    for container in review.containers() {
+    let Some(template) = review.template() else { return };
+    for (index, container) in template.all_containers().enumerate() {
         let at = container.at("securityContext/allowPrivilegeEscalation");
         let is_explicit = at.as_bool() == Some(true);
         if !is_explicit && !at.is_absent() {
+            continue;
+        }
+        // An injection fills in what is missing, and leaves what is written.
+        let is_injected = index >= template.containers().len();
+        if is_injected && !is_explicit && forbids_false(container).is_none() {
             continue;
         }
         let who = container.describe();

@@ -55,7 +55,7 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
     }
     if !template.is_windows() {
         root_user(&template.security("runAsUser"), "the Pod", findings);
-        for container in template.containers() {
+        for container in template.all_containers() {
             root_user(&container.at("securityContext/runAsUser"), &container.describe(), findings);
         }
     }
@@ -101,7 +101,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         }
         about_all(finding, &inheriting, "name");
     }
-    for container in template.containers() {
+    for container in template.all_containers() {
         let at = container.at("securityContext/runAsNonRoot");
         if at.as_bool() == Some(false) {
             explicit(&at, &container.describe(), &[container], findings);

@@ -59,9 +59,10 @@ impl<'a> PodTemplate<'a> {
             for cursor in spec.at(list).items() {
                 // Text where an object belongs has no members; the API server refuses it, and so does the schema.
                 if cursor.node().is_some_and(|node| node.kind() == Kind::Object) {
-                    let is_injected = is_injected_into && cursor.at("image").as_str() == Some("auto");
                     let container = Container { class: class(&cursor), pod: Rc::clone(&pod), cursor };
-                    if is_injected { &mut injected } else { &mut containers }.push(container);
+                    let is_auto = container.at("image").as_str() == Some("auto");
+                    let is_filled_in = is_injected_into && is_auto && container.class != Class::Ephemeral;
+                    if is_filled_in { &mut injected } else { &mut containers }.push(container);
                 }
             }
         };
@@ -93,8 +94,7 @@ impl<'a> PodTemplate<'a> {
         self.spec.at("securityContext").at(field)
     }
 
-    /// App, then init and sidecar containers, then ephemeral ones, each as they are written. Containers that another webhook
-    /// fills in are left out, for what the manifest says of them is not what runs.
+    /// App, then init and sidecar containers, then ephemeral ones, each as they are written; without [`Self::injected`].
     pub fn containers(&self) -> &[Container<'a>] {
         &self.containers
     }

@@ -55,7 +55,8 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// asks just that, and never a livenessProbe.
 ///
 /// ## Assumptions
-/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods.
+/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods; but no
+/// other one where a Service for metrics does.
 /// Findings are at most warnings then.
 #[policy(
     category = "probes", on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
@@ -69,10 +70,13 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[], missing_readiness_probe) {
         return;
     }
+    let services = review.services();
     if are_only_scraped(review) {
+        if !services.complete {
+            findings.assume("no other Service selects these Pods");
+        }
         return;
     }
-    let services = review.services();
     let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
     let targets = Targets::of(services.nodes(), &running, &Scraped::of(review.template()));
     let is_app = |container: &Container<'_>| container.class() == Class::App;

@@ -9,7 +9,7 @@ use crate::int_or_percent::IntOrPercent;
 use crate::review::Review;
 use crate::rounding::Fenceposts;
 use crate::selector;
-use crate::services::{Scraped, carries_requests};
+use crate::services::{Scraped, are_only_scraped, carries_requests};
 use crate::workload::{Container, Probe};
 
 /// What `maxSurge` and `maxUnavailable` are where nobody wrote them.
@@ -131,7 +131,7 @@ pub fn is_served(review: &Review<'_>) -> Knowledge {
     let (services, scraped) = (review.services(), Scraped::of(review.template()));
     match services.nodes().any(|service| carries_requests(service, &scraped)) {
         true => Knowledge::Yes,
-        false if services.complete => Knowledge::No,
+        false if services.complete || are_only_scraped(review) => Knowledge::No,
         false => Knowledge::Unknown,
     }
 }

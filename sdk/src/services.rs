@@ -140,13 +140,12 @@ pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_>) -> bool {
     !is_external(service) && !ports.is_some_and(|ports| ports.items().all(is_for_metrics))
 }
 
-/// Whether Services select these Pods, all of them are known, and each of them is for metrics alone.
-/// Needs `refines = ["/Service"]`.
+/// Whether Services select these Pods, and each that is known is for metrics alone. Needs `refines = ["/Service"]`.
 #[must_use]
 pub fn are_only_scraped(review: &Review<'_>) -> bool {
     let (services, scraped) = (review.services(), Scraped::of(review.template()));
     let mut selecting = services.nodes().filter(|service| !is_external(*service)).peekable();
-    services.complete && selecting.peek().is_some() && !selecting.any(|service| carries_requests(service, &scraped))
+    selecting.peek().is_some() && !selecting.any(|service| carries_requests(service, &scraped))
 }
 
 /// What Pods say of the ports from which metrics are read.

@@ -1,5 +1,6 @@
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::disruption::SCALABLE;
+use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::selector;
 
@@ -15,7 +16,8 @@ use plimsoll_sdk::selector;
 /// another workload of the namespace, where it looks into other namespaces, and where it is a preference with a `weight`
 /// below 50.
 ///
-/// A workload of a single Pod is left out, unless an autoscaler may make it larger.
+/// A workload of a single Pod is left out, unless an autoscaler may make it larger. It is found whichever object comes last:
+/// at the workload, or at the target of the autoscaler. `plimsoll check` says it once for a set.
 ///
 /// ## Why
 /// The labels of the pod template were renamed, or a chart's selector was copied. The scheduler counts the Pods that the
@@ -35,7 +37,8 @@ use plimsoll_sdk::selector;
 /// ## Assumptions
 /// Where not all workloads are known, no other one has the labels that a term selects.
 #[policy(
-    category = "availability", on = LongRunning, severity = Error, since = "0.1.0",
+    category = "availability", on = LongRunning, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0",
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
         "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "batch/Job",
@@ -44,6 +47,9 @@ use plimsoll_sdk::selector;
     edits = ["{template}/spec/topologySpreadConstraints/*/labelSelector"]
 )]
 pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &[], spread_selects_others) {
+        return;
+    }
     let Some(template) = review.template() else { return };
     if is_single(review) {
         return;

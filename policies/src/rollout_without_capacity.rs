@@ -1,6 +1,7 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_in_place, is_served, own_node, revision_label};
+use plimsoll_sdk::volumes::claims;
 
 /// Rollouts that take down what serves requests.
 ///
@@ -38,8 +39,8 @@ use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_in_place, 
 /// ```
 ///
 /// That needs room for one more Pod. `--fix=unsafe` writes it. Where a new Pod waits for the place of an old one (a port of
-/// the node, or a `podAntiAffinity` that demands a node for each), it writes `maxUnavailable: 1` for two or more Pods, and
-/// nothing for one. Where neither was written, `--fix=safe` and the webhook
+/// the node, or a `podAntiAffinity` that demands a node for each), it writes `maxUnavailable: 1` and `maxSurge: 0` for two or
+/// more Pods. For a single Pod it writes nothing then, nor where that Pod mounts a PersistentVolumeClaim. Where neither was written, `--fix=safe` and the webhook
 /// (with `mutate` on) do.
 ///
 /// ## Assumptions
@@ -136,9 +137,17 @@ fn no_capacity(
         }
     };
     // With a surge the new Pod would wait for the place of an old one, and the old one for the new one.
-    if is_in_place(review) {
+    let mounts = pods == 1 && review.template().is_some_and(|template| claims(template).next().is_some());
+    if mounts || is_in_place(review) {
         let help = match own_node(review).and(revision_label(review)) {
-            _ if pods > 1 => "write maxUnavailable: 1, for a new Pod waits for the place of an old one".to_owned(),
+            _ if pods > 1 => {
+                "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one".to_owned()
+            }
+            _ if mounts => {
+                "leave it where an interruption does no harm; else write maxUnavailable: 0 and maxSurge: 1, if \
+                            several nodes may mount the volume at once"
+                    .to_owned()
+            }
             Some(label) => format!(
                 "leave it where an interruption does no harm; else write matchLabelKeys: [{label}] in the podAntiAffinity, \
                  maxUnavailable: 0 and maxSurge: 1"
@@ -147,7 +156,10 @@ fn no_capacity(
                      maxUnavailable: 0 and maxSurge: 1"
                 .to_owned(),
         };
-        let fix = write(Fix::changing("replace one Pod at a time"), unavailable_at, 1);
+        let mut fix = write(Fix::changing("replace one Pod at a time"), unavailable_at, 1);
+        if !matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
+            fix = write(fix, surge_at, 0);
+        }
         return finding(&help, (pods > 1).then_some(fix));
     }
     let mut fix = write(Fix::changing("start a new Pod before an old one goes"), unavailable_at, 0);

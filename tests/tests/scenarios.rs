@@ -268,7 +268,7 @@ fn rollouts_by_their_resolved_numbers() -> Result<()> {
     let mut scene = Scene::new("3")?;
     scene.apply("Service", &service("web"), &Silent, "")?;
     let what = "1 replica, `maxUnavailable: 1`";
-    scene.apply(what, &single, &Denied(&["rollout-without-capacity"]), sentences[0])?;
+    scene.apply(what, &single, &Warned(&["rollout-without-capacity"]), sentences[0])?;
     let what = "3 replicas, `maxSurge: 0`, `maxUnavailable: 25%`";
     let told = check(&[rounded.clone(), service("web")])?;
     ensure!(told.iter().all(|(id, _)| id.starts_with("rollout-") || id == "missing-disruption-budget"), "{told:?}");

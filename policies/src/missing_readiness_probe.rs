@@ -25,8 +25,10 @@ use plimsoll_sdk::workload::{Handler, Port};
 ///   `monitoring` as a word of its name;
 /// - nameless ones of a Service whose name ends in `-metrics`;
 /// - those that `prometheus.io/port` names, at the Service or at the Pods, and all of a Service with
-///   `prometheus.io/scrape: "true"` and no such port. Ports 80 and 443, ports with a name such as `http` or `grpc`, and
-///   Services of type `NodePort` or `LoadBalancer` count all the same: many programs answer both on one port.
+///   `prometheus.io/scrape: "true"` and no such port. Ports 80 and 443, and Services of type `NodePort` or
+///   `LoadBalancer`, count all the same.
+///
+/// A Service's port with a name such as `http` or `grpc` always counts: many programs answer both on one port.
 ///
 /// Where such Services alone select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` ask for
 /// Pods that are not ready, and do not count either.

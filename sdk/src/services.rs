@@ -228,10 +228,13 @@ impl<'a> ServicePort<'a> {
         self.text("targetPort").map(Port::Name).or_else(number)
     }
 
-    /// By its name, by the name of the container's port, or by annotations that name it. An annotation does not count where
-    /// the port is one by which requests come too: many programs answer both on one.
+    /// By its name, by the name of the container's port, or by annotations that name it. Many programs answer requests on the
+    /// same port: where its name says so nothing else counts, and where its number or the Service's type does no annotation.
     fn is_for_metrics(self, service: Node<'_>, of_service: Scrape, scraped: &Scraped<'_>) -> bool {
         let (own, target) = (self.text("name"), self.target());
+        if own.is_some_and(|own| FOR_REQUESTS.contains(&own)) {
+            return false;
+        }
         let mut names = own.into_iter().chain(self.text("targetPort"));
         let is_declared =
             matches!(target, Some(Port::Number(number)) if scraped.numbers.binary_search(&number).is_ok());
@@ -242,10 +245,7 @@ impl<'a> ServicePort<'a> {
             return true;
         }
         let kind = service.at("/spec/type").and_then(Node::as_str);
-        if own.is_some_and(|own| FOR_REQUESTS.contains(&own))
-            || matches!(self.number("port"), Some(80 | 443))
-            || matches!(kind, Some("NodePort" | "LoadBalancer"))
-        {
+        if matches!(self.number("port"), Some(80 | 443)) || matches!(kind, Some("NodePort" | "LoadBalancer")) {
             return false;
         }
         let is_named = match of_service {

@@ -6,15 +6,15 @@ use plimsoll_sdk::resources::{Request, Resources, least_request, limit_ranges_un
 #[derive(Debug, Settings)]
 pub struct Settings {
     /// How many times the memory request the memory limit may be. Below 1 counts as 1.
-    #[settings(default = "4")]
+    #[settings(default = "8")]
     limit: Quantity,
 }
 
 /// Containers that may use far more memory than is reserved for them.
 ///
 /// ## What it finds
-/// A memory limit that is more than four times the memory request (setting `limit`), in app containers, native sidecars
-/// and init containers of every workload. Both count as they take effect: a limit or request that nobody stated comes
+/// A memory limit that is more than eight times the memory request (setting `limit`), in app containers and native sidecars
+/// of every workload. Init containers are left out, because they end before the app starts. Both count as they take effect: a limit or request that nobody stated comes
 /// from the LimitRange of the namespace, and a request that is only a copy of the limit is no finding. With a request of
 /// 0 every limit is too high. The `resources` of the Pod as a whole count likewise (from Kubernetes 1.34), where both are
 /// written.
@@ -37,7 +37,7 @@ pub struct Settings {
 /// fewer Pods fit.
 ///
 /// ## Settings
-/// `limit` is a number, `"4"` or `"2.5"`. 1 demands requests equal to limits.
+/// `limit` is a number, `"8"` or `"2.5"`. 1 demands requests equal to limits.
 ///
 /// ## Assumptions
 /// Where the LimitRanges of the namespace are not known, a container without a memory limit is assumed to have none.
@@ -55,7 +55,7 @@ pub struct Settings {
 )]
 pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &mut Findings) {
     let allowed = settings.limit.max(Quantity::from_milli(1000));
-    for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
+    for container in review.containers().iter().filter(|container| container.class().runs_on()) {
         let Some(amount) = container.requested(review, "memory") else { continue };
         let Some(limit) = container.limit(review, "memory") else {
             if limit_ranges_unknown(review) && container.limit_at("memory").is_absent() {

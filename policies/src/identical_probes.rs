@@ -1,12 +1,17 @@
 use plimsoll_sdk::prelude::*;
 
+/// Seconds within which a restart is a warning. An app that does not answer for longer is seldom only slow.
+const PATIENCE: i64 = 30;
+
 /// Liveness probes that ask what readiness asks, and no later.
 ///
 /// ## What it finds
 /// A container whose livenessProbe and readinessProbe have the same handler (same port, path, headers, command; a named
-/// port is the number that it stands for), where liveness gives up no later than readiness. A probe gives up after
-/// failureThreshold × the larger of periodSeconds and timeoutSeconds. The initial delays are left out, because they
-/// matter once, at the start. Where liveness gives up later, that is recorded as `info`.
+/// port is the number that it stands for). A probe gives up after failureThreshold × the larger of periodSeconds and
+/// timeoutSeconds. The initial delays are left out, because they matter once, at the start.
+///
+/// - `warning`: liveness gives up within 30 seconds, and no later than readiness.
+/// - `info`: liveness gives up later than that.
 ///
 /// ## Why
 /// Readiness says "send me no requests now", liveness says "kill me". With one answer for both, an app that is slow for
@@ -38,7 +43,7 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
             continue;
         }
         let who = container.describe();
-        let finding = if kills <= unready {
+        let finding = if kills <= unready && kills <= PATIENCE {
             let threshold = unready.saturating_mul(3).saturating_sub(1) / liveness.interval() + 1;
             findings.warning(
                 liveness.cursor(),
@@ -49,11 +54,17 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
                 ),
             )
         } else {
-            findings.info(
-                liveness.cursor(),
-                format!(
+            let message = match kills > unready {
+                true => format!(
                     "{who}: liveness asks what readiness asks, though it waits longer ({kills} s, not {unready} s)"
                 ),
+                false => format!(
+                    "{who}: liveness asks what readiness asks and kills after {kills} s, readiness after {unready} s"
+                ),
+            };
+            findings.info(
+                liveness.cursor(),
+                message,
                 "write a liveness handler that fails only where a restart helps, such as /health/live",
             )
         };

@@ -1,6 +1,6 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::services::{Reaching, Targets, distinct, names_metrics};
+use plimsoll_sdk::services::{Reaching, Scraped, Targets, are_only_scraped, distinct, names_metrics};
 use plimsoll_sdk::workload::{Handler, Port};
 
 /// Containers that get requests before they can answer.
@@ -19,9 +19,19 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// A native sidecar (an init container with `restartPolicy: Always`) needs a readinessProbe only where it declares a
 /// Service's `targetPort`.
 ///
-/// Metrics alone are no requests: ports that have `metrics` or `prometheus` as a word of their name do not count, nor
-/// nameless ones of a Service whose name ends in `-metrics`. Nor do Services with `publishNotReadyAddresses: true`, which
-/// ask for Pods that are not ready.
+/// Metrics alone are no requests. These ports of a Service do not count:
+///
+/// - the Service's port, its `targetPort` or the container's port has `metrics`, `metric`, `prometheus`, `prom` or
+///   `monitoring` as a word of its name;
+/// - nameless ones of a Service whose name ends in `-metrics`;
+/// - those that `prometheus.io/port` names, at the Service or at the Pods, and all of a Service with
+///   `prometheus.io/scrape: "true"` and no such port. Ports 80 and 443, and Services of type `NodePort` or
+///   `LoadBalancer`, count all the same.
+///
+/// A Service's port with a name such as `http` or `grpc` always counts: many programs answer both on one port.
+///
+/// Where such Services alone select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` ask for
+/// Pods that are not ready, and do not count either.
 ///
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
@@ -47,7 +57,8 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// asks just that, and never a livenessProbe.
 ///
 /// ## Assumptions
-/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods.
+/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods; but no
+/// other one where a Service for metrics does.
 /// Findings are at most warnings then.
 #[policy(
     category = "probes", on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
@@ -62,8 +73,14 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         return;
     }
     let services = review.services();
+    if are_only_scraped(review) {
+        if !services.complete {
+            findings.assume("no other Service selects these Pods");
+        }
+        return;
+    }
     let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
-    let targets = Targets::of(services.nodes(), &running);
+    let targets = Targets::of(services.nodes(), &running, &Scraped::of(review.template()));
     let is_app = |container: &Container<'_>| container.class() == Class::App;
     let apps = running.iter().filter(|container| is_app(container)).count();
     let none_listens = !running.iter().any(|container| is_app(container) && listens(container));

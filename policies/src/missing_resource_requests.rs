@@ -28,8 +28,14 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// App containers, native sidecars and init containers, in workloads of every kind, without an effective request for
-/// memory (`error`) or CPU (`warning`); a request of less than `leastMemory` or `leastCpu` is none. Both are warnings in a Pod by itself that ends by itself
-/// (`restartPolicy` `Never` or `OnFailure`), as `kubectl run --rm` makes it for a smoke test. What takes effect where no request is stated:
+/// memory (`error`) or CPU (`warning`); a request of less than `leastMemory` or `leastCpu` is none. Both are `info` for Pods
+/// that end by themselves (`restartPolicy` `Never` or `OnFailure`): Jobs, CronJobs, hooks of Helm, and what
+/// `kubectl run --rm` makes for a smoke test.
+///
+/// An init container needs no request where the app containers and sidecars of its Pod request enough together. A Pod
+/// requests the larger of what its init containers need one by one and what the others need together.
+///
+/// What takes effect where no request is stated:
 ///
 /// 1. the container's limit, which the API server copies. That is recorded as `info`: the container reserves all that it
 ///    may ever use, and perhaps nobody meant that;
@@ -85,7 +91,7 @@ pub struct Settings {
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {
     let memory = Resource {
         name: "memory",
-        severity: if is_errand(review) { Severity::Warning } else { Severity::Error },
+        severity: if ends(review) { Severity::Info } else { Severity::Error },
         harm: "so it is placed as if it used none and evicted first",
         default: settings.memory,
         least: settings.least_memory,
@@ -93,16 +99,20 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
     };
     let cpu = Resource {
         name: "cpu",
-        severity: Severity::Warning,
+        severity: if ends(review) { Severity::Info } else { Severity::Warning },
         harm: "so it gets what others leave",
         default: settings.cpu,
         least: settings.least_cpu,
         ratio: settings.cpu_ratio,
     };
+    let resources = [&cpu, &memory].map(|resource| (resource, resource.is_reserved(review)));
     // How many containers rely on what the Pod requests as a whole.
     let mut relying = [0_i64; 2];
     for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
-        for (resource, relying) in [&cpu, &memory].into_iter().zip(&mut relying) {
+        for ((resource, is_reserved), relying) in resources.into_iter().zip(&mut relying) {
+            if container.class() == Class::Init && is_reserved {
+                continue;
+            }
             let request = container.request(review, resource.name);
             let amount = request.quantity().map(|amount| resource.stored(amount));
             if let Some(amount) = amount.filter(|amount| amount.is_zero() || *amount < resource.least) {
@@ -126,9 +136,10 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
     }
 }
 
-/// Somebody looks after something by hand: there is no manifest that could say what it needs.
-fn is_errand(review: &Review<'_>) -> bool {
-    review.is("/Pod") && matches!(review.at("spec/restartPolicy").as_str(), Some("Never" | "OnFailure"))
+/// Whether the Pods end by themselves: those of Jobs, hooks of Helm among them, and what people run by hand.
+fn ends(review: &Review<'_>) -> bool {
+    let policy = review.template().map(|template| template.spec().at("restartPolicy"));
+    policy.is_some_and(|policy| matches!(policy.as_str(), Some("Never" | "OnFailure")))
 }
 
 struct Resource {
@@ -141,6 +152,14 @@ struct Resource {
 }
 
 impl Resource {
+    /// Whether the containers that run on request so much together that an init container needs no request of its own.
+    fn is_reserved(&self, review: &Review<'_>) -> bool {
+        let running = review.containers().iter().filter(|container| container.class().runs_on());
+        let amounts = running.filter_map(|container| container.requested(review, self.name));
+        let sum = amounts.fold(Quantity::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(sum));
+        sum > Quantity::ZERO && sum >= self.least
+    }
+
     /// As the API server stores it: CPU in thousandths, rounded up.
     fn stored(&self, amount: Quantity) -> Quantity {
         if self.name == "cpu" && amount.milli() < 1_000 { Quantity::from_milli(amount.milli()) } else { amount }

@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::{about_all, describe_all, is_exempt_as_windows};
+use plimsoll_sdk::workload::{about_all, describe_all, is_exempt_as_windows, is_host_process};
 
 const TYPE: &str = "seccompProfile/type";
 
@@ -9,7 +9,7 @@ const TYPE: &str = "seccompProfile/type";
 /// `error`: a `seccompProfile` of type `Unconfined`, in the Pod's or any container's `securityContext`. `warning`:
 /// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. An
 /// ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more. Pods
-/// that say `os: {name: windows}` are exempt (from Kubernetes 1.25). These are the checks of the baseline and the
+/// that run on Windows are exempt, as they are from `privilege-escalation`. These are the checks of the baseline and the
 /// restricted Pod Security Standard. The old `seccomp.security.alpha.kubernetes.io` annotations count for nothing:
 /// since Kubernetes 1.27 nothing reads them.
 ///
@@ -38,16 +38,17 @@ const TYPE: &str = "seccompProfile/type";
 )]
 pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    if is_exempt_as_windows(review) {
+    if is_host_process(review, findings) || is_exempt_as_windows(review) {
         return;
     }
     let of_pod = template.security(TYPE);
     unconfined(&of_pod, "the Pod", findings);
     let mut missing = Vec::new();
-    for container in template.containers() {
+    for (index, container) in template.all_containers().enumerate() {
         let own = container.at("securityContext").at(TYPE);
         unconfined(&own, &container.describe(), findings);
-        if !own.is_absent() {
+        // An injection fills in what is missing, and leaves what is written.
+        if !own.is_absent() || index >= template.containers().len() {
             continue;
         }
         if container.class() == Class::Ephemeral {

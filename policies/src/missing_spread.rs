@@ -20,7 +20,7 @@ pub struct Settings {
 /// Workloads of several Pods that may all lie on one node.
 ///
 /// ## What it finds
-/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods with neither
+/// `info`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods with neither
 /// `topologySpreadConstraints` nor `podAntiAffinity`. Where a HorizontalPodAutoscaler or a ScaledObject scales it, its
 /// maximum counts if that is more.
 ///
@@ -31,8 +31,10 @@ pub struct Settings {
 /// it once for a set.
 ///
 /// ## Why
-/// Three Pods on one node are one failure away from none. What the scheduler does of its own accord (a skew of 3 between
-/// nodes and of 5 between zones, where nothing else speaks against it) is content with that.
+/// Three Pods on one node are one failure away from none. Where nothing is written, the scheduler has constraints of its
+/// own for these Pods: `ScheduleAnyway`, with a `maxSkew` of 3 between nodes and of 5 between zones. They are a preference
+/// among others, such as free resources and images that are already there, so the Pods are spread most of the time, and
+/// this is recorded only. Explicit constraints with a smaller `maxSkew` weigh more.
 ///
 /// ## What to write
 /// Constraints that prefer other nodes and zones. `ScheduleAnyway` keeps no Pod from being started. `--fix` writes them:
@@ -67,7 +69,7 @@ pub struct Settings {
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
     ],
-    severity = Warning, since = "0.1.0",
+    severity = Info, since = "0.1.0",
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
         "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
@@ -78,7 +80,8 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
     if last::workloads(review, findings, &SCALABLE, |review, findings| missing_spread(review, settings, findings)) {
         return;
     }
-    let template = review.template().filter(|template| !settings.cluster_default && !template.containers().is_empty());
+    let template =
+        review.template().filter(|template| !settings.cluster_default && template.all_containers().next().is_some());
     let Some(template) = template else { return };
     let at = template.spec().at("topologySpreadConstraints");
     if at.has_content() || is_kept_apart(template.spec()) || is_reviewed_owned(review) {
@@ -100,10 +103,11 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         }
         return;
     }
-    let message = format!("{pods} Pods{by}, and nothing spreads them: one node may hold them all");
+    let message =
+        format!("{pods} Pods{by}, and only the scheduler's own preference spreads them: one node may hold them all");
     let help = "write topologySpreadConstraints or a podAntiAffinity, with the selector of this workload";
     let fix = spread(review);
-    let finding = findings.warning(&at, message, help);
+    let finding = findings.info(&at, message, help);
     if let Some(constraints) = fix {
         let fix = Fix::safe("prefer other nodes and zones");
         finding.fix(if at.exists() { fix.replace(&at, constraints) } else { fix.add(&at, constraints) });

@@ -1,12 +1,15 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::is_exempt_as_windows;
+use plimsoll_sdk::workload::{is_exempt_as_windows, is_host_process};
 
 /// Containers whose processes may gain privileges.
 ///
 /// ## What it finds
 /// A container of any class whose `securityContext.allowPrivilegeEscalation` is `true` or not set, which means the same.
-/// The Pod has no such field: each container needs its own. It is the restricted Pod Security Standard's check. Pods
-/// that say `os: {name: windows}` are exempt (from Kubernetes 1.25), because the API refuses the field there.
+/// The Pod has no such field: each container needs its own. It is the restricted Pod Security Standard's check.
+///
+/// Pods that run on Windows are exempt: by `os: {name: windows}` (from Kubernetes 1.25), where the API refuses the field,
+/// by the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity, or by `hostProcess`. The kubelet of
+/// a Linux node passes over `hostProcess`, so it is a finding where nothing else keeps the Pods on Windows nodes.
 ///
 /// ## Why
 /// With `false` the kernel's `no_new_privs` holds for every process of the container: a setuid program such as `sudo`,
@@ -26,13 +29,19 @@ use plimsoll_sdk::workload::is_exempt_as_windows;
     ]
 )]
 pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
-    if is_exempt_as_windows(review) {
+    if is_host_process(review, findings) || is_exempt_as_windows(review) {
         return;
     }
-    for container in review.containers() {
+    let Some(template) = review.template() else { return };
+    for (index, container) in template.all_containers().enumerate() {
         let at = container.at("securityContext/allowPrivilegeEscalation");
         let is_explicit = at.as_bool() == Some(true);
         if !is_explicit && !at.is_absent() {
+            continue;
+        }
+        // An injection fills in what is missing, and leaves what is written.
+        let is_injected = index >= template.containers().len();
+        if is_injected && !is_explicit && forbids_false(container).is_none() {
             continue;
         }
         let who = container.describe();

@@ -1,16 +1,16 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, is_in_place};
 
 /// Settings of `rollout-below-minimum`.
 #[derive(Debug, Settings)]
 pub struct Settings {
     /// Hundredths of the Pods that stay available throughout an update
-    #[settings(default = 75, minimum = 1, maximum = 100)]
+    #[settings(default = 66, minimum = 1, maximum = 100)]
     available: i64,
 }
 
-/// Rollouts that take down more than a quarter of the Pods.
+/// Rollouts that take down more than a third of the Pods.
 ///
 /// ## What it finds
 /// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, during
@@ -18,15 +18,16 @@ pub struct Settings {
 /// of a percentage `maxSurge` is rounded up and `maxUnavailable` down.
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
-/// if these are more. One Pod at a time is the least where Pods take a port of their node. What leaves no Pod at all is
+/// if these are more. One Pod at a time is the least where Pods take a port of their node, or must have a node of their own
+/// (`podAntiAffinity` by `kubernetes.io/hostname`). What leaves no Pod at all is
 /// `rollout-without-capacity`'s to say, and what only rounding takes down `rollout-rounding-surprise`'s.
 ///
 /// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
 /// it once for a set.
 ///
 /// ## Why
-/// Deployments are made while people work, which is when the load is. Of three Pods one away means half as much again for
-/// the other two, for as long as each new one takes to start.
+/// Deployments are made while people work, which is when the load is. Of two Pods one away means twice as much for the
+/// other one, for as long as each new one takes to start.
 ///
 /// ## What to write
 /// A new Pod first, then an old one goes:
@@ -39,7 +40,7 @@ pub struct Settings {
 /// That needs room for one more Pod; `--fix=unsafe` writes it.
 ///
 /// ## Settings
-/// `available`: 75 means three quarters. With 60, one of three may be away.
+/// `available`: with 66, one of three may be away. 75 means three quarters.
 ///
 /// ## Assumptions
 /// Where not all autoscalers are known, none is assumed to scale the workload.
@@ -66,8 +67,8 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
         return;
     };
     let autoscaler = autoscaler(review);
-    // A new Pod waits for the port of the node that an old one has, so that one must go first.
-    let is_in_place = review.template().is_some_and(|template| template.host_port().is_some());
+    // A new Pod waits for the place of an old one, which must go first.
+    let is_in_place = is_in_place(review);
     let sizes = match autoscaler.floor {
         Some(floor) if rollout.replicas > floor => [Some(floor), Some(rollout.replicas)],
         Some(floor) => [Some(floor), None],
@@ -101,6 +102,14 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
     let mut fix = write(Fix::changing("start a new Pod before an old one goes"), &rollout.max_unavailable_at, 0);
     if matches!(max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
         fix = write(fix, &rollout.max_surge_at, 1);
+    }
+    if is_in_place {
+        let help = "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one";
+        fix = write(Fix::changing("replace one Pod at a time"), &rollout.max_unavailable_at, 1);
+        fix = write(fix, &rollout.max_surge_at, 0);
+        let finding = findings.warning(&rollout.max_unavailable_at, message, help);
+        finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);
+        return;
     }
     let finding = findings.warning(&rollout.max_unavailable_at, message, help);
     finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);

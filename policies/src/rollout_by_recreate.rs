@@ -1,12 +1,12 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::is_served;
+use plimsoll_sdk::rollout::{is_in_place, is_served};
 use plimsoll_sdk::volumes::{Access, claims};
 
 /// Deployments that end all Pods before they start new ones.
 ///
 /// ## What it finds
-/// `warning`: a Deployment of type `Recreate` with a Service that selects its Pods. One that mounts a
+/// `warning`: a Deployment of type `Recreate` with a Service that selects its Pods and is not for metrics alone. One that mounts a
 /// PersistentVolumeClaim is left out, unless all of its claims are known and shared (`ReadWriteMany`, `ReadOnlyMany`): the
 /// volume must be let go before the next Pod can have it.
 ///
@@ -28,7 +28,8 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// ```
 ///
 /// Both versions then run at the same time, for which a change of a database has to be made in two steps. `--fix=unsafe`
-/// writes it, unless the Pods take a port of their node, which the new one could not have.
+/// writes it. Where a new Pod waits for the place of an old one (a port of the node, or a `podAntiAffinity` that demands a
+/// node for each), it writes `maxSurge: 0` and `maxUnavailable: 1`. A single such Pod is no finding.
 ///
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods. Where a claim is not known, it is assumed
@@ -58,13 +59,22 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
         Knowledge::Unknown => findings.assume("some Service selects these Pods"),
         Knowledge::Yes => {}
     }
-    let message = "Recreate ends all Pods before it starts new ones: the Service has nobody to send requests to";
-    let help = "write type: RollingUpdate, with maxSurge: 1 and maxUnavailable: 0";
-    let finding = findings.warning(&at, message, help);
-    // The new Pod would wait for the port that the old one has.
-    if review.template().is_some_and(|template| template.host_port().is_none()) {
-        let parameters = Value::object([("maxSurge", Value::Int(1)), ("maxUnavailable", Value::Int(0))]);
-        let fix = Fix::changing("start a new Pod before an old one goes").replace(&at, "RollingUpdate");
-        finding.fix(fix.add(&review.at("spec/strategy/rollingUpdate"), parameters));
+    let is_in_place = is_in_place(review);
+    let replicas = review.at("spec/replicas").as_i64().unwrap_or(1);
+    // A single Pod has to go before the next one has its place, whatever the strategy.
+    if is_in_place && replicas < 2 {
+        return;
     }
+    let message = "Recreate ends all Pods before it starts new ones: the Service has nobody to send requests to";
+    let (help, surge, title) = match is_in_place {
+        true => ("write type: RollingUpdate, with maxSurge: 0 and maxUnavailable: 1", 0, "replace one Pod at a time"),
+        false => {
+            let title = "start a new Pod before an old one goes";
+            ("write type: RollingUpdate, with maxSurge: 1 and maxUnavailable: 0", 1, title)
+        }
+    };
+    let finding = findings.warning(&at, message, help);
+    let parameters = Value::object([("maxSurge", Value::Int(surge)), ("maxUnavailable", Value::Int(1 - surge))]);
+    let fix = Fix::changing(title).replace(&at, "RollingUpdate");
+    finding.fix(fix.add(&review.at("spec/strategy/rollingUpdate"), parameters));
 }

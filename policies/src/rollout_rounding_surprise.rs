@@ -1,6 +1,6 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, is_in_place};
 
 /// Percentages of a rollout that round to nothing.
 ///
@@ -71,11 +71,19 @@ pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
         "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {max_unavailable} of {pods} rounds down to 0, so the \
          controller takes 1 down all the same, leaving {left}"
     );
-    let help = "write numbers: maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 where there is no room for more";
+    // With a surge a new Pod would wait for the place of an old one.
+    let (help, title, surge) = match is_in_place(review) {
+        true => ("write numbers: maxUnavailable: 1 and maxSurge: 0", "replace one Pod at a time", 0),
+        false => (
+            "write numbers: maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 where there is no room for more",
+            "start a new Pod before an old one goes",
+            1,
+        ),
+    };
     let write =
         |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
-    let fix = write(Fix::changing("start a new Pod before an old one goes"), &rollout.max_surge_at, 1);
-    let fix = write(fix, &rollout.max_unavailable_at, 0);
+    let fix = write(Fix::changing(title), &rollout.max_surge_at, surge);
+    let fix = write(fix, &rollout.max_unavailable_at, 1 - surge);
     let finding = findings.warning(&rollout.max_unavailable_at, message, help);
     finding.fix(fix).about(&rollout.max_unavailable_at).about(&rollout.max_surge_at).about(&rollout.replicas_at);
 }

@@ -1,6 +1,7 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_served};
+use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_in_place, is_served, own_node, revision_label};
+use plimsoll_sdk::volumes::claims;
 
 /// Rollouts that take down what serves requests.
 ///
@@ -9,7 +10,8 @@ use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_served};
 /// `maxUnavailable` count as the controller resolves them: of a percentage `maxSurge` is rounded up and `maxUnavailable`
 /// down, and where both come to 0 the controller takes one Pod down all the same.
 ///
-/// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does.
+/// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does. `warning`
+///   where there is only one Pod and its author lets it go (`maxUnavailable: 1`), for that is a choice.
 /// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
 /// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas), which
 ///   do not take a port of their node.
@@ -36,7 +38,9 @@ use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_served};
 ///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
 /// ```
 ///
-/// That needs room for one more Pod. `--fix=unsafe` writes it. Where neither was written, `--fix=safe` and the webhook
+/// That needs room for one more Pod. `--fix=unsafe` writes it. Where a new Pod waits for the place of an old one (a port of
+/// the node, or a `podAntiAffinity` that demands a node for each), it writes `maxUnavailable: 1` and `maxSurge: 0` for two or
+/// more Pods. For a single Pod it writes nothing then, nor where that Pod mounts a PersistentVolumeClaim. Where neither was written, `--fix=safe` and the webhook
 /// (with `mutate` on) do.
 ///
 /// ## Assumptions
@@ -89,7 +93,11 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
             false => format!("an update takes {} down", posts.unavailable),
         };
         let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
-        no_capacity(review, &rollout, message, autoscaler.complete || autoscaler.floor.is_some(), findings);
+        // An author who lets the only Pod go has chosen that.
+        let is_chosen = pods == 1 && (!posts.forced || is_in_place(review));
+        let worst = if is_chosen { Severity::Warning } else { Severity::Error };
+        let is_scale_known = autoscaler.complete || autoscaler.floor.is_some();
+        no_capacity(review, &rollout, pods, (worst, message), is_scale_known, findings);
     } else if posts.unavailable > 0 && (max_surge, max_unavailable) == (DEFAULT, DEFAULT) && !is_in_place(review) {
         let left = posts.min_available(pods);
         let message =
@@ -101,7 +109,8 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
 fn no_capacity(
     review: &Review<'_>,
     rollout: &Rollout<'_>,
-    message: String,
+    pods: i64,
+    (worst, message): (Severity, String),
     is_scale_known: bool,
     findings: &mut Findings,
 ) {
@@ -114,24 +123,50 @@ fn no_capacity(
     }
     let (severity, message) = match served {
         Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
-        Knowledge::Yes if is_scale_known => (Severity::Error, message),
+        Knowledge::Yes if is_scale_known => (worst, message),
         _ => (Severity::Warning, message),
     };
     let (surge_at, unavailable_at) = (&rollout.max_surge_at, &rollout.max_unavailable_at);
     let write =
         |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let mut finding = |help: &str, fix: Option<Fix>| {
+        let finding = findings.report(severity, unavailable_at, message.as_str(), help);
+        finding.about(surge_at).about(&rollout.replicas_at);
+        if let Some(fix) = fix {
+            finding.fix(fix);
+        }
+    };
+    // With a surge the new Pod would wait for the place of an old one, and the old one for the new one.
+    let mounts = pods == 1 && review.template().is_some_and(|template| claims(template).next().is_some());
+    if mounts || is_in_place(review) {
+        let help = match own_node(review).and(revision_label(review)) {
+            _ if pods > 1 => {
+                "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one".to_owned()
+            }
+            _ if mounts => {
+                "leave it where an interruption does no harm; else write maxUnavailable: 0 and maxSurge: 1, if \
+                            several nodes may mount the volume at once"
+                    .to_owned()
+            }
+            Some(label) => format!(
+                "leave it where an interruption does no harm; else write matchLabelKeys: [{label}] in the podAntiAffinity, \
+                 maxUnavailable: 0 and maxSurge: 1"
+            ),
+            None => "leave it where an interruption does no harm; else take the port of the node out, and write \
+                     maxUnavailable: 0 and maxSurge: 1"
+                .to_owned(),
+        };
+        let mut fix = write(Fix::changing("replace one Pod at a time"), unavailable_at, 1);
+        if !matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
+            fix = write(fix, surge_at, 0);
+        }
+        return finding(&help, (pods > 1).then_some(fix));
+    }
     let mut fix = write(Fix::changing("start a new Pod before an old one goes"), unavailable_at, 0);
     if matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
         fix = write(fix, surge_at, 1);
     }
-    let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes";
-    let finding = findings.report(severity, unavailable_at, message, help);
-    finding.fix(fix).about(surge_at).about(&rollout.replicas_at);
-}
-
-/// Whether a new Pod has to wait for the port of the node that an old one has.
-fn is_in_place(review: &Review<'_>) -> bool {
-    review.template().is_some_and(|template| template.host_port().is_some())
+    finding("write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes", Some(fix));
 }
 
 fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String, findings: &mut Findings) {

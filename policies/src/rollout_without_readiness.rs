@@ -1,6 +1,9 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{Rollout, is_served};
+use plimsoll_sdk::services::are_only_scraped;
+
+use crate::missing_readiness_probe::missing_readiness_probe;
 
 /// Rollouts that nothing stops when the new version is broken.
 ///
@@ -8,13 +11,13 @@ use plimsoll_sdk::rollout::{Rollout, is_served};
 /// A rolling update of a Deployment, StatefulSet or DaemonSet, or of an Argo Rollout with a canary without steps, of which
 /// no container has a readinessProbe, and whose `minReadySeconds` is 0:
 ///
-/// - `error`: a Service selects the Pods.
-/// - `info`: none does.
+/// - `info`: no Service selects the Pods. These are workers, which may have nothing to ask.
+/// - `error`: the Services that select the Pods all have `publishNotReadyAddresses: true`.
+///
+/// There is no finding where `missing-readiness-probe` has a warning or an error at a container: a readinessProbe is the
+/// better brake, and one thing is said once. Nor is there one where Services for metrics alone select the Pods.
 ///
 /// A StatefulSet with a `partition` is left out, for it goes no further by itself.
-///
-/// `missing-readiness-probe` is about each container, and about requests that come too early: it stays where
-/// `minReadySeconds` is written. This is about the workload: either of the two is a brake.
 ///
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
 /// it once for a set.
@@ -56,7 +59,12 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     if !is_unset || running.peek().is_none() || running.any(|container| container.at("readinessProbe").exists()) {
         return;
     }
-    if !goes_on(review) {
+    if !goes_on(review) || are_only_scraped(review) {
+        return;
+    }
+    let mut of_containers = Findings::default();
+    missing_readiness_probe(review, &mut of_containers);
+    if of_containers.is_grave() {
         return;
     }
     let message = "no readinessProbe and no minReadySeconds: a version that crashes replaces all Pods";

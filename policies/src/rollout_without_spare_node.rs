@@ -1,8 +1,7 @@
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, revision_label};
-use plimsoll_sdk::selector;
+use plimsoll_sdk::rollout::{ROLLING, Rollout, own_node, revision_label};
 
 /// Settings of `rollout-without-spare-node`.
 #[derive(Debug, Settings)]
@@ -45,7 +44,7 @@ pub struct Settings {
 ///       matchLabelKeys: [pod-template-hash]
 /// ```
 ///
-/// Or `maxUnavailable: 1` and `maxSurge: 0`, where one Pod fewer is enough; or a preference in the place of the must.
+/// Or `maxUnavailable: 1` and `maxSurge: 0`, where two or more Pods are there and one fewer is enough; or a preference in the place of the must.
 ///
 /// ## Settings
 /// `nodes`: how many nodes there are for these Pods. With 0 it is not known.
@@ -72,7 +71,7 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
         return;
     }
     let Some((rollout, label)) = Rollout::of(review).zip(revision_label(review)) else { return };
-    let Some(term) = own_node(review, label).filter(|_| rollout.replicas > 0 && !rollout.is_stuck()) else { return };
+    let Some(term) = own_node(review).filter(|_| rollout.replicas > 0 && !rollout.is_stuck()) else { return };
     let kind = if review.is("apps/Deployment") { "apps/Deployment" } else { "argoproj.io/Rollout" };
     let (bounds, _) = bounds(review, kind, review.name());
     let least = bounds.iter().map(|bounds| bounds.least).min().unwrap_or(0).max(rollout.replicas);
@@ -96,7 +95,9 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
             }
             nodes => (severity, format!("{what}: there are {nodes}, so it hangs")),
         };
-        let help = format!("write matchLabelKeys: [{label}] in the term, or maxUnavailable: 1 with maxSurge: 0");
+        // A single Pod would be taken down by an update, of which rollout-without-capacity warns.
+        let other = if size == 1 { "prefer other nodes" } else { "maxUnavailable: 1 with maxSurge: 0" };
+        let help = format!("write matchLabelKeys: [{label}] in the term, or {other}");
         let finding = findings.report(severity, &term, message, help);
         finding.about(&rollout.max_surge_at).about(&rollout.max_unavailable_at).about(&rollout.replicas_at);
         if review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
@@ -105,16 +106,4 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
         }
         return;
     }
-}
-
-/// The term that demands a node for each Pod, old ones included.
-fn own_node<'a>(review: &Review<'a>, label: &str) -> Option<Cursor<'a>> {
-    let template = review.template()?;
-    let terms = template.spec().at("affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
-    terms.items().find(|term| {
-        let selector = term.at("labelSelector");
-        let is_own = selector.node().is_some_and(|node| selector::matches(node, template.labels()).is_yes());
-        let is_of_revision = term.at("matchLabelKeys").items().any(|key| key.as_str() == Some(label));
-        term.at("topologyKey").as_str() == Some("kubernetes.io/hostname") && is_own && !is_of_revision
-    })
 }

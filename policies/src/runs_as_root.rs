@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
+use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all, is_host_process};
 
 /// Containers that run as root, or may.
 ///
@@ -13,7 +13,8 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
 ///
 /// These are two checks of the restricted Pod Security Standard. As there, Pods with `hostUsers: false` are exempt from
 /// Kubernetes 1.35 (their root is nobody on the node), and Windows Pods are not: there `runAsNonRoot` refuses
-/// ContainerAdministrator, though `runAsUser` does not apply.
+/// ContainerAdministrator, though `runAsUser` does not apply. Pods with `hostProcess` run as an account of their Windows
+/// node, which `runAsUserName` names, and are exempt, if something keeps them on such nodes.
 ///
 /// ## Why
 /// Root in a container is root of the node's kernel, held back only by what the container runtime takes away. A hole in
@@ -49,9 +50,12 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
     if has_own_users && review.kubernetes_version().is_some_and(|version| version.at_least(1, 35)) {
         return;
     }
+    if is_host_process(review, findings) {
+        return;
+    }
     if !template.is_windows() {
         root_user(&template.security("runAsUser"), "the Pod", findings);
-        for container in template.containers() {
+        for container in template.all_containers() {
             root_user(&container.at("securityContext/runAsUser"), &container.describe(), findings);
         }
     }
@@ -81,7 +85,12 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         let finding = findings.error(
             &of_pod,
             format!("may run as root: {}", describe_all(&inheriting)),
-            "write securityContext.runAsNonRoot: true in the pod spec, and a runAsUser from 1 where the image's is root",
+            match template.is_windows() {
+                true => "write securityContext.runAsNonRoot: true in the pod spec",
+                false => {
+                    "write securityContext.runAsNonRoot: true in the pod spec, and a runAsUser from 1 where the image's is root"
+                }
+            },
         );
         let title = "refuse to start containers as root";
         let mut affected = template.containers().iter().filter(inherits);
@@ -92,7 +101,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         }
         about_all(finding, &inheriting, "name");
     }
-    for container in template.containers() {
+    for container in template.all_containers() {
         let at = container.at("securityContext/runAsNonRoot");
         if at.as_bool() == Some(false) {
             explicit(&at, &container.describe(), &[container], findings);

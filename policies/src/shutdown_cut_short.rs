@@ -17,9 +17,11 @@ pub struct Settings {
 /// `sleep`, and for a command that is nothing but `sleep` and a number of seconds.
 ///
 /// - `error`: `preStop` takes all of it, so that the program gets SIGTERM and, two seconds later, SIGKILL.
-/// - `error`: the grace period is 0. Then there is neither `preStop` nor SIGTERM. The Pod of a StatefulSet is taken as gone
-///   before anybody knows that it is, so that two of one name may write to the same volume.
-/// - `warning`: less than `drainSeconds` remain.
+/// - `warning`: less than `drainSeconds` remain after `preStop`.
+/// - `info`: the author wrote a period that is shorter than `drainSeconds`. That is a choice.
+/// - `info`: the period is 0. The API server then deletes the Pod at once, and nothing waits for its containers. The
+///   kubelet gives them 1 second for `preStop` and 2 seconds after SIGTERM. In a StatefulSet this is a `warning`: another
+///   Pod of the same name may start and write to the same volume before the first has ended.
 ///
 /// ## Why
 /// Each rollout and each drain ends Pods. Requests that run are cut off, and what was to be written is lost; a native
@@ -35,7 +37,8 @@ pub struct Settings {
 ///     lifecycle: {preStop: {sleep: {seconds: 10}}}
 /// ```
 ///
-/// `--fix` raises it to the time of `preStop` and twice `drainSeconds`; in the place of a 0 `--fix=unsafe` writes 30.
+/// `--fix` raises it to the time of `preStop` and twice `drainSeconds`. In the place of a short period, or of 0, only
+/// `--fix=unsafe` writes another one.
 ///
 /// ## Settings
 /// `drainSeconds`: what the program needs after SIGTERM.
@@ -48,12 +51,14 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     let at = template.spec().at("terminationGracePeriodSeconds");
     let Some(grace) = grace_period(template) else { return };
     if grace == 0 {
-        let mut message = "a grace period of 0 s: the Pod is killed at once, without preStop and SIGTERM".to_owned();
-        if review.is("apps/StatefulSet") {
-            message.push_str(", and another of its name may start before it has ended");
-        }
+        let message =
+            "a grace period of 0 s: the Pod is deleted at once, and nothing waits until its containers have ended";
+        let (severity, message) = match review.is("apps/StatefulSet") {
+            true => (Severity::Warning, format!("{message}; another of its name may start before that")),
+            false => (Severity::Info, message.to_owned()),
+        };
         let fix = Fix::changing("give it 30 s to end").replace(&at, 30_i64);
-        findings.error(&at, message, "write terminationGracePeriodSeconds: 30").fix(fix);
+        findings.report(severity, &at, message, "write terminationGracePeriodSeconds: 30").fix(fix);
         return;
     }
     let running = template.containers().iter().filter(|container| container.class().runs_on());
@@ -67,18 +72,22 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     }
     let wanted = taken.saturating_add(settings.drain_seconds.saturating_mul(2).max(1));
     let help = format!("write terminationGracePeriodSeconds: {wanted}");
+    // The author chose the period, whatever of it preStop takes.
+    let is_chosen = at.exists() && left > 0 && grace < settings.drain_seconds;
+    let little = if is_chosen { Severity::Info } else { Severity::Warning };
     let (severity, message) = match longest.as_ref().map(|(container, _)| container.describe()) {
         Some(who) if left <= 0 => (
             Severity::Error,
             format!("preStop of {who} takes {taken} s of a grace period of {grace} s: none is left after SIGTERM"),
         ),
         Some(who) => (
-            Severity::Warning,
+            little,
             format!("preStop of {who} takes {taken} s of a grace period of {grace} s: {left} s are left after SIGTERM"),
         ),
-        None => (Severity::Warning, format!("a grace period of {grace} s is all that is left after SIGTERM")),
+        None => (little, format!("a grace period of {grace} s is all that is left after SIGTERM")),
     };
-    let fix = Fix::safe(format!("give it {wanted} s to end"));
+    let title = format!("give it {wanted} s to end");
+    let fix = if is_chosen { Fix::changing(title) } else { Fix::safe(title) };
     let fix = if at.exists() { fix.replace(&at, wanted) } else { fix.add(&at, wanted) };
     let finding = findings.report(severity, &at, message, help);
     finding.fix(fix);

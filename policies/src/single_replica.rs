@@ -2,12 +2,13 @@ use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE};
 use plimsoll_sdk::last;
 use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::services::{Scraped, carries_requests};
 
 /// Services that stand on a single Pod.
 ///
 /// ## What it finds
 /// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with one replica, which it also has
-/// where nobody wrote it, whose Pods a Service selects and which no HorizontalPodAutoscaler or ScaledObject scales. It is on
+/// where nobody wrote it, whose Pods a Service selects (not for metrics alone) and which no HorizontalPodAutoscaler or ScaledObject scales. It is on
 /// in profile `strict`, or where a PolicySet lists it.
 ///
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
@@ -55,7 +56,9 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
         return;
     }
     let services = review.services();
-    let Some(service) = services.nodes().find_map(|service| service.at("/metadata/name").and_then(Node::as_str)) else {
+    let scraped = Scraped::of(Some(template));
+    let mut serving = services.nodes().filter(|service| carries_requests(*service, &scraped));
+    let Some(service) = serving.find_map(|service| service.at("/metadata/name").and_then(Node::as_str)) else {
         if !services.complete {
             findings.skip("the Services of the namespace are not all known");
         }

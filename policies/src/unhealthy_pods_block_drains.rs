@@ -3,9 +3,9 @@ use plimsoll_sdk::prelude::*;
 /// PodDisruptionBudgets that keep Pods which are not healthy.
 ///
 /// ## What it finds
-/// `warning`: a PodDisruptionBudget that says nothing in `unhealthyPodEvictionPolicy`. It then means `IfHealthyBudget`: a
-/// Pod that runs and is not ready may only be evicted while as many others are healthy as the budget asks for. Whoever
-/// wrote `IfHealthyBudget` meant it, and is not warned.
+/// `info`: a PodDisruptionBudget that says nothing in `unhealthyPodEvictionPolicy`. It then means `IfHealthyBudget`: a
+/// Pod that runs and is not ready may only be evicted while as many others are healthy as the budget asks for. Nearly all
+/// budgets are like that, so it is recorded and not warned of. An author who wrote `IfHealthyBudget` meant it.
 ///
 /// From Kubernetes 1.27 on, where the field has an effect.
 ///
@@ -21,7 +21,7 @@ use plimsoll_sdk::prelude::*;
 ///   unhealthyPodEvictionPolicy: AlwaysAllow
 /// ```
 #[policy(
-    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
+    category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Info, since = "0.1.0",
     edits = ["/spec/unhealthyPodEvictionPolicy"]
 )]
 pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
@@ -31,5 +31,5 @@ pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
     }
     let message = "Pods that are not ready may not be evicted while too few are: a broken application blocks drains";
     let fix = Fix::safe("let Pods go that are not ready").add(&at, "AlwaysAllow");
-    findings.warning(&at, message, "write unhealthyPodEvictionPolicy: AlwaysAllow").fix(fix);
+    findings.info(&at, message, "write unhealthyPodEvictionPolicy: AlwaysAllow").fix(fix);
 }

@@ -82,6 +82,12 @@ impl Findings {
         !self.findings.is_empty()
     }
 
+    /// Whether something was found that is worse than what is only recorded.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        self.raw().any(|finding| finding.severity != Severity::Info)
+    }
+
     pub(crate) fn raw(&self) -> impl Iterator<Item = &RawFinding> {
         self.findings.iter().map(|finding| &finding.0)
     }

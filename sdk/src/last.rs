@@ -274,7 +274,15 @@ fn of_service(review: &Review<'_>) -> Option<Answer> {
             spec.push((field.to_owned(), value));
         }
     }
-    let metadata = Value::object([("name", review.name().into())]);
+    let mut metadata = vec![("name".to_owned(), review.name().into())];
+    let annotations = review.at("metadata/annotations");
+    let scrape = ["prometheus.io/port", "prometheus.io/scrape"].into_iter();
+    let scrape = scrape.filter_map(|name| Some((name.to_owned(), Value::copy(annotations.key(name).node()?)?)));
+    let scrape: Vec<_> = scrape.collect();
+    if !scrape.is_empty() {
+        metadata.push(("annotations".to_owned(), Value::Object(scrape)));
+    }
+    let metadata = Value::Object(metadata);
     let service = Value::object([("metadata", metadata), ("spec", Value::Object(spec))]);
     Some(Answer { documents: vec![service.to_document()], complete: true })
 }

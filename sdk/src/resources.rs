@@ -172,7 +172,10 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
     }
     let (mut running, mut most, mut beside) = (Quantity::ZERO, Quantity::ZERO, Quantity::ZERO);
     let (mut is_stated, mut lacking) = (false, None);
-    for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
+    for (index, container) in template.all_containers().enumerate() {
+        if container.class() == Class::Ephemeral {
+            continue;
+        }
         let own = match side {
             Side::Request => match container.found(review, resource) {
                 Request::Unreadable => return None,
@@ -181,7 +184,9 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
             Side::Limit => container.limit(review, resource),
         };
         is_stated |= own.is_some();
-        if own.is_none() && lacking.is_none() {
+        // What an injection fills in is not lacking.
+        let is_injected = index >= template.containers().len();
+        if own.is_none() && lacking.is_none() && !is_injected {
             lacking = Some(container.clone());
         }
         let own = own.unwrap_or(Quantity::ZERO);

@@ -8,6 +8,8 @@ use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
 use crate::review::Review;
 use crate::rounding::Fenceposts;
+use crate::selector;
+use crate::services::{Scraped, are_only_scraped, carries_requests};
 use crate::workload::{Container, Probe};
 
 /// What `maxSurge` and `maxUnavailable` are where nobody wrote them.
@@ -101,16 +103,35 @@ pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     }
 }
 
-/// Whether a Service sends requests to these Pods, as far as is known. A Rollout whose template stands elsewhere
+/// The term of `podAntiAffinity` that demands a node for each Pod, Pods of the old revision included.
+#[must_use]
+pub fn own_node<'a>(review: &Review<'a>) -> Option<Cursor<'a>> {
+    let (template, label) = review.template().zip(revision_label(review))?;
+    let terms = template.spec().at("affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+    terms.items().find(|term| {
+        let selector = term.at("labelSelector");
+        let is_own = selector.node().is_some_and(|node| selector::matches(node, template.labels()).is_yes());
+        let is_of_revision = term.at("matchLabelKeys").items().any(|key| key.as_str() == Some(label));
+        term.at("topologyKey").as_str() == Some("kubernetes.io/hostname") && is_own && !is_of_revision
+    })
+}
+
+/// Whether a new Pod has to wait for the place that an old one has: a port of the node, or a node of its own.
+#[must_use]
+pub fn is_in_place(review: &Review<'_>) -> bool {
+    review.template().is_some_and(|template| template.host_port().is_some()) || own_node(review).is_some()
+}
+
+/// Whether a Service sends requests to these Pods, as far as is known. One that is for metrics alone does not. A Rollout whose template stands elsewhere
 /// (`workloadRef`) has Pods that nobody knows. Needs `refines = ["/Service"]`.
 pub fn is_served(review: &Review<'_>) -> Knowledge {
     if review.template().is_none() {
         return Knowledge::Unknown;
     }
-    let services = review.services();
-    match services.nodes().any(|service| service.at("/spec/type").and_then(Node::as_str) != Some("ExternalName")) {
+    let (services, scraped) = (review.services(), Scraped::of(review.template()));
+    match services.nodes().any(|service| carries_requests(service, &scraped)) {
         true => Knowledge::Yes,
-        false if services.complete => Knowledge::No,
+        false if services.complete || are_only_scraped(review) => Knowledge::No,
         false => Knowledge::Unknown,
     }
 }

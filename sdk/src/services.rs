@@ -2,7 +2,8 @@
 
 use plimsoll_flat::Node;
 
-use crate::workload::{Container, Port};
+use crate::review::Review;
+use crate::workload::{Container, PodTemplate, Port};
 
 /// Where a Service sends requests. Without a port, which a headless Service need not have: to the Pod as a whole.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +38,8 @@ pub struct Reaching<'a> {
 impl<'a> Targets<'a> {
     /// The targets of these Services, metrics apart, for a Pod with these containers. Services for which readiness does
     /// not decide who gets requests are left out.
-    pub fn of(services: impl Iterator<Item = Node<'a>>, running: &[&Container<'_>]) -> Self {
-        let mut all: Vec<_> = services.flat_map(targets).collect();
+    pub fn of(services: impl Iterator<Item = Node<'a>>, running: &[&Container<'_>], scraped: &Scraped<'_>) -> Self {
+        let mut all: Vec<_> = services.flat_map(|service| targets(service, scraped)).collect();
         all.sort_by_key(|target| target.service);
         let (mut by_number, mut by_name) = (Vec::new(), Vec::new());
         for (index, target) in all.iter().enumerate() {
@@ -110,35 +111,164 @@ fn stray<'a>(all: &[Target<'a>], running: &[&Container<'_>]) -> Reaching<'a> {
 }
 
 /// What a Service targets, metrics apart; nothing where readiness does not decide who gets requests.
-fn targets(service: Node<'_>) -> Vec<Target<'_>> {
-    let name = service.at("/metadata/name").and_then(Node::as_str).unwrap_or_default();
+fn targets<'a>(service: Node<'a>, scraped: &Scraped<'_>) -> Vec<Target<'a>> {
+    let name = name(service);
     let publishes_all = service.at("/spec/publishNotReadyAddresses").and_then(Node::as_bool) == Some(true);
-    if publishes_all || service.at("/spec/type").and_then(Node::as_str) == Some("ExternalName") {
+    if publishes_all || is_external(service) {
         return Vec::new();
     }
     let Some(ports) = service.at("/spec/ports").filter(|ports| ports.len() > 0) else {
         return vec![Target { service: name, port: None, protocol: "TCP" }];
     };
     let mut targets = Vec::new();
-    for port in ports.items() {
-        let text = |field| port.get(field).and_then(Node::as_str).filter(|text| !text.is_empty());
-        let number = |field| port.get(field).and_then(Node::as_i64).filter(|number| *number != 0);
-        let is_metrics = match text("name").or(text("targetPort")) {
-            Some(name) => names_metrics(name),
-            None => name.ends_with("-metrics"),
-        };
-        let target = text("targetPort").map(Port::Name).or(number("targetPort").or(number("port")).map(Port::Number));
-        if let Some(target) = target.filter(|_| !is_metrics) {
-            targets.push(Target { service: name, port: Some(target), protocol: text("protocol").unwrap_or("TCP") });
+    let of_service = Scrape::of(service.at("/metadata/annotations"));
+    for port in ports.items().map(ServicePort) {
+        if let Some(target) = port.target().filter(|_| !port.is_for_metrics(service, of_service, scraped)) {
+            let protocol = port.text("protocol").unwrap_or("TCP");
+            targets.push(Target { service: name, port: Some(target), protocol });
         }
     }
     targets
 }
 
+/// Whether requests come by this Service, as against a Prometheus that reads metrics.
+#[must_use]
+pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_>) -> bool {
+    let ports = service.at("/spec/ports").filter(|ports| ports.len() > 0);
+    let of_service = Scrape::of(service.at("/metadata/annotations"));
+    let is_for_metrics = |port| ServicePort(port).is_for_metrics(service, of_service, scraped);
+    !is_external(service) && !ports.is_some_and(|ports| ports.items().all(is_for_metrics))
+}
+
+/// Whether Services select these Pods, and each that is known is for metrics alone. Needs `refines = ["/Service"]`.
+#[must_use]
+pub fn are_only_scraped(review: &Review<'_>) -> bool {
+    let (services, scraped) = (review.services(), Scraped::of(review.template()));
+    let mut selecting = services.nodes().filter(|service| !is_external(*service)).peekable();
+    selecting.peek().is_some() && !selecting.any(|service| carries_requests(service, &scraped))
+}
+
+/// What Pods say of the ports from which metrics are read.
+#[derive(Debug, Default)]
+pub struct Scraped<'a> {
+    /// Numbers of ports whose name says that they are for metrics, sorted.
+    numbers: Vec<i64>,
+    /// The port that the annotations of the Pods name.
+    annotated: Option<i64>,
+    /// Names of the ports with the annotated number.
+    names: Vec<&'a str>,
+}
+
+impl<'a> Scraped<'a> {
+    /// What this template says; nothing without one.
+    #[must_use]
+    pub fn of(template: Option<&PodTemplate<'a>>) -> Self {
+        let Some(template) = template else { return Self::default() };
+        let annotated = match Scrape::of(template.root().at("metadata/annotations").node()) {
+            Scrape::Port(port) => Some(port),
+            // Which of the ports is read is not said.
+            Scrape::All | Scrape::Nothing => None,
+        };
+        let ports = || template.all_containers().filter(|container| container.class().runs_on());
+        let ports = || ports().flat_map(|container| container.ports());
+        let numbers = distinct(ports().filter(|port| names_metrics(port.name)).map(|port| port.number));
+        let names = ports().filter(|port| Some(port.number) == annotated && !port.name.is_empty());
+        Self { numbers, annotated, names: names.map(|port| port.name).collect() }
+    }
+
+    fn names(&self, target: Option<Port<'_>>) -> bool {
+        match target {
+            Some(Port::Number(number)) => self.annotated == Some(number),
+            Some(Port::Name(name)) => self.names.contains(&name),
+            None => false,
+        }
+    }
+}
+
+/// What the annotations by which people tell Prometheus what to read say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Scrape {
+    Nothing,
+    All,
+    Port(i64),
+}
+
+impl Scrape {
+    fn of(annotations: Option<Node<'_>>) -> Self {
+        let text = |name| annotations.and_then(|all| all.get(name)).and_then(Node::as_str);
+        let is_read = text("prometheus.io/scrape");
+        match text("prometheus.io/port").and_then(|port| port.trim().parse().ok()) {
+            _ if is_read == Some("false") => Self::Nothing,
+            Some(port) => Self::Port(port),
+            None if is_read == Some("true") => Self::All,
+            None => Self::Nothing,
+        }
+    }
+}
+
+/// Names of ports by which requests of other programs come, whatever else is read there.
+const FOR_REQUESTS: [&str; 12] =
+    ["http", "https", "http2", "h2c", "web", "http-web", "grpc", "api", "ui", "app", "service", "server"];
+
+/// One of a Service's ports.
+#[derive(Clone, Copy, Debug)]
+struct ServicePort<'a>(Node<'a>);
+
+impl<'a> ServicePort<'a> {
+    fn text(self, field: &str) -> Option<&'a str> {
+        self.0.get(field).and_then(Node::as_str).filter(|text| !text.is_empty())
+    }
+
+    fn number(self, field: &str) -> Option<i64> {
+        self.0.get(field).and_then(Node::as_i64).filter(|number| *number != 0)
+    }
+
+    fn target(self) -> Option<Port<'a>> {
+        let number = || self.number("targetPort").or(self.number("port")).map(Port::Number);
+        self.text("targetPort").map(Port::Name).or_else(number)
+    }
+
+    /// By its name, by the name of the container's port, or by annotations that name it. Many programs answer requests on the
+    /// same port: where its name says so nothing else counts, and where its number or the Service's type does no annotation.
+    fn is_for_metrics(self, service: Node<'_>, of_service: Scrape, scraped: &Scraped<'_>) -> bool {
+        let (own, target) = (self.text("name"), self.target());
+        if own.is_some_and(|own| FOR_REQUESTS.contains(&own)) {
+            return false;
+        }
+        let mut names = own.into_iter().chain(self.text("targetPort"));
+        let is_declared =
+            matches!(target, Some(Port::Number(number)) if scraped.numbers.binary_search(&number).is_ok());
+        if names.any(names_metrics) || is_declared {
+            return true;
+        }
+        if own.or(self.text("targetPort")).is_none() && name(service).ends_with("-metrics") {
+            return true;
+        }
+        let kind = service.at("/spec/type").and_then(Node::as_str);
+        if matches!(self.number("port"), Some(80 | 443)) || matches!(kind, Some("NodePort" | "LoadBalancer")) {
+            return false;
+        }
+        let is_named = match of_service {
+            Scrape::All => true,
+            Scrape::Port(port) => self.number("port") == Some(port) || target == Some(Port::Number(port)),
+            Scrape::Nothing => false,
+        };
+        is_named || scraped.names(target)
+    }
+}
+
+fn name(service: Node<'_>) -> &str {
+    service.at("/metadata/name").and_then(Node::as_str).unwrap_or_default()
+}
+
+fn is_external(service: Node<'_>) -> bool {
+    service.at("/spec/type").and_then(Node::as_str) == Some("ExternalName")
+}
+
 /// Whether a port of this name is for metrics, by the words of the name.
 #[must_use]
 pub fn names_metrics(name: &str) -> bool {
-    name.split('-').any(|word| word == "metrics" || word == "prometheus")
+    name.split('-').any(|word| ["metrics", "metric", "prometheus", "prom", "monitoring"].contains(&word))
 }
 
 /// The numbers, sorted, each once.

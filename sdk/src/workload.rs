@@ -5,7 +5,7 @@ use std::rc::Rc;
 use plimsoll_flat::{Kind, Node};
 
 use crate::cursor::Cursor;
-use crate::findings::Finding;
+use crate::findings::{Finding, Findings};
 use crate::image::Reference;
 use crate::resources::Inherited;
 use crate::review::Review;
@@ -46,18 +46,23 @@ pub struct PodTemplate<'a> {
     root: Cursor<'a>,
     spec: Cursor<'a>,
     containers: Vec<Container<'a>>,
+    injected: Vec<Container<'a>>,
 }
 
 impl<'a> PodTemplate<'a> {
     pub(crate) fn new(root: Cursor<'a>) -> Self {
         let spec = root.at("spec");
         let pod = Rc::new(Around { spec: spec.clone(), inherited: Inherited::default() });
-        let mut containers = Vec::new();
+        let (mut containers, mut injected) = (Vec::new(), Vec::new());
+        let is_injected_into = is_injected_into(&root);
         let mut collect = |list: &'static str, class: fn(&Cursor<'a>) -> Class| {
             for cursor in spec.at(list).items() {
                 // Text where an object belongs has no members; the API server refuses it, and so does the schema.
                 if cursor.node().is_some_and(|node| node.kind() == Kind::Object) {
-                    containers.push(Container { class: class(&cursor), pod: Rc::clone(&pod), cursor });
+                    let container = Container { class: class(&cursor), pod: Rc::clone(&pod), cursor };
+                    let is_auto = container.at("image").as_str() == Some("auto");
+                    let is_filled_in = is_injected_into && is_auto && container.class != Class::Ephemeral;
+                    if is_filled_in { &mut injected } else { &mut containers }.push(container);
                 }
             }
         };
@@ -66,7 +71,7 @@ impl<'a> PodTemplate<'a> {
             if container.at("restartPolicy").as_str() == Some("Always") { Class::Sidecar } else { Class::Init }
         });
         collect("ephemeralContainers", |_| Class::Ephemeral);
-        Self { root, spec, containers }
+        Self { root, spec, containers, injected }
     }
 
     /// The template (or the Pod): the parent of `metadata` and `spec`.
@@ -89,9 +94,20 @@ impl<'a> PodTemplate<'a> {
         self.spec.at("securityContext").at(field)
     }
 
-    /// App, then init and sidecar containers, then ephemeral ones, each as they are written.
+    /// App, then init and sidecar containers, then ephemeral ones, each as they are written; without [`Self::injected`].
     pub fn containers(&self) -> &[Container<'a>] {
         &self.containers
+    }
+
+    /// The containers of which Istio's webhook fills in the image and what else is missing: `image: auto`, in Pods that
+    /// ask for the injection.
+    pub fn injected(&self) -> &[Container<'a>] {
+        &self.injected
+    }
+
+    /// All containers: those of [`Self::containers`], and those of [`Self::injected`].
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
+        self.containers.iter().chain(&self.injected)
     }
 
     /// Every image that a Pod pulls, with its place: those of all containers, and those that volumes mount
@@ -112,10 +128,11 @@ impl<'a> PodTemplate<'a> {
         }))
     }
 
-    /// Whether anything but running makes the Pod ready: a readinessProbe of some container that runs on.
+    /// Whether anything but running makes the Pod ready: a readinessProbe of some container that runs on. An injected
+    /// container gets one.
     pub fn has_readiness_probe(&self) -> bool {
         let mut running = self.containers.iter().filter(|container| container.class().runs_on());
-        running.any(|container| container.at("readinessProbe").has_content())
+        !self.injected.is_empty() || running.any(|container| container.at("readinessProbe").has_content())
     }
 
     /// The first port of its node that a Pod takes, which no other Pod there can have: a `hostPort`, and with `hostNetwork`
@@ -123,7 +140,7 @@ impl<'a> PodTemplate<'a> {
     pub fn host_port(&self) -> Option<(i64, Cursor<'a>)> {
         let is_host = self.spec.at("hostNetwork").as_bool() == Some(true);
         let member = if is_host { "containerPort" } else { "hostPort" };
-        let running = self.containers.iter().filter(|container| container.class().runs_on());
+        let running = self.all_containers().filter(|container| container.class().runs_on());
         let mut ports = running.flat_map(|container| container.at("ports").items());
         ports.find_map(|port| {
             let at = port.at(member);
@@ -131,9 +148,62 @@ impl<'a> PodTemplate<'a> {
         })
     }
 
-    /// Whether the Pod says that it runs on Windows, where several Linux-only fields may not be set.
+    /// Whether the Pod runs on Windows, where what holds for Linux alone is neither asked nor filled in.
     pub fn is_windows(&self) -> bool {
-        self.spec.at("os/name").as_str() == Some("windows")
+        self.is_kept_on_windows() || self.host_process().is_some()
+    }
+
+    /// Whether no Linux node takes the Pod: by `os`, `nodeSelector` or the required node affinity. The kubelet checks each
+    /// of them too, so `nodeName` is no way around them.
+    pub fn is_kept_on_windows(&self) -> bool {
+        let is_windows = |value: &Cursor<'_>| value.as_str() == Some("windows");
+        if is_windows(&self.spec.at("os/name")) {
+            return true;
+        }
+        let selector = self.spec.at("nodeSelector");
+        if OS_LABELS.into_iter().any(|label| is_windows(&selector.key(label))) {
+            return true;
+        }
+        let required = self.spec.at("affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+        let mut terms = required.at("nodeSelectorTerms").items().peekable();
+        // One of the terms is enough for a node.
+        terms.peek().is_some()
+            && terms.all(|term| {
+                term.at("matchExpressions").items().any(|expression| {
+                    let mut values = expression.at("values").items().peekable();
+                    expression.at("key").as_str().is_some_and(|key| OS_LABELS.contains(&key))
+                        && expression.at("operator").as_str() == Some("In")
+                        && values.peek().is_some()
+                        && values.all(|value| is_windows(&value))
+                })
+            })
+    }
+
+    /// Where the Pod or one of its containers says that it is a process of its Windows node. The kubelet of a Linux node
+    /// passes over it.
+    pub fn host_process(&self) -> Option<Cursor<'a>> {
+        let own = self.containers.iter().map(|container| container.at(HOST_PROCESS));
+        let mut places = [self.spec.at(HOST_PROCESS)].into_iter().chain(own);
+        places.find(|at| at.as_bool() == Some(true))
+    }
+}
+
+const HOST_PROCESS: &str = "securityContext/windowsOptions/hostProcess";
+
+/// Labels of nodes that name their operating system.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+
+/// Whether Istio's webhook fills in containers of these Pods. The label `"false"` turns it off whatever else is written.
+fn is_injected_into(root: &Cursor<'_>) -> bool {
+    let inject = "sidecar.istio.io/inject";
+    let annotations = root.at("metadata/annotations");
+    let label = root.at("metadata/labels").key(inject);
+    if label.exists() {
+        return label.as_str() == Some("true");
+    }
+    match annotations.key(inject).as_str() {
+        Some(written) => written == "true",
+        None => annotations.key("inject.istio.io/templates").as_str().is_some_and(|names| !names.is_empty()),
     }
 }
 
@@ -171,11 +241,26 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Whether this Pod is exempt from what only Linux has, as the Pod Security Standards exempt it: it says that it runs
-/// on Windows, which the API server takes as a reason to refuse these fields (1.25+).
+/// Whether this Pod is exempt from what only Linux has: it runs on Windows. The Pod Security Standards exempt those that
+/// say so in `os`, which the API server takes as a reason to refuse these fields, from Kubernetes 1.25.
 pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
-    review.template().is_some_and(PodTemplate::is_windows)
-        && review.kubernetes_version().is_none_or(|version| version.at_least(1, 25))
+    let Some(template) = review.template() else { return false };
+    let is_by_name = template.spec().at("os/name").as_str() == Some("windows");
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 25));
+    template.is_windows() && (!is_by_name || is_known)
+}
+
+/// Where the Pods are processes of their Windows nodes, nothing is asked that holds for Linux alone, and this answers true.
+/// What keeps them from Linux nodes is asked for, because these pass over `hostProcess` and no policy would judge them.
+pub fn is_host_process(review: &Review<'_>, findings: &mut Findings) -> bool {
+    let Some((template, at)) = review.template().and_then(|template| Some((template, template.host_process()?))) else {
+        return false;
+    };
+    if !template.is_kept_on_windows() {
+        let message = "hostProcess is for Windows, and nothing keeps these Pods from Linux nodes, which pass over it";
+        findings.error(&at, message, "write nodeSelector: {kubernetes.io/os: windows} in the pod spec");
+    }
+    true
 }
 
 /// Several containers as a message names them: at most three, and how many more.

@@ -101,13 +101,14 @@ pub(crate) const TRIES: Tries = Tries {
             run: |it| cpu(it, "core-micro", json!("999u")),
         },
         Try {
-            name: "one-byte-before-the-start",
-            exploits: "an init container that requests one byte",
+            name: "requests-before-the-start",
+            exploits: "an init container that requests enough for the Pod as a whole, and an app container that requests one byte",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 let mut init = bare("init", GOOD);
-                init["resources"] = json!({"requests": {"cpu": "100m", "memory": "1"}});
-                it.create(good("init").pod("/initContainers", json!([init])))
+                init["resources"] = json!({"requests": {"cpu": "100m", "memory": "1Gi"}});
+                let object = good("init").pod("/initContainers", json!([init]));
+                it.create(object.pod("/containers/0/resources", json!({"requests": {"cpu": "1", "memory": "1"}})))
             },
         },
         Try {

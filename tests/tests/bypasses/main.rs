@@ -8,6 +8,7 @@ mod amounts;
 mod bodies;
 mod direct;
 mod down;
+mod exempt;
 mod files;
 mod history;
 mod leverage;
@@ -50,6 +51,7 @@ const ALL: &[Tries] = &[
     files::TRIES,
     order::TRIES,
     names::TRIES,
+    exempt::TRIES,
 ];
 
 struct Try {
@@ -111,6 +113,11 @@ fn pods_in_disguise() -> Result<()> {
 #[test]
 fn odd_values() -> Result<()> {
     values::TRIES.run("values")
+}
+
+#[test]
+fn exempt_by_a_sign() -> Result<()> {
+    exempt::TRIES.run("exempt")
 }
 
 #[test]

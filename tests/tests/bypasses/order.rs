@@ -488,7 +488,7 @@ pub(crate) const TRIES: Tries = Tries {
 const FORGED: &str = "00000000-0000-4000-8000-000000000000";
 
 impl Theme {
-    fn stored(&self, object: &Value) -> Result<()> {
+    pub(crate) fn stored(&self, object: &Value) -> Result<()> {
         let path = collection(object["kind"].as_str().unwrap_or_default(), self.namespace.name());
         let said = self.send("POST", &path, &[JSON], object.to_string().as_bytes())?;
         ensure!(said.admitted, "it is refused, and was to be there before: {}", said.text);
@@ -513,7 +513,7 @@ fn until_refused(ask: impl Fn() -> Result<Said>) -> Result<Said> {
     }
 }
 
-fn last(it: &Theme, object: &Value) -> Result<Said> {
+pub(crate) fn last(it: &Theme, object: &Value) -> Result<Said> {
     let path = collection(object["kind"].as_str().unwrap_or_default(), it.namespace.name());
     let body = object.to_string();
     until_refused(|| it.send("POST", &format!("{path}?dryRun=All"), &[JSON], body.as_bytes()))
@@ -542,7 +542,7 @@ fn tight(name: &str, replicas: u32) -> Value {
         .into()
 }
 
-fn service(name: &str, spec: Value) -> Value {
+pub(crate) fn service(name: &str, spec: Value) -> Value {
     let mut object = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});
     for (member, value) in spec.as_object().into_iter().flatten() {

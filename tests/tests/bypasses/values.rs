@@ -133,7 +133,7 @@ pub(crate) const TRIES: Tries = Tries {
             name: "ratio-in-two-units",
             exploits: "a limit of `5Gi` for a request of `1048576Ki`: five times, in other words",
             by: Policy(&[RATIO]),
-            run: |it| ratio(it, "units", json!("1048576Ki"), json!("5Gi")),
+            run: |it| ratio(it, "units", json!("1048576Ki"), json!("9Gi")),
         },
         Try {
             name: "ratio-by-exponent",

@@ -149,13 +149,29 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
                 json!({"tcpSocket": {"port": 8080}});
             wrong([object, service()])
         }
-        "rollout-without-readiness" => wrong([plain(), service()]),
+        "rollout-without-readiness" => {
+            // Of other Services missing-readiness-probe says it.
+            let mut peers = service();
+            peers["spec"]["publishNotReadyAddresses"] = true.into();
+            wrong([plain(), peers])
+        }
         "shared-disruption-budget" => {
             let other = workload("apps/Deployment", "other", json!({}));
             wrong([plain(), other, budget("shop", json!({"maxUnavailable": 1}))])
         }
         "single-replica" if is_scaler => fine([sized(1), service(), scaler(2, 9)]),
         "single-replica" => wrong([sized(1), service()]),
+        "spread-selects-others" if is_scaler => wrong([keeping_away(sized(1)), scaler(1, 9)]),
+        "spread-selects-others" => {
+            let (mut other, labels) = match kind {
+                "batch/CronJob" => (cron_job(), "/spec/jobTemplate/spec/template/metadata/labels"),
+                _ => (workload(subject, "other", json!({})), "/spec/template/metadata/labels"),
+            };
+            if let Some(labels) = other.pointer_mut(labels) {
+                *labels = json!({"tier": "batch"});
+            }
+            fine([other, keeping_away(workload("apps/Deployment", "shop", json!({"replicas": 3})))])
+        }
         "toothless-disruption-budget" if is_scaler => {
             wrong([sized(3), budget("shop", json!({"maxUnavailable": 2})), scaler(2, 9)])
         }
@@ -245,6 +261,14 @@ fn rolling_update(kind: &str, replicas: u32, update: Value) -> Value {
 fn requesting(mut object: Value) -> Value {
     let all = json!({"cpu": "100m", "memory": "64Mi"});
     object["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": all, "limits": all});
+    object
+}
+
+/// Away from Pods with a label that these have not.
+fn keeping_away(mut object: Value) -> Value {
+    let others = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"tier": "batch"}}});
+    object["spec"]["template"]["spec"]["affinity"] =
+        json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [others]}});
     object
 }
 

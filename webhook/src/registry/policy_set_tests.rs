@@ -237,8 +237,9 @@ fn refusals_outside_of_the_spec() {
             "f.yaml:2:7: the kind `PolicySet` is not supported yet".to_owned(),
         ),
         (
-            "apiVersion: plimsoll.dev/v1alpha1\nkind: CheckConfiguration\nspec: {excluded: []}\n".to_owned(),
-            "f.yaml:3:8: unknown field `excluded`; did you mean `exclude`?".to_owned(),
+            "apiVersion: plimsoll.dev/v1alpha1\nkind: CheckConfiguration\nmetadata: {name: a}\nspec: {excluded: []}\n"
+                .to_owned(),
+            "f.yaml:4:8: unknown field `excluded`; did you mean `exclude`?".to_owned(),
         ),
         (
             "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySets\n".to_owned(),

@@ -26,7 +26,8 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, is_in_place};
 /// ```
 ///
 /// That needs room for one more Pod; `--fix=unsafe` writes it. Where there is no such room, `maxSurge: 0` with
-/// `maxUnavailable: 1` says what happens now.
+/// `maxUnavailable: 1` says what happens now. `--fix=unsafe` writes that where a new Pod waits for the place of an old one:
+/// a port of the node, or a `podAntiAffinity` that demands a node for each.
 ///
 /// ## Assumptions
 /// Where not all autoscalers are known, none is assumed to scale the workload.

@@ -486,11 +486,11 @@ fn rollouts_with_resolved_numbers() -> Result<()> {
     kubectl.apply(&service.to_string())?.ok()?;
     let output = until(Duration::from_secs(30), "the Service is known", || {
         let output = kubectl
-            .run(&["apply", "--dry-run=server", "--filename=-"], Some(&rollout("two", 1, json!(1), json!(1))))?;
+            .run(&["apply", "--dry-run=server", "--filename=-"], Some(&rollout("two", 2, json!(1), json!(2))))?;
         Ok((!output.status.success()).then_some(output))
     })?;
     ensure!(
-        output.stderr.contains("1 replica, maxSurge 1, maxUnavailable 1: an update takes 1 down, leaving 0"),
+        output.stderr.contains("2 replicas, maxSurge 1, maxUnavailable 2: an update takes 2 down, leaving 0"),
         "{}",
         output.stderr
     );

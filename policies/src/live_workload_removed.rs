@@ -36,8 +36,7 @@ const SELECTED: [&str; 7] = [
 /// does not protect, and of a label of that name.
 ///
 /// The annotation counts as it was before the request: a request that takes it away changes nothing else of this. One that
-/// takes it away together with another change of the object warns: `kubectl rollout undo` brings the annotations of an older
-/// revision back.
+/// takes it away and changes an image warns: `kubectl rollout undo` brings the annotations of an older revision back.
 ///
 /// The namespace controller, the garbage collector and autoscalers are never stopped, nor is anybody in a namespace that is
 /// being deleted. Files delete nothing, so `plimsoll check` never finds this.
@@ -146,8 +145,11 @@ fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
 
 /// `kubectl rollout undo` replaces the annotations as well.
 fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
-    let (old, new) = (review.old().at("spec/template"), review.at("spec/template"));
-    if protection(review.object()).is_none() && old.node() != new.node() {
+    let images = |object: &Cursor<'_>| -> Vec<String> {
+        let containers = object.at("spec/template/spec/containers");
+        containers.items().filter_map(|container| container.at("image").as_str().map(str::to_owned)).collect()
+    };
+    if protection(review.object()).is_none() && images(&review.old()) != images(review.object()) {
         let message = format!("{} {} changes, and loses its protection", review.kind(), review.name());
         findings.warning(&review.at("metadata"), message, "annotate it again, if that was not meant");
     }
@@ -197,7 +199,7 @@ fn moved_away(review: &Review<'_>, findings: &mut Findings) {
         "spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
     ] {
         let (before, now) = (old.at(path), review.at(path));
-        if now.has_content() && now.node() != before.node() {
+        if (now.has_content() || now.as_str().is_some_and(|name| !name.is_empty())) && now.node() != before.node() {
             let message = format!("DaemonSet {}, which is protected, leaves nodes on which it runs", review.name());
             findings.error(&now, message, UNPROTECT);
         }

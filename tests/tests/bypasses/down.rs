@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll_tests::{ControlPlane, Manifest, Namespace, Options, Webhook, WebhookOptions, until};
+use plimsoll_tests::{ControlPlane, Manifest, Namespace, Options, User, Webhook, WebhookOptions, until};
 use serde_json::{Value, json};
 
 #[test]
@@ -26,6 +26,9 @@ fn while_it_is_down() -> Result<()> {
     for object in objects {
         namespace.kubectl().create(&object.to_string())?.ok()?;
     }
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}});
+    namespace.kubectl().create(&claim.to_string())?.ok()?;
     ensure!(webhook.stop(), "it does not end well");
 
     for object in [Manifest::good("Deployment", "web"), Manifest::good("Pod", "web")] {
@@ -40,6 +43,12 @@ fn while_it_is_down() -> Result<()> {
         ensure!(closed && !output.status.success(), "{kind}: {}", output.stderr);
         namespace.kubectl().ok(&["delete", kind, other])?;
     }
+    // The scheduler writes the node of a claim; nobody else may.
+    let annotate = ["annotate", "persistentvolumeclaim", "data", "volume.kubernetes.io/selected-node=node"];
+    let output = namespace.kubectl().run(&annotate, None)?;
+    ensure!(output.stderr.contains("failed calling webhook \"validate.plimsoll.dev\""), "{}", output.stderr);
+    let scheduler = User::new("system:kube-scheduler", &["system:masters"]);
+    namespace.kubectl().acting_as(&scheduler).ok(&annotate)?;
     for object in needed() {
         let output = admin.create(&object.to_string())?;
         output.ok().with_context(|| format!("{} is in the way", object["kind"]))?;
@@ -48,7 +57,8 @@ fn while_it_is_down() -> Result<()> {
     let system = admin.in_namespace("kube-system");
     system.create(&Manifest::good("Deployment", "addon").to_string())?.ok()?;
     admin.ok(&["delete", "namespace", namespace.name(), "--wait=false"])?;
-    until(Duration::from_secs(60), "the namespace is gone, with what is protected in it", || {
+    // What is protected goes with it, and the claim, whose finalizer a controller takes away.
+    until(Duration::from_secs(60), "the namespace is gone", || {
         Ok(admin.find("namespace", namespace.name())?.is_none().then_some(()))
     })?;
     Ok(())

@@ -43,7 +43,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "link-to-a-file-outside",
             exploits: "a symbolic link in the folder that `check --fix` edits, to a file outside of it",
-            by: Tool("1 symbolic link that leads out of the given paths: k/link.yaml"),
+            by: Tool("passed over: 1 symbolic link out of the given paths"),
             run: |_| {
                 let it = Repository::new()?;
                 symlink("../outside.yaml", it.path("k/link.yaml"))?;
@@ -53,7 +53,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "link-to-a-folder-outside",
             exploits: "the same with a link to a folder, and an absolute one",
-            by: Tool("1 symbolic link that leads out of the given paths: k/more"),
+            by: Tool("passed over: 1 symbolic link out of the given paths"),
             run: |_| {
                 let it = Repository::new()?;
                 symlink(it.path(""), it.path("k/more"))?;
@@ -63,7 +63,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "link-through-a-link",
             exploits: "a link to a link within the folder, which leads out",
-            by: Tool("2 symbolic links that lead out of the given paths: k/first.yaml, k/second.yaml"),
+            by: Tool("passed over: 2 symbolic links out of the given paths"),
             run: |_| {
                 let it = Repository::new()?;
                 symlink("second.yaml", it.path("k/first.yaml"))?;

@@ -228,6 +228,11 @@ impl<'a> Level<'a> {
 fn changes_nothing(value: &Value, edit: &Edit) -> bool {
     let (Edit::Add { pointer, value: new } | Edit::Replace { pointer, value: new }) = edit else { return false };
     let Some(known) = value.pointer(pointer) else { return false };
+    // An item of a list is not added by its number: that edit does not fit.
+    let parent = pointer.rsplit_once('/').and_then(|(parent, _)| value.pointer(parent));
+    if matches!(edit, Edit::Add { .. }) && !parent.is_some_and(Value::is_object) {
+        return false;
+    }
     let mut new = new.clone();
     normalise(&mut new);
     *known == new

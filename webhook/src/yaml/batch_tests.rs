@@ -129,3 +129,11 @@ fn what_may_be_read_is_bounded() {
     assert!(!work.take(1), "nothing is left");
     assert_eq!(cost(text, &edits).1, one_by_one(text, &edits));
 }
+
+/// An edit that does not fit is refused, even where what it would add is there.
+#[test]
+fn an_item_is_not_added_by_its_number() {
+    let edits = vec![add("/0", json!("x"))];
+    let spliced = crate::yaml::splice::apply("- x\n- y\n", &[(0, edits)]);
+    assert_eq!((spliced.text.as_str(), spliced.refused.len()), ("- x\n- y\n", 1));
+}

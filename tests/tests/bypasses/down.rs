@@ -57,7 +57,7 @@ fn while_it_is_down() -> Result<()> {
     let system = admin.in_namespace("kube-system");
     system.create(&Manifest::good("Deployment", "addon").to_string())?.ok()?;
     admin.ok(&["delete", "namespace", namespace.name(), "--wait=false"])?;
-    // What is protected goes with it, and the claim, whose finalizer a controller takes away.
+    // The protected objects go with it. So does the claim: a controller takes its finalizer away.
     until(Duration::from_secs(60), "the namespace is gone", || {
         Ok(admin.find("namespace", namespace.name())?.is_none().then_some(()))
     })?;

@@ -107,7 +107,7 @@ pub(crate) fn expensive(number: usize) -> Value {
     deployment(number, json!({"app": "worst"}))
 }
 
-/// Of which every container has findings.
+/// A Deployment in which every container has findings.
 pub(crate) fn without_anything(number: usize) -> Value {
     let mut deployment = harmless(number);
     for container in deployment["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap() {

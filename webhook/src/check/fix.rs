@@ -216,7 +216,7 @@ impl Round {
     }
 }
 
-/// What is left to try of the fixes of a document.
+/// Fixes of a document that are still to be tried.
 struct Left<'a> {
     made: Chosen,
     waiting: Vec<&'a Candidate>,

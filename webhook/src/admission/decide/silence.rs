@@ -99,7 +99,7 @@ impl<'a> Ignore<'a> {
         Self { policy, reason, until, used: false, denied: false, over: false }
     }
 
-    /// What is wrong with it whatever the object is.
+    /// Faults that it has on any object.
     fn mistake(&self) -> Option<&'static str> {
         match self.until {
             _ if self.reason.is_empty() => Some(NO_REASON),

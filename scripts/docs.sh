@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what is generated: docs/policies/ (the policies' own pages and their cases), docs/cli.md (every help) and
+# Writes what is generated: docs/policies/ (the policies' own pages and their cases), docs/cli.md (every help), docs/profiles.md and
 # charts/plimsoll/files/rights.yaml (what policies ask for).
 # With --check it compares instead, and fails where a page is not what the binary says.
 # It asks target/release/plimsoll, or the one that PLIMSOLL_BIN names.
@@ -114,6 +114,11 @@ done
 } >"$scratch/cli.md"
 
 {
+  printf '# Profiles\n\nA profile is where a [ClusterPolicySet](policy-set.md) starts from; its other lines come on top. `plimsoll policy profiles` prints\nthis page.\n\n'
+  plimsoll policy profiles
+} >"$scratch/profiles.md"
+
+{
   printf '# What the built-in policies ask for. Written by `make docs` from what they declare; a test compares.\n'
   plimsoll policy rights
 } >"$scratch/rights.yaml"
@@ -123,6 +128,7 @@ if [ -n "$check" ]; then
   diff -uN charts/plimsoll/files/rights.yaml "$scratch/rights.yaml" >&2 || status=1
   diff -ruN docs/policies "$scratch/policies" >&2 || status=1
   diff -uN docs/cli.md "$scratch/cli.md" >&2 || status=1
+  diff -uN docs/profiles.md "$scratch/profiles.md" >&2 || status=1
   if [ "$status" != 0 ]; then
     say "the generated pages are not what the code says; run: make docs"
     exit 1
@@ -132,5 +138,6 @@ else
   rm -f docs/policies/*.md
   cp "$scratch"/policies/*.md docs/policies/
   cp "$scratch/cli.md" docs/cli.md
+  cp "$scratch/profiles.md" docs/profiles.md
   cp "$scratch/rights.yaml" charts/plimsoll/files/rights.yaml
 fi

@@ -30,18 +30,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let denied = reviews.clone().map(|(_, body)| denied(&body));
     let synthetic = synthetic(&root)?;
     let engine = Engine::new(Limits::default())?;
-    let all_on = "{apiVersion: plimsoll.dev/v1alpha1, kind: ClusterPolicySet, metadata: {name: bench}, spec: {}}";
+    let all_on =
+        "{apiVersion: plimsoll.dev/v1alpha1, kind: ClusterPolicySet, metadata: {name: bench}, spec: {mode: enforce}}";
     let registry = |bundle: &[u8], profile| {
         let sets = read(all_on, "bench").map_err(|errors| format!("{errors:?}"))?;
         let options = Options { profile: Some(profile), ..Options::default() };
         Registry::with_bundle(&engine, bundle, sets, options).map_err(|errors| format!("{errors:?}"))
     };
     let none = registry(BUILTIN, Profile::None)?;
-    let ten = registry(BUILTIN, Profile::Default)?;
-    let many = registry(&synthetic, Profile::Default)?;
+    let ten = registry(BUILTIN, Profile::Production)?;
+    let many = registry(&synthetic, Profile::Production)?;
 
     let one = {
-        let text = all_on.replace("spec: {}", "spec: {profile: none, policies: [{id: synthetic-000}]}");
+        let text = all_on
+            .replace("spec: {mode: enforce}", "spec: {mode: enforce, profile: none, policies: [{id: synthetic-000}]}");
         let sets = read(&text, "bench").map_err(|errors| format!("{errors:?}"))?;
         Registry::with_bundle(&engine, &synthetic, sets, Options::default()).map_err(|errors| format!("{errors:?}"))?
     };

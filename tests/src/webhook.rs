@@ -21,7 +21,7 @@ const READY: Duration = Duration::from_secs(60);
 /// What `plimsoll serve` is started with.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookOptions {
-    /// The documents of `--config` as YAML; without, its own defaults count.
+    /// The documents of `--config` as YAML; without, the profile `production` is enforced, or what the arguments say.
     pub config: Option<String>,
     /// More arguments of `plimsoll serve`.
     pub arguments: Vec<String>,
@@ -100,6 +100,8 @@ impl Webhook {
                 .and_then(|()| std::fs::write(&file, config))
                 .with_context(|| format!("{} can't be written", file.display()))?;
             command.arg("--config").arg(file);
+        } else {
+            command.args(enforcing(&options.arguments));
         }
         command.args(&options.arguments);
         command.envs(options.environment.iter().map(|(name, value)| (name, value)));
@@ -166,6 +168,19 @@ impl Drop for Webhook {
         ];
         let _ = self.kubectl.run(&["delete", &both[0], &both[1], "--wait=false", "--ignore-not-found"], None);
     }
+}
+
+/// What tests without a configuration of their own are judged by.
+fn enforcing(arguments: &[String]) -> Vec<&'static str> {
+    let says = |name: &str| arguments.iter().any(|argument| argument.starts_with(name));
+    let mut more = Vec::new();
+    if !says("--config") && !says("--mode") {
+        more.push("--mode=enforce");
+    }
+    if !says("--config") && !says("--profile") {
+        more.push("--profile=production");
+    }
+    more
 }
 
 fn has_authority(configuration: &Value) -> bool {

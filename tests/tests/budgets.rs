@@ -19,6 +19,7 @@ kind: ClusterPolicySet
 metadata: {name: default}
 spec:
   mode: enforce
+  profile: production
   enforceAfter: 1s
   namespaceModes: [{names: [observed-*], mode: observe}]
 ";

@@ -16,7 +16,7 @@ const COMBINATIONS: [&[&str]; 12] = [
     &[],
     &["image.tag=1.2.3", DIGEST],
     &[DIGEST],
-    &["policySet.mode=enforce", "policySet.profile=defaults", "policySet.policiesAsOf=0.1"],
+    &["policySet.mode=enforce", "policySet.profile=mutate", "policySet.policiesAsOf=0.1"],
     &["replicas=5", "onlyNamespaces={shop,bank}", "threads=0", "writeBudgets=true", "extraArgs={--max-concurrent=64}"],
     &["certificates.existingSecret=webhook-tls", "logs.filter=debug", "logs.format=text"],
     &["certificates.certManager.enabled=true", "certificates.certManager.issuerRef.name=internal"],

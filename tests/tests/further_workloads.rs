@@ -16,6 +16,7 @@ kind: ClusterPolicySet
 metadata: {name: default}
 spec:
   mode: enforce
+  profile: production
   workloads: [{group: fleets.example, kind: Fleet, template: /spec/crew/template}]
 ";
 

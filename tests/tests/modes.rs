@@ -11,19 +11,19 @@ type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)])
 
 const ROWS: &[Row] = &[
     (
-        r#"{namespaceModes: [{names: ["sandbox-*"], mode: observe}, {names: ["wild-*"], mode: "off"}]}"#,
+        r#"{mode: enforce, profile: production, namespaceModes: [{names: ["sandbox-*"], mode: observe}, {names: ["wild-*"], mode: "off"}]}"#,
         "Fail",
         &[("shop", "enforce"), ("sandbox", "observe"), ("wild", "off")],
     ),
-    ("{mode: observe}", "Ignore", &[("shop", "observe")]),
+    ("{profile: production}", "Ignore", &[("shop", "observe")]),
     (
-        r#"{mode: observe, namespaceModes: [{names: ["prod-*"], mode: enforce}]}"#,
+        r#"{mode: observe, profile: production, namespaceModes: [{names: ["prod-*"], mode: enforce}]}"#,
         "Fail",
         &[("shop", "observe"), ("prod", "enforce")],
     ),
     (r#"{mode: "off"}"#, "Ignore", &[("shop", "off")]),
     (
-        r#"{mode: "off", namespaceModes: [{names: ["prod-*"], mode: observe}]}"#,
+        r#"{mode: "off", profile: production, namespaceModes: [{names: ["prod-*"], mode: observe}]}"#,
         "Ignore",
         &[("shop", "off"), ("prod", "observe")],
     ),

@@ -1,4 +1,4 @@
-//! What the webhook completes, by profile `defaults`: what is compared is what the API server stores with and without it.
+//! What the webhook completes, by profile `mutate`: what is compared is what the API server stores with and without it.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -7,8 +7,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use plimsoll_tests::{ControlPlane, Manifest, Namespace, Webhook, WebhookOptions, accepts};
 use serde_json::{Value, json};
 
-const CONFIG: &str =
-    "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: filling}\nspec: {profile: defaults}\n";
+const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: filling}\nspec: {mode: enforce, profile: mutate}\n";
 
 /// Complete but for what the profile fills in, and with a user, so that root is known not to be meant.
 fn incomplete(kind: &str, name: &str) -> Manifest {

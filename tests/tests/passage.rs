@@ -19,6 +19,8 @@ apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
 metadata: {name: main}
 spec:
+  mode: enforce
+  profile: production
   breakGlass: {users: [fire-brigade], groups: [on-call]}
   trustedControllers: ["system:serviceaccount:operators:database"]
   exemptionNamespaces: [plimsoll-exemptions]
@@ -34,6 +36,7 @@ apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
 metadata: {name: companions}
 spec:
+  mode: enforce
   bundle: BUNDLE
   enforceAfter: 4s
 ---
@@ -42,6 +45,7 @@ kind: ClusterPolicySet
 metadata: {name: before-the-upgrade}
 spec:
   mode: "off"
+  profile: production
   policiesAsOf: "0.0"
   namespaceModes: [{names: ["upgraded-*"], mode: enforce}]
 ---

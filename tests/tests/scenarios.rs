@@ -23,6 +23,7 @@ kind: ClusterPolicySet
 metadata: {name: default}
 spec:
   mode: enforce
+  profile: production
   enforceAfter: 3s
 ";
 

@@ -13,17 +13,18 @@ use serde_json::{Value, json};
 
 /// Name and `spec` of each ClusterPolicySet.
 const CONFIGS: &[(&str, &str)] = &[
-    ("default", "{profile: default}"),
-    ("defaults", "{profile: defaults}"),
+    ("default", "{mode: enforce, profile: default}"),
+    ("mutate", "{mode: enforce, profile: mutate}"),
+    ("production", "{mode: enforce, profile: production}"),
     // A denial shows everything in full: so the infos and the warnings are compared by their paths as well.
     (
         "strict",
-        "{profile: default, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, {name: info, action: Deny}]}",
+        "{mode: enforce, profile: default, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, {name: info, action: Deny}]}",
     ),
 ];
 
 /// Everything is admitted, so that one sees what was completed.
-const SILENT: &str = "{profile: defaults, severities: [{name: error, action: Audit}, {name: warning, action: Audit}, \
+const SILENT: &str = "{mode: enforce, profile: mutate, severities: [{name: error, action: Audit}, {name: warning, action: Audit}, \
                       {name: info, action: Audit}]}";
 
 fn config(spec: &str) -> String {

@@ -254,7 +254,7 @@ fn mistakes_get_help() {
         run.err
     );
     let run = folder.check(&["a.yaml", "--profile", "defualts"]);
-    assert!(run.err.contains("help: did you mean `defaults`?"), "{}", run.err);
+    assert!(run.err.contains("help: did you mean `default`?"), "{}", run.err);
     let run = folder.check(&["b.yaml"]);
     assert_eq!(run.err.lines().next(), Some("error: there is no file or folder `b.yaml`"));
 }

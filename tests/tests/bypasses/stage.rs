@@ -31,6 +31,8 @@ apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
 metadata: {name: main}
 spec:
+  mode: enforce
+  profile: production
   breakGlass: {users: [fire-brigade], groups: [on-call]}
   trustedControllers: ["system:serviceaccount:operators:database"]
   exemptionNamespaces: [plimsoll-exemptions]
@@ -52,6 +54,7 @@ apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
 metadata: {name: lenient}
 spec:
+  mode: enforce
   profile: none
   exemptionNamespaces: [team-shop, plimsoll-exemptions]
   policies:

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{ControlPlane, Manifest, Namespace, Options, Webhook, WebhookOptions, until};
 use serde_json::{Value, json};
 
-const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: main}\nspec: {mode: enforce, profile: defaults}\n";
+const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: main}\nspec: {mode: enforce, profile: mutate}\n";
 
 /// Large in values, and large in bytes: in JSON `<` takes six.
 fn large() -> Vec<(&'static str, Manifest)> {

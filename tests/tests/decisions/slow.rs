@@ -17,6 +17,7 @@ kind: ClusterPolicySet
 metadata: {name: main}
 spec:
   mode: enforce
+  profile: production
   enforceAfter: 0s
   policies:
     - {id: missing-disruption-budget, action: Deny}

@@ -42,7 +42,7 @@ pub(crate) fn registry(engine: &Engine, bundle: &[u8], ids: &[&str]) -> Registry
     let policies: Vec<String> = ids.iter().map(|id| format!("{{id: {id}}}")).collect();
     let text = format!(
         "{{apiVersion: plimsoll.dev/v1alpha1, kind: ClusterPolicySet, metadata: {{name: hostile}}, \
-         spec: {{profile: none, policies: [{}]}}}}",
+         spec: {{mode: enforce, profile: none, policies: [{}]}}}}",
         policies.join(", ")
     );
     Registry::with_bundle(engine, bundle, read(&text, "test").unwrap(), Options::default()).unwrap()

@@ -23,7 +23,7 @@ const FAILS: [(&str, &str); 4] = [
 fn set(name: &str, bundle: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: {name}}}\n\
-         spec: {{profile: none, bundle: {bundle}, {spec}}}\n"
+         spec: {{mode: enforce, profile: none, bundle: {bundle}, {spec}}}\n"
     )
 }
 

@@ -92,7 +92,7 @@ fn another_bundle_keeps_its_share_of_the_time() {
     let set = |name: &str, policies: &str| {
         format!(
             "---\n{{apiVersion: plimsoll.dev/v1alpha1, kind: ClusterPolicySet, metadata: {{name: {name}}}, \
-             spec: {{bundle: {name}.wasm, {policies}}}}}\n"
+             spec: {{mode: enforce, bundle: {name}.wasm, {policies}}}}}\n"
         )
     };
     let text = set("loops", "profile: default") + &set("hostile", "profile: none, policies: [{id: well-behaved}]");

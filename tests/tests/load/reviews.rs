@@ -9,9 +9,9 @@ const NAME: &str = "name-0000000000";
 
 /// One version denies, warns and completes as the default profile does; the other denies one thing alone.
 pub(crate) const CONFIGURATIONS: [&str; 2] = [
-    "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: all}\nspec: {}\n",
+    "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: all}\nspec: {mode: enforce, profile: production}\n",
     "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: one}\n\
-     spec: {profile: none, policies: [{id: missing-resource-requests, action: Deny}]}\n",
+     spec: {mode: enforce, profile: none, policies: [{id: missing-resource-requests, action: Deny}]}\n",
 ];
 
 /// A kind of review: objects of it differ only by name.

@@ -30,6 +30,7 @@ kind: ClusterPolicySet
 metadata: {name: main}
 spec:
   mode: enforce
+  profile: production
 "#;
 
 struct Stage {

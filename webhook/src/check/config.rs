@@ -102,7 +102,7 @@ fn profile(name: &str) -> Result<Profile, CheckError> {
         let known = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         CheckError::Usage {
             message: format!("there is no profile `{name}`"),
-            help: match nearest(name, names()) {
+            help: match Profile::renamed(name).or_else(|| nearest(name, names())) {
                 Some(near) => format!("did you mean `{near}`? Known: {known}"),
                 None => format!("known: {known}"),
             },

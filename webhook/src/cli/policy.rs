@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use plimsoll_sdk::metadata::{FURTHER, Policy, Stage, Workloads};
+use plimsoll_sdk::metadata::{FURTHER, Policy, Severity, Stage, Workloads};
 use serde_json::Value;
 
 use super::{Failure, output};
+use crate::admission::Action;
 use crate::context::rights;
 use crate::engine::{BUILTIN, Bundle, Description, Engine, Limits, LoadError};
 use crate::files;
-use crate::registry::Profile;
+use crate::registry::{Profile, Reason};
 
 /// Show policies and bundles
 #[derive(Debug, Subcommand)]
@@ -25,6 +26,8 @@ pub(super) enum PolicyCommand {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Print the profiles as Markdown: what each is for, and what the built-in policies do in it
+    Profiles,
     /// Print what a role must allow so that policies can be told of other objects, as rules in YAML
     Rights {
         /// A component (.wasm), or more than one; without, the built-in bundle
@@ -37,6 +40,7 @@ pub(super) enum PolicyCommand {
 pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
     let text = match command {
         PolicyCommand::List => list(&builtin()?.metadata.policies),
+        PolicyCommand::Profiles => profiles(&builtin()?.metadata.policies),
         PolicyCommand::Inspect { file: None } => inspect(&builtin()?),
         PolicyCommand::Inspect { file: Some(file) } => inspect(&read(file)?),
         PolicyCommand::Rights { files } if files.is_empty() => rights_of(&[builtin()?]),
@@ -83,6 +87,63 @@ pub(super) fn list(policies: &[Policy]) -> String {
         let _ = writeln!(text, "{:id$}  {:category$}  {severity:7}  {title}", policy.id, policy.category);
     }
     text
+}
+
+/// Two tables: the profiles, and the actions of each policy in them.
+fn profiles(policies: &[Policy]) -> String {
+    let mut text = String::from("| profile | what it is for |\n| --- | --- |\n");
+    for (name, profile) in Profile::ALL {
+        let _ = writeln!(text, "| `{name}` | {} |", profile.purpose());
+    }
+    let shown = [Profile::Default, Profile::Production, Profile::Strict];
+    let heads: String = shown.iter().map(|profile| format!(" `{}` |", profile.as_str())).collect();
+    text.push_str("\nAn error denies in `default` for one of three reasons:\n\n");
+    for reason in Reason::ALL {
+        let _ = writeln!(text, "- {}: {}", reason.short(), reason.as_str());
+    }
+    let _ = write!(
+        text,
+        "\nWhat errors / warnings do. `mutate` does what `default` does.\n\n| policy |{heads} fills in | why it denies in \
+         `default` |\n| --- | --- | --- | --- | --- | --- |\n"
+    );
+    for policy in policies {
+        let cells: String = shown.iter().map(|profile| format!(" {} |", cell(policy, *profile))).collect();
+        let fills = match [Profile::Default, Profile::Mutate].map(|profile| profile.actions(&policy.id)) {
+            [Some((.., true)), _] => "in each",
+            [_, Some((.., true))] => "in `mutate`",
+            _ => "",
+        };
+        let reason = Profile::reason(&policy.id).map(|reason| reason.short()).unwrap_or_default();
+        let _ = writeln!(text, "| `{}` |{cells} {fills} | {reason} |", policy.id);
+    }
+    text
+}
+
+fn cell(policy: &Policy, profile: Profile) -> String {
+    match (profile.actions(&policy.id), policy.severity) {
+        (None, _) => "off".to_owned(),
+        (Some((error, warning, _)), Severity::Error) => format!("{} / {}", error.as_str(), warning.as_str()),
+        (Some((_, warning, _)), Severity::Warning) => warning.as_str().to_owned(),
+        (Some(_), Severity::Info) => Action::Audit.as_str().to_owned(),
+    }
+}
+
+/// `errors deny, because …; warnings warn`
+fn said(policy: &Policy, profile: Profile) -> String {
+    let Some((error, warning, _)) = profile.actions(&policy.id) else { return "off".to_owned() };
+    let verb = |action| match action {
+        Action::Deny => "deny",
+        Action::Warn => "warn",
+        Action::Audit => "are recorded",
+        Action::Off => "are passed over",
+    };
+    let reason = Profile::reason(&policy.id).filter(|_| profile == Profile::Default);
+    let reason = reason.map(|reason| format!(", because {}", reason.as_str())).unwrap_or_default();
+    match policy.severity {
+        Severity::Error => format!("errors {}{reason}; warnings {}", verb(error), verb(warning)),
+        Severity::Warning => format!("warnings {}", verb(warning)),
+        Severity::Info => "infos are recorded".to_owned(),
+    }
 }
 
 fn inspect(bundle: &Description) -> String {
@@ -135,6 +196,11 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
     ];
     if let Some(profile) = Profile::beyond_default(&policy.id) {
         facts.push(("profile", profile.to_owned()));
+    }
+    for (name, profile) in [("default", Profile::Default), ("production", Profile::Production)] {
+        if profile.actions(&policy.id).is_some() {
+            facts.push((name, said(policy, profile)));
+        }
     }
     if policy.stage == Stage::Source {
         facts.push(("stage", "source: over files alone".to_owned()));

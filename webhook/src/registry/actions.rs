@@ -17,10 +17,8 @@ pub(super) fn resolve(set: &PolicySet, policy: &metadata::Policy, start: Option<
     let entry = set.entry(&policy.id).and_then(|entry| entry.action);
     let info = set.severity(Severity::Info).unwrap_or(Actions::default().info);
 
-    let mut actions = Actions { info, ..Actions::default() };
-    if let Some(action) = start.and_then(|start| start.action) {
-        actions = apply(action, info);
-    }
+    let start = start.map(|start| start.actions).unwrap_or_default();
+    let mut actions = Actions { info, ..start };
     actions.error = set.severity(Severity::Error).unwrap_or(actions.error);
     actions.warning = set.severity(Severity::Warning).unwrap_or(actions.warning);
     if let Some(action) = category {
@@ -63,11 +61,11 @@ mod tests {
     #[test]
     fn the_narrowest_wins() {
         let error = |spec, id| of(spec, id, "security", Severity::Error);
-        assert_eq!(error("{}", "latest-image-tag"), [D, W, A]);
-        assert_eq!(error("{}", "runs-as-root"), [W, W, A], "the profile over the severity");
+        assert_eq!(error("{}", "drain-deadlock"), [D, W, A]);
+        assert_eq!(error("{}", "runs-as-root"), [W, A, A], "the profile over the severity");
         let severities = "severities: [{name: error, action: Audit}]";
-        assert_eq!(error(severities, "latest-image-tag"), [A, W, A]);
-        assert_eq!(error(severities, "runs-as-root"), [A, W, A], "severities over the profile");
+        assert_eq!(error(severities, "drain-deadlock"), [A, W, A]);
+        assert_eq!(error(severities, "runs-as-root"), [A, A, A], "severities over the profile");
         let categories = "severities: [{name: error, action: Audit}]\ncategories: [{name: security, action: Deny}]";
         assert_eq!(error(categories, "runs-as-root"), [D, D, A], "categories over severities");
         assert_eq!(of(categories, "latest-image-tag", "image", Severity::Error), [A, W, A], "another category");

@@ -12,7 +12,8 @@ use super::policy_set::{MODES, first_line};
 use super::problem::Problem;
 use crate::admission::{Operation, Review};
 
-/// Maximum number of patterns of `namespaceModes`. Whole names are looked up, but each pattern is tried on every review.
+/// Maximum number of patterns of namespaces in one list. Whole names are looked up, but each pattern is tried on every
+/// review.
 const MAX_PATTERNS: usize = 1_000;
 
 /// Maximum length of the name of a namespace, and of a pattern of it.
@@ -24,6 +25,15 @@ pub(super) struct Match {
     /// Empty: everything.
     rules: Vec<Rule>,
     excludes: Vec<Rule>,
+    /// None: every namespace, and what lies in none.
+    namespaces: Option<Namespaces>,
+}
+
+/// `match.namespaces`: whole names and patterns.
+#[derive(Clone, Debug, Default)]
+struct Namespaces {
+    names: HashSet<String>,
+    globs: Vec<String>,
 }
 
 /// One of `resourceRules` or `excludeResourceRules`.
@@ -83,7 +93,9 @@ impl<'a> Request<'a> {
 
 impl Match {
     pub(super) fn read<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Self {
-        Self::read_with(reader, field, &[])
+        let mut read = Self::read_with(reader, field, &["namespaces"]);
+        read.namespaces = reader.any_mapping(field).get("namespaces").map(|field| Namespaces::read(reader, &field));
+        read
     }
 
     /// With further keys beside those of a PolicySet, which the caller reads.
@@ -95,7 +107,7 @@ impl Match {
             let items = mapping.get(key).map(|field| reader.list(&field)).unwrap_or_default();
             items.iter().map(|item| Rule::read(reader, item)).collect()
         };
-        Self { rules: rules("resourceRules"), excludes: rules("excludeResourceRules") }
+        Self { rules: rules("resourceRules"), excludes: rules("excludeResourceRules"), namespaces: None }
     }
 
     /// Whether it leaves anything out by what it matches, not by what it excludes.
@@ -104,8 +116,12 @@ impl Match {
         !self.rules.is_empty() && self.rules.iter().all(narrow)
     }
 
-    /// Whether one of the rules matches, or there is none, and no exclusion does.
+    /// Whether it lies in one of the namespaces, one of the rules matches, and no exclusion does. No namespaces and no
+    /// rules match everything.
     pub(super) fn matches(&self, review: &Review) -> bool {
+        if self.namespaces.as_ref().is_some_and(|namespaces| !namespaces.hold(review)) {
+            return false;
+        }
         if self.rules.is_empty() && self.excludes.is_empty() {
             return true;
         }
@@ -113,6 +129,52 @@ impl Match {
         let matches = |rule: &Rule| rule.matches(&request);
         (self.rules.is_empty() || self.rules.iter().any(matches)) && !self.excludes.iter().any(matches)
     }
+}
+
+impl Namespaces {
+    fn read<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Self {
+        let mut read = Self::default();
+        for (item, name) in reader.strings(field) {
+            if !is_name_or_pattern(reader, &item, name) {
+                continue;
+            }
+            if !name.contains(['*', '?']) {
+                read.names.insert(name.to_owned());
+            } else if read.globs.len() < MAX_PATTERNS {
+                read.globs.push(name.to_owned());
+            } else {
+                too_many_patterns(reader, &item);
+                break;
+            }
+        }
+        read
+    }
+
+    /// A file's object that states no namespace may end up in any of them.
+    fn hold(&self, review: &Review) -> bool {
+        let namespace = review.namespace.as_str();
+        if namespace.is_empty() {
+            return review.resource.is_empty() && !is_cluster_scoped(&review.kind.group, &review.kind.kind);
+        }
+        self.names.contains(namespace) || self.globs.iter().any(|glob| matches_glob(glob, namespace))
+    }
+}
+
+/// Says what is wrong with it otherwise.
+fn is_name_or_pattern<'a>(reader: &mut Reader<'a>, field: &Field<'a>, name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
+    let fits = !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(letter);
+    if !fits {
+        let shown: String = name.chars().take(MAX_NAME).collect();
+        let reason = format!("{shown:?} is no name of a namespace, nor a pattern of one with * and ?");
+        reader.invalid(field, reason);
+    }
+    fits
+}
+
+fn too_many_patterns<'a>(reader: &mut Reader<'a>, field: &Field<'a>) {
+    let reason = format!("there are more than {MAX_PATTERNS} patterns; write whole names, or fewer patterns");
+    reader.invalid(field, reason);
 }
 
 impl Rule {
@@ -229,12 +291,7 @@ impl Modes {
             let mode = reader.required(&entry, "mode").and_then(|field| reader.choice(&field, "mode", &MODES));
             let names = reader.required(&entry, "names").map(|field| reader.strings(&field)).unwrap_or_default();
             for (field, name) in names {
-                let letter =
-                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
-                if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(letter) {
-                    let shown: String = name.chars().take(MAX_NAME).collect();
-                    let reason = format!("{shown:?} is no name of a namespace, nor a pattern of one with * and ?");
-                    reader.invalid(&field, reason);
+                if !is_name_or_pattern(reader, &field, name) {
                     continue;
                 }
                 if let Some(line) = first_line(reader, &mut seen, name, &field) {
@@ -247,10 +304,7 @@ impl Modes {
                 } else if self.globs.len() < MAX_PATTERNS {
                     self.globs.push((name.to_owned(), mode));
                 } else {
-                    let reason =
-                        format!("there are more than {MAX_PATTERNS} patterns; write whole names, or fewer patterns");
-                    reader.invalid(&field, reason);
-                    return;
+                    return too_many_patterns(reader, &field);
                 }
             }
         }

@@ -30,7 +30,7 @@ pub(crate) use parts::Parts;
 pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
-pub use profile::Profile;
+pub use profile::{Profile, Reason};
 pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
 pub use workloads::{REVISION, Workloads};
 

@@ -131,7 +131,7 @@ fn modes_are_for_the_cluster() {
 #[test]
 fn what_is_selected_is_what_the_set_says() {
     let plan = plan(vec![set(
-        "onError: Audit\npoliciesAsOf: \"0.1\"\npolicies:\n- {id: missing-request, action: Deny, mutate: true, settings: {limit: 6}}",
+        "mode: enforce\nonError: Audit\npoliciesAsOf: \"0.1\"\npolicies:\n- {id: missing-request, action: Deny, mutate: true, settings: {limit: 6}}",
     )]);
     let selected = plan.select(&deployment());
     let first = &selected[0];
@@ -161,8 +161,8 @@ fn equal_settings_of_two_sets_are_one_call_with_the_strictest_action() {
 
 #[test]
 fn other_settings_are_another_call() {
-    let one = named("one", "policies: [{id: missing-request, settings: {limit: 6}}]");
-    let two = named("two", "policies: [{id: missing-request, settings: {limit: 8}}]");
+    let one = named("one", "mode: enforce\npolicies: [{id: missing-request, settings: {limit: 6}}]");
+    let two = named("two", "mode: enforce\npolicies: [{id: missing-request, settings: {limit: 8}}]");
     let selected = ids(&plan(vec![one, two]), &deployment());
     assert_eq!(selected, ["missing-request", "missing-request", "runs-as-root"]);
 }
@@ -172,7 +172,7 @@ fn other_settings_are_another_call() {
 fn each_set_is_capped_by_its_own_mode() {
     let observing =
         || named("a", "mode: observe\nonError: Deny\npolicies: [{id: missing-request, action: Deny, mutate: true}]");
-    let enforcing = || named("b", "onError: Audit\npolicies: [{id: missing-request, action: Audit}]");
+    let enforcing = || named("b", "mode: enforce\nonError: Audit\npolicies: [{id: missing-request, action: Audit}]");
     for sets in [vec![observing(), enforcing()], vec![enforcing(), observing()]] {
         let selected = &plan(sets).select(&deployment())[0];
         assert_eq!(selected.spared, None);
@@ -190,8 +190,8 @@ fn each_set_is_capped_by_its_own_mode() {
 /// What is new to one set and denied by it may be old to another, and only the finding knows.
 #[test]
 fn sets_of_other_versions_stay_apart() {
-    let old = named("old", "policiesAsOf: \"0.1\"");
-    let new = named("new", "{}");
+    let old = named("old", "mode: enforce\npoliciesAsOf: \"0.1\"");
+    let new = named("new", "mode: enforce");
     let selected = plan(vec![old, new]).select(&deployment());
     let as_of: Vec<_> = selected.iter().map(|selected| selected.as_of.is_some()).collect();
     assert_eq!(as_of, [true, false, true, false]);
@@ -200,9 +200,10 @@ fn sets_of_other_versions_stay_apart() {
 
 #[test]
 fn sets_that_mutate_differently_do_not() {
-    let one = || named("one", "policies: [{id: missing-request, mutate: true, settings: {limit: 6}}]");
-    let two = || named("two", "policies: [{id: missing-request, mutate: true, settings: {limit: 8}}]");
-    let judging = named("three", "policies: [{id: missing-request, mutate: false, settings: {limit: 9}}]");
+    let one = || named("one", "mode: enforce\npolicies: [{id: missing-request, mutate: true, settings: {limit: 6}}]");
+    let two = || named("two", "mode: enforce\npolicies: [{id: missing-request, mutate: true, settings: {limit: 8}}]");
+    let judging =
+        named("three", "mode: enforce\npolicies: [{id: missing-request, mutate: false, settings: {limit: 9}}]");
     let disagreeing = plan(vec![one(), two()]);
     for count in 1..=2 {
         let selected = disagreeing.select(&deployment());
@@ -212,8 +213,10 @@ fn sets_that_mutate_differently_do_not() {
         assert!(selected[2].mutate, "the others still do");
         assert_eq!(disagreeing.conflicts(), count);
     }
-    let agreeing =
-        plan(vec![one(), named("again", "policies: [{id: missing-request, mutate: true, settings: {limit: 6}}]")]);
+    let agreeing = plan(vec![
+        one(),
+        named("again", "mode: enforce\npolicies: [{id: missing-request, mutate: true, settings: {limit: 6}}]"),
+    ]);
     assert!(agreeing.select(&deployment())[0].mutate);
     let beside = plan(vec![one(), judging]);
     let selected = beside.select(&deployment());

@@ -138,7 +138,7 @@ impl PolicySet {
         names.values().chain(of_globs).chain([set]).any(|mode| *mode == Mode::Enforce)
     }
 
-    /// A set of which nothing is said but its name.
+    /// A set that says nothing but its name, so that it observes.
     pub fn new(name: &str, profile: Profile) -> Self {
         Self {
             name: name.to_owned(),
@@ -147,7 +147,7 @@ impl PolicySet {
             profile,
             as_of: None,
             requests: Match::default(),
-            modes: Modes { set: Mode::Enforce, names: HashMap::new(), globs: Vec::new() },
+            modes: Modes { set: Mode::Observe, names: HashMap::new(), globs: Vec::new() },
             on_error: Action::Deny,
             kubernetes_version: None,
             severities: Vec::new(),
@@ -157,6 +157,12 @@ impl PolicySet {
             workloads: Vec::new(),
             document: None,
         }
+    }
+
+    /// The same in this mode.
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.modes.set = mode;
+        self
     }
 
     /// `metadata.name`
@@ -408,6 +414,11 @@ fn read_bundle<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<BundleN
 fn read_profile<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Profile> {
     if let Some(name) = field.value.as_str().filter(|name| profile::LATER.contains(name)) {
         reader.report(field, Problem::NotSupported(format!("the profile `{name}`")));
+        return None;
+    }
+    let name = field.value.as_str().unwrap_or_default();
+    if let Some(new) = Profile::renamed(name) {
+        reader.invalid(field, format!("the profile `{name}` is called `{new}` now; write `profile: {new}`"));
         return None;
     }
     reader.choice(field, "profile", Profile::ALL)

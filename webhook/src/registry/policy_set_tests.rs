@@ -28,8 +28,8 @@ fn of_spec(spec: &str) -> Vec<String> {
 
 #[test]
 fn whether_it_enforces() {
-    assert!(set("{}").enforces() && set("{mode: enforce}").enforces());
-    assert!(!set("{mode: observe}").enforces());
+    assert!(set("{mode: enforce}").enforces());
+    assert!(!set("{}").enforces() && !set("{mode: observe}").enforces());
     assert!(!set("{mode: observe, namespaceModes: [{names: [a], mode: 'off'}]}").enforces());
     for name in ["a", "a-*"] {
         assert!(set(&format!("{{mode: observe, namespaceModes: [{{names: ['{name}'], mode: enforce}}]}}")).enforces());
@@ -48,7 +48,7 @@ fn defaults() {
     ] {
         let set = read(&text, "f.yaml").unwrap().sets.remove(0);
         assert_eq!(set.name(), "test");
-        assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Enforce, Profile::Default, Action::Deny));
+        assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Observe, Profile::Default, Action::Deny));
         assert!(matches!(set.bundle, BundleName::Builtin));
         assert!(set.as_of.is_none() && set.kubernetes_version.is_none() && set.policies.is_empty());
     }
@@ -56,11 +56,11 @@ fn defaults() {
 
 #[test]
 fn everything_that_can_be_said() {
-    let set = set("mode: observe\nbundle: ./own.wasm\nprofile: defaults\npoliciesAsOf: \"0.1\"\nonError: Warn\n\
+    let set = set("mode: observe\nbundle: ./own.wasm\nprofile: mutate\npoliciesAsOf: \"0.1\"\nonError: Warn\n\
          kubernetesVersion: v1.34.2\nnamespaceModes:\n- {names: [kube-system, \"team-*\"], mode: \"off\"}\n\
          severities: [{name: warning, action: Audit}]\ncategories: [{name: security, action: Warn}]\n\
          policies:\n- {id: a, action: \"Off\", mutate: true, settings: {limit: 1}}\n- {id: b}\n");
-    assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Observe, Profile::Defaults, Action::Warn));
+    assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Observe, Profile::Mutate, Action::Warn));
     assert!(matches!(&set.bundle, BundleName::File(file) if file.value == "./own.wasm" && file.position.line == 6));
     assert_eq!(set.as_of, Version::parse_bound("0.1"));
     assert_eq!(set.kubernetes_version.as_ref().unwrap().value, KubernetesVersion::new(1, 34));
@@ -118,8 +118,12 @@ fn refusals() {
             "5:11: the bundle `ghcr.io/a/b@sha256:00`, neither `builtin` nor the path of a .wasm file, is not supported yet",
         ),
         ("profile: cost", "5:12: the profile `cost` is not supported yet"),
-        ("profile: defauts", "5:12: unknown profile `defauts`; did you mean `defaults`?"),
-        ("profile: cis", "5:12: unknown profile `cis`; known: `none`, `default`, `defaults`, `strict`"),
+        ("profile: defalt", "5:12: unknown profile `defalt`; did you mean `default`?"),
+        (
+            "profile: defaults",
+            "5:12: `spec.profile`: the profile `defaults` is called `mutate` now; write `profile: mutate`",
+        ),
+        ("profile: cis", "5:12: unknown profile `cis`; known: `none`, `default`, `mutate`, `production`, `strict`"),
         ("mode: Enforce", "5:9: unknown mode `Enforce`; did you mean `enforce`?"),
         (
             "mode: off",

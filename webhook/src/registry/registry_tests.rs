@@ -41,7 +41,7 @@ fn without_sets_there_is_one() {
 #[test]
 fn the_profile_of_the_command_line_wins() {
     let none = Options { profile: Some(Profile::None), ..files() };
-    let sets = vec![set("profile: defaults\npolicies: [{id: latest-image-tag}]")];
+    let sets = vec![set("profile: mutate\npolicies: [{id: latest-image-tag}]")];
     let selected = Registry::new(&engine(), sets, none).unwrap().select(&deployment());
     assert_eq!(selected.len(), 1);
 }

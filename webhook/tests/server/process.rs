@@ -53,7 +53,7 @@ fn arguments_that_do_not_fit() {
         (&["--tls-cert-file", "a"], "--tls-private-key-file"),
         (&["--tls-cert-file", "/none", "--tls-private-key-file", "/none"], "cannot read /none"),
         (&["--register", "--url", "http://a"], "write https://HOST:PORT"),
-        (&["--profile", "cost"], "none, default, defaults, strict"),
+        (&["--profile", "cost"], "none, default, mutate, production, strict"),
         (&["--threads", "0"], "1..=1024"),
         (&["--drain-delay", "soon"], "such as 5s"),
         (&["--reload-interval", "often"], "such as 5s"),

@@ -232,7 +232,7 @@ async fn a_hundred_reloads_leave_nothing_behind() {
         let one = |bundle: &u8| {
             format!(
                 "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: set-{bundle}}}\n\
-                 spec: {{bundle: ./{bundle}.wasm}}\n---\n"
+                 spec: {{mode: enforce, bundle: ./{bundle}.wasm}}\n---\n"
             )
         };
         fs::write(at("policies.yaml"), bundles.iter().map(one).collect::<String>()).unwrap();

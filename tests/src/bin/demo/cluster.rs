@@ -43,15 +43,15 @@ impl Cluster {
         Ok(!self.kubectl().list("nodes")?.is_empty())
     }
 
-    pub(crate) fn start_webhook(&mut self, profile: &str) -> Result<()> {
+    pub(crate) fn start_webhook(&mut self, policies: &str) -> Result<()> {
         match self {
             Cluster::Own(own) => {
-                let arguments = vec!["--profile".to_owned(), profile.to_owned()];
+                let arguments = vec!["--config".to_owned(), policies.to_owned()];
                 let options = WebhookOptions { arguments, ..WebhookOptions::default() };
                 own.webhook = Some(Webhook::start(&own.control_plane, &options)?);
                 Ok(())
             }
-            Cluster::Current(cluster) => cluster.start_webhook(&["--profile", profile]),
+            Cluster::Current(cluster) => cluster.start_webhook(&["--config", policies]),
         }
     }
 }

@@ -16,7 +16,8 @@ use cluster::Cluster;
 use plimsoll_tests::{Output, plimsoll_binary};
 use serde_json::Value;
 
-const PROFILE: &str = "defaults";
+/// The ClusterPolicySets that everything is judged by, beside the manifests.
+const POLICIES: &str = "policies.yaml";
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
     // What the API server makes of the incomplete one alone, to compare with later.
     let alone =
         cluster.kubectl().ok(&["create", "--dry-run=server", "-o", "json", "-f", &demo.path("incomplete.yaml")])?;
-    cluster.start_webhook(PROFILE)?;
+    cluster.start_webhook(&demo.path(POLICIES))?;
     demo.say(&format!("ready after {:.1} s", started.elapsed().as_secs_f64()))?;
 
     demo.step("1. A Deployment that breaks many policies is refused, with every reason at once")?;
@@ -135,10 +136,11 @@ impl Demo {
     }
 
     fn check(&self, arguments: &[&str]) -> Result<Option<i32>> {
-        self.command(&format!("plimsoll check --profile {PROFILE} {}", arguments.join(" ")))?;
+        let policies = self.path(POLICIES);
+        self.command(&format!("plimsoll check --config {policies} {}", arguments.join(" ")))?;
         let colour = if self.colours { "always" } else { "never" };
         let output = Command::new(&self.plimsoll)
-            .args(["check", "--profile", PROFILE, "--color", colour])
+            .args(["check", "--config", &policies, "--color", colour])
             .args(arguments)
             .output()
             .context("plimsoll can't be run")?;

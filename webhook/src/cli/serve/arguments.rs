@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::register;
-use crate::registry::Profile;
+use crate::registry::{Mode, Profile};
 use crate::server::parse_duration;
 
 /// With --service, where --authority-secret does not say otherwise.
@@ -53,9 +53,13 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_time)]
     pub(super) reload_interval: Duration,
 
-    /// Where PolicySets start from, in place of what they say: none, default, defaults or strict
+    /// Where PolicySets start from, in place of what they say: none, default, mutate, production or strict
     #[arg(long, value_parser = parse_profile)]
     pub(super) profile: Option<Profile>,
+
+    /// Without --config: observe warns at most, enforce denies
+    #[arg(long, value_name = "MODE", default_value = "observe", conflicts_with = "config")]
+    pub(super) mode: ServeMode,
 
     /// Folder for the compiled code of bundles other than the built-in one; only its owner may have rights in it
     #[arg(long, value_name = "FOLDER")]
@@ -136,6 +140,21 @@ pub(super) enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum ServeMode {
+    Enforce,
+    Observe,
+}
+
+impl From<ServeMode> for Mode {
+    fn from(mode: ServeMode) -> Self {
+        match mode {
+            ServeMode::Enforce => Mode::Enforce,
+            ServeMode::Observe => Mode::Observe,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Url {
     pub(super) text: String,
@@ -160,7 +179,10 @@ impl Service {
 
 fn parse_profile(text: &str) -> Result<Profile, String> {
     let known = || Profile::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    Profile::parse(text).ok_or_else(|| format!("it is none of {}", known()))
+    Profile::parse(text).ok_or_else(|| match Profile::renamed(text) {
+        Some(now) => format!("it is called `{now}` now"),
+        None => format!("it is none of {}", known()),
+    })
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {

@@ -17,8 +17,10 @@ const ROOM: usize = 4;
 /// Makes one configuration after the other, and keeps of each what the next one needs too.
 #[derive(Debug)]
 pub(super) struct Loader {
-    /// Of `--config`.
+    /// The files of `--config`.
     paths: Vec<PathBuf>,
+    /// What counts without any.
+    unsaid: PolicySet,
     options: registry::Options,
     context: Arc<dyn Context>,
     threads: usize,
@@ -36,14 +38,14 @@ pub(super) struct Loader {
 
 impl Loader {
     pub(super) fn new(
-        paths: Vec<PathBuf>,
+        (paths, unsaid): (Vec<PathBuf>, PolicySet),
         options: registry::Options,
         context: Arc<dyn Context>,
         (threads, limits): (usize, Limits),
         cache: Option<PathBuf>,
     ) -> Self {
         let bundles = BTreeSet::new();
-        Self { paths, options, context, threads, limits, cache, engine: None, compiled: Vec::new(), bundles }
+        Self { paths, unsaid, options, context, threads, limits, cache, engine: None, compiled: Vec::new(), bundles }
     }
 
     /// What the configuration is made of.
@@ -63,9 +65,14 @@ impl Loader {
         (same.then_some(before), loaded)
     }
 
-    fn compile(&mut self, documents: Documents) -> Result<Loaded, Vec<String>> {
-        // Without any there is the default set, which enforces.
-        let enforces = documents.sets.is_empty() || documents.sets.iter().any(PolicySet::enforces);
+    fn compile(&mut self, mut documents: Documents) -> Result<Loaded, Vec<String>> {
+        if documents.sets.is_empty() {
+            documents.sets.push(self.unsaid.clone());
+        }
+        let enforces = documents.sets.iter().any(PolicySet::enforces);
+        if !enforces {
+            tracing::info!("nothing is refused: no PolicySet says `mode: enforce`");
+        }
         let engine = self.engine(distinct_bundles(&documents.sets)).map_err(|problem| vec![problem])?;
         let registry = Registry::reload(&engine, &self.compiled, documents, self.options.clone())
             .map_err(|problems| problems.iter().map(ConfigError::to_string).collect::<Vec<_>>())?;
@@ -114,7 +121,7 @@ fn read(paths: &[PathBuf]) -> Result<Documents, Vec<String>> {
         }
     }
     if problems.is_empty() && documents.sets.is_empty() && !paths.is_empty() {
-        // Half a file, most likely. The default set in its place would enforce what nobody asked for.
+        // Half a file, most likely. The default set in its place would judge by what nobody asked for.
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         problems.push(format!(
             "{}: there is no ClusterPolicySet in it; leave out --config for the default one",

@@ -26,7 +26,7 @@ use crate::context::{Context, Knowing, Unknown, Watched};
 use crate::engine::Limits;
 use crate::printed;
 use crate::register::{self, AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
-use crate::registry;
+use crate::registry::{self, PolicySet, Profile};
 use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
 pub(super) use arguments::ServeArgs;
 use background::Background;
@@ -120,7 +120,8 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let threads = options.threads + usize::from(args.write_budgets.is_some());
     let limits = Limits { time: args.evaluation_time, ..Limits::default() };
     let cache = args.bundle_cache.clone();
-    let mut loader = Loader::new(args.config.clone(), registry_options, context, (threads, limits), cache);
+    let unsaid = PolicySet::new("default", Profile::Default).with_mode(args.mode.into());
+    let mut loader = Loader::new((args.config.clone(), unsaid), registry_options, context, (threads, limits), cache);
     let (configuration_seen, loaded) = loader.load();
     let loaded = match loaded {
         Ok(loaded) => Arc::new(Current::new(loaded)),

@@ -153,3 +153,39 @@ fn globs() {
         assert_eq!(matches_glob(glob, text), expected, "{glob} {text}");
     }
 }
+
+#[test]
+fn namespaces_by_name_and_pattern() {
+    let named = set("match: {namespaces: [shop, \"team-*\"]}").requests;
+    let deployment = |namespace: &str| request("apps", "deployments", "Deployment", "", "CREATE", namespace);
+    for (namespace, expected) in [("shop", true), ("team-a", true), ("shops", false), ("a-team", false)] {
+        assert_eq!(named.matches(&deployment(namespace)), expected, "{namespace}");
+    }
+    let node = request("", "nodes", "Node", "", "CREATE", "");
+    assert!(!named.matches(&node), "what lies in no namespace");
+    // A file's object that states no namespace may end up in one of them.
+    assert!(named.matches(&file("apps/v1", "Deployment")));
+    assert!(!named.matches(&file("rbac.authorization.k8s.io/v1", "ClusterRole")));
+    let stated =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "other"}});
+    assert!(!named.matches(&Review::from_object(&stated).unwrap()));
+    // Together with rules, both have to match.
+    let both = set("match: {namespaces: [shop], resourceRules: [{resources: [statefulsets]}]}").requests;
+    assert!(!both.matches(&deployment("shop")));
+}
+
+#[test]
+fn namespaces_that_are_none() {
+    for (namespaces, expected) in [
+        ("[]", "it is empty, so it would match nothing"),
+        ("[Shop]", "\"Shop\" is no name of a namespace, nor a pattern of one with * and ?"),
+        ("shop", "must be a list"),
+    ] {
+        let spec = format!("match: {{namespaces: {namespaces}}}");
+        let text = format!(
+            "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: a}}\nspec: {{{spec}}}\n"
+        );
+        let problems = crate::registry::read(&text, "f.yaml").unwrap_err();
+        assert!(problems.iter().any(|problem| problem.to_string().contains(expected)), "{namespaces}: {problems:?}");
+    }
+}

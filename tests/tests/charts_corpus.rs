@@ -1,0 +1,86 @@
+//! Popular charts, as `helm template` renders them: what each profile would deny of them, and why. A new denial fails,
+//! until somebody has looked at the chart and listed it here.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use plimsoll::registry::{Profile, Reason};
+use plimsoll_tests::{corpus, plimsoll_binary};
+use serde_json::Value;
+
+/// Denials of the profile `default`: the chart, the policy, how many, and what is so bad about it.
+const DEFAULT: &[(&str, &str, usize, &str)] = &[
+    (
+        "bitnami__mongodb",
+        "rollout-blocked-by-volume",
+        1,
+        "a rolling update of one Pod with a ReadWriteOnce claim: the new Pod waits for the old one's volume",
+    ),
+    ("harbor__harbor", "rollout-blocked-by-volume", 2, "jobservice and registry: the same"),
+];
+
+/// The reasons of these denials, as the policies' pages name them.
+const REASONS: &[(&str, Reason)] = &[("rollout-blocked-by-volume", Reason::BlocksOthers)];
+
+/// Denials of the profile `production` by policy: how many, in how many charts. Each was looked at, and is true.
+const PRODUCTION: &[(&str, usize, usize)] = &[];
+
+#[test]
+fn the_default_profile_refuses_what_breaks() -> Result<()> {
+    let Some(denials) = denials("default")? else { return Ok(()) };
+    let expected: BTreeMap<_, _> =
+        DEFAULT.iter().map(|(chart, policy, count, _)| (((*chart).to_owned(), (*policy).to_owned()), *count)).collect();
+    ensure!(denials == expected, "these are denied:\n{denials:#?}\nand these were expected:\n{expected:#?}");
+    for (policy, reason) in REASONS {
+        ensure!(Profile::reason(policy) == Some(*reason), "{policy}: {:?}", Profile::reason(policy));
+    }
+    ensure!(
+        DEFAULT.iter().all(|(_, policy, ..)| REASONS.iter().any(|(known, _)| known == policy)),
+        "each policy has its reason here"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_production_refuses_is_known() -> Result<()> {
+    let Some(denials) = denials("production")? else { return Ok(()) };
+    let mut found = BTreeMap::<&str, (usize, usize)>::new();
+    for ((_, policy), count) in &denials {
+        let entry = found.entry(policy).or_default();
+        *entry = (entry.0 + count, entry.1 + 1);
+    }
+    let expected: BTreeMap<_, _> =
+        PRODUCTION.iter().map(|(policy, count, charts)| (*policy, (*count, *charts))).collect();
+    ensure!(found == expected, "by policy, denials and charts:\n{found:#?}\nin detail:\n{denials:#?}");
+    Ok(())
+}
+
+/// By chart and policy, how many findings would be denied. None without the corpus.
+fn denials(profile: &str) -> Result<Option<BTreeMap<(String, String), usize>>> {
+    let Some(corpus) = corpus() else { return Ok(None) };
+    let mut charts = 0;
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(corpus.join("charts"))? {
+        let file = entry?.path();
+        if file.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        charts += 1;
+        let chart = file.file_stem().and_then(|name| name.to_str()).context("a name")?.to_owned();
+        let output = Command::new(plimsoll_binary()?)
+            .args(["check", "--format", "json", "--profile", profile])
+            .arg(&file)
+            .output()?;
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{chart}: {}", String::from_utf8_lossy(&output.stderr)))?;
+        for finding in report["findings"].as_array().context("findings")? {
+            if finding["action"] == "Deny" {
+                let policy = finding["policy"].as_str().context("a policy")?.to_owned();
+                *found.entry((chart.clone(), policy)).or_default() += 1;
+            }
+        }
+    }
+    ensure!(charts == 34, "{charts} charts: the corpus is not as it was");
+    Ok(Some(found))
+}

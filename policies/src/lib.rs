@@ -2,6 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod reads;
+mod requests;
 
 plimsoll_sdk::bundle![
     reads = reads::READS;

@@ -2,6 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod reads;
+mod requests;
 
 plimsoll_sdk::bundle![
     reads = reads::READS;
@@ -16,6 +17,11 @@ plimsoll_sdk::bundle![
     runs_as_root,
     privilege_escalation,
     missing_seccomp_profile,
+    privileged_container,
+    host_namespaces,
+    host_path,
+    host_port,
+    dangerous_capabilities,
     rollout_without_capacity,
     rollout_rounding_surprise,
     rollout_deadline_too_short,

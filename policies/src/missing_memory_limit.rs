@@ -1,10 +1,13 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{LEAST_MEMORY, Resources as _, lacks_limit, limit_ranges_unknown};
 
+use crate::missing_resource_requests::Settings as OfRequests;
+use crate::requests::Requests;
+
 /// Settings of `missing-memory-limit`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Memory limit written where there is no request either; 0 writes none.
+    /// Memory limit written, but no more than four times the request and no less than the request; 0 writes none.
     #[settings(default = "512Mi")]
     memory: Quantity,
 }
@@ -14,6 +17,9 @@ pub struct Settings {
 /// ## What it finds
 /// `warning`: app containers, native sidecars and init containers, in workloads of every kind, without an effective memory
 /// limit: neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one.
+///
+/// There is no finding for a container that `missing-resource-requests` (with its default settings) has one for, because
+/// that finding says it too, also for Pods that end. Once the requests are written, the missing limit has a finding here.
 ///
 /// ## Why
 /// A program that leaks then takes memory until the node has none left. What the kernel kills there is not always the one
@@ -26,8 +32,7 @@ pub struct Settings {
 ///   limits: {memory: 512Mi}
 /// ```
 ///
-/// `--fix=unsafe` writes the request as the limit, for that much is known to be meant; without a request the setting
-/// `memory`.
+/// `--fix=unsafe` writes the setting `memory`, but no more than four times the request, and no less than the request.
 ///
 /// ## Settings
 /// `memory` is a Kubernetes quantity.
@@ -47,7 +52,11 @@ pub struct Settings {
     ]
 )]
 pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut Findings) {
+    let requests = Requests::of(review, &OfRequests::default());
     for container in review.containers().iter().filter(|container| lacks_limit(review, container, "memory")) {
+        if requests.are_lacking(review, container) {
+            continue;
+        }
         let is_unknown = limit_ranges_unknown(review);
         if is_unknown {
             findings.assume("no LimitRange fills in limits");
@@ -57,8 +66,12 @@ pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut
         let finding = findings.warning(&at, message, "write resources.limits.memory: the most that it may ever use");
         let request = container.requested(review, "memory").filter(|request| *request >= LEAST_MEMORY);
         finding.about(&container.request_at("memory"));
-        let limit = request.unwrap_or(settings.memory);
-        if !is_unknown && limit > Quantity::ZERO {
+        // A limit at the request kills what needs a little more at times; one far above it promises what no node reserved.
+        let limit = match request {
+            Some(request) => request.checked_mul(4).map_or(request, |most| request.max(settings.memory.min(most))),
+            None => settings.memory,
+        };
+        if !is_unknown && settings.memory > Quantity::ZERO {
             finding.fix(Fix::changing(format!("limit {} to {limit} of memory", container.describe())).add(&at, limit));
         }
     }

@@ -1,36 +1,45 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Request, Resources, Side, least_request, limit_ranges_unknown, pod_total};
+use plimsoll_sdk::resources::{
+    Request, Resources as _, Side, lacks_limit, least_request, limit_ranges_unknown, pod_total,
+};
+
+use crate::requests::{Requests, Resource};
 
 /// Settings of `missing-resource-requests`.
 #[derive(Debug, Settings)]
 pub struct Settings {
     /// CPU request written where there is neither request nor limit; 0 writes none.
     #[settings(default = "100m")]
-    cpu: Quantity,
+    pub(crate) cpu: Quantity,
     /// Memory request written where there is neither request nor limit; 0 writes none.
     #[settings(default = "128Mi")]
-    memory: Quantity,
+    pub(crate) memory: Quantity,
     /// Smallest CPU request that counts; 0 counts every request but 0.
     #[settings(default = "3m")]
-    least_cpu: Quantity,
+    pub(crate) least_cpu: Quantity,
     /// Smallest memory request that counts; 0 counts every request but 0.
     #[settings(default = "1Mi")]
-    least_memory: Quantity,
+    pub(crate) least_memory: Quantity,
     /// Where only a CPU limit stands, the request written is the limit divided by this. 1 leaves the copy of the limit.
     #[settings(default = "10")]
-    cpu_ratio: Quantity,
+    pub(crate) cpu_ratio: Quantity,
     /// Where only a memory limit stands, the request written is the limit divided by this. 1 leaves the copy of the limit.
     #[settings(default = "4")]
-    memory_ratio: Quantity,
+    pub(crate) memory_ratio: Quantity,
 }
 
 /// Containers that reserve nothing.
 ///
 /// ## What it finds
 /// App containers, native sidecars and init containers, in workloads of every kind, without an effective request for
-/// memory (`error`) or CPU (`warning`); a request of less than `leastMemory` or `leastCpu` is none. Both are `info` for Pods
-/// that end by themselves (`restartPolicy` `Never` or `OnFailure`): Jobs, CronJobs, hooks of Helm, and what
-/// `kubectl run --rm` makes for a smoke test.
+/// memory or CPU; a request of less than `leastMemory` or `leastCpu` is none. There is one finding for each container:
+///
+/// - `error` where the memory request is missing, alone or with the CPU request;
+/// - `warning` where only the CPU request is missing;
+/// - `info` for Pods that end by themselves (`restartPolicy` `Never` or `OnFailure`): Jobs, CronJobs, hooks of Helm, and
+///   what `kubectl run --rm` makes for a smoke test.
+///
+/// Where such a container has no memory limit either, the same finding says so, and `missing-memory-limit` is silent.
 ///
 /// An init container needs no request where the app containers and sidecars of its Pod request enough together. A Pod
 /// requests the larger of what its init containers need one by one and what the others need together.
@@ -61,7 +70,8 @@ pub struct Settings {
 ///
 /// `--fix=hardening`, and the webhook where `mutate` is on, write a request in the place of the copy of a limit: the limit
 /// divided by `cpuRatio` or `memoryRatio`, but no less than LimitRanges demand. This lowers what is reserved. Where there
-/// is no limit either, `--fix=unsafe` (and the webhook) writes the settings' `cpu` and `memory`.
+/// is no limit either, `--fix=unsafe` (and the webhook) writes the settings' `cpu` and `memory`. A limit is never written
+/// by this policy.
 ///
 /// ## Settings
 /// `leastCpu` and `leastMemory` are the smallest requests that count. The API server rounds CPU up to thousandths, and the
@@ -89,166 +99,138 @@ pub struct Settings {
     ]
 )]
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {
-    let memory = Resource {
-        name: "memory",
-        severity: if ends(review) { Severity::Info } else { Severity::Error },
-        harm: "so it is placed as if it used none and evicted first",
-        default: settings.memory,
-        least: settings.least_memory,
-        ratio: settings.memory_ratio,
-    };
-    let cpu = Resource {
-        name: "cpu",
-        severity: if ends(review) { Severity::Info } else { Severity::Warning },
-        harm: "so it gets what others leave",
-        default: settings.cpu,
-        least: settings.least_cpu,
-        ratio: settings.cpu_ratio,
-    };
-    let resources = [&cpu, &memory].map(|resource| (resource, resource.is_reserved(review)));
+    let requests = Requests::of(review, settings);
     // How many containers rely on what the Pod requests as a whole.
     let mut relying = [0_i64; 2];
     for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
-        for ((resource, is_reserved), relying) in resources.into_iter().zip(&mut relying) {
-            if container.class() == Class::Init && is_reserved {
-                continue;
-            }
+        let mut lacking = Vec::new();
+        for (index, resource) in requests.asked(container) {
             let request = container.request(review, resource.name);
-            let amount = request.quantity().map(|amount| resource.stored(amount));
-            if let Some(amount) = amount.filter(|amount| amount.is_zero() || *amount < resource.least) {
-                let phrase = resource.small(amount, request);
-                resource.missing(review, container, &phrase, findings);
+            if let Some(lack) = resource.lack(request) {
+                lacking.push((resource, lack));
                 continue;
             }
             match request {
-                Request::Missing => {
-                    resource.missing(review, container, &format!("has no request for {}", resource.name), findings)
-                }
-                Request::FromPod => *relying += i64::from(container.class().runs_on()),
-                Request::CopiedFromLimit(limit) => resource.copied(review, container, limit, findings),
+                Request::FromPod => relying[index] += i64::from(container.class().runs_on()),
+                Request::CopiedFromLimit(limit) => copied(resource, review, container, limit, findings),
                 Request::PerhapsCopied(_) => findings.assume("requests that equal the limits were written"),
                 _ => {}
             }
         }
+        missing(review, container, &lacking, findings);
     }
-    for (resource, relying) in [&cpu, &memory].into_iter().zip(relying).filter(|(_, relying)| *relying > 0) {
-        resource.of_pod(review, relying, findings);
+    for (resource, relying) in requests.resources.iter().zip(relying).filter(|(_, relying)| *relying > 0) {
+        of_pod(resource, review, relying, findings);
     }
 }
 
-/// Whether the Pods end by themselves: those of Jobs, hooks of Helm among them, and what people run by hand.
-fn ends(review: &Review<'_>) -> bool {
-    let policy = review.template().map(|template| template.spec().at("restartPolicy"));
-    policy.is_some_and(|policy| matches!(policy.as_str(), Some("Never" | "OnFailure")))
-}
-
-struct Resource {
-    name: &'static str,
-    severity: Severity,
-    harm: &'static str,
-    default: Quantity,
-    least: Quantity,
-    ratio: Quantity,
-}
-
-impl Resource {
-    /// Whether the containers that run on request so much together that an init container needs no request of its own.
-    fn is_reserved(&self, review: &Review<'_>) -> bool {
-        let running = review.containers().iter().filter(|container| container.class().runs_on());
-        let amounts = running.filter_map(|container| container.requested(review, self.name));
-        let sum = amounts.fold(Quantity::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(sum));
-        sum > Quantity::ZERO && sum >= self.least
-    }
-
-    /// As the API server stores it: CPU in thousandths, rounded up.
-    fn stored(&self, amount: Quantity) -> Quantity {
-        if self.name == "cpu" && amount.milli() < 1_000 { Quantity::from_milli(amount.milli()) } else { amount }
-    }
-
-    /// A request that is there and does not count.
-    fn small(&self, amount: Quantity, request: Request) -> String {
-        let Self { name, least, .. } = self;
-        match request {
-            _ if amount.is_zero() => format!("requests 0 {name}"),
-            Request::FromLimitRange(_) => {
-                format!("gets a request of {amount} of {name} from a LimitRange, less than the {least} that counts")
-            }
-            Request::CopiedFromLimit(_) => {
-                format!("requests {amount} of {name}, the copy of its limit, less than the {least} that counts")
-            }
-            _ => format!("requests {amount} of {name}, less than the {least} that counts"),
-        }
-    }
-
-    /// The Pod as a whole has a request, on which so many containers rely.
-    fn of_pod(&self, review: &Review<'_>, relying: i64, findings: &mut Findings) {
-        let Some(template) = review.template() else { return };
-        let total = pod_total(review, template, self.name, Side::Request).and_then(|total| total.sum);
-        let (Some(amount), Some(least)) = (total, self.least.checked_mul(relying)) else { return };
-        if amount >= least {
-            return;
-        }
-        let (name, of_pod) = (self.name, template.spec().at("resources"));
-        let noun = if relying == 1 { "container" } else { "containers" };
-        let message = format!(
-            "the Pod as a whole requests {amount} of {name} for {relying} {noun}, less than the {least} that counts, {}",
-            self.harm
-        );
-        let help =
-            format!("write {least} or more in resources.requests.{name} of the Pod: what its containers need together");
-        let finding = findings.report(self.severity, &of_pod.at("requests").key(name), message, help);
-        finding.about(&of_pod.at("limits").key(name));
-    }
-
-    /// The effective request is none, or too small to count. The phrase says which.
-    fn missing(&self, review: &Review<'_>, container: &Container<'_>, phrase: &str, findings: &mut Findings) {
-        let name = self.name;
-        let (at, limit_at) = (container.request_at(name), container.limit_at(name));
-        let is_unknown = limit_ranges_unknown(review);
-        if is_unknown && !at.exists() {
+/// One finding for all that the container lacks. It stands at the memory request where that is lacking.
+fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource, String)], findings: &mut Findings) {
+    let Some((main, _)) = lacking.last() else { return };
+    let at = |resource: &Resource| container.request_at(resource.name);
+    let is_unlimited = lacks_limit(review, container, "memory");
+    if limit_ranges_unknown(review) {
+        if lacking.iter().any(|(resource, _)| !at(resource).exists()) {
             findings.assume("no LimitRange fills in requests");
         }
-        let finding = findings.report(
-            self.severity,
-            &at,
-            format!("{} {phrase}, {}", container.describe(), self.harm),
-            format!("write resources.requests.{name}: what it needs in normal operation, {} or more", self.least),
-        );
-        finding.about(&limit_at);
-        let limit = container.limit(review, name);
-        let value = match limit {
-            // What replaces a 0 beside a limit must not be far below it.
-            Some(limit) => least_request(review, name, limit, self.ratio),
-            None => Some(self.default),
-        };
-        // A limit of 0 leaves no room for a request, nor does what the Pod requests as a whole.
-        let is_capped = container.pod("resources/requests").key(name).exists();
-        let is_enough = |value: &Quantity| *value > Quantity::ZERO && *value >= self.least;
-        if let Some(value) = value.filter(|value| !is_unknown && !is_capped && is_enough(value)) {
-            let fix = Fix::changing(format!("request {value} of {name} for {}", container.describe()));
-            finding.fix(if at.exists() { fix.replace(&at, value) } else { fix.add(&at, value) });
+        if is_unlimited {
+            findings.assume("no LimitRange fills in limits");
         }
     }
 
-    /// Only a limit is stated.
-    fn copied(&self, review: &Review<'_>, container: &Container<'_>, limit: Quantity, findings: &mut Findings) {
-        let name = self.name;
-        let Some(value) = least_request(review, name, limit, self.ratio).filter(|value| *value < limit) else {
-            return;
-        };
-        let at = container.request_at(name);
-        let finding = findings.info(
-            &at,
-            format!("{}: the {name} request is only a copy of the limit {limit}", container.describe()),
-            format!(
-                "write resources.requests.{name}: what it needs in normal operation, such as {value}; or {limit} where \
-                 all of it is to be reserved"
-            ),
-        );
-        finding.about(&container.limit_at(name));
-        if !limit_ranges_unknown(review) {
-            let title = format!("request {value} of {name}: lowers the reservation from {limit}, the copied limit");
-            finding.fix(Fix::hardening(title).add(&at, value));
+    let is_absent = |(resource, _): &(&Resource, String)| container.request(review, resource.name) == Request::Missing;
+    let mut phrases: Vec<&str> = match lacking.len() == 2 && lacking.iter().all(is_absent) {
+        true => vec!["requests neither CPU nor memory"],
+        false => lacking.iter().map(|(_, phrase)| phrase.as_str()).collect(),
+    };
+    let placed = if lacking.len() == 2 { "nothing" } else { "no memory" };
+    let harm = match (main.name, is_unlimited) {
+        ("cpu", false) => "it gets the CPU time that others leave".to_owned(),
+        ("cpu", true) => "it gets the CPU time that others leave, and may take all memory of its node".to_owned(),
+        (_, false) => format!("it is placed as if it used {placed}, and is evicted first"),
+        (_, true) => {
+            format!("it is placed as if it used {placed}, may take all memory of its node, and is evicted first")
         }
+    };
+    let names: Vec<_> = lacking.iter().map(|(resource, _)| format!("resources.requests.{}", resource.name)).collect();
+    let least: Vec<_> = lacking.iter().map(|(resource, _)| resource.least.to_string()).collect();
+    let mut help =
+        format!("write {}: what it needs in normal operation, {} or more", names.join(" and "), least.join(" and "));
+    if is_unlimited {
+        phrases.push("has no memory limit");
+        help.push_str("; and resources.limits.memory: the most that it may ever use");
+    }
+    let message = format!("{} {}: {harm}", container.describe(), phrases.join(" and "));
+    let finding = findings.report(main.severity, &at(main), message, help);
+
+    for (resource, _) in lacking {
+        if resource.name != main.name {
+            finding.about(&at(resource));
+        }
+        finding.about(&container.limit_at(resource.name));
+    }
+    if is_unlimited && main.name == "cpu" {
+        finding.about(&container.limit_at("memory"));
+    }
+
+    let values = lacking.iter().filter_map(|(resource, _)| Some((*resource, resource.value(review, container)?)));
+    let values: Vec<_> = values.collect();
+    if values.is_empty() {
+        return;
+    }
+    let amounts: Vec<_> = values.iter().map(|(resource, value)| format!("{value} of {}", resource.label)).collect();
+    let fix = Fix::changing(format!("request {} for {}", amounts.join(" and "), container.describe()));
+    finding.fix(values.into_iter().fold(fix, |fix, (resource, value)| {
+        let at = at(resource);
+        if at.exists() { fix.replace(&at, value) } else { fix.add(&at, value) }
+    }));
+}
+
+/// The Pod as a whole has a request, on which so many containers rely.
+fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    let total = pod_total(review, template, resource.name, Side::Request).and_then(|total| total.sum);
+    let (Some(amount), Some(least)) = (total, resource.least.checked_mul(relying)) else { return };
+    if amount >= least {
+        return;
+    }
+    let (name, of_pod) = (resource.name, template.spec().at("resources"));
+    let noun = if relying == 1 { "container" } else { "containers" };
+    let harm = if name == "cpu" { "they get the CPU time that others leave" } else { "they are evicted first" };
+    let message = format!(
+        "the Pod as a whole requests {amount} of {} for {relying} {noun}, less than the {least} that counts: {harm}",
+        resource.label
+    );
+    let help =
+        format!("write {least} or more in resources.requests.{name} of the Pod: what its containers need together");
+    let finding = findings.report(resource.severity, &of_pod.at("requests").key(name), message, help);
+    finding.about(&of_pod.at("limits").key(name));
+}
+
+/// Only a limit is stated.
+fn copied(
+    resource: &Resource,
+    review: &Review<'_>,
+    container: &Container<'_>,
+    limit: Quantity,
+    findings: &mut Findings,
+) {
+    let name = resource.name;
+    let Some(value) = least_request(review, name, limit, resource.ratio).filter(|value| *value < limit) else {
+        return;
+    };
+    let at = container.request_at(name);
+    let finding = findings.info(
+        &at,
+        format!("{}: the {} request is only a copy of the limit {limit}", container.describe(), resource.label),
+        format!(
+            "write resources.requests.{name}: what it needs in normal operation, such as {value}; or {limit} where \
+             all of it is to be reserved"
+        ),
+    );
+    finding.about(&container.limit_at(name));
+    if !limit_ranges_unknown(review) {
+        let title = format!("request {value} of {name}: lowers the reservation from {limit}, the copied limit");
+        finding.fix(Fix::hardening(title).add(&at, value));
     }
 }

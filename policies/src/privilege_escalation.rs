@@ -7,6 +7,10 @@ use plimsoll_sdk::workload::{is_exempt_as_windows, is_host_process};
 /// A container of any class whose `securityContext.allowPrivilegeEscalation` is `true` or not set, which means the same.
 /// The Pod has no such field: each container needs its own. It is the restricted Pod Security Standard's check.
 ///
+/// - `error`: `true` is written, or the container adds `CAP_SYS_ADMIN`;
+/// - `warning`: nothing is written;
+/// - `info`: the container is privileged, of which `privileged-container` has the finding that counts.
+///
 /// Pods that run on Windows are exempt: by `os: {name: windows}` (from Kubernetes 1.25), where the API refuses the field,
 /// by the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity, or by `hostProcess`. The kubelet of
 /// a Linux node passes over `hostProcess`, so it is a finding where nothing else keeps the Pods on Windows nodes.
@@ -50,7 +54,8 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
                 "{remedy} and write allowPrivilegeEscalation: false (the API server refuses both together), or exempt the \
                  workload"
             );
-            findings.error(&at, format!("{who} {what}, so its processes may gain privileges"), help);
+            let severity = if is_privileged(container) { Severity::Info } else { Severity::Error };
+            findings.report(severity, &at, format!("{who} {what}, so its processes may gain privileges"), help);
         } else if is_explicit {
             findings
                 .error(
@@ -61,7 +66,7 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
                 .fix(Fix::changing(format!("forbid {who} to gain privileges")).replace(&at, false));
         } else {
             findings
-                .error(
+                .warning(
                     &at,
                     format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
                     "write securityContext.allowPrivilegeEscalation: false in the container",
@@ -74,10 +79,14 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
 /// What the API server does not accept beside `allowPrivilegeEscalation: false` (ValidateSecurityContext; it knows
 /// `CAP_SYS_ADMIN` in this spelling alone), and what to do about it.
 fn forbids_false(container: &Container<'_>) -> Option<(&'static str, &'static str)> {
-    if container.at("securityContext/privileged").as_bool() == Some(true) {
+    if is_privileged(container) {
         return Some(("is privileged", "take out privileged: true"));
     }
     let mut added = container.at("securityContext/capabilities/add").items();
     let is_admin = added.any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN"));
     is_admin.then_some(("adds CAP_SYS_ADMIN", "take out CAP_SYS_ADMIN"))
+}
+
+fn is_privileged(container: &Container<'_>) -> bool {
+    container.at("securityContext/privileged").as_bool() == Some(true)
 }

@@ -6,10 +6,11 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all, is_host_proce
 /// ## What it finds
 /// Each of these is a finding of its own, for containers of every class:
 ///
-/// - `runAsUser: 0`, in the Pod's or a container's `securityContext`;
-/// - `runAsNonRoot: false`, in either;
-/// - `runAsNonRoot` set neither by a container nor by its Pod: one finding at the Pod, which names the containers. An
-///   ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more.
+/// - `error`: `runAsUser: 0`, in the Pod's or a container's `securityContext`;
+/// - `error`: `runAsNonRoot: false`, in either;
+/// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
+///   containers. An ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed
+///   any more.
 ///
 /// These are two checks of the restricted Pod Security Standard. As there, Pods with `hostUsers: false` are exempt from
 /// Kubernetes 1.35 (their root is nobody on the node), and Windows Pods are not: there `runAsNonRoot` refuses
@@ -82,7 +83,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     if of_pod.as_bool() == Some(false) {
         explicit(&of_pod, "the Pod", &inheriting, findings);
     } else if of_pod.is_absent() && !inheriting.is_empty() {
-        let finding = findings.error(
+        let finding = findings.warning(
             &of_pod,
             format!("may run as root: {}", describe_all(&inheriting)),
             match template.is_windows() {
@@ -109,7 +110,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     }
     for container in ephemeral.into_iter().filter(inherits) {
         if of_pod.is_absent() || of_pod.as_bool() == Some(false) {
-            findings.error(
+            findings.warning(
                 &container.at("securityContext/runAsNonRoot"),
                 format!("may run as root: {}", container.describe()),
                 "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)",

@@ -57,10 +57,6 @@ fn old_sins(kind: &str, name: &str) -> Manifest {
 
 const OLD_SINS: &[&str] = &["latest-image-tag", "missing-resource-requests", "missing-seccomp-profile"];
 
-/// What is warned of where nothing of it denies.
-const OLD_WARNINGS: &[&str] =
-    &["latest-image-tag", "missing-memory-limit", "missing-resource-requests", "missing-seccomp-profile"];
-
 #[track_caller]
 fn assert_warned(output: Output, policies: &[&str]) {
     let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
@@ -317,7 +313,7 @@ fn the_message_of_a_denial() -> Result<()> {
     let output = namespace.kubectl().apply(&bad.to_string())?;
     let (_, message) = output.stderr.split_once("denied the request: ").context("no denial")?;
     let mut lines = message.trim_end().lines();
-    assert_eq!(lines.next(), Some("Deployment web breaks 3 policy rules, and 2 more are only warned of:"));
+    assert_eq!(lines.next(), Some("Deployment web breaks 3 policy rules, and 1 more is only warned of:"));
     let bullets: Vec<_> = lines.by_ref().collect();
     let root = "spec.template.spec.containers";
     let start = |id: &str, place: &str| format!("• {id}  {root}{place}: container \"");
@@ -326,9 +322,8 @@ fn the_message_of_a_denial() -> Result<()> {
         start("missing-seccomp-profile", "[app].securityContext.seccompProfile.type"),
         start("latest-image-tag", "[app].image"),
         start("missing-readiness-probe", "[second].readinessProbe"),
-        start("missing-memory-limit", "[app].resources.limits.memory"),
     ];
-    let warned = ["missing-readiness-probe", "missing-memory-limit"];
+    let warned = ["missing-readiness-probe"];
     for (bullet, expected) in bullets.iter().zip(&expected) {
         ensure!(bullet.starts_with(expected.as_str()) && bullet.contains(" → "), "{bullet}\nis not\n{expected}");
         assert_eq!(bullet.ends_with(" (warning)"), warned.iter().any(|id| bullet.contains(id)), "{bullet}");
@@ -403,21 +398,21 @@ fn updates_of_a_good_workload() -> Result<()> {
 fn what_was_wrong_before_only_warns() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
     let patch = |name: &str, patch: Value| kubectl.patch("deployment", name, &patch);
-    assert_warned(kubectl.run(&["label", "deployment/labelled", "team=shop"], None)?, OLD_WARNINGS);
-    assert_warned(patch("labelled", json!({"metadata": {"finalizers": ["example.com/hold"]}}))?, OLD_WARNINGS);
-    assert_warned(patch("labelled", json!({"metadata": {"finalizers": null}}))?, OLD_WARNINGS);
+    assert_warned(kubectl.run(&["label", "deployment/labelled", "team=shop"], None)?, OLD_SINS);
+    assert_warned(patch("labelled", json!({"metadata": {"finalizers": ["example.com/hold"]}}))?, OLD_SINS);
+    assert_warned(patch("labelled", json!({"metadata": {"finalizers": null}}))?, OLD_SINS);
     assert_eq!(kubectl.get("deployment", "labelled")?["metadata"]["labels"]["team"], "shop");
 
     let sins = old_sins("Deployment", "reordered");
     let containers = &sins.object()["spec"]["template"]["spec"]["containers"];
     let turned = json!({"spec": {"template": {"spec": {"containers": [containers[1], containers[0]]}}}});
-    assert_warned(patch("reordered", turned)?, OLD_WARNINGS);
+    assert_warned(patch("reordered", turned)?, OLD_SINS);
     assert_eq!(kubectl.get("deployment", "reordered")?["spec"]["template"]["spec"]["containers"][0]["name"], "second");
 
     assert_warned(kubectl.run(&["scale", "deployment/scaled", "--replicas=7"], None)?, &[]);
-    assert_warned(patch("scaled", json!({"spec": {"replicas": 2}}))?, OLD_WARNINGS);
-    assert_warned(kubectl.run(&["rollout", "restart", "deployment/restarted"], None)?, OLD_WARNINGS);
-    assert_warned(kubectl.run(&["set", "env", "deployment/restarted", "LOG_LEVEL=debug"], None)?, OLD_WARNINGS);
+    assert_warned(patch("scaled", json!({"spec": {"replicas": 2}}))?, OLD_SINS);
+    assert_warned(kubectl.run(&["rollout", "restart", "deployment/restarted"], None)?, OLD_SINS);
+    assert_warned(kubectl.run(&["set", "env", "deployment/restarted", "LOG_LEVEL=debug"], None)?, OLD_SINS);
     Ok(())
 }
 
@@ -434,7 +429,7 @@ fn what_is_made_worse_is_denied() -> Result<()> {
     // Less of it is better.
     assert_warned(
         set_image(kubectl, "mended", "app=registry.example.com/shop:1.4.2")?,
-        &["missing-memory-limit", "missing-resource-requests", "missing-seccomp-profile"],
+        &["missing-resource-requests", "missing-seccomp-profile"],
     );
     // What was mended does not come back.
     assert_denied(&set_image(kubectl, "mended", "app=registry.example.com/shop:latest")?, &["latest-image-tag"]);
@@ -462,12 +457,12 @@ fn subresources_of_pods() -> Result<()> {
     let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];
     // Limits hold here too; what the Pod lacked before is old.
-    assert_warned(kubectl.run(&resize, None)?, &["missing-memory-limit", "missing-resource-requests"]);
+    assert_warned(kubectl.run(&resize, None)?, &["missing-resource-requests"]);
     let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
     ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
     assert_warned(
         kubectl.run(&["label", "pod/debugged", "team=shop"], None)?,
-        &[OLD_WARNINGS, &["privilege-escalation"]].concat(),
+        &[OLD_SINS, &["privilege-escalation"]].concat(),
     );
 
     let post = |subresource: &str, object: Value| {

@@ -55,10 +55,10 @@ fn case(spec: &str, mode: &str) -> Case {
         .pod("/containers/0/image", json!("registry.example.com/shop:latest"))
         .pod("/containers/0/resources", json!({"requests": {"cpu": "100m"}}))
         .to_string();
-    let warned = &["latest-image-tag", "missing-memory-limit", "missing-resource-requests"];
+    let broken = &["latest-image-tag", "missing-resource-requests"];
     match mode {
-        "enforce" => rejects(spec, &bad, &["latest-image-tag", "missing-resource-requests"]),
-        "observe" => accepts_with_warnings(spec, &bad, warned),
+        "enforce" => rejects(spec, &bad, broken),
+        "observe" => accepts_with_warnings(spec, &bad, broken),
         _ => accepts(spec, &bad),
     }
 }

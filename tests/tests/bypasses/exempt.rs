@@ -17,7 +17,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "host-process-anywhere",
             exploits: "`hostProcess: true`, which a Linux node passes over, so that no rule of Linux is asked",
-            by: Policy(&[ESCALATION, SECCOMP, ROOT]),
+            by: Policy(&[ESCALATION, SECCOMP, ROOT, "privileged-container", "host-namespaces"]),
             run: |it| it.create(host_process("anywhere")),
         },
         Try {
@@ -77,7 +77,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "privileged-and-injected",
             exploits: "a container that Istio fills in, of which it leaves `privileged: true` and user 0",
-            by: Policy(&[ESCALATION, ROOT]),
+            by: Policy(&["privileged-container", ROOT]),
             run: |it| {
                 let context = json!({"privileged": true, "runAsUser": 0});
                 let object = injected("privileged").pod("/containers/0/image", json!("auto"));
@@ -122,8 +122,8 @@ pub(crate) const TRIES: Tries = Tries {
             },
         },
         Control {
-            name: "host-process",
-            run: |it| it.create(host_process("kept").pod("/nodeSelector", json!({"kubernetes.io/os": "windows"}))),
+            name: "windows-by-selector",
+            run: |it| it.create(escalating("kept").pod("/nodeSelector", json!({"kubernetes.io/os": "windows"}))),
         },
         Control { name: "injected", run: |it| it.create(injected("filled").pod("/containers/0/image", json!("auto"))) },
         Control {

@@ -85,7 +85,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "more-than-the-earlier-manifest",
             exploits: "the earlier manifest with what was filled in, and the host's network besides",
-            by: Policy(&[LATEST]),
+            by: Policy(&[LATEST, "host-namespaces"]),
             run: |it| {
                 filled(it, "more")?;
                 put(it, "more", |spec| {

@@ -238,7 +238,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "host-network",
             exploits: "a Pod of the node's network that takes off its seccomp profile",
-            by: Policy(&[SECCOMP]),
+            by: Policy(&[SECCOMP, "host-namespaces"]),
             run: |it| {
                 it.create(
                     Manifest::good("Pod", "host")

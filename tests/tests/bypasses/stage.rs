@@ -48,6 +48,11 @@ spec:
     - {id: runs-as-root, action: Deny}
     - {id: privilege-escalation, action: Deny}
     - {id: missing-seccomp-profile, action: Deny}
+    - {id: privileged-container, action: Deny}
+    - {id: host-namespaces, action: Deny}
+    - {id: host-path, action: Deny}
+    - {id: host-port, action: Deny}
+    - {id: dangerous-capabilities, action: Deny}
     - {id: rollout-without-capacity, action: Deny}
 ---
 apiVersion: plimsoll.dev/v1alpha1

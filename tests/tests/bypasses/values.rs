@@ -52,7 +52,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "privileged-without-escalation",
             exploits: "`privileged: true`, with which nobody needs to say that privileges may grow",
-            by: Policy(&["privilege-escalation"]),
+            by: Policy(&["privileged-container"]),
             run: |it| it.create(good("privileged").pod("/containers/0/securityContext", json!({"privileged": true}))),
         },
         Try {

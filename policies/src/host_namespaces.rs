@@ -1,0 +1,51 @@
+use plimsoll_sdk::prelude::*;
+
+/// Pods that share a namespace of their node's kernel.
+///
+/// ## What it finds
+/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec, each a finding of its own. It is the
+/// check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+///
+/// ## Why
+/// | field | what the containers can do |
+/// | --- | --- |
+/// | `hostNetwork` | see the traffic of the node, reach what listens on its `localhost` alone (such as the kubelet), and listen on its ports; most network plugins apply no NetworkPolicy to them |
+/// | `hostPID` | see every process of the node, with its arguments and often its environment; with a capability or the same user also trace and kill them |
+/// | `hostIPC` | read and write the shared memory of the node's processes |
+///
+/// With `hostNetwork` a Pod also takes its ports from the node, so that no second one fits there.
+///
+/// ## What to write
+/// Take the field out. An app that has to be reached from outside needs a Service, an Ingress or a Gateway instead of
+/// `hostNetwork`. A debugger needs `shareProcessNamespace: true`, which shares the processes of its own Pod only.
+///
+/// Agents of the node (network drivers, `kube-proxy`, node exporters) need them. Keep these in a namespace of their own,
+/// and exempt that.
+///
+/// `--fix=unsafe` takes the field out. An app that needs it fails after that.
+#[policy(
+    category = "security", on = Workloads, severity = Error, since = "0.1.0",
+    edits = ["{template}/spec/hostNetwork", "{template}/spec/hostPID", "{template}/spec/hostIPC"]
+)]
+pub fn host_namespaces(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    for (field, what, harm) in NAMESPACES {
+        let at = template.spec().at(field);
+        if at.as_bool() != Some(true) {
+            continue;
+        }
+        findings
+            .error(
+                &at,
+                format!("{field}: true: the Pod shares {what} of its node, so that its containers {harm}"),
+                format!("take out {field}: true; exempt agents of the node"),
+            )
+            .fix(Fix::changing(format!("give the Pod {what} of its own")).remove(&at));
+    }
+}
+
+const NAMESPACES: [(&str, &str, &str); 3] = [
+    ("hostNetwork", "the network", "reach what listens on the node alone, past NetworkPolicies"),
+    ("hostPID", "the processes", "see all of them, and what is in their arguments"),
+    ("hostIPC", "the shared memory", "read and write what belongs to other processes"),
+];

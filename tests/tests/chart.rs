@@ -168,7 +168,8 @@ fn the_binary_understands_it() -> Result<()> {
         &values,
         "policySet:\n  mode: 'off'\n  onError: Warn\n  match: {resourceRules: [{apiGroups: [apps], resources: [deployments]}]}\n  \
          namespaceModes: [{names: [a], mode: 'off'}]\n  severities: [{name: info, action: 'Off'}]\n  categories: [{name: security, action: Warn}]\n  \
-         policies: [{id: latest-image-tag, action: Deny, settings: {allowed: [a]}}]\n\
+         policies: [{id: latest-image-tag, action: Deny, settings: {allowed: [a]}}]\n  breakGlass: {users: [fire]}\n\
+         production: {namespaces: [shop, \"team-*\"], mode: 'off'}\n\
          extraPolicySets:\n  - {apiVersion: plimsoll.dev/v1alpha1, kind: ClusterPolicySet, metadata: {name: more}, spec: {mode: observe}}\n",
     )?;
     let rendered =

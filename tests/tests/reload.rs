@@ -15,7 +15,7 @@ fn registration_follows_the_configuration() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("policies.yaml");
-    write(&file, "{mode: observe}")?;
+    write(&file, "{mode: observe, profile: production}")?;
     let arguments = ["--config", &file.display().to_string(), "--reload-interval", "200ms"].map(str::to_owned).to_vec();
     let webhook = Webhook::start(&control_plane, &WebhookOptions { arguments, ..WebhookOptions::default() })?;
     let namespace = Namespace::new(&control_plane, "reload")?;
@@ -25,7 +25,7 @@ fn registration_follows_the_configuration() -> Result<()> {
     assert_eq!(validating()?["webhooks"][0]["failurePolicy"], "Ignore");
     namespace.run(&[accepts_with_warnings("observed", &bad.to_string(), policies).dry_run()])?;
 
-    write(&file, "{mode: enforce}")?;
+    write(&file, "{mode: enforce, profile: production}")?;
     until("the policy is Fail", || Ok(validating()?["webhooks"][0]["failurePolicy"] == "Fail"))?;
     namespace.run(&[rejects("enforced", &bad.to_string(), policies).dry_run()])?;
 
@@ -34,7 +34,7 @@ fn registration_follows_the_configuration() -> Result<()> {
     until("the mistake is told", || Ok(webhook.log().contains("the configuration is refused")))?;
     namespace.run(&[rejects("enforced still", &bad.to_string(), policies).dry_run()])?;
 
-    write(&file, "{mode: observe}")?;
+    write(&file, "{mode: observe, profile: production}")?;
     until("the policy is Ignore", || Ok(validating()?["webhooks"][0]["failurePolicy"] == "Ignore"))?;
     namespace.run(&[accepts_with_warnings("observed again", &bad.to_string(), policies).dry_run()])?;
     Ok(())

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use plimsoll::certs::Authority;
 use plimsoll::context::{Context, Unknown};
 use plimsoll::engine::{Engine, Limits};
-use plimsoll::registry::{self, Registry};
+use plimsoll::registry::{self, Mode, PolicySet, Profile, Registry};
 use plimsoll::server::{Current, Loaded, Options, Server, TlsError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -196,7 +196,8 @@ impl Http1 {
 /// The built-in policies among these other objects.
 pub(crate) fn load(context: Arc<dyn Context>, enforces: bool) -> Loaded {
     let engine = Engine::new(Limits::default()).unwrap();
-    let registry = Registry::new(&engine, Vec::new(), registry::Options::default()).unwrap();
+    let set = PolicySet::new("default", Profile::Production).with_mode(Mode::Enforce);
+    let registry = Registry::new(&engine, vec![set], registry::Options::default()).unwrap();
     Loaded { registry, context, enforces }
 }
 

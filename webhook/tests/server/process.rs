@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hyper::Method;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::client::request;
 use super::reload::serve_with;
-use super::review;
 use super::serving::Serving;
+use super::{review, review_with};
 
 fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
@@ -53,6 +54,9 @@ fn arguments_that_do_not_fit() {
         (&["--tls-cert-file", "a"], "--tls-private-key-file"),
         (&["--tls-cert-file", "/none", "--tls-private-key-file", "/none"], "cannot read /none"),
         (&["--register", "--url", "http://a"], "write https://HOST:PORT"),
+        (&["--profile", "defaults"], "it is called `mutate` now"),
+        (&["--mode", "enforce", "--config", empty], "--config"),
+        (&["--mode", "off"], "enforce, observe"),
         (&["--profile", "cost"], "none, default, mutate, production, strict"),
         (&["--threads", "0"], "1..=1024"),
         (&["--drain-delay", "soon"], "such as 5s"),
@@ -100,6 +104,38 @@ fn a_second_signal_aborts() {
     server.logged("aborted");
     assert_eq!(server.ended(), Some(1));
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+/// Enforcing is said, never assumed.
+#[tokio::test]
+async fn nothing_is_refused_until_somebody_says_so() {
+    let budget = json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "app", "namespace": "shop"},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "app"}}},
+    });
+    let blocks = review_with(
+        "uid",
+        json!({
+            "kind": {"group": "policy", "version": "v1", "kind": "PodDisruptionBudget"},
+            "resource": {"group": "policy", "version": "v1", "resource": "poddisruptionbudgets"},
+            "object": budget,
+        }),
+    );
+    for (arguments, allowed) in [
+        (&[][..], true),
+        (&["--mode", "observe"], true),
+        (&["--mode", "enforce"], false),
+        (&["--profile", "production"], true),
+    ] {
+        let (_server, connector) = serve_with(arguments, &[]);
+        let answer = connector.send(request(Method::POST, "/validate", blocks.to_string())).await.response();
+        assert_eq!(answer["allowed"], allowed, "{arguments:?}: {answer}");
+        // What would be refused is said all the same.
+        let warnings = answer["warnings"].to_string();
+        assert!(!allowed || warnings.contains("drain-deadlock"), "{arguments:?}: {answer}");
+    }
 }
 
 /// Where single reviews are logged, each line has the uid; where they are not, there is none of them.

@@ -156,6 +156,8 @@ pub(crate) fn serve_with(arguments: &[&str], environment: &[(&str, &str)]) -> (S
     (server.keeping(mounted), connector)
 }
 
+const ENFORCING: &str = "{mode: enforce, profile: production}";
+
 fn set(spec: &str) -> String {
     format!("apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: a}}\nspec: {spec}\n")
 }
@@ -174,13 +176,13 @@ async fn a_mounted_config_map_is_taken_over_and_what_is_wrong_is_refused() {
     assert!(allows(&connector).await);
     let started = connector.metric("plimsoll_configuration_last_success_timestamp_seconds").await;
     for generation in 2..6 {
-        let mode = if generation % 2 == 0 { "{}" } else { "{mode: observe}" };
+        let mode = if generation % 2 == 0 { ENFORCING } else { "{mode: observe}" };
         mounted.swap(&[("policies.yaml", &set(mode))]);
         connector.until(GENERATION, f64::from(generation)).await;
         assert_eq!(allows(&connector).await, generation % 2 != 0, "{generation}");
     }
     assert!(connector.metric("plimsoll_configuration_last_success_timestamp_seconds").await > started);
-    mounted.swap(&[("policies.yaml", &set("{}"))]);
+    mounted.swap(&[("policies.yaml", &set(ENFORCING))]);
     connector.until(GENERATION, 6.0).await;
     let refused = [
         (set("{mode: shout}"), "policies.yaml:4:14: "),
@@ -232,7 +234,7 @@ async fn a_hundred_reloads_leave_nothing_behind() {
         let one = |bundle: &u8| {
             format!(
                 "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: set-{bundle}}}\n\
-                 spec: {{mode: enforce, bundle: ./{bundle}.wasm}}\n---\n"
+                 spec: {{mode: enforce, profile: production, bundle: ./{bundle}.wasm}}\n---\n"
             )
         };
         fs::write(at("policies.yaml"), bundles.iter().map(one).collect::<String>()).unwrap();

@@ -14,6 +14,9 @@ mod links;
 #[path = "check/pages.rs"]
 mod pages;
 #[cfg(unix)]
+#[path = "check/rendered.rs"]
+mod rendered;
+#[cfg(unix)]
 #[path = "check/sets.rs"]
 mod sets;
 #[cfg(unix)]
@@ -485,7 +488,37 @@ spec:
         let run = folder.check(&["a.yaml", "--fix=unsafe"]);
         assert_eq!(folder.read("a.yaml"), text);
         assert!(run.out.contains(reason), "{}", run.out);
+        let shown = folder.check(&["a.yaml", "--fix=unsafe", "--diff"]);
+        assert_eq!(reasons(&shown.err), reasons(&run.out), "a diff says why, too");
     }
+}
+
+fn reasons(report: &str) -> Vec<&str> {
+    report.lines().filter(|line| line.contains("not fixed: ")).collect()
+}
+
+/// One is made and one is not, and the place of the second moves.
+#[test]
+fn a_diff_says_why_beside_the_edits() {
+    let both = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: both}
+spec:
+  containers:
+  - name: app
+    image: app:1
+  - name: kept
+    image: app:1
+    securityContext: &kept {runAsUser: 1000}
+";
+    let folder = Folder::new(&[("a.yaml", both)]);
+    let shown = folder.check(&["a.yaml", "--fix=hardening", "--diff"]);
+    assert!(shown.out.contains("+      allowPrivilegeEscalation: false"), "{}", shown.out);
+    assert_eq!(folder.read("a.yaml"), both);
+    let run = folder.check(&["a.yaml", "--fix=hardening"]);
+    assert_eq!(reasons(&shown.err), reasons(&run.out));
+    assert!(reasons(&run.out)[0].contains("is shared through an anchor"), "{}", run.out);
 }
 
 #[test]
@@ -522,7 +555,7 @@ fn schema_of(report: &Value) -> Value {
 
 #[test]
 fn several_formats_and_the_schema() {
-    let folder = Folder::new(&[("a.yaml", LATEST), ("b.yaml", "a: ["), ("c.yaml", ESCALATES)]);
+    let folder = Folder::new(&[("a.yaml", LATEST), ("b.yaml", "kind: ["), ("c.yaml", ESCALATES)]);
     let run = folder.check(&[".", "--format", "human", "--format", "json=report.json"]);
     assert!(run.out.ends_with("would be denied, and some of the input could not be read\n"), "{}", run.out);
     let report: Value = serde_json::from_str(&folder.read("report.json")).unwrap();

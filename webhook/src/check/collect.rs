@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::patterns::Patterns;
+use super::rendered::{PassedOver, Rendered};
 use super::write::Found;
 use super::{CheckError, Problem, bounds, config};
 use crate::files::{self, ReadError, size};
@@ -37,17 +38,6 @@ impl Source {
     pub fn new(name: String, text: String) -> Self {
         Self { name, path: None, found: None, text, closed: true, set: None, is_found: false }
     }
-}
-
-/// A folder that only makes sense when it is rendered.
-#[derive(Clone, Debug)]
-pub struct PassedOver {
-    /// The folder.
-    pub path: String,
-    /// `Helm chart` or `kustomization`.
-    pub what: &'static str,
-    /// What checks it.
-    pub command: String,
 }
 
 /// The input as it was found.
@@ -101,6 +91,7 @@ pub(super) fn collect(
             collector.file(path, None, false)?;
         }
     }
+    collector.collected.passed_over = collector.rendered.settle();
     Ok(collector.collected)
 }
 
@@ -114,6 +105,7 @@ struct Collector {
     collected: Collected,
     exclude: Patterns,
     sets: Patterns,
+    rendered: Rendered,
     closed_folders: Vec<PathBuf>,
     /// Files and folders that were visited, without symbolic links: nothing is read twice, and loops end.
     seen: HashSet<PathBuf>,
@@ -147,19 +139,17 @@ impl Collector {
         };
         let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
         paths.sort();
-        let has = |names: &[&str]| names.iter().any(|name| folder.join(name).is_file());
-        if has(&["Chart.yaml"]) {
-            let name = shell(&name(folder));
-            self.pass_over(folder, "Helm chart", format!("helm template {name} | plimsoll check -"));
+        let has = |name: &str| folder.join(name).is_file();
+        // Links decide nothing that the folders that were given do not hold.
+        let closed_folders = &self.closed_folders;
+        let is_read = |path: &Path| target(closed_folders, path) == Target::Read;
+        if has("Chart.yaml") {
+            self.rendered.chart(folder, name(folder), is_read);
             return Ok(());
         }
-        let kustomization = has(&["kustomization.yaml", "kustomization.yml", "Kustomization"]);
-        if kustomization {
-            let name = shell(&name(folder));
-            self.pass_over(folder, "kustomization", format!("kubectl kustomize {name} | plimsoll check -"));
-        }
+        let kustomization = self.rendered.kustomization(folder, name(folder), is_read);
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let is_set = self.sets.match_path(&real) || within.is_below && has(&[config::FILE]);
+        let is_set = self.sets.match_path(&real) || within.is_below && has(config::FILE);
         let within = Within {
             kustomization: within.kustomization || kustomization,
             is_below: true,
@@ -175,7 +165,7 @@ impl Collector {
                 continue;
             }
             let is_read = path.is_dir() || !within.kustomization && is_manifest(&path);
-            let target = if is_read { self.target(&path) } else { Target::Read };
+            let target = if is_read { target(&self.closed_folders, &path) } else { Target::Read };
             if target == Target::Outside {
                 self.collected.links.push(name(&path));
             } else if target == Target::Hidden {
@@ -187,25 +177,6 @@ impl Collector {
             }
         }
         Ok(())
-    }
-
-    /// Where a path of a folder leads. A repository must not decide which other files are read, let alone edited: those
-    /// outside of all folders that were given, and those that are hidden in them.
-    fn target(&self, path: &Path) -> Target {
-        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        let Some(real) = path.canonicalize().ok().filter(|_| is_link) else {
-            // A link to nothing is an error of its own.
-            return Target::Read;
-        };
-        let mut inside = self.closed_folders.iter().filter_map(|folder| real.strip_prefix(folder).ok()).peekable();
-        let is_hidden = |path: &Path| path.iter().any(|name| name.as_encoded_bytes().starts_with(b"."));
-        if inside.peek().is_none() {
-            Target::Outside
-        } else if inside.all(is_hidden) {
-            Target::Hidden
-        } else {
-            Target::Read
-        }
     }
 
     /// `set`: the folder of its set, where it is not its own folder.
@@ -271,10 +242,6 @@ impl Collector {
         }
     }
 
-    fn pass_over(&mut self, folder: &Path, what: &'static str, command: String) {
-        self.collected.passed_over.push(PassedOver { path: name(folder), what, command });
-    }
-
     fn problem(&mut self, path: &Path, message: String) {
         self.collected.problems.push(Problem { file: name(path), place: None, message, help: None });
     }
@@ -299,6 +266,25 @@ enum Target {
     Hidden,
 }
 
+/// Where a path of a folder leads. A repository must not decide which other files are read, let alone edited: those
+/// outside of all folders that were given, and those that are hidden in them.
+fn target(closed_folders: &[PathBuf], path: &Path) -> Target {
+    let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+    let Some(real) = path.canonicalize().ok().filter(|_| is_link) else {
+        // A link to nothing is an error of its own.
+        return Target::Read;
+    };
+    let mut inside = closed_folders.iter().filter_map(|folder| real.strip_prefix(folder).ok()).peekable();
+    let is_hidden = |path: &Path| path.iter().any(|name| name.as_encoded_bytes().starts_with(b"."));
+    if inside.peek().is_none() {
+        Target::Outside
+    } else if inside.all(is_hidden) {
+        Target::Hidden
+    } else {
+        Target::Read
+    }
+}
+
 fn is_manifest(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
     matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
@@ -312,16 +298,5 @@ fn name(path: &Path) -> String {
         (true, true) => "/".to_owned(),
         (true, false) => ".".to_owned(),
         _ => text.to_owned(),
-    }
-}
-
-/// A word of a command that can be pasted into a shell.
-fn shell(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
-    if word.bytes().all(plain) && !word.starts_with('-') {
-        word.to_owned()
-    } else {
-        let dashed = if word.starts_with('-') { "./" } else { "" };
-        format!("'{dashed}{}'", word.replace('\'', r"'\''"))
     }
 }

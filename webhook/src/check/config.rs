@@ -13,6 +13,9 @@ use crate::registry::{self, Documents, Options, Profile, Registry, Site, nearest
 /// The name under which a repository keeps its configuration.
 pub const FILE: &str = ".plimsoll.yaml";
 
+/// Names of folders that are never applied: Go's tools and npm's give them their meaning.
+const NEVER_APPLIED: [&str; 2] = ["testdata", "node_modules"];
+
 /// What the command line says about it.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
@@ -56,6 +59,7 @@ impl Configuration {
             help: "a pattern is a name, such as `vendor` or `*.tpl.yaml`, or a path with `*` and `**`".to_owned(),
         };
         let [mut excluded, mut sets] = [Patterns::default(), Patterns::default()];
+        excluded.add(Path::new("/"), &NEVER_APPLIED.map(str::to_owned)).map_err(refuse)?;
         excluded.add(Path::new("."), exclude).map_err(refuse)?;
         for check in &self.documents.checks {
             excluded.add(&self.folder, &check.exclude).map_err(refuse)?;

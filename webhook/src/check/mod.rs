@@ -12,6 +12,7 @@ pub mod exit;
 pub mod fix;
 mod patterns;
 mod places;
+pub mod rendered;
 pub mod run;
 mod sets;
 mod threads;

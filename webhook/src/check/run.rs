@@ -1,6 +1,6 @@
 //! What the cluster would do with each object: complete it, then judge it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,9 +55,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     let judged = |object: &usize| {
         let it = &world.objects[*object];
         let (mut verdict, defaulted) = judge(registry, it, &world.context(it), end);
-        if verdict.action() == Action::Deny {
-            shared.soften(registry, world, it, &mut verdict, end);
-        }
+        shared.soften(registry, world, it, &mut verdict, end);
         (*object, verdict, defaulted)
     };
     // A budget may have a finding for each of hundreds of workloads, which say the same themselves. So those are asked
@@ -161,46 +159,86 @@ impl<'a> Name<'a> {
 /// Folders that state the same namespace.
 struct Shared<'a> {
     /// By namespace: a file of each set that has objects in it.
-    sets: HashMap<&'a str, BTreeMap<SetNumber, &'a str>>,
+    sets: HashMap<&'a str, Sets<'a>>,
+    /// By namespace, kind and name: a file of each set that has such an object.
+    named: HashMap<[&'a str; 3], Sets<'a>>,
+    kinds: BTreeSet<&'a str>,
     /// What a set has by itself, made when first asked for.
     alone: Mutex<HashMap<SetNumber, Arc<Objects>>>,
 }
 
+type Sets<'a> = BTreeMap<SetNumber, &'a str>;
+
 impl<'a> Shared<'a> {
     fn new(world: &'a World) -> Self {
-        let mut sets: HashMap<&str, BTreeMap<_, _>> = HashMap::new();
-        for object in world.objects.iter().filter(|object| !object.review.namespace.is_empty()) {
+        let mut shared =
+            Self { sets: HashMap::new(), named: HashMap::new(), kinds: BTreeSet::new(), alone: Mutex::default() };
+        let stated = world.objects.iter().filter(|object| !object.review.namespace.is_empty());
+        for object in stated.filter(|object| world.is_context(object)) {
+            let Review { kind, namespace, name, .. } = &*object.review;
             let file = world.file(object);
-            sets.entry(&object.review.namespace).or_default().entry(file.set).or_insert(file.source.name.as_str());
+            let add = |sets: &mut Sets<'a>| _ = sets.entry(file.set).or_insert(file.source.name.as_str());
+            add(shared.sets.entry(namespace).or_default());
+            add(shared.named.entry([namespace, &kind.kind, name]).or_default());
+            shared.kinds.insert(&kind.kind);
         }
-        sets.retain(|_, sets| sets.len() > 1);
-        Self { sets, alone: Mutex::default() }
+        shared.sets.retain(|_, sets| sets.len() > 1);
+        shared
     }
 
-    /// Two folders that state the same namespace may be for two clusters. So what is wrong only among all of them warns at most.
+    /// Two folders that state the same namespace may be for two clusters. So what is wrong only among all of them warns at most,
+    /// and says which folders these are.
     fn soften(&self, registry: &Registry, world: &World, object: &Object, verdict: &mut Verdict, end: Instant) {
-        let Some(sets) = self.sets.get(object.review.namespace.as_str()) else { return };
+        if verdict.judged.is_empty() || !self.sets.contains_key(object.review.namespace.as_str()) {
+            return;
+        }
         let file = world.file(object);
         let mut known = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let alone = known.entry(file.set).or_insert_with(|| world.objects_of(registry, file.set));
         let alone: Arc<dyn Context> = Arc::new(Files::new(file.source.closed, Arc::clone(alone)));
         drop(known);
         let (own, _) = judge(registry, object, &alone, end);
-        let denied = own.judged.iter().filter(|judged| judged.action == Action::Deny);
-        let denied: HashSet<&str> = denied.map(|judged| judged.key.as_str()).collect();
-        let others: Vec<&str> = sets.iter().filter(|(set, _)| **set != file.set).map(|(_, name)| *name).collect();
-        let more = if others.len() > MOST_FOLDERS { ", …" } else { "" };
-        let others = others.iter().take(MOST_FOLDERS).copied().collect::<Vec<_>>().join(", ");
-        for judged in verdict.judged.iter_mut().filter(|judged| judged.action == Action::Deny) {
-            if !denied.contains(judged.key.as_str()) {
-                judged.action = Action::Warn;
+        let own: HashMap<&str, Action> = own.judged.iter().map(|judged| (judged.key.as_str(), judged.action)).collect();
+        for judged in &mut verdict.judged {
+            if own.get(judged.key.as_str()).is_none_or(|action| *action < judged.action) {
+                judged.action = judged.action.min(Action::Warn);
+                let others = self.others(&object.review.namespace, file.set, &judged.finding.message);
                 judged
                     .finding
                     .message
-                    .push_str(&format!(" (with what other folders have in this namespace: {others}{more})"));
+                    .push_str(&format!(" (with what other folders have in this namespace: {others})"));
             }
         }
         verdict.judged.sort_by_key(|judged| std::cmp::Reverse(judged.action));
+    }
+
+    /// Files of other sets: those with the objects that a message names, else those that share the namespace.
+    fn others(&self, namespace: &str, set: SetNumber, message: &str) -> String {
+        let mut files: Vec<&str> = Vec::new();
+        let mut add = |sets: &Sets<'a>| {
+            for (_, file) in sets.iter().filter(|(other, _)| **other != set).take(MOST_FOLDERS + 1) {
+                if files.len() <= MOST_FOLDERS && !files.contains(file) {
+                    files.push(file);
+                }
+            }
+        };
+        let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.');
+        let names: BTreeSet<&str> = message
+            .split(|character| !is_part(character))
+            .map(|name| name.trim_end_matches('.'))
+            .filter(|name| !name.is_empty())
+            .collect();
+        for kind in self.kinds.iter().filter(|kind| message.contains(**kind)) {
+            names.iter().filter_map(|name| self.named.get(&[namespace, *kind, *name])).for_each(&mut add);
+        }
+        if files.is_empty() {
+            self.sets.get(namespace).into_iter().for_each(|sets| {
+                let others = sets.iter().filter(|(other, _)| **other != set);
+                files.extend(others.map(|(_, file)| *file).take(MOST_FOLDERS + 1));
+            });
+        }
+        let more = if files.len() > MOST_FOLDERS { ", …" } else { "" };
+        format!("{}{more}", files.iter().take(MOST_FOLDERS).copied().collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which files are applied together. Objects that state no namespace meet only the others of their set.
 //!
-//! A set is what an Argo CD Application names, else what lies below a folder with a configuration of its own, else a folder. The
+//! A set is what an Argo CD Application or a Kustomization of Flux names, else what lies below a folder with a configuration of its own, else a folder. The
 //! standard input, and files that are named one by one, are a set.
 
 use std::collections::{HashMap, HashSet};
@@ -12,8 +12,9 @@ use super::collect::Source;
 use super::world::{File, Object};
 use crate::context::files::SetNumber;
 
-/// `group/Kind` of what names a folder that is applied as a whole.
+/// `group/Kind` of what names folders that are applied as a whole.
 const APPLICATION: &str = "argoproj.io/Application";
+const KUSTOMIZATION: &str = "kustomize.toolkit.fluxcd.io/Kustomization";
 
 /// Numbers the set of each file.
 pub(super) fn number(files: &mut [File], objects: &[Object]) {
@@ -31,15 +32,21 @@ pub(super) fn number(files: &mut [File], objects: &[Object]) {
     }
 }
 
-/// The folders that Applications of the input name, as long as these lie in the repository of the Application.
+/// The folders that Applications and Flux's Kustomizations of the input name, as long as these lie in their repository.
 fn applied(files: &[File], objects: &[Object]) -> HashSet<PathBuf> {
     let mut folders = HashSet::new();
-    for object in objects.iter().filter(|object| object.review.kind.group_kind() == APPLICATION) {
+    for object in objects {
+        let kind = object.review.kind.group_kind();
+        if kind != APPLICATION && kind != KUSTOMIZATION {
+            continue;
+        }
         let Some(real) = files.get(object.file).and_then(|file| real(&file.source)) else { continue };
         let Some(root) = real.ancestors().find(|folder| folder.join(".git").exists()) else { continue };
         let Some(application) = object.review.object() else { continue };
+        // Argo CD has one source or several, Flux one path.
         let several = application.at("/spec/sources").into_iter().flat_map(Node::items);
-        for source in application.at("/spec/source").into_iter().chain(several) {
+        let one = application.at(if kind == APPLICATION { "/spec/source" } else { "/spec" });
+        for source in one.into_iter().chain(several) {
             let path = source.at("/path").and_then(Node::as_str).map(Path::new);
             let is_below =
                 |path: &&Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));

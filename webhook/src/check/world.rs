@@ -136,6 +136,11 @@ impl World {
         Arc::new(alone)
     }
 
+    /// Whether policies may ask for objects of this kind.
+    pub(super) fn is_context(&self, object: &Object) -> bool {
+        self.context.wants(&object.review.kind.group_kind())
+    }
+
     /// The file that an object stands in.
     pub fn file(&self, object: &Object) -> &File {
         &self.files[object.file]
@@ -170,6 +175,8 @@ struct Reader<'a> {
     more: usize,
     /// The text looks like a template. That is looked for once, not for each document that is broken.
     is_template: bool,
+    /// The text has a word that each Kubernetes object has.
+    has_objects: bool,
 }
 
 /// Where a value stands.
@@ -181,7 +188,16 @@ struct At<'a> {
 
 impl<'a> Reader<'a> {
     fn new(source: &'a Source, counted: &'a AtomicUsize, most: usize) -> Self {
-        Self { source, read: Read::default(), counted, most, more: 0, is_template: source.text.contains("{{") }
+        let text = &source.text;
+        Self {
+            source,
+            read: Read::default(),
+            counted,
+            most,
+            more: 0,
+            is_template: text.contains("{{"),
+            has_objects: text.contains("apiVersion") || text.contains("kind"),
+        }
     }
 
     fn read(&mut self, budget: &Budget) {
@@ -222,6 +238,11 @@ impl<'a> Reader<'a> {
     }
 
     fn broken(&mut self, error: SyntaxError) {
+        // Repositories hold much that has the ending of a manifest: lines of JSON, JSON with comments, settings of tools.
+        if self.source.is_found && !self.has_objects {
+            self.read.others += 1;
+            return;
+        }
         if self.source.is_found && self.is_template && is_rendered(&self.source.text, error.line) {
             self.read.is_template = true;
             return;

@@ -10,6 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use super::{Counted, Finding, Made, Permission, Report};
 use crate::admission::Action;
 use crate::check::fix::End;
+use crate::check::rendered::{Check, PassedOver};
 use crate::check::{ExitStatus, Problem, World};
 use crate::printed;
 use crate::yaml::Span;
@@ -239,7 +240,10 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
         (passed.links.len(), "symbolic link", " out of the given paths"),
         (passed.hidden_links.len(), "symbolic link", " to hidden files"),
         (of_kind("Helm chart"), "Helm chart", ""),
+        (of_kind("library chart"), "library chart", ""),
         (of_kind("kustomization"), "kustomization", ""),
+        (of_kind("kustomize base"), "kustomize base", ""),
+        (of_kind("kustomize component"), "kustomize component", ""),
         (passed.templates.len(), "template", ""),
         (passed.excluded.len(), "excluded path", ""),
     ];
@@ -257,27 +261,23 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     list(&passed.hidden_links, "is a symbolic link that leads to hidden files");
     list(&passed.templates, "is a template: render it, and pipe the result into `plimsoll check -`");
     list(&passed.excluded, "is excluded");
-    for folder in &passed.folders {
-        lines.push(format!("{} is a {}; run: {}", folder.path, folder.what, folder.command));
-    }
+    lines.extend(passed.folders.iter().map(PassedOver::sentence));
     if verbose {
         for line in lines {
             let _ = writeln!(out, "passed over: {}", clean(&line));
         }
     }
-    // A single thing is named at once.
-    match passed.folders.as_slice() {
-        [folder] if counts.len() == 1 && !verbose => {
-            let (path, command) = (clean(&folder.path), clean(&folder.command));
-            let _ = writeln!(out, "passed over: {path} is a {}; run: {command}", folder.what);
+    // A single thing is named at once, and so is the command that checks all.
+    let is_own = |folder: &&PassedOver| !matches!(folder.check, Check::With(_));
+    let own: Vec<&PassedOver> = passed.folders.iter().filter(is_own).collect();
+    let files = passed.links.len() + passed.hidden_links.len() + passed.templates.len() + passed.excluded.len();
+    match own.as_slice() {
+        [folder] if files + report.summary.other_documents == 0 && !verbose => {
+            let _ = writeln!(out, "passed over: {}", clean(&folder.sentence()));
         }
         _ => {
-            let has_names = passed.folders.len()
-                + passed.links.len()
-                + passed.hidden_links.len()
-                + passed.templates.len()
-                + passed.excluded.len();
-            let hint = if has_names > 0 && !verbose { "; `--verbose` lists them" } else { "" };
+            let has_names = files + passed.folders.len() > 0;
+            let hint = if has_names && !verbose { "; `--verbose` lists them" } else { "" };
             let _ = writeln!(out, "passed over: {}{hint}", counts.join(", "));
         }
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::admission::Action;
 use crate::admission::verdict::{self, Silence};
-use crate::check::collect::PassedOver;
 use crate::check::fix::End;
+use crate::check::rendered::PassedOver;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Places, Problem, World};

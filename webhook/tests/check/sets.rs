@@ -130,3 +130,55 @@ fn what_crosses_folders_warns_at_most_and_names_both() {
     let names = |file: &str| run.out.contains(&format!("(with what other folders have in this namespace: {file})"));
     assert!(names("a/web.yaml") || names("b/shop.yaml"), "{}", run.out);
 }
+
+/// What only warns names the other folder as well, and only files that matter are named.
+#[test]
+fn warnings_that_cross_folders_name_what_they_are_about() {
+    let stated = |text: &str| text.replacen("metadata: {name:", "metadata: {namespace: shop, name:", 1);
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: other}\nspec: {selector: {app: other}}\n";
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: shop, name: settings}\n";
+    let (web, scaled) = (stated(&deployment("web")), stated(&autoscaler("web")));
+    let shop = stated(&deployment("shop")).replace("app: web", "app: shop");
+    let config = "\
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: tests}
+spec:
+  profile: none
+  policies: [{id: autoscaler-without-requests, action: Warn}]
+";
+    let folder = Folder::new(&[
+        ("a/settings.yaml", settings),
+        ("b/service.yaml", service),
+        ("c/shop.yaml", &shop),
+        (
+            "d/scaling.yaml",
+            &format!(
+                "{scaled}  metrics: [{{type: Resource, resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 80}}}}}}]\n"
+            ),
+        ),
+        ("e/web.yaml", &web),
+    ]);
+    folder.write(".plimsoll.yaml", config);
+    let run = folder.check(&["."]);
+    counts(&run, "0 denied, 1 warned of");
+    let names = |file: &str| run.out.contains(&format!("(with what other folders have in this namespace: {file})"));
+    assert!(names("d/scaling.yaml") || names("e/web.yaml"), "{}", run.out);
+}
+
+/// Flux applies a path as a whole, too.
+#[test]
+fn a_kustomization_of_flux_names_a_set() {
+    let (web, shop) = (deployment("web"), deployment("shop"));
+    let flux = "\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: shop, namespace: flux-system}
+spec: {path: ./apps/a, sourceRef: {kind: GitRepository, name: flux-system}}
+";
+    let folder = folder(&[("apps/a/one/web.yaml", &web), ("apps/a/two/shop.yaml", &shop)]);
+    assert_eq!(overlaps(&folder.check(&["."])), 0);
+    folder.write("clusters/shop.yaml", flux);
+    assert_eq!(overlaps(&folder.check(&["."])), 1);
+}

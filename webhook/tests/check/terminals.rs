@@ -32,8 +32,10 @@ fn names_values_and_quoted_lines() {
     let text = LATEST.replace("name: front   # named by marketing", &format!("name: \"{name}\""));
     // These are part of YAML as they are, and stand in a line that is quoted.
     let text = text.replace("image: nginx", "image: nginx # \u{202e}\u{200b} ##[error]x");
-    let folder =
-        Folder::new(&[("\n::error::a\u{1b}[1m\u{9b}.yaml", &text), ("b\u{202e}##[x.yaml", &format!("a: [{HOSTILE}"))]);
+    let folder = Folder::new(&[
+        ("\n::error::a\u{1b}[1m\u{9b}.yaml", &text),
+        ("b\u{202e}##[x.yaml", &format!("kind: [{HOSTILE}")),
+    ]);
     for format in ["human", "json"] {
         let run = folder.check(&[".", "--format", format]);
         assert_eq!(run.status, 4, "{}{}", run.out, run.err);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CONFIG, ESCALATES, Folder, LATEST, schema_of};
+use super::{CONFIG, ESCALATES, Folder, GOOD, LATEST, schema_of};
 
 const TEMPLATE: &str = "\
 apiVersion: v1
@@ -47,13 +47,52 @@ fn a_broken_manifest_is_no_template() {
     }
 }
 
+/// Most files with these endings are other tools'.
+#[test]
+fn what_is_broken_and_no_manifest_is_counted() {
+    let files = [
+        ("k/web.yaml", LATEST),
+        ("k/data.json", "{\"rating\": 5}\n{\"rating\": 4}\n"),
+        ("k/tsconfig.json", "{\n  // of the front\n  \"strict\": true,\n}\n"),
+        ("k/site.yml", "emoji: !!python/name:twemoji\na: [\n"),
+    ];
+    let folder = Folder::new(&files);
+    let run = folder.check(&["k"]);
+    let line = "documents without a Kubernetes object\n1 object in 4 files: 1 denied";
+    assert!(run.status == 1 && run.out.contains(line), "{}", run.out);
+    assert_eq!(folder.json(&["k"])["errors"], json!([]));
+    // What is named is meant, and what may be a manifest is one.
+    assert_eq!(folder.check(&["k/site.yml"]).status, 4);
+    folder.write("k/pod.json", "{\"kind\": \"Pod\",\n  // of the front\n}");
+    assert_eq!(folder.check(&["k"]).status, 4);
+}
+
+/// Nobody applies what Go's and npm's tools keep under these names.
+#[test]
+fn test_data_is_excluded_unless_it_is_named() {
+    let folder = Folder::new(&[
+        ("k/good.yaml", GOOD),
+        ("k/pkg/testdata/in/web.yaml", LATEST),
+        ("k/node_modules/a/web.yaml", LATEST),
+        ("k/pkg/testdata.yaml", GOOD),
+    ]);
+    let run = folder.check(&["k", "-v"]);
+    assert!(run.status == 0 && run.out.contains("2 objects in 2 files: "), "{}", run.out);
+    for path in ["k/node_modules", "k/pkg/testdata"] {
+        assert!(run.out.contains(&format!("passed over: {path} is excluded\n")), "{}", run.out);
+        assert_eq!(folder.check(&[path]).status, 1);
+        assert_eq!(folder.check(&["k", path]).status, 1);
+    }
+    assert_eq!(folder.check(&["k/pkg/testdata/in"]).status, 1);
+}
+
 #[test]
 fn excluded_paths_are_not_read() {
     let folder = Folder::new(&[
         ("k/web.yaml", LATEST),
-        ("k/vendor/broken.yaml", "a: ["),
-        ("k/a/vendor/broken.yaml", "a: ["),
-        ("k/a/x.tpl.yaml", "a: ["),
+        ("k/vendor/broken.yaml", "kind: ["),
+        ("k/a/vendor/broken.yaml", "kind: ["),
+        ("k/a/x.tpl.yaml", "kind: ["),
     ]);
     assert_eq!(folder.check(&["k"]).status, 4);
     let run = folder.check(&["k", "--exclude", "vendor/", "--exclude=*.tpl.yaml"]);

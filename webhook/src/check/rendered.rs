@@ -1,0 +1,280 @@
+//! Charts and kustomizations: folders that are rendered before they are applied, and the commands that check them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::bounds;
+use crate::files;
+use crate::yaml::{Budget, Stream};
+
+/// Names that kustomize gives to its file.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Members of a kustomization that name folders with kustomizations.
+const FOLDERS: [&str; 6] = ["resources", "bases", "components", "generators", "transformers", "validators"];
+
+/// A folder that only makes sense when it is rendered.
+#[derive(Clone, Debug)]
+pub struct PassedOver {
+    /// The folder.
+    pub path: String,
+    /// `Helm chart`, `library chart`, `kustomization`, `kustomize base` or `kustomize component`.
+    pub what: &'static str,
+    /// How its objects are checked.
+    pub check: Check,
+}
+
+/// How the objects of a folder that is rendered are checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Check {
+    /// By this command.
+    Run(String),
+    /// With the kustomization of this folder, which builds it.
+    With(String),
+    /// With whatever uses it. The input does not show what that is.
+    WithUsers,
+}
+
+impl PassedOver {
+    /// The command that checks it, if it has one of its own.
+    pub fn command(&self) -> Option<&str> {
+        match &self.check {
+            Check::Run(command) => Some(command),
+            Check::With(_) | Check::WithUsers => None,
+        }
+    }
+
+    /// A sentence that says what it is, and how it is checked.
+    pub fn sentence(&self) -> String {
+        let Self { path, what, check } = self;
+        match check {
+            Check::Run(command) => format!("{path} is a {what}; run: {command}"),
+            Check::With(user) => format!("{path} is a {what} that {user} builds"),
+            Check::WithUsers => format!("{path} is a {what}; check what uses it"),
+        }
+    }
+}
+
+/// Everything that is rendered, as it is found.
+#[derive(Default)]
+pub(super) struct Rendered {
+    folders: Vec<PassedOver>,
+    kustomizations: Vec<Kustomization>,
+    budget: Budget,
+    /// Of all files that were read to see what they are.
+    bytes: u64,
+}
+
+/// A kustomization, and the folders that it builds.
+#[derive(Debug, Default)]
+struct Kustomization {
+    /// Index into [`Rendered::folders`].
+    folder: usize,
+    /// The folder without symbolic links.
+    real: PathBuf,
+    is_component: bool,
+    /// Folders, without symbolic links.
+    builds: Vec<PathBuf>,
+    needs: Needs,
+}
+
+/// Which options a kustomization needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Needs {
+    /// It renders Helm charts.
+    helm: bool,
+    /// It reads files that are not below its folder.
+    outside: bool,
+}
+
+impl Rendered {
+    /// Takes a folder with a `Chart.yaml`. `is_read`: whether the content of a file may be looked at.
+    pub(super) fn chart(&mut self, folder: &Path, name: String, is_read: impl Fn(&Path) -> bool) {
+        let mut read = |path: PathBuf| if is_read(&path) { self.read(&path) } else { None };
+        let chart = read(folder.join("Chart.yaml")).unwrap_or_default();
+        if chart.get("type").and_then(Value::as_str) == Some("library") {
+            self.folders.push(PassedOver { path: name, what: "library chart", check: Check::WithUsers });
+            return;
+        }
+        let requirements = match chart.get("dependencies") {
+            Some(_) => chart,
+            None => read(folder.join("requirements.yaml")).unwrap_or_default(),
+        };
+        let requirements = requirements.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        let names = requirements.filter_map(|dependency| dependency.get("name")?.as_str());
+        let word = shell(&name);
+        let build = if names.into_iter().all(|name| holds(folder, name)) {
+            String::new()
+        } else {
+            format!("helm dependency build {word} && ")
+        };
+        let check = Check::Run(format!("{build}helm template {word} | plimsoll check -"));
+        self.folders.push(PassedOver { path: name, what: "Helm chart", check });
+    }
+
+    /// Takes a folder if it has a kustomization, and returns whether it does.
+    pub(super) fn kustomization(&mut self, folder: &Path, name: String, is_read: impl Fn(&Path) -> bool) -> bool {
+        let Some(file) = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|file| file.is_file()) else {
+            return false;
+        };
+        // A template is none that can be read, but it becomes a kustomization.
+        let value = if is_read(&file) { self.read(&file) } else { None }.unwrap_or_default();
+        let text = |member: &str| value.get(member).and_then(Value::as_str);
+        // Flux has a kind of this name, and its objects are often kept in a file of this name.
+        if text("apiVersion").is_some_and(|version| !version.starts_with("kustomize.config.k8s.io/")) {
+            return false;
+        }
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let named = FOLDERS.iter().filter_map(|member| value.get(*member)?.as_array()).flatten();
+        let named = named.filter_map(Value::as_str).filter_map(|path| real.join(path).canonicalize().ok());
+        let has = |member: &str| value.get(member).and_then(Value::as_array).is_some_and(|charts| !charts.is_empty());
+        self.kustomizations.push(Kustomization {
+            folder: self.folders.len(),
+            is_component: text("kind") == Some("Component"),
+            builds: named.filter(|path| *path != real && path.is_dir()).collect(),
+            needs: Needs {
+                helm: has("helmCharts") || has("helmChartInflationGenerator"),
+                outside: reads_outside(&real, &value) || file.canonicalize().is_ok_and(|file| !file.starts_with(&real)),
+            },
+            real,
+        });
+        self.folders.push(PassedOver { path: name, what: "kustomization", check: Check::WithUsers });
+        true
+    }
+
+    /// The folders in the order in which they were found, each with what checks it.
+    pub(super) fn settle(mut self) -> Vec<PassedOver> {
+        let numbers = self.kustomizations.iter().enumerate().map(|(number, it)| (it.real.as_path(), number));
+        let numbers: HashMap<&Path, usize> = numbers.collect();
+        let number = |path: &PathBuf| numbers.get(path.as_path()).copied();
+        let builds = self.kustomizations.iter().map(|it| it.builds.iter().filter_map(number).collect());
+        let builds: Vec<Vec<usize>> = builds.collect();
+        let roots = roots(&self.kustomizations, &builds);
+        let needs = needs(&self.kustomizations, &builds);
+        for (number, kustomization) in self.kustomizations.iter().enumerate() {
+            let user = roots[number].map(|root| self.folders[self.kustomizations[root].folder].path.clone());
+            let folder = &mut self.folders[kustomization.folder];
+            (folder.what, folder.check) = match user {
+                Some(_) if roots[number] == Some(number) => {
+                    let helm = if needs[number].helm { "--enable-helm " } else { "" };
+                    let outside = if needs[number].outside { "--load-restrictor=LoadRestrictionsNone " } else { "" };
+                    let word = shell(&folder.path);
+                    let command = format!("kubectl kustomize {helm}{outside}{word} | plimsoll check -");
+                    ("kustomization", Check::Run(command))
+                }
+                user => {
+                    let what = if kustomization.is_component { "kustomize component" } else { "kustomize base" };
+                    (what, user.map_or(Check::WithUsers, Check::With))
+                }
+            };
+        }
+        self.folders
+    }
+
+    /// The first document of a file, if it is small enough and can be read.
+    fn read(&mut self, file: &Path) -> Option<Value> {
+        let text = files::read_text(file, bounds::MAX_CONFIGURATION).ok()?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        if self.bytes > bounds::MAX_TOTAL {
+            return None;
+        }
+        let stream = Stream::new(&text);
+        let mut documents = (0..stream.len()).filter_map(|part| stream.document(part, &self.budget));
+        Some(documents.next()?.ok()?.value().clone())
+    }
+}
+
+/// By kustomization: the one whose command builds it, which may be itself.
+fn roots(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Option<usize>> {
+    let is_whole = |number: &usize| !kustomizations[*number].is_component;
+    let mut is_used = vec![false; kustomizations.len()];
+    // A component that nothing uses builds nothing.
+    let mut used_components = vec![false; kustomizations.len()];
+    let mut waiting: Vec<usize> = (0..kustomizations.len()).filter(is_whole).collect();
+    while let Some(number) = waiting.pop() {
+        for built in &builds[number] {
+            is_used[*built] = true;
+            if !is_whole(built) && !std::mem::replace(&mut used_components[*built], true) {
+                waiting.push(*built);
+            }
+        }
+    }
+    let mut roots = vec![None; kustomizations.len()];
+    let mut reach = |root: usize| {
+        let mut waiting = vec![root];
+        while let Some(number) = waiting.pop() {
+            if roots[number].is_none() {
+                roots[number] = Some(root);
+                waiting.extend(&builds[number]);
+            }
+        }
+    };
+    let whole = || (0..kustomizations.len()).filter(is_whole);
+    whole().filter(|number| !is_used[*number]).for_each(&mut reach);
+    // Those that build each other in a circle, which kustomize refuses.
+    whole().for_each(&mut reach);
+    roots
+}
+
+/// By kustomization: what it needs together with all that it builds.
+fn needs(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Needs> {
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); kustomizations.len()];
+    for (number, built) in builds.iter().enumerate() {
+        built.iter().for_each(|built| users[*built].push(number));
+    }
+    let mut needs: Vec<Needs> = kustomizations.iter().map(|it| it.needs).collect();
+    let mut waiting: Vec<usize> = (0..needs.len()).filter(|number| needs[*number] != Needs::default()).collect();
+    while let Some(number) = waiting.pop() {
+        let Needs { helm, outside } = needs[number];
+        for user in &users[number] {
+            let known = &mut needs[*user];
+            let joined = Needs { helm: known.helm || helm, outside: known.outside || outside };
+            if std::mem::replace(known, joined) != joined {
+                waiting.push(*user);
+            }
+        }
+    }
+    needs
+}
+
+/// Whether a kustomization names a file, or one as `key=path`, that is not below its folder.
+fn reads_outside(folder: &Path, value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            let path = text.rsplit_once('=').map_or(text.as_str(), |(_, path)| path);
+            let is_outside = |path: PathBuf| path.is_file() && !path.starts_with(folder);
+            !path.starts_with('/') && !path.contains('\n') && folder.join(path).canonicalize().is_ok_and(is_outside)
+        }
+        Value::Array(items) => items.iter().any(|item| reads_outside(folder, item)),
+        Value::Object(members) => members.values().any(|member| reads_outside(folder, member)),
+        _ => false,
+    }
+}
+
+/// Whether a chart has a dependency in its `charts/`: as a folder, or as an archive.
+fn holds(chart: &Path, dependency: &str) -> bool {
+    let entries = fs::read_dir(chart.join("charts")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        let version = name.strip_suffix(".tgz").and_then(|name| name.strip_prefix(dependency)?.strip_prefix('-'));
+        match version {
+            // `redis-ha-1.2.0.tgz` is no `redis`.
+            Some(version) => version.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit()),
+            None => name == dependency && chart.join("charts").join(dependency).join("Chart.yaml").is_file(),
+        }
+    })
+}
+
+/// A word of a command that can be pasted into a shell.
+fn shell(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
+    if word.bytes().all(plain) && !word.starts_with('-') {
+        word.to_owned()
+    } else {
+        let dashed = if word.starts_with('-') { "./" } else { "" };
+        format!("'{dashed}{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -57,6 +57,7 @@ const WORDS: &[&str] = &[
     "trustedControllers: [a]",
     "selfExempt: [probes]",
     "exemptionNamespaces: [a]",
+    "contact: a\n",
     "kind: PolicyExemption\n",
     "metadata: {name: a, namespace: a}\n",
     "  match: {namespaces: [a]}\n",

@@ -98,7 +98,7 @@ mod tests {
     }
 
     const OURS: &str = "Error from server (Forbidden): admission webhook \"validate.plimsoll.dev\" denied the request: no\n\
-        • missing-probe  spec: none\n";
+        • missing-probe: none → write one\n";
 
     #[test]
     fn a_table_fails_on_every_other_answer() {
@@ -113,9 +113,9 @@ mod tests {
         let accepted = accepts("case", "");
         assert!(!complains(&accepted, &output(0, "Warning: autoscaling/v2beta2 is deprecated\n")));
         assert!(complains(&accepted, &output(1, OURS)));
-        assert!(complains(&accepted, &output(0, "Warning: missing-probe  spec: none\n")));
+        assert!(complains(&accepted, &output(0, "Warning: missing-probe: spec: none\n")));
         let warned = accepts_with_warnings("case", "", &["missing-probe"]);
-        assert!(!complains(&warned, &output(0, "Warning: missing-probe  spec: none\n")));
+        assert!(!complains(&warned, &output(0, "Warning: missing-probe: spec: none\n")));
         assert!(complains(&warned, &output(0, "")));
     }
 }

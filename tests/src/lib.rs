@@ -47,7 +47,7 @@ pub use helm::Helm;
 pub use kubectl::{Kubectl, Output};
 pub use link::Link;
 pub use manifest::{Manifest, WORKLOADS, container};
-pub use messages::{VALIDATING_WEBHOOK, denied_policies, warned_policies};
+pub use messages::{VALIDATING_WEBHOOK, causes, denied_policies, named_policies, warned_policies};
 pub use namespace::Namespace;
 pub use pods::{Eviction, evict, make_ready, running_pod, until_counted};
 pub use process::Process;

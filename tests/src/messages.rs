@@ -2,37 +2,51 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 /// The name of the validating webhook, which the API server puts into every denial.
 pub const VALIDATING_WEBHOOK: &str = "validate.plimsoll.dev";
 
-/// The policies that denied, by the bullets of the message (`• id  path: what → what to write`); `None` where it was
-/// not our webhook that refused. Bullets marked `(warning)` are not denials.
+/// The policies that denied, by the bullets of the message (`• id: what → what to write`) and by the last one, which
+/// names those that found no place (`• 5 more: id, id (4)`); `None` where it was not our webhook that refused.
 pub fn denied_policies(stderr: &str) -> Option<BTreeSet<String>> {
-    if !stderr.contains(&format!("admission webhook \"{VALIDATING_WEBHOOK}\" denied the request")) {
-        return None;
-    }
-    let bullets = stderr.lines().filter_map(|line| line.trim().strip_prefix('•'));
-    Some(bullets.filter(|bullet| !is_warning(bullet)).filter_map(leading_id).collect())
+    let is_ours = stderr.contains(&format!("admission webhook \"{VALIDATING_WEBHOOK}\" denied the request"));
+    is_ours.then(|| named_policies(stderr))
 }
 
-/// The policies that warned, by the lines `Warning: id  …` and by the bullets of a denial that are marked `(warning)`.
-/// The API server's own warnings do not begin with a policy's id and are passed over.
+/// The policies that the bullets of a message name.
+pub fn named_policies(message: &str) -> BTreeSet<String> {
+    let bullets = message.lines().filter_map(|line| line.trim().strip_prefix('•'));
+    bullets.flat_map(|bullet| left_out(bullet).unwrap_or_else(|| leading_id(bullet).into_iter().collect())).collect()
+}
+
+/// The policies that warned, by the lines `Warning: id: …`. The API server's own warnings do not begin with a policy's id
+/// and are passed over.
 pub fn warned_policies(stderr: &str) -> BTreeSet<String> {
-    let warnings = stderr.lines().filter_map(|line| line.trim().strip_prefix("Warning:"));
-    let bullets = stderr.lines().filter_map(|line| line.trim().strip_prefix('•')).filter(|bullet| is_warning(bullet));
-    warnings.chain(bullets).filter_map(leading_id).collect()
+    stderr.lines().filter_map(|line| line.trim().strip_prefix("Warning:")).filter_map(leading_id).collect()
 }
 
-fn is_warning(bullet: &str) -> bool {
-    let bullet = bullet.trim();
-    let after_id = bullet.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
-    bullet.starts_with("(warning)") || after_id.starts_with("(warning)") || bullet.ends_with("(warning)")
+/// The causes of a refusal, for programs: policy, path and message. kubectl logs the whole answer with `-v=4`.
+pub fn causes(stderr: &str) -> Option<Vec<[String; 3]>> {
+    let (_, logged) = stderr.split_once("server response object: ")?;
+    // It is a list of one.
+    let list = logged.get(logged.find('[')?..)?;
+    let status = serde_json::Deserializer::from_str(list).into_iter::<Value>().next()?.ok()?[0].take();
+    let causes = status["details"]["causes"].as_array()?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Some(causes.iter().map(|cause| ["reason", "field", "message"].map(|name| text(&cause[name]))).collect())
+}
+
+/// The policies of the bullet that counts the rest.
+fn left_out(bullet: &str) -> Option<Vec<String>> {
+    let (count, ids) = bullet.trim_start().split_once(" more: ")?;
+    count.parse::<usize>().ok()?;
+    Some(ids.split(", ").filter_map(leading_id).collect())
 }
 
 /// The first word, if it is a policy's id: kebab-case of two parts at least.
 fn leading_id(text: &str) -> Option<String> {
-    let text = text.trim_start().trim_start_matches("(warning)").trim_start();
-    let word = text.split(char::is_whitespace).next()?.trim_end_matches(':');
+    let word = text.split_whitespace().next()?.trim_end_matches(':');
     let kebab = word.contains('-')
         && word.split('-').all(|part| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -44,13 +58,13 @@ fn leading_id(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const DENIAL: &str = "Warning: missing-limits  spec: no limit\n\
+    const DENIAL: &str = "Warning: missing-limits: spec: no limit\n\
         Warning: spec.template.spec.containers[0].ports[1]: duplicate port name\n\
         Error from server (Forbidden): error when creating \"STDIN\": admission webhook \"validate.plimsoll.dev\" \
-        denied the request: 2 policies deny\n\
-        • missing-readiness-probe  spec.template: no probe → write one\n\
-        • latest-tag (warning)  spec.template: a tag\n\
-        • no-replicas  spec.replicas: zero (warning)\n";
+        denied the request: Deployment web is refused, for 6 reasons:\n\
+        • missing-readiness-probe: no probe → write one\n\
+        • 5 more: latest-tag, no-replicas (3) and 2 further policies\n\
+        More: plimsoll explain missing-readiness-probe.\n";
 
     fn set(ids: &[&str]) -> BTreeSet<String> {
         ids.iter().map(|&id| id.to_owned()).collect()
@@ -58,8 +72,13 @@ mod tests {
 
     #[test]
     fn a_denial_is_read() {
-        assert_eq!(denied_policies(DENIAL), Some(set(&["missing-readiness-probe"])));
-        assert_eq!(warned_policies(DENIAL), set(&["latest-tag", "missing-limits", "no-replicas"]));
+        let denied = ["missing-readiness-probe", "latest-tag", "no-replicas"];
+        assert_eq!(denied_policies(DENIAL), Some(set(&denied)));
+        assert_eq!(warned_policies(DENIAL), set(&["missing-limits"]));
+        assert_eq!(causes(DENIAL), None);
+        let log = "I1 server response object: [{\"details\": {\"causes\": [{\"reason\": \"a-b\", \"field\": \"spec\", \
+                   \"message\": \"bad\"}]}}]\nError";
+        assert_eq!(causes(log), Some(vec![["a-b", "spec", "bad"].map(str::to_owned)]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Modes of sets and of namespaces: what each lets the webhook deny, warn of and complete.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use plimsoll_tests::{
     Case, ControlPlane, Manifest, Namespace, Options, Webhook, WebhookOptions, accepts, accepts_with_warnings, rejects,
 };
@@ -61,6 +61,43 @@ fn case(spec: &str, mode: &str) -> Case {
         "observe" => accepts_with_warnings(spec, &bad, broken),
         _ => accepts(spec, &bad),
     }
+}
+
+/// What whoever is denied is told to do works: asking, an annotation, or neither.
+#[test]
+fn how_to_go_on() -> Result<()> {
+    let control_plane = ControlPlane::start(&Options::default())?;
+    let latest = |name: &str| Manifest::good("Deployment", name).pod("/containers/0/image", json!("shop:latest"));
+    let ignoring = |name: &str| {
+        let ignores = json!({"plimsoll.dev/ignore.latest-image-tag": "the vendor publishes no other tag"});
+        latest(name).with("/metadata/annotations", ignores).to_string()
+    };
+    let more = "More: plimsoll explain latest-image-tag.";
+    let annotate = "To exempt it, annotate it with plimsoll.dev/ignore.latest-image-tag: \"the reason\".";
+    let ask = "To be exempted, ask whoever runs Plimsoll: the ClusterPolicySet set denies it.";
+    for (spec, ending, is_ignored) in [
+        ("{mode: enforce}", format!("{more} {ask}"), false),
+        ("{mode: enforce, selfExempt: [image]}", format!("{more} {annotate}"), true),
+        (
+            "{mode: enforce, contact: \"#platform on Slack\"}",
+            format!("{more} To be exempted, ask: #platform on Slack"),
+            false,
+        ),
+    ] {
+        let kind = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet";
+        let config = format!("{kind}\nmetadata: {{name: set}}\nspec: {spec}\n");
+        let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config))?;
+        let namespace = Namespace::new(&control_plane, "going-on")?;
+        let output = namespace.kubectl().apply(&latest("web").to_string())?;
+        ensure!(output.stderr.trim_end().ends_with(&format!("\n{ending}")), "{spec}: {}", output.stderr);
+        let chart = latest("chart").with("/metadata/labels", json!({"app.kubernetes.io/managed-by": "Helm"}));
+        let output = namespace.kubectl().apply(&chart.to_string())?;
+        let last = format!("\nHelm made it: make the change in the chart's values. {ending}");
+        ensure!(output.stderr.trim_end().ends_with(&last), "{spec}: {}", output.stderr);
+        let output = namespace.kubectl().apply(&ignoring("ignoring"))?;
+        ensure!(output.status.success() == is_ignored, "{spec}: {}", output.stderr);
+    }
+    Ok(())
 }
 
 /// Whether the webhook fills in what profile `default` lets it.

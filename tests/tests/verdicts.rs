@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use plimsoll_tests::{
-    ControlPlane, Manifest, Namespace, Options, WORKLOADS, Webhook, WebhookOptions, container, denied_policies,
+    ControlPlane, Manifest, Namespace, Options, WORKLOADS, Webhook, WebhookOptions, causes, container, denied_policies,
     plimsoll_binary,
 };
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const CONFIGS: &[(&str, &str)] = &[
     ("default", "{mode: enforce, profile: default}"),
     ("mutate", "{mode: enforce, profile: mutate}"),
     ("production", "{mode: enforce, profile: production}"),
-    // A denial shows everything in full: so the infos and the warnings are compared by their paths as well.
+    // The causes of a denial are complete: so the infos and the warnings are compared by their paths as well.
     (
         "strict",
         "{mode: enforce, profile: default, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, {name: info, action: Deny}]}",
@@ -163,8 +163,9 @@ fn manifests() -> Vec<Manifest> {
 /// What was said of one object.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
-    /// `id  path: what → what to write`
+    /// `id  path: what`
     denied: BTreeSet<String>,
+    /// `id  path: what → what to write`
     warned: BTreeSet<String>,
     /// Where something was filled in.
     completed: BTreeSet<String>,
@@ -255,11 +256,11 @@ fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
         let object: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.json")))?)?;
         let said = said.get_mut(name).context("an object that nobody asked about")?;
         let path = named(&object, &text("path"));
-        let line = format!("{}  {path}: {} → {}", text("policy"), text("message"), text("help"));
+        let line = format!("{}  {path}: {}", text("policy"), text("message"));
         match (finding["defaulted"] == true, text("action").as_str()) {
             (true, _) => drop(said.completed.insert(text("path"))),
             (false, "Deny") => drop(said.denied.insert(line)),
-            (false, "Warn") => drop(said.warned.insert(line)),
+            (false, "Warn") => drop(said.warned.insert(format!("{line} → {}", text("help")))),
             _ => {}
         }
     }
@@ -289,26 +290,33 @@ fn named(object: &Value, pointer: &str) -> String {
 
 /// Applies one object as a dry run; what differs, if anything does.
 fn compare(namespace: &Namespace, manifest: &Manifest, ours: &Said) -> Result<Option<String>> {
-    let arguments = ["apply", "--dry-run=server", "--filename=-"];
+    // So verbose that it logs the causes of a refusal.
+    let arguments = ["apply", "--dry-run=server", "--filename=-", "-v=4"];
     let output = namespace.kubectl().run(&arguments, Some(&manifest.to_string()))?;
     let sorted = |lines: &BTreeSet<String>| lines.iter().cloned().collect::<Vec<_>>().join("\n    ");
     let said = || format!("  check denies\n    {}\n  and warns\n    {}", sorted(&ours.denied), sorted(&ours.warned));
     let differs = || Ok(Some(format!("{}\n  the cluster says\n{}", said(), output.stderr.trim_end())));
-    if output.status.success() {
-        let warnings: Vec<_> = output.stderr.lines().filter_map(|line| line.strip_prefix("Warning: ")).collect();
-        let matches = warnings.len() == ours.warned.len()
-            && ours.warned.iter().all(|line| warnings.iter().any(|warning| shortens(warning, line)));
-        return if ours.denied.is_empty() && matches { Ok(None) } else { differs() };
+    let mut denied = BTreeSet::new();
+    if !output.status.success() {
+        let named = denied_policies(&output.stderr);
+        let named = named.with_context(|| format!("{} is refused by another: {}", manifest.name(), output.stderr))?;
+        let causes = causes(&output.stderr).context("no causes")?;
+        let is_named = |[id, ..]: &[String; 3]| named.contains(id) || output.stderr.contains(" further policies\n");
+        ensure!(causes.iter().all(is_named), "not every cause is in the message: {}", output.stderr);
+        denied.extend(causes.into_iter().map(|[id, path, message]| format!("{id}  {path}: {message}")));
     }
-    ensure!(denied_policies(&output.stderr).is_some(), "{} is refused by another: {}", manifest.name(), output.stderr);
-    let mut theirs = Said::default();
-    for bullet in output.stderr.lines().filter_map(|line| line.strip_prefix("• ")) {
-        match bullet.strip_suffix(" (warning)") {
-            Some(warning) => drop(theirs.warned.insert(warning.to_owned())),
-            None => drop(theirs.denied.insert(bullet.to_owned())),
-        }
-    }
-    if theirs.denied == ours.denied && theirs.warned == ours.warned { Ok(None) } else { differs() }
+    if denied == ours.denied && are_warned(&ours.warned, &output.stderr) { Ok(None) } else { differs() }
+}
+
+/// Whether these are the warnings, of which ten at most are shown and the others counted.
+fn are_warned(ours: &BTreeSet<String>, stderr: &str) -> bool {
+    let warnings = stderr.lines().filter_map(|line| line.strip_prefix("Warning: "));
+    let (more, shown): (Vec<_>, Vec<_>) = warnings.partition(|warning| warning.starts_with('+'));
+    let more =
+        more.iter().filter_map(|more| more.strip_prefix('+')?.split_once(' ')?.0.parse::<usize>().ok()).sum::<usize>();
+    let is_ours = |warning: &&str| ours.iter().any(|line| shortens(warning, line));
+    let is_shown = |line: &&String| shown.iter().any(|warning| shortens(warning, line));
+    shown.len() + more == ours.len() && shown.iter().all(is_ours) && ours.iter().filter(is_shown).count() >= shown.len()
 }
 
 /// Whether a warning, which has room for 120 characters, is this line without what did not fit: its path, its help.

@@ -81,7 +81,10 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
     let mut look = Look::new(context, review, deadline);
     loop {
         let need = match decide(&case, &known) {
-            Decision::Verdict(verdict) => return verdict,
+            Decision::Verdict(mut verdict) => {
+                verdict.recourse = registry.recourse(review, &verdict.grounds);
+                return verdict;
+            }
             Decision::Needs(need) => need,
         };
         match need {

@@ -26,7 +26,7 @@ mod wire;
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use plimsoll_tests::denied_policies;
+use plimsoll_tests::{denied_policies, named_policies};
 
 use stage::{Said, Theme};
 
@@ -205,10 +205,10 @@ impl By {
                 denied == Some(ids)
             }
             By::Lenient(id) => {
-                text.contains("\"lenient.plimsoll.dev\" denied the request") && text.contains(&format!("• {id} "))
+                text.contains("\"lenient.plimsoll.dev\" denied the request") && named_policies(text).contains(*id)
             }
             By::Protected(id) => {
-                text.contains("\"protected.plimsoll.dev\" denied the request") && text.contains(&format!("• {id} "))
+                text.contains("\"protected.plimsoll.dev\" denied the request") && named_policies(text).contains(*id)
             }
             By::FailurePolicy => text.contains("failed calling webhook \"validate.plimsoll.dev\""),
             By::TooLarge => {

@@ -94,7 +94,7 @@ fn create(kubectl: &Kubectl, round: u64) -> Result<()> {
     let accepted = output.stdout.lines().filter(|line| line.ends_with("created (server dry run)")).count();
     let refusal = format!("admission webhook \"{VALIDATING_WEBHOOK}\" denied the request");
     let refused = output.stderr.matches(&refusal).count();
-    let named = output.stderr.matches("• missing-resource-requests").count();
+    let named = output.stderr.matches("• missing-resource-requests: ").count();
     let half = usize::try_from(OBJECTS / 2)?;
     ensure!(
         (accepted, refused) == (half, half) && named >= half && !output.stderr.contains("failed calling webhook"),

@@ -1,6 +1,6 @@
 //! The reviews that are asked for, and what each version of the configuration answers to them.
 
-use plimsoll_tests::Manifest;
+use plimsoll_tests::{Manifest, named_policies};
 use serde_json::{Value, json};
 
 /// In place of what differs from review to review.
@@ -83,13 +83,9 @@ impl Shape {
     pub(crate) fn fits(&self, answer: &Value, version: usize) -> bool {
         let response = &answer["response"];
         let message = response["status"]["message"].as_str().unwrap_or_default();
-        let denying =
-            message.lines().filter_map(|line| line.strip_prefix("• ")).filter(|line| !line.contains("(warning)"));
-        let mut denying: Vec<_> = denying.filter_map(|line| line.split_whitespace().next()).collect();
-        denying.sort_unstable();
-        denying.dedup();
+        let denying = named_policies(message);
         let patched = response.get("patch").is_some();
-        denying == self.denied_by[version]
+        denying.iter().eq(self.denied_by[version])
             && response["allowed"] == denying.is_empty()
             && patched == self.patched[version]
     }

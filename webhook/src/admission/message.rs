@@ -1,55 +1,68 @@
 //! What people read: the denial, the warnings, and the causes beside them.
 
+mod ending;
+mod fit;
+mod place;
+
 use plimsoll_flat::Node;
 
 use super::decide::named_path;
-use super::review::Review;
+use super::review::{Operation, Review};
 use super::verdict::{Action, Failed, Judged, Verdict};
 use crate::printed;
+use ending::ending;
+use fit::{MOST, Reason, bullets};
+use place::placed;
 
 /// The API server cuts every warning to 256 characters where all of them together pass 4,096; ours stay well below.
 const MAX_WARNING: usize = 120;
 /// More warnings than this are counted.
 const MAX_WARNINGS: usize = 10;
-/// A message names at most this many findings one by one; the others are counted.
-const MAX_LINES: usize = 60;
+/// Maximum number of characters of a denial. kubectl prints it in one piece, and a person reads it during a deployment.
+const MAX_MESSAGE: usize = 1000;
+/// Longest name that is shown of an object.
+const MAX_NAME: usize = 120;
 
-/// The message of a denial: a summary, then a line for each finding, most severe first.
+/// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings are
+/// not in it, because they are sent as warnings.
 pub fn denial(review: &Review, verdict: &Verdict) -> String {
-    let denying = count(verdict, Action::Deny);
-    let warning = count(verdict, Action::Warn);
-    let mut summary = format!("{} breaks {}", describe(review), plural(denying, "policy rule", "policy rules"));
-    if warning > 0 {
-        summary.push_str(&format!(", and {} only warned of", plural(warning, "more is", "more are")));
-    }
-    let mut lines = vec![summary + ":"];
     let object = review.subject();
-    for judged in verdict.judged.iter().filter(|judged| judged.action >= Action::Warn) {
-        let mark = if judged.action == Action::Deny { "" } else { " (warning)" };
-        lines.push(format!("• {}  {}{mark}", judged.policy.id, line(judged, object)));
-    }
-    for failed in verdict.failed.iter().filter(|failed| failed.action >= Action::Warn) {
-        let mark = if failed.action == Action::Deny { "" } else { " (warning)" };
-        lines.push(format!("• {}  {}{mark}", failed.policy.id, failure(failed)));
-    }
-    if lines.len() > MAX_LINES + 1 {
-        let cut = lines.len() - MAX_LINES - 1 + more(verdict);
-        lines.truncate(MAX_LINES + 1);
-        lines.push(format!("• and {cut} more: run plimsoll check"));
-    } else {
-        lines.extend(verdict.more.iter().map(|(policy, more)| format!("• {}  and {more} more", policy.id)));
-    }
-    lines.extend(mistakes(verdict).map(|mistake| format!("note: {mistake}")));
     // Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
-    let lines: Vec<_> = lines.iter().map(|line| printed::line(line)).collect();
-    lines.join("\n")
+    let reason = |id: &str, what: &str, help: &str| Reason {
+        id: id.to_owned(),
+        what: printed::line(what).into_owned(),
+        help: printed::line(help).into_owned(),
+    };
+    let found = verdict.denying();
+    let failed = || verdict.failed.iter().filter(|failed| failed.action == Action::Deny);
+    let ids = verdict.denying().map(|judged| &judged.policy.id).chain(failed().map(|failed| &failed.policy.id));
+    let ids: Vec<&str> = ids.map(String::as_str).collect();
+    let found = found.map(|Judged { policy, finding, .. }| reason(&policy.id, &placed(finding, object), &finding.help));
+    let failed = failed().map(|failed| reason(&failed.policy.id, &failure(failed), LOG));
+    // The others are only counted.
+    let reasons: Vec<Reason> = found.chain(failed).take(MOST).collect();
+    let cut = verdict.more.iter().filter(|(policy, _)| ids.contains(&policy.id.as_str()));
+    let cut: Vec<(&str, usize)> = cut.map(|(policy, more)| (policy.id.as_str(), number(*more))).collect();
+    let summary = printed::line(&summary(review, ids.len(), !cut.is_empty())).into_owned();
+    let ending = printed::line(&ending(review, verdict)).into_owned();
+    let others: Vec<_> = ids.iter().skip(MOST).map(|id| (*id, 1)).chain(cut).collect();
+    let room = MAX_MESSAGE.saturating_sub(length(&summary) + length(&ending) + 1);
+    let bullets = bullets(&reasons, &others, room);
+    [summary].into_iter().chain(bullets).chain([ending]).collect::<Vec<_>>().join("\n")
 }
 
-/// The warnings of a review that is allowed: at most ten, the rest counted. On a denial they stand in its message.
-pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
-    if !verdict.allowed() {
-        return Vec::new();
+/// `Deployment web is refused, for 2 reasons:`
+fn summary(review: &Review, reasons: usize, is_cut: bool) -> String {
+    let subject = describe(review);
+    match reasons {
+        _ if is_cut => format!("{subject} is refused, for more than {reasons} reasons:"),
+        0 | 1 => format!("{subject} is refused:"),
+        _ => format!("{subject} is refused, for {reasons} reasons:"),
     }
+}
+
+/// The warnings of a review, whether it is denied or not: at most ten, the rest counted.
+pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
     let object = review.subject();
     let findings =
         verdict.judged.iter().filter(|judged| judged.action == Action::Warn).map(|judged| warning(judged, object));
@@ -57,7 +70,7 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
         .failed
         .iter()
         .filter(|failed| failed.action == Action::Warn)
-        .map(|failed| format!("{}: {}", failed.policy.id, failure(failed)));
+        .map(|failed| format!("{}: {} → {LOG}", failed.policy.id, failure(failed)));
     let mut warnings: Vec<String> = findings
         .chain(failures)
         .chain(mistakes(verdict))
@@ -81,7 +94,11 @@ fn mistakes(verdict: &Verdict) -> impl Iterator<Item = String> {
 
 /// Findings that were counted and cut before anything was decided about them.
 fn more(verdict: &Verdict) -> usize {
-    verdict.more.iter().map(|(_, more)| usize::try_from(*more).unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
+    verdict.more.iter().map(|(_, more)| number(*more)).fold(0, usize::saturating_add)
+}
+
+fn number(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// One cause of a denial, for programs (`status.details.causes`): the policy, the path, the message.
@@ -94,7 +111,7 @@ pub fn causes(review: &Review, verdict: &Verdict) -> Vec<(String, String, String
         .failed
         .iter()
         .filter(|failed| failed.action == Action::Deny)
-        .map(|failed| (failed.policy.id.clone(), String::new(), failure(failed)));
+        .map(|failed| (failed.policy.id.clone(), String::new(), format!("{} → {LOG}", failure(failed))));
     findings.chain(failures).collect()
 }
 
@@ -122,32 +139,45 @@ fn path(judged: &Judged, object: Option<Node<'_>>) -> String {
 }
 
 fn failure(failed: &Failed) -> String {
-    format!("could not be judged: {} → see the log of plimsoll, or its PolicySet's onError", failed.failure)
+    format!("could not be judged: {}", failed.failure)
 }
 
-fn count(verdict: &Verdict, action: Action) -> usize {
-    verdict.judged.iter().filter(|judged| judged.action == action).count()
-        + verdict.failed.iter().filter(|failed| failed.action == action).count()
-}
+/// Help for a policy that failed.
+const LOG: &str = "see the log of plimsoll, or its PolicySet's onError";
 
 fn describe(review: &Review) -> String {
-    let name = if review.name.is_empty() { "(name to be generated)" } else { &review.name };
-    match review.subresource.as_str() {
-        "" => format!("{} {name}", review.kind.kind),
+    let generated = review.subject().and_then(|object| object.get("metadata")?.get("generateName")?.as_str());
+    let name = match generated {
+        _ if !review.name.is_empty() => shorten(&review.name, MAX_NAME),
+        Some(prefix) if !prefix.is_empty() => format!("{}… (name to be generated)", shorten(prefix, MAX_NAME)),
+        _ => "(name to be generated)".to_owned(),
+    };
+    let kind = match review.subresource.as_str() {
+        "" => shorten(&review.kind.kind, MAX_NAME),
         // The kind of a subresource is another one's: `Scale` says nothing.
-        subresource => format!("{}/{subresource} {name}", review.resource),
+        subresource => shorten(&format!("{}/{subresource}", review.resource), MAX_NAME),
+    };
+    if review.operation == Operation::Delete {
+        return format!("Deletion of {kind} {name}");
     }
+    format!("{kind} {name}")
 }
 
-fn plural(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+fn length(text: &str) -> usize {
+    text.chars().count()
 }
 
+/// At most so many characters, cut between words where that loses little.
 fn shorten(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    if length(text) <= most {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(most - 1).collect();
-    short.push('…');
-    short
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    let at_word = kept.rfind(' ').filter(|at| length(&kept[..*at]) * 4 >= most * 3);
+    let kept = at_word.map_or(kept.as_str(), |at| kept[..at].trim_end_matches([',', ';', ':', ' ']));
+    format!("{kept}…")
 }
+
+#[cfg(test)]
+#[path = "message/tests.rs"]
+mod tests;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use plimsoll_sdk::metadata::Severity;
+
 use crate::engine::{Failure, Finding};
-use crate::registry::{Exemption, Policy, Selected};
+use crate::registry::{Exemption, Policy, Selected, Version};
 
 /// What is done about a finding, mildest first.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -170,6 +172,34 @@ impl Failed {
     }
 }
 
+/// A policy that denies, as the PolicySets know it.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// Which.
+    pub policy: Arc<Policy>,
+    /// Its settings: sets with others do not deny by the same call.
+    pub settings: Arc<[u8]>,
+    /// The `policiesAsOf` of these sets.
+    pub as_of: Option<Version>,
+    /// Of what it found; none where it failed.
+    pub severity: Option<Severity>,
+}
+
+/// What whoever is denied can do about it beside following the policies.
+#[derive(Clone, Debug, Default)]
+pub struct Recourse {
+    /// `contact` of the PolicySets that deny, each once.
+    pub contacts: Vec<String>,
+    /// The PolicySets that deny, by name.
+    pub sets: Vec<String>,
+    /// Namespaces in each of which a PolicyExemption counts for everything that is denied.
+    pub exemption_namespaces: Vec<String>,
+    /// Whether annotations of the object silence everything that is denied.
+    pub self_exempt: bool,
+    /// The policies that deny and whose page the binary has, most severe first.
+    pub explained: Vec<String>,
+}
+
 /// Everything that is to be said of one review.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
@@ -187,6 +217,10 @@ pub struct Verdict {
     pub silenced: Vec<(Judged, Silence)>,
     /// Annotations and labels of Plimsoll's that do nothing, each with the reason.
     pub unused: Vec<Unused>,
+    /// What denies, by call.
+    pub grounds: Vec<Ground>,
+    /// What is left to whoever is denied.
+    pub recourse: Recourse,
 }
 
 impl Verdict {
@@ -194,6 +228,11 @@ impl Verdict {
     pub fn action(&self) -> Action {
         let findings = self.judged.iter().map(|judged| judged.action);
         findings.chain(self.failed.iter().map(|failed| failed.action)).max().unwrap_or_default()
+    }
+
+    /// The findings that deny.
+    pub fn denying(&self) -> impl Iterator<Item = &Judged> {
+        self.judged.iter().filter(|judged| judged.action == Action::Deny)
     }
 
     /// The policies of what would be denied to anybody else, where the glass was broken.

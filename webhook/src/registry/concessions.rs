@@ -7,13 +7,17 @@ use super::policy_set::Located;
 use crate::admission::Review;
 use crate::admission::verdict::Spared;
 use crate::duration::parse_duration;
+use crate::printed::is_hidden;
 
 /// From this age of an object on, what it lacks beside it counts.
 const ENFORCE_AFTER: Duration = Duration::from_secs(600);
 
 /// Of the keys of `spec`, those that are read here.
-pub(super) const KEYS: [&str; 5] =
-    ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt"];
+pub(super) const KEYS: [&str; 6] =
+    ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt", "contact"];
+
+/// Maximum number of characters of `contact`: a denial has 1,000, and may name two.
+pub(super) const MAX_CONTACT: usize = 120;
 
 /// Never silenced by the object itself.
 const NEVER_SELF_EXEMPT: &str = "security";
@@ -28,6 +32,8 @@ pub(super) struct Concessions {
     pub(super) exemption_namespaces: Vec<String>,
     /// Which there are is known with the bundle.
     pub(super) self_exempt: Vec<Located<String>>,
+    /// Where whoever is denied asks to be exempted.
+    pub(super) contact: Option<String>,
 }
 
 /// Who asks. Whole names: a pattern in a place that opens doors would open more than was meant.
@@ -45,6 +51,7 @@ impl Default for Concessions {
             trusted_controllers: Vec::new(),
             exemption_namespaces: Vec::new(),
             self_exempt: Vec::new(),
+            contact: None,
         }
     }
 }
@@ -61,6 +68,7 @@ impl Concessions {
                 Requesters { users: words(reader, &mapping, "users"), groups: words(reader, &mapping, "groups") };
         }
         concessions.trusted_controllers = words(reader, spec, "trustedControllers");
+        concessions.contact = spec.get("contact").and_then(|field| contact(reader, &field));
         concessions.exemption_namespaces = words(reader, spec, "exemptionNamespaces");
         if let Some(field) = spec.get("selfExempt") {
             for item in reader.list(&field) {
@@ -94,6 +102,25 @@ impl Requesters {
     fn include(&self, review: &Review) -> bool {
         self.users.contains(&review.username) || self.groups.iter().any(|group| review.groups.contains(group))
     }
+}
+
+/// One line of text that people see: a channel, a link.
+fn contact<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<String> {
+    let text = reader.string(field)?.trim();
+    let count = text.chars().count();
+    let problem = if text.is_empty() {
+        "it is empty; write where to ask, such as \"#platform on Slack\", or leave it out".to_owned()
+    } else if text.contains(['\n', '\r']) {
+        "it has several lines; write one, such as \"#platform on Slack\"".to_owned()
+    } else if let Some(hidden) = text.chars().find(|character| is_hidden(*character)) {
+        format!("it has the character U+{:04X}, which cannot be seen; take it out", u32::from(hidden))
+    } else if count > MAX_CONTACT {
+        format!("it has {count} characters, and at most {MAX_CONTACT} are shown; write a channel, or a short link")
+    } else {
+        return Some(text.to_owned());
+    };
+    reader.invalid(field, problem);
+    None
 }
 
 fn duration(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Duration> {

@@ -1,5 +1,7 @@
 //! PolicySets worked out against what their bundles have: what is left to do for a review is a look-up and a merge.
 
+mod recourse;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +47,8 @@ pub(super) struct Plan {
     scaled: HashMap<String, String>,
     exemptions: Vec<Arc<Exemption>>,
     conflicts: Conflicts,
+    /// By bundle: whether it is the built-in one, whose pages the binary has.
+    builtin: Vec<bool>,
 }
 
 /// A bundle's metadata, and whether profiles know it.
@@ -56,6 +60,7 @@ pub(super) struct Source<'a> {
 
 #[derive(Debug)]
 struct Set {
+    name: String,
     requests: Match,
     modes: Modes,
     concessions: Concessions,
@@ -119,7 +124,7 @@ impl Plan {
                 set.modes.clone()
             };
             let concessions = set.concessions.clone();
-            planned.push(Set { requests: set.requests.clone(), modes, concessions, rules });
+            planned.push(Set { name: set.name.clone(), requests: set.requests.clone(), modes, concessions, rules });
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -127,7 +132,8 @@ impl Plan {
         let by_kind = by_kind(&policies, &planned, workloads);
         let logged = policies.iter().map(|_| AtomicBool::new(false)).collect();
         let conflicts = Conflicts { count: AtomicU64::new(0), logged };
-        Ok(Self { policies, sets: planned, by_kind, scaled: scaled(workloads), exemptions, conflicts })
+        let builtin = sources.iter().map(|source| source.builtin).collect();
+        Ok(Self { policies, sets: planned, by_kind, scaled: scaled(workloads), exemptions, conflicts, builtin })
     }
 
     pub(super) fn policies(&self) -> &[Arc<Policy>] {
@@ -160,16 +166,7 @@ impl Plan {
             _ => Some(review.kind.group_kind()),
         };
         let Some(places) = kind.and_then(|kind| self.by_kind.get(&kind)) else { return Vec::new() };
-        let applies = |set: &'_ &Set| set.requests.matches(review);
-        let sets: Vec<(&Set, Mode, Option<Spared>)> = self
-            .sets
-            .iter()
-            .filter_map(|set| {
-                let mode = Some(set.modes.of(&review.namespace)).filter(|mode| *mode != Mode::Off)?;
-                let observed = (mode == Mode::Observe).then_some(Spared::Observed);
-                applies(&set).then(|| (set, mode, observed.or_else(|| set.concessions.spares(review))))
-            })
-            .collect();
+        let sets: Vec<(&Set, Mode, Option<Spared>)> = self.applying(review).collect();
         if sets.is_empty() {
             return Vec::new();
         }
@@ -212,6 +209,16 @@ impl Plan {
             self.settle(place, &mut selected[first..]);
         }
         selected
+    }
+
+    /// The sets that apply, each with its mode and why it denies nothing, if so.
+    fn applying(&self, review: &Review) -> impl Iterator<Item = (&Set, Mode, Option<Spared>)> {
+        self.sets.iter().filter_map(|set| {
+            let mode = Some(set.modes.of(&review.namespace)).filter(|mode| *mode != Mode::Off)?;
+            let observed = (mode == Mode::Observe).then_some(Spared::Observed);
+            let applies = set.requests.matches(review);
+            applies.then(|| (set, mode, observed.or_else(|| set.concessions.spares(review))))
+        })
     }
 
     /// Where two sets would fill in one field differently, neither does.

@@ -4,6 +4,7 @@ use plimsoll_sdk::metadata::{Bundle, On, Severity};
 use serde_json::json;
 
 use super::*;
+use crate::admission::verdict::{Ground, Recourse};
 use crate::registry::policy_set::tests::{named, set};
 use crate::registry::test_bundle::{bundle, policy, with_settings};
 
@@ -227,6 +228,59 @@ fn sets_that_mutate_differently_do_not() {
     ]);
     assert!(apart.select(&deployment())[0].mutate, "a set that observes mutates nothing");
     assert_eq!((agreeing.conflicts(), beside.conflicts(), apart.conflicts()), (0, 0, 0));
+}
+
+/// What `recourse` says where `missing-request` denies a warning of a Deployment.
+fn recourse(sets: Vec<PolicySet>, failed: bool) -> Recourse {
+    let plan = plan(sets);
+    let review = deployment();
+    let first = plan.select(&review).remove(0);
+    let severity = (!failed).then_some(Severity::Warning);
+    let ground = Ground { policy: first.policy, settings: first.settings, as_of: first.as_of, severity };
+    plan.recourse(&review, &[ground])
+}
+
+fn denying(name: &str, more: &str) -> PolicySet {
+    named(name, &format!("policies: [{{id: missing-request, action: Deny}}]\n{more}"))
+}
+
+#[test]
+fn the_contact_is_that_of_the_sets_that_deny() {
+    let ask = |name: &str| format!("contact: \"#{name} on Slack\"");
+    let contacts = |sets| recourse(sets, false).contacts;
+    let alone = recourse(vec![denying("a", &ask("a"))], false);
+    assert_eq!((alone.contacts, alone.sets), (vec!["#a on Slack".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(alone.explained, ["missing-request"]);
+    let both = || vec![denying("a", &ask("a")), denying("b", &ask("b"))];
+    assert_eq!(contacts(both()), ["#a on Slack", "#b on Slack"]);
+    assert_eq!(contacts(vec![denying("a", &ask("a")), denying("b", &ask("a"))]), ["#a on Slack"]);
+    for milder in [
+        named("b", &ask("b")),
+        denying("b", &format!("mode: observe\n{}", ask("b"))),
+        denying("b", &format!("match: {{resourceRules: [{{resources: [pods]}}]}}\n{}", ask("b"))),
+        named("b", &format!("policies: [{{id: missing-request, action: Deny, settings: {{limit: 8}}}}]\n{}", ask("b"))),
+        denying("b", ""),
+    ] {
+        assert_eq!(contacts(vec![denying("a", &ask("a")), milder]), ["#a on Slack"]);
+    }
+    let failing = vec![named("a", &format!("onError: Warn\n{}", ask("a"))), named("b", &ask("b"))];
+    assert_eq!(recourse(failing, true).contacts, ["#b on Slack"]);
+}
+
+/// What one of the sets that share a call does not concede, none does.
+#[test]
+fn an_exemption_counts_for_every_set() {
+    let listing = "exemptionNamespaces: [one, two]\nselfExempt: [resources]";
+    let alone = recourse(vec![denying("a", listing)], false);
+    assert!(alone.self_exempt && alone.exemption_namespaces == ["one", "two"]);
+    let both = recourse(vec![denying("a", listing), named("b", "exemptionNamespaces: [two, three]")], false);
+    assert!(!both.self_exempt && both.exemption_namespaces == ["two"]);
+    let none = recourse(vec![denying("a", listing), named("b", "{}")], false);
+    assert!(!none.self_exempt && none.exemption_namespaces.is_empty());
+    // Neither silences a policy that failed.
+    let failed = recourse(vec![denying("a", listing)], true);
+    assert!(!failed.self_exempt && failed.exemption_namespaces.is_empty());
+    assert!(plan(vec![denying("a", listing)]).recourse(&deployment(), &[]).sets.is_empty());
 }
 
 /// Each refusal, in the words that people read.

@@ -43,7 +43,8 @@ const METADATA: [&str; 13] = [
     "uid",
 ];
 
-const SPEC: [&str; 17] = [
+/// Beside [`concessions::KEYS`].
+const SPEC: [&str; 12] = [
     "mode",
     "bundle",
     "profile",
@@ -56,11 +57,6 @@ const SPEC: [&str; 17] = [
     "categories",
     "policies",
     "workloads",
-    concessions::KEYS[0],
-    concessions::KEYS[1],
-    concessions::KEYS[2],
-    concessions::KEYS[3],
-    concessions::KEYS[4],
 ];
 
 const WORKLOAD: [&str; 5] = ["group", "kind", "template", "runsOn", "scaled"];
@@ -357,7 +353,7 @@ fn read_name<'a>(reader: &mut Reader<'a>, metadata: &Mapping<'a>, key: &str) -> 
 }
 
 fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet) {
-    let spec = reader.mapping(field, &SPEC, &[]);
+    let spec = reader.mapping(field, &[&SPEC[..], &concessions::KEYS[..]].concat(), &[]);
     set.concessions = Concessions::read(reader, &spec);
     for item in spec.get("workloads").map(|field| reader.list(&field)).unwrap_or_default() {
         let item = reader.mapping(&item, &WORKLOAD, &[]);

@@ -55,6 +55,15 @@ fn defaults() {
 }
 
 #[test]
+fn a_contact_has_a_bound() {
+    let contact = |length: usize| format!("contact: \"{}\"", "ä".repeat(length));
+    assert_eq!(set(&contact(120)).concessions.contact.map(|text| text.chars().count()), Some(120));
+    let expected =
+        "5:12: `spec.contact`: it has 121 characters, and at most 120 are shown; write a channel, or a short link";
+    assert_eq!(of_spec(&contact(121)), [expected]);
+}
+
+#[test]
 fn everything_that_can_be_said() {
     let set = set("mode: observe\nbundle: ./own.wasm\nprofile: mutate\npoliciesAsOf: \"0.1\"\nonError: Warn\n\
          kubernetesVersion: v1.34.2\nnamespaceModes:\n- {names: [kube-system, \"team-*\"], mode: \"off\"}\n\
@@ -105,6 +114,19 @@ fn refusals() {
             "selfExempt: [probes, security]",
             "5:24: `spec.selfExempt[1]`: a workload may never excuse itself from `security`; an operator can, with a \
              PolicyExemption",
+        ),
+        (
+            "contact: 7",
+            "5:12: `spec.contact` must be a string, and without quotes YAML reads 7 as the number 7; write \"7\"",
+        ),
+        (
+            "contact: \" \"",
+            "5:12: `spec.contact`: it is empty; write where to ask, such as \"#platform on Slack\", or leave it out",
+        ),
+        ("contact: \"a\\nb\"", "5:12: `spec.contact`: it has several lines; write one, such as \"#platform on Slack\""),
+        (
+            "contact: \"a\\u202Eb\"",
+            "5:12: `spec.contact`: it has the character U+202E, which cannot be seen; take it out",
         ),
         (
             "enforceAfter: 10",

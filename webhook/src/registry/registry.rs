@@ -12,6 +12,7 @@ use super::policy_set::{BundleName, Documents, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::admission::Review;
+use crate::admission::verdict::{Ground, Recourse};
 use crate::engine::{BUILTIN, Bundle, Engine};
 use crate::files;
 
@@ -170,6 +171,11 @@ impl Registry {
     /// What applies to a review, in the order of the catalogue.
     pub fn select(&self, review: &Review) -> Vec<Selected> {
         self.plan.select(review)
+    }
+
+    /// What is left to whoever is denied on these grounds.
+    pub fn recourse(&self, review: &Review, grounds: &[Ground]) -> Recourse {
+        self.plan.recourse(review, grounds)
     }
 
     /// Every PolicyExemption, whether it counts or not.

@@ -13,10 +13,12 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use plimsoll_flat::Node;
+use plimsoll_sdk::metadata::Severity;
 
 pub use companion::rests_on_absence;
 pub use naming::{key, named_path};
@@ -25,7 +27,7 @@ pub use reserved::misused;
 pub use rollback::{Revision, is_revision, may_roll_back};
 
 use super::review::{Operation, Review};
-use super::verdict::{Action, Failed, Judged, Spared, Verdict};
+use super::verdict::{Action, Failed, Ground, Judged, Spared, Verdict};
 use crate::engine::{Failure, Finding, Outcome};
 use crate::moment::Moment;
 use crate::registry::Selected;
@@ -232,6 +234,7 @@ impl<'a> Draft<'a> {
         if Owner::of(case.review).is_some() {
             verdict.unused.iter_mut().for_each(|unused| unused.warning = None);
         }
+        verdict.grounds = grounds(case, &verdict, &self.places);
         merge(&mut verdict.judged);
         verdict
     }
@@ -253,6 +256,24 @@ impl<'a> Draft<'a> {
         self.verdict.judged.iter_mut().for_each(|judged| judged.lower(most, why));
         self.verdict.failed.iter_mut().for_each(|failed| failed.lower(most, why));
     }
+}
+
+/// What denies, each call and severity once, most severe first. `places` are those of the findings in `selected`.
+fn grounds(case: &Case<'_>, verdict: &Verdict, places: &[usize]) -> Vec<Ground> {
+    let denied = verdict.judged.iter().zip(places).filter(|(judged, _)| judged.action == Action::Deny);
+    let found: BTreeSet<_> = denied.map(|(judged, place)| (Reverse(judged.finding.severity), *place)).collect();
+    let mut grounds: Vec<Ground> =
+        found.into_iter().map(|(severity, place)| ground(&case.selected[place], Some(severity.0))).collect();
+    // There is one for each of the policies that failed, in their order.
+    let failing = case.selected.iter().zip(case.outcomes).filter(|(_, outcome)| outcome.is_err());
+    let denied = failing.zip(&verdict.failed).filter(|(_, failed)| failed.action == Action::Deny);
+    grounds.extend(denied.map(|((selected, _), _)| ground(selected, None)));
+    grounds
+}
+
+fn ground(selected: &Selected, severity: Option<Severity>) -> Ground {
+    let Selected { policy, settings, as_of, .. } = selected;
+    Ground { policy: Arc::clone(policy), settings: Arc::clone(settings), as_of: *as_of, severity }
 }
 
 /// One finding with what the PolicySets say of it; none where they say nothing.
@@ -295,6 +316,6 @@ fn merge(judged: &mut Vec<Judged>) {
             }
         }
     }
-    merged.sort_by_key(|judged| std::cmp::Reverse((judged.action, judged.finding.severity)));
+    merged.sort_by_key(|judged| Reverse((judged.action, judged.finding.severity)));
     *judged = merged;
 }

@@ -1,0 +1,82 @@
+//! The last line of a denial: where the change belongs, where to read more, and who can exempt the object.
+
+use plimsoll_flat::Node;
+
+use super::shorten;
+use crate::admission::review::{Operation, Review};
+use crate::admission::verdict::{Recourse, Verdict};
+
+/// Longest name of a release; helm allows no more.
+const MAX_RELEASE: usize = 53;
+
+/// Longest name that is shown of a PolicySet, or of a namespace.
+const MAX_NAME: usize = 63;
+
+/// More PolicySets, contacts or namespaces than this are counted.
+const MOST: usize = 2;
+
+/// The sentences that fit, in one line. None of them advises what would change nothing.
+pub(super) fn ending(review: &Review, verdict: &Verdict) -> String {
+    let sentences = [chart(review), explain(&verdict.recourse), Some(exempt(review, verdict))];
+    sentences.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// What helm has made is changed where it is written. A deletion is not.
+fn chart(review: &Review) -> Option<String> {
+    if review.operation == Operation::Delete {
+        return None;
+    }
+    let metadata = review.subject()?.get("metadata")?;
+    let text = |place: &str, name: &str| metadata.get(place)?.get(name).and_then(Node::as_str);
+    let release = text("annotations", "meta.helm.sh/release-name").filter(|release| !release.is_empty());
+    let is_managed = text("labels", "app.kubernetes.io/managed-by").is_some_and(|by| by.eq_ignore_ascii_case("helm"));
+    if release.is_none() && !is_managed && text("labels", "helm.sh/chart").is_none() {
+        return None;
+    }
+    let release = release.map(|release| format!(" (release {})", shorten(release, MAX_RELEASE))).unwrap_or_default();
+    Some(format!("Helm made it{release}: make the change in the chart's values."))
+}
+
+/// The pages of the policies that deny, as far as the binary has them: both of two, else the first.
+fn explain(recourse: &Recourse) -> Option<String> {
+    let commands = match recourse.explained.as_slice() {
+        [] => return None,
+        [first, second] => format!("plimsoll explain {first}, plimsoll explain {second}"),
+        [first, ..] => format!("plimsoll explain {first}"),
+    };
+    Some(format!("More: {commands}."))
+}
+
+fn exempt(review: &Review, verdict: &Verdict) -> String {
+    let Recourse { contacts, sets, exemption_namespaces, self_exempt, .. } = &verdict.recourse;
+    if !contacts.is_empty() {
+        return format!("To be exempted, ask: {}", some(contacts, "and", usize::MAX));
+    }
+    // Neither a deletion nor a request to a subresource writes an annotation.
+    if *self_exempt && review.subresource.is_empty() && review.operation != Operation::Delete {
+        let mut ids: Vec<&str> = verdict.denying().map(|judged| judged.policy.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let (id, each) = if let [id] = ids[..] { (id, "") } else { ("ID", ", for each ID") };
+        return format!("To exempt it, annotate it with plimsoll.dev/ignore.{id}: \"the reason\"{each}.");
+    }
+    if !exemption_namespaces.is_empty() {
+        let namespaces = some(exemption_namespaces, "or", MAX_NAME);
+        return format!("Whoever runs Plimsoll can exempt it, by a PolicyExemption in the namespace {namespaces}.");
+    }
+    let denying = match sets.as_slice() {
+        [] => String::new(),
+        [set] => format!(": the ClusterPolicySet {} denies it", shorten(set, MAX_NAME)),
+        sets => format!(": the ClusterPolicySets {} deny it", some(sets, "and", MAX_NAME)),
+    };
+    format!("To be exempted, ask whoever runs Plimsoll{denying}.")
+}
+
+/// `a and b`, `a, b and 3 more`.
+fn some(names: &[String], conjunction: &str, most: usize) -> String {
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| shorten(name, most)).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(&format!(" {conjunction} ")),
+        more => format!("{} {conjunction} {more} more", shown.join(", ")),
+    }
+}

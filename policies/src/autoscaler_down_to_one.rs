@@ -31,10 +31,14 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, AUTOSCALERS[1], object)) {
         return;
     }
-    let finding =
-        findings.warning(&at, "scaled down to a single Pod: its loss is an outage", "write minReplicas: 2, or more");
     // Where one is all that there is at most, `autoscaler-without-room` has to be mended first.
-    if most.is_some_and(|most| most > 1) {
+    let has_room = most.is_some_and(|most| most > 1);
+    let help = match has_room {
+        true => "write minReplicas: 2, or more",
+        false => "write minReplicas: 2 and maxReplicas: 3, or more",
+    };
+    let finding = findings.warning(&at, "scaled down to a single Pod: its loss is an outage", help);
+    if has_room {
         let fix = Fix::changing("keep two Pods");
         finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });
     }

@@ -1,6 +1,6 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::quantity::ratio_exceeds;
-use plimsoll_sdk::resources::{Request, Resources, least_request, limit_ranges_unknown};
+use plimsoll_sdk::resources::{LEAST_MEMORY, Request, Resources, least_request, limit_ranges_unknown};
 
 /// Settings of `excessive-memory-ratio`.
 #[derive(Debug, Settings)]
@@ -15,8 +15,8 @@ pub struct Settings {
 /// ## What it finds
 /// A memory limit that is more than eight times the memory request (setting `limit`), in app containers and native sidecars
 /// of every workload. Init containers are left out, because they end before the app starts. Both count as they take effect: a limit or request that nobody stated comes
-/// from the LimitRange of the namespace, and a request that is only a copy of the limit is no finding. With a request of
-/// 0 every limit is too high. The `resources` of the Pod as a whole count likewise (from Kubernetes 1.34), where both are
+/// from the LimitRange of the namespace, and a request that is only a copy of the limit is no finding. A request below 1Mi
+/// is none, which `missing-resource-requests` says. The `resources` of the Pod as a whole count likewise (from Kubernetes 1.34), where both are
 /// written.
 ///
 /// ## Why
@@ -63,20 +63,16 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
             }
             continue;
         };
-        // A copy of the limit is never below it.
-        if !ratio_exceeds(limit, amount, allowed) {
+        // A copy of the limit is never below it. A request that counts as none is `missing-resource-requests`' to say.
+        if amount < LEAST_MEMORY || !ratio_exceeds(limit, amount, allowed) {
             continue;
         }
         let request = container.request(review, "memory");
         let (request_at, limit_at) = (container.request_at("memory"), container.limit_at("memory"));
         let most = decimal(i128::from(allowed.milli()));
         let origin = if limit_at.exists() { "" } else { " (of a LimitRange)" };
-        let message = match times(limit, amount) {
-            Some(times) => {
-                format!("memory limit {limit}{origin} is {times} × the request {amount} (allowed: {most} ×)")
-            }
-            None => format!("memory limit {limit}{origin} with a request of 0 (allowed: {most} × the request)"),
-        };
+        let Some(times) = times(limit, amount) else { continue };
+        let message = format!("memory limit {limit}{origin} is {times} × the request {amount} (allowed: {most} ×)");
         let least = least_request(review, "memory", limit, allowed);
         let help = match least {
             Some(least) => format!("write requests.memory: {least} or more, or a lower limit"),
@@ -102,15 +98,14 @@ fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     let [request_at, limit_at] = ["requests", "limits"].map(|list| of_pod.at(list).key("memory"));
     let amount = |at: &Cursor<'_>| at.node().and_then(Quantity::from_node);
     let Some((request, limit)) = amount(&request_at).zip(amount(&limit_at)) else { return };
-    if !ratio_exceeds(limit, request, allowed) {
+    if request < LEAST_MEMORY || !ratio_exceeds(limit, request, allowed) {
         return;
     }
     let most = decimal(i128::from(allowed.milli()));
-    let what = match times(limit, request) {
-        Some(times) => format!("memory limit {limit} is {times} × the request {request} (allowed: {most} ×)"),
-        None => format!("memory limit {limit} with a request of 0 (allowed: {most} × the request)"),
-    };
-    let message = format!("the Pod as a whole: {what}");
+    let Some(times) = times(limit, request) else { return };
+    let message = format!(
+        "the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×)"
+    );
     let help = match least_request(review, "memory", limit, allowed) {
         Some(least) => format!("write requests.memory: {least} or more in the resources of the Pod, or a lower limit"),
         None => "write a higher requests.memory in the resources of the Pod, or a lower limit".to_owned(),

@@ -89,7 +89,14 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
         _ => format!("{pods} Pods"),
     };
     let message = format!("{count}, and no PodDisruptionBudget selects them: a drain may take all at once");
-    let help = "write a PodDisruptionBudget with maxUnavailable: 1 and the selector of this workload";
+    // A budget counts ready Pods, which without a probe is every Pod that has started.
+    let help = match review.template().is_none_or(|template| template.has_readiness_probe()) {
+        true => "write a PodDisruptionBudget with maxUnavailable: 1 and the selector of this workload",
+        false => {
+            "write a readinessProbe, by which it counts, and a PodDisruptionBudget with maxUnavailable: 1 and the selector \
+             of this workload"
+        }
+    };
     let fix = budget(review, &workload);
     let finding = findings.warning(&at, message, help);
     if let Some(object) = fix {

@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{LEAST_MEMORY, Resources as _, lacks_limit, limit_ranges_unknown};
+use plimsoll_sdk::resources::{LEAST_MEMORY, Request, Resources as _, lacks_limit, limit_ranges_unknown};
 
 use crate::missing_resource_requests::Settings as OfRequests;
 use crate::requests::Requests;
@@ -16,7 +16,8 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// `warning`: app containers, native sidecars and init containers, in workloads of every kind, without an effective memory
-/// limit: neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one.
+/// limit: neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one. It is
+/// `info` for Pods that end by themselves (`restartPolicy` `Never` or `OnFailure`).
 ///
 /// There is no finding for a container that `missing-resource-requests` (with its default settings) has one for, because
 /// that finding says it too, also for Pods that end. Once the requests are written, the missing limit has a finding here.
@@ -32,7 +33,8 @@ pub struct Settings {
 ///   limits: {memory: 512Mi}
 /// ```
 ///
-/// `--fix=unsafe` writes the setting `memory`, but no more than four times the request, and no less than the request.
+/// `--fix=unsafe` writes the setting `memory`, but no more than four times the request, and no less than the request. It
+/// writes nothing where the container has no request of its own: the limit would be copied, and reserved.
 ///
 /// ## Settings
 /// `memory` is a Kubernetes quantity.
@@ -63,15 +65,15 @@ pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut
         }
         let at = container.limit_at("memory");
         let message = format!("{} has no memory limit, so it may take all that its node has", container.describe());
-        let finding = findings.warning(&at, message, "write resources.limits.memory: the most that it may ever use");
-        let request = container.requested(review, "memory").filter(|request| *request >= LEAST_MEMORY);
+        let help = "write resources.limits.memory: the most that it may ever use";
+        let severity = if requests.end { Severity::Info } else { Severity::Warning };
+        let finding = findings.report(severity, &at, message, help);
         finding.about(&container.request_at("memory"));
+        // Without a request of its own the API server would copy the limit, and reserve all of it.
+        let Request::Stated(request) = container.request(review, "memory") else { continue };
         // A limit at the request kills what needs a little more at times; one far above it promises what no node reserved.
-        let limit = match request {
-            Some(request) => request.checked_mul(4).map_or(request, |most| request.max(settings.memory.min(most))),
-            None => settings.memory,
-        };
-        if !is_unknown && settings.memory > Quantity::ZERO {
+        let limit = request.checked_mul(4).map_or(request, |most| request.max(settings.memory.min(most)));
+        if !is_unknown && settings.memory > Quantity::ZERO && request >= LEAST_MEMORY {
             finding.fix(Fix::changing(format!("limit {} to {limit} of memory", container.describe())).add(&at, limit));
         }
     }

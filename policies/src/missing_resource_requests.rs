@@ -155,7 +155,7 @@ fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource
     let names: Vec<_> = lacking.iter().map(|(resource, _)| format!("resources.requests.{}", resource.name)).collect();
     let least: Vec<_> = lacking.iter().map(|(resource, _)| resource.least.to_string()).collect();
     let mut help =
-        format!("write {}: what it needs in normal operation, {} or more", names.join(" and "), least.join(" and "));
+        format!("write {}: what it needs in normal operation, at least {}", names.join(" and "), least.join(" and "));
     if is_unlimited {
         phrases.push("has no memory limit");
         help.push_str("; and resources.limits.memory: the most that it may ever use");

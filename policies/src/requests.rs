@@ -11,14 +11,15 @@ pub(crate) struct Requests {
     pub(crate) resources: [Resource; 2],
     /// Whether the containers that run on request so much together that an init container needs no request of its own.
     are_reserved: [bool; 2],
+    /// Whether the Pods end by themselves: those of Jobs, hooks of Helm among them, and what people run by hand.
+    pub(crate) end: bool,
 }
 
 impl Requests {
     pub(crate) fn of(review: &Review<'_>, settings: &Settings) -> Self {
         let of_pod = review.template().map(|template| template.spec().at("restartPolicy"));
-        // Those of Jobs, hooks of Helm among them, and what people run by hand.
-        let ends = of_pod.is_some_and(|policy| matches!(policy.as_str(), Some("Never" | "OnFailure")));
-        let severity = |severity| if ends { Severity::Info } else { severity };
+        let end = of_pod.is_some_and(|policy| matches!(policy.as_str(), Some("Never" | "OnFailure")));
+        let severity = |severity| if end { Severity::Info } else { severity };
         let cpu = Resource {
             name: "cpu",
             label: "CPU",
@@ -36,7 +37,7 @@ impl Requests {
             ratio: settings.memory_ratio,
         };
         let are_reserved = [cpu.is_reserved(review), memory.is_reserved(review)];
-        Self { resources: [cpu, memory], are_reserved }
+        Self { resources: [cpu, memory], are_reserved, end }
     }
 
     /// Whether the container has a finding here for a request that it lacks.

@@ -88,7 +88,12 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
             Budget::MaxUnavailable(_) => review.at("spec/maxUnavailable"),
         };
         let message = format!("{} of {}, and it keeps {}: {HARM}", short.describe(), workload.describe(), short.kept);
-        findings.info(&at, message, short.help()).related(workload.describe().replace(' ', "/"));
+        let help = format!(
+            "write rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}} in the strategy of the workload, or let it take {} at \
+             most",
+            short.free
+        );
+        findings.info(&at, message, help).related(workload.describe().replace(' ', "/"));
     }
     if !is_found && !selected.complete {
         findings.skip("the workloads whose Pods it selects are not all known");

@@ -75,6 +75,10 @@ pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
     // With a surge a new Pod would wait for the place of an old one.
     let (help, title, surge) = match is_in_place(review) {
         true => ("write numbers: maxUnavailable: 1 and maxSurge: 0", "replace one Pod at a time", 0),
+        // Of two, one would be too few for `rollout-below-minimum`.
+        false if pods < 3 => {
+            ("write numbers: maxSurge: 1 and maxUnavailable: 0", "start a new Pod before an old one goes", 1)
+        }
         false => (
             "write numbers: maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 where there is no room for more",
             "start a new Pod before an old one goes",

@@ -76,10 +76,14 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
             (Severity::Warning, message.to_owned())
         }
     };
-    let help = "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask";
-    let finding = findings.report(severity, &at, message, help);
     // It has to be less than the deadline, which is 600 where nobody wrote it.
-    if review.at("spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
+    let has_time = review.at("spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
+    let help = match has_time {
+        true => "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask",
+        false => "write a readinessProbe; or minReadySeconds and a progressDeadlineSeconds that is longer than it",
+    };
+    let finding = findings.report(severity, &at, message, help);
+    if has_time {
         let fix = Fix::changing("count a Pod only once it has run for 10 s");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }

@@ -68,8 +68,12 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
         return findings.skip("the autoscalers of the namespace are not all known");
     }
     let message = format!("Service {service} stands on a single Pod: its loss is an outage");
-    let finding = findings.warning(&at, message, "write replicas: 2, or more");
     let has_claim = template.spec().at("volumes").items().any(|volume| volume.at("persistentVolumeClaim").exists());
+    let help = match has_claim {
+        true => "run two Pods: with a claim that several nodes can mount (ReadWriteMany), or as a StatefulSet with one for each",
+        false => "write replicas: 2, or more",
+    };
+    let finding = findings.warning(&at, message, help);
     if !has_claim {
         let fix = Fix::changing("run two Pods");
         finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use plimsoll_tests::{
-    ControlPlane, Kubectl, Manifest, Namespace, Output, WORKLOADS, Webhook, WebhookOptions, accepts,
+    Case, ControlPlane, Kubectl, Manifest, Namespace, Output, WORKLOADS, Webhook, WebhookOptions, accepts,
     accepts_with_warnings, causes, container, denied_policies, rejects, until, warned_policies,
 };
 use serde_json::{Value, json};
@@ -144,16 +144,33 @@ fn with_image(mut container: Value, image: &str) -> Value {
     container
 }
 
-/// Every flaw that is only warned of, in each kind that its policy looks at.
+/// Every flaw of one policy, in each kind that it looks at: what is only warned of, and what `production` denies although
+/// it is a warning.
 #[test]
 fn warned_of_for_every_kind() -> Result<()> {
     let mut cases = Vec::new();
     for kind in WORKLOADS {
         let runs_on = !["Job", "CronJob", "Pod"].contains(kind);
-        let mut row = |what: &str, flawed: fn(Manifest) -> Manifest, policy: &str, is_judged: bool| {
+        let mut add = |what: &str, flawed: fn(Manifest) -> Manifest, case: &dyn Fn(&str, &str) -> Case| {
             let object = flawed(Manifest::good(kind, &format!("{}-{what}", kind.to_lowercase())));
-            let (name, text) = (object.name().to_owned(), object.to_string());
-            cases.push(if is_judged { accepts_with_warnings(&name, &text, &[policy]) } else { accepts(&name, &text) });
+            cases.push(case(object.name(), &object.to_string()));
+        };
+        let mut denied = |what: &str, flawed: fn(Manifest) -> Manifest, policy: &str| {
+            add(what, flawed, &|name, text| rejects(name, text, &[policy]));
+        };
+        denied("ratio", |it| it.pod("/containers/0/resources/limits/memory", json!("2Gi")), "excessive-memory-ratio");
+        denied("root", |it| it.pod("/containers/0/securityContext/runAsUser", json!(0)), "runs-as-root");
+        denied("perhaps-root", |it| it.pod("/securityContext/runAsNonRoot", json!(false)), "runs-as-root");
+        denied(
+            "privileged",
+            |it| it.pod("/containers/0/securityContext", json!({"privileged": true})),
+            "privileged-container",
+        );
+        let mut row = |what: &str, flawed: fn(Manifest) -> Manifest, policy: &str, is_judged: bool| {
+            add(what, flawed, &|name, text| match is_judged {
+                true => accepts_with_warnings(name, text, &[policy]),
+                false => accepts(name, text),
+            });
         };
         // No Service selects the Pods, so that it is only recorded.
         row("no-readiness", |it| it.pod("/containers/0/readinessProbe", Value::Null), "missing-readiness-probe", false);
@@ -168,8 +185,6 @@ fn warned_of_for_every_kind() -> Result<()> {
             it.pod("/containers/0/livenessProbe", probe)
         };
         row("patient-liveness", patient, "identical-probes", false);
-        let ratio = |it: Manifest| it.pod("/containers/0/resources/limits/memory", json!("2Gi"));
-        row("ratio", ratio, "excessive-memory-ratio", true);
         row(
             "no-cpu",
             |it| {
@@ -183,17 +198,9 @@ fn warned_of_for_every_kind() -> Result<()> {
         );
         let limits = |it: Manifest| it.pod("/containers/0/resources", json!({"limits": {"cpu": "1", "memory": "1Gi"}}));
         row("limits-only", limits, "missing-resource-requests", false);
-        row("root", |it| it.pod("/containers/0/securityContext/runAsUser", json!(0)), "runs-as-root", true);
-        row("perhaps-root", |it| it.pod("/securityContext/runAsNonRoot", json!(false)), "runs-as-root", true);
         let known_user = |it: Manifest| it.pod("/securityContext/runAsNonRoot", Value::Null);
         row("completed", known_user, "runs-as-root", false);
         row("sudo", |it| it.pod("/containers/0/securityContext", Value::Null), "privilege-escalation", true);
-        row(
-            "privileged",
-            |it| it.pod("/containers/0/securityContext", json!({"privileged": true})),
-            "privilege-escalation",
-            true,
-        );
         row("no-seccomp", |it| it.pod("/securityContext/seccompProfile", Value::Null), "missing-seccomp-profile", true);
     }
     namespace("warned")?.run(&cases)
@@ -433,11 +440,13 @@ fn subresources_of_pods() -> Result<()> {
         let arguments = [format!("--image={image}"), format!("--profile={profile}")];
         kubectl.run(&["debug", "debugged", "--attach=false", &arguments[0], &arguments[1]], None)
     };
-    assert_denied(&debug("busybox", "general")?, &["latest-image-tag"]);
+    assert_denied(&debug("busybox", "baseline")?, &["latest-image-tag"]);
+    // It adds SYS_PTRACE.
+    assert_denied(&debug("busybox:1.37", "general")?, &["dangerous-capabilities"]);
     // What the Pod breaks itself is old; what the API forbids in an ephemeral container is not asked for.
     let sins = &["latest-image-tag", "missing-seccomp-profile"];
     assert_warned(debug("busybox:1.37", "restricted")?, sins);
-    assert_warned(debug("busybox:1.37", "general")?, &[sins[0], sins[1], "privilege-escalation"]);
+    assert_warned(debug("busybox:1.37", "baseline")?, &[sins[0], sins[1], "privilege-escalation"]);
 
     let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];

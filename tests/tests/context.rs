@@ -235,9 +235,9 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     let bundle = companion(folder.path())?;
     let file = folder.path().join("more.yaml");
     let write = |text: &str| fs::write(&file, text);
-    let without = SET.replace("main", "more").replace("{mode: enforce}", "{profile: none}");
-    let spec = format!("{{bundle: {}, enforceAfter: 0s}}", bundle.display());
-    let with = SET.replace("main", "more").replace("{mode: enforce}", &spec);
+    let without = SET.replace("main", "more").replace("production", "none");
+    let spec = format!("mode: enforce, bundle: {}, enforceAfter: 0s", bundle.display());
+    let with = SET.replace("main", "more").replace("mode: enforce, profile: production", &spec);
     write(&without)?;
     let arguments = ["--config", &file.display().to_string(), "--reload-interval", "200ms"].map(str::to_owned);
     let served = Served::start(&control_plane, &arguments.each_ref().map(String::as_str))?;

@@ -30,6 +30,7 @@ spec:
     - {names: ["upgraded-*"], mode: "off"}
   policies:
     - {id: identical-probes, action: Deny}
+    - {id: runs-as-root, action: Warn}
     - {id: missing-disruption-budget, action: "Off"}
 ---
 apiVersion: plimsoll.dev/v1alpha1

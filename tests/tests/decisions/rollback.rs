@@ -9,7 +9,7 @@ use plimsoll_tests::{
 };
 use serde_json::{Value, json};
 
-const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: main}\nspec: {mode: enforce, profile: production}\n";
+const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: main}\nspec: {mode: enforce, profile: production, policies: [{id: runs-as-root, action: Warn}]}\n";
 
 const FIXED: &str = "app=registry.example.com/depot/pilot:3.3.0";
 

@@ -2,6 +2,7 @@
 //! real API server makes of it. `PLIMSOLL_CASES=part of an id,another` runs some of them.
 #![allow(clippy::print_stdout, reason = "a test harness of its own prints its result")]
 
+mod advice;
 mod case;
 mod native;
 mod openapi;
@@ -48,6 +49,10 @@ fn main() -> std::process::ExitCode {
             Err(error) => failed.push(format!("{}: {}\n{error:#}", case.file, case.title)),
         }
     }
+    let (followed, refused) = advice::follow(&cases, filter.is_empty());
+    println!("{followed} pieces of advice were followed");
+    passed += followed.saturating_sub(refused.len());
+    failed.extend(refused);
     match std::env::var_os("PLIMSOLL_CASES_OFFLINE") {
         Some(_) => println!("the comparison with the API server was skipped (PLIMSOLL_CASES_OFFLINE)"),
         None => match on_the_api_server(&cases) {
@@ -82,11 +87,7 @@ struct Bench {
 
 impl Bench {
     fn new(case: &Case, site: Site) -> Result<Self> {
-        static ENGINE: OnceLock<Engine> = OnceLock::new();
-        let engine = match ENGINE.get() {
-            Some(engine) => engine,
-            None => ENGINE.get_or_init(|| Engine::new(Limits::default()).expect("this machine runs WebAssembly")),
-        };
+        let engine = Self::engine();
         let mut entry = json!({"id": case.file, "mutate": case.mutated.is_some()});
         if let Some(settings) = &case.settings {
             entry["settings"] = documents(settings)?.into_iter().next().context("settings")?;
@@ -104,6 +105,11 @@ impl Bench {
             Arc::new(Files::new(!case.open, Arc::new(objects))) as Arc<dyn Context>
         });
         Ok(Self { registry, context, whole, skips: case.skipped })
+    }
+
+    fn engine() -> &'static Engine {
+        static ENGINE: OnceLock<Engine> = OnceLock::new();
+        ENGINE.get_or_init(|| Engine::new(Limits::default()).expect("this machine runs WebAssembly"))
     }
 
     /// The registry of a PolicySet. A registry compiles the bundle, so cases with the same settings share one.

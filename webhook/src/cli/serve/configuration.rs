@@ -70,9 +70,6 @@ impl Loader {
             documents.sets.push(self.unsaid.clone());
         }
         let enforces = documents.sets.iter().any(PolicySet::enforces);
-        if !enforces {
-            tracing::info!("nothing is refused: no PolicySet says `mode: enforce`");
-        }
         let engine = self.engine(distinct_bundles(&documents.sets)).map_err(|problem| vec![problem])?;
         let registry = Registry::reload(&engine, &self.compiled, documents, self.options.clone())
             .map_err(|problems| problems.iter().map(ConfigError::to_string).collect::<Vec<_>>())?;

@@ -312,7 +312,8 @@ async fn bind(
         server = server.with_health_on(address).await.with_context(|| format!("cannot listen on {address}"))?;
     }
     let health = server.health_address().map(tracing::field::display);
-    tracing::info!(address = %server.address(), health, threads = options.threads, "ready");
+    let enforces = loaded.get().enforces;
+    tracing::info!(address = %server.address(), health, threads = options.threads, enforces, "ready");
     Ok(server)
 }
 

@@ -139,7 +139,7 @@ impl Reloader {
             watches.want(kinds, &workloads);
         }
         let generation = self.health.succeeded(Part::Configuration);
-        tracing::info!(generation, bundles, policies, "the configuration is in use");
+        tracing::info!(generation, bundles, policies, enforces, "the configuration is in use");
         if let Some(registrar) = &self.registrar {
             registrar.update(|wanted| (wanted.enforces, wanted.rules) = (enforces, rules));
         }

@@ -1,0 +1,287 @@
+//! What all policies say once the advice of one is followed: each fix, each help that names a value for the place of its
+//! finding, and each fixed document of a case. A finding of another policy that is as bad as the mended one is a failure,
+//! and so are fixes that undo each other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use plimsoll::admission::edit::{self, Edit};
+use plimsoll::context::Context;
+use plimsoll::context::files::{Files, Objects};
+use plimsoll::engine::Finding;
+use plimsoll::judge;
+use plimsoll::registry::{Registry, Site};
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::{Bench, documents, review};
+
+/// Maximum number of rounds of fixes, as in `plimsoll check`.
+const MAX_ROUNDS: usize = 10;
+
+/// The policy whose advice is followed, the policy that has a finding then, and why that is right.
+const ACCEPTED: &[(&str, &str, &str)] = &[
+    ("missing-resource-requests", "missing-memory-limit", "the first finding names the missing limit already"),
+    ("missing-resource-requests", "evictable-under-pressure", "it is on only where somebody wants all to be reserved"),
+    ("privileged-container", "privilege-escalation", "what is written counts once the container is not privileged"),
+    ("host-namespaces", "host-port", "the port was the node's already, and now it is the only one"),
+    ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help asks for both"),
+    ("single-replica", "missing-disruption-budget", "a budget over one Pod would block drains"),
+    ("single-replica", "rollout-below-minimum", "of one Pod rollout-without-capacity says that none is left"),
+    ("single-replica", "rollout-rounding-surprise", "of one Pod rollout-without-capacity says that none is left"),
+    ("single-replica", "rollout-by-recreate", "a single Pod with a port of the node can't be updated otherwise"),
+    ("single-replica", "undisruptable-pods", "it is about workloads of several Pods"),
+    ("autoscaler-down-to-one", "missing-disruption-budget", "a budget over one Pod would block drains"),
+    ("autoscaler-fights-replicas", "missing-disruption-budget", "the autoscaler's minimum counts, and not one Pod"),
+    ("rollout-without-capacity", "rollout-without-spare-node", "the help asks for matchLabelKeys as well"),
+    ("rollout-without-capacity", "rollout-blocked-by-volume", "the help is for volumes that several nodes mount"),
+    ("autoscaler-without-metric", "autoscaler-without-requests", "it is said of the metric that is written"),
+    ("autoscaler-without-metric", "autoscaler-without-readiness", "it is said of the metric that is written"),
+];
+
+/// Follows all advice in all cases.
+pub(crate) fn follow(cases: &[Case], are_all: bool) -> (usize, Vec<String>) {
+    let (mut followed, mut failed, mut used) = (0, Vec::new(), HashSet::new());
+    // What the API server refuses is no start to give advice from, and a deletion gets none.
+    for case in cases.iter().filter(|case| !case.rejected && !case.deleted && !case.skipped) {
+        match Stage::new(case).and_then(|stage| stage.follow(&mut followed, &mut used)) {
+            Ok(problems) if problems.is_empty() => {}
+            Ok(problems) => failed.push(format!("{}: {} (advice)\n{}", case.file, case.title, problems.join("\n"))),
+            Err(error) => failed.push(format!("{}: {} (advice)\n{error:#}", case.file, case.title)),
+        }
+    }
+    let unused = ACCEPTED.iter().enumerate().filter(|(index, _)| are_all && !used.contains(index));
+    failed
+        .extend(unused.map(|(_, (from, to, _))| format!("{from} never leads to {to} any more: take it from the list")));
+    (followed, failed)
+}
+
+/// A case with all policies.
+struct Stage<'a> {
+    case: &'a Case,
+    registry: Arc<Registry>,
+}
+
+/// Objects that exist together: those that are judged, and the others.
+#[derive(Clone, Debug, PartialEq)]
+struct World {
+    judged: Vec<Value>,
+    beside: Vec<Value>,
+}
+
+/// A finding of the world.
+struct Said {
+    object: usize,
+    policy: String,
+    /// The object, the policy and the place.
+    key: String,
+    finding: Finding,
+}
+
+impl<'a> Stage<'a> {
+    fn new(case: &'a Case) -> Result<Self> {
+        let mut policies = Vec::new();
+        for policy in plimsoll_policies::POLICIES {
+            let mut entry = json!({"id": policy.id});
+            if let Some(settings) = case.settings.as_ref().filter(|_| policy.id == case.file) {
+                entry["settings"] = documents(settings)?.into_iter().next().context("settings")?;
+            }
+            policies.push(entry);
+        }
+        let set = json!({
+            "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ClusterPolicySet", "metadata": {"name": "all"},
+            "spec": {"profile": "none", "policies": policies},
+        });
+        let registry = Bench::registry(Bench::engine(), &set.to_string(), case.version.clone(), Site::Files)?;
+        Ok(Self { case, registry })
+    }
+
+    /// What is wrong with the advice.
+    fn follow(&self, followed: &mut usize, used: &mut HashSet<usize>) -> Result<Vec<String>> {
+        let given = World { judged: documents(&self.case.input)?, beside: documents(&self.case.context)? };
+        let before = self.judge(&given)?;
+        let mut problems = Vec::new();
+        for said in &before {
+            for (how, advised) in self.advice(&given, said) {
+                *followed += 1;
+                let after = self.judge(&advised)?;
+                let of_same = |other: &&Said| other.key == said.key && other.finding.message == said.finding.message;
+                if after.iter().any(|other| of_same(&other)) {
+                    problems.push(format!("{how} leaves {}: {}", said.policy, said.finding.message));
+                }
+                self.compare(said, &before, &after, &how, used, &mut problems);
+            }
+        }
+        for (class, text) in &self.case.fixed {
+            let fixed = World { judged: documents(text)?, beside: given.beside.clone() };
+            let after = self.judge(&fixed)?;
+            let is_gone = |said: &&Said| said.policy == self.case.file && !after.iter().any(|now| now.key == said.key);
+            if let Some(worst) = before.iter().filter(is_gone).max_by_key(|said| said.finding.severity) {
+                *followed += 1;
+                let how = format!("the document fixed={}", class.as_str());
+                self.compare(worst, &before, &after, &how, used, &mut problems);
+            }
+        }
+        if let Err(error) = self.settle(&given) {
+            problems.push(format!("{error:#}"));
+        }
+        Ok(problems)
+    }
+
+    /// Findings of other policies that are as bad as the mended one.
+    fn compare(
+        &self,
+        mended: &Said,
+        before: &[Said],
+        after: &[Said],
+        how: &str,
+        used: &mut HashSet<usize>,
+        problems: &mut Vec<String>,
+    ) {
+        for said in after.iter().filter(|said| said.policy != mended.policy) {
+            // What is left of a finding that was about several places stands at another one.
+            let is_rest = |old: &Said| {
+                let at = said.finding.at.full();
+                old.policy == said.policy && old.object == said.object && old.finding.about.contains(&at)
+            };
+            let was =
+                |old: &Said| (old.key == said.key || is_rest(old)) && old.finding.severity >= said.finding.severity;
+            if said.finding.severity < mended.finding.severity || before.iter().any(was) {
+                continue;
+            }
+            let pair = |(from, to, _): &(&str, &str, &str)| *from == mended.policy && *to == said.policy;
+            match ACCEPTED.iter().position(pair) {
+                Some(index) => drop(used.insert(index)),
+                None => problems.push(format!(
+                    "{how} of {:?} {} ({}) makes {:?} {}: {}",
+                    mended.finding.severity,
+                    mended.policy,
+                    mended.finding.message,
+                    said.finding.severity,
+                    said.policy,
+                    said.finding.message
+                )),
+            }
+        }
+    }
+
+    /// Every world that follows from the advice of one finding, and how.
+    fn advice(&self, world: &World, said: &Said) -> Vec<(String, World)> {
+        let mut advised = Vec::new();
+        if let Some(fix) = &said.finding.fix {
+            let mut fixed = world.clone();
+            fixed.judged.extend(fix.companion.clone());
+            if edit::apply(&mut fixed.judged[said.object], &fix.edits).is_ok() {
+                advised.push((format!("the fix {:?}", fix.title), fixed));
+            }
+        }
+        for named in named(&said.finding.help, &said.finding.at.full()) {
+            let mut helped = world.clone();
+            let object = &mut helped.judged[said.object];
+            let written = named.iter().try_for_each(|(pointer, value)| {
+                let (pointer, value) = (pointer.clone(), value.clone());
+                let edit = match object.pointer(&pointer) {
+                    Some(_) => Edit::Replace { pointer, value },
+                    None => Edit::Add { pointer, value },
+                };
+                edit::apply(object, &[edit])
+            });
+            if written.is_ok() && helped != *world {
+                advised.push((format!("the help {named:?}"), helped));
+            }
+        }
+        advised
+    }
+
+    /// Applies all fixes until there are none left.
+    fn settle(&self, given: &World) -> Result<()> {
+        let mut world = given.clone();
+        let mut seen = HashSet::from([format!("{world:?}")]);
+        for _ in 0..MAX_ROUNDS {
+            let mut made: Vec<(usize, Edit)> = Vec::new();
+            let mut next = world.clone();
+            for said in self.judge(&world)? {
+                let Some(fix) = said.finding.fix else { continue };
+                let is_taken = |edit: &Edit| {
+                    made.iter().any(|(object, other)| {
+                        let (one, other) = (edit.pointer(), other.pointer());
+                        *object == said.object && (one.starts_with(other) || other.starts_with(one))
+                    })
+                };
+                let has_companion = fix.companion.as_ref().is_some_and(|companion| !next.judged.contains(companion));
+                if fix.edits.iter().any(is_taken) || (fix.edits.is_empty() && !has_companion) {
+                    continue;
+                }
+                edit::apply(&mut next.judged[said.object], &fix.edits)?;
+                made.extend(fix.edits.into_iter().map(|edit| (said.object, edit)));
+                next.judged.extend(fix.companion.filter(|_| has_companion));
+            }
+            if next == world {
+                return Ok(());
+            }
+            world = next;
+            ensure!(seen.insert(format!("{world:?}")), "the fixes of all policies go round in a circle");
+        }
+        anyhow::bail!("the fixes of all policies come to no end in {MAX_ROUNDS} rounds")
+    }
+
+    fn judge(&self, world: &World) -> Result<Vec<Said>> {
+        let mut objects = Objects::new(self.registry.context_kinds(), Arc::clone(self.registry.workloads()));
+        world.judged.iter().chain(&world.beside).for_each(|object| objects.add(object));
+        let context: Arc<dyn Context> = Arc::new(Files::new(!self.case.open, Arc::new(objects)));
+        let mut said = Vec::new();
+        for (index, object) in world.judged.iter().enumerate() {
+            let review = Arc::new(review(self.case, object)?);
+            let verdict = judge::validate(&self.registry, &review, &context, Instant::now() + Duration::from_secs(10));
+            ensure!(verdict.failed.is_empty(), "{:?}", verdict.failed);
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let name = ["/kind", "/metadata/namespace", "/metadata/name"].map(text).join("/");
+            said.extend(verdict.judged.into_iter().map(|judged| Said {
+                object: index,
+                policy: judged.policy.id.clone(),
+                key: format!("{name} {}", judged.key),
+                finding: judged.finding,
+            }));
+        }
+        Ok(said)
+    }
+}
+
+/// The edits that a help names, one list for each alternative: `maxSurge: 1 and maxUnavailable: 0, or …`. An alternative
+/// counts where one of its values is for the place of the finding; its others stand beside that.
+fn named(help: &str, at: &str) -> Vec<Vec<(String, Value)>> {
+    let alternatives = help.split(" or ").map(pairs);
+    alternatives
+        .filter_map(|pairs| {
+            let suffix = |path: &str| format!("/{}", path.replace('.', "/"));
+            let base = pairs.iter().find_map(|(path, _)| at.strip_suffix(&suffix(path)))?;
+            Some(pairs.into_iter().map(|(path, value)| (format!("{base}{}", suffix(path)), value)).collect())
+        })
+        .collect()
+}
+
+/// The fields that a text names with their values, `strategy.type: Recreate` or `rollingUpdate: {maxSurge: 1}`.
+fn pairs(text: &str) -> Vec<(&str, Value)> {
+    let mut pairs = Vec::new();
+    for (colon, _) in text.match_indices(": ") {
+        let path = text[..colon].rsplit(|char: char| !(char.is_ascii_alphanumeric() || char == '.')).next();
+        let is_within_braces = text[..colon].matches('{').count() > text[..colon].matches('}').count();
+        let Some(path) = path.filter(|path| !path.is_empty() && !is_within_braces) else { continue };
+        let rest = &text[colon + 2..];
+        let end = match rest.starts_with('{') {
+            true => rest.find('}').map(|end| end + 1),
+            false => rest.find([' ', ',', ';', ')', ':']),
+        };
+        let value = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+        // A word that is no name of the API is the sentence that goes on.
+        let is_value = value.starts_with(|char: char| char.is_ascii_digit() || char.is_ascii_uppercase())
+            || value.starts_with(['{', '"'])
+            || ["true", "false"].contains(&value);
+        if let Some(value) = documents(value).ok().and_then(|mut all| all.pop()).filter(|_| is_value) {
+            pairs.push((path, value));
+        }
+    }
+    pairs
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use plimsoll_tests::{
-    ControlPlane, Manifest, Namespace, Options, Webhook, WebhookOptions, denied_policies, plimsoll_binary, until,
+    ControlPlane, Manifest, Namespace, Options, Webhook, WebhookOptions, causes, denied_policies, plimsoll_binary,
+    until,
 };
 use serde_json::{Value, json};
 
@@ -113,14 +114,17 @@ fn in_the_cluster() -> Result<()> {
     let namespace = Namespace::new(&control_plane, "fleets")?;
     let kubectl = namespace.kubectl();
 
-    let latest = kubectl.apply(&fleet("ships", 3, "registry.example/ship:latest").to_string())?;
+    // So verbose that it logs the causes of a refusal.
+    let latest = fleet("ships", 3, "registry.example/ship:latest").to_string();
+    let latest = kubectl.run(&["apply", "--filename=-", "-v=4"], Some(&latest))?;
     ensure!(
         denied_policies(&latest.stderr).is_some_and(|ids| ids.iter().eq(["latest-image-tag"])),
         "{}",
         latest.stderr
     );
     let place = "spec.crew.template.spec.containers[app].image";
-    ensure!(latest.stderr.contains(place), "{}", latest.stderr);
+    let causes = causes(&latest.stderr).context("no causes")?;
+    ensure!(causes.iter().any(|[_, path, _]| path == place), "{causes:?}");
     kubectl.apply(&fleet("ships", 3, "registry.example/ship:1.2.0").to_string())?.ok()?;
 
     // Counted, in both directions.

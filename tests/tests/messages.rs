@@ -16,9 +16,10 @@ use serde_json::Value;
 
 /// `spec` of sets that deny more and more.
 const SPECS: [&str; 3] = [
-    "{profile: default}",
-    "{profile: strict, severities: [{name: error, action: Deny}]}",
-    "{profile: strict, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, {name: info, action: Deny}]}",
+    "{mode: enforce, profile: default}",
+    "{mode: enforce, profile: strict, severities: [{name: error, action: Deny}]}",
+    "{mode: enforce, profile: strict, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, \
+     {name: info, action: Deny}]}",
 ];
 
 /// What paths of the API have, and no sentence does.

@@ -65,7 +65,14 @@ async fn denies_and_completes() {
     let response = server.post("/validate?timeout=10s", review("a-1").to_string()).await.response();
     assert_eq!((&response["uid"], &response["allowed"]), (&"a-1".into(), &false.into()));
     let message = response["status"]["message"].as_str().unwrap();
-    assert!(message.contains("missing-readiness-probe"), "{message}");
+    assert!(
+        message.starts_with("Deployment app is refused:\n• missing-resource-requests: container \"app\" "),
+        "{message}"
+    );
+    // What is only warned of is a warning, on a denial too.
+    let warned =
+        |id: &str| response["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().starts_with(id));
+    assert!(warned("missing-readiness-probe: ") && !message.contains("missing-readiness-probe"), "{response}");
 
     let mut with_user = review("a-2");
     with_user["request"]["object"]["spec"]["template"]["spec"]["containers"][0]["securityContext"] =

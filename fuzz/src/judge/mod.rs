@@ -92,6 +92,10 @@ fn answer(answer: &Value, review: &Review) -> Value {
     for warning in answer["response"]["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         assert!(warning.chars().count() <= 120 && !warning.chars().any(char::is_control), "{warning:?}");
     }
+    if let Some(message) = answer["response"]["status"]["message"].as_str() {
+        let is_hidden = |character: char| character != '\n' && character.is_control();
+        assert!(message.chars().count() <= 1000 && !message.contains(is_hidden), "{message:?}");
+    }
     answer
 }
 

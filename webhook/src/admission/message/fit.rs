@@ -12,7 +12,7 @@ const LIMITS: [(usize, usize); 7] =
     [(1000, 1000), (1000, 300), (1000, 200), (1000, 140), (1000, 100), (1000, 60), (240, 60)];
 
 /// The least of both for which a reason is shown at all.
-const LEAST: (usize, usize) = (160, 40);
+const LEAST: (usize, usize) = (160, 60);
 
 /// What a help is shortened to that the bullet above has too.
 const SAME: &str = "the same";
@@ -137,8 +137,8 @@ mod tests {
         let shorter = bullets(&reasons, &[], 600);
         assert_eq!(shorter.len(), 3);
         assert!(shorter[0].ends_with(&"h".repeat(50)) && shorter[1].ends_with('…') && shorter[2].ends_with("hhh"));
-        let shortest = bullets(&reasons, &[], 250);
-        assert!(shortest.len() == 3 && shortest[2].starts_with("• c-c: w") && total(&shortest) <= 250);
+        let shortest = bullets(&reasons, &[], 300);
+        assert!(shortest.len() == 3 && shortest[2].starts_with("• c-c: w") && total(&shortest) <= 300);
         let cut = bullets(&reasons, &[], 150);
         assert_eq!(cut.last().unwrap(), "• 2 more: b-b, c-c");
         assert!(cut.len() == 2 && total(&cut) <= 150, "{cut:?}");

@@ -13,6 +13,9 @@ const MAX_NAME: usize = 63;
 /// Fields that say nothing of where a finding is, because every object or every Pod has them.
 const EVERYWHERE: [&str; 6] = ["", "metadata", "spec", "template", "containers", "initContainers"];
 
+/// Fields that a sentence names by another word.
+const ALIASES: [(&str, &str); 2] = [("replicas", "Pods"), ("selector", "selects")];
+
 /// Fields that have the same members for two directions.
 const DIRECTIONS: [&str; 2] = ["scaleUp", "scaleDown"];
 
@@ -45,7 +48,8 @@ fn prefix(finding: &Finding, object: Option<Node<'_>>) -> Option<String> {
     }
     let field = unescape(pointer.rsplit('/').next().unwrap_or_default());
     // A finding about another object names that one.
-    let is_clear = finding.related.is_some() || EVERYWHERE.contains(&&*field) || says(&field);
+    let is_other = finding.related.is_some() || EVERYWHERE.contains(&&*field);
+    let is_clear = is_other || says(&field) || ALIASES.iter().any(|(known, word)| *known == field && says(word));
     (!is_clear).then(|| shorten(&field, MAX_NAME))
 }
 
@@ -84,7 +88,6 @@ impl<'a> Walk<'a> {
             let Ok(index) = token.parse() else { break };
             walk.end = items.item(index);
             let name = walk.end.and_then(identity).map(|(_, name)| name);
-            let text = |name: Node<'_>| name.as_str().map_or_else(|| name.to_json(), str::to_owned);
             match class(list, walk.end) {
                 Some(class) if walk.container.is_none() => {
                     walk.container = Some((class, name.and_then(Node::as_str).unwrap_or_default()));
@@ -94,6 +97,10 @@ impl<'a> Walk<'a> {
         }
         walk
     }
+}
+
+fn text(value: Node<'_>) -> String {
+    value.as_str().map_or_else(|| value.to_json(), str::to_owned)
 }
 
 /// As policies name the containers of this list.
@@ -198,6 +205,8 @@ mod tests {
             ("/spec", "it is bad", "it is bad"),
             ("/spec/replicas", "so few", "replicas: so few"),
             ("/spec/replicas", "replicas 2 are few", "replicas 2 are few"),
+            ("/spec/replicas", "2 Pods are few", "2 Pods are few"),
+            ("/spec/selector", "it selects nothing", "it selects nothing"),
             ("/spec/minReplicas", "replicas 2 are few", "minReplicas: replicas 2 are few"),
             ("/spec/behavior/scaleUp/policies/0/value", "0 is odd", "item 1 of scaleUp policies: 0 is odd"),
             ("/spec/behavior/scaleDown/selectPolicy", "no selectPolicy", "scaleDown: no selectPolicy"),

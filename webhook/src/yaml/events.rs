@@ -44,6 +44,8 @@ pub(super) fn parse(text: &str, base: usize, budget: &Budget) -> Result<Option<T
 
 struct Builder<'a> {
     text: &'a str,
+    /// As it is given to the parser, with as many bytes.
+    parsed: &'a str,
     base: usize,
     /// Byte offset of each character, as the parser counts characters; empty for ASCII.
     characters: Vec<usize>,
@@ -97,12 +99,13 @@ enum Last {
 }
 
 impl<'a> Builder<'a> {
-    /// `parsed` is the text with some blanks exchanged.
+    /// `parsed` is the text with some blanks and line breaks exchanged.
     fn new(text: &'a str, parsed: &'a str, base: usize) -> Self {
         let marker =
             text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
         Self {
             text,
+            parsed,
             base,
             characters: if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() },
             nodes: Vec::new(),
@@ -247,6 +250,7 @@ impl<'a> Builder<'a> {
                 self.cursor = self.scalar_end(content, &text, style, end);
                 self.last = Last::Other;
                 self.content_end = end;
+                let text = bridge::unfold(text, self.parsed.get(content..self.cursor).unwrap_or_default());
                 match style {
                     ScalarStyle::Literal | ScalarStyle::Folded => self.refuse_tab_in_block(content, end)?,
                     ScalarStyle::DoubleQuoted => self.refuse_escape(content)?,

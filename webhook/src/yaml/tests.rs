@@ -199,6 +199,18 @@ fn a_comment_ends_at_a_carriage_return() {
     is("a: { #x\r b: 1}\n", json!({"a": {"b": 1}}));
 }
 
+/// go-yaml minds no indentation within quotes.
+#[test]
+fn quoted_lines_need_no_indentation() {
+    let text = "a:\n  b: 'x  \n\n z'\n  c: \"é\n ü\" # c\n  d: \"\\x02\\x01\"\n";
+    is(text, json!({"a": {"b": "x\nz", "c": "é ü", "d": "\u{2}\u{1}"}}));
+    assert_eq!(at(text, &one(text), "/a/c"), ("c", "\"é\n ü\""));
+    is("a:\r\n  b: ['x\r\n', \"\r\n z\"]\r\n", json!({"a": {"b": ["x ", " z"]}}));
+    for text in ["a:\n  b: 'x\n z': c\n", "a:\n  b: \"\\x01\n z\"\n", "a:\n  b: 'x\n--- z'\n", "a:\n  b: 'x\n z\n"] {
+        assert!(read(text)[0].is_err(), "{text:?}");
+    }
+}
+
 /// kubectl would send a member with the name `\u{feff}a`.
 #[test]
 fn a_byte_order_mark_begins_only_the_first_line() {

@@ -153,7 +153,11 @@ fn too_many_tabs_are_called_too_many() {
     is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs behind colons; replace them with spaces");
     let rows: String = (0..6_000).map(|number| format!("k{number}: [\n1,\n  2]\n")).collect();
     folder.write("rows.yaml", &rows);
-    is(&timed(&folder, &["rows.yaml"]), 4, "too many lines within brackets that are not indented; indent them");
+    is(
+        &timed(&folder, &["rows.yaml"]),
+        4,
+        "too many lines within brackets or quotes that are not indented; indent them",
+    );
     // A file may use a few of them.
     folder.write("few.yaml", &"a:\tb\n".repeat(100));
     is(&timed(&folder, &["few.yaml", "--allow-empty"]), 0, "0 objects in 1 file");

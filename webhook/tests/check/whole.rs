@@ -63,7 +63,7 @@ fn what_is_broken_and_no_manifest_is_counted() {
     assert_eq!(folder.json(&["k"])["errors"], json!([]));
     // What is named is meant, and what may be a manifest is one.
     assert_eq!(folder.check(&["k/site.yml"]).status, 4);
-    folder.write("k/pod.json", "{\"kind\": \"Pod\",\n  // of the front\n}");
+    folder.write("k/pod.json", "{\"kind\": [");
     assert_eq!(folder.check(&["k"]).status, 4);
 }
 

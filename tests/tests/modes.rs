@@ -76,10 +76,10 @@ fn how_to_go_on() -> Result<()> {
     let annotate = "To exempt it, annotate it with plimsoll.dev/ignore.latest-image-tag: \"the reason\".";
     let ask = "To be exempted, ask whoever runs Plimsoll: the ClusterPolicySet set denies it.";
     for (spec, ending, is_ignored) in [
-        ("{mode: enforce}", format!("{more} {ask}"), false),
-        ("{mode: enforce, selfExempt: [image]}", format!("{more} {annotate}"), true),
+        ("{mode: enforce, profile: production}", format!("{more} {ask}"), false),
+        ("{mode: enforce, profile: production, selfExempt: [image]}", format!("{more} {annotate}"), true),
         (
-            "{mode: enforce, contact: \"#platform on Slack\"}",
+            "{mode: enforce, profile: production, contact: \"#platform on Slack\"}",
             format!("{more} To be exempted, ask: #platform on Slack"),
             false,
         ),

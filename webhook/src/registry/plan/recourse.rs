@@ -1,4 +1,4 @@
-//! What is left to whoever is denied: the contacts of the sets that deny, and the exemptions that would count.
+//! Ways past a denial: the contacts of the sets that deny, and the exemptions that would count.
 
 use std::sync::Arc;
 

@@ -25,8 +25,8 @@ const MAX_NAME: usize = 120;
 /// Longest kind, or resource with its subresource, that is shown.
 const MAX_KIND: usize = 63;
 
-/// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings are
-/// not in it, because they are sent as warnings.
+/// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings
+/// are not in it, because they are sent as warnings.
 pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let object = review.subject();
     // Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.

@@ -20,8 +20,8 @@ pub fn named_policies(message: &str) -> BTreeSet<String> {
     bullets.flat_map(|bullet| left_out(bullet).unwrap_or_else(|| leading_id(bullet).into_iter().collect())).collect()
 }
 
-/// The policies that warned, by the lines `Warning: id: …`. The API server's own warnings do not begin with a policy's id
-/// and are passed over.
+/// The policies that warned, by the lines `Warning: id: …`. The API server's own warnings do not begin with a policy's
+/// id and are passed over.
 pub fn warned_policies(stderr: &str) -> BTreeSet<String> {
     stderr.lines().filter_map(|line| line.trim().strip_prefix("Warning:")).filter_map(leading_id).collect()
 }

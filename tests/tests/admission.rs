@@ -337,7 +337,7 @@ fn the_message_of_a_denial() -> Result<()> {
             );
         }
         ensure!(last.starts_with("More: plimsoll explain missing-resource-requests. To be exempted, ask "), "{last}");
-        // What is only warned of is a warning, and nothing else.
+        // Warnings are sent as warnings only.
         let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
         assert_eq!(warned, ["missing-readiness-probe"], "{}", output.stderr);
         ensure!(warned.iter().all(|id| !message.contains(id.as_str())) && !message.contains("spec."), "{message}");

@@ -26,7 +26,6 @@ const SPECS: [&str; 3] = [
 const PATHS: [&str; 4] = ["/spec", "spec.template", "containers[", "spec.containers"];
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are what the test is run for by hand")]
 fn refusals_of_popular_charts() -> Result<()> {
     let Some(corpus) = corpus() else { return Ok(()) };
     let engine = Engine::new(Limits::default()).map_err(|error| anyhow!("{error}"))?;

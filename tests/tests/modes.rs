@@ -63,7 +63,7 @@ fn case(spec: &str, mode: &str) -> Case {
     }
 }
 
-/// What whoever is denied is told to do works: asking, an annotation, or neither.
+/// The advice at the end of a denial works: an annotation is offered only where it silences the policy.
 #[test]
 fn how_to_go_on() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;

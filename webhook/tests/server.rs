@@ -69,7 +69,7 @@ async fn denies_and_completes() {
         message.starts_with("Deployment app is refused:\n• missing-resource-requests: container \"app\" "),
         "{message}"
     );
-    // What is only warned of is a warning, on a denial too.
+    // Warnings are sent as warnings, on a denial too.
     let warned =
         |id: &str| response["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().starts_with(id));
     assert!(warned("missing-readiness-probe: ") && !message.contains("missing-readiness-probe"), "{response}");

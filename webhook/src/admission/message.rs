@@ -22,9 +22,11 @@ const MAX_WARNINGS: usize = 10;
 const MAX_MESSAGE: usize = 1000;
 /// Longest name that is shown of an object.
 const MAX_NAME: usize = 120;
+/// Longest kind, or resource with its subresource, that is shown.
+const MAX_KIND: usize = 63;
 
-/// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings are
-/// not in it, because they are sent as warnings.
+/// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings
+/// are not in it, because they are sent as warnings.
 pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let object = review.subject();
     // Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
@@ -153,9 +155,9 @@ fn describe(review: &Review) -> String {
         _ => "(name to be generated)".to_owned(),
     };
     let kind = match review.subresource.as_str() {
-        "" => shorten(&review.kind.kind, MAX_NAME),
+        "" => shorten(&review.kind.kind, MAX_KIND),
         // The kind of a subresource is another one's: `Scale` says nothing.
-        subresource => shorten(&format!("{}/{subresource}", review.resource), MAX_NAME),
+        subresource => shorten(&format!("{}/{subresource}", review.resource), MAX_KIND),
     };
     if review.operation == Operation::Delete {
         return format!("Deletion of {kind} {name}");

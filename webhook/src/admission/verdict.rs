@@ -185,7 +185,7 @@ pub struct Ground {
     pub severity: Option<Severity>,
 }
 
-/// What whoever is denied can do about it beside following the policies.
+/// Ways past a denial, beside following the policies.
 #[derive(Clone, Debug, Default)]
 pub struct Recourse {
     /// `contact` of the PolicySets that deny, each once.
@@ -219,7 +219,7 @@ pub struct Verdict {
     pub unused: Vec<Unused>,
     /// What denies, by call.
     pub grounds: Vec<Ground>,
-    /// What is left to whoever is denied.
+    /// Ways past the denial.
     pub recourse: Recourse,
 }
 

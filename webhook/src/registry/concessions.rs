@@ -32,7 +32,7 @@ pub(super) struct Concessions {
     pub(super) exemption_namespaces: Vec<String>,
     /// Which there are is known with the bundle.
     pub(super) self_exempt: Vec<Located<String>>,
-    /// Where whoever is denied asks to be exempted.
+    /// Where users ask for an exemption.
     pub(super) contact: Option<String>,
 }
 

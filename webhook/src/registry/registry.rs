@@ -173,7 +173,7 @@ impl Registry {
         self.plan.select(review)
     }
 
-    /// What is left to whoever is denied on these grounds.
+    /// Ways past a denial on these grounds.
     pub fn recourse(&self, review: &Review, grounds: &[Ground]) -> Recourse {
         self.plan.recourse(review, grounds)
     }

@@ -21,7 +21,7 @@ pub(super) fn ending(review: &Review, verdict: &Verdict) -> String {
     sentences.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// What helm has made is changed where it is written. A deletion is not.
+/// Objects of helm are changed in their chart. A deletion is not written there.
 fn chart(review: &Review) -> Option<String> {
     if review.operation == Operation::Delete {
         return None;

@@ -14,7 +14,7 @@ const LIMITS: [(usize, usize); 7] =
 /// The least of both for which a reason is shown at all.
 const LEAST: (usize, usize) = (160, 60);
 
-/// What a help is shortened to that the bullet above has too.
+/// Stands for a help that the bullet above has too.
 const SAME: &str = "the same";
 
 /// A reason of a denial, each part fit to be printed.
@@ -22,14 +22,14 @@ const SAME: &str = "the same";
 pub(super) struct Reason {
     /// Of the policy.
     pub(super) id: String,
-    /// What is wrong.
+    /// The finding's message.
     pub(super) what: String,
     /// What to write; may be empty.
     pub(super) help: String,
 }
 
-/// One bullet for each reason, in at most so many characters, line feeds before them included. What does not fit, and
-/// the `more` findings of these policies that are not even known, is counted in a last one that names the policies.
+/// One bullet for each reason, in at most `room` characters, with the line feeds before them. A last bullet counts the
+/// reasons that do not fit, and the `more` findings that the engine has cut, and names their policies.
 pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -> Vec<String> {
     let mut rest = Rest::new(more);
     let possible = reasons.len().min(MOST);
@@ -46,7 +46,7 @@ pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -
             return best.unwrap_or(shortest).into_iter().chain(last).collect();
         }
         if let [only] = shown {
-            // What is wrong is cut wherever it has to be.
+            // The message is cut wherever it has to be.
             let bullet = shorten(&bullet(only, LIMITS[0], ""), room.saturating_sub(1));
             return [bullet].into_iter().chain(last).collect();
         }
@@ -60,7 +60,7 @@ fn with(reasons: &[Reason], limits: (usize, usize), is_short: bool) -> Vec<Strin
     let mut above = "";
     let mut bullets = Vec::with_capacity(reasons.len());
     for reason in reasons {
-        let is_same = is_short && reason.help == above && length(&above) > length(SAME);
+        let is_same = is_short && reason.help == above && length(above) > length(SAME);
         bullets.push(bullet(reason, limits, if is_same { SAME } else { &reason.help }));
         above = &reason.help;
     }
@@ -82,7 +82,7 @@ fn line(text: &str) -> usize {
     length(text) + 1
 }
 
-/// What is left out, by policy.
+/// Findings that are left out, by policy.
 struct Rest<'a>(BTreeMap<&'a str, usize>);
 
 impl<'a> Rest<'a> {

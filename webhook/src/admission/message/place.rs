@@ -19,7 +19,7 @@ const ALIASES: [(&str, &str); 2] = [("replicas", "Pods"), ("selector", "selects"
 /// Fields that have the same members for two directions.
 const DIRECTIONS: [&str; 2] = ["scaleUp", "scaleDown"];
 
-/// What is wrong, with its place before it where neither the message nor the help names that.
+/// The finding's message, after its place where neither the message nor the help names that.
 pub(super) fn placed(finding: &Finding, object: Option<Node<'_>>) -> String {
     match prefix(finding, object) {
         Some(place) => format!("{place}: {}", finding.message),
@@ -61,7 +61,7 @@ struct Walk<'a> {
     /// The innermost item of another list.
     item: Option<Item<'a>>,
     direction: Option<&'static str>,
-    /// What is there.
+    /// The value at its end.
     end: Option<Node<'a>>,
 }
 

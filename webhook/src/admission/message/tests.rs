@@ -67,8 +67,8 @@ fn web() -> Review {
     review(&json!({"name": "web"}), &json!({}))
 }
 
-const ASK: &str = "More: plimsoll explain single-replica. To be exempted, ask whoever runs Plimsoll: the ClusterPolicySet \
-                   default denies it.";
+const ASK: &str = "More: plimsoll explain single-replica. To be exempted, ask whoever runs Plimsoll: the \
+                   ClusterPolicySet default denies it.";
 
 #[test]
 fn one_reason() {

@@ -1,4 +1,4 @@
-//! What is left to whoever is denied: the contacts of the sets that deny, and the exemptions that would count.
+//! Ways past a denial: the contacts of the sets that deny, and the exemptions that would count.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::admission::verdict::{Ground, Recourse};
 use crate::admission::{Action, Review};
 
 impl Plan {
-    /// Only sets whose own rule denies are asked for a contact. What would exempt has to count for every set that shares
-    /// the call, because what one of them does not concede, none does.
+    /// Only sets whose own rule denies are asked for a contact. An exemption has to count for every set that shares the
+    /// call, because what one of them does not concede, none does.
     pub(in crate::registry) fn recourse(&self, review: &Review, grounds: &[Ground]) -> Recourse {
         let mut recourse = Recourse { self_exempt: !grounds.is_empty(), ..Recourse::default() };
         if grounds.is_empty() {

@@ -191,7 +191,7 @@ fn warned_of_for_every_kind() -> Result<()> {
         row(
             "privileged",
             |it| it.pod("/containers/0/securityContext", json!({"privileged": true})),
-            "privilege-escalation",
+            "privileged-container",
             true,
         );
         row("no-seccomp", |it| it.pod("/securityContext/seccompProfile", Value::Null), "missing-seccomp-profile", true);
@@ -450,9 +450,10 @@ fn subresources_of_pods() -> Result<()> {
     };
     assert_denied(&debug("busybox", "general")?, &["latest-image-tag"]);
     // What the Pod breaks itself is old; what the API forbids in an ephemeral container is not asked for.
-    let sins = &["latest-image-tag", "missing-seccomp-profile"];
+    let sins = &["latest-image-tag", "missing-seccomp-profile"][..];
     assert_warned(debug("busybox:1.37", "restricted")?, sins);
-    assert_warned(debug("busybox:1.37", "general")?, &[sins[0], sins[1], "privilege-escalation"]);
+    let debugged = &["dangerous-capabilities", "privilege-escalation"];
+    assert_warned(debug("busybox:1.37", "general")?, &[sins, &debugged[..]].concat());
 
     let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];
@@ -460,10 +461,7 @@ fn subresources_of_pods() -> Result<()> {
     assert_warned(kubectl.run(&resize, None)?, &["missing-resource-requests"]);
     let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
     ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
-    assert_warned(
-        kubectl.run(&["label", "pod/debugged", "team=shop"], None)?,
-        &[OLD_SINS, &["privilege-escalation"]].concat(),
-    );
+    assert_warned(kubectl.run(&["label", "pod/debugged", "team=shop"], None)?, &[OLD_SINS, &debugged[..]].concat());
 
     let post = |subresource: &str, object: Value| {
         let path = format!("/api/v1/namespaces/{}/pods/evicted/{subresource}", stage.legacy.name());

@@ -26,6 +26,8 @@ use plimsoll_sdk::prelude::*;
 /// Take out what the app does not need. `NET_RAW` is mostly there for `ping`, which needs none where the node's sysctl
 /// `net.ipv4.ping_group_range` allows it. A port below 1024 needs `NET_BIND_SERVICE` alone, or a higher port.
 ///
+/// `kubectl debug` adds `SYS_PTRACE` to its ephemeral container. `--profile=baseline` and `--profile=restricted` do not.
+///
 /// Agents of the node may need them. Keep these in a namespace of their own, and exempt that.
 ///
 /// `--fix=unsafe` takes them out of the list. An app that needs them fails after that.
@@ -53,7 +55,10 @@ pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
             .error(
                 &at,
                 format!("{who} adds {names}: rights over its node that a container does not have by default"),
-                format!("take {names} out of capabilities.add; exempt agents of the node"),
+                match container.class() {
+                    Class::Ephemeral => "use kubectl debug --profile=baseline, which adds none".to_owned(),
+                    _ => format!("take {names} out of capabilities.add; exempt agents of the node"),
+                },
             )
             .fix(if kept.is_empty() { fix.remove(&at) } else { fix.replace(&at, Value::List(kept)) });
     }

@@ -9,7 +9,7 @@ use plimsoll_sdk::prelude::*;
 /// ## Why
 /// | field | what the containers can do |
 /// | --- | --- |
-/// | `hostNetwork` | see the traffic of the node, reach what listens on its `localhost` alone (such as the kubelet), and listen on its ports; most network plugins apply no NetworkPolicy to them |
+/// | `hostNetwork` | reach what listens on the node's `localhost` alone, listen on its ports, pass NetworkPolicies |
 /// | `hostPID` | see every process of the node, with its arguments and often its environment; with a capability or the same user also trace and kill them |
 /// | `hostIPC` | read and write the shared memory of the node's processes |
 ///

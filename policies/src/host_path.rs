@@ -9,9 +9,9 @@ use plimsoll_sdk::prelude::*;
 /// A PersistentVolume of type `hostPath` or `local` is written by an administrator, and no finding.
 ///
 /// ## Why
-/// The files are those of the node and of the other Pods there. Who can write some of them (`/`, `/etc`, `/var/lib/kubelet`,
-/// the socket of the container runtime) owns the node; who can only read them finds the Secrets and credentials of all
-/// Pods, and the logs. `readOnly: true` of a mount is no help against the latter.
+/// The files are those of the node and of the other Pods there. A program that can write some of them (`/`, `/etc`,
+/// `/var/lib/kubelet`, the socket of the container runtime) owns the node. One that can only read them finds the logs, the
+/// Secrets and the credentials of all Pods, so `readOnly: true` of a mount is not enough.
 ///
 /// The data also stays behind: a Pod that moves to another node does not find it there.
 ///

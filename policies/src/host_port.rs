@@ -18,7 +18,7 @@ use plimsoll_sdk::prelude::*;
 /// Take `hostPort` out, and let a Service lead to the `containerPort`: of type `LoadBalancer` or `NodePort`, or behind an
 /// Ingress or a Gateway. For a debugging session `kubectl port-forward` is enough.
 ///
-/// `--fix=unsafe` takes `hostPort` out. Whoever asks at the node's address is refused after that.
+/// `--fix=unsafe` takes `hostPort` out. Clients that ask at the node's address are refused after that.
 #[policy(
     category = "security", on = Workloads, severity = Error, since = "0.1.0",
     edits = [
@@ -40,7 +40,7 @@ pub fn host_port(review: &Review, findings: &mut Findings) {
                 .error(
                     &at,
                     format!(
-                        "{who} takes port {number} of its node: it is open to whoever reaches the node, and only one such \
+                        "{who} takes port {number} of its node: it is open to all that reach the node, and only one such \
                          Pod fits there"
                     ),
                     format!("take out hostPort: {number}, and let a Service lead to the containerPort"),

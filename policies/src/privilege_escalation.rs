@@ -9,7 +9,7 @@ use plimsoll_sdk::workload::{is_exempt_as_windows, is_host_process};
 ///
 /// - `error`: `true` is written, or the container adds `CAP_SYS_ADMIN`;
 /// - `warning`: nothing is written;
-/// - `info`: the container is privileged, of which `privileged-container` has the finding that counts.
+/// - `info`: the container is privileged. `privileged-container` has the finding that counts.
 ///
 /// Pods that run on Windows are exempt: by `os: {name: windows}` (from Kubernetes 1.25), where the API refuses the field,
 /// by the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity, or by `hostProcess`. The kubelet of

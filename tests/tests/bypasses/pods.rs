@@ -59,7 +59,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "kubectl-debug",
             exploits: "`kubectl debug`",
-            by: Policy(&[LATEST, "privilege-escalation"]),
+            by: Policy(&[LATEST, "privilege-escalation", "dangerous-capabilities"]),
             run: |it| {
                 it.made("Pod", "looked-at")?;
                 let arguments = ["debug", "looked-at", "--attach=false", "--image=busybox", "--profile=general"];

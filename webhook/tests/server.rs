@@ -66,7 +66,8 @@ async fn denies_and_completes() {
     assert_eq!((&response["uid"], &response["allowed"]), (&"a-1".into(), &false.into()));
     let message = response["status"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("Deployment app is refused:\n• missing-resource-requests: container \"app\" "),
+        message
+            .starts_with("Deployment app is refused, for 2 reasons:\n• missing-resource-requests: container \"app\" "),
         "{message}"
     );
     // Warnings are sent as warnings, on a denial too.

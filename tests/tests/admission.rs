@@ -452,8 +452,8 @@ fn subresources_of_pods() -> Result<()> {
     // What the Pod breaks itself is old; what the API forbids in an ephemeral container is not asked for.
     let sins = &["latest-image-tag", "missing-seccomp-profile"][..];
     assert_warned(debug("busybox:1.37", "restricted")?, sins);
-    let debugged = &["dangerous-capabilities", "privilege-escalation"];
-    assert_warned(debug("busybox:1.37", "general")?, &[sins, &debugged[..]].concat());
+    let debugged = |old: &[&'static str]| [&["dangerous-capabilities"][..], old, &["privilege-escalation"]].concat();
+    assert_warned(debug("busybox:1.37", "general")?, &debugged(sins));
 
     let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];
@@ -461,7 +461,7 @@ fn subresources_of_pods() -> Result<()> {
     assert_warned(kubectl.run(&resize, None)?, &["missing-resource-requests"]);
     let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
     ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
-    assert_warned(kubectl.run(&["label", "pod/debugged", "team=shop"], None)?, &[OLD_SINS, &debugged[..]].concat());
+    assert_warned(kubectl.run(&["label", "pod/debugged", "team=shop"], None)?, &debugged(OLD_SINS));
 
     let post = |subresource: &str, object: Value| {
         let path = format!("/api/v1/namespaces/{}/pods/evicted/{subresource}", stage.legacy.name());

@@ -454,7 +454,10 @@ fn subresources_of_pods() -> Result<()> {
     assert_warned(kubectl.run(&resize, None)?, &["missing-resource-requests"]);
     let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
     ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
-    assert_warned(kubectl.run(&["label", "pod/debugged", "team=shop"], None)?, &[OLD_SINS, &debugged[..]].concat());
+    assert_warned(
+        kubectl.run(&["label", "pod/debugged", "team=shop"], None)?,
+        &[OLD_SINS, &["privilege-escalation"]].concat(),
+    );
 
     let post = |subresource: &str, object: Value| {
         let path = format!("/api/v1/namespaces/{}/pods/evicted/{subresource}", stage.legacy.name());

@@ -19,7 +19,6 @@ kind: ClusterPolicySet
 metadata: {name: default}
 spec:
   mode: enforce
-  profile: production
   enforceAfter: 1s
   namespaceModes: [{names: [observed-*], mode: observe}]
 ";

@@ -175,7 +175,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "resize-to-one-byte",
             exploits: "`pods/resize`, down to one byte",
-            by: Policy(&[REQUESTS, RATIO]),
+            by: Policy(&[REQUESTS]),
             run: |it| {
                 it.made("Pod", "shrunk")?;
                 let patch =

@@ -158,7 +158,7 @@ pub(crate) const TRIES: Tries = Tries {
             by: Tool("the document is larger than 32 MiB with its aliases followed"),
             run: |_| {
                 let it = Repository::new()?;
-                let text = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100_000));
+                let text = format!("kind: Pod\na: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100_000));
                 it.write("k/pod.yaml", &text)?;
                 it.plimsoll(&["check", "k"])
             },
@@ -170,7 +170,10 @@ pub(crate) const TRIES: Tries = Tries {
             run: |_| {
                 let it = Repository::new()?;
                 let members: String = (0..10_000).map(|number| format!("k{number}: 1, ")).collect();
-                it.write("k/pod.yaml", &format!("a: &a {{{members}}}\nb: {{<<: [{}]}}\n", "*a, ".repeat(100_000)))?;
+                it.write(
+                    "k/pod.yaml",
+                    &format!("kind: Pod\na: &a {{{members}}}\nb: {{<<: [{}]}}\n", "*a, ".repeat(100_000)),
+                )?;
                 it.plimsoll(&["check", "k"])
             },
         },

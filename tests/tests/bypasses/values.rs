@@ -156,7 +156,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "request-of-a-thousandth",
             exploits: "`128m` of memory: an eighth of a byte, where 128Mi was meant",
-            by: Policy(&[RATIO, REQUESTS]),
+            by: Policy(&[REQUESTS]),
             run: |it| ratio(it, "milli", json!("128m"), json!("256Mi")),
         },
         Try {

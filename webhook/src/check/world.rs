@@ -175,7 +175,7 @@ struct Reader<'a> {
     more: usize,
     /// The text looks like a template. That is looked for once, not for each document that is broken.
     is_template: bool,
-    /// The text has a word that each Kubernetes object has.
+    /// The text may hold an object: it has a word that each has, or escapes, in which such a word may hide.
     has_objects: bool,
 }
 
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
             most,
             more: 0,
             is_template: text.contains("{{"),
-            has_objects: text.contains("apiVersion") || text.contains("kind"),
+            has_objects: ["apiVersion", "kind", "\\u", "\\x", "\\U"].iter().any(|word| text.contains(word)),
         }
     }
 

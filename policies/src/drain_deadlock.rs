@@ -1,5 +1,5 @@
 use plimsoll_sdk::budgets::Budgets;
-use plimsoll_sdk::disruption::{BUDGET, Blocked, Change, PodBudget, Selected};
+use plimsoll_sdk::disruption::{BUDGET, Blocked, Change, PodBudget, Selected, Workload};
 use plimsoll_sdk::evictions::{Pinned, blocks_pod};
 use plimsoll_sdk::prelude::*;
 
@@ -53,6 +53,9 @@ use plimsoll_sdk::prelude::*;
 /// no Pod that two budgets select, which is `overlapping-disruption-budgets`'s to say.
 ///
 /// ## Assumptions
+/// In the cluster a budget over a single Pod without an autoscaler only warns, for more replicas or an autoscaler may follow
+/// in the same release. `plimsoll check` knows the whole set, and `kubectl scale` is no release: there it is an error.
+///
 /// If other workloads or autoscalers may exist, the policy assumes that there are none, and only warns. A budget that lets
 /// none of any number of Pods go is an error in any case.
 ///
@@ -89,7 +92,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         let Some(budget) = PodBudget::read(object) else { continue };
         let selected = Selected::by(review, object.at("/spec/selector"));
         let Some(blocked) = budget.blocks(&selected.workloads) else { continue };
-        let severity = severity(&budget, &selected, findings);
+        let severity = severity(review, &budget, &selected, findings);
         let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe(&selected.describe()));
         let finding = findings.report(severity, &at, message, blocked.help(&selected));
         finding.related(format!("PodDisruptionBudget/{}", budget.name));
@@ -105,7 +108,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selected = Selected::by(review, selector.node());
     let known = budget.blocks(&selected.workloads);
     let (blocked, severity) = if let Some(blocked) = known {
-        (blocked, severity(&budget, &selected, findings))
+        (blocked, severity(review, &budget, &selected, findings))
     } else if budget.is_closed() && selector.exists() {
         (Blocked::Closed(budget.budget), Severity::Error)
     } else if !selected.workloads.is_empty() {
@@ -136,6 +139,15 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
+/// Whether what makes a single Pod more than one may follow in the same release: replicas, or an autoscaler. Helm and
+/// kustomize apply the budget, the workload and the autoscaler in different orders. `kubectl scale` is no release.
+fn may_grow(review: &Review<'_>, selected: &Selected) -> bool {
+    let is_single = |it: &Workload| it.floor.is_none() && it.replicas.is_some_and(|replicas| replicas <= 1);
+    !review.is_from_file()
+        && review.subresource().is_empty()
+        && matches!(&selected.workloads[..], [one] if is_single(one))
+}
+
 fn of_pod(review: &Review<'_>, findings: &mut Findings) {
     let Some(labels) = review.template().map(|template| template.root().at("metadata/labels")) else { return };
     let budgets = Budgets::of_pod(review);
@@ -150,9 +162,12 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
 }
 
 /// An error only where nothing that is not known could change it.
-fn severity(budget: &PodBudget, selected: &Selected, findings: &mut Findings) -> Severity {
-    if budget.is_closed() || selected.complete && selected.is_scale_known() {
+fn severity(review: &Review<'_>, budget: &PodBudget, selected: &Selected, findings: &mut Findings) -> Severity {
+    if budget.is_closed() {
         return Severity::Error;
+    }
+    if selected.complete && selected.is_scale_known() {
+        return if may_grow(review, selected) { Severity::Warning } else { Severity::Error };
     }
     if !selected.complete {
         findings.assume("a PodDisruptionBudget selects no Pods of further workloads");

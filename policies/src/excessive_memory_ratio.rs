@@ -103,9 +103,8 @@ fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     }
     let most = decimal(i128::from(allowed.milli()));
     let Some(times) = times(limit, request) else { return };
-    let message = format!(
-        "the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×)"
-    );
+    let message =
+        format!("the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×)");
     let help = match least_request(review, "memory", limit, allowed) {
         Some(least) => format!("write requests.memory: {least} or more in the resources of the Pod, or a lower limit"),
         None => "write a higher requests.memory in the resources of the Pod, or a lower limit".to_owned(),

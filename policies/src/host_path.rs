@@ -39,7 +39,9 @@ pub fn host_path(review: &Review, findings: &mut Findings) {
         findings
             .error(
                 &at,
-                format!("volume {name:?} is {files} of the node: its containers reach files of the node and of other Pods"),
+                format!(
+                    "volume {name:?} is {files} of the node: its containers reach files of the node and of other Pods"
+                ),
                 "use a PersistentVolumeClaim, an emptyDir or a ConfigMap; exempt agents of the node",
             )
             .about(&at.at("path"));

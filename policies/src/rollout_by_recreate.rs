@@ -67,7 +67,11 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     }
     let message = "Recreate ends all Pods before it starts new ones: the Service has nobody to send requests to";
     let (help, surge, title) = match is_in_place {
-        true => ("write type: RollingUpdate and rollingUpdate: {maxSurge: 0, maxUnavailable: 1}", 0, "replace one Pod at a time"),
+        true => (
+            "write type: RollingUpdate and rollingUpdate: {maxSurge: 0, maxUnavailable: 1}",
+            0,
+            "replace one Pod at a time",
+        ),
         false => {
             let title = "start a new Pod before an old one goes";
             ("write type: RollingUpdate and rollingUpdate: {maxSurge: 1, maxUnavailable: 0}", 1, title)

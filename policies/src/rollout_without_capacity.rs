@@ -11,7 +11,7 @@ use plimsoll_sdk::volumes::claims;
 /// down, and where both come to 0 the controller takes one Pod down all the same.
 ///
 /// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does. `warning`
-///   where there is only one Pod and its author lets it go (`maxUnavailable: 1`), for that is a choice.
+///   where there is only one Pod and its author lets it go (`maxUnavailable: 1`, or `maxSurge: 0`), for that is a choice.
 /// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
 /// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas), which
 ///   do not take a port of their node.
@@ -93,9 +93,8 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
             false => format!("an update takes {} down", posts.unavailable),
         };
         let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
-        // An author who lets the only Pod go has chosen that.
-        let is_chosen = pods == 1 && (!posts.forced || is_in_place(review));
-        let worst = if is_chosen { Severity::Warning } else { Severity::Error };
+        // An author who lets the only Pod go has chosen that: the defaults would start a second one first.
+        let worst = if pods == 1 { Severity::Warning } else { Severity::Error };
         let is_scale_known = autoscaler.complete || autoscaler.floor.is_some();
         no_capacity(review, &rollout, pods, (worst, message), is_scale_known, findings);
     } else if posts.unavailable > 0 && (max_surge, max_unavailable) == (DEFAULT, DEFAULT) && !is_in_place(review) {

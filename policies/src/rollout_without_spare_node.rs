@@ -87,7 +87,10 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
         if posts.unavailable > 0 || settings.nodes >= needed {
             continue;
         }
-        let what = format!("an update of {size} Pods{why}, each on a node of its own, needs {needed} nodes");
+        let what = format!(
+            "an update of {size} {}{why}, each on a node of its own, needs {needed} nodes",
+            if size == 1 { "Pod" } else { "Pods" }
+        );
         let (severity, message) = match settings.nodes {
             0 => {
                 findings.assume("there are no more nodes than Pods");

@@ -70,7 +70,9 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     let message = format!("Service {service} stands on a single Pod: its loss is an outage");
     let has_claim = template.spec().at("volumes").items().any(|volume| volume.at("persistentVolumeClaim").exists());
     let help = match has_claim {
-        true => "run two Pods: with a claim that several nodes can mount (ReadWriteMany), or as a StatefulSet with one for each",
+        true => {
+            "run two Pods: with a claim that several nodes can mount (ReadWriteMany), or as a StatefulSet with one for each"
+        }
         false => "write replicas: 2, or more",
     };
     let finding = findings.warning(&at, message, help);

@@ -74,5 +74,17 @@ fn a_deadlock_is_found_at_whichever_comes_last() -> Result<()> {
     let message = "minAvailable 51% of 2 Pods (Deployment scale) rounds up to 2";
     ensure!(scale.stderr.contains(message), "{}", scale.stderr);
     kubectl.ok(&["scale", "deployment/scale", "--replicas=3"])?;
+
+    // Helm applies the budget first and the autoscaler last, and a release that is applied in parts is a good one.
+    apply(&budget("release", json!({"minAvailable": 1})))?;
+    apply(&scaled("release"))?;
+    let sentence = "minAvailable 1 of 1 Pod (Deployment release)";
+    until(Duration::from_secs(20), "the budget over one Pod is warned of", || {
+        let object = scaled("release");
+        let output = kubectl.run(&["apply", "--dry-run=server", "--filename=-"], Some(&object))?;
+        ensure!(output.status.success(), "{}", output.stderr);
+        Ok((output.stderr.contains("Warning: drain-deadlock") && output.stderr.contains(sentence)).then_some(()))
+    })?;
+    apply(&autoscaler("release", 2))?;
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where PolicySets start from, in place of what they say: none, default, defaults or strict
+    /// Where PolicySets start from, in place of what they say: none, default, mutate, production or strict
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 
@@ -90,7 +90,7 @@ pub(super) struct CheckArgs {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Name everything that was passed over, with the commands that check it
+    /// Show findings that are only recorded, and name everything that was passed over, with the commands that check it
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
 }

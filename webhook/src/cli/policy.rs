@@ -99,7 +99,7 @@ fn profiles(policies: &[Policy]) -> String {
     let heads: String = shown.iter().map(|profile| format!(" `{}` |", profile.as_str())).collect();
     text.push_str("\nAn error denies in `default` for one of three reasons:\n\n");
     for reason in Reason::ALL {
-        let _ = writeln!(text, "- {}: {}", reason.short(), reason.as_str());
+        let _ = writeln!(text, "- **{}**: {}", reason.short(), reason.detail());
     }
     let _ = write!(
         text,
@@ -138,7 +138,8 @@ fn said(policy: &Policy, profile: Profile) -> String {
         Action::Off => "are passed over",
     };
     let reason = Profile::reason(&policy.id).filter(|_| profile == Profile::Default);
-    let reason = reason.map(|reason| format!(", because {}", reason.as_str())).unwrap_or_default();
+    let reason =
+        reason.map(|reason| format!(", because it {} ({})", reason.short(), reason.detail())).unwrap_or_default();
     match policy.severity {
         Severity::Error => format!("errors {}{reason}; warnings {}", verb(error), verb(warning)),
         Severity::Warning => format!("warnings {}", verb(warning)),

@@ -51,7 +51,7 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where PolicySets start from, in place of what they say: none, default, defaults or strict
+    /// Where PolicySets start from, in place of what they say: none, default, mutate, production or strict
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 

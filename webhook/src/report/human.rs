@@ -27,7 +27,7 @@ pub struct Look {
     pub color: bool,
     /// Only what fails the run.
     pub quiet: bool,
-    /// Name everything that was passed over.
+    /// Show what is only recorded, and name everything that was passed over.
     pub verbose: bool,
     /// The mildest action that fails the run.
     pub fail_on: Action,
@@ -42,8 +42,13 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
     }
     // With too many warnings each of them counts.
     let failing = if report.summary.fails.is_some() { look.fail_on.min(Action::Warn) } else { look.fail_on };
+    let mut recorded = 0;
     for finding in report.findings.iter().filter(|finding| !finding.defaulted) {
-        if !look.quiet || finding.action >= failing {
+        // What the cluster only records is shown to who asks for it, and where a fix of it could not be made.
+        let is_asked = look.verbose || failing <= Action::Audit || finding.refused.is_some();
+        if !look.quiet && finding.action <= Action::Audit && !is_asked {
+            recorded += 1;
+        } else if !look.quiet || finding.action >= failing {
             let text = &world.files[finding.file].source;
             let group = group(finding, &text.name, &text.text, report.made.as_ref());
             let _ = write!(out, "{}\n\n", renderer.render(&[group]));
@@ -60,6 +65,9 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
     if !look.quiet {
         notes(&mut out, report);
         passed_over(&mut out, report, look.verbose);
+        if recorded > 0 {
+            let _ = writeln!(out, "not shown: {}; `--verbose` shows them", plural(recorded, "audited finding"));
+        }
         counts(&mut out, report);
     }
     if !look.quiet || report.summary.exit_status != ExitStatus::Ok {

@@ -147,7 +147,7 @@ impl Profile {
 }
 
 impl Reason {
-    /// In two words or three.
+    /// In a few words, which go on from "it".
     pub fn short(self) -> &'static str {
         match self {
             Reason::CannotWork => "can't work",
@@ -159,15 +159,14 @@ impl Reason {
     /// Every reason.
     pub const ALL: [Reason; 3] = [Reason::CannotWork, Reason::BlocksOthers, Reason::TakesDown];
 
-    /// Completes "errors deny, because ".
-    pub fn as_str(self) -> &'static str {
+    /// What that means.
+    pub fn detail(self) -> &'static str {
         match self {
             Reason::CannotWork => {
-                "it can't work (the API server, a controller, the scheduler or the kubelet refuses it, or the Pod never \
-                 starts)"
+                "the API server, a controller, the scheduler or the kubelet refuses it, or the Pod never starts"
             }
-            Reason::BlocksOthers => "it blocks others (a drain, an upgrade or a rollout that never ends)",
-            Reason::TakesDown => "it takes a service down at an ordinary event (an update, a scale or a switch)",
+            Reason::BlocksOthers => "a drain, an upgrade or a rollout never ends",
+            Reason::TakesDown => "an update, a scale or a switch leaves none of two or more Pods",
         }
     }
 }

@@ -17,6 +17,9 @@ use plimsoll_sdk::prelude::*;
 /// - a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job: these have no scale, so the controller cannot
 ///   compute the budget, and lets none go.
 ///
+/// `warning`: such a budget over the Pods of DaemonSets alone. `kubectl drain` passes these by, so it blocks nothing there; other
+/// evictions are refused.
+///
 /// A budget that lets none of any number of Pods go (`maxUnavailable: 0`, `minAvailable: 100%`, neither field, or 150,000
 /// and more in `minAvailable`) is a deadlock whatever it selects, also where no workload is known that it selects.
 ///
@@ -93,7 +96,11 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         let selected = Selected::by(review, object.at("/spec/selector"));
         let Some(blocked) = budget.blocks(&selected.workloads) else { continue };
         let severity = severity(review, &budget, &selected, findings);
-        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe(&selected.describe()));
+        let message = format!(
+            "PodDisruptionBudget {}: {}",
+            budget.name,
+            blocked.describe(&selected.describe(), selected.is_passed_by())
+        );
         let finding = findings.report(severity, &at, message, blocked.help(&selected));
         finding.related(format!("PodDisruptionBudget/{}", budget.name));
     }
@@ -126,7 +133,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     };
     let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
     let at = if min.exists() { &min } else { &max };
-    let message = blocked.describe(&selected.describe());
+    let message = blocked.describe(&selected.describe(), selected.is_passed_by());
     let finding = findings.report(severity, at, message, blocked.help(&selected));
     finding.about(&selector).about(&min).about(&max);
     if blocked.is_mended_by_one() {
@@ -155,7 +162,7 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
         let (Some(budget), Some(selector)) = (PodBudget::read(object), object.at("/spec/selector")) else { continue };
         let Some((blocked, is_sure)) = blocks_pod(review, &budget, selector) else { continue };
         let severity = if is_sure { Severity::Error } else { Severity::Warning };
-        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe("these Pods"));
+        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe("these Pods", false));
         let help = blocked.help(&Selected::default());
         findings.report(severity, &labels, message, help).related(format!("PodDisruptionBudget/{}", budget.name));
     }
@@ -163,6 +170,9 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
 
 /// An error only where nothing that is not known could change it.
 fn severity(review: &Review<'_>, budget: &PodBudget, selected: &Selected, findings: &mut Findings) -> Severity {
+    if selected.is_passed_by() {
+        return Severity::Warning;
+    }
     if budget.is_closed() {
         return Severity::Error;
     }

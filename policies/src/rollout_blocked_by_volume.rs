@@ -11,7 +11,8 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// more and `maxUnavailable` to 0. That is so with the defaults of 25%.
 ///
 /// Several Pods on such a claim are `volume-shared-by-replicas`'s to say. Pods that are tied to one node, by
-/// `nodeName` or the label `kubernetes.io/hostname` in `nodeSelector`, can share what is for one node.
+/// `nodeName`, the label `kubernetes.io/hostname` in `nodeSelector` or required node affinity, or a required `podAffinity` on it,
+/// can share what is for one node.
 ///
 /// It is found whichever object comes last: at the workload, at the claim, or at the target of the autoscaler.
 /// `plimsoll check` says it once for a set.
@@ -66,8 +67,7 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     if pods != 1 || posts.surge == 0 || posts.unavailable > 0 {
         return;
     }
-    let spec = template.spec();
-    let is_tied = spec.at("nodeName").exists() || spec.at("nodeSelector").key("kubernetes.io/hostname").exists();
+    let is_tied = template.is_tied_to_node();
     for claim in claims {
         let mode = match claim.access(review) {
             None => {

@@ -130,7 +130,8 @@ fn no_capacity(
         |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
     let mut finding = |help: &str, fix: Option<Fix>| {
         let finding = findings.report(severity, unavailable_at, message.as_str(), help);
-        finding.about(surge_at).about(&rollout.replicas_at);
+        // Another number of Pods makes nothing worse: none is left of any.
+        finding.about(surge_at);
         if let Some(fix) = fix {
             finding.fix(fix);
         }

@@ -9,7 +9,7 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all, is_host_proce
 /// - `error`: `runAsUser: 0`, in the Pod's or a container's `securityContext`;
 /// - `error`: `runAsNonRoot: false`, in either;
 /// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
-///   containers. An ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed
+///   containers, except those that run as user 0. An ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed
 ///   any more.
 ///
 /// These are two checks of the restricted Pod Security Standard. As there, Pods with `hostUsers: false` are exempt from
@@ -79,13 +79,16 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     let (ephemeral, others): (Vec<_>, Vec<_>) =
         template.containers().iter().partition(|container| container.class() == Class::Ephemeral);
     let inheriting: Vec<_> = others.into_iter().filter(inherits).collect();
+    // Of these there is an error already.
+    let is_root = |container: &&Container<'_>| !template.is_windows() && user(container) == Some(0);
+    let perhaps: Vec<_> = inheriting.iter().copied().filter(|container| !is_root(container)).collect();
 
     if of_pod.as_bool() == Some(false) {
         explicit(&of_pod, "the Pod", &inheriting, findings);
-    } else if of_pod.is_absent() && !inheriting.is_empty() {
+    } else if of_pod.is_absent() && !perhaps.is_empty() {
         let finding = findings.warning(
             &of_pod,
-            format!("may run as root: {}", describe_all(&inheriting)),
+            format!("may run as root: {}", describe_all(&perhaps)),
             match template.is_windows() {
                 true => "write securityContext.runAsNonRoot: true in the pod spec",
                 false => {
@@ -100,7 +103,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         } else if !inheriting.iter().any(|container| user(container) == Some(0)) {
             finding.fix(Fix::changing(title).add(&of_pod, true));
         }
-        about_all(finding, &inheriting, "name");
+        about_all(finding, &perhaps, "name");
     }
     for container in template.all_containers() {
         let at = container.at("securityContext/runAsNonRoot");
@@ -108,7 +111,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
             explicit(&at, &container.describe(), &[container], findings);
         }
     }
-    for container in ephemeral.into_iter().filter(inherits) {
+    for container in ephemeral.into_iter().filter(inherits).filter(|container| !is_root(container)) {
         if of_pod.is_absent() || of_pod.as_bool() == Some(false) {
             findings.warning(
                 &container.at("securityContext/runAsNonRoot"),

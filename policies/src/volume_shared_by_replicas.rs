@@ -14,8 +14,8 @@ use plimsoll_sdk::workload::PodTemplate;
 /// (`ReadWriteOncePod`). It is found at the workload's claim, at the autoscaler's maximum or at the claim's modes,
 /// whichever is applied last; `plimsoll check` says it once for a set.
 ///
-/// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or by a required
-/// `podAffinity` on it, may share a `ReadWriteOnce` volume.
+/// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or required node
+/// affinity, or by a required `podAffinity` on it, may share a `ReadWriteOnce` volume.
 ///
 /// ## Why
 /// The second Pod is placed on another node and stays in ContainerCreating, "Multi-Attach error for volume". It works as
@@ -93,7 +93,7 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
     for (kind, answer) in &answers {
         for object in answer.nodes() {
             let Some(template) = review.template_in(kind, object) else { continue };
-            if is_owned(review, kind, object) || access == Some(Access::OneNode) && is_tied(&template) {
+            if is_owned(review, kind, object) || access == Some(Access::OneNode) && template.is_tied_to_node() {
                 continue;
             }
             let of = name(object);
@@ -157,7 +157,7 @@ fn narrow_claim(
     template: &PodTemplate<'_>,
     findings: &mut Findings,
 ) -> Option<(String, &'static str)> {
-    let is_tied = is_tied(template);
+    let is_tied = template.is_tied_to_node();
     for claim in claims(template) {
         match claim.access(review) {
             None => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
@@ -170,16 +170,6 @@ fn narrow_claim(
         }
     }
     None
-}
-
-/// Whether all of its Pods are on one node.
-fn is_tied(template: &PodTemplate<'_>) -> bool {
-    const HOST: &str = "kubernetes.io/hostname";
-    let spec = template.spec();
-    let mut required = spec.at("affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution").items();
-    spec.at("nodeName").exists()
-        || spec.at("nodeSelector").key(HOST).exists()
-        || required.any(|term| term.at("topologyKey").as_str() == Some(HOST))
 }
 
 /// The most Pods that it runs; KEDA's own default is 100.

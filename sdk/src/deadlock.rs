@@ -6,22 +6,27 @@ use crate::rounding::Budget;
 
 const HARM: &str = "so none may be evicted, and a drain never ends";
 
+/// Harm where all Pods are of DaemonSets.
+const PASSED_BY: &str = "so none may be evicted; kubectl drain passes by the Pods of DaemonSets";
+
 impl Blocked {
-    /// `minAvailable 2 of 2 Pods (Deployment web), so none may be evicted, and a drain never ends`
+    /// `minAvailable 2 of 2 Pods (Deployment web), so none may be evicted, and a drain never ends`. The Pods of DaemonSets
+    /// are passed by.
     #[must_use]
-    pub fn describe(&self, who: &str) -> String {
+    pub fn describe(&self, who: &str, is_passed_by: bool) -> String {
+        let harm = if is_passed_by { PASSED_BY } else { HARM };
         match self {
-            Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {HARM}", asked(None)),
-            Blocked::Closed(budget) => format!("{} lets none of any number of Pods go, {HARM}", asked(*budget)),
+            Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {harm}", asked(None)),
+            Blocked::Closed(budget) => format!("{} lets none of any number of Pods go, {harm}", asked(*budget)),
             Blocked::NoScale(workload) => {
-                format!("{workload} has no scale, without which only a number in minAvailable can be computed, {HARM}")
+                format!("{workload} has no scale, without which only a number in minAvailable can be computed, {harm}")
             }
             Blocked::NoController => format!(
-                "no workload made this Pod, and of such Pods only a number in minAvailable can be computed, {HARM}"
+                "no workload made this Pod, and of such Pods only a number in minAvailable can be computed, {harm}"
             ),
             Blocked::Narrow { budget, all, kept, how } => {
                 let of = all.map_or(String::new(), |all| format!(" of {all}"));
-                format!("{}{of} keeps {kept}, and {how}, {HARM}", asked(Some(*budget)))
+                format!("{}{of} keeps {kept}, and {how}, {harm}", asked(Some(*budget)))
             }
             Blocked::All { budget, pods } => {
                 let noun = if *pods == 1 { "Pod" } else { "Pods" };
@@ -32,7 +37,7 @@ impl Blocked {
                     }
                     _ => String::new(),
                 };
-                format!("{} of {pods} {noun} ({who}){share}, {HARM}", asked(Some(*budget)))
+                format!("{} of {pods} {noun} ({who}){share}, {harm}", asked(Some(*budget)))
             }
         }
     }

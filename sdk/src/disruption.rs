@@ -290,6 +290,12 @@ impl Selected {
         text
     }
 
+    /// Whether all of them are DaemonSets, whose Pods `kubectl drain` leaves where they are.
+    #[must_use]
+    pub fn is_passed_by(&self) -> bool {
+        !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == "apps/DaemonSet")
+    }
+
     /// Whether each of them is scaled by somebody who is known, or by nobody.
     #[must_use]
     pub fn is_scale_known(&self) -> bool {

@@ -148,6 +148,30 @@ impl<'a> PodTemplate<'a> {
         })
     }
 
+    /// Whether all of its Pods are on one node: that of a name or a label, or that of another Pod.
+    pub fn is_tied_to_node(&self) -> bool {
+        const HOST: &str = "kubernetes.io/hostname";
+        const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+        let affinity = self.spec().at("affinity");
+        let mut beside = affinity.at("podAffinity").at(REQUIRED).items();
+        let terms: Vec<_> = affinity.at("nodeAffinity").at(REQUIRED).at("nodeSelectorTerms").items().collect();
+        // Several terms are alternatives.
+        let names = |list: &'static str, key: &'static str| match &terms[..] {
+            [only] => only.at(list).items().any(|it| {
+                let text = |member: &'static str| it.at(member).as_str().map(str::to_owned);
+                text("key").as_deref() == Some(key)
+                    && text("operator").as_deref() == Some("In")
+                    && it.at("values").items().count() == 1
+            }),
+            _ => false,
+        };
+        self.spec().at("nodeName").exists()
+            || self.spec().at("nodeSelector").key(HOST).exists()
+            || beside.any(|term| term.at("topologyKey").as_str() == Some(HOST))
+            || names("matchExpressions", HOST)
+            || names("matchFields", "metadata.name")
+    }
+
     /// Whether the Pod runs on Windows, where what holds for Linux alone is neither asked nor filled in.
     pub fn is_windows(&self) -> bool {
         self.is_kept_on_windows() || self.host_process().is_some()

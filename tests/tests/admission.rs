@@ -28,6 +28,10 @@ fn stage() -> Result<&'static Stage> {
         for name in ["labelled", "reordered", "worsened", "mended", "scaled", "restarted", "replaced"] {
             legacy.kubectl().apply(&old_sins("Deployment", name).to_string())?.ok()?;
         }
+        let emptied = Manifest::good("Deployment", "emptied")
+            .with("/spec/replicas", json!(4))
+            .with("/spec/strategy/rollingUpdate", json!({"maxSurge": 0, "maxUnavailable": "100%"}));
+        legacy.kubectl().apply(&emptied.to_string())?.ok()?;
         for name in ["debugged", "evicted", "deleted"] {
             legacy.kubectl().apply(&old_sins("Pod", name).to_string())?.ok()?;
         }
@@ -405,6 +409,17 @@ fn what_was_wrong_before_only_warns() -> Result<()> {
     assert_warned(patch("scaled", json!({"spec": {"replicas": 2}}))?, OLD_SINS);
     assert_warned(kubectl.run(&["rollout", "restart", "deployment/restarted"], None)?, OLD_SINS);
     assert_warned(kubectl.run(&["set", "env", "deployment/restarted", "LOG_LEVEL=debug"], None)?, OLD_SINS);
+
+    // An update leaves none of four, and none of six.
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "emptied"},
+        "spec": {"selector": {"app": "emptied"}, "ports": [{"port": 80, "targetPort": 8080}]}});
+    kubectl.apply(&service.to_string())?.ok()?;
+    until(Duration::from_secs(30), "the Service is known", || {
+        let more = ["patch", "deployment", "emptied", "--dry-run=server", "--patch", "{\"spec\": {\"replicas\": 6}}"];
+        let output = kubectl.run(&more, None)?;
+        ensure!(output.status.success(), "{}", output.stderr);
+        Ok(output.stderr.contains("Warning: rollout-without-capacity").then_some(()))
+    })?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes what is generated: docs/policies/ (the policies' own pages and their cases), docs/cli.md (every help), docs/profiles.md and
-# charts/plimsoll/files/rights.yaml (what policies ask for).
+# Writes what is generated: docs/policies/ (the policies' own pages and their cases), docs/cli.md (every help),
+# docs/profiles.md and charts/plimsoll/files/rights.yaml (what policies ask for).
 # With --check it compares instead, and fails where a page is not what the binary says.
 # It asks target/release/plimsoll, or the one that PLIMSOLL_BIN names.
 set -euo pipefail
@@ -114,7 +114,7 @@ done
 } >"$scratch/cli.md"
 
 {
-  printf '# Profiles\n\nA profile is where a [ClusterPolicySet](policy-set.md) starts from; its other lines come on top. `plimsoll policy profiles` prints\nthis page.\n\n'
+  printf '# Profiles\n\nA profile is where a [ClusterPolicySet](policy-set.md) starts from; its other lines come on top.\n`plimsoll policy profiles` prints these tables.\n\n'
   plimsoll policy profiles
 } >"$scratch/profiles.md"
 

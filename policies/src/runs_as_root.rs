@@ -80,7 +80,11 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         template.containers().iter().partition(|container| container.class() == Class::Ephemeral);
     let inheriting: Vec<_> = others.into_iter().filter(inherits).collect();
     // Of these there is an error already.
-    let is_root = |container: &&Container<'_>| !template.is_windows() && user(container) == Some(0);
+    let (is_windows, of_all) = (template.is_windows(), template.security("runAsUser").as_i64());
+    let is_root = |container: &&Container<'_>| {
+        let own = container.at("securityContext/runAsUser");
+        !is_windows && own.as_i64().or(of_all) == Some(0)
+    };
     let perhaps: Vec<_> = inheriting.iter().copied().filter(|container| !is_root(container)).collect();
 
     if of_pod.as_bool() == Some(false) {

@@ -32,6 +32,9 @@ fn stage() -> Result<&'static Stage> {
             .with("/spec/replicas", json!(4))
             .with("/spec/strategy/rollingUpdate", json!({"maxSurge": 0, "maxUnavailable": "100%"}));
         legacy.kubectl().apply(&emptied.to_string())?.ok()?;
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "emptied"},
+            "spec": {"selector": {"app": "emptied"}, "ports": [{"port": 80, "targetPort": 8080}]}});
+        legacy.kubectl().apply(&service.to_string())?.ok()?;
         for name in ["debugged", "evicted", "deleted"] {
             legacy.kubectl().apply(&old_sins("Pod", name).to_string())?.ok()?;
         }
@@ -260,10 +263,10 @@ fn rollouts() -> Result<()> {
     let capacity = &["rollout-without-capacity"];
     let namespace = namespace("rollouts")?;
     let resolved = web("i", 1, json!(0), json!("25%"));
-    serve(&namespace, &["a", "b", "c", "i"], &resolved, "denied the request")?;
+    serve(&namespace, &["a", "b", "c", "i"], &resolved, "Warning: rollout-without-capacity")?;
     namespace.run(&[
         accepts_with_warnings("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
-        rejects("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
+        accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
         rejects("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
         accepts("all of three, and nobody asks them", &web("k", 3, json!(1), json!("100%"))),
         accepts("one more first", &web("d", 1, json!(1), json!(0))),
@@ -411,9 +414,6 @@ fn what_was_wrong_before_only_warns() -> Result<()> {
     assert_warned(kubectl.run(&["set", "env", "deployment/restarted", "LOG_LEVEL=debug"], None)?, OLD_SINS);
 
     // An update leaves none of four, and none of six.
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "emptied"},
-        "spec": {"selector": {"app": "emptied"}, "ports": [{"port": 80, "targetPort": 8080}]}});
-    kubectl.apply(&service.to_string())?.ok()?;
     until(Duration::from_secs(30), "the Service is known", || {
         let more = ["patch", "deployment", "emptied", "--dry-run=server", "--patch", "{\"spec\": {\"replicas\": 6}}"];
         let output = kubectl.run(&more, None)?;

@@ -36,7 +36,7 @@ const PRODUCTION: &[(&str, usize, usize)] = &[
     ("privilege-escalation", 1, 1),
     ("privileged-container", 5, 3),
     ("rollout-blocked-by-volume", 3, 2),
-    ("runs-as-root", 22, 11),
+    ("runs-as-root", 20, 11),
 ];
 
 #[test]

@@ -31,7 +31,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     let shop = namespace.kubectl();
     let mut installed = Installed::new(&control_plane)?;
 
-    installed.install(&["policySet.mode=enforce"])?;
+    installed.install(&["policySet.mode=enforce", "policySet.profile=production"])?;
     nothing_is_asked(&installed, shop)?;
     ensure!(installed.stored_authority()?.is_none(), "the chart holds an authority");
 
@@ -66,7 +66,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     installed.route(&["first", "second"])?;
 
     // An upgrade resets nothing, and what it brings only audits.
-    installed.upgrade(&["policySet.mode=enforce", "replicas=3"], "0.2.0")?;
+    installed.upgrade(&["policySet.mode=enforce", "policySet.profile=production", "replicas=3"], "0.2.0")?;
     ensure!(spec_of(installed.registered()?) == spec_of(before.clone()), "the upgrade changed the configuration");
     ensure!(installed.stored_authority()?.as_ref() == Some(&authority), "the upgrade changed the authority");
     let policies = installed.kubectl.get("configmap", "plimsoll-policies")?;
@@ -76,7 +76,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     repairs(&installed, shop)?;
     used_rights(&installed, folder.path())?;
     // What the server brought back is the release's as before.
-    installed.upgrade(&["policySet.mode=enforce", "replicas=4"], "0.3.0")?;
+    installed.upgrade(&["policySet.mode=enforce", "policySet.profile=production", "replicas=4"], "0.3.0")?;
     ensure!(spec_of(installed.registered()?) == spec_of(before), "the upgrade changed the configuration");
 
     // Uninstalled while both run: nothing comes back, nothing stays, and what was denied goes through.
@@ -104,7 +104,7 @@ fn a_namespace_that_is_deleted() -> Result<()> {
     let shop = namespace.kubectl();
     let mut installed = Installed::new(&control_plane)?;
     for dead in [false, true] {
-        installed.install(&["policySet.mode=enforce"])?;
+        installed.install(&["policySet.mode=enforce", "policySet.profile=production"])?;
         installed.start_server("only")?;
         installed.route(&["only"])?;
         until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
@@ -258,7 +258,7 @@ fn gone(installed: &Installed) -> Result<()> {
     Ok(())
 }
 
-/// A Deployment that the default profile denies.
+/// A Deployment that the profile `production` denies.
 fn apply(shop: &Kubectl) -> Result<String> {
     let bad = Manifest::good("Deployment", "web").pod("/containers/0/image", json!("registry.example/web:latest"));
     let output = shop.run(&["apply", "--dry-run=server", "--filename=-"], Some(&bad.to_string()))?;

@@ -64,7 +64,8 @@ fn a_cluster_without_plimsoll() -> Result<()> {
         Ok((budget["status"]["expectedPods"] == 2 && pods >= 1).then_some(()))
     })?;
 
-    let run = plimsoll(&["scan", "--kubeconfig", &kubeconfig, "--record", "record"], folder.path())?;
+    let run =
+        plimsoll(&["scan", "--kubeconfig", &kubeconfig, "--profile=production", "--record", "record"], folder.path())?;
     ensure!(run.status == Some(0), "{}{}", run.out, run.err);
     ensure!(run.err.contains("read apps/Deployment: 3\n"), "no progress: {}", run.err);
     let blocked = format!("  {}/web  0 of 2 Pods are healthy, and 2 must stay\n", bank.name());
@@ -74,7 +75,8 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     ensure!(format!("{found}\n").ends_with(&row), "Pods and ReplicaSets are their owners': {}", run.out);
     ensure!(run.out.contains("drain-deadlock"), "{}", run.out);
 
-    let run = plimsoll(&["scan", "--kubeconfig", &kubeconfig, "--format", "json"], folder.path())?;
+    let run =
+        plimsoll(&["scan", "--kubeconfig", &kubeconfig, "--profile=production", "--format", "json"], folder.path())?;
     let scan: Value = serde_json::from_str(&run.out).context(run.err)?;
     ensure!(scan["schema"] == "plimsoll.dev/scan/v1" && scan["drains"][0]["name"] == "web", "{scan:#}");
     let denied = scan["denied"].as_array().context("denied")?;

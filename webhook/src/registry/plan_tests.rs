@@ -241,7 +241,8 @@ fn recourse(sets: Vec<PolicySet>, failed: bool) -> Recourse {
 }
 
 fn denying(name: &str, more: &str) -> PolicySet {
-    named(name, &format!("policies: [{{id: missing-request, action: Deny}}]\n{more}"))
+    let mode = if more.contains("mode: ") { "" } else { "mode: enforce\n" };
+    named(name, &format!("{mode}policies: [{{id: missing-request, action: Deny}}]\n{more}"))
 }
 
 #[test]
@@ -255,15 +256,24 @@ fn the_contact_is_that_of_the_sets_that_deny() {
     assert_eq!(contacts(both()), ["#a on Slack", "#b on Slack"]);
     assert_eq!(contacts(vec![denying("a", &ask("a")), denying("b", &ask("a"))]), ["#a on Slack"]);
     for milder in [
-        named("b", &ask("b")),
+        named("b", &format!("mode: enforce\n{}", ask("b"))),
         denying("b", &format!("mode: observe\n{}", ask("b"))),
         denying("b", &format!("match: {{resourceRules: [{{resources: [pods]}}]}}\n{}", ask("b"))),
-        named("b", &format!("policies: [{{id: missing-request, action: Deny, settings: {{limit: 8}}}}]\n{}", ask("b"))),
+        named(
+            "b",
+            &format!(
+                "mode: enforce\npolicies: [{{id: missing-request, action: Deny, settings: {{limit: 8}}}}]\n{}",
+                ask("b")
+            ),
+        ),
         denying("b", ""),
     ] {
         assert_eq!(contacts(vec![denying("a", &ask("a")), milder]), ["#a on Slack"]);
     }
-    let failing = vec![named("a", &format!("onError: Warn\n{}", ask("a"))), named("b", &ask("b"))];
+    let failing = vec![
+        named("a", &format!("mode: enforce\nonError: Warn\n{}", ask("a"))),
+        named("b", &format!("mode: enforce\n{}", ask("b"))),
+    ];
     assert_eq!(recourse(failing, true).contacts, ["#b on Slack"]);
 }
 

@@ -317,11 +317,13 @@ fn the_example_of_the_documentation_is_read() {
     let page = include_str!("../../../docs/policy-set.md");
     let blocks: Vec<_> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(read(blocks[0], "docs").unwrap().sets[0].policies.len(), 2);
-    assert_eq!(set(blocks[1]).workloads.len(), 2);
-    let matching = set(blocks[2]);
+    let pair: Vec<_> = read(blocks[1], "docs").unwrap().sets.iter().map(|set| set.profile).collect();
+    assert_eq!(pair, [Profile::Default, Profile::Production]);
+    assert_eq!(set(blocks[2]).workloads.len(), 2);
+    let matching = set(blocks[3]);
     assert_eq!(matching.name(), "test");
-    assert_eq!(read(blocks[3], "docs").unwrap().exemptions.len(), 1);
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(read(blocks[4], "docs").unwrap().exemptions.len(), 1);
+    assert_eq!(blocks.len(), 5);
 }
 
 const EXEMPTION: &str = "apiVersion: plimsoll.dev/v1alpha1

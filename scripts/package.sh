@@ -80,7 +80,7 @@ RUSTFLAGS='-C target-feature=+crt-static' unshare --mount --map-root-user bash -
 binary=target/static/$host/release/plimsoll
 "$binary" --version | grep -qF "$digest" || { say "the binary has another bundle: $("$binary" --version)"; exit 1; }
 printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: app, image: "a:latest"}]}\n' |
-  "$binary" check - >"$unpacked/report" && status=0 || status=$?
+  "$binary" check --profile production - >"$unpacked/report" && status=0 || status=$?
 [ "$status" = 1 ] && grep -q latest-image-tag "$unpacked/report" || { say "check ended with $status"; exit 1; }
 
 # A bundle that is not the published one is refused.

@@ -98,7 +98,7 @@ impl<'a> Stage<'a> {
         Ok(Self { case, registry })
     }
 
-    /// What is wrong with the advice.
+    /// Returns the faults of the advice, one line each.
     fn follow(&self, followed: &mut usize, used: &mut HashSet<usize>) -> Result<Vec<String>> {
         let given = World { judged: documents(&self.case.input)?, beside: documents(&self.case.context)? };
         let before = self.judge(&given)?;
@@ -141,7 +141,7 @@ impl<'a> Stage<'a> {
         problems: &mut Vec<String>,
     ) {
         for said in after.iter().filter(|said| said.policy != mended.policy) {
-            // What is left of a finding that was about several places stands at another one.
+            // A finding about several places may lose one of them. It then stands at another place.
             let is_rest = |old: &Said| {
                 let at = said.finding.at.full();
                 old.policy == said.policy && old.object == said.object && old.finding.about.contains(&at)

@@ -380,7 +380,7 @@ fn no_new_finding<'a>(
     for object in documents(fixed)? {
         for finding in bench.report(review(case, &object)?)?.findings {
             let known = before.iter().any(|old| {
-                // What is left of a finding that names several things says less.
+                // A finding that names several things may lose one of them. Its message then says less.
                 let is_rest = old.about.contains(&finding.at.full()) || old.at.full() == finding.at.full();
                 old.at == finding.at && old.message == finding.message || is_rest && old.severity >= finding.severity
             });

@@ -61,7 +61,7 @@ fn what_is_broken_and_no_manifest_is_counted() {
     let line = "documents without a Kubernetes object\n1 object in 4 files: 1 denied";
     assert!(run.status == 1 && run.out.contains(line), "{}", run.out);
     assert_eq!(folder.json(&["k"])["errors"], json!([]));
-    // What is named is meant, and what may be a manifest is one.
+    // A file that the command line names is meant. A file that may be a manifest counts as one.
     assert_eq!(folder.check(&["k/site.yml"]).status, 4);
     for broken in ["{\"kind\": [", "{\"\\u006bind\": ["] {
         folder.write("k/pod.json", broken);

@@ -95,7 +95,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         let Some(budget) = PodBudget::read(object) else { continue };
         let selected = Selected::by(review, object.at("/spec/selector"));
         let Some(blocked) = budget.blocks(&selected.workloads) else { continue };
-        let severity = severity(review, &budget, &selected, findings);
+        let severity = severity(&budget, &selected, findings);
         let message = format!(
             "PodDisruptionBudget {}: {}",
             budget.name,
@@ -103,6 +103,9 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         );
         let finding = findings.report(severity, &at, message, blocked.help(&selected));
         finding.related(format!("PodDisruptionBudget/{}", budget.name));
+        if may_grow(&budget, &selected) {
+            finding.unsettled();
+        }
     }
     if !budgets.complete && budgets.nodes().next().is_none() {
         findings.skip("the PodDisruptionBudgets that select its Pods are not known");
@@ -115,7 +118,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selected = Selected::by(review, selector.node());
     let known = budget.blocks(&selected.workloads);
     let (blocked, severity) = if let Some(blocked) = known {
-        (blocked, severity(review, &budget, &selected, findings))
+        (blocked, severity(&budget, &selected, findings))
     } else if budget.is_closed() && selector.exists() {
         (Blocked::Closed(budget.budget), Severity::Error)
     } else if !selected.workloads.is_empty() {
@@ -136,6 +139,9 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let message = blocked.describe(&selected.describe(), selected.is_passed_by());
     let finding = findings.report(severity, at, message, blocked.help(&selected));
     finding.about(&selector).about(&min).about(&max);
+    if may_grow(&budget, &selected) {
+        finding.unsettled();
+    }
     if blocked.is_mended_by_one() {
         let fix = Fix::changing("let one Pod go at a time");
         finding.fix(match (min.exists(), max.exists()) {
@@ -147,12 +153,10 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
 }
 
 /// Whether what makes a single Pod more than one may follow in the same release: replicas, or an autoscaler. Helm and
-/// kustomize apply the budget, the workload and the autoscaler in different orders. `kubectl scale` is no release.
-fn may_grow(review: &Review<'_>, selected: &Selected) -> bool {
+/// kustomize apply the budget, the workload and the autoscaler in different orders.
+fn may_grow(budget: &PodBudget, selected: &Selected) -> bool {
     let is_single = |it: &Workload| it.floor.is_none() && it.replicas.is_some_and(|replicas| replicas <= 1);
-    !review.is_from_file()
-        && review.subresource().is_empty()
-        && matches!(&selected.workloads[..], [one] if is_single(one))
+    !budget.is_closed() && matches!(&selected.workloads[..], [one] if is_single(one))
 }
 
 fn of_pod(review: &Review<'_>, findings: &mut Findings) {
@@ -169,7 +173,7 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
 }
 
 /// An error only where nothing that is not known could change it.
-fn severity(review: &Review<'_>, budget: &PodBudget, selected: &Selected, findings: &mut Findings) -> Severity {
+fn severity(budget: &PodBudget, selected: &Selected, findings: &mut Findings) -> Severity {
     if selected.is_passed_by() {
         return Severity::Warning;
     }
@@ -177,7 +181,7 @@ fn severity(review: &Review<'_>, budget: &PodBudget, selected: &Selected, findin
         return Severity::Error;
     }
     if selected.complete && selected.is_scale_known() {
-        return if may_grow(review, selected) { Severity::Warning } else { Severity::Error };
+        return Severity::Error;
     }
     if !selected.complete {
         findings.assume("a PodDisruptionBudget selects no Pods of further workloads");

@@ -43,8 +43,9 @@ impl Findings {
         help: impl Into<String>,
     ) -> &mut Finding {
         let finding = |at: Place, message: String, help: String| {
-            let (fix, about, related, since, companion) = (None, Vec::new(), None, None, false);
-            Finding(RawFinding { severity, at, message, help, fix, about, related, since, companion })
+            let (fix, about, related, since) = (None, Vec::new(), None, None);
+            let (companion, unsettled) = (false, false);
+            Finding(RawFinding { severity, at, message, help, fix, about, related, since, companion, unsettled })
         };
         if self.is_full() {
             // Nobody will see it, so it costs no place and no text.
@@ -142,6 +143,13 @@ impl Finding {
     /// It rests on another object's absence, so it counts only once a set had time to be complete.
     pub fn companion(&mut self) -> &mut Self {
         self.0.companion = true;
+        self
+    }
+
+    /// An object that follows in the same release may end it, so that in the cluster it only warns. A set of files is
+    /// complete, and `kubectl scale` is no release: there it counts.
+    pub fn unsettled(&mut self) -> &mut Self {
+        self.0.unsettled = true;
         self
     }
 }

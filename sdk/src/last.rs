@@ -144,6 +144,9 @@ fn report(
     if worst.companion {
         finding.companion();
     }
+    if worst.unsettled {
+        finding.unsettled();
+    }
     if let Some(since) = &worst.since {
         finding.since(since);
     }

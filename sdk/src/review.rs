@@ -215,11 +215,6 @@ impl<'a> Review<'a> {
         self.request.get("operation").and_then(Node::as_str).unwrap_or_default()
     }
 
-    /// Whether it comes from a file, so that the other objects of its set are all known. In the cluster more may follow.
-    pub fn is_from_file(&self) -> bool {
-        self.request.get("resource").is_none()
-    }
-
     /// The subresource, `ephemeralcontainers`; empty for the object itself.
     pub fn subresource(&self) -> &'a str {
         self.request.get("subResource").and_then(Node::as_str).unwrap_or_default()

@@ -39,7 +39,7 @@ pub(crate) fn write_wasm(outcome: &Outcome) -> String {
     for finding in &report.findings {
         let _ = writeln!(
             text,
-            "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {}",
+            "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {} unsettled {}",
             finding.severity,
             finding.at.pointer,
             finding.at.missing,
@@ -49,6 +49,7 @@ pub(crate) fn write_wasm(outcome: &Outcome) -> String {
             finding.related,
             finding.since,
             finding.companion,
+            finding.unsettled,
         );
         if let Some(fix) = &finding.fix {
             let _ = writeln!(text, "  {} {}", fix.class.as_str(), fix.title);
@@ -85,7 +86,7 @@ fn write_native(outcome: &GuestOutcome) -> String {
     for finding in &report.findings {
         let _ = writeln!(
             text,
-            "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {}",
+            "{:?} {:?} + {:?}\n  {}\n  {}\n  about {:?} related {:?} since {:?} companion {} unsettled {}",
             finding.severity,
             finding.at.pointer,
             finding.at.missing,
@@ -95,6 +96,7 @@ fn write_native(outcome: &GuestOutcome) -> String {
             finding.related,
             finding.since,
             finding.companion,
+            finding.unsettled,
         );
         if let Some(fix) = &finding.fix {
             let _ = writeln!(

@@ -2,17 +2,20 @@
 
 mod ending;
 mod fit;
+mod group;
 mod place;
 
 use plimsoll_flat::Node;
+use plimsoll_sdk::disruption::SCALABLE;
 
 use super::decide::named_path;
 use super::review::{Operation, Review};
 use super::verdict::{Action, Failed, Judged, Verdict};
 use crate::printed;
+use crate::registry::plural;
 use ending::ending;
 use fit::{MOST, Reason, bullets};
-use place::placed;
+use group::Group;
 
 /// The API server cuts every warning to 256 characters where all of them together pass 4,096; ours stay well below.
 const MAX_WARNING: usize = 120;
@@ -22,32 +25,24 @@ const MAX_WARNINGS: usize = 10;
 const MAX_MESSAGE: usize = 1000;
 /// Longest name that is shown of an object.
 const MAX_NAME: usize = 120;
-/// Longest kind, or resource with its subresource, that is shown.
+/// Longest kind, or resource, that is shown.
 const MAX_KIND: usize = 63;
 
 /// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings
 /// are not in it, because they are sent as warnings.
 pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let object = review.subject();
-    // Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
-    let reason = |id: &str, what: &str, help: &str| Reason {
-        id: id.to_owned(),
-        what: printed::line(what).into_owned(),
-        help: printed::line(help).into_owned(),
-    };
-    let found = verdict.denying();
-    let failed = || verdict.failed.iter().filter(|failed| failed.action == Action::Deny);
-    let ids = verdict.denying().map(|judged| &judged.policy.id).chain(failed().map(|failed| &failed.policy.id));
-    let ids: Vec<&str> = ids.map(String::as_str).collect();
-    let found = found.map(|Judged { policy, finding, .. }| reason(&policy.id, &placed(finding, object), &finding.help));
-    let failed = failed().map(|failed| reason(&failed.policy.id, &failure(failed), LOG));
-    // The others are only counted.
-    let reasons: Vec<Reason> = found.chain(failed).take(MOST).collect();
+    let mut groups = Group::all(verdict.denying().map(|Judged { policy, finding, .. }| (&*policy.id, finding)), object);
+    let failed = verdict.failed.iter().filter(|failed| failed.action == Action::Deny);
+    groups.extend(failed.map(|failed| Group::alone(&failed.policy.id, failure(failed), LOG)));
+    let ids: Vec<&str> = groups.iter().map(|group| group.id).collect();
+    let reasons: Vec<Reason> = groups.iter().take(MOST).map(Group::reason).collect();
     let cut = verdict.more.iter().filter(|(policy, _)| ids.contains(&policy.id.as_str()));
     let cut: Vec<(&str, usize)> = cut.map(|(policy, more)| (policy.id.as_str(), number(*more))).collect();
     let summary = printed::line(&summary(review, ids.len(), !cut.is_empty())).into_owned();
     let ending = printed::line(&ending(review, verdict)).into_owned();
-    let others: Vec<_> = ids.iter().skip(MOST).map(|id| (*id, 1)).chain(cut).collect();
+    // The others are only counted.
+    let others: Vec<_> = groups.iter().skip(MOST).map(|group| (group.id, group.size())).chain(cut).collect();
     let room = MAX_MESSAGE.saturating_sub(length(&summary) + length(&ending) + 1);
     let bullets = bullets(&reasons, &others, room);
     [summary].into_iter().chain(bullets).chain([ending]).collect::<Vec<_>>().join("\n")
@@ -154,11 +149,12 @@ fn describe(review: &Review) -> String {
         Some(prefix) if !prefix.is_empty() => format!("{}… (name to be generated)", shorten(prefix, MAX_NAME)),
         _ => "(name to be generated)".to_owned(),
     };
-    let kind = match review.subresource.as_str() {
-        "" => shorten(&review.kind.kind, MAX_KIND),
-        // The kind of a subresource is another one's: `Scale` says nothing.
-        subresource => shorten(&format!("{}/{subresource}", review.resource), MAX_KIND),
-    };
+    let kind = shorten(&review.kind.kind, MAX_KIND);
+    if review.subresource == "scale" {
+        let mut kinds = SCALABLE.into_iter().filter_map(|kind| kind.split_once('/'));
+        let scaled = kinds.find(|(group, kind)| plural(group, kind) == review.resource).map(|(_, kind)| kind);
+        return format!("Scaling of {} {name}", shorten(scaled.unwrap_or(&review.resource), MAX_KIND));
+    }
     if review.operation == Operation::Delete {
         return format!("Deletion of {kind} {name}");
     }

@@ -83,6 +83,8 @@ pub enum Spared {
     Owned,
     /// What is missing may still come: the object is new.
     Young,
+    /// An object that follows in the same release may end it.
+    Unsettled,
     /// What is missing has nothing to do with what changes.
     Untouched,
     /// The namespace is being deleted.
@@ -105,6 +107,7 @@ impl Spared {
             Spared::Rollback => "rollback",
             Spared::Owned => "owned",
             Spared::Young => "young",
+            Spared::Unsettled => "unsettled",
             Spared::Untouched => "untouched",
             Spared::Terminating => "terminating",
             Spared::Unconfirmed => "unconfirmed",

@@ -58,6 +58,8 @@ pub struct Finding {
     pub since: Option<String>,
     /// Rests on another object's absence.
     pub companion: bool,
+    /// An object that follows in the same release may end it.
+    pub unsettled: bool,
 }
 
 /// The nearest existing value, and the path that is missing below it.
@@ -209,6 +211,7 @@ impl Finding {
             related: finding.related.map(clean),
             since: finding.since.map(clean),
             companion: finding.companion,
+            unsettled: finding.unsettled,
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Findings that rest on an object that is absent. While a set of objects is being applied nobody can tell whether it will
-//! come, so they count by age, and a Deny only after a second look.
+//! Findings that another object may end. While a set of objects is being applied nobody can tell whether it will come. So
+//! those that rest on an absence count by age, and a Deny only after a second look.
 
 use plimsoll_sdk::metadata::Judges;
 
@@ -21,6 +21,9 @@ pub fn rests_on_absence(judged: &Judged) -> bool {
 /// so does a transition: what was there before does not wait for what comes.
 pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
     let review = case.review;
+    if judged.finding.unsettled && !review.is_from_file() && review.subresource.is_empty() {
+        judged.lower(Action::Warn, Spared::Unsettled);
+    }
     if !rests_on_absence(judged) || review.is_from_file() || judged.policy.judges == Judges::Transition {
         return;
     }

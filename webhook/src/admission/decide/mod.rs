@@ -234,7 +234,9 @@ impl<'a> Draft<'a> {
         if Owner::of(case.review).is_some() {
             verdict.unused.iter_mut().for_each(|unused| unused.warning = None);
         }
-        verdict.grounds = grounds(case, &verdict, &self.places);
+        if !verdict.allowed() {
+            verdict.grounds = grounds(case, &verdict, &self.places);
+        }
         merge(&mut verdict.judged);
         verdict
     }

@@ -37,14 +37,14 @@ fn chart(review: &Review) -> Option<String> {
     Some(format!("Helm made it{release}: make the change in the chart's values."))
 }
 
-/// The pages of the policies that deny, as far as the binary has them: both of two, else the first.
+/// The pages of the policies that deny, as far as the binary has them.
 fn explain(recourse: &Recourse) -> Option<String> {
-    let commands = match recourse.explained.as_slice() {
-        [] => return None,
-        [first, second] => format!("plimsoll explain {first}, plimsoll explain {second}"),
-        [first, ..] => format!("plimsoll explain {first}"),
-    };
-    Some(format!("More: {commands}."))
+    match recourse.explained.as_slice() {
+        [] => None,
+        [only] => Some(format!("More: plimsoll explain {only}.")),
+        [first, second] => Some(format!("More: plimsoll explain {first}, plimsoll explain {second}.")),
+        _ => Some("More: plimsoll explain ID, for each ID.".to_owned()),
+    }
 }
 
 fn exempt(review: &Review, verdict: &Verdict) -> String {

@@ -14,6 +14,9 @@ const LIMITS: [(usize, usize); 7] =
 /// The least of both for which a reason is shown at all.
 const LEAST: (usize, usize) = (160, 60);
 
+/// Further places than these of one reason are counted.
+const MOST_NAMED: usize = 3;
+
 /// Stands for a help that the bullet above has too.
 const SAME: &str = "the same";
 
@@ -26,6 +29,15 @@ pub(super) struct Reason {
     pub(super) what: String,
     /// What to write; may be empty.
     pub(super) help: String,
+    /// Where it holds, too: `container "web"`.
+    pub(super) others: Vec<String>,
+}
+
+impl Reason {
+    /// How many findings it stands for.
+    fn size(&self) -> usize {
+        1 + self.others.len()
+    }
 }
 
 /// One bullet for each reason, in at most `room` characters, with the line feeds before them. A last bullet counts the
@@ -33,7 +45,7 @@ pub(super) struct Reason {
 pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -> Vec<String> {
     let mut rest = Rest::new(more);
     let possible = reasons.len().min(MOST);
-    reasons[possible..].iter().for_each(|reason| rest.add(&reason.id, 1));
+    reasons[possible..].iter().for_each(|reason| rest.add(&reason.id, reason.size()));
     for shown in (1..=possible).rev() {
         let last = rest.bullet(room / 3);
         let room = room.saturating_sub(last.as_deref().map_or(0, line));
@@ -50,7 +62,8 @@ pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -
             let bullet = shorten(&bullet(only, LIMITS[0], ""), room.saturating_sub(1));
             return [bullet].into_iter().chain(last).collect();
         }
-        rest.add(&reasons[shown.len() - 1].id, 1);
+        let left = &reasons[shown.len() - 1];
+        rest.add(&left.id, left.size());
     }
     rest.bullet(room).into_iter().collect()
 }
@@ -70,7 +83,18 @@ fn with(reasons: &[Reason], limits: (usize, usize), is_short: bool) -> Vec<Strin
 fn bullet(reason: &Reason, (what, most): (usize, usize), help: &str) -> String {
     let what = shorten(&reason.what, what);
     let help = if help.is_empty() { String::new() } else { format!(" → {}", shorten(help, most)) };
-    format!("• {}: {what}{help}", reason.id)
+    format!("• {}: {what}{help}{}", reason.id, also(&reason.others))
+}
+
+/// `; the same: container "b", container "c" and 3 more`
+fn also(others: &[String]) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<&str> = others.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let more = others.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; the same: {}{more}", shown.join(", "))
 }
 
 fn fits(bullets: &[String], room: usize) -> bool {
@@ -122,7 +146,7 @@ mod tests {
     use super::*;
 
     fn reason(id: &str, what: usize, help: usize) -> Reason {
-        Reason { id: id.to_owned(), what: "w".repeat(what), help: "h".repeat(help) }
+        Reason { id: id.to_owned(), what: "w".repeat(what), help: "h".repeat(help), others: Vec::new() }
     }
 
     fn total(bullets: &[String]) -> usize {
@@ -162,13 +186,29 @@ mod tests {
         assert!(super::bullets(&[], &[], 800).is_empty());
     }
 
+    #[test]
+    fn further_places_are_named_and_counted() {
+        let mut reasons = [reason("a-a", 3, 3), reason("b-b", 3, 3)];
+        reasons[0].others = (0..5).map(|index| format!("container \"c{index}\"")).collect();
+        reasons[1].others = vec!["volume \"v\"".to_owned()];
+        let whole = bullets(&reasons, &[], 1000);
+        let first = "• a-a: www → hhh; the same: container \"c0\", container \"c1\", container \"c2\" and 2 more";
+        assert_eq!(whole, [first, "• b-b: www → hhh; the same: volume \"v\""]);
+        assert_eq!(bullets(&reasons, &[], length(first) + 20)[1], "• 2 more: b-b (2)");
+    }
+
     /// Whatever is to be said, in whatever room.
     #[test]
     fn never_more_than_the_room() {
         for (count, what, help) in [(1, 1000, 1000), (2, 1000, 0), (300, 0, 0), (70, 300, 300), (5, 90, 90)] {
-            let reasons: Vec<Reason> = (0..count).map(|index| reason(&format!("p-{index}"), what, help)).collect();
+            let reasons = |others: usize| -> Vec<Reason> {
+                let others = vec![format!("container {:?}", "c".repeat(63)); others];
+                let reasons = (0..count).map(|index| reason(&format!("p-{index}"), what, help));
+                reasons.map(|reason| Reason { others: others.clone(), ..reason }).collect()
+            };
             for room in [200, 300, 480, 600, 900] {
-                for more in [&[][..], &[("p-0", 7)]] {
+                for (more, others) in [(&[][..], 0), (&[("p-0", 7)], 0), (&[], 1), (&[], 70)] {
+                    let reasons = reasons(others);
                     let bullets = bullets(&reasons, more, room);
                     assert!(total(&bullets) <= room && !bullets.is_empty(), "{count} in {room}: {bullets:#?}");
                     assert!(bullets[0].starts_with("• p-0: "));

@@ -27,6 +27,30 @@ pub(super) fn placed(finding: &Finding, object: Option<Node<'_>>) -> String {
     }
 }
 
+/// What a finding is about, as a sentence names it: `container "web"`, `volume "data"`.
+pub(super) fn subject(finding: &Finding, object: Option<Node<'_>>) -> Option<Subject> {
+    let pointer = finding.at.full();
+    let walk = Walk::along(object, &pointer);
+    match (&walk.container, &walk.item) {
+        (Some((class, name)), None) => Some(Subject { noun: (*class).to_owned(), name: format!("{name:?}") }),
+        (None, Some(item)) => {
+            let described = item.describe();
+            let (noun, name) = described.split_once(" \"")?;
+            Some(Subject { noun: noun.to_owned(), name: format!("\"{name}") })
+        }
+        _ => None,
+    }
+}
+
+/// A noun and a quoted name.
+#[derive(Debug, PartialEq)]
+pub(super) struct Subject {
+    /// `container`, `volume`.
+    pub(super) noun: String,
+    /// In quotation marks.
+    pub(super) name: String,
+}
+
 fn prefix(finding: &Finding, object: Option<Node<'_>>) -> Option<String> {
     let pointer = finding.at.full();
     let walk = Walk::along(object, &pointer);

@@ -20,6 +20,7 @@ pub(super) fn finding(pointer: &str, message: &str, help: &str) -> Finding {
         related: None,
         since: None,
         companion: false,
+        unsettled: false,
     }
 }
 
@@ -113,7 +114,12 @@ fn what_is_refused() {
     let summary = |review: &Review| denial(review, &denied(&["a-b"])).lines().next().unwrap().to_owned();
     let named = json!({"name": "web"});
     assert_eq!(summary(&review(&named, &json!({"operation": "DELETE"}))), "Deletion of Deployment web is refused:");
-    assert_eq!(summary(&review(&named, &json!({"subResource": "scale"}))), "deployments/scale web is refused:");
+    assert_eq!(summary(&review(&named, &json!({"subResource": "scale"}))), "Scaling of Deployment web is refused:");
+    let other =
+        json!({"subResource": "scale", "resource": {"group": "example.com", "version": "v1", "resource": "shops"}});
+    assert_eq!(summary(&review(&named, &other)), "Scaling of shops web is refused:");
+    let debugged = json!({"subResource": "ephemeralcontainers", "kind": {"group": "", "version": "v1", "kind": "Pod"}});
+    assert_eq!(summary(&review(&named, &debugged)), "Pod web is refused:");
     let generated = "Deployment web-… (name to be generated) is refused:";
     assert_eq!(summary(&review(&json!({"generateName": "web-"}), &json!({}))), generated);
     assert_eq!(summary(&review(&json!({}), &json!({}))), "Deployment (name to be generated) is refused:");
@@ -200,7 +206,10 @@ fn how_to_go_on() {
     let both = format!("More: plimsoll explain a-b, plimsoll explain c-d. {ask}");
     assert_eq!(says(Recourse { explained, ..recourse() }, none.clone()), both);
     let explained = names(&["a-b", "c-d", "e-f"]);
-    assert_eq!(says(Recourse { explained, ..recourse() }, none.clone()), format!("More: plimsoll explain a-b. {ask}"));
+    assert_eq!(
+        says(Recourse { explained, ..recourse() }, none.clone()),
+        format!("More: plimsoll explain ID, for each ID. {ask}")
+    );
 
     let exemption_namespaces = names(&["exemptions", "platform"]);
     let exempting = || Recourse { exemption_namespaces: exemption_namespaces.clone(), ..recourse() };

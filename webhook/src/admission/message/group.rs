@@ -1,0 +1,113 @@
+//! The same reason at several places is said once: `container "a" … → …; the same: container "b"`.
+
+use std::collections::HashMap;
+
+use plimsoll_flat::Node;
+
+use super::fit::Reason;
+use super::place::{Subject, placed, subject};
+use super::shorten;
+use crate::engine::Finding;
+use crate::printed;
+
+/// Stands for what a text is about, where two texts are compared.
+const HERE: &str = "\0";
+
+/// Maximum number of characters of a further name.
+const MAX_NAME: usize = 65;
+
+/// One reason, and where else it holds.
+pub(super) struct Group<'a> {
+    /// Of the policy.
+    pub(super) id: &'a str,
+    what: String,
+    help: String,
+    /// Where it holds, too.
+    others: Vec<Subject>,
+}
+
+impl<'a> Group<'a> {
+    /// The findings in their order. Those of a policy that say the same of several containers, volumes or the like are one.
+    pub(super) fn all(findings: impl Iterator<Item = (&'a str, &'a Finding)>, object: Option<Node<'_>>) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        let mut known: HashMap<(&str, String, String), usize> = HashMap::new();
+        for (id, finding) in findings {
+            let what = placed(finding, object);
+            let Some(subject) = subject(finding, object) else {
+                groups.push(Self::alone(id, what, &finding.help));
+                continue;
+            };
+            let key = (id, generalized(&what, &subject), generalized(&finding.help, &subject));
+            match known.get(&key) {
+                Some(&index) => groups[index].others.push(subject),
+                None => {
+                    known.insert(key, groups.len());
+                    groups.push(Self::alone(id, what, &finding.help));
+                }
+            }
+        }
+        groups
+    }
+
+    pub(super) fn alone(id: &'a str, what: String, help: &str) -> Self {
+        Self { id, what, help: help.to_owned(), others: Vec::new() }
+    }
+
+    /// How many findings it stands for.
+    pub(super) fn size(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
+    pub(super) fn reason(&self) -> Reason {
+        let line = |text: &str| printed::line(text).into_owned();
+        let named = |Subject { noun, name }: &Subject| line(&format!("{noun} {}", shorten(name, MAX_NAME)));
+        let others = self.others.iter().map(named).collect();
+        Reason { id: self.id.to_owned(), what: line(&self.what), help: line(&self.help), others }
+    }
+}
+
+/// A text without what it is about.
+fn generalized(text: &str, Subject { noun, name }: &Subject) -> String {
+    text.replace(&format!("{noun} {name}"), HERE).replace(name, HERE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::admission::message::tests::finding;
+
+    #[test]
+    fn what_holds_of_several_containers_is_one_reason() {
+        let pod = json!({
+            "initContainers": [{"name": "wait"}],
+            "containers": [{"name": "web"}, {"name": "proxy"}, {"name": "log"}],
+            "volumes": [{"name": "web"}],
+        });
+        let object = json!({"spec": {"template": {"spec": pod}}});
+        let document = plimsoll_flat::to_document(&object).unwrap();
+        let object = Node::root(&document).ok();
+        let at =
+            |place: &str, message: &str, help: &str| finding(&format!("/spec/template/spec/{place}"), message, help);
+        let findings = [
+            at("containers/0", "container \"web\" may run as root", "set it in \"web\""),
+            at("initContainers/0", "init container \"wait\" may run as root", "set it in \"wait\""),
+            at("containers/1", "container \"proxy\" may run as root", "set it in \"web\""),
+            at("containers/2", "container \"log\" runs as user 0", "set it in \"log\""),
+            at("volumes/0", "is odd", "drop it"),
+        ];
+        let groups = |id: fn(usize) -> &'static str| {
+            let named = findings.iter().enumerate().map(|(index, finding)| (id(index), finding));
+            Group::all(named, object)
+        };
+        let said: Vec<Reason> = groups(|_| "runs-as-root").iter().map(Group::reason).collect();
+        // Another help is another reason, and so is another message.
+        let others: Vec<_> = said.iter().map(|reason| reason.others.clone()).collect();
+        assert_eq!(others, [vec!["init container \"wait\"".to_owned()], Vec::new(), Vec::new(), Vec::new()]);
+        assert_eq!(said[3].what, "volume \"web\": is odd");
+        // Of different policies nothing is the same.
+        assert_eq!(groups(|index| ["a", "b", "c", "d", "e"][index]).len(), 5);
+    }
+}

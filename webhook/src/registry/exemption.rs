@@ -1,7 +1,8 @@
 //! PolicyExemptions: narrow, reasoned and expiring permissions to break a policy.
 
 use super::fields::{Mapping, Reader};
-use super::matching::{MAX_NAME, Match, matches_glob};
+use super::matching::Match;
+use super::namespaces::Namespaces;
 use super::policy_set::Located;
 use super::problem::Position;
 use crate::admission::Review;
@@ -22,8 +23,8 @@ pub struct Exemption {
     pub expires: String,
     pub(super) end: Moment,
     pub(super) policies: Vec<Located<String>>,
-    /// Empty: every namespace.
-    namespaces: Vec<String>,
+    /// None: every namespace.
+    namespaces: Option<Namespaces>,
     requests: Match,
     /// Of the name.
     pub(super) position: Position,
@@ -45,8 +46,8 @@ impl Exemption {
     }
 
     pub(super) fn matches(&self, review: &Review) -> bool {
-        let here = |pattern: &String| matches_glob(pattern, &review.namespace);
-        (self.namespaces.is_empty() || self.namespaces.iter().any(here)) && self.requests.matches(review)
+        self.namespaces.as_ref().is_none_or(|namespaces| namespaces.hold(&review.namespace))
+            && self.requests.matches(review)
     }
 
     /// The `spec` of a document with this name in this namespace. Every field is required: what has no reason, no owner
@@ -67,13 +68,9 @@ impl Exemption {
         let expires = required_text(reader, spec, "expires");
         let field = reader.required(spec, "match")?;
         let mapping = reader.any_mapping(&field);
-        let namespaces = mapping.get("namespaces").map(|field| reader.strings(&field)).unwrap_or_default();
-        if let Some((item, _)) = namespaces.iter().find(|(_, name)| name.len() > MAX_NAME) {
-            let reason = format!("the name of a namespace has no more than {MAX_NAME} characters");
-            reader.invalid(item, reason);
-        }
+        let namespaces = mapping.get("namespaces").map(|field| Namespaces::read(reader, &field));
         let requests = Match::read_with(reader, &field, &["namespaces"]);
-        let narrow = namespaces.iter().any(|(_, name)| *name != "*") || requests.is_narrow();
+        let narrow = namespaces.as_ref().is_some_and(|namespaces| !namespaces.are_all()) || requests.is_narrow();
         if !narrow {
             let reason = "it matches everything; name `namespaces`, or `resourceRules` with resources";
             reader.invalid(&field, reason.to_owned());
@@ -93,7 +90,7 @@ impl Exemption {
             expires: expires?,
             end: end?,
             policies: policies?,
-            namespaces: namespaces.into_iter().map(|(_, name)| name.to_owned()).collect(),
+            namespaces,
             requests,
             position: name.position,
         })

@@ -7,17 +7,11 @@ use plimsoll_flat::Node;
 
 use super::Mode;
 use super::fields::{Field, Mapping, Reader};
+use super::namespaces::{ByNamespace, Namespaces, is_name_or_pattern};
 use super::plural::{is_cluster_scoped, looks_like_kind, plural};
 use super::policy_set::{MODES, first_line};
 use super::problem::Problem;
 use crate::admission::{Operation, Review};
-
-/// Maximum number of patterns of namespaces in one list. Whole names are looked up, but each pattern is tried on every
-/// review.
-const MAX_PATTERNS: usize = 1_000;
-
-/// Maximum length of the name of a namespace, and of a pattern of it.
-pub(super) const MAX_NAME: usize = 63;
 
 /// Requests by kind: `match` of a PolicySet.
 #[derive(Clone, Debug, Default)]
@@ -25,15 +19,8 @@ pub(super) struct Match {
     /// Empty: everything.
     rules: Vec<Rule>,
     excludes: Vec<Rule>,
-    /// None: every namespace, and what lies in none.
+    /// `match.namespaces`; none: every namespace, and what lies in none.
     namespaces: Option<Namespaces>,
-}
-
-/// `match.namespaces`: whole names and patterns.
-#[derive(Clone, Debug, Default)]
-struct Namespaces {
-    names: HashSet<String>,
-    globs: Vec<String>,
 }
 
 /// One of `resourceRules` or `excludeResourceRules`.
@@ -119,7 +106,7 @@ impl Match {
     /// Whether it lies in one of the namespaces, one of the rules matches, and no exclusion does. No namespaces and no
     /// rules match everything.
     pub(super) fn matches(&self, review: &Review) -> bool {
-        if self.namespaces.as_ref().is_some_and(|namespaces| !namespaces.hold(review)) {
+        if self.namespaces.as_ref().is_some_and(|namespaces| !may_lie_in(review, namespaces)) {
             return false;
         }
         if self.rules.is_empty() && self.excludes.is_empty() {
@@ -131,50 +118,12 @@ impl Match {
     }
 }
 
-impl Namespaces {
-    fn read<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Self {
-        let mut read = Self::default();
-        for (item, name) in reader.strings(field) {
-            if !is_name_or_pattern(reader, &item, name) {
-                continue;
-            }
-            if !name.contains(['*', '?']) {
-                read.names.insert(name.to_owned());
-            } else if read.globs.len() < MAX_PATTERNS {
-                read.globs.push(name.to_owned());
-            } else {
-                too_many_patterns(reader, &item);
-                break;
-            }
-        }
-        read
+/// A file's object that states no namespace may end up in any of them.
+fn may_lie_in(review: &Review, namespaces: &Namespaces) -> bool {
+    if review.namespace.is_empty() {
+        return review.resource.is_empty() && !is_cluster_scoped(&review.kind.group, &review.kind.kind);
     }
-
-    /// A file's object that states no namespace may end up in any of them.
-    fn hold(&self, review: &Review) -> bool {
-        let namespace = review.namespace.as_str();
-        if namespace.is_empty() {
-            return review.resource.is_empty() && !is_cluster_scoped(&review.kind.group, &review.kind.kind);
-        }
-        self.names.contains(namespace) || self.globs.iter().any(|glob| matches_glob(glob, namespace))
-    }
-}
-
-/// Says what is wrong with it otherwise.
-fn is_name_or_pattern<'a>(reader: &mut Reader<'a>, field: &Field<'a>, name: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
-    let fits = !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(letter);
-    if !fits {
-        let shown: String = name.chars().take(MAX_NAME).collect();
-        let reason = format!("{shown:?} is no name of a namespace, nor a pattern of one with * and ?");
-        reader.invalid(field, reason);
-    }
-    fits
-}
-
-fn too_many_patterns<'a>(reader: &mut Reader<'a>, field: &Field<'a>) {
-    let reason = format!("there are more than {MAX_PATTERNS} patterns; write whole names, or fewer patterns");
-    reader.invalid(field, reason);
+    namespaces.hold(&review.namespace)
 }
 
 impl Rule {
@@ -276,10 +225,13 @@ fn resources<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<(String, Str
 #[derive(Clone, Debug)]
 pub(super) struct Modes {
     pub(super) set: Mode,
-    /// Whole names.
-    pub(super) names: HashMap<String, Mode>,
-    /// Patterns, of which the first that matches counts.
-    pub(super) globs: Vec<(String, Mode)>,
+    by_namespace: ByNamespace<Mode>,
+}
+
+impl From<Mode> for Modes {
+    fn from(set: Mode) -> Self {
+        Self { set, by_namespace: ByNamespace::default() }
+    }
 }
 
 impl Modes {
@@ -299,53 +251,22 @@ impl Modes {
                     continue;
                 }
                 let Some(mode) = mode else { continue };
-                if !name.contains(['*', '?']) {
-                    self.names.insert(name.to_owned(), mode);
-                } else if self.globs.len() < MAX_PATTERNS {
-                    self.globs.push((name.to_owned(), mode));
-                } else {
-                    return too_many_patterns(reader, &field);
+                if self.by_namespace.add(reader, &field, name, mode).is_err() {
+                    return;
                 }
             }
         }
     }
 
-    /// The narrowest: a whole name, else the first pattern, else the set's own.
+    /// That of the namespace, else the set's own.
     pub(super) fn of(&self, namespace: &str) -> Mode {
-        if namespace.is_empty() || self.names.is_empty() && self.globs.is_empty() {
-            return self.set;
-        }
-        let glob = || self.globs.iter().find(|(glob, _)| matches_glob(glob, namespace)).map(|(_, mode)| mode);
-        self.names.get(namespace).or_else(glob).copied().unwrap_or(self.set)
+        self.by_namespace.of(namespace).filter(|_| !namespace.is_empty()).unwrap_or(self.set)
     }
-}
 
-/// `*` stands for any characters or none, `?` for one.
-pub(super) fn matches_glob(glob: &str, text: &str) -> bool {
-    let (glob, text) = (glob.as_bytes(), text.as_bytes());
-    let (mut at, mut position) = (0, 0);
-    // Where to go on when the latest `*` takes one character more.
-    let mut retry = None;
-    while position < text.len() {
-        match glob.get(at) {
-            Some(b'*') => {
-                retry = Some((at + 1, position));
-                at += 1;
-            }
-            Some(&expected) if expected == b'?' || expected == text[position] => {
-                at += 1;
-                position += 1;
-            }
-            _ => match retry.as_mut() {
-                Some((behind, taken)) => {
-                    *taken += 1;
-                    (at, position) = (*behind, *taken);
-                }
-                None => return false,
-            },
-        }
+    /// The set's own and each that a namespace has.
+    pub(super) fn all(&self) -> impl Iterator<Item = Mode> {
+        self.by_namespace.values().chain([self.set])
     }
-    glob[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod concessions;
 mod exemption;
 mod fields;
 mod matching;
+mod namespaces;
 mod nearest;
 mod parts;
 mod plan;

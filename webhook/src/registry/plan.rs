@@ -118,11 +118,7 @@ impl Plan {
             let mut rules = Rules { set, exemptions, problems: &mut problems, interned: &mut interned };
             let rules = rules.read(&policies, *source, sources[*source], in_files);
             // `check` says what would happen if every mode were `enforce`.
-            let modes = if in_files {
-                Modes { set: Mode::Enforce, names: HashMap::new(), globs: Vec::new() }
-            } else {
-                set.modes.clone()
-            };
+            let modes = if in_files { Modes::from(Mode::Enforce) } else { set.modes.clone() };
             let concessions = set.concessions.clone();
             planned.push(Set { name: set.name.clone(), requests: set.requests.clone(), modes, concessions, rules });
         }

@@ -129,9 +129,7 @@ pub(super) struct Entry {
 impl PolicySet {
     /// Whether its mode is `enforce`, for the cluster or for some namespace.
     pub fn enforces(&self) -> bool {
-        let Modes { set, names, globs } = &self.modes;
-        let of_globs = globs.iter().map(|(_, mode)| mode);
-        names.values().chain(of_globs).chain([set]).any(|mode| *mode == Mode::Enforce)
+        self.modes.all().any(|mode| mode == Mode::Enforce)
     }
 
     /// A set that says nothing but its name, so that it observes.
@@ -143,7 +141,7 @@ impl PolicySet {
             profile,
             as_of: None,
             requests: Match::default(),
-            modes: Modes { set: Mode::Observe, names: HashMap::new(), globs: Vec::new() },
+            modes: Modes::from(Mode::Observe),
             on_error: Action::Deny,
             kubernetes_version: None,
             severities: Vec::new(),

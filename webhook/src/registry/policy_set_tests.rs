@@ -360,7 +360,9 @@ fn an_exemption_lacks_nothing_and_is_narrow() {
         assert_eq!(problems(&EXEMPTION.replacen(field, "", 1)), [complaint]);
     }
     let narrow = "{namespaces: [billing], resourceRules: [{resources: [deployments], resourceNames: [ledger]}]}";
-    for wide in ["{}", "{namespaces: [\"*\"]}", "{resourceRules: [{resources: [\"*\"]}]}"] {
+    for wide in
+        ["{}", "{namespaces: [\"*\"]}", "{namespaces: [billing, \"?*\"]}", "{resourceRules: [{resources: [\"*\"]}]}"]
+    {
         let complaint =
             "f.yaml:6:10: `spec.match`: it matches everything; name `namespaces`, or `resourceRules` with resources";
         assert_eq!(problems(&EXEMPTION.replacen(narrow, wide, 1)), [complaint], "{wide}");

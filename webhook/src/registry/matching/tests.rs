@@ -133,28 +133,6 @@ fn modes_of_namespaces() {
 }
 
 #[test]
-fn globs() {
-    for (glob, text, expected) in [
-        ("*", "", true),
-        ("*", "abc", true),
-        ("a*c", "abbc", true),
-        ("a*c", "abbcd", false),
-        ("*-system", "kube-system", true),
-        ("*-system", "system", false),
-        ("a*b*c", "aXbYbZc", true),
-        ("a?c", "abc", true),
-        ("a?c", "ac", false),
-        ("?", "", false),
-        ("abc", "abc", true),
-        ("abc", "abcd", false),
-        ("a**", "a", true),
-        ("*a*a*a*a*a*a*a*a*b", &"a".repeat(63), false),
-    ] {
-        assert_eq!(matches_glob(glob, text), expected, "{glob} {text}");
-    }
-}
-
-#[test]
 fn namespaces_by_name_and_pattern() {
     let named = set("match: {namespaces: [shop, \"team-*\"]}").requests;
     let deployment = |namespace: &str| request("apps", "deployments", "Deployment", "", "CREATE", namespace);

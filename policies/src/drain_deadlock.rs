@@ -1,6 +1,7 @@
 use plimsoll_sdk::budgets::Budgets;
-use plimsoll_sdk::disruption::{BUDGET, Blocked, Change, PodBudget, Selected, Workload};
+use plimsoll_sdk::disruption::{BUDGET, Blocked, Change, PodBudget, Selected, Workload, short};
 use plimsoll_sdk::evictions::{Pinned, blocks_pod};
+use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
 
 /// PodDisruptionBudgets under which no Pod may ever be evicted.
@@ -17,8 +18,12 @@ use plimsoll_sdk::prelude::*;
 /// - a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job: these have no scale, so the controller cannot
 ///   compute the budget, and lets none go.
 ///
-/// `warning`: such a budget over the Pods of DaemonSets alone. `kubectl drain` passes these by, so it blocks nothing there; other
-/// evictions are refused.
+/// `warning`: such a budget under which a drain ends nonetheless, while other evictions are refused:
+///
+/// - over the Pods of DaemonSets alone, which `kubectl drain` passes by;
+/// - over the Pods of Jobs alone, which end;
+/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) close a budget
+///   while something else of theirs is away, and open it again.
 ///
 /// A budget that lets none of any number of Pods go (`maxUnavailable: 0`, `minAvailable: 100%`, neither field, or 150,000
 /// and more in `minAvailable`) is a deadlock whatever it selects, also where no workload is known that it selects.
@@ -29,7 +34,8 @@ use plimsoll_sdk::prelude::*;
 /// none go.
 ///
 /// At a Pod it is found where the budget selects it by labels that its workload's template does not have, or where no
-/// workload made it. `warning`: a number in `minAvailable` over such Pods, for there may be more of them.
+/// workload made it. `warning`: a number in `minAvailable` over such Pods, for there may be more of them; and a label that
+/// a running Pod gets, as at a failover.
 ///
 /// It is found whichever object comes last: at the budget, at the workload (or its Scale), at the autoscaler, or at the Pod.
 /// `plimsoll check` says it once for a set, at the budget. `unhealthyPodEvictionPolicy` changes none of this, for it is
@@ -56,8 +62,7 @@ use plimsoll_sdk::prelude::*;
 /// no Pod that two budgets select, which is `overlapping-disruption-budgets`'s to say.
 ///
 /// ## Assumptions
-/// In the cluster a budget over a single Pod without an autoscaler only warns, for more replicas or an autoscaler may follow
-/// in the same release. `plimsoll check` knows the whole set, and `kubectl scale` is no release: there it is an error.
+/// In the cluster a budget over a single Pod only warns, for more replicas or an autoscaler may follow in the same release. `plimsoll check` knows the whole set, and `kubectl scale` is no release: there it is an error.
 ///
 /// If other workloads or autoscalers may exist, the policy assumes that there are none, and only warns. A budget that lets
 /// none of any number of Pods go is an error in any case.
@@ -95,12 +100,10 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         let Some(budget) = PodBudget::read(object) else { continue };
         let selected = Selected::by(review, object.at("/spec/selector"));
         let Some(blocked) = budget.blocks(&selected.workloads) else { continue };
-        let severity = severity(&budget, &selected, findings);
-        let message = format!(
-            "PodDisruptionBudget {}: {}",
-            budget.name,
-            blocked.describe(&selected.describe(), selected.is_passed_by())
-        );
+        let end = end(object, &selected);
+        let severity = severity(&budget, &selected, end.as_deref(), findings);
+        let said = blocked.describe(&selected.describe(), end.as_deref());
+        let message = format!("PodDisruptionBudget {}: {said}", budget.name);
         let finding = findings.report(severity, &at, message, blocked.help(&selected));
         finding.related(format!("PodDisruptionBudget/{}", budget.name));
         if may_grow(&budget, &selected) {
@@ -113,14 +116,16 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
 }
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
-    let Some(budget) = review.object().node().and_then(PodBudget::read) else { return };
+    let Some(object) = review.object().node() else { return };
+    let Some(budget) = PodBudget::read(object) else { return };
     let selector = review.at("spec/selector");
     let selected = Selected::by(review, selector.node());
+    let end = end(object, &selected);
     let known = budget.blocks(&selected.workloads);
     let (blocked, severity) = if let Some(blocked) = known {
-        (blocked, severity(&budget, &selected, findings))
+        (blocked, severity(&budget, &selected, end.as_deref(), findings))
     } else if budget.is_closed() && selector.exists() {
-        (Blocked::Closed(budget.budget), Severity::Error)
+        (Blocked::Closed(budget.budget), if end.is_some() { Severity::Warning } else { Severity::Error })
     } else if !selected.workloads.is_empty() {
         return;
     } else if let Some(pinned) = selector.node().and_then(|selector| Pinned::read(review, selector)) {
@@ -136,7 +141,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     };
     let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
     let at = if min.exists() { &min } else { &max };
-    let message = blocked.describe(&selected.describe(), selected.is_passed_by());
+    let message = blocked.describe(&selected.describe(), end.as_deref());
     let finding = findings.report(severity, at, message, blocked.help(&selected));
     finding.about(&selector).about(&min).about(&max);
     if may_grow(&budget, &selected) {
@@ -152,10 +157,19 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
+/// How a drain ends although the budget lets none of these Pods go. An operator closes its budget for a while, and opens
+/// it again: its kind is in a group of its own, while no kind of Kubernetes makes budgets.
+fn end(budget: Node<'_>, selected: &Selected) -> Option<String> {
+    let maker =
+        controller(budget).filter(|(kind, _)| kind.split_once('/').is_some_and(|(group, _)| group.contains('.')));
+    let opened = maker.map(|(kind, name)| format!("{} {name} made the budget, and may open it again", short(&kind)));
+    opened.or_else(|| selected.drain_ends().map(str::to_owned))
+}
+
 /// Whether what makes a single Pod more than one may follow in the same release: replicas, or an autoscaler. Helm and
 /// kustomize apply the budget, the workload and the autoscaler in different orders.
 fn may_grow(budget: &PodBudget, selected: &Selected) -> bool {
-    let is_single = |it: &Workload| it.floor.is_none() && it.replicas.is_some_and(|replicas| replicas <= 1);
+    let is_single = |it: &Workload| it.pods().is_some_and(|pods| pods <= 1);
     !budget.is_closed() && matches!(&selected.workloads[..], [one] if is_single(one))
 }
 
@@ -165,16 +179,18 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
     for object in budgets.compared() {
         let (Some(budget), Some(selector)) = (PodBudget::read(object), object.at("/spec/selector")) else { continue };
         let Some((blocked, is_sure)) = blocks_pod(review, &budget, selector) else { continue };
-        let severity = if is_sure { Severity::Error } else { Severity::Warning };
-        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe("these Pods", false));
+        // A running Pod gets other labels at a failover, and who refuses them causes the outage.
+        let is_denied = is_sure && review.operation() != "UPDATE";
+        let severity = if is_denied { Severity::Error } else { Severity::Warning };
+        let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe("these Pods", None));
         let help = blocked.help(&Selected::default());
         findings.report(severity, &labels, message, help).related(format!("PodDisruptionBudget/{}", budget.name));
     }
 }
 
 /// An error only where nothing that is not known could change it.
-fn severity(budget: &PodBudget, selected: &Selected, findings: &mut Findings) -> Severity {
-    if selected.is_passed_by() {
+fn severity(budget: &PodBudget, selected: &Selected, end: Option<&str>, findings: &mut Findings) -> Severity {
+    if end.is_some() {
         return Severity::Warning;
     }
     if budget.is_closed() {

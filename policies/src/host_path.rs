@@ -3,7 +3,7 @@ use plimsoll_sdk::prelude::*;
 /// Pods that mount files of their node.
 ///
 /// ## What it finds
-/// `error`: a volume of type `hostPath`, whatever its path and however it is mounted; one finding for each volume. It is
+/// `error`: a volume of type `hostPath`, whatever its path and however it is mounted; one finding for all volumes of a Pod. It is
 /// the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
 ///
 /// A PersistentVolume of type `hostPath` or `local` is written by an administrator, and no finding.
@@ -28,22 +28,25 @@ use plimsoll_sdk::prelude::*;
 #[policy(category = "security", on = Workloads, severity = Error, since = "0.1.0")]
 pub fn host_path(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    for volume in template.spec().at("volumes").items() {
-        let at = volume.at("hostPath");
-        if !at.exists() {
-            continue;
-        }
+    let volumes: Vec<_> =
+        template.spec().at("volumes").items().filter(|volume| volume.at("hostPath").exists()).collect();
+    let Some(first) = volumes.first() else { return };
+    let named = |volume: &Cursor<'_>| {
+        let path = volume.at("hostPath/path").as_str().filter(|path| !path.is_empty());
         let name = volume.at("name").as_str().unwrap_or_default();
-        let path = at.at("path").as_str().filter(|path| !path.is_empty());
-        let files = path.map_or_else(|| "files".to_owned(), |path| format!("{path:?}"));
-        findings
-            .error(
-                &at,
-                format!(
-                    "volume {name:?} is {files} of the node: its containers reach files of the node and of other Pods"
-                ),
-                "use a PersistentVolumeClaim, an emptyDir or a ConfigMap; exempt agents of the node",
-            )
-            .about(&at.at("path"));
+        path.map_or_else(|| format!("volume {name:?}"), |path| format!("volume {name:?} ({path})"))
+    };
+    let shown: Vec<String> = volumes.iter().take(MOST_NAMED).map(named).collect();
+    let more = volumes.len() - shown.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let mounts = if volumes.len() == 1 { "mounts" } else { "mount" };
+    let message = format!("{}{more} {mounts} files of the node, which may be those of other Pods", shown.join(", "));
+    let help = "use a PersistentVolumeClaim, an emptyDir or a ConfigMap; exempt agents of the node";
+    let finding = findings.error(&first.at("hostPath"), message, help);
+    for volume in &volumes {
+        finding.about(&volume.at("hostPath/path"));
     }
 }
+
+/// Further volumes than these are counted.
+const MOST_NAMED: usize = 3;

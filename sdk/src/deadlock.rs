@@ -6,15 +6,11 @@ use crate::rounding::Budget;
 
 const HARM: &str = "so none may be evicted, and a drain never ends";
 
-/// Harm where all Pods are of DaemonSets.
-const PASSED_BY: &str = "so none may be evicted; kubectl drain passes by the Pods of DaemonSets";
-
 impl Blocked {
-    /// `minAvailable 2 of 2 Pods (Deployment web), so none may be evicted, and a drain never ends`. The Pods of DaemonSets
-    /// are passed by.
+    /// `minAvailable 2 of 2 Pods (Deployment web), so none may be evicted, and a drain never ends`; or how it ends.
     #[must_use]
-    pub fn describe(&self, who: &str, is_passed_by: bool) -> String {
-        let harm = if is_passed_by { PASSED_BY } else { HARM };
+    pub fn describe(&self, who: &str, end: Option<&str>) -> String {
+        let harm = end.map_or_else(|| HARM.to_owned(), |end| format!("so none may be evicted, but {end}"));
         match self {
             Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {harm}", asked(None)),
             Blocked::Closed(budget) => format!("{} lets none of any number of Pods go, {harm}", asked(*budget)),

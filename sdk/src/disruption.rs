@@ -290,10 +290,16 @@ impl Selected {
         text
     }
 
-    /// Whether all of them are DaemonSets, whose Pods `kubectl drain` leaves where they are.
+    /// How a drain ends although none of these Pods may be evicted; none where nothing ends it.
     #[must_use]
-    pub fn is_passed_by(&self) -> bool {
-        !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == "apps/DaemonSet")
+    pub fn drain_ends(&self) -> Option<&'static str> {
+        let are_all =
+            |kind: &str| !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == kind);
+        match () {
+            () if are_all("apps/DaemonSet") => Some("kubectl drain passes by the Pods of DaemonSets"),
+            () if are_all("batch/Job") => Some("a drain waits until the Job is over"),
+            () => None,
+        }
     }
 
     /// Whether each of them is scaled by somebody who is known, or by nobody.

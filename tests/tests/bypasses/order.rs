@@ -208,9 +208,10 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "job-last",
-            exploits: "a Job after a budget that can't be computed of Jobs",
+            exploits: "a Job after a budget over a Deployment, which can't be computed of Jobs",
             by: Policy(&[DEADLOCK]),
             run: |it| {
+                it.made("Deployment", "later-job")?;
                 it.stored(&budget("later-job", json!({"maxUnavailable": 1})))?;
                 let job = Manifest::good("Job", "later-job");
                 last(it, &job.with("/spec/template/metadata/labels", json!({"app": "later-job"})).into())
@@ -378,24 +379,14 @@ pub(crate) const TRIES: Tries = Tries {
             },
         },
         Try {
-            name: "label-added-to-a-running-pod",
-            exploits: "a label that puts a running Pod under a budget of its own",
-            by: Policy(&[DEADLOCK]),
-            run: |it| {
-                it.made("Pod", "pinned")?;
-                it.stored(&selecting("pin", json!({"maxUnavailable": 1}), json!({"pin": "yes"})))?;
-                patched(it, "Pod", "pinned", &json!({"metadata": {"labels": {"pin": "yes"}}}))
-            },
-        },
-        Try {
             name: "label-that-adds-a-budget",
             exploits: "a label that puts a running Pod under two budgets, so that its eviction is answered 500",
-            by: Policy(&[OVERLAP, DEADLOCK]),
+            by: Policy(&[OVERLAP]),
             run: |it| {
                 it.made("Pod", "doubled")?;
                 it.stored(&selecting("one-of-two", json!({"maxUnavailable": 1}), json!({"double": "yes"})))?;
                 it.stored(&selecting("two-of-two", json!({"maxUnavailable": 1}), json!({"double": "yes"})))?;
-                // Both are to be known, so that both policies speak.
+                // Both are to be known.
                 sleep(Duration::from_secs(2));
                 patched(it, "Pod", "doubled", &json!({"metadata": {"labels": {"double": "yes"}}}))
             },
@@ -465,6 +456,15 @@ pub(crate) const TRIES: Tries = Tries {
             run: |it| {
                 let labels = json!({"statefulset.kubernetes.io/pod-name": "none-0"});
                 settled(it, &selecting("open", json!({"maxUnavailable": 1}), labels))
+            },
+        },
+        Control {
+            name: "label-of-a-failover",
+            run: |it| {
+                it.made("Pod", "leader")?;
+                it.stored(&selecting("leader", json!({"maxUnavailable": 1}), json!({"role": "leader"})))?;
+                sleep(Duration::from_secs(2));
+                it.patch(&it.at("Pod", "leader"), "merge", &json!({"metadata": {"labels": {"role": "leader"}}}))
             },
         },
         Control {

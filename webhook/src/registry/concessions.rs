@@ -68,7 +68,7 @@ impl Concessions {
                 Requesters { users: words(reader, &mapping, "users"), groups: words(reader, &mapping, "groups") };
         }
         concessions.trusted_controllers = words(reader, spec, "trustedControllers");
-        concessions.contact = spec.get("contact").and_then(|field| contact(reader, &field));
+        concessions.contact = spec.written("contact").and_then(|field| contact(reader, &field));
         concessions.exemption_namespaces = words(reader, spec, "exemptionNamespaces");
         if let Some(field) = spec.get("selfExempt") {
             for item in reader.list(&field) {
@@ -106,6 +106,12 @@ impl Requesters {
 
 /// One line of text that people see: a channel, a link.
 fn contact<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<String> {
+    if field.value.is_null() {
+        let reason = "it is empty, for YAML takes what follows a # for a comment; write it in quotes, such as \
+                      \"#platform on Slack\"";
+        reader.invalid(field, reason.to_owned());
+        return None;
+    }
     let text = reader.string(field)?.trim();
     let count = text.chars().count();
     let problem = if text.is_empty() {

@@ -32,8 +32,14 @@ pub(super) struct Mapping<'a> {
 
 impl<'a> Mapping<'a> {
     /// A member; one that is null counts as absent, as everywhere in Kubernetes.
+    /// A member; null is as if it were not there.
     pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
-        let value = self.members?.get(key).filter(|value| !value.is_null())?;
+        self.written(key).filter(|field| !field.value.is_null())
+    }
+
+    /// The same with null.
+    pub(super) fn written(&self, key: &str) -> Option<Field<'a>> {
+        let value = self.members?.get(key)?;
         Some(Field { value, pointer: join(&self.pointer, key) })
     }
 }
@@ -118,8 +124,8 @@ impl<'a> Reader<'a> {
         match field.value {
             Value::String(text) => Some(text),
             Value::Bool(_) | Value::Number(_) => {
-                let (written, found) = (self.written(field), describe(field.value));
-                self.report(field, Problem::Unquoted { field: path(&field.pointer), written, found });
+                let meant = self.written(field);
+                self.unquoted(field, meant);
                 None
             }
             _ => {
@@ -127,6 +133,11 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    fn unquoted(&mut self, field: &Field<'a>, meant: String) {
+        let (written, found) = (self.written(field), describe(field.value));
+        self.report(field, Problem::Unquoted { field: path(&field.pointer), written, found, meant });
     }
 
     /// A list of strings that is not empty.
@@ -148,6 +159,12 @@ impl<'a> Reader<'a> {
 
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&mut self, field: &Field<'a>, what: &'static str, known: &[(&str, T)]) -> Option<T> {
+        if field.value.is_boolean() {
+            let written = self.written(field);
+            let meant = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(&written));
+            self.unquoted(field, meant.map_or(written, |(name, _)| (*name).to_owned()));
+            return None;
+        }
         let text = self.string(field)?;
         let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {

@@ -151,6 +151,16 @@ fn refusals() {
             "mode: off",
             "5:9: `spec.mode` must be a string, and without quotes YAML reads off as the boolean false; write \"off\"",
         ),
+        (
+            "policies: [{id: a, action: off}]",
+            "5:30: `spec.policies[0].action` must be a string, and without quotes YAML reads off as the boolean false; \
+             write \"Off\"",
+        ),
+        (
+            "contact: #platform on Slack",
+            "5:12: `spec.contact`: it is empty, for YAML takes what follows a # for a comment; write it in quotes, such as \
+             \"#platform on Slack\"",
+        ),
         ("mode: [enforce]", "5:9: `spec.mode` must be a string, not a list"),
         ("onError: deny", "5:12: unknown action `deny`; did you mean `Deny`?"),
         (

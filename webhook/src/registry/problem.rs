@@ -85,7 +85,7 @@ pub enum Problem {
         found: String,
     },
     /// A word that YAML takes for something other than a string.
-    #[error("`{field}` must be a string, and without quotes YAML reads {written} as {found}; write \"{written}\"")]
+    #[error("`{field}` must be a string, and without quotes YAML reads {written} as {found}; write \"{meant}\"")]
     Unquoted {
         /// Dotted path.
         field: String,
@@ -93,6 +93,8 @@ pub enum Problem {
         written: String,
         /// What it became, with its article.
         found: String,
+        /// What to write.
+        meant: String,
     },
     /// A field that has no default.
     #[error("`{0}` is missing")]

@@ -41,7 +41,8 @@ pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
     }
 }
 
-/// A template changed, replicas were raised, a selector switched; of kinds without a pod template, anything of `spec`.
+/// The Pods of a template changed, replicas were raised, a selector switched; of kinds without a pod template, anything of
+/// `spec`. An annotation of the template only makes new Pods of the same kind, as `kubectl rollout restart` does.
 fn touches(case: &Case<'_>) -> bool {
     let (Some(old), Some(new)) = (case.review.old_object(), case.review.object()) else { return true };
     let differs = |pointer: &str| old.at(pointer) != new.at(pointer);
@@ -53,7 +54,10 @@ fn touches(case: &Case<'_>) -> bool {
     let raised = replicas(new) > replicas(old);
     match case.template {
         _ if case.review.subresource == "scale" => raised,
-        Some(template) => differs(template) || differs("/spec/selector") || raised,
+        Some(template) => {
+            let in_template = |part: &str| differs(&[template, part].concat());
+            in_template("/spec") || in_template("/metadata/labels") || differs("/spec/selector") || raised
+        }
         None => differs("/spec"),
     }
 }

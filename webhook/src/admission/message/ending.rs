@@ -17,16 +17,23 @@ const MOST: usize = 2;
 
 /// The sentences that fit, in one line. None of them advises what would change nothing.
 pub(super) fn ending(review: &Review, verdict: &Verdict) -> String {
-    let sentences = [chart(review), explain(&verdict.recourse), Some(exempt(review, verdict))];
+    let sentences = [source(review), explain(&verdict.recourse), Some(exempt(review, verdict))];
     sentences.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Objects of helm are changed in their chart. A deletion is not written there.
-fn chart(review: &Review) -> Option<String> {
+/// Where the change belongs: objects of a controller are changed in their owner, and those of helm in their chart. A
+/// deletion is written in neither.
+fn source(review: &Review) -> Option<String> {
     if review.operation == Operation::Delete {
         return None;
     }
     let metadata = review.subject()?.get("metadata")?;
+    let owners = metadata.get("ownerReferences").into_iter().flat_map(Node::items);
+    let maker = owners.into_iter().find(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true));
+    if let Some(maker) = maker {
+        let text = |name: &str, most| shorten(maker.get(name).and_then(Node::as_str).unwrap_or_default(), most);
+        return Some(format!("{} {} made it: make the change there.", text("kind", MAX_NAME), text("name", MAX_NAME)));
+    }
     let text = |place: &str, name: &str| metadata.get(place)?.get(name).and_then(Node::as_str);
     let release = text("annotations", "meta.helm.sh/release-name").filter(|release| !release.is_empty());
     let is_managed = text("labels", "app.kubernetes.io/managed-by").is_some_and(|by| by.eq_ignore_ascii_case("helm"));

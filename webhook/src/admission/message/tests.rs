@@ -188,6 +188,9 @@ fn what_helm_made() {
     let released = json!({"name": "web", "annotations": {"meta.helm.sh/release-name": "shop"}});
     let expected = "Helm made it (release shop): make the change in the chart's values. More: ";
     assert!(says(&released, &json!({})).starts_with(expected));
+    let owners = json!([{"kind": "Pipeline", "name": "no"}, {"kind": "TaskRun", "name": "build", "controller": true}]);
+    let owned = json!({"name": "web", "ownerReferences": owners});
+    assert!(says(&owned, &json!({})).starts_with("TaskRun build made it: make the change there. More: "));
     let other = json!({"name": "web", "labels": {"app.kubernetes.io/managed-by": "argocd"}});
     assert!(says(&other, &json!({})).starts_with("More: "));
 }

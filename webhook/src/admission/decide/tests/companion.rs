@@ -39,6 +39,10 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
     assert_eq!(aged("2026-06-01T11:51:00Z", &template, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
     assert_eq!(aged(old, &template, &confirmed), Ok((Action::Deny, None)));
     assert_eq!(aged(old, &more, &confirmed), Ok((Action::Deny, None)));
+    let restart = |object: &mut Value| {
+        object["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
+    };
+    assert_eq!(aged(old, &restart, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
     assert_eq!(aged(old, &fewer, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
     assert_eq!(aged("yesterday", &more, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
     // A Deny is confirmed by a second look, else it warns.

@@ -85,4 +85,5 @@ plimsoll_sdk::bundle![
     autoscaler_without_readiness,
     latest_image_tag,
     live_workload_removed,
+    declared_twice,
 ];

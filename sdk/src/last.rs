@@ -105,7 +105,8 @@ fn each(
             report(review, (&subject.kind, disruption::name(object)), found, &before, findings);
         }
     }
-    if concerned.more > 0 {
+    // Over files each workload is judged by itself.
+    if concerned.more > 0 && !review.is_from_file() {
         findings
             .assume(&format!("nothing is wrong with {} more workloads, which are not judged by it", concerned.more));
     }

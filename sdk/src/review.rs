@@ -215,6 +215,11 @@ impl<'a> Review<'a> {
         self.request.get("operation").and_then(Node::as_str).unwrap_or_default()
     }
 
+    /// Where the files declare the same object with other content; nothing in the cluster.
+    pub fn declarations(&self) -> impl Iterator<Item = &'a str> {
+        self.request.get("declarations").into_iter().flat_map(Node::items).filter_map(Node::as_str)
+    }
+
     /// The subresource, `ephemeralcontainers`; empty for the object itself.
     pub fn subresource(&self) -> &'a str {
         self.request.get("subResource").and_then(Node::as_str).unwrap_or_default()

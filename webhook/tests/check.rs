@@ -25,6 +25,9 @@ mod terminals;
 #[cfg(unix)]
 #[path = "check/whole.rs"]
 mod whole;
+#[cfg(unix)]
+#[path = "check/worlds.rs"]
+mod worlds;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -229,7 +232,7 @@ fn exit_statuses() {
         (2, &["good.yaml", "--format=human", "--format=json"]),
         (2, &["good.yaml", "--format=json=no/such/folder.json"]),
         (2, &["good.yaml", "--unknown"]),
-        (2, &[]),
+        (2, &["--only", "."]),
         (3, &["other.yaml"]),
         (0, &["other.yaml", "--allow-empty"]),
         (4, &["broken.yaml", "--allow-empty"]),

@@ -196,12 +196,29 @@ fn documents(text: &str) -> Result<Vec<Value>> {
 fn review(case: &Case, object: &Value) -> Result<Review> {
     match &case.old {
         None if case.deleted => deletion(object),
-        None => Review::from_object(object).context("an object without a kind"),
+        None => of_file(case, object),
         Some(old) => {
             let old = documents(old)?.into_iter().next().context("an old object")?;
             admission_review(object, Some(&old), None)
         }
     }
+}
+
+/// An object of a file, which says where the input declares it with other content, as `check` does.
+fn of_file(case: &Case, object: &Value) -> Result<Review> {
+    let review = Review::from_object(object).context("an object without a kind")?;
+    let objects = documents(&case.input)?;
+    let identity = |object: &Value| {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = plimsoll::admission::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
+        (kind.group_kind(), text("/metadata/namespace"), text("/metadata/name"))
+    };
+    let same: Vec<&Value> = objects.iter().filter(|other| identity(other) == identity(object)).collect();
+    let is_last = same.last().is_some_and(|last| *last == object) && !review.name.is_empty();
+    if !is_last || same.iter().all(|other| *other == object) {
+        return Ok(review);
+    }
+    review.with_declarations(&["another document".to_owned()]).context("a review with declarations")
 }
 
 fn deletion(object: &Value) -> Result<Review> {

@@ -298,6 +298,11 @@ impl Review {
         self.with_member("oldObject", old)
     }
 
+    /// The same request, which also says where the input declares the object with other content.
+    pub fn with_declarations(&self, places: &[String]) -> Option<Self> {
+        self.with_member("declarations", &places.into())
+    }
+
     fn with_member(&self, member: &str, value: &serde_json::Value) -> Option<Self> {
         let document = plimsoll_flat::to_document(value).ok()?;
         let request = Node::root(&self.document).ok()?;

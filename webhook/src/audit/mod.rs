@@ -67,7 +67,7 @@ pub struct Denied {
 
 /// Judges what exists, with all modes as if they were `enforce`.
 pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
-    let mut beside = Beside { objects: Vec::new(), unread: existing.unread.keys().cloned().collect() };
+    let mut beside = Beside { unread: existing.unread.keys().cloned().collect(), ..Beside::default() };
     let mut sources = Vec::new();
     let (mut owned, mut objects) = (0, 0);
     let mut namespaces = BTreeSet::new();

@@ -9,6 +9,7 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 
+use super::unread::Gap;
 use super::{CheckError, bounds, write};
 use crate::files;
 use crate::registry::Registry;
@@ -19,6 +20,8 @@ pub struct Beside {
     pub objects: Vec<Value>,
     /// `group/Kind` of what policies may ask for and nobody has read.
     pub unread: BTreeSet<String>,
+    /// What was found and passed over, and what could not be read.
+    pub gaps: Vec<Gap>,
 }
 
 impl Beside {
@@ -29,9 +32,9 @@ impl Beside {
     pub fn read(folder: &Path, registry: &Registry) -> Result<Self, CheckError> {
         let wrong = |what: String| CheckError::Usage {
             message: format!("--context {}: {what}", folder.display()),
-            help: "it is a folder that `plimsoll scan --record` has written".to_owned(),
+            help: "it is a folder that `plimsoll scan --record` has written, or one of manifests".to_owned(),
         };
-        let mut beside = Self { objects: Vec::new(), unread: registry.context_kinds() };
+        let mut beside = Self { unread: registry.context_kinds(), ..Self::default() };
         let mut paths = fs::read_dir(folder)
             .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>())
             .map_err(|error| wrong(format!("cannot be read: {error}")))?;
@@ -62,6 +65,18 @@ impl Beside {
         }
         Ok(beside)
     }
+}
+
+/// Whether a folder is a record, or one of manifests.
+pub fn is_record(folder: &Path) -> bool {
+    let is_kind = |name: &str| {
+        let kind = kind_of_file(name).unwrap_or_default();
+        kind.rsplit_once('/').is_some_and(|(_, kind)| kind.starts_with(|first: char| first.is_ascii_uppercase()))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name()).peekable();
+    // What cannot be read, or is empty, is refused as a record.
+    names.peek().is_none() || names.any(|name| name.to_str().is_some_and(is_kind))
 }
 
 /// What is kept of an object in a record: what policies are shown of others.

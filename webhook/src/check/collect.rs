@@ -6,7 +6,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::patterns::Patterns;
-use super::rendered::{PassedOver, Rendered};
+use super::rendered::{Built, PassedOver, Rendered};
+use super::unread::{Gap, Glance};
 use super::write::Found;
 use super::{CheckError, Problem, bounds, config};
 use crate::files::{self, ReadError, size};
@@ -31,12 +32,25 @@ pub struct Source {
     pub(super) set: Option<PathBuf>,
     /// It was found in a folder, and nobody named it.
     pub(super) is_found: bool,
+    pub(crate) role: Role,
+}
+
+/// What a text is there for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Role {
+    /// The report is about it.
+    #[default]
+    Checked,
+    /// Its objects are known to those that are checked. `--only` leaves it out.
+    Known,
+    /// The same. What is checked takes the place of its objects (`--context`).
+    Context,
 }
 
 impl Source {
     /// A text that is no file.
     pub fn new(name: String, text: String) -> Self {
-        Self { name, path: None, found: None, text, closed: true, set: None, is_found: false }
+        Self { name, path: None, found: None, text, closed: true, set: None, is_found: false, role: Role::Checked }
     }
 }
 
@@ -52,8 +66,25 @@ pub struct Collected {
     pub hidden_links: Vec<String>,
     /// Files and folders that a pattern excludes.
     pub excluded: Vec<String>,
+    /// Files that a kustomization names as patches.
+    pub patches: Vec<String>,
+    /// Files that were to be checked and are not there any more.
+    pub deleted: usize,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// What was not read may hold objects.
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Input<'a> {
+    /// Files, folders, `-`.
+    pub(super) arguments: &'a [PathBuf],
+    /// The files that the report is about; none: all.
+    pub(super) only: Option<&'a [PathBuf]>,
+    /// A folder of manifests that are known and not checked.
+    pub(super) context: Option<&'a Path>,
 }
 
 /// Reads the files of these arguments; `-` is the standard input. In folders the first patterns exclude paths, the second ones
@@ -62,7 +93,7 @@ pub struct Collected {
 /// # Errors
 /// Where an argument names nothing, or the standard input cannot be read.
 pub(super) fn collect(
-    arguments: &[PathBuf],
+    Input { arguments, only, context }: Input<'_>,
     [exclude, sets]: [Patterns; 2],
     stdin: &mut dyn Read,
 ) -> Result<Collected, CheckError> {
@@ -78,8 +109,10 @@ pub(super) fn collect(
         });
     }
     let mut collector = Collector { exclude, sets, ..Collector::default() };
+    collector.only = only.map(|only| collector.changed(only)).transpose()?;
     // Folders first, for a file that is also in one of them belongs to its closed world; the order stays the arguments'.
-    for path in arguments.iter().filter(|path| !is_stdin(path) && path.is_dir()) {
+    let folders = arguments.iter().map(PathBuf::as_path).chain(context);
+    for path in folders.filter(|path| !is_stdin(path) && path.is_dir()) {
         collector.closed_folders.extend(path.canonicalize().ok());
     }
     for path in arguments {
@@ -91,8 +124,18 @@ pub(super) fn collect(
             collector.file(path, None, false)?;
         }
     }
-    collector.collected.passed_over = collector.rendered.settle();
-    Ok(collector.collected)
+    // What lies in a folder and was passed over stays so. Other files are as if they had been named.
+    for path in only.into_iter().flatten().filter(|path| path.exists()) {
+        let is_below = |real: PathBuf| collector.closed_folders.iter().any(|folder| real.starts_with(folder));
+        if !path.canonicalize().is_ok_and(is_below) {
+            collector.file(path, None, false)?;
+        }
+    }
+    if let Some(context) = context {
+        collector.is_context = true;
+        collector.folder(context, &Within::default())?;
+    }
+    Ok(collector.finish())
 }
 
 /// Whether an argument stands for the standard input.
@@ -112,9 +155,47 @@ struct Collector {
     stdin: bool,
     /// Of all texts.
     bytes: u64,
+    /// The files that the report is about, without symbolic links; none: all.
+    only: Option<HashSet<PathBuf>>,
+    /// What is read now is not checked.
+    is_context: bool,
+    glance: Glance,
 }
 
 impl Collector {
+    /// The files of `--only`. One that was deleted is none.
+    fn changed(&mut self, only: &[PathBuf]) -> Result<HashSet<PathBuf>, CheckError> {
+        if let Some(folder) = only.iter().find(|path| path.is_dir()) {
+            let folder = folder.display();
+            return Err(CheckError::Usage {
+                message: format!("`--only` takes files, and `{folder}` is a folder"),
+                help: format!("write the folder in front: plimsoll check {folder} --only FILE…"),
+            });
+        }
+        let real: HashSet<PathBuf> = only.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        self.collected.deleted = only.iter().filter(|path| !path.exists()).count();
+        Ok(real)
+    }
+
+    fn role(&self, real: &Path) -> Role {
+        match &self.only {
+            _ if self.is_context => Role::Context,
+            Some(only) if !only.contains(real) => Role::Known,
+            _ => Role::Checked,
+        }
+    }
+
+    fn finish(mut self) -> Collected {
+        let is_patch = |source: &Source| {
+            source.is_found && source.found.as_ref().is_some_and(|found| self.rendered.is_patch(found.real()))
+        };
+        let (patches, sources) = self.collected.sources.into_iter().partition(is_patch);
+        self.collected.sources = sources;
+        self.collected.patches = Vec::from_iter(patches).into_iter().map(|source: Source| source.name).collect();
+        self.collected.passed_over = self.rendered.settle();
+        self.collected
+    }
+
     fn stdin(&mut self, stdin: &mut dyn Read) -> Result<(), CheckError> {
         if std::mem::replace(&mut self.stdin, true) {
             return Ok(());
@@ -143,12 +224,23 @@ impl Collector {
         // Links decide nothing that the folders that were given do not hold.
         let closed_folders = &self.closed_folders;
         let is_read = |path: &Path| target(closed_folders, path) == Target::Read;
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         if has("Chart.yaml") {
-            self.rendered.chart(folder, name(folder), is_read);
+            if let Some(holds_all) = self.rendered.chart(folder, name(folder), is_read) {
+                let kinds = if holds_all { self.glance.folder(&real) } else { None };
+                self.collected.gaps.push(Gap::rendered(&real, "Helm chart", &name(folder), kinds));
+            }
             return Ok(());
         }
-        let kustomization = self.rendered.kustomization(folder, name(folder), is_read);
-        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let is_given = |path: &Path| closed_folders.iter().any(|folder| path.starts_with(folder));
+        let built = self.rendered.kustomization(folder, name(folder), is_read, is_given);
+        let kustomization = built.is_some();
+        // What it holds is seen with the folder around it.
+        if let Some(Built { kinds, is_open }) = built.filter(|built| built.is_open || !within.kustomization) {
+            let own = if is_open { None } else { self.glance.folder(&real) };
+            let all = own.map(|own| own.into_iter().chain(kinds).collect());
+            self.collected.gaps.push(Gap::rendered(&real, "kustomization", &name(folder), all));
+        }
         let is_set = self.sets.match_path(&real) || within.is_below && has(config::FILE);
         let within = Within {
             kustomization: within.kustomization || kustomization,
@@ -168,8 +260,10 @@ impl Collector {
             let target = if is_read { target(&self.closed_folders, &path) } else { Target::Read };
             if target == Target::Outside {
                 self.collected.links.push(name(&path));
+                self.gap(&real, format!("{}, a symbolic link, was not followed", name(&path)));
             } else if target == Target::Hidden {
                 self.collected.hidden_links.push(name(&path));
+                self.gap(&real, format!("{}, a symbolic link, was not followed", name(&path)));
             } else if path.is_dir() {
                 self.folder(&path, &within)?;
             } else if is_read {
@@ -189,10 +283,11 @@ impl Collector {
         let set = set.or(real.parent()).filter(|_| closed).map(Path::to_owned);
         match files::open(path, bounds::MAX_FILE) {
             Ok(opened) => {
+                let role = self.role(&real);
                 let found = Found::new(real, &opened.metadata);
                 let source = Source::new(name(path), String::new());
                 let source =
-                    Source { path: Some(path.to_owned()), found: Some(found), closed, set, is_found, ..source };
+                    Source { path: Some(path.to_owned()), found: Some(found), closed, set, is_found, role, ..source };
                 self.text(source, opened.bytes)?;
             }
             Err(error @ ReadError::NotRegular(_)) => {
@@ -228,7 +323,12 @@ impl Collector {
                 let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
                 let message = "this byte is no UTF-8; manifests are UTF-8 text".to_owned();
                 let file = source.name;
-                self.collected.problems.push(Problem { file, place: Some((line, column)), message, help: None });
+                if let Some(folder) = source.path.as_ref().and_then(|path| path.parent()) {
+                    self.gap(&folder.canonicalize().unwrap_or_default(), format!("{file} could not be read"));
+                }
+                if source.role != Role::Known {
+                    self.collected.problems.push(Problem { file, place: Some((line, column)), message, help: None });
+                }
             }
         }
         Ok(())
@@ -242,7 +342,17 @@ impl Collector {
         }
     }
 
+    /// Something in a folder that may be any manifest.
+    fn gap(&mut self, folder: &Path, reason: String) {
+        self.collected.gaps.push(Gap::file(folder, reason, None));
+    }
+
     fn problem(&mut self, path: &Path, message: String) {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        self.gap(real.parent().unwrap_or(&real), format!("{} could not be read", name(path)));
+        if self.role(&real) == Role::Known {
+            return;
+        }
         self.collected.problems.push(Problem { file: name(path), place: None, message, help: None });
     }
 }

@@ -41,6 +41,7 @@ impl Companions {
                             closed: manifest.closed,
                             set: manifest.set.clone(),
                             is_found: false,
+                            role: manifest.role,
                         };
                         (source, Vec::new())
                     });
@@ -83,6 +84,7 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), String>
 mod tests {
     use serde_json::json;
 
+    use super::super::collect::Role;
     use super::*;
 
     fn source(path: Option<PathBuf>, text: &str) -> Source {
@@ -94,6 +96,7 @@ mod tests {
             closed: true,
             set: None,
             is_found: false,
+            role: Role::Checked,
         }
     }
 

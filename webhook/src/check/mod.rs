@@ -8,14 +8,18 @@ pub mod bounds;
 pub mod collect;
 mod companions;
 pub mod config;
+mod declared;
 pub mod exit;
 pub mod fix;
+mod makers;
+mod patches;
 mod patterns;
 mod places;
 pub mod rendered;
 pub mod run;
 mod sets;
 mod threads;
+mod unread;
 pub mod world;
 mod write;
 
@@ -29,6 +33,7 @@ use crate::engine::FixClass;
 use crate::registry::ConfigError;
 use crate::report::{Made, Passed, Report};
 use beside::Beside;
+use collect::Input;
 pub use exit::ExitStatus;
 use fix::Fixed;
 pub(crate) use places::Places;
@@ -41,10 +46,12 @@ use write::{Prepared, WriteError};
 pub struct Options {
     /// Files, folders, `-`.
     pub paths: Vec<PathBuf>,
+    /// The files that the report is about; none: all.
+    pub only: Option<Vec<PathBuf>>,
     /// Patterns of paths that are passed over in folders.
     pub exclude: Vec<String>,
     pub config: config::Choice,
-    /// A record of a cluster, for what is not in the input.
+    /// A record of a cluster, or a folder of manifests, for what is not in the input.
     pub context: Option<PathBuf>,
     /// In place of what the paths suggest.
     pub closed: Option<bool>,
@@ -123,16 +130,19 @@ pub enum CheckError {
 /// Where the command line or the configuration is wrong, or an edited file cannot be written.
 pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckError> {
     let configuration = config::Configuration::read(&options.config, &options.paths)?;
-    let mut collected = collect::collect(&options.paths, configuration.patterns(&options.exclude)?, stdin)?;
+    let manifests = options.context.as_deref().filter(|folder| !beside::is_record(folder));
+    let input = Input { arguments: &options.paths, only: options.only.as_deref(), context: manifests };
+    let mut collected = collect::collect(input, configuration.patterns(&options.exclude)?, stdin)?;
     // With a record everything is known.
     if let Some(closed) = options.closed.or(options.context.as_ref().map(|_| true)) {
         collected.sources.iter_mut().for_each(|source| source.closed = closed);
     }
     let registry = config::load(&options.config, configuration)?;
-    let beside = match &options.context {
-        Some(folder) => Beside::read(folder, &registry)?,
-        None => Beside::default(),
+    let mut beside = match &options.context {
+        Some(folder) if manifests.is_none() => Beside::read(folder, &registry)?,
+        _ => Beside::default(),
     };
+    beside.gaps = collected.gaps;
     let mut world = World::read(collected.sources, &registry, Arc::new(beside));
     let mut checked = run::check(&registry, &world);
     let (mut edited, mut made) = (Vec::new(), None);
@@ -170,14 +180,18 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
     }
     let mut problems = collected.problems;
     problems.append(&mut world.problems);
+    let mut patches = collected.patches;
+    patches.append(&mut world.patches);
     let passed_over = Passed {
         folders: collected.passed_over,
         links: collected.links,
         hidden_links: collected.hidden_links,
         templates: std::mem::take(&mut world.templates),
         excluded: collected.excluded,
+        patches,
     };
-    let report = Report::new(&registry, &world, checked, problems, passed_over, made, options.limits);
+    let limits = Limits { allow_empty: options.limits.allow_empty || collected.deleted > 0, ..options.limits };
+    let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);
     Ok(Outcome { report, world, edited, stdin: text_of_stdin })
 }
 

@@ -1,6 +1,6 @@
 //! Charts and kustomizations: folders that are rendered before they are applied, and the commands that check them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,9 +63,20 @@ impl PassedOver {
 pub(super) struct Rendered {
     folders: Vec<PassedOver>,
     kustomizations: Vec<Kustomization>,
+    /// Files that kustomizations name, without symbolic links: as patches, and as resources.
+    patches: HashSet<PathBuf>,
+    resources: HashSet<PathBuf>,
     budget: Budget,
     /// Of all files that were read to see what they are.
     bytes: u64,
+}
+
+/// What a kustomization builds beside what lies in its folder.
+pub(super) struct Built {
+    /// Kinds that it generates.
+    pub(super) kinds: Vec<String>,
+    /// It also builds what the input does not have: another repository, or a chart.
+    pub(super) is_open: bool,
 }
 
 /// A kustomization, and the folders that it builds.
@@ -91,13 +102,14 @@ struct Needs {
 }
 
 impl Rendered {
-    /// Takes a folder with a `Chart.yaml`. `is_read`: whether the content of a file may be looked at.
-    pub(super) fn chart(&mut self, folder: &Path, name: String, is_read: impl Fn(&Path) -> bool) {
+    /// Takes a folder with a `Chart.yaml`, and returns whether it holds all that it renders; none for a library, which renders
+    /// nothing. `is_read`: whether the content of a file may be looked at.
+    pub(super) fn chart(&mut self, folder: &Path, name: String, is_read: impl Fn(&Path) -> bool) -> Option<bool> {
         let mut read = |path: PathBuf| if is_read(&path) { self.read(&path) } else { None };
         let chart = read(folder.join("Chart.yaml")).unwrap_or_default();
         if chart.get("type").and_then(Value::as_str) == Some("library") {
             self.folders.push(PassedOver { path: name, what: "library chart", check: Check::WithUsers });
-            return;
+            return None;
         }
         let requirements = match chart.get("dependencies") {
             Some(_) => chart,
@@ -106,35 +118,42 @@ impl Rendered {
         let requirements = requirements.get("dependencies").and_then(Value::as_array).into_iter().flatten();
         let names = requirements.filter_map(|dependency| dependency.get("name")?.as_str());
         let word = shell(&name);
-        let build = if names.into_iter().all(|name| holds(folder, name)) {
-            String::new()
-        } else {
-            format!("helm dependency build {word} && ")
-        };
+        let holds_all = names.into_iter().all(|name| holds(folder, name));
+        let build = if holds_all { String::new() } else { format!("helm dependency build {word} && ") };
         let check = Check::Run(format!("{build}helm template {word} | plimsoll check -"));
         self.folders.push(PassedOver { path: name, what: "Helm chart", check });
+        Some(holds_all)
     }
 
-    /// Takes a folder if it has a kustomization, and returns whether it does.
-    pub(super) fn kustomization(&mut self, folder: &Path, name: String, is_read: impl Fn(&Path) -> bool) -> bool {
-        let Some(file) = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|file| file.is_file()) else {
-            return false;
-        };
+    /// Takes a folder if it has a kustomization, and returns what that builds. `is_given`: whether the input has a path.
+    pub(super) fn kustomization(
+        &mut self,
+        folder: &Path,
+        name: String,
+        is_read: impl Fn(&Path) -> bool,
+        is_given: impl Fn(&Path) -> bool,
+    ) -> Option<Built> {
+        let file = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|file| file.is_file())?;
         // A template is none that can be read, but it becomes a kustomization.
         let value = if is_read(&file) { self.read(&file) } else { None }.unwrap_or_default();
         let text = |member: &str| value.get(member).and_then(Value::as_str);
         // Flux has a kind of this name, and its objects are often kept in a file of this name.
         if text("apiVersion").is_some_and(|version| !version.starts_with("kustomize.config.k8s.io/")) {
-            return false;
+            return None;
         }
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        self.patches.extend(patches(&real, &value));
         let named = FOLDERS.iter().filter_map(|member| value.get(*member)?.as_array()).flatten();
-        let named = named.filter_map(Value::as_str).filter_map(|path| real.join(path).canonicalize().ok());
+        let named = named.filter_map(Value::as_str).map(|path| real.join(path).canonicalize());
+        let named: Vec<Option<PathBuf>> = named.map(Result::ok).collect();
+        let is_elsewhere = |path: &Option<PathBuf>| path.as_ref().is_none_or(|path| !is_given(path));
+        let is_elsewhere = value.is_null() || named.iter().any(is_elsewhere);
+        self.resources.extend(named.iter().flatten().filter(|path| path.is_file()).cloned());
         let has = |member: &str| value.get(member).and_then(Value::as_array).is_some_and(|charts| !charts.is_empty());
         self.kustomizations.push(Kustomization {
             folder: self.folders.len(),
             is_component: text("kind") == Some("Component"),
-            builds: named.filter(|path| *path != real && path.is_dir()).collect(),
+            builds: named.into_iter().flatten().filter(|path| *path != real && path.is_dir()).collect(),
             needs: Needs {
                 helm: has("helmCharts") || has("helmChartInflationGenerator"),
                 outside: reads_outside(&real, &value) || file.canonicalize().is_ok_and(|file| !file.starts_with(&real)),
@@ -142,7 +161,14 @@ impl Rendered {
             real,
         });
         self.folders.push(PassedOver { path: name, what: "kustomization", check: Check::WithUsers });
-        true
+        let generated = [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")];
+        let kinds = generated.into_iter().filter(|(member, _)| has(member)).map(|(_, kind)| kind.to_owned()).collect();
+        Some(Built { kinds, is_open: is_elsewhere || has("helmCharts") || has("helmChartInflationGenerator") })
+    }
+
+    /// Whether a file, without symbolic links, is a patch of a kustomization, and no resource of any.
+    pub(super) fn is_patch(&self, file: &Path) -> bool {
+        self.patches.contains(file) && !self.resources.contains(file)
     }
 
     /// The folders in the order in which they were found, each with what checks it.
@@ -238,6 +264,16 @@ fn needs(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Needs> 
         }
     }
     needs
+}
+
+/// The files of a folder that its kustomization reads as patches, or as other input that is no resource.
+fn patches(folder: &Path, value: &Value) -> Vec<PathBuf> {
+    let members = ["patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "configurations"];
+    let items = members.iter().filter_map(|member| value.get(*member)?.as_array()).flatten();
+    let paths = items.filter_map(|item| item.as_str().or_else(|| item.get("path")?.as_str()));
+    // A patch may be written in place of its path.
+    let paths = paths.filter(|path| !path.contains('\n')).filter_map(|path| folder.join(path).canonicalize().ok());
+    paths.filter(|path| path.is_file()).collect()
 }
 
 /// Whether a kustomization names a file, or one as `key=path`, that is not below its folder.

@@ -54,20 +54,23 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     let shared = Shared::new(world);
     let judged = |object: &usize| {
         let it = &world.objects[*object];
-        let (mut verdict, defaulted) = judge(registry, it, &world.context(it), end);
+        let files = world.context(it);
+        let context: Arc<dyn Context> = Arc::<Files>::clone(&files);
+        let (mut verdict, defaulted) = judge(registry, it, &context, end);
+        say_why(&mut verdict, &files);
         shared.soften(registry, world, it, &mut verdict, end);
         (*object, verdict, defaulted)
     };
     // A budget may have a finding for each of hundreds of workloads, which say the same themselves. So those are asked
     // first, and what they have said is not kept.
     let (workloads, others): (Vec<usize>, Vec<usize>) =
-        (0..world.objects.len()).partition(|object| is_workload(registry, world, *object));
+        world.checked().partition(|object| is_workload(registry, world, *object));
     let mut verdicts = threads::map(&workloads, judged);
     let mut said = Said::default();
     for (object, verdict, defaulted) in &verdicts {
         let silenced = verdict.silenced.iter().map(|(silenced, _)| silenced);
         for judged in verdict.judged.iter().chain(defaulted).chain(silenced) {
-            said.add(world, *object, judged, true);
+            said.add(*object, judged, true);
         }
     }
     verdicts.extend(threads::map(&others, |object| {
@@ -94,7 +97,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     for found in checked.findings.iter().chain(silenced) {
         // Those of workloads are in already.
         if !is_workload(registry, world, found.object) {
-            said.add(world, found.object, &found.judged, false);
+            said.add(found.object, &found.judged, false);
         }
     }
     checked
@@ -112,48 +115,35 @@ fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
 ///
 /// By policy and object: of findings that name no other object, and of those of workloads.
 #[derive(Default)]
-struct Said<'a>(HashMap<(usize, u32, Name<'a>), [Strictest; 2]>);
+struct Said(HashMap<(usize, u32, usize), [Option<Action>; 2]>);
 
-impl<'a> Said<'a> {
-    fn add(&mut self, world: &'a World, object: usize, judged: &Judged, is_workload: bool) {
+impl Said {
+    fn add(&mut self, object: usize, judged: &Judged, is_workload: bool) {
         let counts = [judged.finding.related.is_none(), is_workload];
         if counts.contains(&true) {
-            let Review { kind, name, .. } = &*world.objects[object].review;
-            let key = (judged.policy.bundle, judged.policy.index, Name::of(world, object, &kind.kind, name));
-            let both = self.0.entry(key).or_default();
+            let both = self.0.entry((judged.policy.bundle, judged.policy.index, object)).or_default();
             let counted = both.iter_mut().zip(counts).filter(|(_, counts)| *counts);
-            counted.for_each(|(strictest, _)| strictest.add(object, judged.action));
+            counted.for_each(|(strictest, _)| *strictest = (*strictest).max(Some(judged.action)));
         }
     }
 
     /// Whether the object that the finding names says the same.
     fn has(&self, world: &World, object: usize, judged: &Judged, is_workload: bool) -> bool {
         let related = judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
-        let Some((kind, name)) = related else { return false };
-        let key = (judged.policy.bundle, judged.policy.index, Name::of(world, object, kind, name));
-        let Some([plain, workloads]) = self.0.get(&key) else { return false };
-        let says = |strictest: &Strictest| strictest.but(object) >= Some(judged.action);
-        says(plain) || !is_workload && says(workloads)
+        let other = related.and_then(|(kind, name)| world.named(&world.objects[object], kind, name));
+        let Some(other) = other.filter(|other| *other != object) else { return false };
+        let said = self.0.get(&(judged.policy.bundle, judged.policy.index, other));
+        let Some([plain, workloads]) = said else { return false };
+        *plain >= Some(judged.action) || !is_workload && *workloads >= Some(judged.action)
     }
 }
 
-/// By what an object is known to those that it meets.
-#[derive(Eq, Hash, PartialEq)]
-struct Name<'a> {
-    kind: &'a str,
-    namespace: &'a str,
-    name: &'a str,
-    /// Where no namespace is stated.
-    set: Option<SetNumber>,
-}
-
-impl<'a> Name<'a> {
-    /// An object that this one meets, or it itself.
-    fn of(world: &'a World, object: usize, kind: &'a str, name: &'a str) -> Self {
-        let object = &world.objects[object];
-        let namespace = object.review.namespace.as_str();
-        Self { kind, namespace, name, set: namespace.is_empty().then(|| world.file(object).set) }
-    }
+/// Adds to what was skipped why it is not known.
+fn say_why(verdict: &mut Verdict, files: &Files) {
+    let doubts = files.doubts();
+    let Some(first) = doubts.first() else { return };
+    let more = if doubts.len() > 1 { format!(" (and {} more)", doubts.len() - 1) } else { String::new() };
+    verdict.skipped.iter_mut().for_each(|(_, reason)| reason.push_str(&format!(": {first}{more}")));
 }
 
 /// Folders that state the same namespace.
@@ -177,7 +167,7 @@ impl<'a> Shared<'a> {
         for object in stated.filter(|object| world.is_context(object)) {
             let Review { kind, namespace, name, .. } = &*object.review;
             let file = world.file(object);
-            let add = |sets: &mut Sets<'a>| _ = sets.entry(file.set).or_insert(file.source.name.as_str());
+            let add = |sets: &mut Sets<'a>| _ = sets.entry(file.place.set).or_insert(file.source.name.as_str());
             add(shared.sets.entry(namespace).or_default());
             add(shared.named.entry([namespace, &kind.kind, name]).or_default());
             shared.kinds.insert(&kind.kind);
@@ -194,15 +184,17 @@ impl<'a> Shared<'a> {
         }
         let file = world.file(object);
         let mut known = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        let alone = known.entry(file.set).or_insert_with(|| world.objects_of(registry, file.set));
-        let alone: Arc<dyn Context> = Arc::new(Files::new(file.source.closed, Arc::clone(alone)));
+        let set = file.place.set;
+        let alone = known.entry(set).or_insert_with(|| world.objects_of(registry, set));
+        let alone = Files::new(file.source.closed, Arc::clone(alone)).seen_from(file.place);
+        let alone: Arc<dyn Context> = Arc::new(alone);
         drop(known);
         let (own, _) = judge(registry, object, &alone, end);
         let own: HashMap<&str, Action> = own.judged.iter().map(|judged| (judged.key.as_str(), judged.action)).collect();
         for judged in &mut verdict.judged {
             if own.get(judged.key.as_str()).is_none_or(|action| *action < judged.action) {
                 judged.action = judged.action.min(Action::Warn);
-                let others = self.others(&object.review.namespace, file.set, &judged.finding.message);
+                let others = self.others(&object.review.namespace, set, &judged.finding.message);
                 judged
                     .finding
                     .message
@@ -239,31 +231,6 @@ impl<'a> Shared<'a> {
         }
         let more = if files.len() > MOST_FOLDERS { ", …" } else { "" };
         format!("{}{more}", files.iter().take(MOST_FOLDERS).copied().collect::<Vec<_>>().join(", "))
-    }
-}
-
-/// The strictest action, and the strictest one of another object.
-#[derive(Clone, Copy, Debug, Default)]
-struct Strictest([Option<(usize, Action)>; 2]);
-
-impl Strictest {
-    fn add(&mut self, object: usize, action: Action) {
-        let Self([first, second]) = self;
-        let is_stricter = |known: &Option<(usize, Action)>| known.is_none_or(|(_, known)| known < action);
-        let is_own = |known: &Option<(usize, Action)>| known.is_some_and(|(known, _)| known == object);
-        if is_stricter(first) {
-            if !is_own(first) {
-                *second = *first;
-            }
-            *first = Some((object, action));
-        } else if !is_own(first) && is_stricter(second) {
-            *second = Some((object, action));
-        }
-    }
-
-    /// The strictest action of other objects than this one.
-    fn but(&self, object: usize) -> Option<Action> {
-        self.0.iter().flatten().find(|(known, _)| *known != object).map(|(_, action)| *action)
     }
 }
 

@@ -3,33 +3,58 @@
 //! A set is what an Argo CD Application or a Kustomization of Flux names, else what lies below a folder with a configuration of its own, else a folder. The
 //! standard input, and files that are named one by one, are a set.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use plimsoll_flat::Node;
 
 use super::collect::Source;
 use super::world::{File, Object};
-use crate::context::files::SetNumber;
+use crate::context::files::{Folders, Mixed, Place, SetNumber};
+use crate::registry::is_cluster_scoped;
 
 /// `group/Kind` of what names folders that are applied as a whole.
 const APPLICATION: &str = "argoproj.io/Application";
 const KUSTOMIZATION: &str = "kustomize.toolkit.fluxcd.io/Kustomization";
 
-/// Numbers the set of each file.
-pub(super) fn number(files: &mut [File], objects: &[Object]) {
+/// Numbers the set and the folder of each file, and says where the folders lie.
+pub(super) fn number(files: &mut [File], objects: &[Object]) -> Folders {
     let applied = applied(files, objects);
     let mut numbers: HashMap<PathBuf, SetNumber> = HashMap::new();
-    for file in files {
-        let by_application = real(&file.source).and_then(|real| {
+    let mut folders = Folders::default();
+    for (number, file) in (0..).zip(files) {
+        let real = real(&file.source);
+        let by_application = real.as_deref().and_then(|real| {
             let nearest = real.ancestors().find(|folder| applied.contains(*folder));
             nearest.map(Path::to_owned)
         });
         // No folder is named by an empty path.
         let set = by_application.or_else(|| file.source.set.clone()).unwrap_or_default();
         let next = SetNumber::try_from(numbers.len()).unwrap_or(SetNumber::MAX);
-        file.set = *numbers.entry(set).or_insert(next);
+        let folder = real.as_deref().and_then(Path::parent).map_or(0, |folder| folders.number(folder));
+        file.place = Place { set: *numbers.entry(set).or_insert(next), file: number, folder };
     }
+    folders
+}
+
+/// The sets of which some objects state a namespace and others do not, as far as policies ask for them.
+pub(super) fn mixed(files: &[File], objects: &[Object], wants: impl Fn(&str) -> bool) -> HashMap<SetNumber, Mixed> {
+    let mut stated: HashMap<SetNumber, BTreeSet<&str>> = HashMap::new();
+    let mut unstated = HashSet::new();
+    for object in objects {
+        let kind = object.review.kind.group_kind();
+        let Some(file) = files.get(object.file).filter(|_| wants(&kind) && !is_cluster_scoped(&kind)) else { continue };
+        match object.review.namespace.as_str() {
+            "" => _ = unstated.insert(file.place.set),
+            namespace => _ = stated.entry(file.place.set).or_default().insert(namespace),
+        }
+    }
+    let mixed = stated.into_iter().filter(|(set, _)| unstated.contains(set));
+    let namespaces = |stated: BTreeSet<&str>| match Vec::from_iter(stated).as_slice() {
+        [only] => Mixed::One((*only).to_owned()),
+        _ => Mixed::Several,
+    };
+    mixed.map(|(set, stated)| (set, namespaces(stated))).collect()
 }
 
 /// The folders that Applications and Flux's Kustomizations of the input name, as long as these lie in their repository.
@@ -58,7 +83,7 @@ fn applied(files: &[File], objects: &[Object]) -> HashSet<PathBuf> {
 }
 
 /// Where a file lies, without symbolic links.
-fn real(source: &Source) -> Option<PathBuf> {
+pub(super) fn real(source: &Source) -> Option<PathBuf> {
     match &source.found {
         Some(found) => Some(found.real().to_owned()),
         None => Some(source.path.as_ref()?.parent()?.canonicalize().ok()?.join("new")),

@@ -1,18 +1,19 @@
 //! The objects of the input, each with its place, and what policies may know of the others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value};
 
 use super::beside::Beside;
-use super::collect::Source;
-use super::{Problem, bounds, sets, threads};
+use super::collect::{Role, Source};
+use super::unread::{Gap, kinds_of, kinds_of_broken};
+use super::{Problem, bounds, declared, makers, patches, sets, threads};
 use crate::admission::{Kind, Review};
-use crate::context::Context;
-use crate::context::files::{Files, Objects, SetNumber};
-use crate::registry::Registry;
+use crate::context::files::{Files, Folders, Mixed, Objects, Place, SetNumber};
+use crate::registry::{Registry, Workloads};
 use crate::yaml::{Budget, Document, Stream, SyntaxError};
 
 /// Problems of a file that are shown one by one.
@@ -30,9 +31,13 @@ pub struct World {
     pub others: usize,
     /// Files in folders that are no YAML before they are rendered.
     pub templates: Vec<String>,
+    /// Files with patches of kustomize, which are no objects.
+    pub patches: Vec<String>,
     /// What policies may ask for besides.
     pub(super) beside: Arc<Beside>,
     context: Arc<Objects>,
+    folders: Arc<Folders>,
+    mixed: HashMap<SetNumber, Mixed>,
 }
 
 /// One text of the input. Its documents are read again where their places are asked for: all of them at once would need a
@@ -40,8 +45,8 @@ pub struct World {
 #[derive(Debug)]
 pub struct File {
     pub source: Source,
-    /// What it is applied with.
-    pub(super) set: SetNumber,
+    /// What it is applied with, and where it lies.
+    pub(super) place: Place,
     /// The part of the text that each document is, in their order.
     pub(super) parts: Vec<usize>,
 }
@@ -74,66 +79,118 @@ impl World {
     ) -> Self {
         let counted = AtomicUsize::new(0);
         let read = threads::map(&sources, |source| {
-            let mut reader = Reader::new(source, &counted, most);
+            let mut reader = Reader::new(source, registry.workloads(), &counted, most);
             reader.read(budget);
             reader.read
         });
         let (mut files, mut objects, mut problems, mut others) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let mut templates = Vec::new();
+        let (mut templates, mut patches, mut gaps) = (Vec::new(), Vec::new(), beside.gaps.clone());
         for (index, (source, read)) in sources.into_iter().zip(read).enumerate() {
             objects.extend(read.objects.into_iter().map(|object| Object { file: index, ..object }));
-            problems.extend(read.problems);
-            others += read.others;
-            if read.is_template {
-                templates.push(source.name.clone());
+            gaps.extend(read.gaps);
+            if source.role != Role::Known {
+                problems.extend(read.problems);
             }
-            files.push(File { source, set: 0, parts: read.parts });
+            if source.role == Role::Checked {
+                others += read.others;
+                patches.extend(read.has_patches.then(|| source.name.clone()));
+                if read.is_template {
+                    templates.push(source.name.clone());
+                }
+            }
+            files.push(File { source, place: Place::default(), parts: read.parts });
         }
-        sets::number(&mut files, &objects);
-        let known = registry.context_kinds().difference(&beside.unread).cloned().collect();
+        let mut folders = sets::number(&mut files, &objects);
+        let known: BTreeSet<String> = registry.context_kinds().difference(&beside.unread).cloned().collect();
         let mut context = Objects::new(known, Arc::clone(registry.workloads()));
-        let mut own = HashSet::new();
-        for Object { review, file, .. } in &objects {
-            if !beside.objects.is_empty() {
-                own.insert([review.kind.group_kind(), review.namespace.clone(), review.name.clone()]);
+        let mixed = sets::mixed(&files, &objects, |kind| context.wants(kind));
+        let near: Vec<u32> = gaps.iter().map(|gap| folders.number(&gap.near)).collect();
+        let folders = Arc::new(folders);
+        context = context.within(Arc::clone(&folders), mixed.clone());
+        gaps.into_iter().zip(near).for_each(|(gap, near)| context.add_unread(near, gap.unread));
+        let own: HashSet<[String; 3]> =
+            if beside.objects.is_empty() && files.iter().all(|file| file.source.role != Role::Context) {
+                HashSet::new()
+            } else {
+                objects
+                    .iter()
+                    .filter(|object| files[object.file].source.role == Role::Checked)
+                    .map(|object| name_of(&object.review))
+                    .collect()
+            };
+        for (number, Object { review, file, .. }) in (0..).zip(&objects) {
+            let File { source, place, .. } = &files[*file];
+            // What is checked takes the place of what is there.
+            if source.role == Role::Context && own.contains(&name_of(review)) {
+                continue;
             }
-            if context.wants(&review.kind.group_kind())
+            let kind = review.kind.group_kind();
+            if context.wants(&kind)
                 && let Some(object) = review.object().and_then(|object| serde_json::to_value(object).ok())
             {
-                context.add_to(files[*file].set, &object);
+                context.add_at(number, *place, &object);
+            } else if makers::is_maker(&kind, registry.workloads()) {
+                context.add_maker(*place, &review.namespace, &format!("{} {}", review.kind.kind, review.name));
             }
         }
         let recorded: HashMap<_, _> = beside.objects.iter().map(|object| (identity(object), object)).collect();
         // What is checked is what will be there.
-        beside.objects.iter().filter(|object| !own.contains(&identity(object))).for_each(|object| context.add(object));
+        let others_beside = beside.objects.iter().filter(|object| !own.contains(&identity(object)));
+        add_beside(&mut context, others_beside, objects.len());
         for object in &mut objects {
-            let Review { kind, namespace, name, .. } = &*object.review;
-            let identity = [kind.group_kind(), namespace.clone(), name.clone()];
-            if let Some(review) = recorded.get(&identity).and_then(|old| object.review.with_old_object(old)) {
+            if let Some(review) =
+                recorded.get(&name_of(&object.review)).and_then(|old| object.review.with_old_object(old))
+            {
                 object.review = Arc::new(review);
             }
         }
-        Self { files, objects, problems, others, templates, beside, context: Arc::new(context) }
+        declared::mark(&files, &mut objects);
+        Self {
+            files,
+            objects,
+            problems,
+            others,
+            templates,
+            patches,
+            beside,
+            context: Arc::new(context),
+            folders,
+            mixed,
+        }
     }
 
     /// What surrounds an object.
-    pub fn context(&self, object: &Object) -> Arc<dyn Context> {
-        let File { source, set, .. } = self.file(object);
-        Arc::new(Files::new(source.closed, Arc::clone(&self.context)).seen_by(*set))
+    pub(super) fn context(&self, object: &Object) -> Arc<Files> {
+        let File { source, place, .. } = self.file(object);
+        Arc::new(Files::new(source.closed, Arc::clone(&self.context)).seen_from(*place))
     }
 
     /// The objects of one set, as if there were no other, and what is known besides.
     pub(super) fn objects_of(&self, registry: &Registry, set: SetNumber) -> Arc<Objects> {
-        let mut alone = Objects::new(self.context.kinds().clone(), Arc::clone(registry.workloads()));
-        for object in self.objects.iter().filter(|object| self.file(object).set == set) {
+        let mixed = self.mixed.get(&set).map(|mixed| (set, mixed.clone()));
+        let alone = Objects::new(self.context.kinds().clone(), Arc::clone(registry.workloads()));
+        let mut alone = alone.within(Arc::clone(&self.folders), mixed.into_iter().collect());
+        let of_set = (0..).zip(&self.objects).filter(|(_, object)| self.file(object).place.set == set);
+        for (number, object) in of_set {
             if alone.wants(&object.review.kind.group_kind())
-                && let Some(object) = object.review.object().and_then(|object| serde_json::to_value(object).ok())
+                && let Some(value) = object.review.object().and_then(|object| serde_json::to_value(object).ok())
             {
-                alone.add(&object);
+                alone.add_at(number, self.file(object).place, &value);
             }
         }
-        self.beside.objects.iter().for_each(|object| alone.add(object));
+        add_beside(&mut alone, self.beside.objects.iter(), self.objects.len());
         Arc::new(alone)
+    }
+
+    /// The object that another one means by a kind, without its group, and a name.
+    pub(super) fn named(&self, object: &Object, kind: &str, name: &str) -> Option<usize> {
+        let number = self.context.find(self.file(object).place, &object.review.namespace, kind, name)?;
+        usize::try_from(number).ok().filter(|number| *number < self.objects.len())
+    }
+
+    /// The objects that the report is about, by their numbers.
+    pub(crate) fn checked(&self) -> impl Iterator<Item = usize> {
+        (0..self.objects.len()).filter(|object| self.file(&self.objects[*object]).source.role == Role::Checked)
     }
 
     /// Whether policies may ask for objects of this kind.
@@ -147,7 +204,19 @@ impl World {
     }
 }
 
+/// Adds what is known beside the input: a set of its own.
+fn add_beside<'a>(context: &mut Objects, beside: impl Iterator<Item = &'a Value>, first: usize) {
+    let place = Place { set: SetNumber::MAX, file: u32::MAX, folder: 0 };
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    (first..).zip(beside).for_each(|(number, object)| context.add_at(number, place, object));
+}
+
 /// Group and kind, namespace, name.
+fn name_of(review: &Review) -> [String; 3] {
+    [review.kind.group_kind(), review.namespace.clone(), review.name.clone()]
+}
+
+/// The same of an object that is not judged.
 fn identity(object: &Value) -> [String; 3] {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = Kind::from_api_version(text("/apiVersion"), text("/kind")).group_kind();
@@ -161,12 +230,17 @@ struct Read {
     objects: Vec<Object>,
     problems: Vec<Problem>,
     others: usize,
+    /// Some of its documents are patches of kustomize.
+    has_patches: bool,
+    /// What is in it and cannot be read.
+    gaps: Vec<Gap>,
     /// Nobody named it, and it is no YAML before it is rendered. Its documents are left out.
     is_template: bool,
 }
 
 struct Reader<'a> {
     source: &'a Source,
+    workloads: &'a Workloads,
     read: Read,
     /// Objects of all texts, and how many there may be.
     counted: &'a AtomicUsize,
@@ -187,10 +261,11 @@ struct At<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(source: &'a Source, counted: &'a AtomicUsize, most: usize) -> Self {
+    fn new(source: &'a Source, workloads: &'a Workloads, counted: &'a AtomicUsize, most: usize) -> Self {
         let text = &source.text;
         Self {
             source,
+            workloads,
             read: Read::default(),
             counted,
             most,
@@ -208,11 +283,14 @@ impl<'a> Reader<'a> {
             self.read.parts.push(part);
             match document {
                 Ok(document) => self.value(At { number, document: &document }, "", document.value(), None),
-                Err(error) => self.broken(error),
+                Err(error) => self.broken(error, stream.written(part).map_or(&self.source.text, |(_, text)| text)),
             }
             if self.read.is_template {
                 // A part of what it renders would be judged without the rest.
-                self.read = Read { parts: std::mem::take(&mut self.read.parts), is_template: true, ..Read::default() };
+                let reason = format!("the template {} was passed over", self.source.name);
+                let gaps = vec![Gap::file(&self.folder(), reason, kinds_of(&self.source.text))];
+                self.read =
+                    Read { parts: std::mem::take(&mut self.read.parts), is_template: true, gaps, ..Read::default() };
                 self.more = 0;
                 break;
             }
@@ -237,7 +315,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn broken(&mut self, error: SyntaxError) {
+    /// Where its file lies.
+    fn folder(&self) -> PathBuf {
+        sets::real(self.source).and_then(|real| real.parent().map(Path::to_owned)).unwrap_or_default()
+    }
+
+    /// `text`: the document.
+    fn broken(&mut self, error: SyntaxError, text: &str) {
         // Repositories hold much that has the ending of a manifest: lines of JSON, JSON with comments, settings of tools.
         if self.source.is_found && !self.has_objects {
             self.read.others += 1;
@@ -253,6 +337,8 @@ impl<'a> Reader<'a> {
                 .to_owned()
         });
         let place = Some((error.line, error.column));
+        let reason = format!("{} could not be read", self.source.name);
+        self.read.gaps.push(Gap::file(&self.folder(), reason, kinds_of_broken(text)));
         self.note(Problem { file: self.source.name.clone(), place, message: error.message, help });
     }
 
@@ -282,6 +368,10 @@ impl<'a> Reader<'a> {
             for (number, item) in items.iter().enumerate() {
                 self.value(at, &format!("{prefix}/items/{number}"), item, item_kind);
             }
+            return;
+        }
+        if patches::is_patch(value, self.workloads) {
+            self.read.has_patches = true;
             return;
         }
         let counted = self.counted.fetch_add(1, Ordering::Relaxed);

@@ -19,9 +19,14 @@ use crate::{printed, report};
 /// Check manifests as the cluster would, and fix them
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
-    /// Files, folders (all .yaml, .yml and .json below), or - for the standard input
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, folders (all .yaml, .yml and .json below), or - for the standard input; without, the current folder
+    #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
+
+    /// Report on these files alone, and know the folder around them, as a hook on changed files needs it; write the folder
+    /// in front, `check FOLDER --only FILE…`. Files that were deleted are no error
+    #[arg(long, value_name = "FILE", num_args = 0..)]
+    only: Option<Vec<PathBuf>>,
 
     /// File of ClusterPolicySets; without, .plimsoll.yaml from the first path's folder upward
     #[arg(long, value_name = "FILE")]
@@ -48,7 +53,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "WORLD")]
     world: Option<World>,
 
-    /// Folder of `plimsoll scan --record`: the objects of a cluster that the input goes to
+    /// Folder of `plimsoll scan --record`, or of manifests: the objects that are there when the input is applied
     #[arg(long, value_name = "FOLDER", conflicts_with = "world")]
     context: Option<PathBuf>,
 
@@ -189,6 +194,7 @@ impl CheckArgs {
         let class = class.or(self.diff.then_some(FixClass::Safe));
         Options {
             paths: self.paths.clone(),
+            only: self.only.clone(),
             exclude: self.exclude.clone(),
             config: Choice {
                 file: self.config.clone(),

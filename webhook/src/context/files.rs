@@ -1,26 +1,43 @@
 //! The context of one check: the objects of its own input.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::index::Shard;
+use super::gaps::Gaps;
+use super::index::{Chosen, Shard};
 use super::kept::Keeping;
 use super::question::{Question, Shape};
-use super::{Context, is_secret};
+use super::versions::Identities;
+use super::{Context, MAX_DOCUMENTS, is_secret, name_of};
 use crate::admission::Kind;
 use crate::engine::Answer;
 use crate::registry::{Workloads, is_cluster_scoped};
+
+pub use super::gaps::Unread;
+pub use super::versions::{Folders, Place};
 
 /// Number of a set: what is applied together. Objects that state no namespace meet only the others of their set, for each set
 /// may go to a namespace of its own.
 pub type SetNumber = u32;
 
 /// Whose objects see each other.
-#[derive(Debug, Eq, Hash, PartialEq)]
-enum Group {
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Group {
     /// Empty for what lies in no namespace.
     Namespace(String),
+    /// The objects of a set that state no namespace.
     Set(SetNumber),
+    /// The objects of a set that state one, where others of it state none.
+    Stated(SetNumber),
+}
+
+/// The namespaces that a set states, where some of its objects state none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Mixed {
+    /// A single one. kubectl and Helm put the others into it too, or refuse the set.
+    One(String),
+    /// More than one.
+    Several,
 }
 
 /// The objects of a set of files that policies may ask for.
@@ -30,10 +47,14 @@ pub struct Objects {
     /// The objects that state no namespace, of all sets together.
     unstated: Shard,
     sets: HashSet<SetNumber>,
+    mixed: HashMap<SetNumber, Mixed>,
     /// `group/Kind`
     kinds: BTreeSet<String>,
     workloads: Arc<Workloads>,
-    /// Files can have two objects of one name, for two clusters say. Each of them counts.
+    folders: Arc<Folders>,
+    /// By whom they are seen, kind and name.
+    identities: Identities<(Group, String, String)>,
+    gaps: Gaps,
     added: u32,
 }
 
@@ -41,6 +62,12 @@ impl Objects {
     /// None as yet, of these kinds.
     pub fn new(kinds: BTreeSet<String>, workloads: Arc<Workloads>) -> Self {
         Self { kinds, workloads, ..Self::default() }
+    }
+
+    /// Where the files lie, and which sets state a namespace for some of their objects alone.
+    #[must_use]
+    pub fn within(self, folders: Arc<Folders>, mixed: HashMap<SetNumber, Mixed>) -> Self {
+        Self { folders, mixed, ..self }
     }
 
     /// `group/Kind` of those that are known, even if there is none.
@@ -55,26 +82,73 @@ impl Objects {
 
     /// Adds an object of the only set, if it is of a kind that policies declare.
     pub fn add(&mut self, object: &serde_json::Value) {
-        self.add_to(0, object);
+        self.add_at(self.added, Place::default(), object);
     }
 
-    /// Adds an object of this set, if it is of a kind that policies declare.
-    pub fn add_to(&mut self, set: SetNumber, object: &serde_json::Value) {
+    /// Adds the object of this number that stands at this place, if it is of a kind that policies declare. The number is the
+    /// caller's; each object has another one.
+    pub fn add_at(&mut self, number: u32, place: Place, object: &serde_json::Value) {
+        self.added = self.added.max(number.saturating_add(1));
         let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
-        let kind = Kind::from_api_version(text("/apiVersion"), text("/kind"));
-        let name = kind.group_kind();
-        if !self.wants(&name) {
+        let kind = Kind::from_api_version(text("/apiVersion"), text("/kind")).group_kind();
+        if !self.wants(&kind) {
             return;
         }
-        let shape = Shape::of(&name, &self.workloads);
-        if let Some(kept) = Keeping::new(shape, self.workloads.shown(&name)).keep(object) {
-            let group = group(&name, text("/metadata/namespace"), set);
-            if group == Group::Set(set) {
-                self.sets.insert(set);
-                self.unstated.put(shape, text("/metadata/name"), self.added, kept.clone());
-            }
-            self.shards.entry(group).or_default().put(shape, text("/metadata/name"), self.added, kept);
-            self.added += 1;
+        let shape = Shape::of(&kind, &self.workloads);
+        let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
+        let Some(kept) = Keeping::new(shape, self.workloads.shown(&kind)).keep(object) else { return };
+        let group = group(&kind, namespace, place.set);
+        if group == Group::Set(place.set) {
+            self.sets.insert(place.set);
+            self.unstated.put(shape, name, number, kept.clone());
+        } else if self.mixed.contains_key(&place.set) && !namespace.is_empty() {
+            let stated = self.shards.entry(Group::Stated(place.set)).or_default();
+            stated.put(shape, name, number, kept.clone());
+        }
+        self.shards.entry(group.clone()).or_default().put(shape, name, number, kept);
+        // The API server makes up a name for each that has none.
+        if !name.is_empty() {
+            self.identities.add((group, kind.clone(), name.to_owned()), number, place, &self.folders);
+        }
+    }
+
+    /// Takes an object that is not kept: a controller may make others of it.
+    pub fn add_maker(&mut self, place: Place, namespace: &str, description: &str) {
+        let group = if namespace.is_empty() { Group::Set(place.set) } else { Group::Namespace(namespace.to_owned()) };
+        self.gaps.add_maker(group, place.set, description);
+    }
+
+    /// Takes something that was not read. `folder`: below it is what it is near to.
+    pub fn add_unread(&mut self, folder: u32, unread: Unread) {
+        self.gaps.add_unread(folder, unread);
+    }
+
+    /// The number of the object that is called so at a place, by its kind without its group.
+    pub fn find(&self, place: Place, namespace: &str, kind: &str, name: &str) -> Option<u32> {
+        let mut kinds = self.kinds.iter().filter(|known| known.rsplit_once('/').is_some_and(|(_, it)| it == kind));
+        kinds.find_map(|kind| {
+            let own = group(kind, namespace, place.set);
+            let met = self.met(&own, place.set).filter(|(_, meets)| *meets).map(|(group, _)| group);
+            [Some(own), met].into_iter().flatten().find_map(|group| {
+                // What another group sees of a set is known by its namespace.
+                let group = match (group, self.mixed.get(&place.set)) {
+                    (Group::Stated(_), Some(Mixed::One(namespace))) => Group::Namespace(namespace.clone()),
+                    (group, _) => group,
+                };
+                self.identities.find(&(group, kind.to_owned(), name.to_owned()), place, &self.folders)
+            })
+        })
+    }
+
+    /// Other objects of a set that may be in the same namespace, and whether they surely are.
+    fn met(&self, own: &Group, set: SetNumber) -> Option<(Group, bool)> {
+        let mixed = self.mixed.get(&set)?;
+        match (own, mixed) {
+            (Group::Set(_), mixed) => Some((Group::Stated(set), matches!(mixed, Mixed::One(_)))),
+            (Group::Namespace(namespace), _) if namespace.is_empty() => None,
+            (Group::Namespace(namespace), Mixed::One(only)) => (namespace == only).then_some((Group::Set(set), true)),
+            (Group::Namespace(_), Mixed::Several) => Some((Group::Set(set), false)),
+            (Group::Stated(_), _) => None,
         }
     }
 }
@@ -87,29 +161,68 @@ fn group(kind: &str, namespace: &str, set: SetNumber) -> Group {
     }
 }
 
-/// The objects of a set of files. Closed: what is not among them does not exist. Open: it may exist elsewhere.
+/// The objects of a set of files, as one object sees them. Closed: what is not among them does not exist. Open: it may exist
+/// elsewhere.
 #[derive(Debug)]
 pub struct Files {
     closed: bool,
     objects: Arc<Objects>,
-    set: SetNumber,
+    place: Place,
+    /// Why something that is missing may exist all the same.
+    doubts: Mutex<BTreeSet<String>>,
 }
 
 impl Files {
     /// An input with these objects, as its only set sees it.
     pub fn new(closed: bool, objects: Arc<Objects>) -> Self {
-        Self { closed, objects, set: 0 }
+        Self { closed, objects, place: Place::default(), doubts: Mutex::default() }
     }
 
-    /// The same, as another set sees it.
+    /// The same, as an object of this place sees it.
     #[must_use]
-    pub fn seen_by(self, set: SetNumber) -> Self {
-        Self { set, ..self }
+    pub fn seen_from(self, place: Place) -> Self {
+        Self { place, ..self }
     }
 
-    /// Whether something that is missing in this set is there in another one. It may be meant for both.
-    fn is_elsewhere(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> bool {
-        self.objects.sets.len() > 1 && !self.objects.unstated.answer(shape, namespace, question).documents.is_empty()
+    /// Why answers were incomplete although the input is closed.
+    pub fn doubts(&self) -> BTreeSet<String> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn of(&self, group: &Group, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
+        let Objects { shards, identities, folders, .. } = &*self.objects;
+        let none = Answer { documents: Vec::new(), complete: true };
+        let Some(shard) = shards.get(group) else { return none };
+        let chosen = |number: u32| identities.chosen(number, self.place, folders);
+        let chosen: Option<Chosen<'_>> = if identities.has_versions() { Some(&chosen) } else { None };
+        shard.answer_chosen(shape, namespace, question, chosen)
+    }
+
+    /// Whether Pods are selected of which the workload is of another kind than the one that is asked for. A selector is
+    /// written for one workload, so the others are not missing.
+    fn selects_another(&self, own: &Group, namespace: &str, question: Question<'_>) -> bool {
+        let Objects { kinds, workloads, .. } = &*self.objects;
+        if !matches!(question, Question::SelectedBy { .. }) {
+            return false;
+        }
+        let met = self.objects.met(own, self.place.set).filter(|(_, meets)| *meets).map(|(group, _)| group);
+        let shapes = kinds.iter().map(|kind| Shape::of(kind, workloads)).filter(|shape| shape.template.is_some());
+        shapes.into_iter().any(|shape| {
+            let mut groups = [Some(own), met.as_ref()].into_iter().flatten();
+            groups.any(|group| !self.of(group, shape, namespace, question).documents.is_empty())
+        })
+    }
+
+    /// Why something that is missing may exist: it is in another set, or in what was not read.
+    fn doubt(&self, own: &Group, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Option<String> {
+        let Objects { sets, unstated, gaps, folders, .. } = &*self.objects;
+        if matches!(own, Group::Set(_)) && sets.len() > 1 {
+            let elsewhere = unstated.answer(shape, namespace, question);
+            if !elsewhere.documents.is_empty() {
+                return Some("another folder has such an object, and may be meant for the same namespace".to_owned());
+            }
+        }
+        gaps.doubt(own, self.place, folders, shape.kind, question)
     }
 }
 
@@ -120,17 +233,41 @@ impl Context for Files {
             return Answer::unknown();
         }
         let shape = Shape::of(kind, workloads);
-        let group = group(kind, namespace, self.set);
-        let mut answer = match shards.get(&group) {
-            Some(shard) => shard.answer(shape, namespace, question),
-            None => Answer { documents: Vec::new(), complete: true },
-        };
-        if answer.documents.is_empty()
-            && matches!(group, Group::Set(_))
-            && self.is_elsewhere(shape, namespace, question)
-        {
-            answer.complete = false;
+        let own = group(kind, namespace, self.place.set);
+        let mut answer = self.of(&own, shape, namespace, question);
+        let mut doubt = None;
+        if let Some((other, meets)) = self.objects.met(&own, self.place.set) {
+            let mut more = self.of(&other, shape, namespace, question);
+            if meets {
+                // One that states its namespace, and one that does not, are versions of one object.
+                let has = |name: &str| shards.get(&own).is_some_and(|shard| shard.has(kind, name));
+                more.documents.retain(|document| !has(name_of(document)));
+                merge(&mut answer, more);
+            } else if answer.documents.is_empty() && !more.documents.is_empty() {
+                doubt = Some("some objects of its folder state a namespace, and others state none".to_owned());
+            }
+        }
+        if self.closed && answer.complete && answer.documents.is_empty() {
+            doubt = doubt.or_else(|| self.doubt(&own, shape, namespace, question));
+            if let Some(doubt) = doubt.filter(|_| !self.selects_another(&own, namespace, question)) {
+                answer.complete = false;
+                self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(doubt);
+            }
         }
         Answer { complete: answer.complete && self.closed, ..answer }
+    }
+}
+
+/// Adds the documents of an answer to another one, in the order of their names.
+fn merge(answer: &mut Answer, more: Answer) {
+    answer.complete &= more.complete;
+    if more.documents.is_empty() {
+        return;
+    }
+    answer.documents.extend(more.documents);
+    answer.documents.sort_by(|one, other| name_of(one).cmp(name_of(other)));
+    if answer.documents.len() > MAX_DOCUMENTS {
+        answer.documents.truncate(MAX_DOCUMENTS);
+        answer.complete = false;
     }
 }

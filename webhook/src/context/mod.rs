@@ -11,6 +11,7 @@ mod events;
 #[cfg(feature = "serve")]
 pub mod existing;
 pub mod files;
+mod gaps;
 mod index;
 mod kept;
 #[cfg(feature = "serve")]
@@ -22,6 +23,7 @@ mod revisions;
 mod rights;
 #[cfg(feature = "serve")]
 mod served;
+mod versions;
 #[cfg(feature = "serve")]
 pub mod watch;
 

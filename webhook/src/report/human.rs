@@ -21,6 +21,9 @@ const LONGEST_LINE: usize = 4096;
 /// Findings that fit on a screen.
 const SCREENFUL: usize = 10;
 
+/// Lines about what was assumed, and about what was skipped.
+const MOST_NOTES: usize = 6;
+
 /// How it is to look.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -63,7 +66,7 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
         let _ = write!(out, "{}\n\n", renderer.render(&[error(problem, text)]));
     }
     if !look.quiet {
-        notes(&mut out, report);
+        notes(&mut out, report, look.verbose);
         passed_over(&mut out, report, look.verbose);
         if recorded > 0 {
             let _ = writeln!(out, "not shown: {}; `--verbose` shows them", plural(recorded, "audited finding"));
@@ -199,7 +202,7 @@ fn counts(out: &mut String, report: &Report) {
     );
 }
 
-fn notes(out: &mut String, report: &Report) {
+fn notes(out: &mut String, report: &Report, verbose: bool) {
     for more in &report.more {
         let _ = writeln!(out, "not shown: {} more of {}", more.count, more.policy);
     }
@@ -229,13 +232,20 @@ fn notes(out: &mut String, report: &Report) {
         };
         let _ = writeln!(out, "{}", clean(&format!("unused: {place}{}", unused.message)));
     }
-    if !report.assumed.is_empty() {
-        let items: Vec<String> = report.assumed.iter().map(|item| format!("{} ({})", item.text, times(item))).collect();
-        let _ = writeln!(out, "assumed: {}", clean(&items.join("; ")));
+    let assumed = report.assumed.iter().map(|item| format!("{} ({})", item.text, times(item)));
+    lines(out, "assumed", assumed, verbose);
+    let skipped = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text));
+    lines(out, "skipped", skipped, verbose);
+}
+
+/// One line for each; without `--verbose` no more than fit beside the findings.
+fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = String>, verbose: bool) {
+    let shown = if verbose || items.len() <= MOST_NOTES { items.len() } else { MOST_NOTES - 1 };
+    for item in items.by_ref().take(shown) {
+        let _ = writeln!(out, "{what}: {}", clean(&item));
     }
-    if !report.skipped.is_empty() {
-        let items: Vec<String> = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text)).collect();
-        let _ = writeln!(out, "skipped: {}", clean(&items.join("; ")));
+    if items.len() > 0 {
+        let _ = writeln!(out, "{what}: {} more; `--verbose` lists them", items.len());
     }
 }
 
@@ -253,6 +263,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
         (of_kind("kustomize base"), "kustomize base", ""),
         (of_kind("kustomize component"), "kustomize component", ""),
         (passed.templates.len(), "template", ""),
+        (passed.patches.len(), "file", " with patches"),
         (passed.excluded.len(), "excluded path", ""),
     ];
     let counts: Vec<String> = counts
@@ -268,6 +279,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     list(&passed.links, "is a symbolic link that leads out of the given paths");
     list(&passed.hidden_links, "is a symbolic link that leads to hidden files");
     list(&passed.templates, "is a template: render it, and pipe the result into `plimsoll check -`");
+    list(&passed.patches, "has patches, which are no whole objects: check what applies them");
     list(&passed.excluded, "is excluded");
     lines.extend(passed.folders.iter().map(PassedOver::sentence));
     if verbose {
@@ -278,7 +290,8 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     // A single thing is named at once, and so is the command that checks all.
     let is_own = |folder: &&PassedOver| !matches!(folder.check, Check::With(_));
     let own: Vec<&PassedOver> = passed.folders.iter().filter(is_own).collect();
-    let files = passed.links.len() + passed.hidden_links.len() + passed.templates.len() + passed.excluded.len();
+    let names = [&passed.links, &passed.hidden_links, &passed.templates, &passed.patches, &passed.excluded];
+    let files: usize = names.into_iter().map(Vec::len).sum();
     match own.as_slice() {
         [folder] if files + report.summary.other_documents == 0 && !verbose => {
             let _ = writeln!(out, "passed over: {}", clean(&folder.sentence()));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::admission::Action;
 use crate::admission::verdict::{self, Silence};
+use crate::check::collect::Role;
 use crate::check::fix::End;
 use crate::check::rendered::PassedOver;
 use crate::check::run::{Checked, Found};
@@ -78,6 +79,8 @@ pub struct Passed {
     pub templates: Vec<String>,
     /// What a pattern excludes.
     pub excluded: Vec<String>,
+    /// Files with patches of kustomize.
+    pub patches: Vec<String>,
 }
 
 /// What silenced a finding.
@@ -195,8 +198,8 @@ impl Report {
             .collect();
         let count = |action| findings.iter().filter(|finding| !finding.defaulted && finding.action == action).count();
         let mut summary = Summary {
-            objects: world.objects.len(),
-            files: world.files.len(),
+            objects: world.checked().count(),
+            files: world.files.iter().filter(|file| file.source.role == Role::Checked).count(),
             other_documents: world.others,
             deny: count(Action::Deny),
             warn: count(Action::Warn),

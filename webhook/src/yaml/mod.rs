@@ -94,7 +94,7 @@ impl<'a> Stream<'a> {
     }
 
     /// What decides how a part is read: whether it is JSON, and its text. None for what is refused unread.
-    fn written(&self, part: usize) -> Option<(bool, &'a str)> {
+    pub(crate) fn written(&self, part: usize) -> Option<(bool, &'a str)> {
         match self.parts.get(part)? {
             Part::Json(range) => Some((true, self.text.get(range.clone())?)),
             Part::Chunk(stream::Chunk::Document(range)) => Some((false, self.text.get(range.clone())?)),

@@ -34,6 +34,7 @@ fn kustomizations() -> Folder {
 fn only_roots_have_commands() {
     let folder = kustomizations();
     let expected = [
+        "k/app/dev.yaml has patches, which are no whole objects: check what applies them",
         "k/app/base is a kustomize base that k/app/prod builds",
         "k/app/components/shared is a kustomize base that k/app/prod builds",
         "k/app/components/tls is a kustomize component that k/app/prod builds",
@@ -42,7 +43,7 @@ fn only_roots_have_commands() {
         "k/app/my dev is a kustomize base that k/app/west builds",
         "k/app/prod is a kustomization; run: kubectl kustomize k/app/prod | plimsoll check -",
         "k/app/west is a kustomization; run: kubectl kustomize --load-restrictor=LoadRestrictionsNone k/app/west | plimsoll check -",
-        "3 kustomizations, 3 kustomize bases, 2 kustomize components",
+        "3 kustomizations, 3 kustomize bases, 2 kustomize components, 1 file with patches",
     ];
     assert_eq!(passed_over(&folder), expected);
     // One that is built by one alone is no second thing to do.

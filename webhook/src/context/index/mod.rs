@@ -2,6 +2,7 @@
 //!
 //! A shard is one namespace. Whoever holds one keeps it as it is; a change makes another that shares all but what changed.
 
+mod required;
 mod sorted;
 #[cfg(test)]
 mod tests;
@@ -13,13 +14,13 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use plimsoll_flat::{Kind as Json, Node};
-use plimsoll_sdk::selector::{self, Match};
 
 use super::kept::Kept;
-use super::question::{Question, Selector, Shape, own_selector, template};
+use super::question::{Question, Shape, template};
 use super::references::Referred;
 use super::{MAX_BYTES, MAX_DOCUMENTS};
 use crate::engine::Answer;
+use required::{Required, Requirements, required};
 use sorted::Sorted;
 
 /// The objects of one namespace, or those that lie in none.
@@ -58,12 +59,32 @@ impl Shard {
 
     /// Asked in `namespace`. Complete unless it had to be cut.
     pub(super) fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
+        self.answer_chosen(shape, namespace, question, None)
+    }
+
+    /// The same, where of the objects of one name one alone is meant.
+    pub(super) fn answer_chosen(
+        &self,
+        shape: Shape<'_>,
+        namespace: &str,
+        question: Question<'_>,
+        chosen: Option<Chosen<'_>>,
+    ) -> Answer {
         match self.kinds.get(shape.kind) {
-            Some(objects) => objects.answer(shape, namespace, question),
+            Some(objects) => objects.answer(shape, namespace, question, chosen),
             None => Answer { documents: Vec::new(), complete: true },
         }
     }
+
+    /// Whether there is an object of this kind and name.
+    pub(super) fn has(&self, kind: &str, name: &str) -> bool {
+        let namesakes = self.kinds.get(kind).map(|objects| objects.all.from(by_name(name, 0)));
+        namesakes.is_some_and(|mut namesakes| namesakes.next().is_some_and(|stored| &*stored.name == name))
+    }
 }
+
+/// The copy that is meant in the place of this one. None where it has no namesakes.
+pub(super) type Chosen<'a> = &'a dyn Fn(u32) -> Option<u32>;
 
 /// What watches do; files stay as they were read.
 #[cfg(any(feature = "serve", test))]
@@ -283,42 +304,75 @@ impl Objects {
         (if plain { Template::Plain } else { Template::Odd }, texts)
     }
 
-    fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
+    fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>, chosen: Option<Chosen<'_>>) -> Answer {
         let mut found = Found::default();
         let matches =
             |stored: &Arc<Stored>| stored.node().is_some_and(|object| question.matches(shape, namespace, object));
         match question {
             Question::Get { name } => {
-                let namesakes = self.all.from(by_name(name, 0)).take_while(|stored| &*stored.name == name);
-                found.take(namesakes);
+                let mut namesakes =
+                    self.all.from(by_name(name, 0)).take_while(|stored| &*stored.name == name).peekable();
+                match namesakes.peek().and_then(|first| chosen?(first.copy)) {
+                    Some(copy) => _ = self.get(name, copy).is_none_or(|stored| found.take(stored)),
+                    None => _ = namesakes.all(|stored| found.take(stored)),
+                }
             }
-            Question::Listing => found.take(self.all.iter()),
+            Question::Listing => each(&self.all, chosen, |stored| found.take(stored)),
             Question::Referring { kind, name } => {
-                let posting = self.by_reference.of(kind, name);
-                let stored = posting.into_iter().flat_map(Sorted::iter);
-                found.take(stored.filter(|stored| stored.refers(kind, name, namespace)));
+                if let Some(posting) = self.by_reference.of(kind, name) {
+                    let refers = |stored: &Arc<Stored>| stored.refers(kind, name, namespace);
+                    each(posting, chosen, |stored| !refers(stored) || found.take(stored));
+                }
             }
             Question::Selecting { labels } => {
                 let pairs = labels.members().filter_map(|(label, value)| self.by_selector.of(label, value.as_str()?));
-                let mut candidates: Vec<_> = pairs.chain([&self.other_selectors]).flat_map(Sorted::iter).collect();
+                let mut candidates = Vec::new();
+                for posting in pairs.chain([&self.other_selectors]) {
+                    each(posting, chosen, |stored| {
+                        candidates.push(stored);
+                        true
+                    });
+                }
                 candidates.sort_unstable_by(|one, other| in_order(other)(one));
-                found.take(candidates.into_iter().filter(|stored| matches(stored)));
+                _ = candidates.into_iter().filter(|stored| matches(stored)).all(|stored| found.take(stored));
             }
             Question::SelectedBy { selector } => {
                 if let Some(requirements) = Requirements::of(selector) {
-                    let holds = |stored: &&Arc<Stored>| match stored.template {
+                    let holds = |stored: &Arc<Stored>| match stored.template {
                         Template::None => false,
                         Template::Plain => requirements.hold(&stored.labels),
                         Template::Odd => matches(stored),
                     };
-                    match requirements.narrowest(&self.by_label) {
-                        Some(posting) => found.take(posting.into_iter().flat_map(Sorted::iter).filter(holds)),
-                        None => found.take(self.all.iter().filter(holds)),
+                    let posting = requirements.narrowest(&self.by_label).unwrap_or(Some(&self.all));
+                    if let Some(posting) = posting {
+                        each(posting, chosen, |stored| !holds(stored) || found.take(stored));
                     }
                 }
             }
         }
         found.into_answer()
+    }
+}
+
+/// Visits objects, of those of one name the one that is meant alone, until `visit` wants no more.
+fn each<'a>(posting: &'a Posting, chosen: Option<Chosen<'_>>, mut visit: impl FnMut(&'a Arc<Stored>) -> bool) {
+    let Some(chosen) = chosen else {
+        _ = posting.iter().all(visit);
+        return;
+    };
+    let mut rest: Box<dyn Iterator<Item = &'a Arc<Stored>>> = Box::new(posting.iter());
+    while let Some(stored) = rest.next() {
+        let meant = match chosen(stored.copy) {
+            None => Some(stored),
+            Some(copy) => {
+                // There may be a copy for each of a thousand clusters.
+                rest = Box::new(posting.from(by_name(&stored.name, u32::MAX)));
+                posting.get(by_name(&stored.name, copy))
+            }
+        };
+        if meant.is_some_and(|meant| !visit(meant)) {
+            return;
+        }
     }
 }
 
@@ -331,119 +385,19 @@ struct Found {
 }
 
 impl Found {
-    fn take<'a>(&mut self, objects: impl Iterator<Item = &'a Arc<Stored>>) {
-        for stored in objects {
-            self.bytes += stored.document.len();
-            let count = self.documents.len();
-            self.cut = count == MAX_DOCUMENTS || (count > 0 && self.bytes > MAX_BYTES);
-            if self.cut {
-                return;
-            }
+    /// Whether there is room for more.
+    fn take(&mut self, stored: &Arc<Stored>) -> bool {
+        self.bytes += stored.document.len();
+        let count = self.documents.len();
+        self.cut = count == MAX_DOCUMENTS || (count > 0 && self.bytes > MAX_BYTES);
+        if !self.cut {
             self.documents.push(stored.document.to_vec());
         }
+        !self.cut
     }
 
     fn into_answer(self) -> Answer {
         Answer { documents: self.documents, complete: !self.cut }
-    }
-}
-
-/// What labels must hold for an object's own selector to match them.
-enum Required<'a> {
-    /// At least this label with this value.
-    Pair(&'a str, &'a str),
-    /// No single pair.
-    None,
-    /// It matches nothing.
-    Never,
-}
-
-fn required<'a>(kind: &str, object: Node<'a>) -> Required<'a> {
-    let pairs = match own_selector(kind, object) {
-        None => return Required::Never,
-        Some(Selector::Map(map)) => map,
-        Some(Selector::Labels(selector)) => {
-            let matched = selector::matches(selector, None);
-            if selector.is_null() || matched == Match::Invalid {
-                return Required::Never;
-            }
-            match selector.get("matchLabels").filter(|labels| labels.len() > 0) {
-                Some(labels) => labels,
-                None => return single(selector).map_or(Required::None, |(label, value)| Required::Pair(label, value)),
-            }
-        }
-    };
-    // Values that are long are rarer: `shop-checkout-7` rather than `web`.
-    let texts = pairs.members().filter_map(|(label, value)| Some((label, value.as_str()?)));
-    texts.max_by_key(|(_, value)| value.len()).map_or(Required::Never, |(label, value)| Required::Pair(label, value))
-}
-
-/// An expression that allows one value.
-fn single(selector: Node<'_>) -> Option<(&str, &str)> {
-    let expressions = selector.get("matchExpressions").into_iter().flat_map(Node::items);
-    let mut ins = expressions.filter(|it| it.get("operator").and_then(Node::as_str) == Some("In"));
-    ins.find_map(|expression| {
-        let values = expression.get("values").filter(|values| values.len() == 1)?;
-        Some((expression.get("key")?.as_str()?, values.item(0)?.as_str()?))
-    })
-}
-
-/// A label selector, read once for many labels.
-struct Requirements<'a>(Vec<(&'a str, Demand<'a>)>);
-
-enum Demand<'a> {
-    In(Vec<&'a str>),
-    NotIn(Vec<&'a str>),
-    Exists,
-    DoesNotExist,
-}
-
-impl<'a> Requirements<'a> {
-    /// None where it selects nothing.
-    fn of(selector: Node<'a>) -> Option<Self> {
-        if selector.is_null() || selector::matches(selector, None) == Match::Invalid {
-            return None;
-        }
-        let mut demands = Vec::new();
-        for (label, value) in selector.get("matchLabels").into_iter().flat_map(Node::members) {
-            demands.push((label, Demand::In(vec![value.as_str()?])));
-        }
-        for expression in selector.get("matchExpressions").into_iter().flat_map(Node::items) {
-            let values =
-                || expression.get("values").into_iter().flat_map(Node::items).filter_map(Node::as_str).collect();
-            let demand = match expression.get("operator")?.as_str()? {
-                "In" => Demand::In(values()),
-                "NotIn" => Demand::NotIn(values()),
-                "Exists" => Demand::Exists,
-                _ => Demand::DoesNotExist,
-            };
-            demands.push((expression.get("key")?.as_str()?, demand));
-        }
-        Some(Self(demands))
-    }
-
-    fn hold(&self, labels: &[Arc<Pair>]) -> bool {
-        self.0.iter().all(|(label, demand)| {
-            let value = labels.iter().find(|pair| *pair.0 == **label).map(|pair| &*pair.1);
-            match demand {
-                Demand::In(values) => value.is_some_and(|value| values.contains(&value)),
-                Demand::NotIn(values) => value.is_none_or(|value| !values.contains(&value)),
-                Demand::Exists => value.is_some(),
-                Demand::DoesNotExist => value.is_none(),
-            }
-        })
-    }
-
-    /// The shortest list that has everything that these can hold for: none where there is no such list, and a list of
-    /// nothing where nothing has a label that is demanded.
-    fn narrowest<'b>(&self, by_label: &'b Postings) -> Option<Option<&'b Posting>> {
-        let demanded = self.0.iter().filter_map(|(label, demand)| match demand {
-            Demand::In(values) => {
-                <[&str; 1]>::try_from(values.as_slice()).ok().map(|[value]| by_label.of(label, value))
-            }
-            _ => None,
-        });
-        demanded.min_by_key(|posting| posting.map_or(0, Sorted::len))
     }
 }
 

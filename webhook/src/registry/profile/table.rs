@@ -153,6 +153,7 @@ pub(super) const TABLE: &[Row] = &[
     row("autoscaler-without-readiness",          Strict,     Warns,                BY_SEVERITY, Never),
     row("latest-image-tag",                      Everywhere, Warns,                BY_SEVERITY, Never),
     row("live-workload-removed",                 Everywhere, Denies(TakesDown),    BY_SEVERITY, Never),
+    row("declared-twice",                        Everywhere, Warns,                BY_SEVERITY, Never),
 ];
 
 const fn row(id: &'static str, on: On, default: InDefault, production: InProduction, mutates: Mutates) -> Row {

@@ -1,0 +1,63 @@
+//! Objects that are declared twice in one folder. A cluster keeps the one that is applied last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::collect::Role;
+use super::world::{File, Object};
+
+/// Other declarations that are named.
+const MOST_NAMED: usize = 3;
+
+/// Tells each object whose content differs from an earlier one of its identity where that one stands. Of several it is told
+/// to the last. Folders are judged alone, for two folders may be for two environments.
+pub(super) fn mark(files: &[File], objects: &mut [Object]) {
+    let mut declared: HashMap<_, Vec<usize>> = HashMap::new();
+    for (number, object) in objects.iter().enumerate() {
+        let (review, file) = (&object.review, &files[object.file]);
+        if review.name.is_empty() || file.source.role == Role::Context {
+            continue;
+        }
+        let identity = (&review.kind.group, &review.kind.kind, &review.namespace, &review.name);
+        declared.entry((file.place.set, file.place.folder, identity)).or_default().push(number);
+    }
+    let value = |number: usize| -> Option<Value> { serde_json::to_value(objects[number].review.object()?).ok() };
+    let mut marks = Vec::new();
+    for numbers in declared.values().filter(|numbers| numbers.len() > 1) {
+        let Some((last, earlier)) = numbers.split_last() else { continue };
+        let own = value(*last);
+        let others: Vec<usize> = earlier.iter().copied().filter(|earlier| value(*earlier) != own).collect();
+        if !others.is_empty() {
+            marks.push((
+                *last,
+                others.into_iter().map(|other| place(files, &objects[*last], &objects[other])).collect(),
+            ));
+        }
+    }
+    for (number, places) in marks {
+        if let Some(review) = objects[number].review.with_declarations(&named(places)) {
+            objects[number].review = Arc::new(review);
+        }
+    }
+}
+
+/// Where another declaration stands, as seen from this one.
+fn place(files: &[File], own: &Object, other: &Object) -> String {
+    if own.file == other.file {
+        format!("document {} of this file", other.document + 1)
+    } else {
+        files[other.file].source.name.clone()
+    }
+}
+
+fn named(mut places: Vec<String>) -> Vec<String> {
+    places.dedup();
+    if places.len() > MOST_NAMED {
+        let more = places.len() - MOST_NAMED;
+        places.truncate(MOST_NAMED);
+        places.push(format!("{more} more"));
+    }
+    places
+}

@@ -1,0 +1,60 @@
+//! Patches of kustomize, which look like objects and are parts of them.
+
+use serde_json::Value;
+
+use crate::admission::Kind;
+use crate::registry::Workloads;
+
+/// How a strategic merge patch says what becomes of a list or a value.
+const DIRECTIVES: [&str; 4] = ["$patch", "$retainKeys", "$setElementOrder/", "$deleteFromPrimitiveList/"];
+
+/// Whether something that looks like an object is a patch: it has a directive, or it is a workload of whose containers none
+/// has an image. The API server refuses both.
+pub(super) fn is_patch(value: &Value, workloads: &Workloads) -> bool {
+    let text = |member: &str| value.get(member).and_then(Value::as_str).unwrap_or_default();
+    let kind = Kind::from_api_version(text("apiVersion"), text("kind")).group_kind();
+    let Some(template) = workloads.template(&kind) else { return value.get("$patch").is_some() };
+    if has_directive(value) {
+        return true;
+    }
+    let Some(spec) = value.pointer(template).and_then(|template| template.get("spec")) else { return false };
+    let lists = ["containers", "initContainers", "ephemeralContainers"];
+    let mut containers = lists.iter().filter_map(|list| spec.get(*list)?.as_array()).flatten().peekable();
+    let has_image = |container: &Value| container.get("image").is_some_and(|image| !image.is_null());
+    containers.peek().is_some() && !containers.any(has_image)
+}
+
+fn has_directive(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            DIRECTIVES.iter().any(|directive| name.starts_with(directive)) || has_directive(value)
+        }),
+        Value::Array(items) => items.iter().any(has_directive),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn workloads_that_are_no_whole_objects() {
+        let workloads = Workloads::default();
+        let of = |kind: &str, containers: Value| json!({"apiVersion": "apps/v1", "kind": kind, "spec": {"template": {"spec": {"containers": containers}}}});
+        for (value, expected) in [
+            (of("Deployment", json!([{"name": "app", "resources": {}}])), true),
+            (of("Deployment", json!([{"name": "app", "image": "app:1"}, {"name": "more"}])), false),
+            (of("Deployment", json!([{"name": "app", "image": "app:1", "env": [{"$patch": "replace"}]}])), true),
+            // It has no containers at all, which is a fault of its own.
+            (of("Deployment", json!([])), false),
+            (json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 5}}), false),
+            (json!({"apiVersion": "v1", "kind": "Service", "$patch": "delete"}), true),
+            (json!({"apiVersion": "kyverno.io/v1", "kind": "Policy", "spec": {"x": {"$patch": "delete"}}}), false),
+        ] {
+            assert_eq!(is_patch(&value, &workloads), expected, "{value}");
+        }
+    }
+}

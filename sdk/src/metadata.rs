@@ -108,9 +108,9 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FixClass {
-    /// Nothing.
+    /// Nothing, and nothing that the author wrote is replaced.
     Safe,
-    /// Nothing that a well-behaved workload notices.
+    /// Nothing that a well-behaved workload notices. Its Pods may be replaced once.
     Hardening,
     /// Behaviour.
     #[default]

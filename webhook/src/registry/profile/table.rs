@@ -59,7 +59,7 @@ pub(super) enum Mutates {
     Never,
     /// In `mutate`.
     InMutate,
-    /// In every profile: it changes nothing at run time.
+    /// In every profile: no container notices it, and the Pods are new anyway.
     Always,
 }
 

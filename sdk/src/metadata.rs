@@ -141,13 +141,17 @@ pub enum Judges {
     Companion,
 }
 
+/// Stands in [`On::kinds`] for every kind. Only policies of stage `source` may say so: the webhook is asked about kinds that
+/// somebody names.
+pub const ANY: &str = "*";
+
 /// The objects that a policy looks at.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct On {
     /// Every kind that carries a pod template, or those that run on.
     pub workloads: Workloads,
-    /// Further kinds, `group/Kind`.
+    /// Further kinds, `group/Kind`, or [`ANY`].
     pub kinds: Vec<String>,
     /// Subresources besides the object itself.
     pub subresources: Vec<String>,

@@ -151,6 +151,7 @@ pub(super) const TABLE: &[Row] = &[
     row("autoscaler-without-metric",             Everywhere, Warns,                BY_SEVERITY, Never),
     row("autoscaler-fights-vertical-autoscaler", Everywhere, Warns,                BY_SEVERITY, Never),
     row("autoscaler-without-readiness",          Strict,     Warns,                BY_SEVERITY, Never),
+    row("unserved-kind",                         Everywhere, Denies(CannotWork),   BY_SEVERITY, Never),
     row("latest-image-tag",                      Everywhere, Warns,                BY_SEVERITY, Never),
     row("live-workload-removed",                 Everywhere, Denies(TakesDown),    BY_SEVERITY, Never),
 ];

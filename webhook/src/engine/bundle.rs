@@ -144,6 +144,11 @@ impl Bundle {
         self.inner.engine.limits
     }
 
+    /// Fuel that all bundles of its engine have burnt so far; 0 where none is counted.
+    pub fn burnt(&self) -> u64 {
+        self.inner.engine.burnt.load(Ordering::Relaxed)
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         &self.inner.engine
     }

@@ -131,6 +131,16 @@ pub enum Failure {
     /// It ran into its deadline.
     #[error("the policy did not end in time")]
     Deadline,
+    /// It burnt more fuel than this, alone or in questions to the host.
+    #[error(
+        "the policy needs more than {} million instructions for this object; split what is large, or ask the author of the \
+         policy whether it ends",
+        .0 / 1_000_000
+    )]
+    Fuel(u64),
+    /// All policies together have burnt what one run may burn.
+    #[error("the run has used up its instructions for all objects; check fewer files at once")]
+    Spent,
     /// It asked for more memory than a policy may have.
     #[error("the policy used more memory than it may")]
     Memory,
@@ -157,6 +167,8 @@ impl Failure {
         match self {
             Failure::Trap(_) => "trap",
             Failure::Deadline => "deadline",
+            Failure::Fuel(_) => "fuel",
+            Failure::Spent => "spent",
             Failure::Memory => "memory",
             Failure::Output => "output",
             Failure::Policy(_) => "policy",

@@ -30,6 +30,7 @@ var further = []string{
 	"batch v2alpha1 CronJob 1.5 1.20 batch/v1",
 	"extensions v1beta1 PodSecurityPolicy 1.2 1.15 policy/v1beta1",
 	"policy v1beta1 PodSecurityPolicy 1.10 1.24 -",
+	"internal.apiserver.k8s.io v1alpha1 StorageVersion 1.20 - -",
 	"settings.k8s.io v1alpha1 PodPreset 1.6 1.19 -",
 	"auditregistration.k8s.io v1alpha1 AuditSink 1.13 1.18 -",
 }
@@ -45,6 +46,10 @@ func main() {
 		if is, ok := object.(interface{ APILifecycleIntroduced() (int, int) }); ok {
 			major, minor := is.APILifecycleIntroduced()
 			first = fmt.Sprintf("%d.%d", major, minor)
+		}
+		// What came and went without a word about when is not served by any release that counts.
+		if first == "-" && strings.Contains(gvk.Version, "alpha") {
+			continue
 		}
 		if is, ok := object.(interface{ APILifecycleRemoved() (int, int) }); ok {
 			major, minor := is.APILifecycleRemoved()

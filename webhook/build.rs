@@ -38,8 +38,9 @@ fn main() -> Result<()> {
         None if repository.join("policies/src/lib.rs").exists() => build(&repository, &out)?,
         None => prebuilt(&package.join(PREBUILT))?,
     };
-    let code = precompile(&bundle, &variable("TARGET")?);
-    fs::write(out.join("builtin.code"), code)?;
+    for (metered, file) in [(false, "builtin.code"), (true, "builtin.metered.code")] {
+        fs::write(out.join(file), precompile(&bundle, &variable("TARGET")?, metered))?;
+    }
     println!("cargo::rustc-env=PLIMSOLL_BUILTIN_DIGEST={}", digest(&bundle));
     fs::write(out.join("builtin.wasm"), bundle)?;
     Ok(())
@@ -81,9 +82,9 @@ fn prebuilt(file: &Path) -> Result<Vec<u8>> {
 
 /// Machine code for any CPU of the target's architecture: a target that is named infers nothing from the machine that
 /// builds. Empty where there is no compiler for it, and then the bundle is compiled at each start.
-fn precompile(bundle: &[u8], target: &str) -> Vec<u8> {
+fn precompile(bundle: &[u8], target: &str, metered: bool) -> Vec<u8> {
     let mut config = wasmtime::Config::new();
-    codegen::codegen(&mut config);
+    codegen::codegen(&mut config, metered);
     let code = config
         .target(target)
         .and_then(|config| wasmtime::Engine::new(config))

@@ -14,7 +14,7 @@ use plimsoll_sdk::prelude::*;
 /// second burst meets what is left, while new ones start.
 ///
 /// ## What to write
-/// Nothing, which means 300; `--fix` writes that. Or a policy for how fast Pods may go:
+/// Nothing, which means 300; `--fix=unsafe` writes that. Or a policy for how fast Pods may go:
 ///
 /// ```yaml
 /// behavior:
@@ -49,6 +49,6 @@ pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
     }
     let message = "a scale-down window of 0 s: fifteen quiet seconds end all Pods but the minimum";
     let help = "take stabilizationWindowSeconds out of scaleDown, which makes it 300, or write policies";
-    let fix = Fix::safe("look back five minutes before Pods are taken away").replace(&at, 300_i64);
+    let fix = Fix::changing("look back five minutes before Pods are taken away").replace(&at, 300_i64);
     findings.warning(&at, message, help).fix(fix).about(&policies);
 }

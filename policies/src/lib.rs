@@ -83,6 +83,7 @@ plimsoll_sdk::bundle![
     autoscaler_without_metric,
     autoscaler_fights_vertical_autoscaler,
     autoscaler_without_readiness,
+    unserved_kind,
     latest_image_tag,
     live_workload_removed,
     declared_twice,

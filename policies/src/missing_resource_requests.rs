@@ -68,9 +68,9 @@ pub struct Settings {
 ///   limits: {memory: 512Mi}
 /// ```
 ///
-/// `--fix=hardening`, and the webhook where `mutate` is on, write a request in the place of the copy of a limit: the limit
-/// divided by `cpuRatio` or `memoryRatio`, but no less than LimitRanges demand. This lowers what is reserved. Where there
-/// is no limit either, `--fix=unsafe` (and the webhook) writes the settings' `cpu` and `memory`. A limit is never written
+/// `--fix=unsafe`, and the webhook where `mutate` is on, write a request in the place of the copy of a limit: the limit
+/// divided by `cpuRatio` or `memoryRatio`, but no less than LimitRanges demand. This lowers what is reserved, and what an
+/// autoscaler compares use with. Where there is no limit either, they write the settings' `cpu` and `memory`. A limit is never written
 /// by this policy.
 ///
 /// ## Settings
@@ -231,6 +231,7 @@ fn copied(
     finding.about(&container.limit_at(name));
     if !limit_ranges_unknown(review) {
         let title = format!("request {value} of {name}: lowers the reservation from {limit}, the copied limit");
-        finding.fix(Fix::hardening(title).add(&at, value));
+        // The quality of service and what utilisation is measured against change with it.
+        finding.fix(Fix::changing(title).add(&at, value));
     }
 }

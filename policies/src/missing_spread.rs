@@ -37,7 +37,8 @@ pub struct Settings {
 /// this is recorded only. Explicit constraints with a smaller `maxSkew` weigh more.
 ///
 /// ## What to write
-/// Constraints that prefer other nodes and zones. `ScheduleAnyway` keeps no Pod from being started. `--fix` writes them:
+/// Constraints that prefer other nodes and zones. `ScheduleAnyway` keeps no Pod from being started. `--fix=unsafe` writes
+/// them; all Pods are replaced:
 ///
 /// ```yaml
 /// topologySpreadConstraints:
@@ -109,7 +110,7 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
     let fix = spread(review);
     let finding = findings.info(&at, message, help);
     if let Some(constraints) = fix {
-        let fix = Fix::safe("prefer other nodes and zones");
+        let fix = Fix::changing("prefer other nodes and zones");
         finding.fix(if at.exists() { fix.replace(&at, constraints) } else { fix.add(&at, constraints) });
     }
 }

@@ -40,8 +40,8 @@ use plimsoll_sdk::volumes::claims;
 ///
 /// That needs room for one more Pod. `--fix=unsafe` writes it. Where a new Pod waits for the place of an old one (a port of
 /// the node, or a `podAntiAffinity` that demands a node for each), it writes `maxUnavailable: 1` and `maxSurge: 0` for two or
-/// more Pods. For a single Pod it writes nothing then, nor where that Pod mounts a PersistentVolumeClaim. Where neither was written, `--fix=safe` and the webhook
-/// (with `mutate` on) do.
+/// more Pods. For a single Pod it writes nothing then, nor where that Pod mounts a PersistentVolumeClaim. Where neither was written, the webhook
+/// (with `mutate` on) does, too.
 ///
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods. Where not all autoscalers are known,
@@ -180,7 +180,7 @@ fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String,
         return;
     }
     let help = "write maxSurge: 1 and maxUnavailable: 0, or the 25% where that is meant";
-    let fix = Fix::safe("start a new Pod before an old one goes");
+    let fix = Fix::changing("start a new Pod before an old one goes");
     let fix = fix.add(&rollout.max_surge_at, 1_i64).add(&rollout.max_unavailable_at, 0_i64);
     let finding = findings.info(&rollout.max_unavailable_at, message, help);
     finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);

@@ -13,7 +13,7 @@ use plimsoll_sdk::rollout::time_to_ready;
 /// itself, and says nothing of why.
 ///
 /// ## What to write
-/// Nothing: it is 600 where it is not written. `--fix` writes that, or twice what the probes allow the Pods to start,
+/// Nothing: it is 600 where it is not written. `--fix=unsafe` writes that, or twice what the probes allow the Pods to start,
 /// where that is more.
 #[policy(
     category = "rollout", on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
@@ -34,5 +34,5 @@ pub fn rollout_without_deadline(review: &Review, findings: &mut Findings) {
         _ => format!("write progressDeadlineSeconds: {needed}, twice what the probes allow for a start"),
     };
     let title = format!("let a rollout fail after {} minutes", needed.saturating_add(59) / 60);
-    findings.warning(&at, message, help).fix(Fix::safe(title).replace(&at, needed));
+    findings.warning(&at, message, help).fix(Fix::changing(title).replace(&at, needed));
 }

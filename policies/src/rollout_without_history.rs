@@ -12,7 +12,8 @@ use plimsoll_sdk::prelude::*;
 /// and deploying another, while it is down. And of a hundred revisions nobody uses the oldest, but all lie in etcd.
 ///
 /// ## What to write
-/// Nothing: 10 are kept where it is not written. `--fix` writes that.
+/// Nothing: 10 are kept where it is not written. `--fix=hardening` writes that in the place of 0. In the place of more than 20
+/// only `--fix=unsafe` does, because the controller then deletes the oldest revisions.
 #[policy(
     category = "rollout", on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"], severity = Error,
@@ -20,16 +21,18 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
     let at = review.at("spec/revisionHistoryLimit");
-    let finding = match at.as_i64() {
+    let title = "keep 10 earlier revisions";
+    let (finding, fix) = match at.as_i64() {
         Some(0) => {
             let message = "no earlier revision is kept, so there is none to roll back to";
-            findings.error(&at, message, "take revisionHistoryLimit out, which keeps 10")
+            (findings.error(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::hardening(title))
         }
         Some(many @ 21..) => {
             let message = format!("{many} earlier revisions are kept, more than anybody rolls back");
-            findings.info(&at, message, "take revisionHistoryLimit out, which keeps 10")
+            // The controller deletes the others at once, and nothing brings them back.
+            (findings.info(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::changing(title))
         }
         _ => return,
     };
-    finding.fix(Fix::safe("keep 10 earlier revisions").replace(&at, 10_i64));
+    finding.fix(fix.replace(&at, 10_i64));
 }

@@ -20,7 +20,7 @@ use plimsoll_sdk::rollout::is_served;
 /// requests, has then replaced all of them before it shows.
 ///
 /// ## What to write
-/// `--fix` writes it:
+/// `--fix=unsafe` writes it; a rollout then takes longer:
 ///
 /// ```yaml
 /// spec:
@@ -55,7 +55,7 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     let finding = findings.info(&at, message, "write minReadySeconds: 10");
     // It has to be less than the deadline, which is 600 where nobody wrote it.
     if review.at("spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
-        let fix = Fix::safe("count a Pod only once it has been ready for 10 s");
+        let fix = Fix::changing("count a Pod only once it has been ready for 10 s");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }
 }

@@ -31,13 +31,13 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all, is_host_proce
 ///   runAsUser: 1001
 /// ```
 ///
-/// Where every container already has a `runAsUser` from 1, adding `runAsNonRoot: true` changes nothing at run time:
-/// the webhook does so, and so does `--fix=safe`. Else an image that runs as root no longer starts with it, which is
+/// Where every container already has a `runAsUser` from 1, no container notices `runAsNonRoot: true`: the webhook adds
+/// it, and so does `--fix=hardening`, which replaces all Pods once. Else an image that runs as root no longer starts with it, which is
 /// why only `--fix=unsafe` writes it. A `runAsUser` is yours to choose: no fix writes one.
 #[policy(
     category = "security", on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
     // Where the user is not known, an image that runs as root would be admitted and then not start.
-    mutates = Safe,
+    mutates = Hardening,
     edits = [
         "{template}/spec/securityContext/runAsNonRoot",
         "{template}/spec/containers/*/securityContext/runAsNonRoot",
@@ -103,7 +103,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         let title = "refuse to start containers as root";
         let mut affected = template.containers().iter().filter(inherits);
         if affected.all(|container| user(container).is_some_and(|user| user >= 1)) && !template.is_windows() {
-            finding.fix(Fix::safe(title).add(&of_pod, true));
+            finding.fix(Fix::hardening(title).add(&of_pod, true));
         } else if !inheriting.iter().any(|container| user(container) == Some(0)) {
             finding.fix(Fix::changing(title).add(&of_pod, true));
         }

@@ -12,7 +12,7 @@ use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
 /// nobody sees but in an event, and SIGTERM comes without the wait. The kubelet can wait by itself.
 ///
 /// ## What to write
-/// `--fix` writes it:
+/// `--fix=hardening` writes it; the wait stays as long as it was:
 ///
 /// ```yaml
 /// lifecycle:
@@ -45,7 +45,7 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
         // The API server takes no sleep of 0 before 1.34, and none that is longer than the grace period.
         if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
             let fix =
-                Fix::safe("let the kubelet wait").add(&hook.at("sleep/seconds"), seconds).remove(&hook.at("exec"));
+                Fix::hardening("let the kubelet wait").add(&hook.at("sleep/seconds"), seconds).remove(&hook.at("exec"));
             finding.fix(fix);
         }
     }

@@ -37,8 +37,8 @@ pub struct Settings {
 ///     lifecycle: {preStop: {sleep: {seconds: 10}}}
 /// ```
 ///
-/// `--fix` raises it to the time of `preStop` and twice `drainSeconds`. In the place of a short period, or of 0, only
-/// `--fix=unsafe` writes another one.
+/// `--fix=hardening` writes the time of `preStop` and twice `drainSeconds` where no period is written. In the place of a
+/// period only `--fix=unsafe` writes another one.
 ///
 /// ## Settings
 /// `drainSeconds`: what the program needs after SIGTERM.
@@ -87,8 +87,11 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
         None => (little, format!("a grace period of {grace} s is all that is left after SIGTERM")),
     };
     let title = format!("give it {wanted} s to end");
-    let fix = if is_chosen { Fix::changing(title) } else { Fix::safe(title) };
-    let fix = if at.exists() { fix.replace(&at, wanted) } else { fix.add(&at, wanted) };
+    // A program that ends in time does not notice a longer period. A period that is written is its author's choice.
+    let fix = match at.exists() {
+        true => Fix::changing(title).replace(&at, wanted),
+        false => Fix::hardening(title).add(&at, wanted),
+    };
     let finding = findings.report(severity, &at, message, help);
     finding.fix(fix);
     if let Some((container, _)) = longest {

@@ -16,7 +16,7 @@ use plimsoll_sdk::selector;
 /// spread, and stays so. Where the old Pods lie badly, no new one fits anywhere, and the update hangs.
 ///
 /// ## What to write
-/// `--fix` writes it:
+/// `--fix=unsafe` writes it; all Pods are replaced, and the scheduler places them by it:
 ///
 /// ```yaml
 /// topologySpreadConstraints:
@@ -51,7 +51,7 @@ pub fn spread_counts_old_pods(review: &Review, findings: &mut Findings) {
         }
         let message =
             format!("the constraint on {key} counts the Pods of old revisions too: updates hang, or end unspread");
-        let fix = Fix::safe("count the Pods of one revision").append(&at, label);
+        let fix = Fix::changing("count the Pods of one revision").append(&at, label);
         findings.warning(&at, message, format!("write matchLabelKeys: [{label}]")).fix(fix).about(&selector);
     }
 }

@@ -14,7 +14,7 @@ use plimsoll_sdk::prelude::*;
 /// they are, and a drain waits for somebody to mend the application first.
 ///
 /// ## What to write
-/// `--fix` writes it:
+/// `--fix=unsafe` writes it, for a Pod that only catches up with the others may then be evicted, too:
 ///
 /// ```yaml
 /// spec:
@@ -30,6 +30,6 @@ pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
         return;
     }
     let message = "Pods that are not ready may not be evicted while too few are: a broken application blocks drains";
-    let fix = Fix::safe("let Pods go that are not ready").add(&at, "AlwaysAllow");
+    let fix = Fix::changing("let Pods go that are not ready").add(&at, "AlwaysAllow");
     findings.info(&at, message, "write unhealthyPodEvictionPolicy: AlwaysAllow").fix(fix);
 }

@@ -19,8 +19,8 @@ use plimsoll_sdk::prelude::*;
 ///   preStop: {sleep: {seconds: 10}}
 /// ```
 ///
-/// `--fix` takes a `preStop` out, which changes nothing. With `--fix=unsafe` it takes out a `postStart`, after which the
-/// container stays.
+/// `--fix=hardening` takes a `preStop` out, which no container notices. `--fix=unsafe` takes out a `postStart`, after
+/// which the container stays.
 #[policy(
     category = "rollout", on = LongRunning, severity = Error, since = "0.1.0",
     edits = [
@@ -50,7 +50,7 @@ pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
             // With a second handler the API server refuses it, and which of them is meant nobody knows.
             if hook.members().count() == 1 {
                 let title = format!("take out a {name} that can't run");
-                let fix = if name == "preStop" { Fix::safe(title) } else { Fix::changing(title) };
+                let fix = if name == "preStop" { Fix::hardening(title) } else { Fix::changing(title) };
                 // An object without members would be refused.
                 finding.fix(fix.remove(if hooks == 1 { &lifecycle } else { &hook }));
             }

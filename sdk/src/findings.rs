@@ -159,17 +159,19 @@ impl Finding {
 pub struct Fix(RawFix);
 
 impl Fix {
-    /// Nothing changes at run time.
+    /// Nothing changes at run time: with the API's defaults the object is the same as before, its pod template too. It only
+    /// adds; the host takes a fix that replaces, removes or writes a companion for `unsafe`.
     pub fn safe(title: impl Into<String>) -> Self {
         Self::new(FixClass::Safe, title)
     }
 
-    /// A well-behaved workload notices nothing.
+    /// A well-behaved workload notices nothing, though its Pods may be replaced once.
     pub fn hardening(title: impl Into<String>) -> Self {
         Self::new(FixClass::Hardening, title)
     }
 
-    /// Behaviour changes (class `unsafe`).
+    /// Behaviour changes (class `unsafe`): what is served, scheduled, evicted or deleted, how fast a rollout goes, or what
+    /// the author decided.
     pub fn changing(title: impl Into<String>) -> Self {
         Self::new(FixClass::Unsafe, title)
     }

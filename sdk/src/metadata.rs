@@ -108,9 +108,9 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FixClass {
-    /// Nothing.
+    /// Nothing, and nothing that the author wrote is replaced.
     Safe,
-    /// Nothing that a well-behaved workload notices.
+    /// Nothing that a well-behaved workload notices. Its Pods may be replaced once.
     Hardening,
     /// Behaviour.
     #[default]
@@ -141,13 +141,17 @@ pub enum Judges {
     Companion,
 }
 
+/// Stands in [`On::kinds`] for every kind. Only policies of stage `source` may say so: the webhook is asked about kinds that
+/// somebody names.
+pub const ANY: &str = "*";
+
 /// The objects that a policy looks at.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct On {
     /// Every kind that carries a pod template, or those that run on.
     pub workloads: Workloads,
-    /// Further kinds, `group/Kind`.
+    /// Further kinds, `group/Kind`, or [`ANY`].
     pub kinds: Vec<String>,
     /// Subresources besides the object itself.
     pub subresources: Vec<String>,

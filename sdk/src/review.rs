@@ -17,6 +17,28 @@ use crate::value::Value;
 use crate::version::KubernetesVersion;
 use crate::workload::{Container, PodTemplate};
 
+/// What the host knows of an `apiVersion` and a `kind` that the API server does not serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Unserved<'a> {
+    /// What is wrong with it.
+    pub why: Why<'a>,
+    /// The `apiVersion` to write instead, if one is served.
+    pub api_version: Option<&'a str>,
+    /// The kind that was meant, where it is misspelt.
+    pub kind: Option<&'a str>,
+}
+
+/// Why an `apiVersion` and a `kind` are not served; releases are such as `1.16`.
+#[derive(Clone, Copy, Debug)]
+pub enum Why<'a> {
+    /// Not any more, since this release.
+    Removed(&'a str),
+    /// From this release on.
+    Later(&'a str),
+    /// This version of the group never had the kind.
+    Unknown,
+}
+
 /// One object of one request. Made once for all policies of a call; what is costly is computed when first asked for.
 pub struct Review<'a> {
     host: &'a dyn Host,
@@ -215,6 +237,11 @@ impl<'a> Review<'a> {
         self.request.get("operation").and_then(Node::as_str).unwrap_or_default()
     }
 
+    /// Whether it comes from a file, so that the other objects of its set are all judged by the same run.
+    pub(crate) fn is_from_file(&self) -> bool {
+        self.request.get("resource").is_none()
+    }
+
     /// Where the files declare the same object with other content; nothing in the cluster.
     pub fn declarations(&self) -> impl Iterator<Item = &'a str> {
         self.request.get("declarations").into_iter().flat_map(Node::items).filter_map(Node::as_str)
@@ -228,6 +255,18 @@ impl<'a> Review<'a> {
     /// The cluster's version; in files the one asked for, or the newest known.
     pub fn kubernetes_version(&self) -> Option<KubernetesVersion> {
         KubernetesVersion::parse(self.environment.get("kubernetesVersion")?.as_str()?)
+    }
+
+    /// Why the API server serves no object of this `apiVersion` and `kind`. Only files have such objects.
+    pub fn unserved(&self) -> Option<Unserved<'a>> {
+        let unserved = self.environment.get("unserved")?;
+        let text = |name: &str| unserved.get(name).and_then(Node::as_str);
+        let why = match (text("why")?, text("release")) {
+            ("removed", Some(release)) => Why::Removed(release),
+            ("later", Some(release)) => Why::Later(release),
+            _ => Why::Unknown,
+        };
+        Some(Unserved { why, api_version: text("apiVersion"), kind: text("kind") })
     }
 
     /// The pod template that this kind carries, or the Pod itself; none for a kind without, or where it is absent.

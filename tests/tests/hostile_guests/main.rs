@@ -78,6 +78,50 @@ fn many_that_loop_still_leave_an_answer() {
     }
 }
 
+/// Where fuel is counted no clock decides: on a machine that has better things to do each fails as on an idle one, after the
+/// same number of instructions.
+#[test]
+fn by_fuel_each_fails_alone_however_busy_the_machine_is() {
+    let engine = Engine::metered(Limits { instances: 1, fuel: 50_000_000, ..Limits::default() }).unwrap();
+    let judge_all = || {
+        let of_each = EACH.map(|(id, kind)| {
+            let registry = registry(&engine, &HOSTILE, &["well-behaved", id, "last-and-well-behaved"]);
+            let before = registry.bundles()[0].burnt();
+            let (verdict, _) = judged(&registry, Duration::from_secs(600));
+            let kind = if kind == "deadline" { "fuel" } else { kind };
+            assert_eq!(failures(&verdict), [(id, kind)], "{:?}", verdict.failed);
+            assert_eq!(findings(&verdict), ["well-behaved", "last-and-well-behaved"], "{id}");
+            registry.bundles()[0].burnt() - before
+        });
+        of_each
+    };
+    let idle = judge_all();
+    assert!(idle[0] > 50_000_000, "the batch and the repeat: {idle:?}");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let busy = std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let busy = judge_all();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        busy
+    });
+    assert_eq!(idle, busy);
+}
+
+/// After the deadline nothing is judged any more: `check` says so when all fuel of a run is used up.
+#[test]
+fn by_fuel_nothing_is_judged_after_the_end() {
+    let engine = Engine::metered(Limits { instances: 1, ..Limits::default() }).unwrap();
+    let registry = registry(&engine, &HOSTILE, &["well-behaved"]);
+    let (verdict, _) = judged(&registry, Duration::ZERO);
+    assert_eq!(failures(&verdict), [("well-behaved", "spent")]);
+}
+
 /// A bundle that uses up its time uses up its own.
 #[test]
 fn another_bundle_keeps_its_share_of_the_time() {

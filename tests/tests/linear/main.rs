@@ -16,7 +16,7 @@ use plimsoll::admission::Review;
 use plimsoll::context::{Context as _, Surrounded, files::Files};
 use plimsoll::engine::{Answer, Bundle, Call, Engine, Input, Knowledge, Limits, Session, Subject, Surroundings};
 use plimsoll::registry::{Options, Policy, Registry};
-use plimsoll_sdk::metadata::{Operation, Stage, Workloads};
+use plimsoll_sdk::metadata::{ANY, Operation, Stage, Workloads};
 
 use world::{Shape, Size, World};
 
@@ -216,7 +216,10 @@ impl Asked {
             Workloads::LongRunning => WORKLOADS[..6].to_vec(),
             Workloads::All => WORKLOADS.to_vec(),
         };
-        let kinds = workloads.into_iter().chain(on.kinds.iter().map(String::as_str)).map(|kind| (kind, ""));
+        let kinds = workloads
+            .into_iter()
+            .chain(on.kinds.iter().map(String::as_str))
+            .map(|kind| (if kind == ANY { "/ConfigMap" } else { kind }, ""));
         // A Scale stands for what it scales; the others are Pods.
         let parts = on.subresources.iter().map(|part| match part.as_str() {
             "scale" => ("apps/Deployment", "scale"),

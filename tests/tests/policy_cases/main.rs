@@ -4,8 +4,10 @@
 
 mod advice;
 mod case;
+mod classes;
 mod native;
 mod openapi;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -437,7 +439,13 @@ fn on_the_api_server(cases: &[Case]) -> Result<(usize, Vec<String>)> {
             }
         }
     }
-    Ok((compared, differences))
+    let (kept, broken) = classes::compare(cases, control_plane)?;
+    println!("{kept} fixes were compared after the API's defaults");
+    differences.extend(broken);
+    let (held, untrue) = refusals::compare(cases, control_plane)?;
+    println!("{held} refusals were claimed, and happen");
+    differences.extend(untrue);
+    Ok((compared + kept + held, differences))
 }
 
 /// Every place that a finding names or a fix writes is one that the kind has.

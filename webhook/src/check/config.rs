@@ -80,7 +80,8 @@ pub fn load(choice: &Choice, configuration: Configuration) -> Result<Registry, C
     // Each thread has one instance of each bundle, and no set has more than one.
     let bundles = u32::try_from(documents.sets.len()).unwrap_or(1).max(1);
     let instances = threads.saturating_mul(bundles).clamp(1, 1000);
-    let engine = Engine::new(Limits { instances, ..Limits::default() }).map_err(|error| CheckError::Usage {
+    // By fuel, so that a busy machine changes no verdict.
+    let engine = Engine::metered(Limits { instances, ..Limits::default() }).map_err(|error| CheckError::Usage {
         message: format!("WebAssembly cannot run on this machine: {error:#}"),
         help: "the policies need some GiB of address space, though hardly any memory: see `ulimit -v`".to_owned(),
     })?;

@@ -10,14 +10,19 @@ use crate::admission::verdict::{Failed, Silence, Unused};
 use crate::admission::{Action, Judged, Review, Verdict};
 use crate::context::Context;
 use crate::context::files::{Files, Objects, SetNumber};
+use crate::engine::Bundle;
 use crate::judge::{mutate, validate};
 use crate::registry::{Policy, Registry};
 
-/// For all policies on one object. The webhook has seconds; here nobody waits at the other end, and machines of CI are slow.
-const TIME: Duration = Duration::from_secs(20);
+/// Fuel that policies may burn on all objects, a quarter of an hour of a usual core. Beyond it they fail on the others. No clock
+/// decides, so that a run ends in the same way on every machine.
+const FUEL_OF_ALL: u64 = 1_000_000_000_000;
 
-/// Timeout for all objects. Beyond it policies fail on the others, as they do where a single object takes too long.
-const TIME_OF_ALL: Duration = Duration::from_secs(15 * 60);
+/// How many objects are judged before the fuel is looked at: always the same, whatever the number of threads.
+const AT_ONCE: usize = 1024;
+
+/// Nothing waits for a clock here. The driver wants a deadline all the same.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Other folders that a message names.
 const MOST_FOLDERS: usize = 3;
@@ -50,9 +55,9 @@ pub struct Found {
 
 /// Judges every object of the input.
 pub fn check(registry: &Registry, world: &World) -> Checked {
-    let end = Instant::now() + TIME_OF_ALL;
     let shared = Shared::new(world);
-    let judged = |object: &usize| {
+    let before = burnt(registry);
+    let judged = |object: &usize, end: Instant| {
         let it = &world.objects[*object];
         let files = world.context(it);
         let context: Arc<dyn Context> = Arc::<Files>::clone(&files);
@@ -65,7 +70,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     // first, and what they have said is not kept.
     let (workloads, others): (Vec<usize>, Vec<usize>) =
         world.checked().partition(|object| is_workload(registry, world, *object));
-    let mut verdicts = threads::map(&workloads, judged);
+    let mut verdicts = in_rounds(registry, before, &workloads, judged);
     let mut said = Said::default();
     for (object, verdict, defaulted) in &verdicts {
         let silenced = verdict.silenced.iter().map(|(silenced, _)| silenced);
@@ -73,8 +78,8 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
             said.add(*object, judged, true);
         }
     }
-    verdicts.extend(threads::map(&others, |object| {
-        let (object, mut verdict, mut defaulted) = judged(object);
+    verdicts.extend(in_rounds(registry, before, &others, |object, end| {
+        let (object, mut verdict, mut defaulted) = judged(object, end);
         verdict.judged.retain(|judged| !said.has(world, object, judged, false));
         defaulted.retain(|judged| !said.has(world, object, judged, false));
         (object, verdict, defaulted)
@@ -104,6 +109,26 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         .findings
         .retain(|found| !said.has(world, found.object, &found.judged, is_workload(registry, world, found.object)));
     checked
+}
+
+/// All fuel that the engine of the registry has burnt so far.
+fn burnt(registry: &Registry) -> u64 {
+    registry.bundles().first().map_or(0, Bundle::burnt)
+}
+
+/// The same work on every object, on every core, until the fuel is used up: then the deadline is over.
+fn in_rounds<R: Send>(
+    registry: &Registry,
+    before: u64,
+    objects: &[usize],
+    work: impl Fn(&usize, Instant) -> R + Sync,
+) -> Vec<R> {
+    let round = |objects: &[usize]| {
+        let is_left = burnt(registry) - before < FUEL_OF_ALL;
+        let end = Instant::now() + if is_left { NEVER } else { Duration::ZERO };
+        threads::map(objects, |object| work(object, end))
+    };
+    objects.chunks(AT_ONCE).flat_map(round).collect()
 }
 
 fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
@@ -236,17 +261,16 @@ impl<'a> Shared<'a> {
 
 /// The verdict on the object as the cluster completes it, and the findings that completing it mends.
 fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: Instant) -> (Verdict, Vec<Judged>) {
-    let deadline = || end.min(Instant::now() + TIME);
-    let written = validate(registry, &object.review, context, deadline());
+    let written = validate(registry, &object.review, context, end);
     // Only fixes complete anything, and most objects have none.
     if written.judged.iter().all(|judged| judged.finding.fix.is_none()) {
         return (written, Vec::new());
     }
-    let mutation = mutate(registry, &object.review, context, deadline());
+    let mutation = mutate(registry, &object.review, context, end);
     let Some(completed) = mutation.object.and_then(|value| object.review.with_object(&value)) else {
         return (written, Vec::new());
     };
-    let mut verdict = validate(registry, &Arc::new(completed), context, deadline());
+    let mut verdict = validate(registry, &Arc::new(completed), context, end);
     // An ignore may be there for what is completed.
     verdict.unused = written.unused;
     for (after, _) in &mut verdict.silenced {

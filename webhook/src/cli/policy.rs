@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use plimsoll_sdk::metadata::{FURTHER, Policy, Severity, Stage, Workloads};
+use plimsoll_sdk::metadata::{ANY, FURTHER, Policy, Severity, Stage, Workloads};
 use serde_json::Value;
 
 use super::{Failure, output};
@@ -221,7 +221,10 @@ fn on(policy: &Policy) -> String {
         Workloads::All => Some("every workload".to_owned()),
     };
     // `/Pod` is how tables know a kind of the core group; people know it as `Pod`.
-    let kinds = policy.on.kinds.iter().map(|kind| kind.trim_start_matches('/').to_owned());
+    let kinds = policy.on.kinds.iter().map(|kind| match kind.as_str() {
+        ANY => "every kind".to_owned(),
+        kind => kind.trim_start_matches('/').to_owned(),
+    });
     let subresources = policy.on.subresources.iter().map(|name| format!("its subresource {name}"));
     let all: Vec<String> = workloads.into_iter().chain(kinds).chain(subresources).collect();
     all.join(", ")

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use plimsoll_sdk::metadata::{ABI, Bundle as Metadata, SECTION, Stage};
+use plimsoll_sdk::metadata::{ABI, ANY, Bundle as Metadata, SECTION, Stage};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
 
@@ -143,6 +144,11 @@ impl Bundle {
         self.inner.engine.limits
     }
 
+    /// Fuel that all bundles of its engine have burnt so far; 0 where none is counted.
+    pub fn burnt(&self) -> u64 {
+        self.inner.engine.burnt.load(Ordering::Relaxed)
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         &self.inner.engine
     }
@@ -228,6 +234,11 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
         }
         if !ids.insert(id.as_str()) {
             return refuse(format!("names the policy {id} twice"));
+        }
+        if policy.stage != Stage::Source && policy.on.kinds.iter().any(|kind| kind == ANY) {
+            return refuse(format!(
+                "lets {id} look at every kind in the cluster: name the kinds, or let it run over files alone (stage source)"
+            ));
         }
         if let Some(edit) = policy.edits.iter().find(|edit| !may_declare(edit, policy.stage)) {
             let edit = Outcome::words(edit.clone());

@@ -16,6 +16,9 @@ pub const BUILTIN_DIGEST: &str = env!("PLIMSOLL_BUILTIN_DIGEST");
 /// The machine code of [`BUILTIN`] for any CPU of this architecture; empty where the build had no compiler for it.
 const BUILTIN_CODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.code"));
 
+/// The same, counting fuel.
+const METERED_CODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.metered.code"));
+
 /// Where the machine code of a bundle came from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Code {
@@ -59,12 +62,13 @@ pub(super) fn component(engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime
 }
 
 fn embedded(engine: &Engine, digest: &str) -> Option<Component> {
-    if digest != BUILTIN_DIGEST || BUILTIN_CODE.is_empty() {
+    let code = if engine.metered { METERED_CODE } else { BUILTIN_CODE };
+    if digest != BUILTIN_DIGEST || code.is_empty() {
         return None;
     }
     // SAFETY: the code is part of this binary: `build.rs` had it compiled from the bundle of this digest.
     #[expect(unsafe_code, reason = "precompiled code is run as it is")]
-    let loaded = unsafe { Component::deserialize(&engine.inner, BUILTIN_CODE) };
+    let loaded = unsafe { Component::deserialize(&engine.inner, code) };
     loaded
         .inspect_err(|error| {
             tracing::warn!(error = format!("{error:#}"), "the embedded code does not fit this engine; compiling");

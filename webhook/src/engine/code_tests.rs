@@ -40,11 +40,19 @@ fn the_builtin_bundle_is_not_compiled_at_the_start() {
     assert_eq!(Bundle::load(&engine(), BUILTIN).unwrap().code(), Code::Embedded);
 }
 
+/// Nor is it for an engine that counts fuel, which needs other code.
+#[test]
+fn the_metered_code_is_embedded_too() {
+    let metered = Engine::metered(Limits { instances: 1, ..Limits::default() }).unwrap();
+    assert_eq!(Bundle::load(&metered, BUILTIN).unwrap().code(), Code::Embedded);
+}
+
 /// An engine of other settings refuses the embedded code; what runs in it then is compiled.
 #[test]
 fn code_that_does_not_fit_is_compiled_instead() {
-    let metered = Engine::metered(Limits { instances: 1, ..Limits::default() }).unwrap();
-    assert_eq!(Bundle::load(&metered, BUILTIN).unwrap().code(), Code::Compiled);
+    let limits = Limits { instances: 1, ..Limits::default() };
+    let other = Engine::of(super::super::config(limits, false).wasm_simd(false), limits, false).unwrap();
+    assert_eq!(Bundle::load(&other, BUILTIN).unwrap().code(), Code::Compiled);
 }
 
 /// A bundle that differs from the built-in one in nothing but a section that nobody reads is another bundle.

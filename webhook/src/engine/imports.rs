@@ -80,11 +80,37 @@ pub(super) struct State {
     pub(super) last_words: Option<String>,
     /// A growth of the memory was refused.
     pub(super) out_of_memory: bool,
+    /// How much more the host may do for it, where it is bounded by counts. Fuel counts only what the guest does itself.
+    pub(super) answers: Option<u64>,
 }
+
+/// What one call may have of the host where it is bounded by counts: bytes of answers, and [`QUESTION`] for each question.
+pub(super) const ANSWERS: u64 = 1 << 30;
+
+/// What a question counts beside its answer. The longest look-up takes a millisecond, so a call has 16 s of them at most.
+const QUESTION: u64 = 64 << 10;
+
+/// A guest has asked too much.
+#[derive(Debug, thiserror::Error)]
+#[error("more questions to the host than a call may ask")]
+pub(super) struct AskedTooMuch;
 
 impl State {
     pub(super) fn new(surroundings: Arc<dyn Surroundings>, memory: usize, end: End) -> Self {
-        Self { surroundings, memory, end, last_words: None, out_of_memory: false }
+        Self { surroundings, memory, end, last_words: None, out_of_memory: false, answers: None }
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<()> {
+        if let Some(left) = &mut self.answers {
+            let cost = QUESTION.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+            *left = left.checked_sub(cost).ok_or(AskedTooMuch)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<context::Answer> {
+        self.charge(answer.documents.iter().map(Vec::len).sum())?;
+        Ok(answer.into())
     }
 }
 
@@ -129,17 +155,20 @@ fn short<const N: usize>(arguments: [&[u8]; N]) -> Result<()> {
 impl context::Host for State {
     fn get(&mut self, subject: types::Subject, kind: String, name: String) -> Result<context::Answer> {
         short([kind.as_bytes(), name.as_bytes()])?;
-        Ok(self.surroundings.get(subject.into(), &kind, &name).into())
+        let answer = self.surroundings.get(subject.into(), &kind, &name);
+        self.answer(answer)
     }
 
     fn selecting(&mut self, subject: types::Subject, kind: String, labels: Vec<u8>) -> Result<context::Answer> {
         short([kind.as_bytes(), &labels])?;
-        Ok(self.surroundings.selecting(subject.into(), &kind, &labels).into())
+        let answer = self.surroundings.selecting(subject.into(), &kind, &labels);
+        self.answer(answer)
     }
 
     fn selected_by(&mut self, subject: types::Subject, kind: String, selector: Vec<u8>) -> Result<context::Answer> {
         short([kind.as_bytes(), &selector])?;
-        Ok(self.surroundings.selected_by(subject.into(), &kind, &selector).into())
+        let answer = self.surroundings.selected_by(subject.into(), &kind, &selector);
+        self.answer(answer)
     }
 
     fn referring(
@@ -150,18 +179,21 @@ impl context::Host for State {
         ref_name: String,
     ) -> Result<context::Answer> {
         short([kind.as_bytes(), ref_kind.as_bytes(), ref_name.as_bytes()])?;
-        Ok(self.surroundings.referring(subject.into(), &kind, &ref_kind, &ref_name).into())
+        let answer = self.surroundings.referring(subject.into(), &kind, &ref_kind, &ref_name);
+        self.answer(answer)
     }
 
     fn listing(&mut self, subject: types::Subject, kind: String) -> Result<context::Answer> {
         short([kind.as_bytes()])?;
-        Ok(self.surroundings.listing(subject.into(), &kind).into())
+        let answer = self.surroundings.listing(subject.into(), &kind);
+        self.answer(answer)
     }
 }
 
 impl authored::Host for State {
     fn is_authored(&mut self, subject: types::Subject, pointer: String) -> Result<types::Knowledge> {
         short([pointer.as_bytes()])?;
+        self.charge(0)?;
         Ok(match self.surroundings.authored(subject.into(), &pointer) {
             Knowledge::Yes => types::Knowledge::Yes,
             Knowledge::No => types::Knowledge::No,

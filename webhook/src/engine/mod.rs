@@ -11,7 +11,7 @@ mod outcome;
 mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -37,12 +37,18 @@ pub struct Limits {
     /// Processor time of one batch of calls, and of the repeat of its calls one by one, if one of them fails. The old object
     /// has the same once more.
     pub time: Duration,
+    /// In the place of time where an engine counts fuel: the same for a batch of calls and for its repeat.
+    pub fuel: u64,
     /// How many instances can exist at once: one for each evaluating thread.
     pub instances: u32,
 }
 
 /// Default of [`Limits::time`]. All built-in policies take a thousandth of it for a usual review.
 pub const TIME: Duration = Duration::from_millis(250);
+
+/// Default of [`Limits::fuel`]: about one unit for each instruction, and half a second on a usual machine. All built-in policies
+/// take a thousandth of it for a usual review.
+pub const FUEL: u64 = 500_000_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -51,6 +57,7 @@ impl Default for Limits {
             memory: 32 << 20,
             output: 4 << 20,
             time: TIME,
+            fuel: FUEL,
             instances: u32::try_from(cores).unwrap_or(1).saturating_mul(2).max(4),
         }
     }
@@ -64,8 +71,10 @@ pub struct Engine {
     metered: bool,
     /// Code of bundles other than the built-in one.
     cache: Option<Arc<Cache>>,
-    /// Stops the ticker with the last clone.
-    _ticker: Arc<Ticker>,
+    /// Fuel that all guests have burnt so far.
+    burnt: Arc<AtomicU64>,
+    /// Stops the ticker with the last clone; none where fuel is counted.
+    _ticker: Option<Arc<Ticker>>,
 }
 
 impl Engine {
@@ -74,16 +83,16 @@ impl Engine {
     /// # Errors
     /// Where the machine cannot reserve the address space of the pool.
     pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
-        Self::of(&config(limits), limits, false)
+        Self::of(&config(limits, false), limits, false)
     }
 
-    /// An engine that counts the fuel of every call, for tests of what a policy costs: slower, and the same on every
-    /// machine.
+    /// An engine that counts the fuel of every call and stops guests by that, whatever the clock says: slower, and the same
+    /// on every machine, however busy.
     ///
     /// # Errors
     /// As [`Engine::new`].
     pub fn metered(limits: Limits) -> Result<Self, wasmtime::Error> {
-        Self::of(config(limits).consume_fuel(true), limits, true)
+        Self::of(&config(limits, true), limits, true)
     }
 
     /// The same engine with a folder for the code of the bundles that it will compile.
@@ -94,12 +103,12 @@ impl Engine {
 
     fn of(config: &wasmtime::Config, limits: Limits, metered: bool) -> Result<Self, wasmtime::Error> {
         let inner = wasmtime::Engine::new(config)?;
-        let ticker = Ticker::start(inner.clone());
-        Ok(Self { inner, limits, metered, cache: None, _ticker: Arc::new(ticker) })
+        let ticker = (!metered).then(|| Arc::new(Ticker::start(inner.clone())));
+        Ok(Self { inner, limits, metered, cache: None, burnt: Arc::default(), _ticker: ticker })
     }
 }
 
-fn config(limits: Limits) -> wasmtime::Config {
+fn config(limits: Limits, metered: bool) -> wasmtime::Config {
     let mut pool = wasmtime::PoolingAllocationConfig::new();
     // As many slots as evaluating threads, so that the pool can never be exhausted. A component of ours is one core
     // instance with one memory, and shim and fixup instances without.
@@ -118,7 +127,7 @@ fn config(limits: Limits) -> wasmtime::Config {
         // An open report says that a swapped-out dirty page is not reset before the next instance.
         .pagemap_scan(wasmtime::Enabled::No);
     let mut config = wasmtime::Config::new();
-    codegen::codegen(&mut config);
+    codegen::codegen(&mut config, metered);
     config.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool)).max_wasm_stack(512 << 10);
     config
 }

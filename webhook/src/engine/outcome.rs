@@ -94,9 +94,9 @@ pub struct Fix {
 /// What applying a fix changes at run time; each class includes those before it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum FixClass {
-    /// Nothing.
+    /// Nothing, and nothing that the author wrote is replaced.
     Safe,
-    /// Nothing that a well-behaved workload notices.
+    /// Nothing that a well-behaved workload notices. Its Pods may be replaced once.
     Hardening,
     /// Behaviour.
     Unsafe,
@@ -133,6 +133,16 @@ pub enum Failure {
     /// It ran into its deadline.
     #[error("the policy did not end in time")]
     Deadline,
+    /// It burnt more fuel than this, alone or in questions to the host.
+    #[error(
+        "the policy needs more than {} million instructions for this object; split what is large, or ask the author of the \
+         policy whether it ends",
+        .0 / 1_000_000
+    )]
+    Fuel(u64),
+    /// All policies together have burnt what one run may burn.
+    #[error("the run has used up its instructions for all objects; check fewer files at once")]
+    Spent,
     /// It asked for more memory than a policy may have.
     #[error("the policy used more memory than it may")]
     Memory,
@@ -159,6 +169,8 @@ impl Failure {
         match self {
             Failure::Trap(_) => "trap",
             Failure::Deadline => "deadline",
+            Failure::Fuel(_) => "fuel",
+            Failure::Spent => "spent",
             Failure::Memory => "memory",
             Failure::Output => "output",
             Failure::Policy(_) => "policy",
@@ -226,14 +238,17 @@ impl Fix {
             types::Edit::Remove(at) => Ok(Edit::Remove { pointer: pointer(&at)? }),
             types::Edit::Append(new) => Ok(Edit::Append { value: value(&new.value)?, pointer: pointer(&new.pointer)? }),
         };
+        let edits = fix.edits.into_iter().map(edit).collect::<Result<Vec<_>, Failure>>()?;
+        let only_adds = fix.companion.is_none() && edits.iter().all(|edit| matches!(edit, Edit::Add { .. }));
         Ok(Self {
             title: clean(fix.title),
             class: match fix.class {
-                types::FixClass::Safe => FixClass::Safe,
+                types::FixClass::Safe if only_adds => FixClass::Safe,
+                // What the author wrote, and another object, are no matter of `safe`, whatever the guest calls it.
+                types::FixClass::Safe | types::FixClass::Unsafe => FixClass::Unsafe,
                 types::FixClass::Hardening => FixClass::Hardening,
-                types::FixClass::Unsafe => FixClass::Unsafe,
             },
-            edits: fix.edits.into_iter().map(edit).collect::<Result<_, Failure>>()?,
+            edits,
             companion: fix.companion.as_deref().map(value).transpose()?,
         })
     }
@@ -272,4 +287,30 @@ fn cut(mut text: String, most: usize) -> String {
         return text;
     }
     text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_sdk::value::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_fix_that_replaces_what_stands_is_not_safe() {
+        let pointed = || types::PointedValue { pointer: "/spec/x".to_owned(), value: Value::Int(1).to_document() };
+        let class = |class, edits, companion| {
+            let fix = types::Fix { title: "do it".to_owned(), class, edits, companion };
+            Fix::from_guest(fix).unwrap().class
+        };
+        let safe = types::FixClass::Safe;
+        assert_eq!(class(safe, vec![types::Edit::Add(pointed())], None), FixClass::Safe);
+        for edit in
+            [types::Edit::Replace(pointed()), types::Edit::Append(pointed()), types::Edit::Remove("/spec/x".to_owned())]
+        {
+            assert_eq!(class(safe, vec![types::Edit::Add(pointed()), edit], None), FixClass::Unsafe);
+        }
+        assert_eq!(class(safe, Vec::new(), Some(Value::Int(1).to_document())), FixClass::Unsafe);
+        let replaced = vec![types::Edit::Replace(pointed())];
+        assert_eq!(class(types::FixClass::Hardening, replaced, None), FixClass::Hardening);
+    }
 }

@@ -1,24 +1,27 @@
 //! One review on one bundle: a fresh instance, calls in one batch, and each policy's own outcome even where one traps.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::Limits;
 use super::bundle::Bundle;
 use super::clock::thread_time;
 use super::imports::contract::plimsoll::policy::types;
-use super::imports::{State, Surroundings, TooLong, contract};
+use super::imports::{ANSWERS, AskedTooMuch, State, Surroundings, TooLong, contract};
 use super::outcome::{Failure, Outcome, Report};
 
 /// Maximum processor time of one policy in the repeat after a trap.
 const ALONE: Duration = Duration::from_millis(50);
 
+/// Where fuel is counted, one policy has between these parts of it in the repeat after a trap, as it has of the time.
+const LEAST_SHARE: u64 = 50;
+const GREATEST_SHARE: u64 = 5;
+
 /// To start, and to say which policies there are. Nobody waits for an answer then.
 const LOADING: Duration = Duration::from_secs(1);
-
-/// What a metered instance starts with: no limit, something to count down from.
-const FUEL: u64 = u64::MAX >> 1;
 
 /// Which version of the reviewed object is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,16 +52,17 @@ pub struct Cost {
     pub fuel: u64,
 }
 
-/// When a call must end: at a moment, or once its thread has computed for so long.
+/// When a call must end: at a moment, or once its thread has computed for so long. Where fuel is counted, only that counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     moment: Instant,
     computed: Duration,
+    fuel: u64,
 }
 
 impl End {
-    fn within(wait: Duration, time: Duration) -> Self {
-        Self { moment: Instant::now() + wait, computed: thread_time() + time }
+    fn within(wait: Duration, time: Duration, fuel: u64) -> Self {
+        Self { moment: Instant::now() + wait, computed: thread_time() + time, fuel }
     }
 
     fn is_over(self) -> bool {
@@ -109,12 +113,16 @@ impl Session {
         if calls.is_empty() {
             return Vec::new();
         }
-        let time = self.bundle.limits().time;
+        let Limits { time, fuel, .. } = self.bundle.limits();
+        if self.bundle.engine().metered && self.remaining().is_zero() {
+            return calls.iter().map(|_| Err(Failure::Spent)).collect();
+        }
         // A quarter of what remains for the batch leaves time for the repeat.
         let batch = if calls.len() == 1 { self.remaining() } else { self.remaining() / 4 };
-        match self.call(input, calls, End::within(batch, time)) {
+        match self.call(input, calls, End::within(batch, time, fuel)) {
             Ok(outcomes) => outcomes,
             Err(failure) if calls.len() == 1 => vec![Err(failure)],
+            Err(_) if self.bundle.engine().metered => self.repeat_by_fuel(input, calls, fuel),
             Err(_) => self.repeat(input, calls, time),
         }
     }
@@ -132,8 +140,23 @@ impl Session {
             self.instance = None;
             // Less than a tick could not be told from none.
             let share = (time / left).max(super::TICK).min(ALONE);
-            let outcome = self.call(input, &calls[index..=index], End::within(remaining / left, share));
+            let outcome = self.call(input, &calls[index..=index], End::within(remaining / left, share, 0));
             outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Deadline)))
+        };
+        (0..calls.len()).map(alone).collect()
+    }
+
+    /// The same where fuel is counted, in the same shares.
+    fn repeat_by_fuel(&mut self, input: &Input<'_>, calls: &[Call<'_>], fuel: u64) -> Vec<Result<Outcome, Failure>> {
+        let before = self.cost.fuel;
+        let alone = |index: usize| {
+            let left = u64::try_from(calls.len() - index).unwrap_or(u64::MAX);
+            let unspent = fuel.saturating_sub(self.cost.fuel - before);
+            self.instance = None;
+            let share = (unspent / left).clamp(fuel / LEAST_SHARE, fuel / GREATEST_SHARE);
+            let end = End::within(self.remaining(), Duration::ZERO, share);
+            let outcome = self.call(input, &calls[index..=index], end);
+            outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Fuel(share))))
         };
         (0..calls.len()).map(alone).collect()
     }
@@ -163,10 +186,15 @@ impl Session {
             None => {
                 self.cost.instances += 1;
                 Instance::new(&self.bundle, Arc::clone(&self.surroundings), end)
-                    .map_err(|error| failure(&error, None))?
+                    .map_err(|error| failure(&error, None, end))?
             }
         };
         instance.store.data_mut().end = end;
+        let is_metered = self.bundle.engine().metered;
+        if is_metered {
+            instance.store.data_mut().answers = Some(ANSWERS);
+            instance.store.set_fuel(end.fuel).map_err(|error| failure(&error, None, end))?;
+        }
         let policies: Vec<u32> = calls.iter().map(|call| call.policy).collect();
         let settings: Vec<_> = (0..)
             .zip(calls)
@@ -180,16 +208,19 @@ impl Session {
         self.cost.copied += input.environment.len() + input.review.len();
         self.cost.copied += settings.iter().map(|setting| setting.value.len()).sum::<usize>();
         let Instance { store, exports } = &mut instance;
-        match exports.call_evaluate(&mut *store, input.environment, input.review, subject, &policies, &settings) {
+        let judged = exports.call_evaluate(&mut *store, input.environment, input.review, subject, &policies, &settings);
+        if is_metered {
+            let burnt = end.fuel.saturating_sub(store.get_fuel().unwrap_or_default());
+            self.cost.fuel += burnt;
+            self.bundle.engine().burnt.fetch_add(burnt, Ordering::Relaxed);
+        }
+        match judged {
             Ok(judgements) => {
-                if self.bundle.engine().metered {
-                    self.cost.fuel = FUEL - store.get_fuel().unwrap_or(FUEL);
-                }
                 let outcomes = spread(judgements, calls.len());
                 self.instance = Some(instance);
                 outcomes
             }
-            Err(error) => Err(failure(&error, Some(instance.store.data()))),
+            Err(error) => Err(failure(&error, Some(instance.store.data()), end)),
         }
     }
 }
@@ -208,10 +239,10 @@ fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<
 
 /// The ids that a bundle exports, asked once when it is loaded.
 pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
-    let mut instance = Instance::new(bundle, Arc::new(Nobody), End::within(LOADING, LOADING))
-        .map_err(|error| failure(&error, None))?;
+    let end = End::within(LOADING, LOADING, bundle.limits().fuel);
+    let mut instance = Instance::new(bundle, Arc::new(Nobody), end).map_err(|error| failure(&error, None, end))?;
     let ids = instance.exports.call_policies(&mut instance.store);
-    ids.map_err(|error| failure(&error, Some(instance.store.data())))
+    ids.map_err(|error| failure(&error, Some(instance.store.data()), end))
 }
 
 impl Instance {
@@ -221,29 +252,34 @@ impl Instance {
         let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory, end));
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.output);
-        // A tick only makes us look at the clock: on a machine without a core to spare ticks come late.
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            let over = store.data().end.is_over();
-            Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
-        });
         if bundle.engine().metered {
-            store.set_fuel(FUEL)?;
+            store.set_fuel(end.fuel)?;
+        } else {
+            // A tick only makes us look at the clock: on a machine without a core to spare ticks come late.
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_callback(|store| {
+                let over = store.data().end.is_over();
+                Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
+            });
         }
         let exports = bundle.component().instantiate(&mut store)?;
         Ok(Self { store, exports })
     }
 }
 
-fn failure(error: &wasmtime::Error, state: Option<&State>) -> Failure {
+fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) -> Failure {
     if state.is_some_and(|state| state.out_of_memory) {
         return Failure::Memory;
     }
     if let Some(too_long) = error.downcast_ref::<TooLong>() {
         return Failure::Contract(too_long.to_string());
     }
+    if error.is::<AskedTooMuch>() {
+        return Failure::Fuel(end.fuel);
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Deadline,
+        Some(Trap::OutOfFuel) => Failure::Fuel(end.fuel),
         Some(trap) => {
             let said = state.and_then(|state| state.last_words.as_deref());
             Failure::Trap(said.map_or_else(|| trap.to_string(), |said| Outcome::words(said.to_owned())))

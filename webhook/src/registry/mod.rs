@@ -15,6 +15,7 @@ mod problem;
 mod profile;
 #[expect(clippy::module_inception, reason = "the folder is named after the thing that it ends in")]
 mod registry;
+pub mod served;
 mod settings;
 #[cfg(test)]
 pub(crate) mod test_bundle;

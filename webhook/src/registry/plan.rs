@@ -161,7 +161,10 @@ impl Plan {
             "scale" => self.scaled.get(&format!("{}/{}", review.resource_group(), review.resource)).cloned(),
             _ => Some(review.kind.group_kind()),
         };
-        let Some(places) = kind.and_then(|kind| self.by_kind.get(&kind)) else { return Vec::new() };
+        let Some(places) = kind.and_then(|kind| self.by_kind.get(&kind).or_else(|| self.by_kind.get(metadata::ANY)))
+        else {
+            return Vec::new();
+        };
         let sets: Vec<(&Set, Mode, Option<Spared>)> = self.applying(review).collect();
         if sets.is_empty() {
             return Vec::new();

@@ -10,6 +10,7 @@ use plimsoll_sdk::version::KubernetesVersion;
 use super::plan::{Plan, Source};
 use super::policy_set::{BundleName, Documents, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
+use super::served::{Unserved, unserved};
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::admission::Review;
 use crate::admission::verdict::{Ground, Recourse};
@@ -132,7 +133,7 @@ impl Registry {
                 return Err(problems);
             }
         };
-        let environment = environment(kubernetes_version, &workloads).map_err(|error| {
+        let environment = environment(kubernetes_version, &workloads, None).map_err(|error| {
             vec![ConfigError {
                 position: None,
                 problem: Problem::Conflict(format!("the environment is too large: {error}")),
@@ -189,8 +190,11 @@ impl Registry {
     }
 
     /// What policies are told besides the review, as a flat document.
-    pub fn environment(&self, _review: &Review) -> Arc<[u8]> {
-        Arc::clone(&self.environment)
+    pub fn environment(&self, review: &Review) -> Arc<[u8]> {
+        // In the cluster there is no object of a kind that is not served.
+        let unserved = review.is_from_file().then(|| unserved(&review.kind, self.kubernetes_version)).flatten();
+        let own = unserved.and_then(|why| environment(self.kubernetes_version, &self.workloads, Some(&why)).ok());
+        own.unwrap_or_else(|| Arc::clone(&self.environment))
     }
 
     /// The kinds with a pod template.
@@ -301,11 +305,18 @@ fn workloads(sets: &[PolicySet], problems: &mut Vec<ConfigError>) -> Workloads {
     workloads
 }
 
-fn environment(version: KubernetesVersion, workloads: &Workloads) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
+fn environment(
+    version: KubernetesVersion,
+    workloads: &Workloads,
+    unserved: Option<&Unserved>,
+) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
     let mut writer = Writer::new();
     writer.begin_object();
     writer.key("kubernetesVersion");
     writer.string(&version.to_string());
+    if let Some(unserved) = unserved {
+        unserved.write(&mut writer);
+    }
     workloads.write(&mut writer);
     writer.end();
     Ok(writer.finish()?.into())

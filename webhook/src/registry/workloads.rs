@@ -206,7 +206,7 @@ impl Workloads {
             metadata::Workloads::LongRunning => workload.is_some_and(|(.., runs_on)| *runs_on),
             metadata::Workloads::All => workload.is_some(),
         };
-        by_template || on.kinds.iter().any(|kind| kind == group_kind)
+        by_template || on.kinds.iter().any(|kind| kind == group_kind || kind == metadata::ANY)
     }
 
     /// The members `workloads` and `further` of the environment that policies get.

@@ -12,6 +12,7 @@ use crate::admission::Action;
 use crate::check::fix::End;
 use crate::check::rendered::{Check, PassedOver};
 use crate::check::{ExitStatus, Problem, World};
+use crate::engine::FixClass;
 use crate::printed;
 use crate::yaml::Span;
 
@@ -207,7 +208,7 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
         let _ = writeln!(out, "not shown: {} more of {}", more.count, more.policy);
     }
     if let Some(made) = &report.made {
-        fixes(out, made);
+        fixes(out, made, &report.findings);
     }
     let mut defaulted: Vec<Counted> = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.defaulted) {
@@ -323,7 +324,7 @@ fn ignored(items: &[(Finding, Permission)]) -> Vec<Counted> {
     counts
 }
 
-fn fixes(out: &mut String, made: &Made) {
+fn fixes(out: &mut String, made: &Made, findings: &[Finding]) {
     let counts: Vec<Counted> = made
         .counts
         .iter()
@@ -332,6 +333,14 @@ fn fixes(out: &mut String, made: &Made) {
     let verb = if made.only_shown { "would fix" } else { "fixed" };
     if counts.is_empty() {
         let _ = writeln!(out, "{verb}: nothing (class {})", made.class.as_str());
+        for class in [FixClass::Hardening, FixClass::Unsafe].into_iter().filter(|class| *class > made.class) {
+            let offered = |finding: &&Finding| finding.fix.as_ref().is_some_and(|fix| fix.class == class);
+            let count = findings.iter().filter(offered).count();
+            if count > 0 {
+                let fixes = if count == 1 { "1 fix".to_owned() } else { format!("{count} fixes") };
+                let _ = writeln!(out, "not asked for: {fixes} of class {0}, `--fix={0}`", class.as_str());
+            }
+        }
     } else {
         let _ = writeln!(out, "{verb}: {} in {}", by_policy(&counts), plural(made.files, "file"));
     }

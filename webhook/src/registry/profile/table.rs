@@ -59,7 +59,7 @@ pub(super) enum Mutates {
     Never,
     /// In `mutate`.
     InMutate,
-    /// In every profile: it changes nothing at run time.
+    /// In every profile: no container notices it, and the Pods are new anyway.
     Always,
 }
 
@@ -151,6 +151,7 @@ pub(super) const TABLE: &[Row] = &[
     row("autoscaler-without-metric",             Everywhere, Warns,                BY_SEVERITY, Never),
     row("autoscaler-fights-vertical-autoscaler", Everywhere, Warns,                BY_SEVERITY, Never),
     row("autoscaler-without-readiness",          Strict,     Warns,                BY_SEVERITY, Never),
+    row("unserved-kind",                         Everywhere, Denies(CannotWork),   BY_SEVERITY, Never),
     row("latest-image-tag",                      Everywhere, Warns,                BY_SEVERITY, Never),
     row("live-workload-removed",                 Everywhere, Denies(TakesDown),    BY_SEVERITY, Never),
     row("declared-twice",                        Everywhere, Warns,                BY_SEVERITY, Never),

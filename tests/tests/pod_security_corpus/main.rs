@@ -1,6 +1,8 @@
 //! The Pod Security Standards' own fixtures, as far as our policies judge the same: what passes there has no
 //! finding here, what fails has one. A difference must stand in [`DIFFERENCES`] with its reason.
 
+mod library;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

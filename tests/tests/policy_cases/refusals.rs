@@ -1,0 +1,36 @@
+//! No finding claims a refusal that does not happen: where a message says that the API server refuses an object, it does.
+
+use anyhow::Result;
+use plimsoll::registry::Site;
+use plimsoll_tests::ControlPlane;
+
+use super::case::Case;
+use super::{Bench, documents, review};
+
+/// How a message says it.
+const CLAIM: &str = "the API server refuses it";
+
+/// How many claims are true, and which are not.
+pub(crate) fn compare(cases: &[Case], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
+    let mut claims = Vec::new();
+    // Of another version, and of an update, a dry run of a creation says nothing.
+    let judged = |case: &&Case| !case.deleted && case.version.is_none() && case.old.is_none();
+    for case in cases.iter().filter(judged) {
+        let bench = Bench::new(case, Site::Files)?;
+        for object in documents(&case.input)? {
+            let mut findings = bench.report(review(case, &object)?)?.findings.into_iter();
+            if let Some(finding) = findings.find(|finding| finding.message.contains(CLAIM)) {
+                claims.push((case, object.to_string(), finding.message));
+            }
+        }
+    }
+    let texts: Vec<&str> = claims.iter().map(|(_, text, _)| text.as_str()).collect();
+    let answers = control_plane.defaulted_all(&texts)?;
+    let mut wrong = Vec::new();
+    for ((case, _, message), answer) in claims.iter().zip(answers) {
+        if answer.is_ok() {
+            wrong.push(format!("{}: {}\nthe API server takes it, and we say: {message}", case.file, case.title));
+        }
+    }
+    Ok((claims.len() - wrong.len(), wrong))
+}

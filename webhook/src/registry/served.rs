@@ -1,0 +1,269 @@
+//! Which versions of which kinds Kubernetes' own API serves, by release. An object of any other is refused, and policies,
+//! which know kinds by their group, would pass over it in silence.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use plimsoll_flat::Writer;
+use plimsoll_sdk::version::KubernetesVersion;
+
+use crate::admission::Kind;
+
+/// Written by `tests/tools/served` from the life cycles of the types; `tests/tests/served.rs` compares it with an API server.
+const TABLE: &str = include_str!("served/table.txt");
+
+/// The newest release that the table knows. Of a later one nobody knows what it adds.
+const NEWEST: KubernetesVersion = KubernetesVersion::new(1, 37);
+
+/// Why the API server refuses an object for its `apiVersion` and `kind` alone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unserved {
+    /// What is wrong.
+    pub why: Why,
+    /// The `apiVersion` that is served in its place, if there is one.
+    pub api_version: Option<String>,
+    /// The kind that was meant, where it is misspelt.
+    pub kind: Option<&'static str>,
+}
+
+/// What is wrong with an `apiVersion` and a `kind`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Why {
+    /// It is not served since this release.
+    Removed(KubernetesVersion),
+    /// It is served from this release on.
+    Later(KubernetesVersion),
+    /// This version of the group has no such kind.
+    Unknown,
+}
+
+/// A version of a kind, and the releases that serve it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// Such as `v1`.
+    pub version: &'static str,
+    /// Such as `Deployment`.
+    pub kind: &'static str,
+    first: Option<KubernetesVersion>,
+    last: Option<KubernetesVersion>,
+    replacement: Option<&'static str>,
+}
+
+impl Row {
+    /// Whether this release serves it, or can be told to.
+    pub fn is_served(&self, by: KubernetesVersion) -> bool {
+        self.first.is_none_or(|first| first <= by) && self.last.is_none_or(|last| by <= last)
+    }
+
+    fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    fn is_stable(&self) -> bool {
+        !self.version.contains("alpha") && !self.version.contains("beta")
+    }
+
+    fn parse(line: &'static str) -> Option<Self> {
+        let mut words = line.split(' ').map(|word| Some(word).filter(|word| *word != "-"));
+        let mut next = || words.next().flatten();
+        let (group, version, kind) = (next().unwrap_or_default(), next()?, next()?);
+        let mut release = || next().and_then(KubernetesVersion::parse);
+        let (first, last) = (release(), release());
+        Some(Self { group, version, kind, first, last, replacement: next() })
+    }
+}
+
+struct Table {
+    by_kind: HashMap<&'static str, Vec<Row>>,
+    groups: HashSet<&'static str>,
+}
+
+static ROWS: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table { by_kind: HashMap::new(), groups: HashSet::new() };
+    for row in rows() {
+        table.groups.insert(row.group);
+        table.by_kind.entry(row.kind).or_default().push(row);
+    }
+    table
+});
+
+/// Every version of every kind of the table.
+pub fn rows() -> impl Iterator<Item = Row> {
+    TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(Row::parse)
+}
+
+/// Why this release serves no such object; none where it does, or where a custom resource may bring it.
+pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
+    let table = &*ROWS;
+    let of_kind = table.by_kind.get(kind.kind.as_str()).map(Vec::as_slice).unwrap_or_default();
+    let own = || of_kind.iter().filter(|row| row.group == kind.group);
+    if let Some(row) = own().find(|row| row.version == kind.version) {
+        let why = match (row.first, row.last) {
+            (_, Some(last)) if by > last => Why::Removed(KubernetesVersion::new(last.major, last.minor + 1)),
+            (Some(first), _) if by < first => Why::Later(first),
+            _ => return None,
+        };
+        let replacement = row
+            .replacement
+            .filter(|text| of_kind.iter().any(|other| other.is_served(by) && other.api_version() == **text));
+        let api_version = replacement.map(str::to_owned).or_else(|| best(own(), by));
+        return Some(Unserved { why, api_version, kind: None });
+    }
+    // Groups with a dot are custom ones, unless the table has them; a custom one has a dot.
+    if by > NEWEST || kind.group.contains('.') && !table.groups.contains(kind.group.as_str()) {
+        return None;
+    }
+    let unknown = |api_version, kind| Some(Unserved { why: Why::Unknown, api_version, kind });
+    if own().next().is_some() {
+        // The table does not have every alpha version that there was; of a kind that is stable none counts any more.
+        let may_have_been = kind.version.contains("alpha") && !own().any(Row::is_stable);
+        return if may_have_been { None } else { unknown(best(own(), by), None) };
+    }
+    if let Some(api_version) = best(of_kind.iter(), by) {
+        return unknown(Some(api_version), None);
+    }
+    if !table.groups.contains(kind.group.as_str()) {
+        return None;
+    }
+    match misspelt(&kind.kind, &kind.group, by) {
+        Some(meant) => {
+            let rows = table.by_kind.get(meant).map(Vec::as_slice).unwrap_or_default();
+            let own = best(rows.iter().filter(|row| row.group == kind.group), by);
+            unknown(own.or_else(|| best(rows.iter(), by)), Some(meant))
+        }
+        // `v1` is also what files of tools say that nobody applies, and a group with a dot may be extended.
+        None if kind.group.is_empty() || kind.group.contains('.') => None,
+        None => unknown(None, None),
+    }
+}
+
+/// The version to write: a stable one before others, a later one before an earlier one.
+fn best<'a>(rows: impl Iterator<Item = &'a Row>, by: KubernetesVersion) -> Option<String> {
+    let served = rows.filter(|row| row.is_served(by));
+    served.max_by_key(|row| (row.is_stable(), row.version)).map(Row::api_version)
+}
+
+/// The kind that is nearest by edit distance, case aside; those of the same group come first.
+fn misspelt(kind: &str, group: &str, by: KubernetesVersion) -> Option<&'static str> {
+    // Longer names are compared with none: no kind is as long.
+    if kind.len() > 100 {
+        return None;
+    }
+    let lower = kind.to_lowercase();
+    let most = if lower.len() < 6 { 1 } else { 2 };
+    let served = rows().filter(|row| row.is_served(by));
+    let near = served.filter_map(|row| {
+        let distance = strsim::damerau_levenshtein(&lower, &row.kind.to_lowercase());
+        (distance <= most).then_some((row.group != group, distance, row.kind))
+    });
+    near.min().map(|(.., kind)| kind)
+}
+
+impl Unserved {
+    /// The member `unserved` of the environment that policies get.
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.key("unserved");
+        writer.begin_object();
+        if let Some(api_version) = &self.api_version {
+            writer.key("apiVersion");
+            writer.string(api_version);
+        }
+        if let Some(kind) = self.kind {
+            writer.key("kind");
+            writer.string(kind);
+        }
+        if let Why::Removed(release) | Why::Later(release) = self.why {
+            writer.key("release");
+            writer.string(&release.to_string());
+        }
+        writer.key("why");
+        writer.string(match self.why {
+            Why::Removed(_) => "removed",
+            Why::Later(_) => "later",
+            Why::Unknown => "unknown",
+        });
+        writer.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(api_version: &str, kind: &str, minor: u32) -> Option<(Why, Option<String>, Option<&'static str>)> {
+        let kind = Kind::from_api_version(api_version, kind);
+        let unserved = unserved(&kind, KubernetesVersion::new(1, minor))?;
+        Some((unserved.why, unserved.api_version, unserved.kind))
+    }
+
+    fn release(minor: u32) -> KubernetesVersion {
+        KubernetesVersion::new(1, minor)
+    }
+
+    #[test]
+    fn every_row_is_read() {
+        let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!((rows().count(), rows().count() > 150), (lines, true));
+        for row in rows() {
+            assert!(row.first.zip(row.last).is_none_or(|(first, last)| first <= last), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_served_is_not_named() {
+        for (api_version, kind) in [
+            ("v1", "Service"),
+            ("apps/v1", "Deployment"),
+            ("autoscaling/v1", "HorizontalPodAutoscaler"),
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+            ("batch/v1", "CronJob"),
+        ] {
+            assert_eq!(judged(api_version, kind, 36), None, "{api_version} {kind}");
+        }
+    }
+
+    #[test]
+    fn custom_groups_and_files_of_tools_are_left_alone() {
+        for (api_version, kind) in [
+            ("argoproj.io/v1alpha1", "Rollout"),
+            ("apps.openshift.io/v1", "DeploymentConfig"),
+            ("serving.knative.dev/v1", "Service"),
+            ("gateway.networking.k8s.io/v1", "Gateway"),
+            ("example.com/v1", "Deploymnet"),
+            ("v1", "Config"),
+            ("v1", "Template"),
+            ("skaffold/v2beta29", "Config"),
+            ("scheduling.k8s.io/v1alpha1", "Workload"),
+            ("storage.k8s.io/v1", "Elsewhere"),
+        ] {
+            assert_eq!(judged(api_version, kind, 36), None, "{api_version} {kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_and_what_to_write() {
+        let apps = || Some("apps/v1".to_owned());
+        let unknown = |api_version, kind| Some((Why::Unknown, api_version, kind));
+        assert_eq!(judged("v1", "Deployment", 36), unknown(apps(), None));
+        assert_eq!(judged("app/v1", "Deployment", 36), unknown(apps(), None));
+        assert_eq!(judged("apps/v2", "Deployment", 36), unknown(apps(), None));
+        assert_eq!(judged("apps/v1alpha1", "StatefulSet", 36), unknown(apps(), None));
+        assert_eq!(judged("apps/v1", "Deploymnet", 36), unknown(apps(), Some("Deployment")));
+        assert_eq!(judged("apps/v1", "deployment", 36), unknown(apps(), Some("Deployment")));
+        assert_eq!(judged("v1", "Deploymnet", 36), unknown(apps(), Some("Deployment")));
+        assert_eq!(judged("batch/v1", "Whatever", 36), unknown(None, None));
+        assert_eq!(judged("v1", "Servce", 36), unknown(Some("v1".to_owned()), Some("Service")));
+        let autoscaling = Some("autoscaling/v2".to_owned());
+        let removed = |minor, api_version| Some((Why::Removed(release(minor)), api_version, None));
+        assert_eq!(judged("extensions/v1beta1", "Deployment", 36), removed(16, apps()));
+        assert_eq!(judged("autoscaling/v2beta2", "HorizontalPodAutoscaler", 36), removed(26, autoscaling));
+        assert_eq!(judged("batch/v1beta1", "CronJob", 36), removed(25, Some("batch/v1".to_owned())));
+        assert_eq!(judged("policy/v1beta1", "PodSecurityPolicy", 36), removed(25, None));
+        assert_eq!(judged("policy/v1beta1", "PodDisruptionBudget", 24), None, "it was served then");
+        let (why, ..) = judged("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", 29).unwrap();
+        assert_eq!(why, Why::Later(release(30)));
+        assert_eq!(judged("autoscaling/v9", "HorizontalPodAutoscaler", 99), None, "nobody knows that release");
+    }
+}

@@ -16,6 +16,7 @@
 //! A policy reads the reviewed object through [`Review`] and [`Cursor`], which know their place, and reports
 //! [`Findings`]. It never decides: deny, warn, audit and patch are the host's.
 
+pub mod affinity;
 #[cfg(target_arch = "wasm32")]
 mod allocator;
 pub mod autoscaling;

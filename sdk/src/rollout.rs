@@ -2,13 +2,13 @@
 
 use plimsoll_flat::{Kind, Node};
 
+use crate::affinity;
 use crate::cursor::Cursor;
 use crate::disruption::AUTOSCALERS;
 use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
 use crate::review::Review;
 use crate::rounding::Fenceposts;
-use crate::selector;
 use crate::services::{Scraped, are_only_scraped, carries_requests};
 use crate::workload::{Container, Probe};
 
@@ -103,17 +103,17 @@ pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     }
 }
 
-/// The term of `podAntiAffinity` that demands a node for each Pod, Pods of the old revision included.
+/// The term of `podAntiAffinity` that demands a node for each Pod, Pods of the old revision included. A term that may
+/// look into other namespaces alone is none.
 #[must_use]
 pub fn own_node<'a>(review: &Review<'a>) -> Option<Cursor<'a>> {
-    let (template, label) = review.template().zip(revision_label(review))?;
-    let terms = template.spec().at("affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
-    terms.items().find(|term| {
-        let selector = term.at("labelSelector");
-        let is_own = selector.node().is_some_and(|node| selector::matches(node, template.labels()).is_yes());
-        let is_of_revision = term.at("matchLabelKeys").items().any(|key| key.as_str() == Some(label));
-        term.at("topologyKey").as_str() == Some("kubernetes.io/hostname") && is_own && !is_of_revision
-    })
+    let template = revision_label(review).and(review.template())?;
+    let mut required = affinity::anti_affinity(template).filter(|term| term.weight.is_none());
+    let is_own_node = |term: &affinity::Term<'a>| {
+        term.at.at("topologyKey").as_str() == Some("kubernetes.io/hostname")
+            && term.selects(review, affinity::Pods::Old) == Knowledge::Yes
+    };
+    required.find(is_own_node).map(|term| term.at)
 }
 
 /// Whether a new Pod has to wait for the place that an old one has: a port of the node, or a node of its own.

@@ -50,6 +50,7 @@ mod stand_in;
 pub mod value;
 pub mod version;
 pub mod volumes;
+pub mod windows;
 pub mod workload;
 
 pub use bundle::{Host, Policy};

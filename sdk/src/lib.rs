@@ -45,6 +45,7 @@ pub mod rounding;
 pub mod selector;
 pub mod services;
 pub mod settings;
+pub mod shell;
 pub mod shutdown;
 mod stand_in;
 pub mod value;

@@ -87,6 +87,53 @@ impl<'a> Rollout<'a> {
     }
 }
 
+/// A StatefulSet's rolling update that may take several Pods down at once.
+#[derive(Clone, Debug)]
+pub struct StatefulUpdate<'a> {
+    /// Pods that an update reaches: those below `partition` keep their revision.
+    pub reached: i64,
+    /// `maxUnavailable`.
+    pub max_unavailable: IntOrPercent,
+    /// Its place.
+    pub at: Cursor<'a>,
+    /// Whether this version of Kubernetes obeys `maxUnavailable` for certain.
+    pub is_certain: bool,
+}
+
+impl<'a> StatefulUpdate<'a> {
+    /// None for another kind, for another strategy, without `maxUnavailable`, and where Kubernetes passes over it: before
+    /// 1.37, but for 1.35.0 to 1.35.3 (the feature `MaxUnavailableStatefulSet`).
+    pub fn of(review: &Review<'a>, pods: i64) -> Option<Self> {
+        if !review.is("apps/StatefulSet") {
+            return None;
+        }
+        let strategy = review.at("spec/updateStrategy");
+        let kind = strategy.at("type");
+        let at = strategy.at("rollingUpdate/maxUnavailable");
+        let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
+        let max_unavailable = IntOrPercent::from_node(at.node()?).filter(|_| is_rolling)?;
+        let is_valid = matches!(max_unavailable, IntOrPercent::Int(1..) | IntOrPercent::Percent(1..=100));
+        let is_certain = match review.kubernetes_version() {
+            Some(version) if !version.at_least(1, 35) => return None,
+            Some(version) if !version.at_least(1, 37) => match version.patch {
+                _ if version.minor == 36 => return None,
+                Some(4..) => return None,
+                patch => patch.is_some(),
+            },
+            _ => true,
+        };
+        let partition = strategy.at("rollingUpdate/partition").as_i64().unwrap_or(0).max(0);
+        let reached = pods.saturating_sub(partition).max(0);
+        is_valid.then_some(Self { reached, max_unavailable, at, is_certain })
+    }
+
+    /// Pods that it takes down at once, of so many.
+    #[must_use]
+    pub fn taken(&self, pods: i64) -> i64 {
+        Fenceposts::of_stateful_set(pods, self.max_unavailable).unavailable.min(self.reached)
+    }
+}
+
 /// Kinds that replace their Pods by surge and unavailability.
 pub const ROLLING: [&str; 2] = ["apps/Deployment", "argoproj.io/Rollout"];
 

@@ -17,7 +17,7 @@ use crate::engine::{BUILTIN, Bundle, Engine};
 use crate::files;
 
 /// What files are judged by where nobody says.
-pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 36);
+pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 37);
 
 /// Maximum number of bundles of a configuration. Each takes memory and, where its code is not kept, time.
 const MAX_BUNDLES: usize = 16;
@@ -305,7 +305,7 @@ fn environment(version: KubernetesVersion, workloads: &Workloads) -> Result<Arc<
     let mut writer = Writer::new();
     writer.begin_object();
     writer.key("kubernetesVersion");
-    writer.string(&version.to_string());
+    writer.string(&version.to_patch());
     workloads.write(&mut writer);
     writer.end();
     Ok(writer.finish()?.into())

@@ -199,10 +199,10 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// As a message names what pulls it: `container "app"`, `volume "model"`.
+    /// As a message names what pulls it: `container "app"`, `volume "model"`; what has no name by its place, `volumes[0]`.
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{} {:?}", self.noun, self.name)
+        described(self.noun, self.name, &self.reference)
     }
 
     /// `Always`, `IfNotPresent` or `Never`, with the API server's default filled in: `Always` where the reference has the tag
@@ -220,6 +220,20 @@ impl<'a> Image<'a> {
         }
     }
 }
+
+/// What a message calls an item of a list of the pod spec, or something within it.
+fn described(noun: &str, name: &str, at: &Cursor<'_>) -> String {
+    if !name.is_empty() {
+        return format!("{noun} {name:?}");
+    }
+    let pointer = at.pointer();
+    let parts: Vec<&str> = pointer.split('/').collect();
+    let item = parts.windows(2).rev().find(|pair| LISTS.contains(&pair[0]));
+    item.map_or_else(|| noun.to_owned(), |pair| format!("{}[{}]", pair[0], pair[1]))
+}
+
+/// Lists of the pod spec whose items have names.
+const LISTS: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "volumes"];
 
 /// Several containers as a message names them: at most three, and how many more.
 pub fn describe_all(containers: &[&Container<'_>]) -> String {
@@ -265,9 +279,9 @@ impl<'a> Container<'a> {
         self.cursor.at("name").as_str().unwrap_or_default()
     }
 
-    /// As a message names it: `container "app"`.
+    /// As a message names it: `container "app"`; one without a name by its place, `containers[0]`.
     pub fn describe(&self) -> String {
-        format!("{} {:?}", self.class.noun(), self.name())
+        described(self.class.noun(), self.name(), &self.cursor)
     }
 
     /// The container itself as a place.

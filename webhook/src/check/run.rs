@@ -104,7 +104,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
 }
 
 fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
-    registry.workloads().template(&world.objects[object].review.kind.group_kind()).is_some()
+    registry.workloads().is_workload(&world.objects[object].review.kind.group_kind())
 }
 
 /// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plimsoll_flat::Writer;
+use plimsoll_flat::{Node, Writer};
 use plimsoll_sdk::version::KubernetesVersion;
 
 use super::plan::{Plan, Source};
 use super::policy_set::{BundleName, Documents, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
+use super::workloads::places;
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::admission::Review;
 use crate::admission::verdict::{Ground, Recourse};
@@ -132,7 +133,7 @@ impl Registry {
                 return Err(problems);
             }
         };
-        let environment = environment(kubernetes_version, &workloads).map_err(|error| {
+        let environment = environment(kubernetes_version, &workloads, None).map_err(|error| {
             vec![ConfigError {
                 position: None,
                 problem: Problem::Conflict(format!("the environment is too large: {error}")),
@@ -162,7 +163,7 @@ impl Registry {
         let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
         let mut kinds: BTreeSet<String> = kinds.cloned().collect();
         // Who asks about workloads is told of those too that it cannot name.
-        if kinds.iter().any(|kind| self.workloads.template(kind).is_some()) {
+        if kinds.iter().any(|kind| self.workloads.is_workload(kind)) {
             kinds.extend(self.workloads.further().map(str::to_owned));
         }
         kinds
@@ -191,6 +192,20 @@ impl Registry {
     /// What policies are told besides the review, as a flat document.
     pub fn environment(&self, _review: &Review) -> Arc<[u8]> {
         Arc::clone(&self.environment)
+    }
+
+    /// The same for each pod template of an object: of a kind that has several, policies judge one after the other.
+    pub fn environments(&self, kind: &str, object: Option<Node<'_>>) -> Vec<Arc<[u8]>> {
+        let templates = self.workloads.templates(kind);
+        if templates.is_empty() || self.workloads.template(kind).is_some() {
+            return vec![Arc::clone(&self.environment)];
+        }
+        let places = object.into_iter().flat_map(|object| templates.iter().flat_map(move |it| places(it, object)));
+        let written =
+            places.filter_map(|place| environment(self.kubernetes_version, &self.workloads, Some((kind, &place))).ok());
+        let environments: Vec<Arc<[u8]>> = written.collect();
+        // What is said of the object alone is said of one without a template too.
+        if environments.is_empty() { vec![Arc::clone(&self.environment)] } else { environments }
     }
 
     /// The kinds with a pod template.
@@ -301,12 +316,16 @@ fn workloads(sets: &[PolicySet], problems: &mut Vec<ConfigError>) -> Workloads {
     workloads
 }
 
-fn environment(version: KubernetesVersion, workloads: &Workloads) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
+fn environment(
+    version: KubernetesVersion,
+    workloads: &Workloads,
+    own: Option<(&str, &str)>,
+) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
     let mut writer = Writer::new();
     writer.begin_object();
     writer.key("kubernetesVersion");
     writer.string(&version.to_patch());
-    workloads.write(&mut writer);
+    workloads.write(&mut writer, own);
     writer.end();
     Ok(writer.finish()?.into())
 }

@@ -5,6 +5,7 @@ use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
 use plimsoll_sdk::measured::Measured;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
+use plimsoll_sdk::workload::PodTemplate;
 
 /// Autoscalers that measure a share of a request which nobody states.
 ///
@@ -13,6 +14,9 @@ use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
 /// (`type: Utilization`; without any metric it is 80% of cpu), while a container or native sidecar of the workload
 /// requests none of it. It is found whichever comes last: at the container's request, or at the metric. A metric of type
 /// `ContainerResource` asks for the request of its own container alone, and for that container to be there.
+///
+/// `info`: the annotation `dapr.io/enabled` or `linkerd.io/inject` has a container injected whose request no annotation
+/// states, and all requests that are written are enough. Without a setting of the injection itself it requests nothing.
 ///
 /// The effective request counts: a limit is copied, a LimitRange fills in, and what the Pod requests as a whole counts
 /// for all of its containers, but not for a single one.
@@ -65,8 +69,14 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     };
     let mut containers = Measured::of(&template);
     for measure in measured {
-        let Some(lack) = Lack::of(review, &mut containers, &measure) else { continue };
         let at = measure.place(review, scaler);
+        let Some(lack) = Lack::of(review, &mut containers, &measure) else {
+            if let Some((_, message, help)) = injected(&template, &measure) {
+                let message = format!("{message} of {} {name}", short(&kind));
+                findings.info(&at, message, help).related(format!("{}/{name}", short(&kind)));
+            }
+            continue;
+        };
         let message = format!("{} of {} {name}: {HARM}", lack.message(&measure), short(&kind));
         let severity = lack.severity(review, findings);
         findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", short(&kind)));
@@ -83,7 +93,14 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         is_known &= answer.complete || scaler != AUTOSCALERS[0];
         for object in answer.nodes() {
             for measure in utilizations(scaler, object) {
-                let Some(lack) = Lack::of(review, &mut containers, &measure) else { continue };
+                let Some(lack) = Lack::of(review, &mut containers, &measure) else {
+                    let found = injected(template, &measure);
+                    let found = found.filter(|_| said.insert((measure.resource.clone(), measure.container.clone())));
+                    if let Some((at, message, help)) = found {
+                        findings.info(&at, format!("{message}, which {} measures", describe(scaler, object)), help);
+                    }
+                    continue;
+                };
                 // KEDA and what it makes say the same.
                 if !said.insert((measure.resource.clone(), measure.container.clone())) {
                     continue;
@@ -105,6 +122,32 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
 }
 
 const HARM: &str = "it can't be computed, and the autoscaler does nothing";
+
+/// What asks for the injection of a container, its value, that container, and the annotations for its requests.
+const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
+    ("dapr.io/enabled", "true", "daprd", ["dapr.io/sidecar-cpu-request", "dapr.io/sidecar-memory-request"]),
+    (
+        "linkerd.io/inject",
+        "enabled",
+        "linkerd-proxy",
+        ["config.linkerd.io/proxy-cpu-request", "config.linkerd.io/proxy-memory-request"],
+    ),
+];
+
+/// A container that another webhook adds without the request that a metric of the whole Pod needs, unless its own
+/// configuration states one: where that is asked for, a message, and a help.
+fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) -> Option<(Cursor<'a>, String, String)> {
+    let annotations = template.root().at("metadata/annotations");
+    let index = ["cpu", "memory"].iter().position(|name| *name == measure.resource && measure.container.is_none())?;
+    INJECTIONS.iter().find_map(|(key, value, container, requests)| {
+        let (at, request) = (annotations.key(key), *requests.get(index)?);
+        (at.as_str() == Some(*value) && !annotations.key(request).exists()).then(|| {
+            let resource = &measure.resource;
+            let message = format!("container {container:?}, which {key} injects, may request no {resource}");
+            (at, message, format!("write the annotation {request} in the pod template"))
+        })
+    })
+}
 
 /// What a share of a request lacks.
 enum Lack<'t, 'a> {

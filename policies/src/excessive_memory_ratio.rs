@@ -56,8 +56,8 @@ pub struct Settings {
 pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &mut Findings) {
     let allowed = settings.limit.max(Quantity::from_milli(1000));
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
-        let Some(amount) = container.requested(review, "memory") else { continue };
-        let Some(limit) = container.limit(review, "memory") else {
+        let Some(amount) = container.requested(review, "memory").map(Quantity::capped) else { continue };
+        let Some(limit) = container.limit(review, "memory").map(Quantity::capped) else {
             if limit_ranges_unknown(review) && container.limit_at("memory").is_absent() {
                 findings.assume("no LimitRange sets memory limits");
             }
@@ -96,7 +96,7 @@ fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
         return;
     };
     let [request_at, limit_at] = ["requests", "limits"].map(|list| of_pod.at(list).key("memory"));
-    let amount = |at: &Cursor<'_>| at.node().and_then(Quantity::from_node);
+    let amount = |at: &Cursor<'_>| at.node().and_then(Quantity::from_node).map(Quantity::capped);
     let Some((request, limit)) = amount(&request_at).zip(amount(&limit_at)) else { return };
     if request < LEAST_MEMORY || !ratio_exceeds(limit, request, allowed) {
         return;

@@ -10,6 +10,9 @@ pub struct Settings {
     most: i64,
 }
 
+/// So many Pods, and more, overflow the counters of controllers. A percentage that is no `int` is an error to them.
+const UNCOUNTABLE: i64 = i32::MAX as i64;
+
 /// Rollouts that more than double the Pods.
 ///
 /// ## What it finds
@@ -69,13 +72,19 @@ pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &
         findings.assume("no autoscaler scales this workload");
     }
     let than = if pods <= settings.most { "than there are".to_owned() } else { format!("than {}", settings.most) };
-    let message = format!(
-        "{pods} {}, maxSurge {}: an update starts {surge} more at once, which is more {than}, so that up to {} run, and \
-         those that still end",
-        if pods == 1 { "replica" } else { "replicas" },
-        rollout.max_surge,
-        pods.saturating_add(surge)
-    );
+    let replicas = if pods == 1 { "replica" } else { "replicas" };
+    // As it is written: a number beyond all counters has been cut.
+    let written = rollout.max_surge_at.as_str().map_or_else(|| rollout.max_surge.to_string(), str::to_owned);
+    let message = match surge {
+        UNCOUNTABLE.. => {
+            format!("{pods} {replicas}, maxSurge {written}: no controller counts so many, so an update hangs")
+        }
+        _ => format!(
+            "{pods} {replicas}, maxSurge {written}: an update starts {surge} more at once, which is more {than}, so that \
+             up to {} run, and those that still end",
+            pods.saturating_add(surge)
+        ),
+    };
     let quarter = IntOrPercent::Percent(25);
     let (wanted, value) = match quarter.resolve_up(pods) <= limit {
         true => (quarter.to_string(), Value::from("25%")),

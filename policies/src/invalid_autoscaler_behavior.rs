@@ -3,7 +3,7 @@ use plimsoll_sdk::prelude::*;
 /// Behaviour of autoscalers that is refused, or that keeps them from growing.
 ///
 /// ## What it finds
-/// In `behavior` of a HorizontalPodAutoscaler, or in that which a ScaledObject asks for, over files:
+/// In `behavior` of a HorizontalPodAutoscaler, or in that which a ScaledObject asks for, over files and in the cluster:
 ///
 /// - `error`: a `stabilizationWindowSeconds` below 0 or above 3600;
 /// - `error`: a `selectPolicy` that is none of `Max`, `Min` and `Disabled`;
@@ -12,8 +12,8 @@ use plimsoll_sdk::prelude::*;
 /// - `warning`: `selectPolicy: Disabled` in `scaleUp`, so that Pods are never added.
 ///
 /// ## Why
-/// The schema of the API allows the first three, so most checkers do; the API server refuses the autoscaler when it is
-/// applied, and KEDA fails to make one. The last is often left over from an incident.
+/// The schema of the API allows the first three, so most checkers do. The API server refuses the autoscaler when it is
+/// applied. It accepts a ScaledObject, for which KEDA then fails to make one. The last is often left over from an incident.
 ///
 /// ## What to write
 /// ```yaml
@@ -26,7 +26,7 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     category = "autoscaling", on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
-    severity = Error, since = "0.1.0", stage = Source
+    severity = Error, since = "0.1.0"
 )]
 pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
     let behavior = match review.is("keda.sh/ScaledObject") {

@@ -33,7 +33,10 @@ pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
         let Some(node) = at.node() else { continue };
         let wrong = match IntOrPercent::from_node(node) {
             Some(count @ IntOrPercent::Int(..0)) => format!("{name} {count} is negative"),
-            Some(count @ IntOrPercent::Percent(101..)) => format!("{name} {count} is more than all"),
+            // As it is written: a number beyond all counters has been cut.
+            Some(IntOrPercent::Percent(101..)) => {
+                format!("{name} {} is more than all", at.as_str().unwrap_or_default())
+            }
             Some(_) => continue,
             None => format!("{name} is neither a number nor a percentage"),
         };

@@ -3,6 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod reads;
 mod requests;
+mod stateful_sets;
 
 plimsoll_sdk::bundle![
     reads = reads::READS;

@@ -1,6 +1,7 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::services::{Reaching, Scraped, Targets, are_only_scraped, distinct, names_metrics};
+use plimsoll_sdk::shell::always_succeeds;
 use plimsoll_sdk::workload::{Handler, Port};
 
 /// Containers that get requests before they can answer.
@@ -15,6 +16,9 @@ use plimsoll_sdk::workload::{Handler, Port};
 ///   one of several app containers. Or no Service targets it, but it declares a port: then another container, such as a
 ///   proxy, is likely to pass requests on to it, and the Pod is ready too early.
 /// - `info`: no Service targets it and it declares no port (it ships logs, say), or no Service selects the Pods.
+///
+/// `info` too: a readinessProbe whose command always succeeds, such as `true` or `sh -c "exit 0"`. It asks the program
+/// nothing, so the container is ready as soon as it has started.
 ///
 /// A native sidecar (an init container with `restartPolicy: Always`) needs a readinessProbe only where it declares a
 /// Service's `targetPort`.
@@ -72,6 +76,9 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[], missing_readiness_probe) {
         return;
     }
+    for container in review.containers().iter().filter(|container| container.class().runs_on()) {
+        asks_nothing(container, findings);
+    }
     let services = review.services();
     if are_only_scraped(review) {
         if !services.complete {
@@ -121,6 +128,19 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         if let Some(fix) = tcp_probe(container, reaching).filter(|_| is_sure) {
             finding.fix(fix);
         }
+    }
+}
+
+/// A probe that says yes whatever the program does.
+fn asks_nothing(container: &Container<'_>, findings: &mut Findings) {
+    let Some(Handler::Exec { command }) = container.probe("readinessProbe").and_then(|probe| probe.handler()) else {
+        return;
+    };
+    if always_succeeds(&command) {
+        let message =
+            format!("the readinessProbe of {} always succeeds: it asks the program nothing", container.describe());
+        let help = "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready";
+        findings.info(&container.at("readinessProbe/exec/command"), message, help);
     }
 }
 

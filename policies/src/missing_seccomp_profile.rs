@@ -1,5 +1,6 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::{about_all, describe_all, is_exempt_as_windows, is_host_process};
+use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
+use plimsoll_sdk::workload::{about_all, describe_all};
 
 const TYPE: &str = "seccompProfile/type";
 
@@ -9,7 +10,8 @@ const TYPE: &str = "seccompProfile/type";
 /// `error`: a `seccompProfile` of type `Unconfined`, in the Pod's or any container's `securityContext`. `warning`:
 /// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. An
 /// ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more. Pods
-/// that run on Windows are exempt, as they are from `privilege-escalation`. These are the checks of the baseline and the
+/// that run on Windows are exempt, as they are from `privilege-escalation`, and where they may run on Windows nothing is
+/// filled in. These are the checks of the baseline and the
 /// restricted Pod Security Standard. The old `seccomp.security.alpha.kubernetes.io` annotations count for nothing:
 /// since Kubernetes 1.27 nothing reads them.
 ///
@@ -69,8 +71,10 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
             format!("no seccomp profile, so every system call is allowed: {}", describe_all(&missing)),
             "write securityContext.seccompProfile.type: RuntimeDefault in the pod spec",
         );
-        finding
-            .fix(Fix::hardening("give the Pod the container runtime's seccomp profile").add(&of_pod, "RuntimeDefault"));
+        if !template.may_run_on_windows() {
+            let fix = Fix::hardening("give the Pod the container runtime's seccomp profile");
+            finding.fix(fix.add(&of_pod, "RuntimeDefault"));
+        }
         about_all(finding, &missing, "name");
     }
 }

@@ -1,3 +1,4 @@
+use plimsoll_sdk::affinity::{Pods, anti_affinity};
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::disruption::SCALABLE;
 use plimsoll_sdk::last;
@@ -21,11 +22,12 @@ pub struct Settings {
 ///
 /// ## What it finds
 /// `info`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods with neither
-/// `topologySpreadConstraints` nor `podAntiAffinity`. Where a HorizontalPodAutoscaler or a ScaledObject scales it, its
-/// maximum counts if that is more.
+/// `topologySpreadConstraints` nor a `podAntiAffinity` that selects its own Pods. Where a HorizontalPodAutoscaler or a
+/// ScaledObject scales it, its maximum counts if that is more.
 ///
-/// Workloads that an operator looks after are left out. Whether what is written selects the Pods themselves is
-/// `spread-selects-others`'s to say.
+/// A term of `podAntiAffinity` is read with its `namespaces`, `namespaceSelector`, `matchLabelKeys` and
+/// `mismatchLabelKeys`. Workloads that an operator looks after are left out. Constraints that select other Pods are a
+/// finding of `spread-selects-others`.
 ///
 /// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
 /// it once for a set.
@@ -63,7 +65,8 @@ pub struct Settings {
 /// spread Pods, so nothing is found.
 ///
 /// ## Assumptions
-/// Where not all autoscalers are known, no further one scales the workload.
+/// Where not all autoscalers are known, no further one scales the workload. A `namespaceSelector` whose answer is not
+/// known selects the workload's own namespace.
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
@@ -85,8 +88,16 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         review.template().filter(|template| !settings.cluster_default && template.all_containers().next().is_some());
     let Some(template) = template else { return };
     let at = template.spec().at("topologySpreadConstraints");
-    if at.has_content() || is_kept_apart(template.spec()) || is_reviewed_owned(review) {
+    if at.has_content() || is_reviewed_owned(review) {
         return;
+    }
+    let mut others = "";
+    for term in anti_affinity(template) {
+        match term.selects(review, Pods::Same) {
+            Knowledge::Yes => return,
+            Knowledge::Unknown => return findings.assume("podAntiAffinity looks into the namespace of these Pods"),
+            Knowledge::No => others = " (podAntiAffinity keeps them away from other Pods alone)",
+        }
     }
     let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) else { return };
     let replicas_at = review.at("spec/replicas");
@@ -104,8 +115,9 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         }
         return;
     }
-    let message =
-        format!("{pods} Pods{by}, and only the scheduler's own preference spreads them: one node may hold them all");
+    let message = format!(
+        "{pods} Pods{by}, and only the scheduler's own preference spreads them{others}: one node may hold them all"
+    );
     let help = "write topologySpreadConstraints or a podAntiAffinity, with the selector of this workload";
     let fix = spread(review);
     let finding = findings.info(&at, message, help);
@@ -113,13 +125,6 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         let fix = Fix::changing("prefer other nodes and zones");
         finding.fix(if at.exists() { fix.replace(&at, constraints) } else { fix.add(&at, constraints) });
     }
-}
-
-fn is_kept_apart(spec: &Cursor<'_>) -> bool {
-    let apart = spec.at("affinity/podAntiAffinity");
-    ["requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"]
-        .into_iter()
-        .any(|terms| apart.at(terms).has_content())
 }
 
 /// The constraints, with the workload's own selector; none where that is not clear.

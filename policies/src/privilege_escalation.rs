@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::{is_exempt_as_windows, is_host_process};
+use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
 
 /// Containers whose processes may gain privileges.
 ///
@@ -14,6 +14,10 @@ use plimsoll_sdk::workload::{is_exempt_as_windows, is_host_process};
 /// Pods that run on Windows are exempt: by `os: {name: windows}` (from Kubernetes 1.25), where the API refuses the field,
 /// by the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity, or by `hostProcess`. The kubelet of
 /// a Linux node passes over `hostProcess`, so it is a finding where nothing else keeps the Pods on Windows nodes.
+///
+/// Nothing is filled in where the Pods may run on Windows: with a `runtimeClassName`, `windowsOptions`, or a toleration, node
+/// selector or node affinity that names Windows, unless something keeps them on Linux. The API server would refuse the
+/// field as soon as their author writes `os: {name: windows}`.
 ///
 /// ## Why
 /// With `false` the kernel's `no_new_privs` holds for every process of the container: a setuid program such as `sudo`,
@@ -65,13 +69,14 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
                 )
                 .fix(Fix::changing(format!("forbid {who} to gain privileges")).replace(&at, false));
         } else {
-            findings
-                .warning(
-                    &at,
-                    format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
-                    "write securityContext.allowPrivilegeEscalation: false in the container",
-                )
-                .fix(Fix::hardening(format!("forbid {who} to gain privileges")).add(&at, false));
+            let finding = findings.warning(
+                &at,
+                format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
+                "write securityContext.allowPrivilegeEscalation: false in the container",
+            );
+            if !template.may_run_on_windows() {
+                finding.fix(Fix::hardening(format!("forbid {who} to gain privileges")).add(&at, false));
+            }
         }
     }
 }

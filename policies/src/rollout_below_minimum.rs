@@ -2,6 +2,8 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, is_in_place};
 
+use crate::stateful_sets;
+
 /// Settings of `rollout-below-minimum`.
 #[derive(Debug, Settings)]
 pub struct Settings {
@@ -15,7 +17,8 @@ pub struct Settings {
 /// ## What it finds
 /// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, during
 /// which less than `available` of the Pods stay. `maxSurge` and `maxUnavailable` count as the controller resolves them:
-/// of a percentage `maxSurge` is rounded up and `maxUnavailable` down.
+/// of a percentage `maxSurge` is rounded up and `maxUnavailable` down. So does `maxUnavailable` of a StatefulSet, in
+/// Kubernetes 1.35.0 to 1.35.3 and from 1.37 on.
 ///
 /// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
 /// if these are more. One Pod at a time is the least where Pods take a port of their node, or must have a node of their own
@@ -47,7 +50,7 @@ pub struct Settings {
 #[policy(
     category = "rollout", on = Kinds,
     kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+        "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
     ],
     severity = Warning, since = "0.1.0",
     refines = [
@@ -55,10 +58,14 @@ pub struct Settings {
     ],
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
-        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable",
+        "/spec/updateStrategy/rollingUpdate/maxUnavailable"
     ]
 )]
 pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if review.is("apps/StatefulSet") {
+        return stateful_sets::few_left(review, settings.available, findings);
+    }
     if last::workloads(review, findings, &ROLLING, |review, findings| rollout_below_minimum(review, settings, findings))
     {
         return;

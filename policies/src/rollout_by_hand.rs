@@ -3,7 +3,9 @@ use plimsoll_sdk::prelude::*;
 /// Workloads whose new version reaches only Pods that somebody deletes.
 ///
 /// ## What it finds
-/// `warning`: a StatefulSet or DaemonSet of type `OnDelete`.
+/// - `warning`: a StatefulSet or DaemonSet of type `OnDelete`;
+/// - `info`: a StatefulSet with a `partition` that is not below its `replicas`, where both are written. No Pod is updated,
+///   until somebody lowers it.
 ///
 /// ## Why
 /// Applying a new version changes nothing. Old and new Pods run beside each other for as long as nobody deletes the old
@@ -26,5 +28,13 @@ pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
     if at.as_str() == Some("OnDelete") {
         let message = "OnDelete: a new version reaches a Pod only once somebody deletes it";
         findings.warning(&at, message, "write type: RollingUpdate");
+        return;
+    }
+    let (partition_at, replicas_at) =
+        (review.at("spec/updateStrategy/rollingUpdate/partition"), review.at("spec/replicas"));
+    let Some((partition, replicas)) = partition_at.as_i64().zip(replicas_at.as_i64()) else { return };
+    if review.is("apps/StatefulSet") && replicas > 0 && partition >= replicas {
+        let message = format!("partition {partition} of {replicas} replicas: a new version reaches no Pod");
+        findings.info(&partition_at, message, "write partition: 0, or lower it step by step").about(&replicas_at);
     }
 }

@@ -11,7 +11,7 @@ const NEVER: i64 = i32::MAX as i64;
 /// ## What it finds
 /// Deployments and Argo Rollouts by their `progressDeadlineSeconds` (600 where it is not written):
 ///
-/// - `warning`: it is shorter than the time in which a Pod may get ready. That is the longest startup window of its app
+/// - `warning`: it is not longer than the time in which a Pod may get ready. That is the longest startup window of its app
 ///   containers and native sidecars: initialDelaySeconds + failureThreshold × periodSeconds of the startupProbe; of a
 ///   container without one, initialDelaySeconds + successThreshold × periodSeconds of the readinessProbe.
 /// - `error`: it is not longer than `minReadySeconds`. The API server refuses that.
@@ -51,10 +51,11 @@ pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
         );
         let needed = min_ready.saturating_add(300);
         (Severity::Error, message, if needed < ready { enough_to_get_ready } else { needed })
-    } else if deadline < ready && deadline != NEVER {
+    } else if deadline <= ready && deadline != NEVER {
         let kind = probe.as_ref().and_then(|probe| probe_name(probe.cursor())).unwrap_or("probe");
+        let when = if deadline < ready { "before" } else { "at the moment when" };
         let message = format!(
-            "progressDeadlineSeconds {deadline} is over before {who} must be ready: its {kind} allows {ready} s"
+            "progressDeadlineSeconds {deadline} is over {when} {who} must be ready: its {kind} allows {ready} s"
         );
         (Severity::Warning, message, enough_to_get_ready)
     } else {

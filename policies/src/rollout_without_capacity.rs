@@ -3,6 +3,8 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_in_place, is_served, own_node, revision_label};
 use plimsoll_sdk::volumes::claims;
 
+use crate::stateful_sets;
+
 /// Rollouts that take down what serves requests.
 ///
 /// ## What it finds
@@ -13,6 +15,7 @@ use plimsoll_sdk::volumes::claims;
 /// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does. `warning`
 ///   where there is only one Pod and its author lets it go (`maxUnavailable: 1`, or `maxSurge: 0`), for that is a choice.
 /// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
+/// - `error`: `maxUnavailable` of a StatefulSet's update takes every one of two or more Pods down at once.
 /// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas), which
 ///   do not take a port of their node.
 ///
@@ -46,11 +49,12 @@ use plimsoll_sdk::volumes::claims;
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods. Where not all autoscalers are known,
 /// none is assumed to scale the workload. Findings are warnings then. Where nobody can tell whether the 25% were written,
-/// they are assumed to be.
+/// they are assumed to be. Kubernetes obeys a StatefulSet's `maxUnavailable` in 1.35.0 to 1.35.3 and from 1.37 on. Of 1.35
+/// without a patch release it is assumed to.
 #[policy(
     category = "rollout", on = Kinds,
     kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "/Service", "autoscaling/HorizontalPodAutoscaler",
+        "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout", "/Service", "autoscaling/HorizontalPodAutoscaler",
         "keda.sh/ScaledObject"
     ],
     severity = Error, since = "0.1.0",
@@ -60,10 +64,14 @@ use plimsoll_sdk::volumes::claims;
     ],
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
-        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable",
+        "/spec/updateStrategy/rollingUpdate/maxUnavailable"
     ]
 )]
 pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
+    if review.is("apps/StatefulSet") {
+        return stateful_sets::none_left(review, findings);
+    }
     if last::workloads(review, findings, &ROLLING, rollout_without_capacity) {
         return;
     }

@@ -23,7 +23,8 @@ pub struct Settings {
 /// - `warning`: there are not as many at the autoscaler's maximum;
 /// - `warning`: nobody said how many nodes there are.
 ///
-/// A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out.
+/// A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out, and so is one that may look into other
+/// namespaces alone (`namespaces`, `namespaceSelector`).
 ///
 /// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
 /// it once for a set.
@@ -100,10 +101,15 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
         };
         // A single Pod would be taken down by an update, of which rollout-without-capacity warns.
         let other = if size == 1 { "prefer other nodes" } else { "maxUnavailable: 1 with maxSurge: 0" };
-        let help = format!("write matchLabelKeys: [{label}] in the term, or {other}");
+        // A key stands in one of the two lists.
+        let is_mismatched = term.at("mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
+        let help = match is_mismatched {
+            true => format!("take {label} out of mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),
+            false => format!("write matchLabelKeys: [{label}] in the term, or {other}"),
+        };
         let finding = findings.report(severity, &term, message, help);
         finding.about(&rollout.max_surge_at).about(&rollout.max_unavailable_at).about(&rollout.replicas_at);
-        if review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
+        if !is_mismatched && review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
             let fix = Fix::changing("keep Pods of one revision apart").append(&term.at("matchLabelKeys"), label);
             finding.fix(fix);
         }

@@ -1,5 +1,8 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all, is_host_process};
+use plimsoll_sdk::windows::is_host_process;
+use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
+
+const USER_NAME: &str = "securityContext/windowsOptions/runAsUserName";
 
 /// Containers that run as root, or may.
 ///
@@ -8,6 +11,7 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all, is_host_proce
 ///
 /// - `error`: `runAsUser: 0`, in the Pod's or a container's `securityContext`;
 /// - `error`: `runAsNonRoot: false`, in either;
+/// - `error`: on Windows, `runAsNonRoot: true` and `runAsUserName: ContainerAdministrator`, which never starts;
 /// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
 ///   containers, except those that run as user 0. An ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed
 ///   any more.
@@ -60,7 +64,34 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
             root_user(&container.at("securityContext/runAsUser"), &container.describe(), findings);
         }
     }
+    if template.is_windows() {
+        administrators(template, findings);
+    }
     may_be_root(template, findings);
+}
+
+/// Containers that the kubelet of a Windows node never starts (`verifyRunAsNonRoot` in `pkg/kubelet/kuberuntime`).
+fn administrators(template: &PodTemplate<'_>, findings: &mut Findings) {
+    let of_pod = template.spec().at(USER_NAME);
+    let is_administrator =
+        |at: &Cursor<'_>| at.as_str().is_some_and(|name| name.eq_ignore_ascii_case("ContainerAdministrator"));
+    let mut inheriting = Vec::new();
+    for container in template.all_containers().filter(|it| it.security("runAsNonRoot").as_bool() == Some(true)) {
+        let own = container.at(USER_NAME);
+        if is_administrator(&own) {
+            administrator(&own, &container.describe(), findings);
+        } else if own.is_absent() && is_administrator(&of_pod) {
+            inheriting.push(container);
+        }
+    }
+    if !inheriting.is_empty() {
+        administrator(&of_pod, &describe_all(&inheriting), findings);
+    }
+}
+
+fn administrator(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
+    let message = format!("with runAsNonRoot: true the kubelet never starts ContainerAdministrator: {who}");
+    findings.error(at, message, "write runAsUserName: ContainerUser, or another user of the image");
 }
 
 fn root_user(at: &Cursor<'_>, who: &str, findings: &mut Findings) {

@@ -8,8 +8,8 @@ use plimsoll_sdk::selector::{self, Match};
 /// not match the labels of its pod template.
 ///
 /// ## Why
-/// The API server refuses it: "selector does not match template labels". Of a Rollout it knows nothing, and the controller
-/// does nothing for it. A label was renamed in one of the two places.
+/// The API server refuses it: "selector does not match template labels". It accepts a Rollout, for which the controller then
+/// does nothing. A label was renamed in one of the two places.
 ///
 /// ## What to write
 /// The selector's labels in the template. The selector of what already runs can't be changed, so it is the template that
@@ -22,7 +22,7 @@ use plimsoll_sdk::selector::{self, Match};
 ///   metadata:
 ///     labels: {app: shop}
 /// ```
-#[policy(category = "rollout", on = LongRunning, severity = Error, since = "0.1.0", stage = Source)]
+#[policy(category = "rollout", on = LongRunning, severity = Error, since = "0.1.0")]
 pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
     let at = review.at("spec/selector");
     let (Some(template), Some(selector)) = (review.template(), at.node()) else { return };

@@ -4,7 +4,7 @@ use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
 /// Commands that sleep where the kubelet can.
 ///
 /// ## What it finds
-/// `info`: a `preStop` of `exec` that does nothing but `sleep` a number of seconds, from Kubernetes 1.30 on, in a
+/// `info`: a `preStop` of `exec` that does nothing but `sleep` a constant time, from Kubernetes 1.30 on, in a
 /// container or native sidecar of a workload that runs on.
 ///
 /// ## Why
@@ -34,7 +34,7 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
         return;
     }
     for container in template.containers().iter().filter(|container| container.class().runs_on()) {
-        let Some(sleep) = pre_stop_sleep(container).filter(|sleep| sleep.is_command) else { continue };
+        let Some(sleep) = pre_stop_sleep(container).filter(|sleep| sleep.is_command && sleep.is_all) else { continue };
         let hook = container.at("lifecycle/preStop");
         let seconds = sleep.seconds;
         let message = format!(

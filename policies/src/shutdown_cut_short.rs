@@ -14,7 +14,9 @@ pub struct Settings {
 /// ## What it finds
 /// The time between the end of a container's `preStop` and the end of `terminationGracePeriodSeconds` (30, where nobody
 /// wrote it), in a workload that runs on. The grace period begins before `preStop`. What `preStop` takes is known for
-/// `sleep`, and for a command that is nothing but `sleep` and a number of seconds.
+/// `sleep`. A command takes at least the sum of its sleeps of a constant length that run whatever happens. A sleep behind
+/// `||`, in a branch or a loop, beside other commands, or behind what ends the program does not count. Nor does one behind
+/// `&&` of a command that may fail.
 ///
 /// - `error`: `preStop` takes all of it, so that the program gets SIGTERM and, two seconds later, SIGKILL.
 /// - `warning`: less than `drainSeconds` remain after `preStop`.
@@ -63,27 +65,33 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     }
     let running = template.containers().iter().filter(|container| container.class().runs_on());
     // One period for all of them, so the longest decides.
-    let hooks = running.filter_map(|container| Some((container, pre_stop_sleep(container)?.seconds)));
-    let longest = hooks.reduce(|longest, next| if next.1 > longest.1 { next } else { longest });
-    let taken = longest.as_ref().map_or(0, |(_, seconds)| *seconds);
+    let hooks = running.filter_map(|container| Some((container, pre_stop_sleep(container)?)));
+    let longest = hooks.reduce(|longest, next| if next.1.seconds > longest.1.seconds { next } else { longest });
+    let taken = longest.as_ref().map_or(0, |(_, sleep)| sleep.seconds);
     let left = grace.saturating_sub(taken);
     if left >= settings.drain_seconds.max(1) {
         return;
     }
     let wanted = taken.saturating_add(settings.drain_seconds.saturating_mul(2).max(1));
-    let help = format!("write terminationGracePeriodSeconds: {wanted}");
+    let is_endless = taken == i64::MAX;
+    let help = match is_endless {
+        true => "write a sleep that ends, and a terminationGracePeriodSeconds that is longer".to_owned(),
+        false => format!("write terminationGracePeriodSeconds: {wanted}"),
+    };
     // The author chose the period, whatever of it preStop takes.
     let is_chosen = at.exists() && left > 0 && grace < settings.drain_seconds;
     let little = if is_chosen { Severity::Info } else { Severity::Warning };
-    let (severity, message) = match longest.as_ref().map(|(container, _)| container.describe()) {
-        Some(who) if left <= 0 => (
-            Severity::Error,
-            format!("preStop of {who} takes {taken} s of a grace period of {grace} s: none is left after SIGTERM"),
-        ),
-        Some(who) => (
-            little,
-            format!("preStop of {who} takes {taken} s of a grace period of {grace} s: {left} s are left after SIGTERM"),
-        ),
+    let takes = longest.as_ref().map(|(container, sleep)| {
+        let who = container.describe();
+        match sleep.is_all {
+            _ if is_endless => format!("preStop of {who} never ends, with a grace period of {grace} s"),
+            true => format!("preStop of {who} takes {taken} s of a grace period of {grace} s"),
+            false => format!("preStop of {who} takes at least {taken} s of a grace period of {grace} s"),
+        }
+    });
+    let (severity, message) = match takes {
+        Some(takes) if left <= 0 => (Severity::Error, format!("{takes}: none is left after SIGTERM")),
+        Some(takes) => (little, format!("{takes}: {left} s are left after SIGTERM")),
         None => (little, format!("a grace period of {grace} s is all that is left after SIGTERM")),
     };
     let title = format!("give it {wanted} s to end");
@@ -93,7 +101,9 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
         false => Fix::hardening(title).add(&at, wanted),
     };
     let finding = findings.report(severity, &at, message, help);
-    finding.fix(fix);
+    if !is_endless {
+        finding.fix(fix);
+    }
     if let Some((container, _)) = longest {
         finding.about(&container.at("lifecycle/preStop"));
     }

@@ -1,5 +1,5 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::shutdown::is_shell;
+use plimsoll_sdk::shell;
 
 /// Programs that never hear that they are to end.
 ///
@@ -22,9 +22,11 @@ use plimsoll_sdk::shutdown::is_shell;
 #[policy(category = "rollout", on = LongRunning, severity = Warning, since = "0.1.0")]
 pub fn signals_lost_in_shell(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
-        let words = container.at("command").items().chain(container.at("args").items()).collect::<Vec<_>>();
-        let Some(script) = script(&words).and_then(Cursor::as_str) else { continue };
-        let mut parts = script.split(|character: char| !(character.is_alphanumeric() || "-_./".contains(character)));
+        let words = container.at("command").items().chain(container.at("args").items());
+        let Some(words) = words.map(|word| word.as_str()).collect::<Option<Vec<_>>>() else { continue };
+        let Some(script) = shell::script(&words) else { continue };
+        let mut parts =
+            script.text.split(|character: char| !(character.is_alphanumeric() || "-_./".contains(character)));
         if container.at("command").has_content() && !parts.any(|part| matches!(part, "exec" | "trap")) {
             let message = format!("{} runs in a shell, which does not pass SIGTERM on", container.describe());
             let help = "write exec before the program, or the program itself as the command";
@@ -32,28 +34,4 @@ pub fn signals_lost_in_shell(review: &Review, findings: &mut Findings) {
             finding.about(&container.at("args"));
         }
     }
-}
-
-/// The script of `sh -c`, whatever other options stand there.
-fn script<'r, 'a>(words: &'r [Cursor<'a>]) -> Option<&'r Cursor<'a>> {
-    let (shell, rest) = words.split_first()?;
-    if !is_shell(shell.as_str()?) {
-        return None;
-    }
-    let mut rest = rest.iter();
-    while let Some(option) = rest.next() {
-        match option.as_str()? {
-            long if long.starts_with("--") => {}
-            short if short.starts_with('-') && short.contains('c') => return rest.find(|word| !is_option(word)),
-            // The name of an option: `-euo pipefail`.
-            short if is_option(option) && short.ends_with(['o', 'O']) => drop(rest.next()),
-            _ if is_option(option) => {}
-            _ => return None,
-        }
-    }
-    None
-}
-
-fn is_option(word: &Cursor<'_>) -> bool {
-    word.as_str().is_some_and(|word| word.starts_with(['-', '+']))
 }

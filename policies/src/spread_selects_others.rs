@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use plimsoll_sdk::affinity::{Term, anti_affinity};
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::disruption::SCALABLE;
 use plimsoll_sdk::last;
@@ -9,12 +12,13 @@ use plimsoll_sdk::selector;
 /// ## What it finds
 /// - `error`: a `topologySpreadConstraints` item whose `labelSelector` does not match the labels of the Pods themselves, or
 ///   that has none, so that these may all lie on one node.
-/// - `warning`: `podAntiAffinity` of which no term selects the Pods themselves, and of which one selects by labels that
-///   these have not.
+/// - `warning`: a `podAntiAffinity` that was written for the Pods themselves and selects none of them. It has a term with
+///   the name of the workload, or the value of one of its labels, under a key that the Pods have not.
 ///
-/// Keeping away from other Pods is a use of its own. A term of `podAntiAffinity` is left out where its selector matches
-/// another workload of the namespace, where it looks into other namespaces, and where it is a preference with a `weight`
-/// below 50.
+/// Keeping away from other Pods is a use of its own, so any other term that selects other Pods is right. `missing-spread`
+/// says what does not spread the Pods. Left out is also a term whose selector matches another workload of the namespace,
+/// that may look into other namespaces, or that is a preference with a `weight` below 50, and a workload with
+/// `topologySpreadConstraints`.
 ///
 /// A workload of a single Pod is left out, unless an autoscaler may make it larger. It is found whichever object comes last:
 /// at the workload, or at the target of the autoscaler. `plimsoll check` says it once for a set.
@@ -96,44 +100,59 @@ fn is_single(review: &Review<'_>) -> bool {
 /// Smallest weight of a preference by which an author means to spread Pods. A lower one only prefers other neighbours.
 const LEAST_WEIGHT: i64 = 50;
 
-fn keeps_apart(review: &Review<'_>, labels: Option<Node<'_>>, findings: &mut Findings) {
+fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    let apart = template.spec().at("affinity/podAntiAffinity");
-    let required = apart.at("requiredDuringSchedulingIgnoredDuringExecution").items().map(|term| (term, LEAST_WEIGHT));
-    let preferred = apart.at("preferredDuringSchedulingIgnoredDuringExecution").items();
-    let preferred = preferred.map(|term| (term.at("podAffinityTerm"), term.at("weight").as_i64().unwrap_or(0)));
-    let terms: Vec<_> = required.chain(preferred).collect();
-    let matches = |term: &Cursor<'_>| term.at("labelSelector").node().map(|node| selector::matches(node, labels));
+    let terms: Vec<_> = anti_affinity(template).collect();
+    let selects_own = |term: &Term<'_>| {
+        let selector = term.at.at("labelSelector").node().map(|node| selector::matches(node, labels));
+        selector != Some(selector::Match::No)
+    };
     // Anything but a clear no is left alone.
-    if terms.is_empty() || !terms.iter().all(|(term, _)| matches(term) == Some(selector::Match::No)) {
+    if template.spec().at("topologySpreadConstraints").has_content() || terms.iter().any(selects_own) {
         return;
     }
-    // An author who keeps away from what another label names means that.
-    let keys = |term: &Cursor<'_>| {
-        let selector = term.at("labelSelector");
-        let written = selector.at("matchLabels").members().map(|(key, _)| key.to_owned()).collect::<Vec<_>>();
-        let listed = selector.at("matchExpressions").items();
-        written
-            .into_iter()
-            .chain(listed.filter_map(|item| item.at("key").as_str().map(str::to_owned)))
-            .collect::<Vec<_>>()
-    };
-    let has = |key: &String| labels.is_some_and(|labels| labels.get(key).is_some());
-    let looks_elsewhere =
-        |term: &Cursor<'_>| term.at("namespaces").has_content() || term.at("namespaceSelector").exists();
-    let mut suspects = terms
-        .iter()
-        .filter(|(term, weight)| *weight >= LEAST_WEIGHT && !keys(term).iter().any(has) && !looks_elsewhere(term));
+    let names = own_names(review, labels);
+    let mut suspects = terms.iter().filter(|term| {
+        term.weight.is_none_or(|weight| weight >= LEAST_WEIGHT)
+            && term.looks_into(review.namespace()) == Knowledge::Yes
+            && means_own(&names, &term.at.at("labelSelector"), labels)
+    });
     // Each question to the host is a search, so only the first term is asked about.
-    let Some((term, _)) = suspects.next() else { return };
+    let Some(Term { at: term, .. }) = suspects.next() else { return };
     match are_there(review, term) {
         Knowledge::Yes => return,
         Knowledge::Unknown => findings.assume("no other Pods have the labels that podAntiAffinity selects"),
         Knowledge::No => {}
     }
     let message = "podAntiAffinity selects Pods by labels that these have not, so it does not spread them";
-    let help = "write the selector of this workload in labelSelector";
+    let help = "write a term with the labels of these Pods, as in the selector of this workload";
     findings.warning(&term.at("labelSelector"), message, help);
+}
+
+/// What these Pods are called: the name of their workload, and the values of their labels.
+fn own_names<'a>(review: &Review<'a>, labels: Option<Node<'a>>) -> BTreeSet<&'a str> {
+    let values = labels.into_iter().flat_map(Node::members).filter_map(|(_, value)| value.as_str());
+    values.chain([review.name()]).filter(|name| !name.is_empty()).collect()
+}
+
+/// Whether a selector that does not select these Pods was written for them: each of its values is a name of theirs, under
+/// a key that they have not. All others may keep away from other Pods on purpose.
+fn means_own(names: &BTreeSet<&str>, selector: &Cursor<'_>, labels: Option<Node<'_>>) -> bool {
+    let of_labels = selector.at("matchLabels").members().map(|(key, value)| (Some(key), value.as_str()));
+    let of_expressions = selector.at("matchExpressions").items().map(|item| {
+        let values = item.at("values");
+        let only = values.item(0).filter(|_| values.item(1).is_none() && item.at("operator").as_str() == Some("In"));
+        (item.at("key").as_str(), only.and_then(|value| value.as_str()))
+    });
+    let mut written = of_labels.chain(of_expressions).peekable();
+    written.peek().is_some()
+        && written.all(|(key, value)| {
+            let Some((key, value)) = key.zip(value) else { return false };
+            match labels.and_then(|labels| labels.get(key)) {
+                Some(own) => own.as_str() == Some(value),
+                None => names.contains(value),
+            }
+        })
 }
 
 /// Whether another workload of the namespace has Pods that this term selects.

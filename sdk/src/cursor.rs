@@ -62,7 +62,14 @@ impl<'a> Cursor<'a> {
     /// Goes down an RFC 6901 pointer, as the environment gives one for a pod template.
     #[must_use]
     pub fn pointer_to(&self, pointer: &str) -> Cursor<'a> {
-        pointer.split('/').skip(1).fold(self.clone(), |cursor, name| cursor.key(name))
+        pointer.split('/').skip(1).fold(self.clone(), |cursor, part| {
+            let is_list = cursor.node().is_some_and(|node| node.kind() == Kind::Array);
+            let item = part.parse().ok().filter(|_| is_list).and_then(|index| cursor.item(index));
+            item.unwrap_or_else(|| match part.contains('~') {
+                true => cursor.key(&part.replace("~1", "/").replace("~0", "~")),
+                false => cursor.key(part),
+            })
+        })
     }
 
     /// The items of a list, each with its place; nothing where there is no list.

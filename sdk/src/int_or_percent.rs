@@ -13,6 +13,9 @@ pub enum IntOrPercent {
     Percent(i64),
 }
 
+/// The most that the API and its controllers count.
+const MOST: i64 = i32::MAX as i64;
+
 impl IntOrPercent {
     /// Reads a number, or a string of digits and `%`: what the API server's validation (`IsValidPercent`) lets through.
     ///
@@ -37,24 +40,24 @@ impl IntOrPercent {
         Some(Self::Percent(digits.parse().unwrap_or(i64::MAX)))
     }
 
-    /// The count that this is of a total; a fraction counts as one more: ⌈v·total / 100⌉.
+    /// The count that this is of a total; a fraction counts as one more: ⌈v·total / 100⌉, and no more than an `i32` holds.
     #[must_use]
     pub fn resolve_up(self, total: i64) -> i64 {
         match self {
             Self::Int(value) => value,
             Self::Percent(value) => {
                 let hundredths = value.saturating_mul(total);
-                hundredths.div_euclid(100) + i64::from(hundredths.rem_euclid(100) != 0)
+                (hundredths.div_euclid(100) + i64::from(hundredths.rem_euclid(100) != 0)).min(MOST)
             }
         }
     }
 
-    /// The count that this is of a total; a fraction is dropped: ⌊v·total / 100⌋.
+    /// The count that this is of a total; a fraction is dropped: ⌊v·total / 100⌋, and no more than an `i32` holds.
     #[must_use]
     pub fn resolve_down(self, total: i64) -> i64 {
         match self {
             Self::Int(value) => value,
-            Self::Percent(value) => value.saturating_mul(total).div_euclid(100),
+            Self::Percent(value) => value.saturating_mul(total).div_euclid(100).min(MOST),
         }
     }
 }
@@ -124,6 +127,9 @@ mod tests {
             (Percent(0), 7, 0, 0),
             (Percent(29), 100, 29, 29),
             (Int(2), 100, 2, 2),
+            (Percent(3_000_000_000), 3, 90_000_000, 90_000_000),
+            (Percent(300_000_000_000), 3, i64::from(i32::MAX), i64::from(i32::MAX)),
+            (Percent(i64::MAX), 3, i64::from(i32::MAX), i64::from(i32::MAX)),
         ] {
             assert_eq!((value.resolve_down(total), value.resolve_up(total)), (down, up), "{value} of {total}");
         }

@@ -16,6 +16,7 @@
 //! A policy reads the reviewed object through [`Review`] and [`Cursor`], which know their place, and reports
 //! [`Findings`]. It never decides: deny, warn, audit and patch are the host's.
 
+pub mod affinity;
 #[cfg(target_arch = "wasm32")]
 mod allocator;
 pub mod autoscaling;
@@ -44,11 +45,13 @@ pub mod rounding;
 pub mod selector;
 pub mod services;
 pub mod settings;
+pub mod shell;
 pub mod shutdown;
 mod stand_in;
 pub mod value;
 pub mod version;
 pub mod volumes;
+pub mod windows;
 pub mod workload;
 
 pub use bundle::{Host, Policy};

@@ -116,6 +116,12 @@ impl Quantity {
         self.in_units_of(NANO)
     }
 
+    /// The amount, or 2^63 - 1 units where it is more: nothing in Kubernetes counts further.
+    #[must_use]
+    pub fn capped(self) -> Self {
+        Self { nanos: self.nanos.min(LARGEST_BINARY), ..self }
+    }
+
     /// Whether the amount is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {

@@ -232,6 +232,12 @@ impl<'a> Review<'a> {
         self.name
     }
 
+    /// The object's namespace; none where a file states none.
+    pub fn namespace(&self) -> Option<&'a str> {
+        let stated = self.request.get("namespace").and_then(Node::as_str).filter(|namespace| !namespace.is_empty());
+        stated.or_else(|| self.at("metadata/namespace").as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub fn operation(&self) -> &'a str {
         self.request.get("operation").and_then(Node::as_str).unwrap_or_default()

@@ -2,13 +2,13 @@
 
 use plimsoll_flat::{Kind, Node};
 
+use crate::affinity;
 use crate::cursor::Cursor;
 use crate::disruption::AUTOSCALERS;
 use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
 use crate::review::Review;
 use crate::rounding::Fenceposts;
-use crate::selector;
 use crate::services::{Scraped, are_only_scraped, carries_requests};
 use crate::workload::{Container, Probe};
 
@@ -87,6 +87,53 @@ impl<'a> Rollout<'a> {
     }
 }
 
+/// A StatefulSet's rolling update that may take several Pods down at once.
+#[derive(Clone, Debug)]
+pub struct StatefulUpdate<'a> {
+    /// Pods that an update reaches: those below `partition` keep their revision.
+    pub reached: i64,
+    /// `maxUnavailable`.
+    pub max_unavailable: IntOrPercent,
+    /// Its place.
+    pub at: Cursor<'a>,
+    /// Whether this version of Kubernetes obeys `maxUnavailable` for certain.
+    pub is_certain: bool,
+}
+
+impl<'a> StatefulUpdate<'a> {
+    /// None for another kind, for another strategy, without `maxUnavailable`, and where Kubernetes passes over it: before
+    /// 1.37, but for 1.35.0 to 1.35.3 (the feature `MaxUnavailableStatefulSet`).
+    pub fn of(review: &Review<'a>, pods: i64) -> Option<Self> {
+        if !review.is("apps/StatefulSet") {
+            return None;
+        }
+        let strategy = review.at("spec/updateStrategy");
+        let kind = strategy.at("type");
+        let at = strategy.at("rollingUpdate/maxUnavailable");
+        let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
+        let max_unavailable = IntOrPercent::from_node(at.node()?).filter(|_| is_rolling)?;
+        let is_valid = matches!(max_unavailable, IntOrPercent::Int(1..) | IntOrPercent::Percent(1..=100));
+        let is_certain = match review.kubernetes_version() {
+            Some(version) if !version.at_least(1, 35) => return None,
+            Some(version) if !version.at_least(1, 37) => match version.patch {
+                _ if version.minor == 36 => return None,
+                Some(4..) => return None,
+                patch => patch.is_some(),
+            },
+            _ => true,
+        };
+        let partition = strategy.at("rollingUpdate/partition").as_i64().unwrap_or(0).max(0);
+        let reached = pods.saturating_sub(partition).max(0);
+        is_valid.then_some(Self { reached, max_unavailable, at, is_certain })
+    }
+
+    /// Pods that it takes down at once, of so many.
+    #[must_use]
+    pub fn taken(&self, pods: i64) -> i64 {
+        Fenceposts::of_stateful_set(pods, self.max_unavailable).unavailable.min(self.reached)
+    }
+}
+
 /// Kinds that replace their Pods by surge and unavailability.
 pub const ROLLING: [&str; 2] = ["apps/Deployment", "argoproj.io/Rollout"];
 
@@ -103,17 +150,17 @@ pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     }
 }
 
-/// The term of `podAntiAffinity` that demands a node for each Pod, Pods of the old revision included.
+/// The term of `podAntiAffinity` that demands a node for each Pod, Pods of the old revision included. A term that may
+/// look into other namespaces alone is none.
 #[must_use]
 pub fn own_node<'a>(review: &Review<'a>) -> Option<Cursor<'a>> {
-    let (template, label) = review.template().zip(revision_label(review))?;
-    let terms = template.spec().at("affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
-    terms.items().find(|term| {
-        let selector = term.at("labelSelector");
-        let is_own = selector.node().is_some_and(|node| selector::matches(node, template.labels()).is_yes());
-        let is_of_revision = term.at("matchLabelKeys").items().any(|key| key.as_str() == Some(label));
-        term.at("topologyKey").as_str() == Some("kubernetes.io/hostname") && is_own && !is_of_revision
-    })
+    let template = revision_label(review).and(review.template())?;
+    let mut required = affinity::anti_affinity(template).filter(|term| term.weight.is_none());
+    let is_own_node = |term: &affinity::Term<'a>| {
+        term.at.at("topologyKey").as_str() == Some("kubernetes.io/hostname")
+            && term.selects(review, affinity::Pods::Old) == Knowledge::Yes
+    };
+    required.find(is_own_node).map(|term| term.at)
 }
 
 /// Whether a new Pod has to wait for the place that an old one has: a port of the node, or a node of its own.

@@ -2,20 +2,23 @@
 
 use std::fmt;
 
-/// The minor release of a cluster. Patch, pre-release and build are not kept: features come with minor releases.
+/// The release of a cluster. Features come with minor releases, but for the few that a patch turned off again. Pre-release
+/// and build are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KubernetesVersion {
     /// The first number, 1 so far.
     pub major: u32,
     /// The second number.
     pub minor: u32,
+    /// The third number, where it is stated.
+    pub patch: Option<u32>,
 }
 
 impl KubernetesVersion {
     /// This release.
     #[must_use]
     pub const fn new(major: u32, minor: u32) -> Self {
-        Self { major, minor }
+        Self { major, minor, patch: None }
     }
 
     /// Reads `1.36`, `v1.36.3`, `v1.36.3-gke.100`, `v1.37.0-rc.1` (as 1.37) and `1.30+` (how some vendors fill in
@@ -24,17 +27,23 @@ impl KubernetesVersion {
     pub fn parse(text: &str) -> Option<Self> {
         let (major, rest) = number(text.strip_prefix('v').unwrap_or(text))?;
         let (minor, rest) = number(rest.strip_prefix('.')?)?;
-        let rest = match rest.strip_prefix('.') {
-            Some(patch) => number(patch)?.1,
-            None => rest,
+        let (patch, rest) = match rest.strip_prefix('.').map(number) {
+            Some(patch) => (Some(patch?.0), patch?.1),
+            None => (None, rest),
         };
-        (rest.is_empty() || rest.starts_with(['-', '+'])).then_some(Self { major, minor })
+        (rest.is_empty() || rest.starts_with(['-', '+'])).then_some(Self { major, minor, patch })
     }
 
     /// Whether this release is that one or a later one.
     #[must_use]
     pub fn at_least(self, major: u32, minor: u32) -> bool {
-        self >= Self { major, minor }
+        (self.major, self.minor) >= (major, minor)
+    }
+
+    /// With the patch, where it is known: `1.35.4`.
+    #[must_use]
+    pub fn to_patch(self) -> String {
+        self.patch.map_or_else(|| self.to_string(), |patch| format!("{self}.{patch}"))
     }
 }
 
@@ -57,14 +66,16 @@ mod tests {
     #[test]
     fn reads_what_clusters_say() {
         for (text, minor) in [
-            ("1.36", 36),
-            ("v1.36.3", 36),
-            ("1.30+", 30),
-            ("v1.29.1+k3s2", 29),
-            ("v1.27.16-gke.1287000", 27),
-            ("v1.37.0-rc.1+abc", 37),
+            ("1.36", (36, None)),
+            ("v1.36.3", (36, Some(3))),
+            ("1.30+", (30, None)),
+            ("v1.29.1+k3s2", (29, Some(1))),
+            ("v1.27.16-gke.1287000", (27, Some(16))),
+            ("v1.37.0-rc.1+abc", (37, Some(0))),
         ] {
-            assert_eq!(KubernetesVersion::parse(text), Some(KubernetesVersion::new(1, minor)), "{text}");
+            let read = KubernetesVersion::parse(text).unwrap();
+            assert_eq!((read.major, (read.minor, read.patch)), (1, minor), "{text}");
+            assert_eq!(KubernetesVersion::parse(&read.to_patch()), Some(read), "{text}");
         }
     }
 
@@ -84,5 +95,8 @@ mod tests {
         assert!(version.at_least(1, 9) && version.at_least(1, 30) && !version.at_least(1, 31));
         assert!(KubernetesVersion::new(2, 0).at_least(1, 99));
         assert_eq!(version.to_string(), "1.30");
+        let patched = KubernetesVersion::parse("1.30.2").unwrap();
+        assert!(patched.at_least(1, 30) && !patched.at_least(1, 31));
+        assert_eq!((patched.to_string(), patched.to_patch()), ("1.30".to_owned(), "1.30.2".to_owned()));
     }
 }

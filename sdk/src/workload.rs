@@ -5,7 +5,7 @@ use std::rc::Rc;
 use plimsoll_flat::{Kind, Node};
 
 use crate::cursor::Cursor;
-use crate::findings::{Finding, Findings};
+use crate::findings::Finding;
 use crate::image::Reference;
 use crate::resources::Inherited;
 use crate::review::Review;
@@ -171,51 +171,7 @@ impl<'a> PodTemplate<'a> {
             || names("matchExpressions", HOST)
             || names("matchFields", "metadata.name")
     }
-
-    /// Whether the Pod runs on Windows, where what holds for Linux alone is neither asked nor filled in.
-    pub fn is_windows(&self) -> bool {
-        self.is_kept_on_windows() || self.host_process().is_some()
-    }
-
-    /// Whether no Linux node takes the Pod: by `os`, `nodeSelector` or the required node affinity. The kubelet checks each
-    /// of them too, so `nodeName` is no way around them.
-    pub fn is_kept_on_windows(&self) -> bool {
-        let is_windows = |value: &Cursor<'_>| value.as_str() == Some("windows");
-        if is_windows(&self.spec.at("os/name")) {
-            return true;
-        }
-        let selector = self.spec.at("nodeSelector");
-        if OS_LABELS.into_iter().any(|label| is_windows(&selector.key(label))) {
-            return true;
-        }
-        let required = self.spec.at("affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
-        let mut terms = required.at("nodeSelectorTerms").items().peekable();
-        // One of the terms is enough for a node.
-        terms.peek().is_some()
-            && terms.all(|term| {
-                term.at("matchExpressions").items().any(|expression| {
-                    let mut values = expression.at("values").items().peekable();
-                    expression.at("key").as_str().is_some_and(|key| OS_LABELS.contains(&key))
-                        && expression.at("operator").as_str() == Some("In")
-                        && values.peek().is_some()
-                        && values.all(|value| is_windows(&value))
-                })
-            })
-    }
-
-    /// Where the Pod or one of its containers says that it is a process of its Windows node. The kubelet of a Linux node
-    /// passes over it.
-    pub fn host_process(&self) -> Option<Cursor<'a>> {
-        let own = self.containers.iter().map(|container| container.at(HOST_PROCESS));
-        let mut places = [self.spec.at(HOST_PROCESS)].into_iter().chain(own);
-        places.find(|at| at.as_bool() == Some(true))
-    }
 }
-
-const HOST_PROCESS: &str = "securityContext/windowsOptions/hostProcess";
-
-/// Labels of nodes that name their operating system.
-const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
 /// Whether Istio's webhook fills in containers of these Pods. The label `"false"` turns it off whatever else is written.
 fn is_injected_into(root: &Cursor<'_>) -> bool {
@@ -243,10 +199,10 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// As a message names what pulls it: `container "app"`, `volume "model"`.
+    /// As a message names what pulls it: `container "app"`, `volume "model"`; what has no name by its place, `volumes[0]`.
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{} {:?}", self.noun, self.name)
+        described(self.noun, self.name, &self.reference)
     }
 
     /// `Always`, `IfNotPresent` or `Never`, with the API server's default filled in: `Always` where the reference has the tag
@@ -265,27 +221,19 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Whether this Pod is exempt from what only Linux has: it runs on Windows. The Pod Security Standards exempt those that
-/// say so in `os`, which the API server takes as a reason to refuse these fields, from Kubernetes 1.25.
-pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
-    let Some(template) = review.template() else { return false };
-    let is_by_name = template.spec().at("os/name").as_str() == Some("windows");
-    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 25));
-    template.is_windows() && (!is_by_name || is_known)
+/// What a message calls an item of a list of the pod spec, or something within it.
+fn described(noun: &str, name: &str, at: &Cursor<'_>) -> String {
+    if !name.is_empty() {
+        return format!("{noun} {name:?}");
+    }
+    let pointer = at.pointer();
+    let parts: Vec<&str> = pointer.split('/').collect();
+    let item = parts.windows(2).rev().find(|pair| LISTS.contains(&pair[0]));
+    item.map_or_else(|| noun.to_owned(), |pair| format!("{}[{}]", pair[0], pair[1]))
 }
 
-/// Where the Pods are processes of their Windows nodes, nothing is asked that holds for Linux alone, and this answers true.
-/// What keeps them from Linux nodes is asked for, because these pass over `hostProcess` and no policy would judge them.
-pub fn is_host_process(review: &Review<'_>, findings: &mut Findings) -> bool {
-    let Some((template, at)) = review.template().and_then(|template| Some((template, template.host_process()?))) else {
-        return false;
-    };
-    if !template.is_kept_on_windows() {
-        let message = "hostProcess is for Windows, and nothing keeps these Pods from Linux nodes, which pass over it";
-        findings.error(&at, message, "write nodeSelector: {kubernetes.io/os: windows} in the pod spec");
-    }
-    true
-}
+/// Lists of the pod spec whose items have names.
+const LISTS: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "volumes"];
 
 /// Several containers as a message names them: at most three, and how many more.
 pub fn describe_all(containers: &[&Container<'_>]) -> String {
@@ -331,9 +279,9 @@ impl<'a> Container<'a> {
         self.cursor.at("name").as_str().unwrap_or_default()
     }
 
-    /// As a message names it: `container "app"`.
+    /// As a message names it: `container "app"`; one without a name by its place, `containers[0]`.
     pub fn describe(&self) -> String {
-        format!("{} {:?}", self.class.noun(), self.name())
+        described(self.class.noun(), self.name(), &self.cursor)
     }
 
     /// The container itself as a place.

@@ -38,6 +38,105 @@ fn budget(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec})
 }
 
+/// Kinds with a template in each item of a list, in each member of a map, and at more than one place.
+const SEVERAL: &str = "
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: default}
+spec:
+  profile: production
+  workloads:
+    - {group: ray.io, kind: RayCluster, template: /spec/headGroupSpec/template, scaled: false}
+    - {group: ray.io, kind: RayCluster, template: /spec/workerGroupSpecs/*/template, scaled: false}
+    - {group: kubeflow.org, kind: PyTorchJob, template: /spec/pytorchReplicaSpecs/*/template, runsOn: false, scaled: false}
+    - {group: serving.knative.dev, kind: Service, scaled: false}
+";
+
+/// Runs `check` over objects with a configuration; the findings, by policy and place.
+fn places(config: &str, objects: &[Value]) -> Result<(Vec<(String, String, String)>, String)> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("config"), config)?;
+    fs::write(
+        folder.path().join("set.json"),
+        json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string(),
+    )?;
+    let output = Command::new(plimsoll_binary()?)
+        .current_dir(folder.path())
+        .args(["check", "--world=closed", "--format=json", "--config=config", "set.json"])
+        .output()?;
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let findings = report["findings"].as_array().cloned().unwrap_or_default();
+    let text = |finding: &Value, member: &str| finding[member].as_str().unwrap_or_default().to_owned();
+    let all = findings.iter().map(|it| (text(it, "policy"), text(it, "path"), text(it, "message"))).collect();
+    Ok((all, errors))
+}
+
+#[test]
+fn several_templates() -> Result<()> {
+    let template = |app: &str, container: Value| json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}});
+    let old = |name: &str| json!({"name": name, "image": "registry.example/ray:latest"});
+    let right = json!({"name": "head", "image": "registry.example/ray:2.4"});
+    let cluster = json!({
+        "apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "rays"},
+        "spec": {
+            "headGroupSpec": {"template": template("head", right)},
+            "workerGroupSpecs": [
+                {"groupName": "small", "template": template("small", old("worker"))},
+                {"groupName": "large", "template": template("large", old("worker"))},
+            ],
+        },
+    });
+    let job = json!({
+        "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": {"name": "train"},
+        "spec": {"pytorchReplicaSpecs": {"Worker": {"template": template("train", old("pytorch"))}}},
+    });
+    let service = json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "hello"},
+        "spec": {"template": template("hello", json!({"image": "registry.example/hello:latest"}))},
+    });
+    let keeps = |app: &str| {
+        json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": app},
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app}}},
+        })
+    };
+    let budgets = ["large", "train", "nobody"].map(keeps);
+    let (found, errors) = places(SEVERAL, &[&[cluster, job, service], budgets.as_slice()].concat())?;
+    let of = |policy: &str| -> Vec<&str> {
+        found.iter().filter(|(of, ..)| of == policy).map(|(_, pointer, _)| pointer.as_str()).collect()
+    };
+    let mut tags = of("latest-image-tag");
+    tags.sort_unstable();
+    let expected = [
+        "/spec/pytorchReplicaSpecs/Worker/template/spec/containers/0/image",
+        "/spec/template/spec/containers/0/image",
+        "/spec/workerGroupSpecs/0/template/spec/containers/0/image",
+        "/spec/workerGroupSpecs/1/template/spec/containers/0/image",
+    ];
+    ensure!(tags == expected, "{found:#?}\n{errors}");
+    let is_by_place = |(policy, _, message): &(String, String, String)| {
+        policy == "latest-image-tag" && message.contains("containers[0]")
+    };
+    ensure!(found.iter().any(is_by_place), "a container without a name is said by its place: {found:#?}");
+    // Each of the templates counts among the Pods that a budget selects.
+    let dangling: Vec<_> = found.iter().filter(|(policy, ..)| policy == "dangling-disruption-budget").collect();
+    ensure!(dangling.len() == 1, "{dangling:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_star_within_a_name_is_refused() -> Result<()> {
+    let config = SEVERAL.replace("/spec/workerGroupSpecs/*/template", "/spec/worker*/template");
+    let (found, errors) = places(&config, &[])?;
+    ensure!(found.is_empty() && errors.contains("write `*` alone"), "{errors}");
+    let config =
+        SEVERAL.replace("/spec/workerGroupSpecs/*/template, scaled: false", "/spec/workerGroupSpecs/*/template");
+    let (_, errors) = places(&config, &[])?;
+    ensure!(errors.contains("says two things of `ray.io/RayCluster`"), "{errors}");
+    Ok(())
+}
+
 #[test]
 fn in_files() -> Result<()> {
     let folder = tempfile::tempdir()?;

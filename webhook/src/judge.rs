@@ -15,7 +15,7 @@ use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
 use crate::admission::{Review, Verdict};
 use crate::context::{Context, Surrounded, pinned};
-use crate::engine::{Call, Failure, Input, Outcome, Session, Subject};
+use crate::engine::{Call, Failure, Finding, Input, Outcome, Session, Subject};
 use crate::moment::Moment;
 use crate::registry::{Policy, Registry, Selected};
 use look::Look;
@@ -220,7 +220,6 @@ fn value(review: &Review) -> Option<Value> {
 struct Evaluation<'a> {
     registry: &'a Registry,
     review: &'a Review,
-    environment: Arc<[u8]>,
     surrounded: Arc<Surrounded>,
     deadline: Instant,
     sessions: HashMap<usize, Session>,
@@ -231,7 +230,6 @@ impl<'a> Evaluation<'a> {
         Self {
             registry,
             review,
-            environment: registry.environment(review),
             surrounded: Arc::new(
                 Surrounded::new(Arc::clone(review), Arc::clone(context)).knowing(registry.workloads()),
             ),
@@ -243,6 +241,8 @@ impl<'a> Evaluation<'a> {
     /// The outcomes of these of the selected policies, in the same order; one call for each bundle.
     fn run(&mut self, selected: &[Selected], which: &[usize], subject: Subject) -> Vec<Judgement> {
         let mut outcomes: Vec<Option<Judgement>> = which.iter().map(|_| None).collect();
+        let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
+        let environments = self.registry.environments(&self.review, object);
         let asked = |bundle: usize| which.iter().any(|&index| selected[index].policy.bundle == bundle);
         let mut left = u32::try_from((0..self.registry.bundles().len()).filter(|&bundle| asked(bundle)).count())
             .unwrap_or(u32::MAX);
@@ -266,8 +266,15 @@ impl<'a> Evaluation<'a> {
             let now = Instant::now();
             session.end_at(now + self.deadline.saturating_duration_since(now) / left.max(1));
             left = left.saturating_sub(1);
-            let input = Input { environment: &self.environment, review: self.review.document(), subject };
-            let judgements = session.evaluate(&input, &calls);
+            let mut judgements: Vec<Judgement> = Vec::new();
+            for environment in &environments {
+                let input = Input { environment, review: self.review.document(), subject };
+                let next = session.evaluate(&input, &calls);
+                judgements = match judgements.is_empty() {
+                    true => next,
+                    false => judgements.into_iter().zip(next).map(|(one, other)| joined(one, other)).collect(),
+                };
+            }
             let checked = places.iter().zip(judgements).map(|(&place, judgement)| {
                 let policy = &selected[which[place]].policy;
                 judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome))
@@ -284,6 +291,30 @@ impl<'a> Evaluation<'a> {
     }
 }
 
+/// What a policy says of two pod templates of one object. What it says of the object itself it says twice.
+fn joined(one: Judgement, other: Judgement) -> Judgement {
+    match (one?, other?) {
+        (Outcome::Evaluated(mut one), Outcome::Evaluated(other)) => {
+            for finding in other.findings {
+                let is_known = |known: &Finding| known.at == finding.at && known.message == finding.message;
+                if !one.findings.iter().any(is_known) {
+                    one.findings.push(finding);
+                }
+            }
+            let new: Vec<String> = other.assumptions.into_iter().filter(|it| !one.assumptions.contains(it)).collect();
+            one.assumptions.extend(new);
+            one.more = one.more.saturating_add(other.more);
+            Ok(Outcome::Evaluated(one))
+        }
+        (Outcome::Skipped(_), Outcome::Evaluated(report)) | (Outcome::Evaluated(report), Outcome::Skipped(_))
+            if !report.findings.is_empty() =>
+        {
+            Ok(Outcome::Evaluated(report))
+        }
+        (skipped @ Outcome::Skipped(_), _) | (_, skipped) => Ok(skipped),
+    }
+}
+
 /// Refuses an outcome beyond what the policy declared: a higher severity, an edit of another pointer.
 fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outcome) -> Judgement {
     let Outcome::Evaluated(report) = &outcome else { return Ok(outcome) };
@@ -297,23 +328,23 @@ fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outc
         return Ok(outcome);
     }
     let kind = review.kind.group_kind();
-    let template = registry.workloads().template(&kind).unwrap_or_default();
+    let templates = registry.workloads().templates(&kind);
+    let is_declared = |pattern: &str, pointer: &str| match pattern.strip_prefix("{template}") {
+        Some(below) if templates.is_empty() => covers(below, pointer),
+        Some(below) => templates.iter().any(|template| covers(&format!("{template}{below}"), pointer)),
+        None => covers(pattern, pointer),
+    };
     for edit in edits {
-        if !policy.metadata.edits.iter().any(|pattern| covers(pattern, template, edit.pointer())) {
+        if !policy.metadata.edits.iter().any(|pattern| is_declared(pattern, edit.pointer())) {
             return Err(Failure::undeclared(edit.pointer()));
         }
     }
     Ok(outcome)
 }
 
-/// Whether a declared pattern covers a pointer: `*` stands for one segment, `{template}` for the pod template.
-fn covers(pattern: &str, template: &str, pointer: &str) -> bool {
-    let (prefix, rest) = match pattern.strip_prefix("{template}") {
-        Some(rest) => (template, rest),
-        None => ("", pattern),
-    };
-    let Some(pointer) = pointer.strip_prefix(prefix) else { return false };
-    let (mut wanted, mut given) = (rest.split('/'), pointer.split('/'));
+/// Whether a declared pattern covers a pointer: `*` stands for one segment.
+fn covers(pattern: &str, pointer: &str) -> bool {
+    let (mut wanted, mut given) = (pattern.split('/'), pointer.split('/'));
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return true,

@@ -168,7 +168,7 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
                 _ => (workload(subject, "other", json!({})), "/spec/template/metadata/labels"),
             };
             if let Some(labels) = other.pointer_mut(labels) {
-                *labels = json!({"tier": "batch"});
+                *labels = json!({"name": "shop"});
             }
             fine([other, keeping_away(workload("apps/Deployment", "shop", json!({"replicas": 3})))])
         }
@@ -264,9 +264,9 @@ fn requesting(mut object: Value) -> Value {
     object
 }
 
-/// Away from Pods with a label that these have not.
+/// Away from Pods with their own name under a label that they have not.
 fn keeping_away(mut object: Value) -> Value {
-    let others = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"tier": "batch"}}});
+    let others = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"name": "shop"}}});
     object["spec"]["template"]["spec"]["affinity"] =
         json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [others]}});
     object

@@ -8,6 +8,7 @@ mod classes;
 mod native;
 mod openapi;
 mod refusals;
+mod server;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,7 +26,6 @@ use plimsoll::registry::{Options, Registry, Selected, Site, read};
 use plimsoll::{judge, yaml};
 use plimsoll_sdk::guest::Subject as GuestSubject;
 use plimsoll_sdk::metadata::Stage;
-use plimsoll_tests::ControlPlane;
 use serde_json::{Value, json};
 
 use case::{Case, Expected};
@@ -422,17 +422,21 @@ fn on_the_api_server(cases: &[Case]) -> Result<(usize, Vec<String>)> {
         return Ok((0, Vec::new()));
     }
     let texts: Vec<String> = wanted.iter().map(|(_, object)| object.to_string()).collect();
-    let control_plane = ControlPlane::shared()?;
+    let control_plane = server::control_plane()?;
     let openapi = openapi::OpenApi::read(control_plane)?;
     let answers = control_plane.defaulted_all(&texts)?;
-    let (mut compared, mut differences) = (0, Vec::new());
-    for ((case, object), answer) in wanted.iter().zip(answers) {
+    let (mut compared, mut differences) = server::says_it_itself(cases)?;
+    let mut taken = Vec::new();
+    for ((case, object), answer) in wanted.iter().zip(&answers) {
         let title = format!("{}: {} (on the API server)", case.file, case.title);
+        if let Ok(stored) = answer {
+            taken.push((*case, object, stored));
+        }
         match answer {
             Err(refusal) if refusal.contains("no matches for kind") => {}
             Err(refusal) => differences.push(format!("{title}\nrefused; mark the case `rejected`: {refusal}")),
             Ok(stored) => {
-                match places_exist(case, object, &openapi).and_then(|()| same_findings(case, object, &stored)) {
+                match places_exist(case, object, &openapi).and_then(|()| same_findings(case, object, stored)) {
                     Ok(()) => compared += 1,
                     Err(error) => differences.push(format!("{title}\n{error:#}")),
                 }
@@ -445,7 +449,9 @@ fn on_the_api_server(cases: &[Case]) -> Result<(usize, Vec<String>)> {
     let (held, untrue) = refusals::compare(cases, control_plane)?;
     println!("{held} refusals were claimed, and happen");
     differences.extend(untrue);
-    Ok((compared + kept + held, differences))
+    let (tried, unsaid) = server::takes_the_pods(&taken)?;
+    differences.extend(unsaid);
+    Ok((compared + kept + held + tried, differences))
 }
 
 /// Every place that a finding names or a fix writes is one that the kind has.

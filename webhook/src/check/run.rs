@@ -132,7 +132,7 @@ fn in_rounds<R: Send>(
 }
 
 fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
-    registry.workloads().template(&world.objects[object].review.kind.group_kind()).is_some()
+    registry.workloads().is_workload(&world.objects[object].review.kind.group_kind())
 }
 
 /// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is

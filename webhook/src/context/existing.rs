@@ -136,7 +136,7 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
         let page = page.map_err(|_| Cut::Ended(TOO_SLOW.to_owned()))?.map_err(Cut::Failed)?;
         let (items, next) = (page.items.unwrap_or_default(), page.metadata.continue_);
         // They are judged themselves, all of them.
-        let keeping = resource.keeping(Shape { kind: "", template: None }, None).with_status();
+        let keeping = resource.keeping(Shape { kind: "", templates: &[] }, None).with_status();
         for object in &items {
             let Some(kept) = keeping.keep(object) else { continue };
             room.take(objects.len(), kept.document.len()).map_err(Cut::Ended)?;

@@ -182,8 +182,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::registry::Template;
 
-    const SHAPE: Shape<'_> = Shape { kind: "apps/Deployment", template: Some("/spec/template") };
+    const SHAPE: Shape<'_> = Shape { kind: "apps/Deployment", templates: &[Template::Borrowed("/spec/template")] };
 
     fn read(keeping: Keeping<'_>, object: &Value) -> Value {
         let kept = keeping.keep(object).unwrap().document;

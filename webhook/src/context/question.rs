@@ -4,7 +4,7 @@ use plimsoll_flat::{Kind as Json, Node};
 use plimsoll_sdk::selector;
 
 use super::references;
-use crate::registry::Workloads;
+use crate::registry::{Template, Workloads, places};
 
 /// What a policy can ask about the objects of one kind.
 #[derive(Clone, Copy, Debug)]
@@ -40,13 +40,13 @@ pub enum Question<'a> {
 pub(super) struct Shape<'a> {
     /// `group/Kind`
     pub(super) kind: &'a str,
-    /// The pointer to the pod template, of a kind that has one.
-    pub(super) template: Option<&'a str>,
+    /// The pointers to its pod templates; none of a kind without.
+    pub(super) templates: &'a [Template],
 }
 
 impl<'a> Shape<'a> {
     pub(super) fn of(kind: &'a str, workloads: &'a Workloads) -> Self {
-        Self { kind, template: workloads.template(kind) }
+        Self { kind, templates: workloads.templates(kind) }
     }
 }
 
@@ -59,8 +59,8 @@ impl Question<'_> {
             Question::Selecting { labels } => {
                 own_selector(shape.kind, object).is_some_and(|selector| selector.matches(labels))
             }
-            Question::SelectedBy { selector } => template(shape, object)
-                .is_some_and(|template| selector::matches(selector, template.at("/metadata/labels")).is_yes()),
+            Question::SelectedBy { selector } => templates(shape, object)
+                .any(|template| selector::matches(selector, template.at("/metadata/labels")).is_yes()),
             Question::Referring { kind, name } => {
                 let mut refers = false;
                 references::each(shape, object, &mut |reference| {
@@ -73,9 +73,10 @@ impl Question<'_> {
     }
 }
 
-/// The pod template of a workload.
-pub(super) fn template<'a>(shape: Shape<'_>, object: Node<'a>) -> Option<Node<'a>> {
-    object.at(shape.template?).filter(|template| template.kind() == Json::Object)
+/// The pod templates of a workload.
+pub(super) fn templates<'a>(shape: Shape<'_>, object: Node<'a>) -> impl Iterator<Item = Node<'a>> {
+    let places = shape.templates.iter().flat_map(move |template| places(template, object));
+    places.filter_map(move |place| object.at(&place)).filter(|template| template.kind() == Json::Object)
 }
 
 /// By which an object selects Pods.

@@ -2,7 +2,7 @@
 
 use plimsoll_flat::Node;
 
-use super::question::{Shape, template};
+use super::question::{Shape, templates};
 
 /// One object names another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,9 +92,7 @@ pub(super) fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Ref
         kind if kind.starts_with("gateway.networking.k8s.io/") => route(object, found),
         _ => {}
     }
-    if let Some(spec) = template(shape, object).and_then(|template| template.get("spec")) {
-        pod(spec, found);
-    }
+    templates(shape, object).filter_map(|template| template.get("spec")).for_each(|spec| pod(spec, found));
 }
 
 fn text<'a>(node: Node<'a>, member: &str) -> Option<&'a str> {
@@ -192,7 +190,7 @@ mod tests {
     fn references(kind: &str, object: &str) -> Vec<String> {
         let document = json::from_json(object.as_bytes()).unwrap();
         let workloads = Workloads::default();
-        let shape = Shape { kind, template: workloads.template(kind) };
+        let shape = Shape { kind, templates: workloads.templates(kind) };
         let mut found = Vec::new();
         each(shape, Node::root(&document).unwrap(), &mut |reference| {
             let namespace = reference.namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();

@@ -34,7 +34,7 @@ pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::{Profile, Reason};
 pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
-pub use workloads::{REVISION, Workloads};
+pub use workloads::{REVISION, Template, Workloads, places};
 
 use crate::admission::Action;
 use crate::admission::verdict::Spared;

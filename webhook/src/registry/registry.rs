@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plimsoll_flat::Writer;
+use plimsoll_flat::{Node, Writer};
 use plimsoll_sdk::version::KubernetesVersion;
 
 use super::plan::{Plan, Source};
 use super::policy_set::{BundleName, Documents, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
 use super::served::{Unserved, unserved};
+use super::workloads::places;
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::admission::Review;
 use crate::admission::verdict::{Ground, Recourse};
@@ -18,7 +19,7 @@ use crate::engine::{BUILTIN, Bundle, Engine};
 use crate::files;
 
 /// What files are judged by where nobody says.
-pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 36);
+pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 37);
 
 /// Maximum number of bundles of a configuration. Each takes memory and, where its code is not kept, time.
 const MAX_BUNDLES: usize = 16;
@@ -133,7 +134,7 @@ impl Registry {
                 return Err(problems);
             }
         };
-        let environment = environment(kubernetes_version, &workloads, None).map_err(|error| {
+        let environment = environment(kubernetes_version, &workloads, None, None).map_err(|error| {
             vec![ConfigError {
                 position: None,
                 problem: Problem::Conflict(format!("the environment is too large: {error}")),
@@ -163,7 +164,7 @@ impl Registry {
         let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
         let mut kinds: BTreeSet<String> = kinds.cloned().collect();
         // Who asks about workloads is told of those too that it cannot name.
-        if kinds.iter().any(|kind| self.workloads.template(kind).is_some()) {
+        if kinds.iter().any(|kind| self.workloads.is_workload(kind)) {
             kinds.extend(self.workloads.further().map(str::to_owned));
         }
         kinds
@@ -193,8 +194,23 @@ impl Registry {
     pub fn environment(&self, review: &Review) -> Arc<[u8]> {
         // In the cluster there is no object of a kind that is not served.
         let unserved = review.is_from_file().then(|| unserved(&review.kind, self.kubernetes_version)).flatten();
-        let own = unserved.and_then(|why| environment(self.kubernetes_version, &self.workloads, Some(&why)).ok());
+        let own = unserved.and_then(|why| environment(self.kubernetes_version, &self.workloads, None, Some(&why)).ok());
         own.unwrap_or_else(|| Arc::clone(&self.environment))
+    }
+
+    /// The same for each pod template of an object: of a kind that has several, policies judge one after the other.
+    pub fn environments(&self, review: &Review, object: Option<Node<'_>>) -> Vec<Arc<[u8]>> {
+        let kind = review.kind.group_kind();
+        let templates = self.workloads.templates(&kind);
+        if templates.is_empty() || self.workloads.template(&kind).is_some() {
+            return vec![self.environment(review)];
+        }
+        let places = object.into_iter().flat_map(|object| templates.iter().flat_map(move |it| places(it, object)));
+        let written =
+            places.filter_map(|place| environment(self.kubernetes_version, &self.workloads, Some((&kind, &place)), None).ok());
+        let environments: Vec<Arc<[u8]>> = written.collect();
+        // What is said of the object alone is said of one without a template too.
+        if environments.is_empty() { vec![Arc::clone(&self.environment)] } else { environments }
     }
 
     /// The kinds with a pod template.
@@ -308,16 +324,17 @@ fn workloads(sets: &[PolicySet], problems: &mut Vec<ConfigError>) -> Workloads {
 fn environment(
     version: KubernetesVersion,
     workloads: &Workloads,
+    own: Option<(&str, &str)>,
     unserved: Option<&Unserved>,
 ) -> Result<Arc<[u8]>, plimsoll_flat::Error> {
     let mut writer = Writer::new();
     writer.begin_object();
     writer.key("kubernetesVersion");
-    writer.string(&version.to_string());
+    writer.string(&version.to_patch());
     if let Some(unserved) = unserved {
         unserved.write(&mut writer);
     }
-    workloads.write(&mut writer);
+    workloads.write(&mut writer, own);
     writer.end();
     Ok(writer.finish()?.into())
 }

@@ -52,7 +52,7 @@ fn the_environment_is_made_once() {
     let environment = registry.environment(&deployment());
     assert!(Arc::ptr_eq(&environment, &registry.environment(&deployment())));
     let root = Node::root(&environment).unwrap();
-    assert_eq!(root.get("kubernetesVersion").and_then(Node::as_str), Some("1.36"));
+    assert_eq!(root.get("kubernetesVersion").and_then(Node::as_str), Some("1.37"));
     let templates = root.get("workloads").unwrap();
     assert_eq!(templates.get("apps/Deployment").and_then(Node::as_str), Some("/spec/template"));
     assert_eq!(templates.get("/Pod").and_then(Node::as_str), Some(""));
@@ -67,12 +67,12 @@ fn which_version_of_kubernetes_counts() {
     };
     let stated = "kubernetesVersion: \"1.30\"";
     for (site, option, spec, expected) in [
-        (Site::Files, None, "{}", "1.36"),
+        (Site::Files, None, "{}", "1.37"),
         (Site::Files, None, stated, "1.30"),
         (Site::Files, Some("1.31"), stated, "1.31"),
         (Site::Cluster, Some("v1.34.2-gke.1"), "{}", "1.34"),
         (Site::Cluster, Some("v1.34.2"), stated, "1.30"),
-        (Site::Cluster, None, "{}", "1.36"),
+        (Site::Cluster, None, "{}", "1.37"),
     ] {
         assert_eq!(version(site, option, spec), expected);
     }

@@ -1,8 +1,9 @@
 //! Where each kind keeps its pod template, and what policies are shown of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use plimsoll_flat::Writer;
+use plimsoll_flat::{Node, Writer};
 use plimsoll_sdk::metadata::{self, FURTHER};
 
 use super::fields::{Mapping, Reader};
@@ -36,9 +37,23 @@ const BUILTIN: &[(&str, &str, bool)] = &[
 /// these and other kinds is shown to policies that ask for them: unless somebody says so, all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workloads {
-    kinds: Vec<(String, String, bool)>,
+    kinds: Vec<Carrier>,
     further: Vec<Further>,
     shown: Shown,
+}
+
+/// A pointer to a pod template, RFC 6901. `*` stands for every item of a list, or for every member of an object.
+pub type Template = Cow<'static, str>;
+
+/// A kind with pod templates.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Carrier {
+    /// `group/Kind`
+    kind: String,
+    /// Most kinds have one.
+    templates: Vec<Template>,
+    /// Whether its Pods are meant to run on.
+    runs_on: bool,
 }
 
 /// A kind that a configuration names: one of `workloads` of a PolicySet.
@@ -73,6 +88,12 @@ impl Further {
                 reader.invalid(&field, format!("{template:?} is no pointer to a member, such as {TEMPLATE}"));
                 return None;
             }
+            if let Some(part) = template.split('/').find(|part| part.contains('*') && *part != "*") {
+                let reason =
+                    format!("{part:?} is no part of a pointer: write `*` alone, which stands for every item or member");
+                reader.invalid(&field, reason);
+                return None;
+            }
         }
         let mut flag = |key: &str| item.get(key).map_or(Some(true), |field| reader.boolean(&field));
         let (runs_on, scaled) = (flag("runsOn")?, flag("scaled")?);
@@ -84,23 +105,39 @@ impl Further {
 
 impl Default for Workloads {
     fn default() -> Self {
-        let own = |&(kind, pointer, runs): &(&str, &str, bool)| (kind.to_owned(), pointer.to_owned(), runs);
+        let own = |&(kind, template, runs_on): &(&str, &'static str, bool)| Carrier {
+            kind: kind.to_owned(),
+            templates: vec![Cow::Borrowed(template)],
+            runs_on,
+        };
         Self { kinds: BUILTIN.iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
     }
 }
 
 impl Workloads {
-    /// One kind more. What is said otherwise than before is an error: there is one cluster.
+    /// One kind more, or one template more of a kind that was added. What is said otherwise than before is an error: there
+    /// is one cluster.
     pub(super) fn add(&mut self, further: &Further) -> Result<(), String> {
-        match self.further.iter().find(|known| known.kind == further.kind) {
-            Some(known) if known == further => return Ok(()),
-            Some(_) => return Err(format!("`workloads` says two things of `{}`", further.kind)),
-            None => {}
+        let template: Template = further.template.clone().into();
+        let known = self.further.iter().find(|known| known.kind == further.kind);
+        let carrier = self.kinds.iter_mut().find(|carrier| carrier.kind == further.kind);
+        match (known, carrier) {
+            (Some(known), _) if (known.runs_on, known.scaled) != (further.runs_on, further.scaled) => {
+                return Err(format!("`workloads` says two things of `{}`", further.kind));
+            }
+            (Some(_), Some(carrier)) => {
+                if !carrier.templates.contains(&template) {
+                    carrier.templates.push(template);
+                }
+                return Ok(());
+            }
+            (None, Some(_)) => {
+                return Err(format!("`{}` is known already, and needs no place in `workloads`", further.kind));
+            }
+            (_, None) => {}
         }
-        if self.template(&further.kind).is_some() {
-            return Err(format!("`{}` is known already, and needs no place in `workloads`", further.kind));
-        }
-        self.kinds.push((further.kind.clone(), further.template.clone(), further.runs_on));
+        let (kind, runs_on) = (further.kind.clone(), further.runs_on);
+        self.kinds.push(Carrier { kind, templates: vec![template], runs_on });
         self.further.push(further.clone());
         Ok(())
     }
@@ -110,7 +147,7 @@ impl Workloads {
         let asked = bundle.policies.iter().flat_map(|policy| policy.requires.iter().chain(&policy.refines));
         let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
         // Who asks about workloads asks about these too, and reads what all workloads have.
-        let about_workloads = asked.iter().any(|kind| self.template(kind).is_some());
+        let about_workloads = asked.iter().any(|kind| self.is_workload(kind));
         let further = self.further.iter().map(|further| further.kind.as_str()).filter(|_| about_workloads);
         let parts: Vec<(String, Parts)> = asked
             .iter()
@@ -132,16 +169,13 @@ impl Workloads {
         let Some(pointers) = pointers else { return Parts::whole() };
         let mut parts = Parts::default();
         ["/spec/selector", "/spec/podSelector"].iter().for_each(|pointer| parts.add(pointer));
-        let template = self.template(kind);
-        if let Some(template) = template {
-            parts.add(&format!("{template}/metadata/labels"));
-        }
+        let templates = self.templates(kind);
+        templates.iter().for_each(|template| parts.add(&format!("{template}/metadata/labels")));
         for pointer in pointers {
-            match (pointer.strip_prefix("{template}"), template) {
-                (Some(below), Some(template)) => parts.add(&format!("{template}{below}")),
-                // A kind without one.
-                (Some(_), None) => {}
-                (None, _) => parts.add(pointer),
+            match pointer.strip_prefix("{template}") {
+                // Of a kind without a template nothing.
+                Some(below) => templates.iter().for_each(|template| parts.add(&format!("{template}{below}"))),
+                None => parts.add(pointer),
             }
         }
         parts
@@ -149,7 +183,7 @@ impl Workloads {
 
     /// All of every workload is shown, and of what says how many of its Pods may be away.
     pub(super) fn show_whole(&mut self) {
-        for kind in self.kinds.iter().map(|(kind, ..)| kind.as_str()).chain([BUDGET]) {
+        for kind in self.kinds.iter().map(|carrier| carrier.kind.as_str()).chain([BUDGET]) {
             self.shown.add(kind, &Parts::whole());
         }
     }
@@ -175,17 +209,31 @@ impl Workloads {
             (Some(own), None) => own.is_whole(),
             (Some(own), Some(others)) => own.cover(others),
         };
-        covers && self.template(group_kind) == others.template(group_kind)
+        covers && self.templates(group_kind) == others.templates(group_kind)
     }
 
-    /// The RFC 6901 pointer to the pod template of `group/Kind`; for a Pod it is empty, the Pod itself.
+    /// The RFC 6901 pointer to the pod template of `group/Kind`; for a Pod it is empty, the Pod itself. None for a kind that
+    /// has several.
     pub fn template(&self, group_kind: &str) -> Option<&str> {
-        self.kinds.iter().find(|(kind, ..)| kind == group_kind).map(|(_, pointer, _)| pointer.as_str())
+        match self.templates(group_kind) {
+            [only] if !is_pattern(only) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// All that `group/Kind` has; none for a kind without.
+    pub fn templates(&self, group_kind: &str) -> &[Template] {
+        self.kinds.iter().find(|carrier| carrier.kind == group_kind).map_or(&[], |carrier| &carrier.templates)
+    }
+
+    /// Whether `group/Kind` has a pod template.
+    pub fn is_workload(&self, group_kind: &str) -> bool {
+        !self.templates(group_kind).is_empty()
     }
 
     /// Every `group/Kind` with a pod template.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
-        self.kinds.iter().map(|(kind, ..)| kind.as_str())
+        self.kinds.iter().map(|carrier| carrier.kind.as_str())
     }
 
     /// Those that the configuration brought.
@@ -200,22 +248,26 @@ impl Workloads {
 
     /// Whether a policy with this `on` looks at `group/Kind`.
     pub fn match_on(&self, on: &metadata::On, group_kind: &str) -> bool {
-        let workload = self.kinds.iter().find(|(kind, ..)| kind == group_kind);
+        let workload = self.kinds.iter().find(|carrier| carrier.kind == group_kind);
         let by_template = match on.workloads {
             metadata::Workloads::None => false,
-            metadata::Workloads::LongRunning => workload.is_some_and(|(.., runs_on)| *runs_on),
+            metadata::Workloads::LongRunning => workload.is_some_and(|carrier| carrier.runs_on),
             metadata::Workloads::All => workload.is_some(),
         };
         by_template || on.kinds.iter().any(|kind| kind == group_kind || kind == metadata::ANY)
     }
 
-    /// The members `workloads` and `further` of the environment that policies get.
-    pub(crate) fn write(&self, writer: &mut Writer) {
+    /// The members `workloads` and `further` of the environment that policies get. `own` is the place of the template that
+    /// is judged, of a kind that has several.
+    pub(crate) fn write(&self, writer: &mut Writer, own: Option<(&str, &str)>) {
         writer.key("workloads");
         writer.begin_object();
-        for (kind, pointer, _) in &self.kinds {
-            writer.key(kind);
-            writer.string(pointer);
+        for carrier in &self.kinds {
+            let judged = own.filter(|(kind, _)| *kind == carrier.kind).map(|(_, place)| place);
+            if let Some(template) = judged.or_else(|| self.template(&carrier.kind)) {
+                writer.key(&carrier.kind);
+                writer.string(template);
+            }
         }
         writer.end();
         if !self.further.is_empty() {
@@ -227,5 +279,52 @@ impl Workloads {
             }
             writer.end();
         }
+    }
+}
+
+/// Whether a pointer has `*` in it.
+fn is_pattern(template: &str) -> bool {
+    template.split('/').any(|part| part == "*")
+}
+
+/// The pointers that a pattern stands for in an object, in its order.
+pub fn places(pattern: &str, object: Node<'_>) -> Vec<String> {
+    let mut places = vec![(String::new(), object)];
+    for part in pattern.split('/').skip(1) {
+        let mut next = Vec::new();
+        for (place, node) in places {
+            if part != "*" {
+                next.extend(node.at(&format!("/{part}")).map(|below| (format!("{place}/{part}"), below)));
+                continue;
+            }
+            next.extend(node.items().enumerate().map(|(index, below)| (format!("{place}/{index}"), below)));
+            next.extend(
+                node.members()
+                    .map(|(name, below)| (format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), below)),
+            );
+        }
+        places = next;
+    }
+    places.into_iter().map(|(place, _)| place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_flat::{Node, json};
+
+    use super::places;
+
+    #[test]
+    fn a_star_is_every_item_and_every_member() {
+        let object = json::from_json(
+            br#"{"spec": {"groups": [{"template": {}}, {}, {"template": {}}], "replicas": {"a/b": {"template": {}}}}}"#,
+        )
+        .unwrap();
+        let found = |pattern: &str| places(pattern, Node::root(&object).unwrap());
+        assert_eq!(found("/spec/groups/*/template"), ["/spec/groups/0/template", "/spec/groups/2/template"]);
+        assert_eq!(found("/spec/replicas/*/template"), ["/spec/replicas/a~1b/template"]);
+        assert_eq!(found("/spec/groups"), ["/spec/groups"]);
+        assert!(found("/spec/none/*/template").is_empty());
+        assert_eq!(found(""), [""]);
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use plimsoll_flat::{Kind as Json, Node};
 
 use super::kept::Kept;
-use super::question::{Question, Shape, template};
+use super::question::{Question, Shape, templates};
 use super::references::Referred;
 use super::{MAX_BYTES, MAX_DOCUMENTS};
 use crate::engine::Answer;
@@ -294,14 +294,26 @@ impl Objects {
         Change { objects: -1, bytes: -signed(stored.document.len()) }
     }
 
-    /// The labels of the pod template, each pair shared with the objects that have it too.
+    /// The labels of the pod templates, each pair shared with the objects that have it too.
     fn template(&self, shape: Shape<'_>, object: Node<'_>) -> (Template, Box<[Arc<Pair>]>) {
-        let Some(template) = template(shape, object) else { return (Template::None, Box::default()) };
-        let Some(labels) = template.at("/metadata/labels") else { return (Template::Plain, Box::default()) };
-        let texts: Box<[_]> =
-            labels.members().filter_map(|(label, value)| Some(self.by_label.pair(label, value.as_str()?))).collect();
-        let plain = labels.kind() == Json::Object && texts.len() == labels.len();
-        (if plain { Template::Plain } else { Template::Odd }, texts)
+        let all: Vec<Node<'_>> = templates(shape, object).collect();
+        if all.is_empty() {
+            return (Template::None, Box::default());
+        }
+        let (mut pairs, mut plain) = (Vec::new(), all.len() == 1);
+        for labels in all.iter().filter_map(|template| template.at("/metadata/labels")) {
+            let before = pairs.len();
+            pairs
+                .extend(labels.members().filter_map(|(label, value)| Some(self.by_label.pair(label, value.as_str()?))));
+            plain &= labels.kind() == Json::Object && pairs.len() - before == labels.len();
+        }
+        if all.len() > 1 {
+            // Two templates may have the same label.
+            pairs.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+            pairs.dedup_by(|one, other| one.0 == other.0 && one.1 == other.1);
+        }
+        // Whether one of several templates has all labels that are asked for is looked at in the object.
+        (if plain { Template::Plain } else { Template::Odd }, pairs.into())
     }
 
     fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>, chosen: Option<Chosen<'_>>) -> Answer {

@@ -161,7 +161,7 @@ proptest! {
         questions in proptest::collection::vec((select(KINDS.to_vec()), asked()), 1..40),
     ) {
         let workloads = Workloads::default();
-        let shape = |kind| Shape { kind, template: workloads.template(kind) };
+        let shape = |kind| Shape { kind, templates: workloads.templates(kind) };
         // What questions look at: of references nothing is kept.
         let mut parts = Parts::default();
         for pointer in ["/spec/selector", "/spec/podSelector", "/spec/template/metadata/labels"] {
@@ -226,7 +226,7 @@ proptest! {
 
 fn shard_of(kind: &str, count: usize, make: impl Fn(usize) -> Value) -> Shard {
     let workloads = Workloads::default();
-    let shape = Shape { kind, template: workloads.template(kind) };
+    let shape = Shape { kind, templates: workloads.templates(kind) };
     let mut shard = Shard::default();
     for number in 0..count {
         let name = format!("n{number:04}");
@@ -247,7 +247,7 @@ fn names(answer: &Answer) -> Vec<String> {
 #[test]
 fn cuts_after_256_documents_by_name() {
     let kind = "/Service";
-    let shape = Shape { kind, template: None };
+    let shape = Shape { kind, templates: &[] };
     let labels = json::from_json(br#"{"app": "a", "tier": "b"}"#).unwrap();
     let labels = Node::root(&labels).unwrap();
     // Half of them are found by one label, half by the other.
@@ -267,7 +267,7 @@ fn cuts_by_size_too() {
     for (size, documents) in [(100 << 10, 5), (1 << 20, 1)] {
         let text = "x".repeat(size);
         let shard = shard_of("example.com/Large", 6, |_| json!({"spec": text}));
-        let answer = shard.answer(Shape { kind: "example.com/Large", template: None }, "n", Question::Listing);
+        let answer = shard.answer(Shape { kind: "example.com/Large", templates: &[] }, "n", Question::Listing);
         assert_eq!((names(&answer).len(), answer.complete), (documents, false));
     }
 }
@@ -280,7 +280,7 @@ fn a_burst_of_events() {
     const EVENTS: usize = 5000;
     let kind = "apps/Deployment";
     let workloads = Workloads::default();
-    let shape = Shape { kind, template: workloads.template(kind) };
+    let shape = Shape { kind, templates: workloads.templates(kind) };
     let of = |number: usize, image: &str| {
         let labels = json!({"app": format!("n{number:04}"), "team": format!("t{}", number % 10), "managed-by": "helm"});
         let containers = json!([{"name": "app", "image": image, "env": vec![json!({"name": "A", "value": "b"}); 40]}]);
@@ -307,7 +307,7 @@ fn a_burst_of_events() {
 
 #[test]
 fn what_is_the_same_is_left_alone() {
-    let shape = Shape { kind: "/Service", template: None };
+    let shape = Shape { kind: "/Service", templates: &[] };
     let mut shard = shard_of("/Service", 3, |_| json!({}));
     let before = shard.clone();
     let same = kept(shape, &json!({"metadata": {"name": "n0001"}}));

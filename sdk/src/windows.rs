@@ -1,0 +1,114 @@
+//! Pods on Windows, where what holds for Linux alone is neither asked nor filled in.
+
+use crate::cursor::Cursor;
+use crate::findings::Findings;
+use crate::review::Review;
+use crate::workload::PodTemplate;
+
+const HOST_PROCESS: &str = "securityContext/windowsOptions/hostProcess";
+
+/// Labels of nodes that name their operating system.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+
+impl<'a> PodTemplate<'a> {
+    /// Whether the Pod runs on Windows, where what holds for Linux alone is neither asked nor filled in.
+    pub fn is_windows(&self) -> bool {
+        self.is_kept_on_windows() || self.host_process().is_some()
+    }
+
+    /// Whether no Linux node takes the Pod: by `os`, `nodeSelector` or the required node affinity. The kubelet checks each
+    /// of them too, so `nodeName` is no way around them.
+    pub fn is_kept_on_windows(&self) -> bool {
+        self.is_kept_on("windows")
+    }
+
+    /// Whether the Pod may run on Windows, now or as soon as its author says the rest: it is Windows already, or something
+    /// of it is for Windows and nothing keeps it on Linux. The API server refuses what is for Linux alone once `os` says
+    /// `windows`, so nothing of that may be filled in here. A RuntimeClass may choose the nodes.
+    pub fn may_run_on_windows(&self) -> bool {
+        if self.is_kept_on("linux") {
+            return false;
+        }
+        let names_windows =
+            |cursor: &Cursor<'_>| cursor.as_str().is_some_and(|text| text.to_ascii_lowercase().contains("windows"));
+        let has_options = |at: &Cursor<'_>| at.at("securityContext/windowsOptions").has_content();
+        let tolerates =
+            |toleration: Cursor<'_>| [toleration.at("key"), toleration.at("value")].iter().any(names_windows);
+        let selects = |(label, value): (&str, Cursor<'_>)| {
+            label.to_ascii_lowercase().contains("windows") || names_windows(&value)
+        };
+        self.is_windows()
+            || self.spec().at("runtimeClassName").as_str().is_some_and(|name| !name.is_empty())
+            || has_options(self.spec())
+            || self.all_containers().any(|container| has_options(container.cursor()))
+            || self.spec().at("tolerations").items().any(tolerates)
+            || self.spec().at("nodeSelector").members().any(selects)
+            || self.node_terms().any(|term| {
+                term.at("matchExpressions").items().any(|expression| {
+                    names_windows(&expression.at("key")) || expression.at("values").items().any(|it| names_windows(&it))
+                })
+            })
+    }
+
+    /// The terms of the node affinity, of its preferences too.
+    fn node_terms(&self) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
+        let affinity = self.spec().at("affinity/nodeAffinity");
+        let required = affinity.at("requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms").items();
+        let preferred = affinity.at("preferredDuringSchedulingIgnoredDuringExecution").items();
+        required.chain(preferred.map(|preference| preference.at("preference")))
+    }
+
+    fn is_kept_on(&self, system: &str) -> bool {
+        let is_it = |value: &Cursor<'_>| value.as_str() == Some(system);
+        if is_it(&self.spec().at("os/name")) {
+            return true;
+        }
+        let selector = self.spec().at("nodeSelector");
+        if OS_LABELS.into_iter().any(|label| is_it(&selector.key(label))) {
+            return true;
+        }
+        let required = self.spec().at("affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+        let mut terms = required.at("nodeSelectorTerms").items().peekable();
+        // One of the terms is enough for a node.
+        terms.peek().is_some()
+            && terms.all(|term| {
+                term.at("matchExpressions").items().any(|expression| {
+                    let mut values = expression.at("values").items().peekable();
+                    expression.at("key").as_str().is_some_and(|key| OS_LABELS.contains(&key))
+                        && expression.at("operator").as_str() == Some("In")
+                        && values.peek().is_some()
+                        && values.all(|value| is_it(&value))
+                })
+            })
+    }
+
+    /// Where the Pod or one of its containers says that it is a process of its Windows node. The kubelet of a Linux node
+    /// passes over it.
+    pub fn host_process(&self) -> Option<Cursor<'a>> {
+        let own = self.containers().iter().map(|container| container.at(HOST_PROCESS));
+        let mut places = [self.spec().at(HOST_PROCESS)].into_iter().chain(own);
+        places.find(|at| at.as_bool() == Some(true))
+    }
+}
+
+/// Whether this Pod is exempt from what only Linux has: it runs on Windows. The Pod Security Standards exempt those that
+/// say so in `os`, which the API server takes as a reason to refuse these fields, from Kubernetes 1.25.
+pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
+    let Some(template) = review.template() else { return false };
+    let is_by_name = template.spec().at("os/name").as_str() == Some("windows");
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 25));
+    template.is_windows() && (!is_by_name || is_known)
+}
+
+/// Where the Pods are processes of their Windows nodes, nothing is asked that holds for Linux alone, and this answers true.
+/// What keeps them from Linux nodes is asked for, because these pass over `hostProcess` and no policy would judge them.
+pub fn is_host_process(review: &Review<'_>, findings: &mut Findings) -> bool {
+    let Some((template, at)) = review.template().and_then(|template| Some((template, template.host_process()?))) else {
+        return false;
+    };
+    if !template.is_kept_on_windows() {
+        let message = "hostProcess is for Windows, and nothing keeps these Pods from Linux nodes, which pass over it";
+        findings.error(&at, message, "write nodeSelector: {kubernetes.io/os: windows} in the pod spec");
+    }
+    true
+}

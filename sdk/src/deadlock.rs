@@ -16,8 +16,8 @@ impl Blocked {
     pub fn describe(&self, who: &str, is_passed_by: bool) -> String {
         let harm = if is_passed_by { PASSED_BY } else { HARM };
         match self {
-            Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {harm}", asked(None)),
-            Blocked::Closed(budget) => format!("{} lets none of any number of Pods go, {harm}", asked(*budget)),
+            Blocked::NothingAsked => format!("{}: the controller then keeps all of {who}, {harm}", asked(None)),
+            Blocked::Closed(budget) => format!("{} keeps all Pods, however many there are, {harm}", asked(*budget)),
             Blocked::NoScale(workload) => {
                 format!("{workload} has no scale, without which only a number in minAvailable can be computed, {harm}")
             }

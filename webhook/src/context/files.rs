@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::index::Shard;
 use super::kept::Keeping;
 use super::question::{Question, Shape};
-use super::{Context, is_secret};
+use super::references::{among_all, names_namespaces};
+use super::{Context, NAMESPACE, is_secret};
 use crate::admission::Kind;
 use crate::engine::Answer;
 use crate::registry::{Workloads, is_cluster_scoped};
@@ -21,6 +22,10 @@ enum Group {
     /// Empty for what lies in no namespace.
     Namespace(String),
     Set(SetNumber),
+    /// What names Namespaces, of the whole input.
+    Naming,
+    /// The same of one set, whose objects may all go to any namespace.
+    NamingInSet(SetNumber),
 }
 
 /// The objects of a set of files that policies may ask for.
@@ -68,6 +73,12 @@ impl Objects {
         }
         let shape = Shape::of(&name, &self.workloads);
         if let Some(kept) = Keeping::new(shape, self.workloads.shown(&name)).keep(object) {
+            if names_namespaces(&name) {
+                let own = among_all(text("/metadata/namespace"), text("/metadata/name"));
+                for group in [Group::Naming, Group::NamingInSet(set)] {
+                    self.shards.entry(group).or_default().put(shape, &own, self.added, kept.clone());
+                }
+            }
             let group = group(&name, text("/metadata/namespace"), set);
             if group == Group::Set(set) {
                 self.sets.insert(set);
@@ -120,7 +131,14 @@ impl Context for Files {
             return Answer::unknown();
         }
         let shape = Shape::of(kind, workloads);
-        let group = group(kind, namespace, self.set);
+        let (group, question) = match question {
+            // Every namespace that these name may be the one to which the set goes.
+            Question::Referring { kind: NAMESPACE, .. } if namespace.is_empty() => {
+                (Group::NamingInSet(self.set), Question::Listing)
+            }
+            Question::Referring { kind: NAMESPACE, .. } => (Group::Naming, question),
+            _ => (group(kind, namespace, self.set), question),
+        };
         let mut answer = match shards.get(&group) {
             Some(shard) => shard.answer(shape, namespace, question),
             None => Answer { documents: Vec::new(), complete: true },

@@ -17,8 +17,8 @@ use plimsoll_sdk::selector::{self, Match};
 
 use super::kept::Kept;
 use super::question::{Question, Selector, Shape, own_selector, template};
-use super::references::Referred;
-use super::{MAX_BYTES, MAX_DOCUMENTS};
+use super::references::{EVERY, Referred};
+use super::{MAX_BYTES, MAX_DOCUMENTS, NAMESPACE};
 use crate::engine::Answer;
 use sorted::Sorted;
 
@@ -293,6 +293,12 @@ impl Objects {
                 found.take(namesakes);
             }
             Question::Listing => found.take(self.all.iter()),
+            Question::Referring { kind: NAMESPACE, name } => {
+                let postings = [name, EVERY].into_iter().filter_map(|name| self.by_reference.of(NAMESPACE, name));
+                let mut stored: Vec<_> = postings.flat_map(Sorted::iter).collect();
+                stored.sort_unstable_by(|one, other| in_order(other)(one));
+                found.take(stored.into_iter());
+            }
             Question::Referring { kind, name } => {
                 let posting = self.by_reference.of(kind, name);
                 let stored = posting.into_iter().flat_map(Sorted::iter);

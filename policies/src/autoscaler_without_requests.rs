@@ -67,7 +67,8 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     for measure in measured {
         let Some(lack) = Lack::of(review, &mut containers, &measure) else { continue };
         let at = measure.place(review, scaler);
-        let message = format!("{} of {} {name}: {HARM}", lack.message(&measure), short(&kind));
+        let workload = format!("{} {name}", short(&kind));
+        let message = lack.message(&measure, Some(&workload), "the autoscaler");
         let severity = lack.severity(review, findings);
         findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", short(&kind)));
     }
@@ -92,8 +93,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
                     Lack::Container => template.spec().at("containers"),
                 };
-                let message =
-                    format!("{}, which {} measures: {HARM}", lack.message(&measure), describe(scaler, object));
+                let message = lack.message(&measure, None, &describe(scaler, object));
                 let severity = lack.severity(review, findings);
                 findings.report(severity, &at, message, lack.help(&measure));
             }
@@ -103,8 +103,6 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         findings.skip("the autoscalers of the namespace are not all known");
     }
 }
-
-const HARM: &str = "it can't be computed, and the autoscaler does nothing";
 
 /// What a share of a request lacks.
 enum Lack<'t, 'a> {
@@ -128,13 +126,20 @@ impl<'t, 'a> Lack<'t, 'a> {
         is_none.then_some(Lack::Request { container })
     }
 
-    fn message(&self, measure: &Utilization) -> String {
-        match self {
-            Lack::Request { container } => format!("{} requests no {}", container.describe(), measure.resource),
-            Lack::Container => {
-                format!("there is no container {:?}", measure.container.as_deref().unwrap_or_default())
+    /// `workload`: where the message stands at another object.
+    fn message(&self, measure: &Utilization, workload: Option<&str>, autoscaler: &str) -> String {
+        let resource = &measure.resource;
+        let lack = match (self, workload) {
+            (Lack::Request { container }, None) => format!("{} requests no {resource}", container.describe()),
+            (Lack::Request { container }, Some(workload)) => {
+                format!("{} of {workload} requests no {resource}", container.describe())
             }
-        }
+            (Lack::Container, workload) => {
+                let name = measure.container.as_deref().unwrap_or_default();
+                format!("{} has no container {name:?}", workload.unwrap_or("the pod template"))
+            }
+        };
+        format!("{lack}: {autoscaler} can't compute the {resource} utilization, and never scales")
     }
 
     fn help(&self, measure: &Utilization) -> String {

@@ -70,8 +70,8 @@ pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &
     }
     let than = if pods <= settings.most { "than there are".to_owned() } else { format!("than {}", settings.most) };
     let message = format!(
-        "{pods} {}, maxSurge {}: an update starts {surge} more at once, which is more {than}, so that up to {} run, and \
-         those that still end",
+        "{pods} {}, maxSurge {}: an update starts {surge} Pods at once, more {than}, so that up to {} run beside those \
+         that still end",
         if pods == 1 { "replica" } else { "replicas" },
         rollout.max_surge,
         pods.saturating_add(surge)

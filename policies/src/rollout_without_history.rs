@@ -26,7 +26,7 @@ pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
             findings.error(&at, message, "take revisionHistoryLimit out, which keeps 10")
         }
         Some(many @ 21..) => {
-            let message = format!("{many} earlier revisions are kept, more than anybody rolls back");
+            let message = format!("{many} earlier revisions are kept, more than a rollback needs");
             findings.info(&at, message, "take revisionHistoryLimit out, which keeps 10")
         }
         _ => return,

@@ -131,7 +131,7 @@ fn keeps_apart(review: &Review<'_>, labels: Option<Node<'_>>, findings: &mut Fin
         Knowledge::Unknown => findings.assume("no other Pods have the labels that podAntiAffinity selects"),
         Knowledge::No => {}
     }
-    let message = "podAntiAffinity selects Pods by labels that these have not, so it does not spread them";
+    let message = "podAntiAffinity selects labels that these Pods do not have, so it does not spread them";
     let help = "write the selector of this workload in labelSelector";
     findings.warning(&term.at("labelSelector"), message, help);
 }

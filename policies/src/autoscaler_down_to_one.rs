@@ -37,7 +37,7 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
         true => "write minReplicas: 2, or more",
         false => "write minReplicas: 2 and maxReplicas: 3, or more",
     };
-    let finding = findings.warning(&at, "scaled down to a single Pod: its loss is an outage", help);
+    let finding = findings.warning(&at, "the autoscaler may leave a single Pod, whose loss is an outage", help);
     if has_room {
         let fix = Fix::changing("keep two Pods");
         finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });

@@ -61,11 +61,18 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
         Knowledge::Unknown => return findings.assume("replicas of what an autoscaler scales was not written"),
         Knowledge::Yes => {}
     }
-    let help = "take replicas out of the manifest; after kubectl apply first with: kubectl apply edit-last-applied";
+    let (kind, name) = (review.kind().to_lowercase(), review.name());
+    let help = match name {
+        "" => "take replicas out of the manifest".to_owned(),
+        _ => format!(
+            "take replicas out of the manifest; if kubectl apply wrote it, first take it out with kubectl apply \
+             edit-last-applied {kind}/{name}, or the next apply scales to 1"
+        ),
+    };
     let finding = match workload.replicas {
-        Some(0) => findings.error(&at, format!("replicas 0 turns {} off: it starts no Pod again", floor.by), help),
+        Some(0) => findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help),
         _ => {
-            let message = format!("each apply sets the number of Pods back that {} has found", floor.by);
+            let message = format!("each apply overwrites the number of Pods that {} has set", floor.by);
             findings.warning(&at, message, help)
         }
     };

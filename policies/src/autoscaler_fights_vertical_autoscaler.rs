@@ -46,7 +46,7 @@ pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Fin
         let Some(measure) = index.and_then(|index| measured.get(index)) else { continue };
         let name = name(vertical);
         let message = format!(
-            "VerticalPodAutoscaler {name} changes the {} requests of {} {scaled}, of which this measures a share",
+            "VerticalPodAutoscaler {name} changes the {} requests of {} {scaled}, and this autoscaler scales by a share of them",
             measure.resource,
             short(&kind)
         );
@@ -77,7 +77,7 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
             let measured = utilizations(scaler, horizontal);
             let Some(measure) = measured.iter().find(|measure| is_set(&measure.resource)) else { continue };
             let message = format!(
-                "it changes the {} requests of {kind} {scaled}, of which {} measures a share",
+                "this VerticalPodAutoscaler changes the {} requests of {kind} {scaled}, and {} scales by a share of them",
                 measure.resource,
                 describe(scaler, horizontal)
             );

@@ -36,5 +36,5 @@ pub fn autoscaler_without_metric(review: &Review, findings: &mut Findings) {
     } else {
         "write metrics, such as cpu with averageUtilization: 70"
     };
-    findings.info(&at, "nobody wrote a target: it is 80% of the requested cpu", help);
+    findings.info(&at, "no target is written, so it is 80% of the requested cpu", help);
 }

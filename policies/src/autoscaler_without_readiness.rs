@@ -43,13 +43,13 @@ pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
         return;
     };
     if !template.has_readiness_probe() {
-        let message = format!("it measures the cpu of {} {name}, {HARM}", short(&kind));
+        let message = format!("the autoscaler measures the cpu of the Pods of {} {name}, {HARM}", short(&kind));
         let finding = findings.warning(&measure.place(review, scaler), message, HELP);
         finding.related(format!("{}/{name}", short(&kind)));
     }
 }
 
-const HARM: &str = "without any readinessProbe: what its Pods use to start counts as load";
+const HARM: &str = "which have no readinessProbe: the cpu that they use to start counts as load";
 const HELP: &str = "write a readinessProbe that asks whether the container can serve";
 
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
@@ -62,7 +62,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         is_known &= answer.complete || scaler != AUTOSCALERS[0];
         let is_cpu = |object: &Node<'_>| utilizations(scaler, *object).iter().any(|measure| measure.resource == "cpu");
         if let Some(object) = answer.nodes().find(is_cpu) {
-            let message = format!("{} measures cpu, {HARM}", describe(scaler, object));
+            let message = format!("{} measures the cpu of these Pods, {HARM}", describe(scaler, object));
             findings.warning(&container.at("readinessProbe"), message, HELP);
             return;
         }

@@ -70,14 +70,15 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     let mut containers = Measured::of(&template);
     for measure in measured {
         let at = measure.place(review, scaler);
+        let workload = format!("{} {name}", short(&kind));
         let Some(lack) = Lack::of(review, &mut containers, &measure) else {
             if let Some((_, message, help)) = injected(&template, &measure) {
-                let message = format!("{message} of {} {name}", short(&kind));
+                let message = format!("{message} of {workload}");
                 findings.info(&at, message, help).related(format!("{}/{name}", short(&kind)));
             }
             continue;
         };
-        let message = format!("{} of {} {name}: {HARM}", lack.message(&measure), short(&kind));
+        let message = lack.message(&measure, Some(&workload), "the autoscaler");
         let severity = lack.severity(review, findings);
         findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", short(&kind)));
     }
@@ -109,8 +110,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
                     Lack::Container => template.spec().at("containers"),
                 };
-                let message =
-                    format!("{}, which {} measures: {HARM}", lack.message(&measure), describe(scaler, object));
+                let message = lack.message(&measure, None, &describe(scaler, object));
                 let severity = lack.severity(review, findings);
                 findings.report(severity, &at, message, lack.help(&measure));
             }
@@ -120,8 +120,6 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         findings.skip("the autoscalers of the namespace are not all known");
     }
 }
-
-const HARM: &str = "it can't be computed, and the autoscaler does nothing";
 
 /// What asks for the injection of a container, its value, that container, and the annotations for its requests.
 const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
@@ -171,13 +169,20 @@ impl<'t, 'a> Lack<'t, 'a> {
         is_none.then_some(Lack::Request { container })
     }
 
-    fn message(&self, measure: &Utilization) -> String {
-        match self {
-            Lack::Request { container } => format!("{} requests no {}", container.describe(), measure.resource),
-            Lack::Container => {
-                format!("there is no container {:?}", measure.container.as_deref().unwrap_or_default())
+    /// `workload`: where the message stands at another object.
+    fn message(&self, measure: &Utilization, workload: Option<&str>, autoscaler: &str) -> String {
+        let resource = &measure.resource;
+        let lack = match (self, workload) {
+            (Lack::Request { container }, None) => format!("{} requests no {resource}", container.describe()),
+            (Lack::Request { container }, Some(workload)) => {
+                format!("{} of {workload} requests no {resource}", container.describe())
             }
-        }
+            (Lack::Container, workload) => {
+                let name = measure.container.as_deref().unwrap_or_default();
+                format!("{} has no container {name:?}", workload.unwrap_or("the pod template"))
+            }
+        };
+        format!("{lack}: {autoscaler} can't compute the {resource} utilization, and never scales")
     }
 
     fn help(&self, measure: &Utilization) -> String {

@@ -50,7 +50,7 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
         [(strategy.at("blueGreen/scaleDownDelaySeconds"), true), (strategy.at("canary/scaleDownDelaySeconds"), routed)]
     {
         if let Some(seconds) = at.as_i64().filter(|seconds| counts && *seconds < 30) {
-            let message = format!("the old Pods go {seconds} s after the switch, before every node has heard of it");
+            let message = format!("the old Pods go {seconds} s after the switch, while nodes still send them requests");
             findings.warning(&at, message, "take scaleDownDelaySeconds out, which means 30, or write more");
         }
     }

@@ -13,6 +13,8 @@ use plimsoll_sdk::prelude::*;
 /// names are compared letter by letter, so that `CAP_CHOWN` and `chown` are findings: not every container runtime takes
 /// them for `CHOWN`.
 ///
+/// A container with `privileged: true` has all capabilities anyway, which `privileged-container` says.
+///
 /// ## Why
 /// | capability | gives |
 /// | --- | --- |
@@ -45,7 +47,8 @@ pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
         let at = container.at("securityContext/capabilities/add");
         let (kept, added): (Vec<&str>, Vec<&str>) =
             at.items().filter_map(|item| item.as_str()).partition(|name| HARMLESS.contains(name));
-        if added.is_empty() {
+        let is_privileged = container.at("securityContext/privileged").as_bool() == Some(true);
+        if added.is_empty() || is_privileged {
             continue;
         }
         let (who, names) = (container.describe(), added.join(", "));

@@ -41,7 +41,7 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     }
     let Some(node) = selector.node() else {
         let help = "write a selector: that of the workload whose Pods it is for";
-        findings.warning(&selector, "without a selector it selects no Pods, so it guards nothing", help);
+        findings.warning(&selector, "the budget has no selector, so it selects no Pods and protects nothing", help);
         return;
     };
     let selected = Selected::by(review, Some(node));
@@ -52,7 +52,7 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     if !selected.complete || !jobs.complete {
         return findings.skip("the workloads of the namespace are not all known");
     }
-    let message = "it selects the Pods of no workload here, so it guards nothing";
+    let message = "the budget selects the Pods of no workload of this namespace, so it protects nothing";
     let help = "write the labels of the workload's pod template, in the namespace of the workload";
     findings.warning(&selector, message, help).companion();
 }

@@ -64,7 +64,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         let Some(kind) = SCALABLE.into_iter().find(|kind| *kind == workload.kind) else { continue };
         let template = workload.object(review).and_then(|object| review.template_in(kind, object));
         if template.is_some_and(|template| !template.has_readiness_probe()) {
-            let message = format!("it counts ready Pods of {}, and {HARM}", workload.describe());
+            let message = format!("the budget counts ready Pods of {}, and {HARM}", workload.describe());
             let finding = findings.warning(&selector, message, HELP);
             finding.related(workload.describe().replace(' ', "/"));
             is_found = true;

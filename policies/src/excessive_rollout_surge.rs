@@ -80,8 +80,8 @@ pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &
             format!("{pods} {replicas}, maxSurge {written}: no controller counts so many, so an update hangs")
         }
         _ => format!(
-            "{pods} {replicas}, maxSurge {written}: an update starts {surge} more at once, which is more {than}, so that \
-             up to {} run, and those that still end",
+            "{pods} {replicas}, maxSurge {written}: an update starts {surge} Pods at once, more {than}, so that up to {} run \
+             beside those that still end",
             pods.saturating_add(surge)
         ),
     };

@@ -47,7 +47,7 @@ pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
     if at.as_i64() != Some(0) || is_off || !is_list || !policies.items().all(is_fast) {
         return;
     }
-    let message = "a scale-down window of 0 s: fifteen quiet seconds end all Pods but the minimum";
+    let message = "a scale-down window of 0 s: 15 s with little load end all Pods but the minimum";
     let help = "take stabilizationWindowSeconds out of scaleDown, which makes it 300, or write policies";
     let fix = Fix::changing("look back five minutes before Pods are taken away").replace(&at, 300_i64);
     findings.warning(&at, message, help).fix(fix).about(&policies);

@@ -47,7 +47,7 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
             let threshold = unready.saturating_mul(3).saturating_sub(1) / liveness.interval() + 1;
             findings.warning(
                 liveness.cursor(),
-                format!("{who}: liveness asks what readiness asks and kills after {kills} s, readiness after {unready} s"),
+                identical(&who, kills, unready),
                 format!(
                     "write a liveness handler that fails only where a restart helps, or failureThreshold: {threshold} in \
                      the livenessProbe (3 × the {unready} s of readiness)"
@@ -56,11 +56,10 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
         } else {
             let message = match kills > unready {
                 true => format!(
-                    "{who}: liveness asks what readiness asks, though it waits longer ({kills} s, not {unready} s)"
+                    "{who}: livenessProbe and readinessProbe ask the same, though liveness waits longer ({kills} s, not \
+                     {unready} s)"
                 ),
-                false => format!(
-                    "{who}: liveness asks what readiness asks and kills after {kills} s, readiness after {unready} s"
-                ),
+                false => identical(&who, kills, unready),
             };
             findings.info(
                 liveness.cursor(),
@@ -70,4 +69,11 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
         };
         finding.about(liveness.cursor()).about(readiness.cursor());
     }
+}
+
+fn identical(who: &str, kills: i64, unready: i64) -> String {
+    format!(
+        "{who}: livenessProbe and readinessProbe ask the same, so slow answers restart the container after {kills} s (and \
+         take the Pod out of its Services after {unready} s)"
+    )
 }

@@ -35,7 +35,7 @@ pub fn missing_cpu_limit(review: &Review, findings: &mut Findings) {
         if limit_ranges_unknown(review) {
             findings.assume("no LimitRange fills in limits");
         }
-        let message = format!("{} has no cpu limit, so how fast it is depends on its neighbours", container.describe());
+        let message = format!("{} has no cpu limit, so its speed depends on its neighbours", container.describe());
         findings.info(&container.limit_at("cpu"), message, "write resources.limits.cpu");
     }
 }

@@ -37,7 +37,11 @@ pub fn missing_priority_class(review: &Review, settings: &Settings, findings: &m
                 [] => "write priorityClassName".to_owned(),
                 _ => format!("write priorityClassName: one of {allowed}"),
             };
-            findings.info(&at, "there is no priorityClassName: which Pods wait when nodes are full is chance", help);
+            findings.info(
+                &at,
+                "there is no priorityClassName: when nodes are full, chance decides which Pods wait",
+                help,
+            );
         }
         Some(name) if !settings.allowed.is_empty() && !settings.allowed.iter().any(|known| known == name) => {
             findings.info(

@@ -10,10 +10,10 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// A container without a readinessProbe in a workload that runs on (Deployment, StatefulSet, DaemonSet, ReplicaSet,
 /// ReplicationController, Rollout and configured kinds). How bad that is depends on the Services that select its Pods:
 ///
-/// - `error`: a Service sends it requests. The container declares the Service's `targetPort`; or no container declares
-///   that number (or the Service has no ports), and this is the Pod's only app container.
-/// - `warning`: a Service may send it requests, because no container declares the number of its `targetPort` and this is
-///   one of several app containers. Or no Service targets it, but it declares a port: then another container, such as a
+/// - `error`: a Service sends it requests. The container declares the Service's `targetPort`, or a probe of it asks that
+///   number; or no container does (or the Service has no ports), and this is the Pod's only app container.
+/// - `warning`: a Service may send it requests, because no container declares or probes the number of its `targetPort` and
+///   this is one of several app containers. Or no Service targets it, but it declares a port: then another container, such as a
 ///   proxy, is likely to pass requests on to it, and the Pod is ready too early.
 /// - `info`: no Service targets it and it declares no port (it ships logs, say), or no Service selects the Pods.
 ///
@@ -29,8 +29,12 @@ use plimsoll_sdk::workload::{Handler, Port};
 ///   `monitoring` as a word of its name;
 /// - nameless ones of a Service whose name ends in `-metrics`;
 /// - those that `prometheus.io/port` names, at the Service or at the Pods, and all of a Service with
-///   `prometheus.io/scrape: "true"` and no such port. Ports 80 and 443, and Services of type `NodePort` or
-///   `LoadBalancer`, count all the same.
+///   `prometheus.io/scrape: "true"` and no such port;
+/// - those that a ServiceMonitor or PodMonitor of the Prometheus operator names, by the port's name, its number or its
+///   `targetPort`. It has to select the Service or the Pods, also from another namespace (`namespaceSelector`).
+///
+/// After an annotation or a monitor, ports 80 and 443, and Services of type `NodePort` or `LoadBalancer`, count all the
+/// same. In the cluster a monitor counts once it is there. `helm` applies it after the Service and the workload.
 ///
 /// A Service's port with a name such as `http` or `grpc` always counts: many programs answer both on one port.
 ///
@@ -68,7 +72,8 @@ use plimsoll_sdk::workload::{Handler, Port};
     category = "probes", on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
     refines = [
         "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout"
+        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
+        "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"]
 )]
@@ -87,7 +92,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         return;
     }
     let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
-    let targets = Targets::of(services.nodes(), &running, &Scraped::of(review.template()));
+    let targets = Targets::of(services.nodes(), &running, &Scraped::of(review));
     let is_app = |container: &Container<'_>| container.class() == Class::App;
     let apps = running.iter().filter(|container| is_app(container)).count();
     let none_listens = !running.iter().any(|container| is_app(container) && listens(container));

@@ -152,13 +152,9 @@ fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource
             format!("it is placed as if it used {placed}, may take all memory of its node, and is evicted first")
         }
     };
-    let names: Vec<_> = lacking.iter().map(|(resource, _)| format!("resources.requests.{}", resource.name)).collect();
-    let least: Vec<_> = lacking.iter().map(|(resource, _)| resource.least.to_string()).collect();
-    let mut help =
-        format!("write {}: what it needs in normal operation, at least {}", names.join(" and "), least.join(" and "));
+    let help = help(review, container, lacking, is_unlimited);
     if is_unlimited {
         phrases.push("has no memory limit");
-        help.push_str("; and resources.limits.memory: the most that it may ever use");
     }
     let message = format!("{} {}: {harm}", container.describe(), phrases.join(" and "));
     let finding = findings.report(main.severity, &at(main), message, help);
@@ -186,6 +182,36 @@ fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource
     }));
 }
 
+/// Amounts that no other policy finds wrong: a request far below a limit is `excessive-memory-ratio`.
+fn help(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource, String)], is_unlimited: bool) -> String {
+    let amount = |resource: &Resource| resource.proposed(review, container);
+    let names = |(resource, _): &(&Resource, String)| match amount(resource) {
+        Some(amount) => format!("resources.requests.{}: {amount}", resource.name),
+        None => format!("resources.requests.{}", resource.name),
+    };
+    let mut names: Vec<_> = lacking.iter().map(names).collect();
+    if is_unlimited {
+        let of_memory = |(resource, _): &&(&Resource, String)| resource.name == "memory";
+        let request = match lacking.iter().find(of_memory) {
+            Some((resource, _)) => amount(resource),
+            None => container.requested(review, "memory"),
+        };
+        names.push(match request.and_then(|request| request.checked_mul(LIMIT_RATIO)) {
+            Some(limit) => format!("resources.limits.memory: {limit}"),
+            None => "resources.limits.memory".to_owned(),
+        });
+    }
+    let list = match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    };
+    format!("write {list}, with the amounts that the container needs in normal operation")
+}
+
+/// How many times the request the memory limit is that a help proposes.
+const LIMIT_RATIO: i64 = 4;
+
 /// The Pod as a whole has a request, on which so many containers rely.
 fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
@@ -201,8 +227,12 @@ fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut
         "the Pod as a whole requests {amount} of {} for {relying} {noun}, less than the {least} that counts: {harm}",
         resource.label
     );
+    // A limit of the Pod as a whole must not be many times its request.
+    let limit = of_pod.at("limits").key(name).node().and_then(Quantity::from_node);
+    let by_limit = limit.and_then(|limit| least_request(review, name, limit, resource.ratio));
+    let wanted = by_limit.map_or(least, |by_limit| by_limit.max(least));
     let help =
-        format!("write {least} or more in resources.requests.{name} of the Pod: what its containers need together");
+        format!("write {wanted} or more in resources.requests.{name} of the Pod: what its containers need together");
     let finding = findings.report(resource.severity, &of_pod.at("requests").key(name), message, help);
     finding.about(&of_pod.at("limits").key(name));
 }
@@ -224,8 +254,8 @@ fn copied(
         &at,
         format!("{}: the {} request is only a copy of the limit {limit}", container.describe(), resource.label),
         format!(
-            "write resources.requests.{name}: what it needs in normal operation, such as {value}; or {limit} where \
-             all of it is to be reserved"
+            "write resources.requests.{name}: {value}, with the amount that the container needs in normal operation; \
+             or {limit}, to reserve all that it may use"
         ),
     );
     finding.about(&container.limit_at(name));

@@ -8,7 +8,9 @@ const TYPE: &str = "seccompProfile/type";
 ///
 /// ## What it finds
 /// `error`: a `seccompProfile` of type `Unconfined`, in the Pod's or any container's `securityContext`. `warning`:
-/// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. An
+/// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. The
+/// Pod's `Unconfined` is a `warning` where each container has a profile of its own: it counts for containers that are
+/// added later. An
 /// ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more. Pods
 /// that run on Windows are exempt, as they are from `privilege-escalation`, and where they may run on Windows nothing is
 /// filled in. These are the checks of the baseline and the
@@ -44,7 +46,14 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
         return;
     }
     let of_pod = template.security(TYPE);
-    unconfined(&of_pod, "the Pod", findings);
+    let inherits = |container: &Container<'_>| container.at("securityContext").at(TYPE).is_absent();
+    if template.all_containers().any(inherits) {
+        unconfined(&of_pod, "the Pod", findings);
+    } else if of_pod.as_str() == Some("Unconfined") {
+        let harm = "the containers have profiles, but one that is added later (injected, ephemeral) gets none";
+        let finding = findings.warning(&of_pod, format!("seccompProfile Unconfined of the Pod: {harm}"), CONFINE);
+        finding.fix(confining(&of_pod, "the Pod"));
+    }
     let mut missing = Vec::new();
     for (index, container) in template.all_containers().enumerate() {
         let own = container.at("securityContext").at(TYPE);
@@ -57,7 +66,7 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
             if of_pod.is_absent() || of_pod.as_str() == Some("Unconfined") {
                 findings.warning(
                     &own,
-                    format!("{} has no seccomp profile, so every system call is allowed", container.describe()),
+                    format!("{} has no seccomp profile, so every system call is allowed unless the kubelet sets seccompDefault", container.describe()),
                     "write securityContext.seccompProfile.type: RuntimeDefault in the ephemeral container",
                 );
             }
@@ -68,7 +77,10 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     if !missing.is_empty() {
         let finding = findings.warning(
             &of_pod,
-            format!("no seccomp profile, so every system call is allowed: {}", describe_all(&missing)),
+            format!(
+                "no seccomp profile, so every system call is allowed unless the kubelet sets seccompDefault: {}",
+                describe_all(&missing)
+            ),
             "write securityContext.seccompProfile.type: RuntimeDefault in the pod spec",
         );
         if !template.may_run_on_windows() {
@@ -82,14 +94,13 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
 fn unconfined(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
     if at.as_str() == Some("Unconfined") {
         findings
-            .error(
-                at,
-                format!("{who} turns seccomp off, so every system call is allowed"),
-                "write type: RuntimeDefault, or Localhost with a profile of its own",
-            )
-            .fix(
-                Fix::changing(format!("give {who} the container runtime's seccomp profile"))
-                    .replace(at, "RuntimeDefault"),
-            );
+            .error(at, format!("{who} turns seccomp off, so every system call is allowed"), CONFINE)
+            .fix(confining(at, who));
     }
+}
+
+const CONFINE: &str = "write type: RuntimeDefault, or Localhost with a profile of its own";
+
+fn confining(at: &Cursor<'_>, who: &str) -> Fix {
+    Fix::changing(format!("give {who} the container runtime's seccomp profile")).replace(at, "RuntimeDefault")
 }

@@ -64,7 +64,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         let selecting: Vec<_> = selecting.nodes().filter(is_selecting).map(name).collect();
         is_found |= !selected.is_empty() || !selecting.is_empty();
         if let Some(first) = selected.first() {
-            let message = format!("it selects the Pods of {} too: {HARM}", list(kind, &selected));
+            let message = format!("the selector matches the Pods of {} too: {HARM}", list(kind, &selected));
             let finding = findings.error(&at, message, HELP);
             // Of two that select each other's, one says it and the other refers to it.
             if selecting.contains(first) && (kind, *first) < (own, review.name()) {

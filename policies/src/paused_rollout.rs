@@ -33,6 +33,6 @@ pub fn paused_rollout(review: &Review, findings: &mut Findings) {
         Knowledge::Unknown => return findings.assume("paused was not written"),
         Knowledge::Yes => {}
     }
-    let message = "paused: changes of the template start no Pods";
+    let message = "paused: true, so a change of the pod template is not rolled out";
     findings.warning(&at, message, "take paused out").fix(Fix::changing("let rollouts go on").remove(&at));
 }

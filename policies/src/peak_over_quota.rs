@@ -123,7 +123,7 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                             findings.assume("no LimitRange fills in requests or limits");
                         }
                         let message = format!(
-                            "{} says nothing of {key}, which ResourceQuota {quota_name} counts: no Pod can be made",
+                            "{} states no {key}, which ResourceQuota {quota_name} demands: no Pod can be made",
                             container.describe()
                         );
                         findings.warning(&at, message, format!("write resources.{}.{resource}", side.as_str()));

@@ -87,6 +87,15 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/type",
         ],
     ),
+    ("monitoring.coreos.com/ServiceMonitor", &["/spec/endpoints/*/port", "/spec/endpoints/*/targetPort"]),
+    (
+        "monitoring.coreos.com/PodMonitor",
+        &[
+            "/spec/podMetricsEndpoints/*/port",
+            "/spec/podMetricsEndpoints/*/portNumber",
+            "/spec/podMetricsEndpoints/*/targetPort",
+        ],
+    ),
     ("/LimitRange", &["/spec/limits"]),
     ("/ResourceQuota", &["/spec/hard", "/spec/scopes", "/spec/scopeSelector"]),
     ("/PersistentVolumeClaim", &["/spec/accessModes"]),

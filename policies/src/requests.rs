@@ -101,6 +101,11 @@ impl Resource {
 
     /// The request to write; none where nobody can know, or nothing that counts fits.
     pub(crate) fn value(&self, review: &Review<'_>, container: &Container<'_>) -> Option<Quantity> {
+        self.proposed(review, container).filter(|_| !limit_ranges_unknown(review))
+    }
+
+    /// The request to propose; none where nothing that counts fits.
+    pub(crate) fn proposed(&self, review: &Review<'_>, container: &Container<'_>) -> Option<Quantity> {
         // What replaces a 0 beside a limit must not be far below it.
         let value = match container.limit(review, self.name) {
             Some(limit) => least_request(review, self.name, limit, self.ratio),
@@ -109,6 +114,6 @@ impl Resource {
         // A limit of 0 leaves no room for a request, nor does what the Pod requests as a whole.
         let is_capped = container.pod("resources/requests").key(self.name).exists();
         let is_enough = |value: &Quantity| *value > Quantity::ZERO && *value >= self.least;
-        value.filter(|value| !limit_ranges_unknown(review) && !is_capped && is_enough(value))
+        value.filter(|value| !is_capped && is_enough(value))
     }
 }

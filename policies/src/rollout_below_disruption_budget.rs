@@ -68,7 +68,7 @@ pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings)
     }
 }
 
-const HARM: &str = "while it lasts nothing may be evicted";
+const HARM: &str = "during the update nothing may be evicted";
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let Some(budget) = review.object().node().and_then(PodBudget::read).and_then(|budget| budget.budget) else {
@@ -87,7 +87,8 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
             Budget::MinAvailable(_) => review.at("spec/minAvailable"),
             Budget::MaxUnavailable(_) => review.at("spec/maxUnavailable"),
         };
-        let message = format!("{} of {}, and it keeps {}: {HARM}", short.describe(), workload.describe(), short.kept);
+        let message =
+            format!("{} of {}, and the budget keeps {}: {HARM}", short.describe(), workload.describe(), short.kept);
         let help = format!(
             "write rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}} in the strategy of the workload, or let it take {} at \
              most",

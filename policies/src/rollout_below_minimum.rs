@@ -1,6 +1,6 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, is_in_place};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_place};
 
 use crate::stateful_sets;
 
@@ -84,7 +84,8 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
     let too_few = |pods: &i64| {
         let posts = rollout.fenceposts(*pods);
         let left = posts.min_available(*pods);
-        let is_least = is_in_place && posts.surge == 0 && posts.unavailable == 1;
+        // Whatever may surge waits.
+        let is_least = is_in_place && posts.unavailable <= 1;
         !posts.forced && !is_least && left > 0 && left.saturating_mul(100) < settings.available.saturating_mul(*pods)
     };
     let Some(pods) = sizes.into_iter().flatten().find(too_few) else { return };
@@ -94,10 +95,7 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
     let Rollout { max_surge, max_unavailable, .. } = rollout;
     let posts = rollout.fenceposts(pods);
     let left = posts.min_available(pods);
-    let count = match autoscaler.floor {
-        Some(floor) if floor == pods => format!("{pods} at the autoscaler's minimum"),
-        _ => format!("{pods} replicas"),
-    };
+    let count = describe_count(pods, autoscaler.floor == Some(pods));
     let message = format!(
         "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: an update takes {} down, leaving {left}, less \
          than {}%",

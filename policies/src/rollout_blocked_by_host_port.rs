@@ -1,6 +1,6 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count};
 
 /// Rollouts whose new Pod needs a node on which a port is free.
 ///
@@ -62,11 +62,7 @@ pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
         findings.assume("no autoscaler scales this workload");
     }
     let Rollout { max_surge, max_unavailable, .. } = &rollout;
-    let count = match autoscaler.floor {
-        Some(_) => format!("{pods} at the autoscaler's minimum"),
-        None if pods == 1 => "1 replica".to_owned(),
-        None => format!("{pods} replicas"),
-    };
+    let count = describe_count(pods, autoscaler.floor.is_some());
     let message = format!(
         "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: a new Pod starts before an old one goes, and \
          needs a node on which port {port} is free"

@@ -83,8 +83,8 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
         }
         let Rollout { max_surge, max_unavailable, .. } = &rollout;
         let message = format!(
-            "claim {} is {mode}, and with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 the new Pod waits \
-             for it until the old one goes, which waits for the new one",
+            "claim {} is {mode}: with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 replica, the new Pod \
+             waits for the volume of the old Pod, which waits for the new one",
             claim.name
         );
         let is_deployment = review.is("apps/Deployment");

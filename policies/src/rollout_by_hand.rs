@@ -26,7 +26,7 @@ use plimsoll_sdk::prelude::*;
 pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
     let at = review.at("spec/updateStrategy/type");
     if at.as_str() == Some("OnDelete") {
-        let message = "OnDelete: a new version reaches a Pod only once somebody deletes it";
+        let message = "OnDelete: a Pod gets a new version only when it is deleted by hand";
         findings.warning(&at, message, "write type: RollingUpdate");
         return;
     }

@@ -36,7 +36,11 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// to be for one node.
 #[policy(
     category = "rollout", on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
-    severity = Warning, since = "0.1.0", refines = ["/Service", "/PersistentVolumeClaim", "apps/Deployment"],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "/Service", "/PersistentVolumeClaim", "apps/Deployment", "monitoring.coreos.com/ServiceMonitor",
+        "monitoring.coreos.com/PodMonitor"
+    ],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
 pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
@@ -65,7 +69,7 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     if is_in_place && replicas < 2 {
         return;
     }
-    let message = "Recreate ends all Pods before it starts new ones: the Service has nobody to send requests to";
+    let message = "Recreate ends all Pods before it starts new ones: the Service has no Pod to send requests to";
     let (help, surge, title) = match is_in_place {
         true => (
             "write type: RollingUpdate and rollingUpdate: {maxSurge: 0, maxUnavailable: 1}",

@@ -1,6 +1,6 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, is_in_place};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_place};
 
 /// Percentages of a rollout that round to nothing.
 ///
@@ -63,11 +63,7 @@ pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
         findings.assume("no autoscaler scales this workload");
     }
     let Rollout { max_surge, max_unavailable, .. } = rollout;
-    let count = if autoscaler.floor.is_some() {
-        format!("{pods} at the autoscaler's minimum")
-    } else {
-        format!("{pods} replicas")
-    };
+    let count = describe_count(pods, autoscaler.floor.is_some());
     let message = format!(
         "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {max_unavailable} of {pods} rounds down to 0, so the \
          controller takes 1 down all the same, leaving {left}"

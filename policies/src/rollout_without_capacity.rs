@@ -1,6 +1,8 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, is_in_place, is_served, own_node, revision_label};
+use plimsoll_sdk::rollout::{
+    DEFAULT, ROLLING, Rollout, autoscaler, describe_count, is_in_place, is_served, own_node, revision_label,
+};
 use plimsoll_sdk::volumes::claims;
 
 use crate::stateful_sets;
@@ -60,7 +62,7 @@ use crate::stateful_sets;
     severity = Error, since = "0.1.0",
     refines = [
         "/Service", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "argoproj.io/Rollout"
+        "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
@@ -90,11 +92,7 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     let autoscaler = autoscaler(review);
     let pods = autoscaler.floor.unwrap_or(replicas);
     let posts = rollout.fenceposts(pods);
-    let count = match (pods, autoscaler.floor) {
-        (1, None) => "1 replica".to_owned(),
-        (pods, None) => format!("{pods} replicas"),
-        (pods, Some(_)) => format!("{pods} at the autoscaler's minimum"),
-    };
+    let count = describe_count(pods, autoscaler.floor.is_some());
     if posts.min_available(pods) == 0 {
         let taken = match posts.forced {
             true => "both come to 0, so the controller takes 1 down".to_owned(),

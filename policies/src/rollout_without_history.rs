@@ -28,7 +28,7 @@ pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
             (findings.error(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::hardening(title))
         }
         Some(many @ 21..) => {
-            let message = format!("{many} earlier revisions are kept, more than anybody rolls back");
+            let message = format!("{many} earlier revisions are kept, more than a rollback needs");
             // The controller deletes the others at once, and nothing brings them back.
             (findings.info(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::changing(title))
         }

@@ -33,7 +33,10 @@ use plimsoll_sdk::rollout::is_served;
     category = "rollout", on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
     severity = Info, since = "0.1.0",
-    refines = ["/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"],
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
+    ],
     edits = ["/spec/minReadySeconds"]
 )]
 pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
@@ -51,7 +54,7 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
         Knowledge::Unknown => findings.assume("some Service selects these Pods"),
         Knowledge::Yes => {}
     }
-    let message = "minReadySeconds 0: the next Pod is replaced as soon as this one has answered once";
+    let message = "minReadySeconds 0: an update goes on as soon as a new Pod has been ready once";
     let finding = findings.info(&at, message, "write minReadySeconds: 10");
     // It has to be less than the deadline, which is 600 where nobody wrote it.
     if review.at("spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {

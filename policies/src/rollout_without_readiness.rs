@@ -46,7 +46,10 @@ use crate::missing_readiness_probe::missing_readiness_probe;
     category = "rollout", on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
     severity = Error, since = "0.1.0",
-    refines = ["/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"],
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
+    ],
     edits = ["/spec/minReadySeconds"]
 )]
 pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {

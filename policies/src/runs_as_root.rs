@@ -13,8 +13,12 @@ const USER_NAME: &str = "securityContext/windowsOptions/runAsUserName";
 /// - `error`: `runAsNonRoot: false`, in either;
 /// - `error`: on Windows, `runAsNonRoot: true` and `runAsUserName: ContainerAdministrator`, which never starts;
 /// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
-///   containers, except those that run as user 0. An ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed
-///   any more.
+///   containers, except those with a `runAsUser`. An ephemeral container has a finding of its own, because the Pod that it
+///   is added to cannot be changed any more;
+/// - `info`: the same, but each of these containers has a `runAsUser` from 1, so that none runs as root.
+///
+/// At the Pod, `runAsUser: 0` and `runAsNonRoot: false` are a `warning` where each container states something else. They
+/// then count only for containers that are added later, such as injected and ephemeral ones.
 ///
 /// These are two checks of the restricted Pod Security Standard. As there, Pods with `hostUsers: false` are exempt from
 /// Kubernetes 1.35 (their root is nobody on the node), and Windows Pods are not: there `runAsNonRoot` refuses
@@ -59,7 +63,7 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
         return;
     }
     if !template.is_windows() {
-        root_user(&template.security("runAsUser"), "the Pod", findings);
+        root_user_of_pod(template, findings);
         for container in template.all_containers() {
             root_user(&container.at("securityContext/runAsUser"), &container.describe(), findings);
         }
@@ -104,6 +108,25 @@ fn root_user(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
     }
 }
 
+/// A Pod's user counts for the containers that state none.
+fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
+    let at = template.security("runAsUser");
+    let has_own = |container: &Container<'_>| container.at("securityContext/runAsUser").exists();
+    if !template.all_containers().all(has_own) {
+        return root_user(&at, "the Pod", findings);
+    }
+    if at.as_i64() == Some(0) {
+        findings.warning(
+            &at,
+            format!("runAsUser: 0 of the Pod is root: {ADDED}"),
+            "write the image's own user, a number from 1 such as runAsUser: 1001",
+        );
+    }
+}
+
+/// Harm of what each container states otherwise than its Pod.
+const ADDED: &str = "the containers state another, but one that is added later (injected, ephemeral) gets it";
+
 fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     let of_pod = template.security("runAsNonRoot");
     let inherits = |container: &&Container<'_>| container.at("securityContext/runAsNonRoot").is_absent();
@@ -117,20 +140,34 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         !is_windows && own.as_i64().or(of_all) == Some(0)
     };
     let perhaps: Vec<_> = inheriting.iter().copied().filter(|container| !is_root(container)).collect();
+    let is_unknown = |container: &&Container<'_>| is_windows || user(container).is_none();
+    let unknown: Vec<_> = perhaps.iter().copied().filter(is_unknown).collect();
 
     if of_pod.as_bool() == Some(false) {
-        explicit(&of_pod, "the Pod", &inheriting, findings);
+        if inheriting.is_empty() && !template.containers().is_empty() {
+            let finding = findings.warning(&of_pod, format!("runAsNonRoot: false of the Pod: {ADDED}"), TRUE);
+            finding.fix(Fix::changing("refuse to start the Pod as root").replace(&of_pod, true));
+        } else {
+            explicit(&of_pod, "the Pod", &inheriting, findings);
+        }
     } else if of_pod.is_absent() && !perhaps.is_empty() {
-        let finding = findings.warning(
-            &of_pod,
-            format!("may run as root: {}", describe_all(&perhaps)),
-            match template.is_windows() {
-                true => "write securityContext.runAsNonRoot: true in the pod spec",
-                false => {
-                    "write securityContext.runAsNonRoot: true in the pod spec, and a runAsUser from 1 where the image's is root"
-                }
-            },
-        );
+        let write = "write securityContext.runAsNonRoot: true in the pod spec";
+        let finding = match (is_windows, unknown.as_slice()) {
+            (false, []) => findings.info(&of_pod, is_forbidden(&perhaps), write),
+            (true, _) => {
+                let who = describe_all(&perhaps);
+                findings.warning(
+                    &of_pod,
+                    format!("no runAsNonRoot, so may run as ContainerAdministrator: {who}"),
+                    write,
+                )
+            }
+            (false, _) => {
+                let who = describe_all(&unknown);
+                let help = format!("{write}, and a runAsUser from 1 where the image's user is root");
+                findings.warning(&of_pod, format!("no runAsNonRoot, so may run as root: {who}"), help)
+            }
+        };
         let title = "refuse to start containers as root";
         let mut affected = template.containers().iter().filter(inherits);
         if affected.all(|container| user(container).is_some_and(|user| user >= 1)) && !template.is_windows() {
@@ -148,22 +185,36 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     }
     for container in ephemeral.into_iter().filter(inherits).filter(|container| !is_root(container)) {
         if of_pod.is_absent() || of_pod.as_bool() == Some(false) {
-            findings.warning(
-                &container.at("securityContext/runAsNonRoot"),
-                format!("may run as root: {}", container.describe()),
-                "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)",
-            );
+            let at = container.at("securityContext/runAsNonRoot");
+            let help = "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)";
+            match is_unknown(&container) {
+                true => findings.warning(
+                    &at,
+                    format!("no runAsNonRoot, so may run as root: {}", container.describe()),
+                    help,
+                ),
+                false => findings.info(&at, is_forbidden(&[container]), help),
+            };
         }
+    }
+}
+
+const TRUE: &str = "write runAsNonRoot: true, and a runAsUser from 1 where the image's user is root";
+
+/// Each of these containers has a user, and nothing else keeps root out.
+fn is_forbidden(containers: &[&Container<'_>]) -> String {
+    let mut users: Vec<_> = containers.iter().filter_map(|container| user(container)).collect();
+    users.sort_unstable();
+    users.dedup();
+    match users.as_slice() {
+        [user] => format!("runs as user {user}, but without runAsNonRoot: {}", describe_all(containers)),
+        _ => format!("run as users other than root, but without runAsNonRoot: {}", describe_all(containers)),
     }
 }
 
 /// `runAsNonRoot: false`, and the containers for which it holds.
 fn explicit(at: &Cursor<'_>, who: &str, containers: &[&Container<'_>], findings: &mut Findings) {
-    let finding = findings.error(
-        at,
-        format!("{who} says that it may run as root"),
-        "write runAsNonRoot: true, and a runAsUser from 1 where the image's user is root",
-    );
+    let finding = findings.error(at, format!("{who} has runAsNonRoot: false, so it may run as root"), TRUE);
     // A container with both runAsNonRoot: true and user 0 does not start.
     if !containers.iter().any(|container| user(container) == Some(0)) {
         finding.fix(Fix::changing(format!("refuse to start {who} as root")).replace(at, true));

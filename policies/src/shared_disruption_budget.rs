@@ -54,7 +54,7 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
         let more = selected.workloads.len() - names.len();
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let message = format!(
-            "it counts the Pods of {}{more} together: healthy ones of one let all of another go",
+            "the budget counts the Pods of {}{more} together: while those of one are healthy, all of another may be evicted",
             names.join(", ")
         );
         findings.warning(&selector, message, help);

@@ -42,7 +42,8 @@ const DRAIN: i64 = 10;
     category = "rollout", on = LongRunning, kinds = ["/Service"], severity = Info, since = "0.1.0",
     refines = [
         "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout"
+        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
+        "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["{template}/spec/containers/*/lifecycle/preStop"]
 )]
@@ -70,7 +71,7 @@ pub fn shutdown_without_pre_stop(review: &Review, findings: &mut Findings) {
     for container in without {
         let at = container.at("lifecycle/preStop");
         let message = format!(
-            "{} has no preStop: it gets SIGTERM before everybody knows that it is gone, and requests are refused",
+            "{} has no preStop: it gets SIGTERM while Services still send it requests, which are then refused",
             container.describe()
         );
         let finding = findings.info(&at, message, format!("write lifecycle.preStop.sleep.seconds: {WAIT}"));

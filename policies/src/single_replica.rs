@@ -39,7 +39,7 @@ use plimsoll_sdk::services::{Scraped, carries_requests};
     severity = Warning, since = "0.1.0", requires = ["/Service", "autoscaling/HorizontalPodAutoscaler"],
     refines = [
         "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout"
+        "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["/spec/replicas"]
 )]
@@ -56,7 +56,7 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
         return;
     }
     let services = review.services();
-    let scraped = Scraped::of(Some(template));
+    let scraped = Scraped::of(review);
     let mut serving = services.nodes().filter(|service| carries_requests(*service, &scraped));
     let Some(service) = serving.find_map(|service| service.at("/metadata/name").and_then(Node::as_str)) else {
         if !services.complete {
@@ -67,7 +67,7 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     if !hpas.complete {
         return findings.skip("the autoscalers of the namespace are not all known");
     }
-    let message = format!("Service {service} stands on a single Pod: its loss is an outage");
+    let message = format!("Service {service} has a single Pod, whose loss is an outage");
     let has_claim = template.spec().at("volumes").items().any(|volume| volume.at("persistentVolumeClaim").exists());
     let help = match has_claim {
         true => {

@@ -124,7 +124,7 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
         Knowledge::Unknown => findings.assume("no other Pods have the labels that podAntiAffinity selects"),
         Knowledge::No => {}
     }
-    let message = "podAntiAffinity selects Pods by labels that these have not, so it does not spread them";
+    let message = "podAntiAffinity selects labels that these Pods do not have, so it does not spread them";
     let help = "write a term with the labels of these Pods, as in the selector of this workload";
     findings.warning(&term.at("labelSelector"), message, help);
 }

@@ -52,7 +52,7 @@ pub fn undisruptable_pods(review: &Review, findings: &mut Findings) {
         }
         return;
     }
-    let message = format!("{key}: {value:?} on {replicas} Pods: none of their nodes is ever emptied");
+    let message = format!("{key}: {value:?} on {replicas} Pods: no node that runs one of them is ever removed");
     let help = "take the annotation out, and write a PodDisruptionBudget with maxUnavailable: 1";
     findings.warning(&annotations.key(key), message, help);
 }

@@ -84,7 +84,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                 let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
                 let Some(container) = containers.first(&measure) else { continue };
                 let who = describe(scaler, object);
-                let message = format!("{}, as {who} aims at: {}", end.describe(&measure), end.harm(&measure));
+                let message = format!("{}, the target of {who}: {}", end.describe(&measure), end.harm(&measure));
                 let at = container.limit_at(&measure.resource);
                 let finding = findings.report(end.severity(&measure), &at, message, end.help());
                 finding.about(&container.request_at(&measure.resource));
@@ -142,18 +142,17 @@ impl End {
         let (limit, share, request) = (self.limit, self.share, self.request);
         match self.is_near {
             true => {
-                format!("the limit {limit} ends {} just above {share}% of the {request} requested", measure.resource)
+                format!("the limit {limit} caps {} just above {share}% of the request {request}", measure.resource)
             }
-            false => format!(
-                "the limit {limit} ends {} before more than {share}% of the {request} requested",
-                measure.resource
-            ),
+            false => {
+                format!("the limit {limit} caps {} at no more than {share}% of the request {request}", measure.resource)
+            }
         }
     }
 
     fn harm(&self, measure: &Utilization) -> &'static str {
         match (self.is_near, measure.resource.as_str()) {
-            (true, _) => "no more than the tolerance is left, so it never adds a Pod",
+            (true, _) => "the difference is within the tolerance, so no Pod is ever added",
             (false, "memory") => "the container is killed, and no Pod is added",
             (false, _) => "it is throttled, and no Pod is added",
         }

@@ -83,8 +83,8 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
         (false, true) => {
             let Some((port, at)) = review.template().and_then(|template| template.host_port()) else { return };
             let message = format!(
-                "maxSurge {surge}: the new Pod starts on the node of the old one, which has port {port} until it goes: \
-                 neither ever does"
+                "maxSurge {surge}: the new Pod starts on the node of the old one, which has port {port} and waits \
+                 for the new one: the update hangs"
             );
             let finding = findings.error(&surge_at, message, "write maxUnavailable: 1 in the place of maxSurge");
             finding.about(&at)

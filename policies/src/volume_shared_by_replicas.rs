@@ -101,7 +101,7 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
             let (pods, _) = several(review, &scalers, kind, of, replicas);
             let Some(pods) = pods else { continue };
             let workload = format!("{} {of}", short(kind));
-            let message = format!("{mode}, {workload} mounts it, and {pods}: {HARM}");
+            let message = format!("the claim is {mode}, {workload} mounts it, and {pods}: {HARM}");
             let finding = findings.error(&review.at("spec/accessModes"), message, HELP);
             finding.related(format!("{}/{of}", short(kind)));
         }

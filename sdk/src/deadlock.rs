@@ -12,8 +12,8 @@ impl Blocked {
     pub fn describe(&self, who: &str, end: Option<&str>) -> String {
         let harm = end.map_or_else(|| HARM.to_owned(), |end| format!("so none may be evicted, but {end}"));
         match self {
-            Blocked::NothingAsked => format!("{}: the controller then lets none of {who} go, {harm}", asked(None)),
-            Blocked::Closed(budget) => format!("{} lets none of any number of Pods go, {harm}", asked(*budget)),
+            Blocked::NothingAsked => format!("{}: the controller then keeps all of {who}, {harm}", asked(None)),
+            Blocked::Closed(budget) => format!("{} keeps all Pods, however many there are, {harm}", asked(*budget)),
             Blocked::NoScale(workload) => {
                 format!("{workload} has no scale, without which only a number in minAvailable can be computed, {harm}")
             }

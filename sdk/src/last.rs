@@ -286,6 +286,10 @@ fn of_service(review: &Review<'_>) -> Option<Answer> {
     if !scrape.is_empty() {
         metadata.push(("annotations".to_owned(), Value::Object(scrape)));
     }
+    // Monitors select by them.
+    if let Some(labels) = review.at("metadata/labels").node().and_then(Value::copy) {
+        metadata.push(("labels".to_owned(), labels));
+    }
     let metadata = Value::Object(metadata);
     let service = Value::object([("metadata", metadata), ("spec", Value::Object(spec))]);
     Some(Answer { documents: vec![service.to_document()], complete: true })

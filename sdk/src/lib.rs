@@ -34,6 +34,7 @@ pub mod last;
 pub mod measured;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod metadata;
+pub mod monitors;
 pub mod owners;
 pub mod quantity;
 pub mod quota;

@@ -11,6 +11,7 @@ use crate::cursor::Cursor;
 use crate::disruption::{AUTOSCALERS, BUDGET, Selected, Workload};
 use crate::guest::{Knowledge, Subject};
 use crate::last::Concerned;
+use crate::monitors::Monitors;
 use crate::owners::Owners;
 use crate::resources::Ranges;
 use crate::value::Value;
@@ -48,6 +49,7 @@ pub struct Review<'a> {
     group: &'a str,
     kind: &'a str,
     name: &'a str,
+    namespace: &'a str,
     object: Cursor<'a>,
     template: OnceCell<Option<PodTemplate<'a>>>,
     workload: OnceCell<Option<Workload>>,
@@ -86,6 +88,7 @@ struct Asked {
     /// By question, kind and argument.
     answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
     owners: RefCell<Owners>,
+    monitors: OnceCell<Monitors>,
     /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
     selected: [RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>; 2],
 }
@@ -106,7 +109,12 @@ impl<'a> Review<'a> {
         let stated = request.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
         // Where a collection is deleted, only the objects have names.
         let name = stated.or_else(|| request.at("/oldObject/metadata/name").and_then(Node::as_str)).unwrap_or_default();
-        Self { name, ..Self::of((of_kind("group"), of_kind("kind")), object, host, environment, request, subject) }
+        let namespace = request.get("namespace").and_then(Node::as_str).unwrap_or_default();
+        Self {
+            name,
+            namespace,
+            ..Self::of((of_kind("group"), of_kind("kind")), object, host, environment, request, subject)
+        }
     }
 
     /// Another object than the one that the request is about, as if it were reviewed: without a request, an operation or an
@@ -120,7 +128,7 @@ impl<'a> Review<'a> {
         let kind = kind.split_once('/').unwrap_or(("", kind));
         // The environment has none of a request's members.
         let other = Review::of(kind, Cursor::new(object), self.host, environment, environment, self.subject);
-        Review { name, seen: Some(seen), asked: Rc::clone(&self.asked), ..other }
+        Review { name, namespace: self.namespace, seen: Some(seen), asked: Rc::clone(&self.asked), ..other }
     }
 
     fn of(
@@ -139,6 +147,7 @@ impl<'a> Review<'a> {
             group,
             kind,
             name: "",
+            namespace: "",
             object,
             workload: OnceCell::new(),
             template: OnceCell::new(),
@@ -234,8 +243,13 @@ impl<'a> Review<'a> {
 
     /// The object's namespace; none where a file states none.
     pub fn namespace(&self) -> Option<&'a str> {
-        let stated = self.request.get("namespace").and_then(Node::as_str).filter(|namespace| !namespace.is_empty());
+        let stated = Some(self.namespace).filter(|namespace| !namespace.is_empty());
         stated.or_else(|| self.at("metadata/namespace").as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The monitors that read in this namespace; worked out once for all policies.
+    pub(crate) fn monitors(&self) -> &Monitors {
+        self.asked.monitors.get_or_init(|| Monitors::of(self))
     }
 
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.

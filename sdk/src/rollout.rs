@@ -170,16 +170,27 @@ pub fn is_in_place(review: &Review<'_>) -> bool {
 }
 
 /// Whether a Service sends requests to these Pods, as far as is known. One that is for metrics alone does not. A Rollout whose template stands elsewhere
-/// (`workloadRef`) has Pods that nobody knows. Needs `refines = ["/Service"]`.
+/// (`workloadRef`) has Pods that nobody knows. Needs `/Service` in `refines`, and both [`crate::monitors::MONITORS`].
 pub fn is_served(review: &Review<'_>) -> Knowledge {
     if review.template().is_none() {
         return Knowledge::Unknown;
     }
-    let (services, scraped) = (review.services(), Scraped::of(review.template()));
+    let (services, scraped) = (review.services(), Scraped::of(review));
     match services.nodes().any(|service| carries_requests(service, &scraped)) {
         true => Knowledge::Yes,
         false if services.complete || are_only_scraped(review) => Knowledge::No,
         false => Knowledge::Unknown,
+    }
+}
+
+/// How many Pods a message is about, `3 replicas` or `3 Pods at the autoscaler's minimum`.
+#[must_use]
+pub fn describe_count(pods: i64, is_minimum: bool) -> String {
+    match (pods, is_minimum) {
+        (1, false) => "1 replica".to_owned(),
+        (_, false) => format!("{pods} replicas"),
+        (1, true) => "1 Pod at the autoscaler's minimum".to_owned(),
+        (_, true) => format!("{pods} Pods at the autoscaler's minimum"),
     }
 }
 

@@ -1,9 +1,12 @@
 //! Where Services send requests.
 
+use std::cell::OnceCell;
+
 use plimsoll_flat::Node;
 
+use crate::monitors::{Called, Left};
 use crate::review::Review;
-use crate::workload::{Container, PodTemplate, Port};
+use crate::workload::{Container, ContainerPort, Handler, PodTemplate, Port};
 
 /// Where a Service sends requests. Without a port, which a headless Service need not have: to the Pod as a whole.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,7 @@ pub struct Reaching<'a> {
 impl<'a> Targets<'a> {
     /// The targets of these Services, metrics apart, for a Pod with these containers. Services for which readiness does
     /// not decide who gets requests are left out.
-    pub fn of(services: impl Iterator<Item = Node<'a>>, running: &[&Container<'_>], scraped: &Scraped<'_>) -> Self {
+    pub fn of(services: impl Iterator<Item = Node<'a>>, running: &[&Container<'_>], scraped: &Scraped<'_, '_>) -> Self {
         let mut all: Vec<_> = services.flat_map(|service| targets(service, scraped)).collect();
         all.sort_by_key(|target| target.service);
         let (mut by_number, mut by_name) = (Vec::new(), Vec::new());
@@ -66,13 +69,13 @@ impl<'a> Targets<'a> {
         self.all.is_empty()
     }
 
-    /// The targets that no container declares. A number need not be declared; a name that is not has no endpoints.
+    /// The targets of no container. A number need not be declared; a name that is not has no endpoints.
     #[must_use]
     pub fn stray(&self) -> &Reaching<'a> {
         &self.stray
     }
 
-    /// The targets whose port this container declares.
+    /// The targets whose port this container declares, or has probed.
     #[must_use]
     pub fn of_container(&self, container: &Container<'_>) -> Reaching<'a> {
         let (mut first, mut tcp) = (None::<usize>, Vec::new());
@@ -89,13 +92,21 @@ impl<'a> Targets<'a> {
                 first = first.into_iter().chain([*index]).min();
             }
         }
+        for number in probed(container).filter(|_| !self.all.is_empty()) {
+            let at = self.by_number.partition_point(|(known, ..)| *known < number);
+            if let Some((_, index, true)) = self.by_number.get(at).filter(|(known, ..)| *known == number) {
+                tcp.push(number);
+                first = first.into_iter().chain([*index]).min();
+            }
+        }
         let first = first.and_then(|index| self.all.get(index)).map(|target| target.service);
         Reaching { first, tcp: distinct(tcp.into_iter()) }
     }
 }
 
 fn stray<'a>(all: &[Target<'a>], running: &[&Container<'_>]) -> Reaching<'a> {
-    let declared = distinct(running.iter().flat_map(|container| container.ports()).map(|port| port.number));
+    let declared = running.iter().flat_map(|container| container.ports()).map(|port| port.number);
+    let declared = distinct(declared.chain(running.iter().copied().flat_map(probed)));
     let is_stray = |target: &&Target<'_>| match target.port {
         None => true,
         Some(Port::Number(number)) => declared.binary_search(&number).is_err(),
@@ -110,8 +121,21 @@ fn stray<'a>(all: &[Target<'a>], running: &[&Container<'_>]) -> Reaching<'a> {
     Reaching { first, tcp: distinct(numbers) }
 }
 
+/// The TCP ports that the kubelet asks for probes of this container: the containers of a Pod share its ports, so it is this
+/// one that listens there.
+fn probed(container: &Container<'_>) -> impl Iterator<Item = i64> {
+    let probes = ["readinessProbe", "livenessProbe", "startupProbe"].into_iter();
+    let handlers = probes.filter_map(|field| container.probe(field)?.handler());
+    handlers.filter_map(|handler| match handler {
+        Handler::Http { port: Port::Number(number), host: "", .. }
+        | Handler::Tcp { port: Port::Number(number), host: "" }
+        | Handler::Grpc { port: Port::Number(number), .. } => Some(number),
+        _ => None,
+    })
+}
+
 /// What a Service targets, metrics apart; nothing where readiness does not decide who gets requests.
-fn targets<'a>(service: Node<'a>, scraped: &Scraped<'_>) -> Vec<Target<'a>> {
+fn targets<'a>(service: Node<'a>, scraped: &Scraped<'_, '_>) -> Vec<Target<'a>> {
     let name = name(service);
     let publishes_all = service.at("/spec/publishNotReadyAddresses").and_then(Node::as_bool) == Some(true);
     if publishes_all || is_external(service) {
@@ -133,47 +157,58 @@ fn targets<'a>(service: Node<'a>, scraped: &Scraped<'_>) -> Vec<Target<'a>> {
 
 /// Whether requests come by this Service, as against a Prometheus that reads metrics.
 #[must_use]
-pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_>) -> bool {
+pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_, '_>) -> bool {
     let ports = service.at("/spec/ports").filter(|ports| ports.len() > 0);
     let of_service = Scrape::of(service.at("/metadata/annotations"));
     let is_for_metrics = |port| ServicePort(port).is_for_metrics(service, of_service, scraped);
     !is_external(service) && !ports.is_some_and(|ports| ports.items().all(is_for_metrics))
 }
 
-/// Whether Services select these Pods, and each that is known is for metrics alone. Needs `refines = ["/Service"]`.
+/// Whether Services select these Pods, and each that is known is for metrics alone. Needs `/Service` in `refines`, and
+/// both [`crate::monitors::MONITORS`].
 #[must_use]
 pub fn are_only_scraped(review: &Review<'_>) -> bool {
-    let (services, scraped) = (review.services(), Scraped::of(review.template()));
+    let (services, scraped) = (review.services(), Scraped::of(review));
     let mut selecting = services.nodes().filter(|service| !is_external(*service)).peekable();
     selecting.peek().is_some() && !selecting.any(|service| carries_requests(service, &scraped))
 }
 
-/// What Pods say of the ports from which metrics are read.
-#[derive(Debug, Default)]
-pub struct Scraped<'a> {
+/// What Pods, and the monitors that select them or their Services, say of the ports from which metrics are read.
+#[derive(Debug)]
+pub struct Scraped<'r, 'a> {
+    review: &'r Review<'a>,
     /// Numbers of ports whose name says that they are for metrics, sorted.
     numbers: Vec<i64>,
     /// The port that the annotations of the Pods name.
     annotated: Option<i64>,
     /// Names of the ports with the annotated number.
     names: Vec<&'a str>,
+    /// Number and name of each named port, sorted by number and by name. Only monitors need them.
+    declared: OnceCell<[Vec<(i64, &'a str)>; 2]>,
+    left: Left,
 }
 
-impl<'a> Scraped<'a> {
-    /// What this template says; nothing without one.
+/// Maximum number of other names, or numbers, of one port that are looked for among monitors. Containers may declare
+/// thousands.
+const MAX_CALLED: usize = 8;
+
+impl<'r, 'a> Scraped<'r, 'a> {
+    /// What is said of the template of the reviewed object; nothing without one.
     #[must_use]
-    pub fn of(template: Option<&PodTemplate<'a>>) -> Self {
-        let Some(template) = template else { return Self::default() };
+    pub fn of(review: &'r Review<'a>) -> Self {
+        let (declared, left) = (OnceCell::new(), Left::default());
+        let Some(template) = review.template() else {
+            return Self { review, numbers: Vec::new(), annotated: None, names: Vec::new(), declared, left };
+        };
         let annotated = match Scrape::of(template.root().at("metadata/annotations").node()) {
             Scrape::Port(port) => Some(port),
             // Which of the ports is read is not said.
             Scrape::All | Scrape::Nothing => None,
         };
-        let ports = || template.all_containers().filter(|container| container.class().runs_on());
-        let ports = || ports().flat_map(|container| container.ports());
+        let ports = || ports_of(template);
         let numbers = distinct(ports().filter(|port| names_metrics(port.name)).map(|port| port.number));
         let names = ports().filter(|port| Some(port.number) == annotated && !port.name.is_empty());
-        Self { numbers, annotated, names: names.map(|port| port.name).collect() }
+        Self { review, numbers, annotated, names: names.map(|port| port.name).collect(), declared, left }
     }
 
     fn names(&self, target: Option<Port<'_>>) -> bool {
@@ -183,6 +218,52 @@ impl<'a> Scraped<'a> {
             None => false,
         }
     }
+
+    /// Whether a ServiceMonitor names this port of the Service, or a PodMonitor the port of the Pods behind it.
+    fn is_monitored(&self, service: Node<'_>, own: Option<&str>, target: Option<Port<'_>>) -> bool {
+        let monitors = self.review.monitors();
+        if monitors.is_empty() {
+            return false;
+        }
+        let called = target.map_or_else(Called::default, |target| self.called(target));
+        // Requests come by a port of such a name too, and the Service's own name for it would have said so.
+        if called.names.iter().any(|name| FOR_REQUESTS.contains(name)) {
+            return false;
+        }
+        let labels = self.review.template().and_then(PodTemplate::labels);
+        monitors.read_service(service.at("/metadata/labels"), own, &called, &self.left)
+            || monitors.read_pod(labels, &called, &self.left)
+    }
+
+    /// The port by its number and its names.
+    fn called<'b>(&'b self, target: Port<'b>) -> Called<'b> {
+        let [by_number, by_name] = self.declared.get_or_init(|| {
+            let ports = self.review.template().into_iter().flat_map(ports_of);
+            let named = ports.filter(|port| !port.name.is_empty()).map(|port| (port.number, port.name));
+            let mut by_number: Vec<_> = named.collect();
+            let mut by_name = by_number.clone();
+            by_number.sort_unstable();
+            by_name.sort_unstable_by_key(|(number, name)| (*name, *number));
+            [by_number, by_name]
+        });
+        match target {
+            Port::Number(number) => {
+                let from = by_number.partition_point(|(known, _)| *known < number);
+                let same = by_number.iter().skip(from).take_while(|(known, _)| *known == number);
+                Called { names: same.map(|(_, name)| *name).take(MAX_CALLED).collect(), numbers: vec![number] }
+            }
+            Port::Name(name) => {
+                let from = by_name.partition_point(|(_, known)| *known < name);
+                let same = by_name.iter().skip(from).take_while(|(_, known)| *known == name);
+                Called { names: vec![name], numbers: same.map(|(number, _)| *number).take(MAX_CALLED).collect() }
+            }
+        }
+    }
+}
+
+/// The ports of the containers that run on.
+fn ports_of<'b, 'a>(template: &'b PodTemplate<'a>) -> impl Iterator<Item = ContainerPort<'a>> + use<'b, 'a> {
+    template.all_containers().filter(|container| container.class().runs_on()).flat_map(|container| container.ports())
 }
 
 /// What the annotations by which people tell Prometheus what to read say.
@@ -228,9 +309,10 @@ impl<'a> ServicePort<'a> {
         self.text("targetPort").map(Port::Name).or_else(number)
     }
 
-    /// By its name, by the name of the container's port, or by annotations that name it. Many programs answer requests on the
-    /// same port: where its name says so nothing else counts, and where its number or the Service's type does no annotation.
-    fn is_for_metrics(self, service: Node<'_>, of_service: Scrape, scraped: &Scraped<'_>) -> bool {
+    /// By its name, by the name of the container's port, or by annotations or monitors that name it. Many programs answer
+    /// requests on the same port: where its name says so nothing else counts, and where its number or the Service's type
+    /// does no annotation and no monitor.
+    fn is_for_metrics(self, service: Node<'_>, of_service: Scrape, scraped: &Scraped<'_, '_>) -> bool {
         let (own, target) = (self.text("name"), self.target());
         if own.is_some_and(|own| FOR_REQUESTS.contains(&own)) {
             return false;
@@ -253,7 +335,7 @@ impl<'a> ServicePort<'a> {
             Scrape::Port(port) => self.number("port") == Some(port) || target == Some(Port::Number(port)),
             Scrape::Nothing => false,
         };
-        is_named || scraped.names(target)
+        is_named || scraped.names(target) || scraped.is_monitored(service, own, target)
     }
 }
 

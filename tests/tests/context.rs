@@ -287,6 +287,62 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     Ok(())
 }
 
+/// A custom kind that comes later, and whose objects count in the namespaces that they name.
+#[test]
+fn a_monitor_of_another_namespace_names_the_port() -> Result<()> {
+    let control_plane = ControlPlane::start(&Options::default())?;
+    let served = Served::start(&control_plane, &[])?;
+    let (shop, watch) = (Namespace::new(&control_plane, "shop")?, Namespace::new(&control_plane, "watch")?);
+    let ports = json!([{"name": "stats-tcp", "port": 9402, "targetPort": 8080}]);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "labels": {"app": "web"}},
+        "spec": {"selector": {"app": "web"}, "ports": ports}});
+    shop.kubectl().apply(&service.to_string())?.ok()?;
+    let web = without_probe("web");
+    until_denied(shop.kubectl(), &web, &["missing-readiness-probe"])?;
+
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com", "scope": "Namespaced",
+            "names": {"plural": "servicemonitors", "kind": "ServiceMonitor"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything}}},
+            }],
+        },
+    });
+    control_plane.kubectl().create(&crd.to_string())?.ok()?;
+    control_plane.kubectl().ok(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/servicemonitors.monitoring.coreos.com",
+    ])?;
+    let monitor = |namespaces: Value| {
+        let spec = json!({"selector": {"matchLabels": {"app": "web"}}, "endpoints": [{"port": "stats-tcp"}],
+            "namespaceSelector": namespaces});
+        json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": "web"}, "spec": spec})
+            .to_string()
+    };
+    let kind = "monitoring.coreos.com/ServiceMonitor";
+    watch.kubectl().apply(&monitor(json!({"matchNames": ["elsewhere"]})))?.ok()?;
+    served.wait_for("objects", kind, 1.0)?;
+    ensure!(said(shop.kubectl(), &web)?.0 == ["missing-readiness-probe"], "it reads elsewhere");
+    for namespaces in [json!({"matchNames": [shop.name()]}), json!({"any": true})] {
+        watch.kubectl().apply(&monitor(namespaces))?.ok()?;
+        until_denied(shop.kubectl(), &web, &[])?;
+        watch.kubectl().apply(&monitor(json!({"matchNames": []})))?.ok()?;
+        until_denied(shop.kubectl(), &web, &["missing-readiness-probe"])?;
+    }
+    watch.kubectl().apply(&monitor(json!({"any": true})))?.ok()?;
+    until_denied(shop.kubectl(), &web, &[])?;
+    ensure!(served.metric("objects")?[kind] == 1.0, "{:?}", served.metric("objects")?);
+    watch.kubectl().delete("servicemonitor", "web")?.ok()?;
+    until_denied(shop.kubectl(), &web, &["missing-readiness-probe"])?;
+    Ok(())
+}
+
 #[test]
 fn only_in_some_namespaces() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;

@@ -152,9 +152,9 @@ fn a_job_has_no_scale() -> Result<()> {
 #[test]
 fn labels_that_only_pods_have() -> Result<()> {
     for (prefix, kind, spec, selector, selected, sentence) in [
-        ("hash", "Deployment", "maxUnavailable: 0", "pod-template-hash", 3, "lets none of any number of Pods go"),
+        ("hash", "Deployment", "maxUnavailable: 0", "pod-template-hash", 3, "keeps all Pods, however many there are"),
         ("hash-all", "Deployment", "minAvailable: 3", "pod-template-hash", 3, "minAvailable 3 of 3 Pods"),
-        ("revision", "StatefulSet", "minAvailable: 100%", "controller-revision-hash", 3, "lets none of any number"),
+        ("revision", "StatefulSet", "minAvailable: 100%", "controller-revision-hash", 3, "keeps all Pods"),
         (
             "name",
             "StatefulSet",

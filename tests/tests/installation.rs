@@ -222,7 +222,7 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
             let group = rule["apiGroups"][0].as_str().unwrap_or_default();
             let watches = rule["verbs"] == json!(["get", "list", "watch"]);
             // Nobody has installed these here, and what is not served is not asked for.
-            ["argoproj.io", "autoscaling.k8s.io", "keda.sh"].contains(&group)
+            ["argoproj.io", "autoscaling.k8s.io", "keda.sh", "monitoring.coreos.com"].contains(&group)
                 || (!watches && ["apps", "batch"].contains(&group))
         })
         .flat_map(rights)

@@ -377,7 +377,7 @@ fn budgets() -> Result<()> {
     found(
         &[web.clone(), budget("x", "nobody", "maxUnavailable", json!(1))],
         "dangling-disruption-budget",
-        "guards nothing",
+        "protects nothing",
     )?;
     found(&[web.clone(), other.clone(), both.clone()], "shared-disruption-budget", "together")?;
     let two = budget("two", "web", "maxUnavailable", json!(1));
@@ -456,7 +456,7 @@ fn the_guides_own_sets() -> Result<()> {
     let two = budget("web", "web", "minAvailable", json!(2));
     let sentence = "minAvailable 2 of 2 Pods (Deployment web at the minimum of HorizontalPodAutoscaler web), so none may be \
                     evicted, and a drain never ends";
-    let asks = "liveness asks what readiness asks";
+    let asks = "livenessProbe and readinessProbe ask the same";
     found(&[scaled("web"), autoscaler("web", 2, 10), two.clone()], "drain-deadlock", sentence)?;
     found(std::slice::from_ref(&same), "identical-probes", asks)?;
     found(std::slice::from_ref(&latest), "latest-image-tag", "whatever was pushed last")?;

@@ -129,6 +129,10 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
             "triggers": triggers(items)}),
         "VerticalPodAutoscaler" => json!({"targetRef": target, "resourcePolicy": {"containerPolicies":
             list(&|item| json!({"containerName": format!("c{item}"), "mode": "Off", "controlledResources": ["cpu"]}))}}),
+        "ServiceMonitor" => json!({"selector": {"matchExpressions": expressions()},
+            "endpoints": list(&|item| json!({"port": format!("s{item}"), "targetPort": format!("p{item}")}))}),
+        "PodMonitor" => json!({"selector": {"matchLabels": {"app": NAME}, "matchExpressions": expressions()},
+            "podMetricsEndpoints": list(&|item| json!({"port": format!("p{item}")}))}),
         "LimitRange" => json!({"limits": list(&|item| {
             let resource = format!("example.com/r{}", number * items + item);
             let amount = |base: usize| json!({"cpu": format!("{}m", base + number), &resource: base});

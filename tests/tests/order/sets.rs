@@ -17,6 +17,7 @@ const BUDGET: &str = "policy/PodDisruptionBudget";
 const CLAIM: &str = "/PersistentVolumeClaim";
 const SCALABLE: [&str; 5] =
     ["apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
+const MONITORS: [&str; 2] = ["monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"];
 const ROLLING: [&str; 2] = ["apps/Deployment", "argoproj.io/Rollout"];
 
 /// None where the policy's page has to name an exception.
@@ -31,6 +32,8 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
     let plain = || workload(subject, "shop", json!({}));
     let sized = |replicas: u32| workload(subject, "shop", json!({"replicas": replicas}));
     match policy {
+        // With it there is less to say of a Service and its workload.
+        _ if MONITORS.contains(&kind) => fine([plain(), service(), monitor(kind)]),
         "autoscaler-fights-vertical-autoscaler" => {
             wrong([vertical(), if kind == KEDA { self::scaler(KEDA, subject, 2, 9) } else { scaler(2, 9) }])
         }
@@ -311,6 +314,14 @@ fn budget(name: &str, spec: Value) -> Value {
 pub(crate) fn service() -> Value {
     let spec = json!({"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]});
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}, "spec": spec})
+}
+
+/// What reads the port of the Service.
+fn monitor(kind: &str) -> Value {
+    let short = kind.rsplit('/').next().unwrap_or_default();
+    let ports = if short == "PodMonitor" { "podMetricsEndpoints" } else { "endpoints" };
+    let spec = json!({"selector": {}, ports: [{"targetPort": 8080}]});
+    json!({"apiVersion": "monitoring.coreos.com/v1", "kind": short, "metadata": {"name": "shop"}, "spec": spec})
 }
 
 fn claim(mode: &str) -> Value {

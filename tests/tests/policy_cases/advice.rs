@@ -26,6 +26,7 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ("missing-resource-requests", "missing-memory-limit", "the first finding names the missing limit already"),
     ("missing-resource-requests", "evictable-under-pressure", "it is on only where somebody wants all to be reserved"),
     ("privileged-container", "privilege-escalation", "what is written counts once the container is not privileged"),
+    ("privileged-container", "dangerous-capabilities", "they count once the container is not privileged"),
     ("host-namespaces", "host-port", "the port was the node's already, and now it is the only one"),
     ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help asks for both"),
     ("single-replica", "missing-disruption-budget", "a budget over one Pod would block drains"),

@@ -7,8 +7,9 @@ use super::gaps::Gaps;
 use super::index::{Chosen, Shard};
 use super::kept::Keeping;
 use super::question::{Question, Shape};
+use super::references::{among_all, names_namespaces};
 use super::versions::Identities;
-use super::{Context, MAX_DOCUMENTS, is_secret, name_of};
+use super::{Context, MAX_DOCUMENTS, NAMESPACE, is_secret, name_of};
 use crate::admission::Kind;
 use crate::engine::Answer;
 use crate::registry::{Workloads, is_cluster_scoped};
@@ -29,6 +30,10 @@ pub(super) enum Group {
     Set(SetNumber),
     /// The objects of a set that state one, where others of it state none.
     Stated(SetNumber),
+    /// What names Namespaces, of the whole input.
+    Naming,
+    /// The same of one set, whose objects may all go to any namespace.
+    NamingInSet(SetNumber),
 }
 
 /// The namespaces that a set states, where some of its objects state none.
@@ -97,6 +102,12 @@ impl Objects {
         let shape = Shape::of(&kind, &self.workloads);
         let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
         let Some(kept) = Keeping::new(shape, self.workloads.shown(&kind)).keep(object) else { return };
+        if names_namespaces(&kind) {
+            let own = among_all(namespace, name);
+            for group in [Group::Naming, Group::NamingInSet(place.set)] {
+                self.shards.entry(group).or_default().put(shape, &own, number, kept.clone());
+            }
+        }
         let group = group(&kind, namespace, place.set);
         if group == Group::Set(place.set) {
             self.sets.insert(place.set);
@@ -148,7 +159,7 @@ impl Objects {
             (Group::Namespace(namespace), _) if namespace.is_empty() => None,
             (Group::Namespace(namespace), Mixed::One(only)) => (namespace == only).then_some((Group::Set(set), true)),
             (Group::Namespace(_), Mixed::Several) => Some((Group::Set(set), false)),
-            (Group::Stated(_), _) => None,
+            (Group::Stated(_) | Group::Naming | Group::NamingInSet(_), _) => None,
         }
     }
 }
@@ -233,6 +244,16 @@ impl Context for Files {
             return Answer::unknown();
         }
         let shape = Shape::of(kind, workloads);
+        if let Question::Referring { kind: NAMESPACE, .. } = question {
+            // Every namespace that these name may be the one to which the set goes.
+            let (group, question) = match namespace {
+                "" => (Group::NamingInSet(self.place.set), Question::Listing),
+                _ => (Group::Naming, question),
+            };
+            let none = Answer { documents: Vec::new(), complete: true };
+            let answer = shards.get(&group).map_or(none, |shard| shard.answer(shape, namespace, question));
+            return Answer { complete: answer.complete && self.closed, ..answer };
+        }
         let own = group(kind, namespace, self.place.set);
         let mut answer = self.of(&own, shape, namespace, question);
         let mut doubt = None;

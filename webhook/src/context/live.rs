@@ -20,9 +20,10 @@ use tokio::time::timeout_at;
 use super::events::Events;
 use super::index::Shard;
 use super::question::{Question, Shape};
+use super::references::among_all;
 use super::revisions::Workload;
 use super::served::Resource;
-use super::{Context, Live};
+use super::{Context, Live, NAMESPACE};
 use crate::admission::Review;
 use crate::admission::decide::{Looked, Owner, Revision};
 use crate::engine::Answer;
@@ -59,6 +60,8 @@ pub struct Cluster {
     events: Events,
     kinds: Arc<Kinds>,
     workloads: Known,
+    /// Whether all namespaces may be read.
+    everywhere: bool,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -69,9 +72,9 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Asked through this client, on the event loop that this is called from.
-    pub(super) fn new(client: Client, kinds: Arc<Kinds>, workloads: Known) -> Self {
+    pub(super) fn new(client: Client, kinds: Arc<Kinds>, workloads: Known, everywhere: bool) -> Self {
         let (events, runtime) = (Events::start(client.clone()), Handle::current());
-        Self { events, client, runtime, kinds, workloads }
+        Self { events, client, runtime, kinds, workloads, everywhere }
     }
 
     /// What the API server says, unless it takes too long.
@@ -165,14 +168,18 @@ struct Anew {
     cluster: Cluster,
     known: Arc<dyn Context>,
     until: Instant,
-    /// A kind is listed once, whatever is asked about it. None where that failed.
-    listed: Mutex<HashMap<String, Option<Arc<Shard>>>>,
+    /// A kind is listed once, whatever is asked about it, and once more in all namespaces. None where that failed.
+    listed: Mutex<HashMap<bool, Listed>>,
 }
 
+/// What was listed, by kind.
+type Listed = HashMap<String, Option<Arc<Shard>>>;
+
 impl Anew {
-    /// All objects of a kind. None where they are too many, or do not come in time.
-    fn list(&self, namespace: &str, kind: &str, resource: &Resource) -> Option<Arc<Shard>> {
+    /// All objects of a kind, in a namespace or in all. None where they are too many, or do not come in time.
+    fn list(&self, namespace: Option<&str>, kind: &str, resource: &Resource) -> Option<Arc<Shard>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = listed.entry(namespace.is_none()).or_default();
         if let Some(known) = listed.get(kind) {
             return known.clone();
         }
@@ -183,11 +190,15 @@ impl Anew {
             let mut objects = Shard::default();
             let mut parameters = ListParams::default().limit(PAGE);
             for _ in 0..PAGES {
-                let page = resource.list(client, Some(namespace), &parameters).await?;
+                let page = resource.list(client, namespace, &parameters).await?;
                 for object in page.items.into_iter().flatten() {
-                    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                    let name = match namespace {
+                        Some(_) => text("/metadata/name").to_owned(),
+                        None => among_all(text("/metadata/namespace"), text("/metadata/name")),
+                    };
                     if let Some(kept) = resource.keeping(shape, workloads.shown(kind)).with_status().keep(&object) {
-                        objects.put(shape, name, 0, kept);
+                        objects.put(shape, &name, 0, kept);
                     }
                 }
                 match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -235,7 +246,8 @@ impl Context for Anew {
                 Looked::Unknown => as_known(),
             };
         }
-        match self.list(namespace, kind, &resource) {
+        let is_for_all = matches!(question, Question::Referring { kind: NAMESPACE, .. }) && self.cluster.everywhere;
+        match self.list(Some(namespace).filter(|_| !is_for_all), kind, &resource) {
             Some(objects) => objects.answer(shape, namespace, question),
             None => as_known(),
         }

@@ -3,7 +3,8 @@
 use plimsoll_flat::{Kind as Json, Node};
 use plimsoll_sdk::selector;
 
-use super::references;
+use super::NAMESPACE;
+use super::references::{self, EVERY};
 use crate::registry::{Template, Workloads, places};
 
 /// What a policy can ask about the objects of one kind.
@@ -24,7 +25,7 @@ pub enum Question<'a> {
         /// `matchLabels` and `matchExpressions`.
         selector: Node<'a>,
     },
-    /// Objects that refer to this one.
+    /// Objects that refer to this one. Those that name a Namespace may lie in another one.
     Referring {
         /// `group/Kind`
         kind: &'a str,
@@ -64,7 +65,8 @@ impl Question<'_> {
             Question::Referring { kind, name } => {
                 let mut refers = false;
                 references::each(shape, object, &mut |reference| {
-                    refers |= reference.kind == kind && reference.name == name && reference.is_from(namespace);
+                    let is_named = reference.name == name || kind == NAMESPACE && reference.name == EVERY;
+                    refers |= reference.kind == kind && is_named && reference.is_from(namespace);
                 });
                 refers
             }

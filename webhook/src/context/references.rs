@@ -1,7 +1,9 @@
 //! Which objects name which others: the table of references, by kind.
 
 use plimsoll_flat::Node;
+use plimsoll_sdk::monitors::MONITORS;
 
+use super::NAMESPACE;
 use super::question::{Shape, templates};
 
 /// One object names another.
@@ -71,6 +73,19 @@ const TARGETS: [(&str, &str, &str, &str); 4] = [
     ("argoproj.io/Rollout", "/spec/workloadRef", "", ""),
 ];
 
+/// Name of a Namespace in a reference that means all of them. No object has it.
+pub(super) const EVERY: &str = "*";
+
+/// Whether objects of this kind name Namespaces, so that they count in others than their own.
+pub(super) fn names_namespaces(kind: &str) -> bool {
+    MONITORS.contains(&kind)
+}
+
+/// Name of an object among those of all namespaces.
+pub(super) fn among_all(namespace: &str, name: &str) -> String {
+    [namespace, "/", name].concat()
+}
+
 /// Hands over everything that an object names; the same more than once, if it does.
 pub(super) fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     for (_, pointer, kind) in BY_POINTER.iter().filter(|(of, ..)| *of == shape.kind) {
@@ -90,6 +105,7 @@ pub(super) fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Ref
             binding(object, found);
         }
         kind if kind.starts_with("gateway.networking.k8s.io/") => route(object, found),
+        kind if names_namespaces(kind) => monitor(object, found),
         _ => {}
     }
     templates(shape, object).filter_map(|template| template.get("spec")).for_each(|spec| pod(spec, found));
@@ -118,6 +134,19 @@ fn ingress(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     for tls in items(object, "/spec/tls") {
         named(tls.get("secretName"), "/Secret", found);
     }
+}
+
+/// A monitor reads in its own namespace, unless it names others.
+fn monitor(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+    let mut reads = |name| found(Reference { kind: NAMESPACE, name, namespace: None });
+    if object.at("/spec/namespaceSelector/any").and_then(Node::as_bool) == Some(true) {
+        return reads(EVERY);
+    }
+    let mut named = items(object, "/spec/namespaceSelector/matchNames").filter_map(Node::as_str).peekable();
+    if named.peek().is_none() {
+        reads(object.at("/metadata/namespace").and_then(Node::as_str).unwrap_or_default());
+    }
+    named.for_each(reads);
 }
 
 /// Who is bound, and to what. An account of another namespace is another account.
@@ -271,6 +300,21 @@ mod tests {
             ("/Pod", r#"{"spec": {"serviceAccountName": ""}}"#, &["/ServiceAccount default"]),
             ("/Pod", r#"{"spec": "nothing"}"#, &["/ServiceAccount default"]),
             ("/Service", r#"{"spec": {"selector": {"app": "a"}}}"#, &[]),
+            (
+                "monitoring.coreos.com/ServiceMonitor",
+                r#"{"metadata": {"namespace": "n"}, "spec": {}}"#,
+                &["/Namespace n"],
+            ),
+            (
+                "monitoring.coreos.com/PodMonitor",
+                r#"{"metadata": {"namespace": "n"}, "spec": {"namespaceSelector": {"any": false, "matchNames": ["a", "b"]}}}"#,
+                &["/Namespace a", "/Namespace b"],
+            ),
+            (
+                "monitoring.coreos.com/PodMonitor",
+                r#"{"metadata": {"namespace": "n"}, "spec": {"namespaceSelector": {"any": true, "matchNames": ["a"]}}}"#,
+                &["/Namespace *"],
+            ),
         ] {
             assert_eq!(references(kind, object), expected, "{kind} {object}");
         }

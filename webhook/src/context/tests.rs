@@ -102,3 +102,40 @@ fn only_what_is_declared_and_never_a_secret() {
         assert_eq!((answer.documents.len(), answer.complete), (documents, complete), "{kind}");
     }
 }
+
+/// A monitor, as objects of a namespace and of a set are asked for it: every namespace that it names sees it, and each
+/// object without a stated namespace the monitors of its set.
+#[test]
+fn who_names_a_namespace_is_seen_in_it() {
+    const KIND: &str = "monitoring.coreos.com/ServiceMonitor";
+    let monitor = |name: &str, namespace: &str, selector: Value| {
+        json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
+            "metadata": {"name": name, "namespace": namespace}, "spec": {"namespaceSelector": selector}})
+    };
+    let mut known = Objects::new([KIND.to_owned()].into(), Arc::default());
+    for (set, monitor) in [
+        (0, monitor("own", "shop", Value::Null)),
+        (0, monitor("none", "shop", json!({"any": false, "matchNames": []}))),
+        (0, monitor("all", "watch", json!({"any": true}))),
+        (0, monitor("one", "watch", json!({"matchNames": ["bank", "shop"]}))),
+        (0, monitor("one", "other", json!({"matchNames": ["bank"]}))),
+        (1, monitor("set", "", Value::Null)),
+    ] {
+        known.add_to(set, &monitor);
+    }
+    let known = Arc::new(known);
+    let seen = |set, namespace: &str| {
+        let question = Question::Referring { kind: NAMESPACE, name: namespace };
+        let answer = Files::new(true, Arc::clone(&known)).seen_by(set).answer(namespace, KIND, question);
+        assert!(answer.complete);
+        answer.documents.iter().map(|document| name_of(document).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(0, "shop"), ["none", "own", "all", "one"]);
+    assert_eq!(seen(1, "bank"), ["one", "all", "one"]);
+    assert_eq!(seen(0, "watch"), ["all"]);
+    assert_eq!(seen(1, ""), ["set"]);
+    assert_eq!(seen(0, "").len(), 5);
+    // By any other question it is an object of its own namespace.
+    let own = Files::new(true, known).answer("watch", KIND, Question::Listing);
+    assert_eq!(own.documents.iter().map(|document| name_of(document)).collect::<Vec<_>>(), ["all", "one"]);
+}

@@ -17,8 +17,8 @@ use plimsoll_flat::{Kind as Json, Node};
 
 use super::kept::Kept;
 use super::question::{Question, Shape, templates};
-use super::references::Referred;
-use super::{MAX_BYTES, MAX_DOCUMENTS};
+use super::references::{EVERY, Referred};
+use super::{MAX_BYTES, MAX_DOCUMENTS, NAMESPACE};
 use crate::engine::Answer;
 use required::{Required, Requirements, required};
 use sorted::Sorted;
@@ -330,6 +330,12 @@ impl Objects {
                 }
             }
             Question::Listing => each(&self.all, chosen, |stored| found.take(stored)),
+            Question::Referring { kind: NAMESPACE, name } => {
+                let postings = [name, EVERY].into_iter().filter_map(|name| self.by_reference.of(NAMESPACE, name));
+                let mut stored: Vec<_> = postings.flat_map(Sorted::iter).collect();
+                stored.sort_unstable_by(|one, other| in_order(other)(one));
+                _ = stored.into_iter().all(|stored| found.take(stored));
+            }
             Question::Referring { kind, name } => {
                 if let Some(posting) = self.by_reference.of(kind, name) {
                     let refers = |stored: &Arc<Stored>| stored.refers(kind, name, namespace);

@@ -17,6 +17,7 @@ use super::index::{Change, Shard};
 use super::kept::Kept;
 use super::live::{self, Cluster, Kinds};
 use super::question::{Question, Shape};
+use super::references::{among_all, names_namespaces};
 use super::{Context, Knowing, Live, NAMESPACE, Watched};
 use crate::engine::Answer;
 use crate::registry::Workloads;
@@ -101,7 +102,7 @@ impl Watches {
             ready: AtomicBool::new(false),
             workloads: workloads.clone(),
             only: Arc::clone(&only),
-            cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds), workloads)),
+            cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds), workloads, only.is_empty())),
             wanted,
             versions: AtomicU64::new(0),
             listed: watch::channel(0).0,
@@ -210,6 +211,11 @@ impl Watches {
 
     /// The list of a kind in a scope is complete: what is not in it does not exist.
     fn replace(&self, (kind, version): (&str, u64), scope: &Option<String>, mut sent: Vec<Sent>) {
+        let objects = sent.len();
+        if self.is_for_all(kind) {
+            let copies: Vec<_> = sent.iter().map(Sent::among_all).collect();
+            sent.extend(copies);
+        }
         sent.sort_unstable_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
         let mut states = self.states();
         let Some(state) = of_version(&mut states, kind, version) else { return };
@@ -220,7 +226,7 @@ impl Watches {
             None => self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect(),
         };
         stale.sort_unstable();
-        let objects = sent.len();
+        let mut nobodys = State::default();
         for of_namespace in sent.chunk_by_mut(|one, other| one.namespace == other.namespace) {
             let Some(namespace) = of_namespace.first().map(|sent| Arc::<str>::from(sent.namespace.as_str())) else {
                 continue;
@@ -228,7 +234,8 @@ impl Watches {
             if let Ok(at) = stale.binary_search(&namespace) {
                 stale.remove(at);
             }
-            self.change(&namespace, state, |shard| {
+            let counted = if self.is_for_all(kind) && namespace.is_empty() { &mut nobodys } else { &mut *state };
+            self.change(&namespace, counted, |shard| {
                 let names: Vec<&str> = of_namespace.iter().map(|sent| sent.name.as_str()).collect();
                 let mut change = shard.retain(shape, &names);
                 for sent in of_namespace.iter_mut() {
@@ -238,7 +245,8 @@ impl Watches {
             });
         }
         for namespace in stale {
-            self.change(&namespace, state, |shard| shard.retain(shape, &[]));
+            let counted = if self.is_for_all(kind) && namespace.is_empty() { &mut nobodys } else { &mut *state };
+            self.change(&namespace, counted, |shard| shard.retain(shape, &[]));
         }
         let first = !state.is_listed();
         if let Some(scope) = state.scopes.get_mut(scope) {
@@ -258,9 +266,20 @@ impl Watches {
         let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
         let shape = Shape::of(kind, &workloads);
-        self.change(&sent.namespace.as_str().into(), state, |shard| {
-            shard.put(shape, &sent.name, 0, sent.kept).unwrap_or_default()
-        });
+        let put = |sent: Sent, state: &mut State| {
+            self.change(&sent.namespace.as_str().into(), state, |shard| {
+                shard.put(shape, &sent.name, 0, sent.kept).unwrap_or_default()
+            });
+        };
+        if self.is_for_all(kind) {
+            put(sent.among_all(), &mut State::default());
+        }
+        put(sent, state);
+    }
+
+    /// Whether what objects of this kind name is looked for in all namespaces. Such objects are stored twice.
+    fn is_for_all(&self, kind: &str) -> bool {
+        self.only.is_empty() && names_namespaces(kind)
     }
 
     fn remove(&self, (kind, version): (&str, u64), namespace: &str, name: &str) {
@@ -269,6 +288,10 @@ impl Watches {
         let workloads = self.workloads.get();
         let shape = Shape::of(kind, &workloads);
         self.change(&namespace.into(), state, |shard| shard.remove(shape, name));
+        if self.is_for_all(kind) {
+            let own = among_all(namespace, name);
+            self.change(&"".into(), &mut State::default(), |shard| shard.remove(shape, &own));
+        }
     }
 
     /// Replaces the shard of a namespace by one with a change. Whoever calls this holds the lock of the states.
@@ -352,6 +375,14 @@ impl State {
     }
 }
 
+impl Sent {
+    /// The same, as it is stored among the objects of all namespaces.
+    fn among_all(&self) -> Self {
+        let Self { namespace, name, kept } = self;
+        Self { namespace: String::new(), name: among_all(namespace, name), kept: kept.clone() }
+    }
+}
+
 /// None where nobody waits any more for what was asked for in this version.
 fn of_version<'a>(states: &'a mut BTreeMap<String, State>, kind: &str, version: u64) -> Option<&'a mut State> {
     states.get_mut(kind).filter(|state| state.version == version)
@@ -431,6 +462,9 @@ impl Context for Snapshot {
             true if namespace.is_empty() => return Answer::unknown(),
             true if !self.only.is_empty() && self.only.iter().all(|known| known != namespace) => {
                 return Answer::unknown();
+            }
+            true if matches!(question, Question::Referring { kind: NAMESPACE, .. }) && self.only.is_empty() => {
+                &self.cluster
             }
             true => &self.own,
         };

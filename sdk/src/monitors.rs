@@ -62,7 +62,8 @@ impl Left {
 
 impl Monitors {
     pub(crate) fn of(review: &Review<'_>) -> Self {
-        let [of_services, of_pods] = MONITORS.map(|kind| review.referring(kind, "/Namespace", review.namespace().unwrap_or_default()));
+        let [of_services, of_pods] =
+            MONITORS.map(|kind| review.referring(kind, "/Namespace", review.namespace().unwrap_or_default()));
         let of_services = Named::new(of_services, "/spec/endpoints", |endpoint, named, monitor| {
             named.ports.extend(text(endpoint, "port").map(|name| (name, monitor)));
         });

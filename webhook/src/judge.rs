@@ -17,7 +17,7 @@ use crate::admission::{Review, Verdict};
 use crate::context::{Context, Surrounded, pinned};
 use crate::engine::{Call, Failure, Finding, Input, Outcome, Session, Subject};
 use crate::moment::Moment;
-use crate::registry::{Policy, Registry, Selected};
+use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
 use look::Look;
 
 /// Mutation ends after this many rounds, whether or not it has converged.
@@ -242,7 +242,10 @@ impl<'a> Evaluation<'a> {
     fn run(&mut self, selected: &[Selected], which: &[usize], subject: Subject) -> Vec<Judgement> {
         let mut outcomes: Vec<Option<Judgement>> = which.iter().map(|_| None).collect();
         let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
-        let environments = self.registry.environments(&self.review, object);
+        let Some(environments) = self.registry.environments(&self.review, object) else {
+            let reason = format!("the object has more than {MAX_TEMPLATES} pod templates");
+            return which.iter().map(|_| Err(Failure::Policy(reason.clone()))).collect();
+        };
         let asked = |bundle: usize| which.iter().any(|&index| selected[index].policy.bundle == bundle);
         let mut left = u32::try_from((0..self.registry.bundles().len()).filter(|&bundle| asked(bundle)).count())
             .unwrap_or(u32::MAX);
@@ -274,6 +277,9 @@ impl<'a> Evaluation<'a> {
                     true => next,
                     false => judgements.into_iter().zip(next).map(|(one, other)| joined(one, other)).collect(),
                 };
+                if judgements.iter().all(Result::is_err) {
+                    break;
+                }
             }
             let checked = places.iter().zip(judgements).map(|(&place, judgement)| {
                 let policy = &selected[which[place]].policy;

@@ -217,7 +217,7 @@ impl Files {
             return false;
         }
         let met = self.objects.met(own, self.place.set).filter(|(_, meets)| *meets).map(|(group, _)| group);
-        let shapes = kinds.iter().map(|kind| Shape::of(kind, workloads)).filter(|shape| shape.template.is_some());
+        let shapes = kinds.iter().map(|kind| Shape::of(kind, workloads)).filter(|shape| !shape.templates.is_empty());
         shapes.into_iter().any(|shape| {
             let mut groups = [Some(own), met.as_ref()].into_iter().flatten();
             groups.any(|group| !self.of(group, shape, namespace, question).documents.is_empty())

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::context::files::{Files, Objects};
+use crate::context::files::{Files, Objects, Place};
 
 fn context(objects: &[Value]) -> Arc<dyn Context> {
     let kinds =
@@ -113,20 +113,21 @@ fn who_names_a_namespace_is_seen_in_it() {
             "metadata": {"name": name, "namespace": namespace}, "spec": {"namespaceSelector": selector}})
     };
     let mut known = Objects::new([KIND.to_owned()].into(), Arc::default());
-    for (set, monitor) in [
+    let place = |set| Place { set, ..Place::default() };
+    for (number, (set, monitor)) in (0..).zip([
         (0, monitor("own", "shop", Value::Null)),
         (0, monitor("none", "shop", json!({"any": false, "matchNames": []}))),
         (0, monitor("all", "watch", json!({"any": true}))),
         (0, monitor("one", "watch", json!({"matchNames": ["bank", "shop"]}))),
         (0, monitor("one", "other", json!({"matchNames": ["bank"]}))),
         (1, monitor("set", "", Value::Null)),
-    ] {
-        known.add_to(set, &monitor);
+    ]) {
+        known.add_at(number, place(set), &monitor);
     }
     let known = Arc::new(known);
     let seen = |set, namespace: &str| {
         let question = Question::Referring { kind: NAMESPACE, name: namespace };
-        let answer = Files::new(true, Arc::clone(&known)).seen_by(set).answer(namespace, KIND, question);
+        let answer = Files::new(true, Arc::clone(&known)).seen_from(place(set)).answer(namespace, KIND, question);
         assert!(answer.complete);
         answer.documents.iter().map(|document| name_of(document).to_owned()).collect::<Vec<_>>()
     };

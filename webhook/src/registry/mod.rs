@@ -33,7 +33,7 @@ pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::{Profile, Reason};
-pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
+pub use registry::{MAX_TEMPLATES, NEWEST_KUBERNETES, Options, Registry, Site};
 pub use workloads::{REVISION, Template, Workloads, places};
 
 use crate::admission::Action;

@@ -198,19 +198,23 @@ impl Registry {
         own.unwrap_or_else(|| Arc::clone(&self.environment))
     }
 
-    /// The same for each pod template of an object: of a kind that has several, policies judge one after the other.
-    pub fn environments(&self, review: &Review, object: Option<Node<'_>>) -> Vec<Arc<[u8]>> {
+    /// The same for each pod template of an object: of a kind that has several, policies judge one after the other. None
+    /// where there are more than [`MAX_TEMPLATES`].
+    pub fn environments(&self, review: &Review, object: Option<Node<'_>>) -> Option<Vec<Arc<[u8]>>> {
         let kind = review.kind.group_kind();
         let templates = self.workloads.templates(&kind);
         if templates.is_empty() || self.workloads.template(&kind).is_some() {
-            return vec![self.environment(review)];
+            return Some(vec![self.environment(review)]);
         }
         let places = object.into_iter().flat_map(|object| templates.iter().flat_map(move |it| places(it, object)));
-        let written =
-            places.filter_map(|place| environment(self.kubernetes_version, &self.workloads, Some((&kind, &place)), None).ok());
-        let environments: Vec<Arc<[u8]>> = written.collect();
-        // What is said of the object alone is said of one without a template too.
-        if environments.is_empty() { vec![Arc::clone(&self.environment)] } else { environments }
+        let own =
+            |place: String| environment(self.kubernetes_version, &self.workloads, Some((&kind, &place)), None).ok();
+        let environments: Vec<Arc<[u8]>> = places.filter_map(own).take(MAX_TEMPLATES + 1).collect();
+        match environments.len() {
+            // What is said of the object alone is said of one without a template too.
+            0 => Some(vec![Arc::clone(&self.environment)]),
+            count => (count <= MAX_TEMPLATES).then_some(environments),
+        }
     }
 
     /// The kinds with a pod template.
@@ -285,6 +289,9 @@ fn beside(position: &Position, path: &str) -> PathBuf {
 fn failed(position: Option<Position>, bundle: &str, reason: String) -> ConfigError {
     ConfigError { position, problem: Problem::Bundle { bundle: bundle.to_owned(), reason } }
 }
+
+/// Maximum number of pod templates of one object. Each is judged by every policy.
+pub const MAX_TEMPLATES: usize = 64;
 
 /// There is one environment, so sets can't differ.
 fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<ConfigError>) -> KubernetesVersion {

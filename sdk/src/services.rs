@@ -143,7 +143,8 @@ pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_>) -> bool {
 /// Whether Services select these Pods, and each that is known is for metrics alone. Needs `refines = ["/Service"]`.
 #[must_use]
 pub fn are_only_scraped(review: &Review<'_>) -> bool {
-    let (services, scraped) = (review.services(), Scraped::of(review.template()));
+    let referenced = review.referenced();
+    let (services, scraped) = (review.services(), Scraped::of(review.template().or(referenced.as_ref())));
     let mut selecting = services.nodes().filter(|service| !is_external(*service)).peekable();
     selecting.peek().is_some() && !selecting.any(|service| carries_requests(service, &scraped))
 }

@@ -1,12 +1,14 @@
-use plimsoll_sdk::disruption::AUTOSCALERS;
+use plimsoll_sdk::disruption::{AUTOSCALERS, target};
 use plimsoll_sdk::owners::is_owned_by;
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::sharing::others_of;
 
 /// Autoscalers that leave a single Pod.
 ///
 /// ## What it finds
 /// `warning`: a HorizontalPodAutoscaler with `minReplicas: 1`, which it also is where nobody wrote it. What KEDA scales to
-/// nothing, and wakes at the next message, is meant so and left out.
+/// nothing, and wakes at the next message, is meant so and left out. So is what shares each of its Services with the Pods of
+/// another workload.
 ///
 /// ## Why
 /// Whenever it is quiet one Pod is left. A node that fails, a drain or a rollout that goes wrong is then an outage, at night,
@@ -20,15 +22,27 @@ use plimsoll_sdk::prelude::*;
 /// spec:
 ///   minReplicas: 2
 /// ```
+///
+/// ## Order
+/// Another workload behind the Service makes this milder. Neither a Service nor a Deployment, StatefulSet, DaemonSet,
+/// ReplicaSet, ReplicationController or Rollout that comes last is judged by it.
 #[policy(
     category = "autoscaling", on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Warning,
-    since = "0.1.0", refines = ["keda.sh/ScaledObject"], edits = ["/spec/minReplicas"]
+    since = "0.1.0", 
+    refines = [
+        "keda.sh/ScaledObject", "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
+        "/ReplicationController", "argoproj.io/Rollout"
+    ],
+    edits = ["/spec/minReplicas"]
 )]
 pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     let at = review.at("spec/minReplicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
     let most = review.at("spec/maxReplicas").as_i64();
     if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, AUTOSCALERS[1], object)) {
+        return;
+    }
+    if is_backed(review) {
         return;
     }
     // Where one is all that there is at most, `autoscaler-without-room` has to be mended first.
@@ -42,4 +56,16 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
         let fix = Fix::changing("keep two Pods");
         finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });
     }
+}
+
+/// Whether Pods of another workload answer for what is scaled too.
+fn is_backed(review: &Review<'_>) -> bool {
+    let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
+    let (holder, answer) = review.template_of(&kind, &name);
+    let template = answer.nodes().next().and_then(|object| review.template_in(&holder, object));
+    let Some((template, labels)) = template.as_ref().and_then(|template| Some((template, template.labels()?))) else {
+        return false;
+    };
+    let services = review.selecting("/Service", labels);
+    others_of(review, &kind, &name, Some(template), services.nodes()).is_some()
 }

@@ -8,7 +8,10 @@ use plimsoll_sdk::prelude::*;
 /// HorizontalPodAutoscaler or a ScaledObject scales it.
 ///
 /// - `warning`: each apply sets the number back.
-/// - `error`: the number is 0. That turns the autoscaler off, and it never starts a Pod again.
+/// - `error`: the number is 0. That turns a HorizontalPodAutoscaler off, and it never starts a Pod again. KEDA does.
+///
+/// A ScaledObject that is paused sets no number (`autoscaling.keda.sh/paused`), or the one of
+/// `autoscaling.keda.sh/paused-replicas`: nothing is found where that is the same number.
 ///
 /// An autoscaler that comes last is not blamed: the conflict is that of the workload's manifest, and is found when this
 /// is applied, which is when it does harm. What `kubectl scale` sets is nobody's manifest.
@@ -56,6 +59,9 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
         }
         return;
     };
+    if floor.is_paused() && workload.replicas == Some(floor.pods) {
+        return;
+    }
     match review.authored(&at) {
         Knowledge::No => return,
         Knowledge::Unknown => return findings.assume("replicas of what an autoscaler scales was not written"),
@@ -70,7 +76,9 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
         ),
     };
     let finding = match workload.replicas {
-        Some(0) => findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help),
+        Some(0) if !floor.is_of_keda() => {
+            findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help)
+        }
         _ => {
             let message = format!("each apply overwrites the number of Pods that {} has set", floor.by);
             findings.warning(&at, message, help)

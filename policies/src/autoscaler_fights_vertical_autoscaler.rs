@@ -1,6 +1,7 @@
 use plimsoll_sdk::autoscaling::{describe, utilizations};
 use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::vertical::VERTICAL;
 
 /// Workloads that are scaled by a share of requests which another autoscaler changes.
 ///
@@ -59,7 +60,6 @@ pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Fin
     }
 }
 
-const VERTICAL: &str = "autoscaling.k8s.io/VerticalPodAutoscaler";
 const HELP: &str =
     "let one of them measure another resource, or write updateMode: \"Off\" in the VerticalPodAutoscaler";
 

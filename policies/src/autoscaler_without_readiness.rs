@@ -1,4 +1,4 @@
-use plimsoll_sdk::autoscaling::{describe, utilizations};
+use plimsoll_sdk::autoscaling::{describe, measuring, utilizations};
 use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
 use plimsoll_sdk::prelude::*;
 
@@ -35,8 +35,8 @@ pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
     let measured = utilizations(scaler, object);
     let cpu = measured.iter().find(|measure| measure.resource == "cpu");
     let (Some(measure), Some((kind, name))) = (cpu, target(review, object)) else { return };
-    let answer = review.get(&kind, &name);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&kind, object)) else {
+    let (holder, answer) = review.template_of(&kind, &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else {
         if !answer.complete {
             findings.skip("what is scaled is not known");
         }
@@ -58,10 +58,10 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(container) = running.next() else { return };
     let mut is_known = true;
     for scaler in AUTOSCALERS {
-        let answer = review.scaled_by(scaler);
-        is_known &= answer.complete || scaler != AUTOSCALERS[0];
+        let (answers, complete) = measuring(review, scaler);
+        is_known &= complete || scaler != AUTOSCALERS[0];
         let is_cpu = |object: &Node<'_>| utilizations(scaler, *object).iter().any(|measure| measure.resource == "cpu");
-        if let Some(object) = answer.nodes().find(is_cpu) {
+        if let Some(object) = answers.iter().flat_map(|answer| answer.nodes()).find(is_cpu) {
             let message = format!("{} measures the cpu of these Pods, {HARM}", describe(scaler, object));
             findings.warning(&container.at("readinessProbe"), message, HELP);
             return;

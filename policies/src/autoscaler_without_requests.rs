@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::autoscaling::{Utilization, describe, utilizations};
+use plimsoll_sdk::autoscaling::{Utilization, describe, measuring, metrics, utilizations};
 use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
-use plimsoll_sdk::measured::Measured;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
-use plimsoll_sdk::workload::PodTemplate;
+use plimsoll_sdk::references::workload_ref;
+use plimsoll_sdk::resources::Resources as _;
+
+use crate::lack::{Containers, Harm, Lack, injected};
 
 /// Autoscalers that measure a share of a request which nobody states.
 ///
@@ -15,15 +16,19 @@ use plimsoll_sdk::workload::PodTemplate;
 /// requests none of it. It is found whichever comes last: at the container's request, or at the metric. A metric of type
 /// `ContainerResource` asks for the request of its own container alone, and for that container to be there.
 ///
+/// `warning`: the autoscaler has other metrics too. It adds Pods by those.
+///
 /// `info`: the annotation `dapr.io/enabled` or `linkerd.io/inject` has a container injected whose request no annotation
 /// states, and all requests that are written are enough. Without a setting of the injection itself it requests nothing.
 ///
-/// The effective request counts: a limit is copied, a LimitRange fills in, and what the Pod requests as a whole counts
-/// for all of its containers, but not for a single one.
+/// The effective request counts: a limit is copied, a LimitRange fills in, and so does a VerticalPodAutoscaler in any
+/// `updateMode` but `Off`. Where the Pod as a whole states any resource (from Kubernetes 1.34), it takes one request for it,
+/// of the Pod or of any container.
 ///
 /// ## Why
 /// A share of nothing can't be computed: "missing request for cpu in container proxy". The autoscaler then does nothing at
-/// all, under any load, and says so only in its status. One forgotten sidecar is enough.
+/// all, under any load, and says so only in its status. One forgotten sidecar is enough. With another metric that can be
+/// computed it adds Pods, and never takes one away.
 ///
 /// ## What to write
 /// A request in every container that runs on:
@@ -34,11 +39,12 @@ use plimsoll_sdk::workload::PodTemplate;
 /// ```
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, none is assumed to fill in requests, and findings are warnings.
+/// Where the LimitRanges or the VerticalPodAutoscalers of the namespace are not known, none is assumed to fill in requests,
+/// and findings are warnings.
 /// Where what is scaled, or what scales it, is not known, nothing is judged.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// A LimitRange or a VerticalPodAutoscaler that comes last is not judged: it fills in what is missing of Pods that are
 /// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     category = "autoscaling", on = LongRunning,
@@ -47,7 +53,7 @@ use plimsoll_sdk::workload::PodTemplate;
         "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
         "/ReplicationController", "argoproj.io/Rollout"
     ],
-    refines = ["keda.sh/ScaledObject", "/LimitRange"]
+    refines = ["keda.sh/ScaledObject", "/LimitRange", "autoscaling.k8s.io/VerticalPodAutoscaler"]
 )]
 pub fn autoscaler_without_requests(review: &Review, findings: &mut Findings) {
     match AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
@@ -60,41 +66,47 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     let Some(object) = review.object().node() else { return };
     let measured = utilizations(scaler, object);
     let Some((kind, name)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
-    let answer = review.get(&kind, &name);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&kind, object)) else {
+    let (holder, answer) = review.template_of(&kind, &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else {
         if !answer.complete {
             findings.skip("what is scaled is not known");
         }
         return;
     };
-    let mut containers = Measured::of(&template);
-    for measure in measured {
+    let mut containers = Containers::of(review, &kind, &name, &template);
+    let judged = containers.judge(review, measured);
+    let harm = Harm::of(lacking(&judged) < metrics(scaler, object));
+    let workload = format!("{} {name}", short(&kind));
+    for (measure, lack) in judged {
         let at = measure.place(review, scaler);
-        let workload = format!("{} {name}", short(&kind));
-        let Some(lack) = Lack::of(review, &mut containers, &measure) else {
+        let Some(lack) = lack else {
             if let Some((_, message, help)) = injected(&template, &measure) {
                 let message = format!("{message} of {workload}");
                 findings.info(&at, message, help).related(format!("{}/{name}", short(&kind)));
             }
             continue;
         };
-        let message = lack.message(&measure, Some(&workload), "the autoscaler");
-        let severity = lack.severity(review, findings);
+        let message = lack.message(&measure, Some(&workload), "the autoscaler", &harm);
+        let severity = lack.severity(review, &containers, &harm, findings);
         findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", short(&kind)));
     }
 }
 
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
-    let Some(template) = review.template() else { return };
+    let referenced = review.referenced();
+    let Some(template) = review.template().or(referenced.as_ref()) else { return };
     let mut is_known = true;
     let mut said: BTreeSet<(String, Option<String>)> = BTreeSet::new();
-    let mut containers = Measured::of(template);
+    let kind = [review.group(), "/", review.kind()].concat();
+    let mut containers = Containers::of(review, &kind, review.name(), template);
     for scaler in AUTOSCALERS {
-        let answer = review.scaled_by(scaler);
-        is_known &= answer.complete || scaler != AUTOSCALERS[0];
-        for object in answer.nodes() {
-            for measure in utilizations(scaler, object) {
-                let Some(lack) = Lack::of(review, &mut containers, &measure) else {
+        let (answers, complete) = measuring(review, scaler);
+        is_known &= complete || scaler != AUTOSCALERS[0];
+        for object in answers.iter().flat_map(|answer| answer.nodes()) {
+            let judged = containers.judge(review, utilizations(scaler, object));
+            let harm = Harm::of(lacking(&judged) < metrics(scaler, object));
+            for (measure, lack) in judged {
+                let Some(lack) = lack else {
                     let found = injected(template, &measure);
                     let found = found.filter(|_| said.insert((measure.resource.clone(), measure.container.clone())));
                     if let Some((at, message, help)) = found {
@@ -107,12 +119,16 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     continue;
                 }
                 let at = match &lack {
+                    _ if review.template().is_none() => review.at("spec/workloadRef"),
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
                     Lack::Container => template.spec().at("containers"),
                 };
-                let message = lack.message(&measure, None, &describe(scaler, object));
-                let severity = lack.severity(review, findings);
-                findings.report(severity, &at, message, lack.help(&measure));
+                let message = lack.message(&measure, None, &describe(scaler, object), &harm);
+                let severity = lack.severity(review, &containers, &harm, findings);
+                let finding = findings.report(severity, &at, message, lack.help(&measure));
+                if let Some((kind, name)) = review.object().node().and_then(|object| workload_ref(&kind, object)) {
+                    finding.related(format!("{}/{name}", short(&kind)));
+                }
             }
         }
     }
@@ -121,84 +137,6 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// What asks for the injection of a container, its value, that container, and the annotations for its requests.
-const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
-    ("dapr.io/enabled", "true", "daprd", ["dapr.io/sidecar-cpu-request", "dapr.io/sidecar-memory-request"]),
-    (
-        "linkerd.io/inject",
-        "enabled",
-        "linkerd-proxy",
-        ["config.linkerd.io/proxy-cpu-request", "config.linkerd.io/proxy-memory-request"],
-    ),
-];
-
-/// A container that another webhook adds without the request that a metric of the whole Pod needs, unless its own
-/// configuration states one: where that is asked for, a message, and a help.
-fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) -> Option<(Cursor<'a>, String, String)> {
-    let annotations = template.root().at("metadata/annotations");
-    let index = ["cpu", "memory"].iter().position(|name| *name == measure.resource && measure.container.is_none())?;
-    INJECTIONS.iter().find_map(|(key, value, container, requests)| {
-        let (at, request) = (annotations.key(key), *requests.get(index)?);
-        (at.as_str() == Some(*value) && !annotations.key(request).exists()).then(|| {
-            let resource = &measure.resource;
-            let message = format!("container {container:?}, which {key} injects, may request no {resource}");
-            (at, message, format!("write the annotation {request} in the pod template"))
-        })
-    })
-}
-
-/// What a share of a request lacks.
-enum Lack<'t, 'a> {
-    /// The first container that has none.
-    Request { container: &'t Container<'a> },
-    /// The container itself.
-    Container,
-}
-
-impl<'t, 'a> Lack<'t, 'a> {
-    fn of(review: &Review<'_>, containers: &mut Measured<'t, 'a>, measure: &Utilization) -> Option<Self> {
-        let Some(name) = &measure.container else {
-            let first = containers.first_lacking(review, &measure.resource);
-            return first.map(|container| Lack::Request { container });
-        };
-        let Some(container) = containers.container(name) else { return Some(Lack::Container) };
-        // What the Pod requests as a whole is no part of one container's.
-        let request = container.request(review, &measure.resource);
-        let is_zero = request.quantity().is_some_and(Quantity::is_zero);
-        let is_none = is_zero || matches!(request, Request::Missing | Request::FromPod);
-        is_none.then_some(Lack::Request { container })
-    }
-
-    /// `workload`: where the message stands at another object.
-    fn message(&self, measure: &Utilization, workload: Option<&str>, autoscaler: &str) -> String {
-        let resource = &measure.resource;
-        let lack = match (self, workload) {
-            (Lack::Request { container }, None) => format!("{} requests no {resource}", container.describe()),
-            (Lack::Request { container }, Some(workload)) => {
-                format!("{} of {workload} requests no {resource}", container.describe())
-            }
-            (Lack::Container, workload) => {
-                let name = measure.container.as_deref().unwrap_or_default();
-                format!("{} has no container {name:?}", workload.unwrap_or("the pod template"))
-            }
-        };
-        format!("{lack}: {autoscaler} can't compute the {resource} utilization, and never scales")
-    }
-
-    fn help(&self, measure: &Utilization) -> String {
-        match self {
-            Lack::Request { .. } => {
-                format!("write resources.requests.{}: what the container needs in normal operation", measure.resource)
-            }
-            Lack::Container => "name a container of the workload in the metric".to_owned(),
-        }
-    }
-
-    fn severity(&self, review: &Review<'_>, findings: &mut Findings) -> Severity {
-        if matches!(self, Lack::Request { .. }) && limit_ranges_unknown(review) {
-            findings.assume("no LimitRange fills in requests");
-            return Severity::Warning;
-        }
-        Severity::Error
-    }
+fn lacking<'t, 'a>(judged: &[(Utilization, Option<Lack<'t, 'a>>)]) -> usize {
+    judged.iter().filter(|(_, lack)| lack.is_some()).count()
 }

@@ -61,9 +61,10 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selected = Selected::by(review, selector.node());
     let mut is_found = false;
     for workload in &selected.workloads {
-        let Some(kind) = SCALABLE.into_iter().find(|kind| *kind == workload.kind) else { continue };
-        let template = workload.object(review).and_then(|object| review.template_in(kind, object));
-        if template.is_some_and(|template| !template.has_readiness_probe()) {
+        if !SCALABLE.contains(&workload.kind.as_str()) {
+            continue;
+        }
+        if workload.template(review).is_some_and(|template| !template.has_readiness_probe()) {
             let message = format!("the budget counts ready Pods of {}, and {HARM}", workload.describe());
             let finding = findings.warning(&selector, message, HELP);
             finding.related(workload.describe().replace(' ', "/"));

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::disruption::{name, short};
+use plimsoll_sdk::disruption::{AUTOSCALERS, name, short};
 use plimsoll_sdk::owners::{is_owned, is_reviewed_owned};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::selector;
+
+use crate::counted_jobs::{self, JOBS};
 
 /// Workloads that select each other's Pods.
 ///
@@ -12,6 +14,9 @@ use plimsoll_sdk::selector;
 /// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
 /// where two select each other's, at both selectors. `plimsoll check` says it once for a set.
 ///
+/// `warning`: the selector of a workload takes in the Pods of a Job or a CronJob, and a HorizontalPodAutoscaler or a
+/// ScaledObject that scales the workload aims at a share of requests. It is found whichever of the three comes last.
+///
 /// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers, Rollouts, and
 /// kinds that the configuration names (`workloads`), if they have a label selector at `spec.selector`.
 ///
@@ -19,6 +24,10 @@ use plimsoll_sdk::selector;
 /// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
 /// somebody else; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
 /// an owner, such as after `--cascade=orphan`, and deletes what is then too many.
+///
+/// Pods of a Job count as well, for as long as they are there. Those that request nothing make the autoscaler fail ("missing
+/// request for cpu in container …"), also once they have ended. Those that have ended look busy whenever it would take Pods
+/// away.
 ///
 /// A canary beside its stable workload, or green beside blue, needs a label of its own in each selector.
 ///
@@ -33,21 +42,36 @@ use plimsoll_sdk::selector;
 ///
 /// ## Assumptions
 /// None: where other workloads may exist that are not known, and none of those that are overlaps, nothing is judged.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs.
 #[policy(
-    category = "rollout", on = LongRunning, severity = Error, since = "0.1.0",
+    category = "rollout", on = LongRunning,
+    kinds = ["batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0",
     requires = [
         "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout"
+    ],
+    refines = [
+        "batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/LimitRange"
     ]
 )]
 pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
+    if let Some(scaler) = AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
+        return counted_jobs::of_autoscaler(review, scaler, findings);
+    }
+    if is_reviewed_owned(review) {
+        return;
+    }
+    if JOBS.iter().any(|kind| review.is(kind)) {
+        return counted_jobs::of_job(review, findings);
+    }
     let Some(template) = review.template() else { return };
     let kinds: Vec<&str> = KINDS.into_iter().chain(review.further_workloads().map(|(kind, _)| kind)).collect();
     let own = kinds.iter().copied().find(|kind| review.is(kind));
     let (Some(own), Some(labels)) = (own, template.labels()) else { return };
-    if is_reviewed_owned(review) {
-        return;
-    }
+    counted_jobs::of_workload(review, own, findings);
     let at = review.at("spec/selector");
     let selected_by_own = match as_selector(own, at.node()) {
         Some(selector) => review.selected_by_each(&kinds, &selector),
@@ -84,7 +108,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     }
 }
 
-const KINDS: [&str; 6] = [
+pub(crate) const KINDS: [&str; 6] = [
     "apps/Deployment",
     "apps/StatefulSet",
     "apps/DaemonSet",
@@ -96,7 +120,7 @@ const HARM: &str = "autoscalers count the Pods of both, and each takes over what
 const HELP: &str = "write a label that only these Pods have into the selector and the template";
 
 /// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.
-fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
+pub(crate) fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
     let selector = selector.filter(|selector| selector.len() > 0)?;
     match kind {
         "/ReplicationController" => Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document()),
@@ -105,7 +129,7 @@ fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
 }
 
 /// Whether it is a selector of these, for one that is empty or absent is refused.
-fn is_selector(kind: &str, other: Node<'_>, labels: Node<'_>) -> bool {
+pub(crate) fn is_selector(kind: &str, other: Node<'_>, labels: Node<'_>) -> bool {
     let Some(written) = other.at("/spec/selector").filter(|selector| selector.len() > 0) else { return false };
     match kind {
         "/ReplicationController" => selector::matches_map(written, labels),

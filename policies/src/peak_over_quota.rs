@@ -60,7 +60,8 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
         return;
     }
     if let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) {
-        let Some(template) = review.template() else { return };
+        let referenced = review.referenced();
+        let Some(template) = review.template().or(referenced.as_ref()) else { return };
         let peak = Peak::of(review, kind, review.name(), review.object());
         return of_workload(review, &peak, template, &quotas, findings);
     }
@@ -68,7 +69,9 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     let Some(kind) = SCALABLE.into_iter().find(|known| *known == kind) else { return };
     let answer = review.get(kind, &scaled);
     let Some(workload) = answer.nodes().next() else { return };
-    let Some(template) = review.template_in(kind, workload) else { return };
+    let (holder, of_template) = review.template_of(kind, &scaled);
+    let template = of_template.nodes().next().and_then(|object| review.template_in(&holder, object));
+    let Some(template) = template else { return };
     of_workload(review, &Peak::of(review, kind, &scaled, &Cursor::of(workload)), &template, &quotas, findings);
 }
 

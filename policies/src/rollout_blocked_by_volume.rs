@@ -1,7 +1,7 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
-use plimsoll_sdk::volumes::{Access, claims};
+use plimsoll_sdk::volumes::{Access, Hold, claims};
 
 /// Rollouts whose new Pod waits for the volume of the old one.
 ///
@@ -9,6 +9,13 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// `error`: a Deployment of one Pod, or an Argo Rollout with a canary whose traffic is not routed, that mounts a
 /// PersistentVolumeClaim for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`), while `maxSurge` comes to 1 or
 /// more and `maxUnavailable` to 0. That is so with the defaults of 25%.
+///
+/// A `ReadWriteOnce` claim counts by its volume. Pods wait for one that is attached to a node: the driver of its StorageClass
+/// or PersistentVolume says that, or the name of a usual class (`gp3`). A claim without a class gets the default of the
+/// cluster, which is taken to be of that sort where it is not known. There is no finding for a volume of one node
+/// (`local-path`, `hostPath`, `local`), to which the scheduler brings the new Pod too, nor for one of a file server.
+///
+/// - `warning`: the class, or its driver, is not known.
 ///
 /// Several Pods on such a claim are `volume-shared-by-replicas`'s to say. Pods that are tied to one node, by
 /// `nodeName`, the label `kubernetes.io/hostname` in `nodeSelector` or required node affinity, or a required `podAffinity` on it,
@@ -37,8 +44,11 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// Pod.
 ///
 /// ## Assumptions
-/// Where a claim is not known, it is assumed to be for several nodes. Where not all autoscalers are known, none is assumed
-/// to scale the workload.
+/// Where a claim is not known, it is assumed to be for several nodes. A volume of a StorageClass that is not known is assumed
+/// to be attached to one node at a time. Where not all autoscalers are known, none is assumed to scale the workload.
+///
+/// ## Order
+/// A StorageClass or a PersistentVolume that comes last is not judged: claims that exist keep their volume.
 #[policy(
     category = "rollout", on = Kinds,
     kinds = [
@@ -48,7 +58,7 @@ use plimsoll_sdk::volumes::{Access, claims};
     severity = Error, since = "0.1.0",
     refines = [
         "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "argoproj.io/Rollout"
+        "argoproj.io/Rollout", "storage.k8s.io/StorageClass", "/PersistentVolume"
     ],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
@@ -56,7 +66,9 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, rollout_blocked_by_volume) {
         return;
     }
-    let (Some(rollout), Some(template)) = (Rollout::of(review), review.template()) else { return };
+    let referenced = review.referenced();
+    let template = review.template().or(referenced.as_ref());
+    let (Some(rollout), Some(template)) = (Rollout::of(review), template) else { return };
     let mut claims = claims(template).peekable();
     if claims.peek().is_none() || rollout.is_stuck() {
         return;
@@ -68,38 +80,48 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
         return;
     }
     let is_tied = template.is_tied_to_node();
+    let mut worst = None;
     for claim in claims {
-        let mode = match claim.access(review) {
-            None => {
-                findings.assume("a PersistentVolumeClaim that is not known is for several nodes");
-                continue;
+        match claim.hold(review) {
+            Hold::Unknown => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
+            Hold::Perhaps(Access::OneNode) | Hold::Certain(Access::OneNode) if is_tied => {}
+            Hold::Free => {}
+            Hold::Perhaps(access) => {
+                worst.get_or_insert((claim, access, Severity::Warning));
             }
-            Some(Access::Many) => continue,
-            Some(Access::OneNode) if is_tied => continue,
-            Some(access) => access.mode().unwrap_or_default(),
-        };
-        if !autoscaler.complete && autoscaler.floor.is_none() {
-            findings.assume("no autoscaler scales this workload");
+            Hold::Certain(access) => {
+                worst = Some((claim, access, Severity::Error));
+                break;
+            }
         }
-        let Rollout { max_surge, max_unavailable, .. } = &rollout;
-        let message = format!(
-            "claim {} is {mode}: with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 replica, the new Pod \
-             waits for the volume of the old Pod, which waits for the new one",
-            claim.name
-        );
-        let is_deployment = review.is("apps/Deployment");
-        let help = match is_deployment {
-            true => "write strategy.type: Recreate, or claim a ReadWriteMany volume",
-            false => "write maxSurge: 0 and maxUnavailable: 1, or claim a ReadWriteMany volume",
-        };
-        let finding = findings.error(&claim.at, message, help);
-        finding.about(&claim.at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
-        if is_deployment {
-            let (kind, parameters) = (review.at("spec/strategy/type"), review.at("spec/strategy/rollingUpdate"));
-            let fix = Fix::changing("end the old Pod before the new one starts");
-            let fix = if kind.exists() { fix.replace(&kind, "Recreate") } else { fix.add(&kind, "Recreate") };
-            finding.fix(if parameters.exists() { fix.remove(&parameters) } else { fix });
-        }
-        return;
+    }
+    let Some((claim, access, severity)) = worst else { return };
+    if severity == Severity::Warning {
+        findings.assume(Hold::ASSUMED);
+    }
+    if !autoscaler.complete && autoscaler.floor.is_none() {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let Rollout { max_surge, max_unavailable, .. } = &rollout;
+    let message = format!(
+        "claim {} is {}: with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 replica, the new Pod waits for \
+         the volume of the old Pod, which waits for the new one",
+        claim.name,
+        access.mode().unwrap_or_default()
+    );
+    let is_deployment = review.is("apps/Deployment");
+    let help = match is_deployment {
+        true => "write strategy.type: Recreate, or claim a ReadWriteMany volume",
+        false => "write maxSurge: 0 and maxUnavailable: 1, or claim a ReadWriteMany volume",
+    };
+    // A template that stands elsewhere has no place here.
+    let at = if review.template().is_some() { claim.at } else { review.at("spec/workloadRef") };
+    let finding = findings.report(severity, &at, message, help);
+    finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
+    if is_deployment {
+        let (kind, parameters) = (review.at("spec/strategy/type"), review.at("spec/strategy/rollingUpdate"));
+        let fix = Fix::changing("end the old Pod before the new one starts");
+        let fix = if kind.exists() { fix.replace(&kind, "Recreate") } else { fix.add(&kind, "Recreate") };
+        finding.fix(if parameters.exists() { fix.remove(&parameters) } else { fix });
     }
 }

@@ -1,6 +1,7 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{is_in_place, is_served};
+use plimsoll_sdk::sharing::others;
 use plimsoll_sdk::volumes::{Access, claims};
 
 /// Deployments that end all Pods before they start new ones.
@@ -8,7 +9,7 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// ## What it finds
 /// `warning`: a Deployment of type `Recreate` with a Service that selects its Pods and is not for metrics alone. One that mounts a
 /// PersistentVolumeClaim is left out, unless all of its claims are known and shared (`ReadWriteMany`, `ReadOnlyMany`): the
-/// volume must be let go before the next Pod can have it.
+/// volume must be let go before the next Pod can have it. So is one where each such Service also has Pods of another workload.
 ///
 /// It is found whichever object comes last: at the Deployment, at the selector of the Service, or at the claim.
 /// `plimsoll check` says it once for a set.
@@ -34,12 +35,17 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods. Where a claim is not known, it is assumed
 /// to be for one node.
+///
+/// ## Order
+/// Another workload behind the Service makes this milder. A StatefulSet, DaemonSet, ReplicaSet, ReplicationController or
+/// Rollout that comes last is not judged by it.
 #[policy(
     category = "rollout", on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
     severity = Warning, since = "0.1.0",
     refines = [
-        "/Service", "/PersistentVolumeClaim", "apps/Deployment", "monitoring.coreos.com/ServiceMonitor",
-        "monitoring.coreos.com/PodMonitor"
+        "/Service", "/PersistentVolumeClaim", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet",
+        "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
@@ -61,6 +67,7 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     match is_served(review) {
         Knowledge::No => return,
         Knowledge::Unknown => findings.assume("some Service selects these Pods"),
+        Knowledge::Yes if others(review).is_some() => return,
         Knowledge::Yes => {}
     }
     let is_in_place = is_in_place(review);

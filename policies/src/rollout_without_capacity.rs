@@ -3,6 +3,7 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{
     DEFAULT, ROLLING, Rollout, autoscaler, describe_count, is_in_place, is_served, own_node, revision_label,
 };
+use plimsoll_sdk::sharing::others;
 use plimsoll_sdk::volumes::claims;
 
 use crate::stateful_sets;
@@ -14,8 +15,9 @@ use crate::stateful_sets;
 /// `maxUnavailable` count as the controller resolves them: of a percentage `maxSurge` is rounded up and `maxUnavailable`
 /// down, and where both come to 0 the controller takes one Pod down all the same.
 ///
-/// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does. `warning`
-///   where there is only one Pod and its author lets it go (`maxUnavailable: 1`, or `maxSurge: 0`), for that is a choice.
+/// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does, or where
+///   each such Service also has Pods of another workload, as a canary has beside the stable one. `warning` where there is
+///   only one Pod and its author lets it go (`maxUnavailable: 1`, or `maxSurge: 0`), for that is a choice.
 /// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
 /// - `error`: `maxUnavailable` of a StatefulSet's update takes every one of two or more Pods down at once.
 /// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas), which
@@ -53,6 +55,10 @@ use crate::stateful_sets;
 /// none is assumed to scale the workload. Findings are warnings then. Where nobody can tell whether the 25% were written,
 /// they are assumed to be. Kubernetes obeys a StatefulSet's `maxUnavailable` in 1.35.0 to 1.35.3 and from 1.37 on. Of 1.35
 /// without a patch release it is assumed to.
+///
+/// ## Order
+/// Another workload behind the Service makes this milder. A StatefulSet, DaemonSet, ReplicaSet or ReplicationController that
+/// comes last is not judged by it.
 #[policy(
     category = "rollout", on = Kinds,
     kinds = [
@@ -62,7 +68,8 @@ use crate::stateful_sets;
     severity = Error, since = "0.1.0",
     refines = [
         "/Service", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
+        "argoproj.io/Rollout", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
@@ -126,9 +133,12 @@ fn no_capacity(
     if !is_scale_known && served != Knowledge::No {
         findings.assume("no autoscaler scales this workload");
     }
-    let (severity, message) = match served {
-        Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
-        Knowledge::Yes if is_scale_known => (worst, message),
+    // Pods of others answer in the meantime.
+    let beside = if served == Knowledge::Yes { others(review) } else { None };
+    let (severity, message) = match (served, beside) {
+        (Knowledge::No, _) => (Severity::Info, format!("{message}; no Service selects these Pods")),
+        (_, Some(other)) => (Severity::Info, format!("{message}; the Service still has the Pods of {other}")),
+        (Knowledge::Yes, None) if is_scale_known => (worst, message),
         _ => (Severity::Warning, message),
     };
     let (surge_at, unavailable_at) = (&rollout.max_surge_at, &rollout.max_unavailable_at);

@@ -2,6 +2,7 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{Rollout, is_served};
 use plimsoll_sdk::services::are_only_scraped;
+use plimsoll_sdk::sharing::others;
 
 use crate::missing_readiness_probe::missing_readiness_probe;
 
@@ -12,7 +13,8 @@ use crate::missing_readiness_probe::missing_readiness_probe;
 /// no container has a readinessProbe, and whose `minReadySeconds` is 0:
 ///
 /// - `info`: no Service selects the Pods. These are workers, which may have nothing to ask.
-/// - `error`: the Services that select the Pods all have `publishNotReadyAddresses: true`.
+/// - `error`: the Services that select the Pods all have `publishNotReadyAddresses: true`. `warning` where each of them also
+///   has Pods of another workload.
 ///
 /// There is no finding where `missing-readiness-probe` has a warning or an error at a container: a readinessProbe is the
 /// better brake, and one thing is said once. Nor is there one where Services for metrics alone select the Pods.
@@ -42,12 +44,17 @@ use crate::missing_readiness_probe::missing_readiness_probe;
 ///
 /// ## Assumptions
 /// Where not all Services are known, some Service is assumed to select the Pods; findings are warnings then.
+///
+/// ## Order
+/// Another workload behind the Service makes this milder. A ReplicaSet or ReplicationController that comes last is not
+/// judged by it.
 #[policy(
     category = "rollout", on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
     severity = Error, since = "0.1.0",
     refines = [
         "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
+        "apps/ReplicaSet", "/ReplicationController",
         "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["/spec/minReadySeconds"]
@@ -72,7 +79,10 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     }
     let message = "no readinessProbe and no minReadySeconds: a version that crashes replaces all Pods";
     let (severity, message) = match is_served(review) {
-        Knowledge::Yes => (Severity::Error, message.to_owned()),
+        Knowledge::Yes => match others(review) {
+            Some(other) => (Severity::Warning, format!("{message}; the Service still has those of {other}")),
+            None => (Severity::Error, message.to_owned()),
+        },
         Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
         Knowledge::Unknown => {
             findings.assume("some Service selects these Pods");

@@ -1,7 +1,8 @@
-use plimsoll_sdk::disruption::Selected;
+use plimsoll_sdk::disruption::{Selected, Workload};
 use plimsoll_sdk::flat::Kind;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::references::ROLLOUT;
 
 /// PodDisruptionBudgets that count the Pods of several workloads together.
 ///
@@ -49,9 +50,13 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
         return;
     }
     let selected = Selected::by(review, Some(node));
-    if selected.workloads.len() > 1 {
-        let names: Vec<String> = selected.workloads.iter().take(3).map(|workload| workload.describe()).collect();
-        let more = selected.workloads.len() - names.len();
+    // An Argo Rollout and what it takes its template from are one to every selector.
+    let referring: Vec<_> = selected.workloads.iter().filter(|workload| workload.kind == ROLLOUT).collect();
+    let stands_alone = |workload: &&Workload| !referring.iter().any(|rollout| rollout.takes_template_of(workload));
+    let workloads: Vec<_> = selected.workloads.iter().filter(stands_alone).collect();
+    if workloads.len() > 1 {
+        let names: Vec<String> = workloads.iter().take(3).map(|workload| workload.describe()).collect();
+        let more = workloads.len() - names.len();
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let message = format!(
             "the budget counts the Pods of {}{more} together: while those of one are healthy, all of another may be evicted",

@@ -2,13 +2,16 @@ use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE};
 use plimsoll_sdk::last;
 use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::references::is_reviewed_handed_over;
 use plimsoll_sdk::services::{Scraped, carries_requests};
+use plimsoll_sdk::sharing::others;
 
 /// Services that stand on a single Pod.
 ///
 /// ## What it finds
 /// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with one replica, which it also has
-/// where nobody wrote it, whose Pods a Service selects (not for metrics alone) and which no HorizontalPodAutoscaler or ScaledObject scales. It is on
+/// where nobody wrote it, whose Pods a Service selects (not for metrics alone) and which no HorizontalPodAutoscaler or ScaledObject scales. Nothing is
+/// found where each such Service also has Pods of another workload. It is on
 /// in profile `strict`, or where a PolicySet lists it.
 ///
 /// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
@@ -30,6 +33,9 @@ use plimsoll_sdk::services::{Scraped, carries_requests};
 ///
 /// ## Assumptions
 /// Where the Services or the autoscalers are not all known, nothing is judged.
+///
+/// ## Order
+/// Another workload behind the Service makes this milder. A DaemonSet that comes last is not judged by it.
 #[policy(
     category = "availability", on = Kinds,
     kinds = [
@@ -39,7 +45,8 @@ use plimsoll_sdk::services::{Scraped, carries_requests};
     severity = Warning, since = "0.1.0", requires = ["/Service", "autoscaling/HorizontalPodAutoscaler"],
     refines = [
         "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
+        "argoproj.io/Rollout", "apps/DaemonSet",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["/spec/replicas"]
 )]
@@ -52,7 +59,7 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template().filter(|_| is_one) else { return };
     let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
     let is_scaled = hpas.nodes().chain(scaled.nodes()).next().is_some();
-    if is_scaled || is_reviewed_owned(review) {
+    if is_scaled || is_reviewed_owned(review) || is_reviewed_handed_over(review) {
         return;
     }
     let services = review.services();
@@ -66,6 +73,9 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     };
     if !hpas.complete {
         return findings.skip("the autoscalers of the namespace are not all known");
+    }
+    if others(review).is_some() {
+        return;
     }
     let message = format!("Service {service} has a single Pod, whose loss is an outage");
     let has_claim = template.spec().at("volumes").items().any(|volume| volume.at("persistentVolumeClaim").exists());

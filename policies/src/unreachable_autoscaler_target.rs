@@ -1,4 +1,4 @@
-use plimsoll_sdk::autoscaling::{Utilization, describe, utilizations};
+use plimsoll_sdk::autoscaling::{Utilization, describe, measuring, metrics, utilizations};
 use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
 use plimsoll_sdk::measured::{Measured, Total};
 use plimsoll_sdk::prelude::*;
@@ -56,8 +56,8 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     let Some(object) = review.object().node() else { return };
     let measured = utilizations(scaler, object);
     let Some((kind, name)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
-    let answer = review.get(&kind, &name);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&kind, object)) else {
+    let (holder, answer) = review.template_of(&kind, &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else {
         if !answer.complete {
             findings.skip("what is scaled is not known");
         }
@@ -77,9 +77,9 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let (mut is_known, mut is_found) = (true, false);
     let mut containers = Measured::of(template);
     for scaler in AUTOSCALERS {
-        let answer = review.scaled_by(scaler);
-        is_known &= answer.complete || scaler != AUTOSCALERS[0];
-        for object in answer.nodes() {
+        let (answers, complete) = measuring(review, scaler);
+        is_known &= complete || scaler != AUTOSCALERS[0];
+        for object in answers.iter().flat_map(|answer| answer.nodes()) {
             for measure in utilizations(scaler, object) {
                 let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
                 let Some(container) = containers.first(&measure) else { continue };
@@ -104,6 +104,8 @@ struct End {
     limit: Quantity,
     /// The limits are above the target, within the tolerance.
     is_near: bool,
+    /// The autoscaler has no other metric.
+    is_alone: bool,
 }
 
 impl End {
@@ -131,6 +133,7 @@ impl End {
             request,
             limit,
             is_near,
+            is_alone: metrics(scaler, object) == 1,
         })
     }
 
@@ -152,6 +155,9 @@ impl End {
 
     fn harm(&self, measure: &Utilization) -> &'static str {
         match (self.is_near, measure.resource.as_str()) {
+            (true, _) if !self.is_alone => "the difference is within the tolerance, so no Pod is added by this metric",
+            (false, "memory") if !self.is_alone => "the container is killed, and no Pod is added by this metric",
+            (false, _) if !self.is_alone => "it is throttled, and no Pod is added by this metric",
             (true, _) => "the difference is within the tolerance, so no Pod is ever added",
             (false, "memory") => "the container is killed, and no Pod is added",
             (false, _) => "it is throttled, and no Pod is added",

@@ -1,8 +1,9 @@
-use plimsoll_sdk::autoscaling::Scalers;
+use plimsoll_sdk::autoscaling::{Scalers, maximum};
 use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::volumes::{Access, CLAIM, claims};
+use plimsoll_sdk::references::is_handed_over;
+use plimsoll_sdk::volumes::{Access, CLAIM, Hold, claims};
 use plimsoll_sdk::workload::PodTemplate;
 
 /// Several Pods on a volume that only one node, or one Pod, may mount.
@@ -13,6 +14,11 @@ use plimsoll_sdk::workload::PodTemplate;
 /// DaemonSet, whose Pods mount one PersistentVolumeClaim by its name that is for one node (`ReadWriteOnce`) or one Pod
 /// (`ReadWriteOncePod`). It is found at the workload's claim, at the autoscaler's maximum or at the claim's modes,
 /// whichever is applied last; `plimsoll check` says it once for a set.
+///
+/// - `warning`: the claim is `ReadWriteOnce`, and its StorageClass, or the driver of that, is not known.
+///
+/// Nothing is found for a `ReadWriteOnce` volume of one node, to which the scheduler brings all Pods, nor for one of a file
+/// server. `rollout-blocked-by-volume` says how they are told apart.
 ///
 /// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or required node
 /// affinity, or by a required `podAffinity` on it, may share a `ReadWriteOnce` volume.
@@ -29,15 +35,19 @@ use plimsoll_sdk::workload::PodTemplate;
 /// ```
 ///
 /// ## Assumptions
-/// Where a claim is not known, it is assumed to be for several nodes. Where not all autoscalers are known, none is assumed
-/// to scale the workload.
+/// Where a claim is not known, it is assumed to be for several nodes. A volume of a StorageClass that is not known is assumed
+/// to be attached to one node at a time. Where not all autoscalers are known, none is assumed to scale the workload.
+///
+/// ## Order
+/// A StorageClass or a PersistentVolume that comes last is not judged: claims that exist keep their volume.
 #[policy(
     category = "rollout", on = LongRunning,
     kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/PersistentVolumeClaim"], severity = Error,
     since = "0.1.0",
     refines = [
         "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+        "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "storage.k8s.io/StorageClass", "/PersistentVolume"
     ]
 )]
 pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
@@ -49,8 +59,9 @@ pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
 }
 
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
-    let Some(template) = review.template() else { return };
-    let Some((claim, mode)) = narrow_claim(review, template, findings) else { return };
+    let referenced = review.referenced();
+    let Some(template) = review.template().or(referenced.as_ref()) else { return };
+    let Some((claim, mode, severity)) = narrow_claim(review, template, findings) else { return };
     let Some(kind) = kinds(review).find(|kind| review.is(kind)) else { return };
     let replicas = review.at("spec/replicas");
     let (pods, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
@@ -61,11 +72,11 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         return;
     };
     let message = format!("claim {claim} is {mode}, and {pods}: {HARM}");
-    // The claim's name stands where it was found.
-    let Some(at) = claims(template).map(|known| known.at).find(|at| at.as_str() == Some(claim.as_str())) else {
-        return;
-    };
-    let finding = findings.error(&at, message, HELP).about(&at);
+    // The claim's name stands where it was found; in a template that stands elsewhere it has no place here.
+    let places = claims(template).map(|known| known.at).filter(|_| review.template().is_some());
+    let at = places.into_iter().find(|at| at.as_str() == Some(claim.as_str()));
+    let at = at.unwrap_or_else(|| review.at("spec/workloadRef"));
+    let finding = report(findings, severity, &at, message).about(&at);
     if kind != DAEMONS {
         finding.about(&replicas);
     }
@@ -75,25 +86,30 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     let Some(object) = review.object().node() else { return };
     let Some((kind, of)) = target(review, object) else { return };
     let pods = maximum(scaler, object);
-    let answer = review.get(&kind, &of);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&kind, object)) else { return };
-    let Some((claim, mode)) = narrow_claim(review, &template, findings).filter(|_| pods > 1) else { return };
+    let (holder, answer) = review.template_of(&kind, &of);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else { return };
+    let Some((claim, mode, severity)) = narrow_claim(review, &template, findings).filter(|_| pods > 1) else { return };
     let is_hpa = scaler == AUTOSCALERS[0];
     let at = review.at(if is_hpa { "spec/maxReplicas" } else { "spec/maxReplicaCount" });
     let workload = format!("{} {of}", short(&kind));
     let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {HARM}");
-    findings.error(&at, message, HELP).related(format!("{}/{of}", short(&kind)));
+    report(findings, severity, &at, message).related(format!("{}/{of}", short(&kind)));
 }
 
 fn of_claim(review: &Review<'_>, findings: &mut Findings) {
-    let access = review.object().node().and_then(Access::of);
-    let Some(mode) = access.and_then(Access::mode) else { return };
+    let Some(object) = review.object().node() else { return };
+    let (access, severity) = match Hold::of(review, object) {
+        Hold::Unknown | Hold::Free => return,
+        Hold::Perhaps(access) => (access, Severity::Warning),
+        Hold::Certain(access) => (access, Severity::Error),
+    };
+    let Some(mode) = access.mode() else { return };
     let answers: Vec<_> = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
     let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
     for (kind, answer) in &answers {
         for object in answer.nodes() {
             let Some(template) = review.template_in(kind, object) else { continue };
-            if is_owned(review, kind, object) || access == Some(Access::OneNode) && template.is_tied_to_node() {
+            if is_owned(review, kind, object) || access == Access::OneNode && template.is_tied_to_node() {
                 continue;
             }
             let of = name(object);
@@ -102,7 +118,7 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
             let Some(pods) = pods else { continue };
             let workload = format!("{} {of}", short(kind));
             let message = format!("the claim is {mode}, {workload} mounts it, and {pods}: {HARM}");
-            let finding = findings.error(&review.at("spec/accessModes"), message, HELP);
+            let finding = report(findings, severity, &review.at("spec/accessModes"), message);
             finding.related(format!("{}/{of}", short(kind)));
         }
     }
@@ -137,7 +153,8 @@ fn several(
     if kind == DAEMONS {
         return (Some("there is one Pod on each node".to_owned()), true);
     }
-    let (mut pods, mut known) = (replicas.unwrap_or(1), true);
+    let own = if is_handed_over(review, kind, of) { 0 } else { replicas.unwrap_or(1) };
+    let (mut pods, mut known) = (own, true);
     let mut text = format!("there are {pods} Pods");
     for scaler in AUTOSCALERS {
         known &= scalers.each(review, scaler, kind, of, &mut |object| {
@@ -151,32 +168,31 @@ fn several(
     ((pods > 1).then_some(text), known)
 }
 
-/// The first claim that not all Pods can mount, and its mode.
+/// The first claim that not all Pods can mount, its mode, and how certain that is.
 fn narrow_claim(
     review: &Review<'_>,
     template: &PodTemplate<'_>,
     findings: &mut Findings,
-) -> Option<(String, &'static str)> {
+) -> Option<(String, &'static str, Severity)> {
     let is_tied = template.is_tied_to_node();
+    let mut perhaps = None;
     for claim in claims(template) {
-        match claim.access(review) {
-            None => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
-            Some(Access::OneNode) if is_tied => {}
-            Some(access) => {
-                if let Some(mode) = access.mode() {
-                    return Some((claim.name.to_owned(), mode));
-                }
+        match claim.hold(review) {
+            Hold::Unknown => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
+            Hold::Perhaps(Access::OneNode) | Hold::Certain(Access::OneNode) if is_tied => {}
+            Hold::Free => {}
+            Hold::Perhaps(access) => {
+                perhaps = perhaps.or_else(|| Some((claim.name.to_owned(), access.mode()?, Severity::Warning)));
             }
+            Hold::Certain(access) => return Some((claim.name.to_owned(), access.mode()?, Severity::Error)),
         }
     }
-    None
+    perhaps
 }
 
-/// The most Pods that it runs; KEDA's own default is 100.
-fn maximum(scaler: &str, object: Node<'_>) -> i64 {
-    let (pointer, unset) = match scaler == AUTOSCALERS[0] {
-        true => ("/spec/maxReplicas", 1),
-        false => ("/spec/maxReplicaCount", 100),
-    };
-    object.at(pointer).and_then(Node::as_i64).unwrap_or(unset)
+fn report<'f>(findings: &'f mut Findings, severity: Severity, at: &Cursor<'_>, message: String) -> &'f mut Finding {
+    if severity == Severity::Warning {
+        findings.assume(Hold::ASSUMED);
+    }
+    findings.report(severity, at, message, HELP)
 }

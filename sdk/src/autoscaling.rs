@@ -8,6 +8,8 @@ use plimsoll_flat::Node;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::disruption::{AUTOSCALERS, name, short, target_of};
+use crate::keda::Paused;
+use crate::references::{REFERRED, ROLLOUT};
 use crate::review::Review;
 
 /// A share of what the Pods request that an autoscaler aims at.
@@ -131,12 +133,41 @@ pub fn bounds(review: &Review<'_>, kind: &str, name: &str) -> (Vec<Bounds>, bool
             true => ("/spec/minReplicas", "/spec/maxReplicas", None),
             false => ("/spec/minReplicaCount", "/spec/maxReplicaCount", Some(100)),
         };
-        bounds.extend(answer.nodes().map(|object| {
+        let paused = |object| Paused::of(object).filter(|_| scaler != AUTOSCALERS[0]);
+        bounds.extend(answer.nodes().filter(|object| paused(*object) != Some(Paused::Now)).map(|object| {
+            if let Some(Paused::At(pods)) = paused(object) {
+                return Bounds { least: pods, most: Some(pods), by: describe(scaler, object) };
+            }
             let number = |pointer: &str| object.at(pointer).and_then(Node::as_i64);
             Bounds { least: number(min).unwrap_or(1).max(1), most: number(max).or(unset), by: describe(scaler, object) }
         }));
     }
     (bounds, complete)
+}
+
+/// The most Pods that an autoscaler runs. KEDA's own default is 100.
+#[must_use]
+pub fn maximum(scaler: &str, object: Node<'_>) -> i64 {
+    let is_hpa = scaler == AUTOSCALERS[0];
+    let (pointer, unset) = if is_hpa { ("/spec/maxReplicas", 1) } else { ("/spec/maxReplicaCount", 100) };
+    match Paused::of(object).filter(|_| !is_hpa) {
+        Some(Paused::At(pods)) => pods,
+        Some(Paused::Now) => 0,
+        None => object.at(pointer).and_then(Node::as_i64).unwrap_or(unset),
+    }
+}
+
+/// The autoscalers of a kind that measure the Pods of the reviewed workload: its own, and those of Argo Rollouts that take
+/// their template from it. And whether there are no others.
+#[must_use]
+pub fn measuring(review: &Review<'_>, scaler: &'static str) -> (Vec<Rc<Answer>>, bool) {
+    let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
+    if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(kind)) {
+        let rollouts = review.references().to(kind, review.name());
+        answers.extend(rollouts.map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
+    }
+    let complete = answers.iter().all(|answer| answer.complete);
+    (answers, complete)
 }
 
 /// The metrics of an autoscaler that are shares of requests. Without any metric a HorizontalPodAutoscaler measures 80% of
@@ -145,6 +176,21 @@ pub fn bounds(review: &Review<'_>, kind: &str, name: &str) -> (Vec<Bounds>, bool
 pub fn utilizations(scaler: &str, object: Node<'_>) -> Vec<Utilization> {
     if scaler == AUTOSCALERS[0] { of_hpa(object) } else { of_scaled_object(object) }
 }
+
+/// How many metrics an autoscaler has, shares of requests and others. It goes by each that can be computed
+/// (`computeReplicasForMetrics`).
+#[must_use]
+pub fn metrics(scaler: &str, object: Node<'_>) -> usize {
+    let count = |pointer: &str| object.at(pointer).map_or(0, Node::len);
+    if scaler != AUTOSCALERS[0] {
+        return count("/spec/triggers");
+    }
+    // Version 1 has cpu, and the rest in an annotation.
+    let more = object.at("/metadata/annotations").and_then(|all| all.get(METRICS_OF_VERSION_1));
+    count("/spec/metrics").max(1) + usize::from(more.is_some())
+}
+
+const METRICS_OF_VERSION_1: &str = "autoscaling.alpha.kubernetes.io/metrics";
 
 /// `HorizontalPodAutoscaler shop`
 #[must_use]
@@ -155,7 +201,7 @@ pub fn describe(scaler: &str, object: Node<'_>) -> String {
 fn of_hpa(object: Node<'_>) -> Vec<Utilization> {
     let metrics: Vec<_> = object.at("/spec/metrics").into_iter().flat_map(Node::items).collect();
     // Version 1 keeps what it can't express in an annotation.
-    let more = object.at("/metadata/annotations").and_then(|all| all.get("autoscaling.alpha.kubernetes.io/metrics"));
+    let more = object.at("/metadata/annotations").and_then(|all| all.get(METRICS_OF_VERSION_1));
     let share = object.at("/spec/targetCPUUtilizationPercentage").and_then(Node::as_i64);
     if metrics.is_empty() {
         let is_measured = share.is_some() || more.is_none();

@@ -11,12 +11,17 @@ use crate::autoscaling::Scalers;
 use crate::budgets::Budgets;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
+pub use crate::floors::Floor;
+use crate::floors::floor;
 use crate::int_or_percent::IntOrPercent;
+use crate::keda::{PAUSED_REPLICAS, Paused};
 use crate::owners::is_owned;
+use crate::references::{REFERRED, ROLLOUT, is_handed_over, workload_ref};
 use crate::review::Review;
 use crate::rounding::Budget;
 use crate::selector;
 use crate::value::Value;
+use crate::workload::PodTemplate;
 
 /// The kind that says how many Pods may be away.
 pub const BUDGET: &str = "policy/PodDisruptionBudget";
@@ -139,6 +144,8 @@ pub struct Workload {
     /// Whether every autoscaler that there may be is known.
     pub autoscalers_known: bool,
     source: Source,
+    /// `group/Kind` of what has its template, and that object, where it is another one (`workloadRef`).
+    holder: Option<(String, Rc<Answer>)>,
 }
 
 /// Where a workload stands.
@@ -157,17 +164,6 @@ impl Source {
             Source::Answered(answer, index) => Node::root(answer.documents.get(*index)?).ok(),
         }
     }
-}
-
-/// The fewest Pods that an autoscaler runs while it runs any.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Floor {
-    /// How many.
-    pub pods: i64,
-    /// `HorizontalPodAutoscaler web`
-    pub by: String,
-    /// What says so: `minReplicas`.
-    pub field: &'static str,
 }
 
 impl Workload {
@@ -191,9 +187,28 @@ impl Workload {
         self.source.object(review)
     }
 
+    /// The template of its Pods: its own, or that of what it refers to.
+    #[must_use]
+    pub fn template<'s>(&'s self, review: &'s Review<'_>) -> Option<PodTemplate<'s>> {
+        self.template_root(review).map(PodTemplate::new)
+    }
+
+    fn template_root<'s>(&'s self, review: &'s Review<'_>) -> Option<Cursor<'s>> {
+        match &self.holder {
+            Some((kind, answer)) => review.template_root_in(kind, answer.nodes().next()?),
+            None => review.template_root_in(&self.kind, self.object(review)?),
+        }
+    }
+
     fn labels<'s>(&'s self, review: &'s Review<'_>) -> Option<Node<'s>> {
-        let root = review.template_root_in(&self.kind, self.object(review)?)?;
-        root.at("metadata/labels").node()
+        self.template_root(review)?.at("metadata/labels").node()
+    }
+
+    /// Whether it takes its template from this other workload, so that no selector tells their Pods apart.
+    #[must_use]
+    pub fn takes_template_of(&self, other: &Workload) -> bool {
+        let is_other = |object: Node<'_>| name(object) == other.name;
+        self.holder.as_ref().is_some_and(|(kind, answer)| *kind == other.kind && answer.nodes().any(is_other))
     }
 
     /// The budgets that select its Pods.
@@ -214,13 +229,21 @@ impl Workload {
         if kind == "apps/ReplicaSet" && is_owned(review, kind, object) {
             return None;
         }
-        review.template_root_in(kind, object)?;
+        let holder = workload_ref(kind, object).map(|(kind, name)| (review.get(&kind, name), kind));
+        match &holder {
+            Some((answer, kind)) => review.template_root_in(kind, answer.nodes().next()?).map(|_| ())?,
+            None => review.template_root_in(kind, object).map(|_| ())?,
+        }
+        let holder = holder.map(|(answer, kind)| (kind, answer));
         let name = name(object).to_owned();
         let is_scaled = kinds(review).any(|(known, scaled)| scaled && known == kind);
-        let replicas = is_scaled.then(|| replicas(review, kind, &name, object));
+        let replicas = is_scaled.then(|| match is_handed_over(review, kind, &name) {
+            true => 0,
+            false => replicas(review, kind, &name, object),
+        });
         let (floor, autoscalers_known) =
             if replicas.is_some() { floor(review, scalers, kind, &name) } else { (None, true) };
-        Some(Self { kind: kind.to_owned(), name, replicas, floor, autoscalers_known, source })
+        Some(Self { kind: kind.to_owned(), name, replicas, floor, autoscalers_known, source, holder })
     }
 }
 
@@ -268,7 +291,8 @@ impl Selected {
     }
 
     fn read(review: &Review<'_>, selector: Node<'_>) -> Self {
-        let answers: Vec<_> = kinds(review).map(|(kind, _)| (kind, review.selected_by(kind, selector))).collect();
+        let mut answers: Vec<_> = kinds(review).map(|(kind, _)| (kind, review.selected_by(kind, selector))).collect();
+        add_referring(review, &mut answers);
         let complete = answers.iter().all(|(_, answer)| answer.complete);
         let mut workloads = workloads_of(review, &answers, |kind, object| !is_reviewed(review, kind, name(object)));
         let matches = |workload: &Workload| selector::matches(selector, workload.labels(review)).is_yes();
@@ -336,8 +360,12 @@ impl<'a> Change<'a> {
         let (kind, name, at) = if let Some(kind) = review.scaled() {
             (kind, review.name().to_owned(), review.at("spec/replicas"))
         } else if let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) {
-            let is_hpa = review.is(AUTOSCALERS[0]);
-            (kind, name, review.at(if is_hpa { "spec/minReplicas" } else { "spec/minReplicaCount" }))
+            let at = match review.object().node().map(Paused::of) {
+                _ if review.is(AUTOSCALERS[0]) => review.at("spec/minReplicas"),
+                Some(Some(Paused::At(_))) => review.at("metadata/annotations").key(PAUSED_REPLICAS),
+                _ => review.at("spec/minReplicaCount"),
+            };
+            (kind, name, at)
         } else {
             return Change::Other;
         };
@@ -358,6 +386,13 @@ impl<'a> Change<'a> {
     }
 }
 
+/// Adds the Argo Rollouts that take their template from one of these workloads.
+pub(crate) fn add_referring(review: &Review<'_>, answers: &mut Vec<(&str, Rc<Answer>)>) {
+    let referred = answers.iter().filter(|(kind, answer)| REFERRED.contains(kind) && !answer.documents.is_empty());
+    let referring: Vec<_> = referred.map(|(kind, answer)| review.references().to_any(kind, answer)).collect();
+    answers.extend(referring.into_iter().map(|answer| (ROLLOUT, Rc::new(answer))));
+}
+
 /// The kinds of workloads, those of the configuration too, and whether each has a scale.
 pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
     let scalable = SCALABLE.into_iter().map(|kind| (kind, true));
@@ -373,7 +408,7 @@ fn reviewed(review: &Review<'_>) -> Option<Workload> {
     })
 }
 
-fn is_reviewed(review: &Review<'_>, kind: &str, name: &str) -> bool {
+pub(crate) fn is_reviewed(review: &Review<'_>, kind: &str, name: &str) -> bool {
     review.is(kind) && name == review.name()
 }
 
@@ -383,39 +418,6 @@ fn replicas(review: &Review<'_>, kind: &str, name: &str, object: Node<'_>) -> i6
         return review.at("spec/replicas").as_i64().unwrap_or(0);
     }
     object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1)
-}
-
-/// The lowest minimum of those that scale a workload, and whether all of them are known. The reviewed autoscaler counts
-/// as the review has it.
-fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of: &str) -> (Option<Floor>, bool) {
-    let mut known = true;
-    let mut floors = Vec::new();
-    for scaler in AUTOSCALERS {
-        let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
-            if !is_reviewed(review, scaler, name(object)) {
-                floors.push(minimum(scaler, object));
-            }
-        });
-        // Where KEDA is, what it makes of a ScaledObject says the same.
-        known &= complete || scaler != AUTOSCALERS[0];
-    }
-    let own = AUTOSCALERS.into_iter().find(|scaler| review.is(scaler));
-    if let (Some(scaler), Some(object)) = (own, review.object().node())
-        && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
-    {
-        floors.push(minimum(scaler, object));
-    }
-    (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
-}
-
-fn minimum(scaler: &str, object: Node<'_>) -> Floor {
-    let is_hpa = scaler == AUTOSCALERS[0];
-    let (field, pointer, unset) = match is_hpa {
-        true => ("minReplicas", "/spec/minReplicas", 1),
-        false => ("minReplicaCount", "/spec/minReplicaCount", 0),
-    };
-    let pods = object.at(pointer).and_then(Node::as_i64).unwrap_or(unset).max(1);
-    Floor { pods, by: format!("{} {}", short(scaler), name(object)), field }
 }
 
 /// What the reviewed autoscaler scales: `group/Kind` and name. None for what is no autoscaler, or says nothing.
@@ -466,6 +468,7 @@ mod tests {
             floor,
             autoscalers_known: true,
             source: Source::Reviewed,
+            holder: None,
         }
     }
 

@@ -192,13 +192,15 @@ fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
         let (Some(own), Some(selector)) = (of_service(review), service_selector(review)) else { return none };
         let nothing = Answer { documents: Vec::new(), complete: true };
         let known: Vec<_> = kinds(review).collect();
-        let answers = known.iter().copied().zip(review.selected_by_each(&known, &selector)).collect();
+        let mut answers = known.iter().copied().zip(review.selected_by_each(&known, &selector)).collect();
+        disruption::add_referring(review, &mut answers);
         let ports = review.at("spec/ports").node().map_or(0, Node::len).max(1);
         let concerned = Concerned::of(review, answers, (MAX_PORTS / ports).clamp(1, MAX_WORKLOADS));
         return Some(Concerned { services: Some([Rc::new(own), Rc::new(nothing)]), ..concerned });
     }
     if review.is(CLAIM) {
-        let answers = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
+        let mut answers = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
+        disruption::add_referring(review, &mut answers);
         return Some(Concerned::of(review, answers, MAX_WORKLOADS));
     }
     if AUTOSCALERS.iter().any(|scaler| review.is(scaler)) {
@@ -256,7 +258,8 @@ impl Concerned {
     }
 }
 
-fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
+/// The kinds whose Pods a Service can select, those of the configuration too.
+pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
     let scalable = || SCALABLE.into_iter().chain(["apps/DaemonSet"]);
     scalable()
         .chain(review.further_workloads().map(|(kind, _)| kind).filter(move |kind| scalable().all(|of| of != *kind)))

@@ -2,11 +2,14 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::autoscaling::Utilization;
+use crate::bundle::Answer;
 use crate::quantity::Quantity;
-use crate::resources::{Request, Resources as _};
+use crate::resources::{Request, Resources as _, Side, is_requested_as_a_whole, pod_total};
 use crate::review::Review;
+use crate::vertical::fills;
 use crate::workload::{Container, PodTemplate};
 
 /// The containers of a template as autoscalers measure them. Each answer is worked out once: a workload can have hundreds of
@@ -19,6 +22,8 @@ pub struct Measured<'t, 'a> {
     others: BTreeSet<String>,
     lacking: BTreeMap<String, Option<&'t Container<'a>>>,
     totals: BTreeMap<(String, Option<String>), Option<Total>>,
+    /// What sets requests when a Pod is made.
+    verticals: Option<Rc<Answer>>,
 }
 
 /// Maximum number of resources besides cpu and memory for which all containers of a template are looked at. The metrics API
@@ -44,7 +49,21 @@ impl<'t, 'a> Measured<'t, 'a> {
             others: BTreeSet::new(),
             lacking: BTreeMap::new(),
             totals: BTreeMap::new(),
+            verticals: None,
         }
+    }
+
+    /// With requests that these VerticalPodAutoscalers of the workload set.
+    #[must_use]
+    pub fn filled_by(self, verticals: Rc<Answer>) -> Self {
+        Self { verticals: Some(verticals), ..self }
+    }
+
+    /// Whether a VerticalPodAutoscaler sets the request of a container.
+    #[must_use]
+    pub fn is_filled(&self, container: &Container<'_>, resource: &str) -> bool {
+        let mut verticals = self.verticals.iter().flat_map(|answer| answer.nodes());
+        verticals.any(|vertical| fills(vertical, container.name(), resource))
     }
 
     /// The template.
@@ -75,8 +94,9 @@ impl<'t, 'a> Measured<'t, 'a> {
         }
     }
 
-    /// The first container without any request for a resource, the Pod's own included. Where all request 0, there is nothing to
-    /// divide by (`GetResourceUtilizationRatio`): the first one.
+    /// The first container without any request for a resource. Where the Pod counts as a whole: the first one, if neither the
+    /// Pod nor any container has one. Where all request 0, there is nothing to divide by (`GetResourceUtilizationRatio`): the
+    /// first one.
     pub fn first_lacking(&mut self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
         if let Some(known) = self.lacking.get(resource) {
             return *known;
@@ -84,15 +104,31 @@ impl<'t, 'a> Measured<'t, 'a> {
         if !self.is_looked_at(resource) {
             return None;
         }
-        let mut is_zero = true;
-        let first = running(self.template).find(|container| {
-            let request = container.found(review, resource);
-            is_zero &= request.quantity().is_some_and(Quantity::is_zero);
-            request == Request::Missing
-        });
-        let first = first.or_else(|| running(self.template).next().filter(|_| is_zero));
+        let first = match is_requested_as_a_whole(review, self.template) {
+            true => self.lacking_as_a_whole(review, resource),
+            false => self.lacking_alone(review, resource),
+        };
         self.lacking.insert(resource.to_owned(), first);
         first
+    }
+
+    fn lacking_as_a_whole(&self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
+        // None is beyond the range of quantities, or no amount.
+        let total = pod_total(review, self.template, resource, Side::Request)?;
+        let is_none = total.sum.is_none_or(Quantity::is_zero);
+        let is_filled = || running(self.template).any(|container| self.is_filled(container, resource));
+        running(self.template).next().filter(|_| is_none && !is_filled())
+    }
+
+    fn lacking_alone(&self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
+        let mut is_zero = true;
+        let first = running(self.template).find(|container| {
+            let is_filled = self.is_filled(container, resource);
+            let request = container.found(review, resource);
+            is_zero &= !is_filled && request.quantity().is_some_and(Quantity::is_zero);
+            request == Request::Missing && !is_filled
+        });
+        first.or_else(|| running(self.template).next().filter(|_| is_zero))
     }
 
     /// Whether all containers are to be looked at for a resource: for cpu and memory, and for a few others.

@@ -147,7 +147,7 @@ pub fn others(review: &Review<'_>, kind: &str, name: &str) -> BTreeMap<Group, Su
     let mut groups: BTreeMap<Group, Sums> = BTreeMap::new();
     let siblings = selected.workloads.iter().filter(|other| other.kind != kind || other.name != name);
     for other in siblings.take(MAX_WORKLOADS) {
-        let template = other.object(review).and_then(|object| review.template_in(&other.kind, object));
+        let template = other.template(review);
         let (Some(template), Some(pods)) = (template, other.pods()) else { continue };
         let totals = totals(review, &template);
         let sums = groups.entry(Group::of(&template, &totals)).or_insert([Quantity::ZERO; COUNTED.len() + 1]);

@@ -203,6 +203,18 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
     Some(Total { sum: is_stated.then(|| running.max(most)), lacking })
 }
 
+/// Whether an autoscaler takes the requests of a Pod as a whole: its own, and of what it does not state the sum of what its
+/// containers state. Without, each container has to state one. Where the Pod has limits alone, the API server fills in its
+/// requests (`defaultPodRequests`). From Kubernetes 1.34 (`calculateRequests` of `pkg/controller/podautoscaler`).
+#[must_use]
+pub fn is_requested_as_a_whole(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
+    let of_pod = template.spec().at("resources");
+    let is_supported = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
+    let states = |side: Side| of_pod.at(side.as_str()).members().any(|(name, _)| is_supported(name));
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
+    is_known && (states(Side::Request) || states(Side::Limit))
+}
+
 /// Whether a container may use all there is of a resource: neither it, nor a LimitRange, nor the Pod as a whole limits it.
 pub fn lacks_limit(review: &Review<'_>, container: &Container<'_>, resource: &str) -> bool {
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));

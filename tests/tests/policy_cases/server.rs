@@ -99,7 +99,9 @@ fn answer(control_plane: &ControlPlane, case: &Case, object: &Value) -> Result<O
             if let Some(metadata) = old.get_mut("metadata").and_then(Value::as_object_mut) {
                 metadata.remove("namespace");
             }
-            kubectl.create(&old.to_string())?.ok().context("the old object")?;
+            // `apply` takes out only what it has put in.
+            let create = ["create", "--save-config", "--filename=-"];
+            kubectl.run(&create, Some(&old.to_string()))?.ok().context("the old object")?;
             "apply"
         }
         None => "create",
@@ -123,6 +125,10 @@ fn written(pointer: &str) -> String {
 
 /// Whether a text names a place, something within it, or what is directly around it.
 fn names(text: &str, place: &str) -> bool {
+    // Of what is immutable as a whole it names no field.
+    if text.contains(": spec: Forbidden") && place.starts_with("spec.") {
+        return true;
+    }
     let around = place.rfind(['.', '[']).map_or("", |end| &place[..end]);
     // The last name of a list of names, without its index.
     let mut places =

@@ -41,6 +41,8 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
         return;
     }
     let Some(template) = review.template() else { return };
+    // It reads all containers, so it is asked once.
+    let may_fix = !template.may_run_on_windows();
     for (index, container) in template.all_containers().enumerate() {
         let at = container.at("securityContext/allowPrivilegeEscalation");
         let is_explicit = at.as_bool() == Some(true);
@@ -74,7 +76,7 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
                 format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
                 "write securityContext.allowPrivilegeEscalation: false in the container",
             );
-            if !template.may_run_on_windows() {
+            if may_fix {
                 finding.fix(Fix::hardening(format!("forbid {who} to gain privileges")).add(&at, false));
             }
         }

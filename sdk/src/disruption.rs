@@ -230,9 +230,16 @@ impl Workload {
             return None;
         }
         let holder = workload_ref(kind, object).map(|(kind, name)| (review.get(&kind, name), kind));
-        match &holder {
-            Some((answer, kind)) => review.template_root_in(kind, answer.nodes().next()?).map(|_| ())?,
-            None => review.template_root_in(kind, object).map(|_| ())?,
+        // Where a kind has several templates, the host alone knows that one of them has the labels.
+        let is_further = || review.further_workloads().any(|(known, _)| known == kind);
+        let has_template = match &holder {
+            Some((answer, kind)) => {
+                answer.nodes().next().is_some_and(|object| review.template_root_in(kind, object).is_some())
+            }
+            None => review.template_root_in(kind, object).is_some() || is_further(),
+        };
+        if !has_template {
+            return None;
         }
         let holder = holder.map(|(answer, kind)| (kind, answer));
         let name = name(object).to_owned();

@@ -56,13 +56,11 @@ spec:
 fn places(config: &str, objects: &[Value]) -> Result<(Vec<(String, String, String)>, String)> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("config"), config)?;
-    fs::write(
-        folder.path().join("set.json"),
-        json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string(),
-    )?;
+    let documents: Vec<String> = objects.iter().map(Value::to_string).collect();
+    fs::write(folder.path().join("set.yaml"), format!("---\n{}\n", documents.join("\n---\n")))?;
     let output = Command::new(plimsoll_binary()?)
         .current_dir(folder.path())
-        .args(["check", "--world=closed", "--format=json", "--config=config", "set.json"])
+        .args(["check", "--world=closed", "--format=json", "--config=config", "set.yaml"])
         .output()?;
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();

@@ -75,7 +75,8 @@ fn of_many_workloads_the_first_are_judged() -> Result<()> {
         (sets::service(), &without[..16].to_vec(), 16, None),
         (wide, &without, 1, Some("19 more workloads")),
     ] {
-        let verdict = bench.judge(&service, others)?;
+        ensure!(bench.judge(&service, others)?.assumed.is_empty(), "over files each workload is judged by itself");
+        let verdict = bench.judge_in_cluster(&service, others)?;
         ensure!(verdict.judged.len() == findings, "{} findings instead of {findings}", verdict.judged.len());
         let said: Vec<_> = verdict.assumed.iter().map(|(_, text)| text.as_str()).collect();
         ensure!(
@@ -201,11 +202,26 @@ impl Bench {
     }
 
     fn judge(&self, object: &Value, others: &[Value]) -> Result<Verdict> {
+        let review = Review::from_object(object).context("an object without a kind")?;
+        self.judge_review(review, object, others)
+    }
+
+    /// As the API server sends a Service.
+    fn judge_in_cluster(&self, service: &Value, others: &[Value]) -> Result<Verdict> {
+        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": "CREATE", "namespace": "",
+            "kind": {"group": "", "version": "v1", "kind": "Service"},
+            "resource": {"group": "", "version": "v1", "resource": "services"},
+            "name": service["metadata"]["name"], "object": service,
+        }});
+        self.judge_review(Review::from_admission_review(body.to_string().as_bytes())?, service, others)
+    }
+
+    fn judge_review(&self, review: Review, object: &Value, others: &[Value]) -> Result<Verdict> {
         let mut known = Objects::new(self.0.context_kinds(), Arc::clone(self.0.workloads()));
         others.iter().chain([object]).for_each(|object| known.add(object));
         let context: Arc<dyn Context> = Arc::new(Files::new(true, Arc::new(known)));
-        let review = Arc::new(Review::from_object(object).context("an object without a kind")?);
-        let verdict = judge::validate(&self.0, &review, &context, Instant::now() + Duration::from_secs(10));
+        let verdict = judge::validate(&self.0, &Arc::new(review), &context, Instant::now() + Duration::from_secs(10));
         ensure!(verdict.failed.is_empty(), "{:?}", verdict.failed);
         ensure!(verdict.skipped.is_empty(), "{:?}", verdict.skipped);
         Ok(verdict)

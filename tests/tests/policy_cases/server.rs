@@ -30,6 +30,7 @@ pub(crate) fn control_plane() -> Result<&'static ControlPlane> {
 /// Policies that run over files alone for another reason than that the API server says it itself.
 const FILES_ALONE: &[(&str, &str)] = &[
     ("config-change-without-rollout", "the webhook has no right to read every ConfigMap of a cluster"),
+    ("declared-twice", "the API server sees one version after the other, and takes each of them"),
     ("autoscaler-without-metric", "the API server has filled in the metric, so nothing is missing in the cluster"),
 ];
 

@@ -9,7 +9,7 @@ use crate::bundle::Answer;
 use crate::quantity::Quantity;
 use crate::resources::{Request, Resources as _, Side, is_requested_as_a_whole, pod_total};
 use crate::review::Review;
-use crate::vertical::fills;
+use crate::vertical::Filled;
 use crate::workload::{Container, PodTemplate};
 
 /// The containers of a template as autoscalers measure them. Each answer is worked out once: a workload can have hundreds of
@@ -24,6 +24,7 @@ pub struct Measured<'t, 'a> {
     totals: BTreeMap<(String, Option<String>), Option<Total>>,
     /// What sets requests when a Pod is made.
     verticals: Option<Rc<Answer>>,
+    filled: BTreeMap<String, Filled>,
 }
 
 /// Maximum number of resources besides cpu and memory for which all containers of a template are looked at. The metrics API
@@ -50,6 +51,7 @@ impl<'t, 'a> Measured<'t, 'a> {
             lacking: BTreeMap::new(),
             totals: BTreeMap::new(),
             verticals: None,
+            filled: BTreeMap::new(),
         }
     }
 
@@ -60,10 +62,14 @@ impl<'t, 'a> Measured<'t, 'a> {
     }
 
     /// Whether a VerticalPodAutoscaler sets the request of a container.
-    #[must_use]
-    pub fn is_filled(&self, container: &Container<'_>, resource: &str) -> bool {
-        let mut verticals = self.verticals.iter().flat_map(|answer| answer.nodes());
-        verticals.any(|vertical| fills(vertical, container.name(), resource))
+    pub fn is_filled(&mut self, container: &Container<'_>, resource: &str) -> bool {
+        let Some(verticals) = self.verticals.as_ref().filter(|verticals| !verticals.documents.is_empty()) else {
+            return false;
+        };
+        if !self.filled.contains_key(resource) {
+            self.filled.insert(resource.to_owned(), Filled::by(verticals.nodes(), resource));
+        }
+        self.filled.get(resource).is_some_and(|filled| filled.has(container.name()))
     }
 
     /// The template.
@@ -112,23 +118,27 @@ impl<'t, 'a> Measured<'t, 'a> {
         first
     }
 
-    fn lacking_as_a_whole(&self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
+    fn lacking_as_a_whole(&mut self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
         // None is beyond the range of quantities, or no amount.
         let total = pod_total(review, self.template, resource, Side::Request)?;
         let is_none = total.sum.is_none_or(Quantity::is_zero);
-        let is_filled = || running(self.template).any(|container| self.is_filled(container, resource));
-        running(self.template).next().filter(|_| is_none && !is_filled())
+        let template = self.template;
+        let first = running(template).next().filter(|_| is_none)?;
+        let is_filled = running(template).any(|container| self.is_filled(container, resource));
+        (!is_filled).then_some(first)
     }
 
-    fn lacking_alone(&self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
+    fn lacking_alone(&mut self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
         let mut is_zero = true;
-        let first = running(self.template).find(|container| {
-            let is_filled = self.is_filled(container, resource);
+        let template = self.template;
+        let first = running(template).find(|container| {
             let request = container.found(review, resource);
-            is_zero &= !is_filled && request.quantity().is_some_and(Quantity::is_zero);
-            request == Request::Missing && !is_filled
+            let has_none = request == Request::Missing || request.quantity().is_some_and(Quantity::is_zero);
+            let lacks = has_none && !self.is_filled(container, resource);
+            is_zero &= lacks && request != Request::Missing;
+            lacks && request == Request::Missing
         });
-        first.or_else(|| running(self.template).next().filter(|_| is_zero))
+        first.or_else(|| running(template).next().filter(|_| is_zero))
     }
 
     /// Whether all containers are to be looked at for a resource: for cpu and memory, and for a few others.

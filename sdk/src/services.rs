@@ -181,8 +181,10 @@ pub struct Scraped<'r, 'a> {
     annotated: Option<i64>,
     /// Names of the ports with the annotated number.
     names: Vec<String>,
-    /// Number and name of each named port, sorted by number and by name. Only monitors need them.
-    declared: [Vec<(i64, String)>; 2],
+    /// Number and name of each named port, sorted by number. Only monitors need them.
+    declared: Vec<(i64, String)>,
+    /// The same by name: where they stand among those.
+    by_name: Vec<usize>,
     /// Those of the Pods. Only monitors need them.
     labels: Option<Vec<u8>>,
     left: Left,
@@ -208,7 +210,8 @@ impl<'r, 'a> Scraped<'r, 'a> {
             numbers: Vec::new(),
             annotated: None,
             names: Vec::new(),
-            declared: Default::default(),
+            declared: Vec::new(),
+            by_name: Vec::new(),
             labels: None,
             left: Left::default(),
         };
@@ -224,11 +227,14 @@ impl<'r, 'a> Scraped<'r, 'a> {
         let names = named().filter(|port| Some(port.number) == scraped.annotated);
         scraped.names = names.map(|port| port.name.to_owned()).collect();
         if !review.monitors().is_empty() {
-            let mut by_number: Vec<_> = named().map(|port| (port.number, port.name.to_owned())).collect();
-            let mut by_name = by_number.clone();
-            by_number.sort_unstable();
-            by_name.sort_unstable_by(|(number, name), (other, other_name)| (name, number).cmp(&(other_name, other)));
-            scraped.declared = [by_number, by_name];
+            let mut declared: Vec<_> = named().map(|port| (port.number, port.name.to_owned())).collect();
+            declared.sort_unstable();
+            declared.dedup();
+            scraped.by_name = (0..declared.len()).collect();
+            scraped
+                .by_name
+                .sort_unstable_by(|one, other| declared[*one].1.cmp(&declared[*other].1).then(one.cmp(other)));
+            scraped.declared = declared;
             scraped.labels = template.labels().map(Node::to_document);
         }
         scraped
@@ -260,16 +266,17 @@ impl<'r, 'a> Scraped<'r, 'a> {
 
     /// The port by its number and its names.
     fn called<'b>(&'b self, target: Port<'b>) -> Called<'b> {
-        let [by_number, by_name] = &self.declared;
         match target {
             Port::Number(number) => {
-                let from = by_number.partition_point(|(known, _)| *known < number);
-                let same = by_number.iter().skip(from).take_while(|(known, _)| *known == number);
+                let from = self.declared.partition_point(|(known, _)| *known < number);
+                let same = self.declared.iter().skip(from).take_while(|(known, _)| *known == number);
                 Called { names: same.map(|(_, name)| name.as_str()).take(MAX_CALLED).collect(), numbers: vec![number] }
             }
             Port::Name(name) => {
-                let from = by_name.partition_point(|(_, known)| known.as_str() < name);
-                let same = by_name.iter().skip(from).take_while(|(_, known)| known == name);
+                let port = |index: &usize| self.declared.get(*index);
+                let from =
+                    self.by_name.partition_point(|index| port(index).is_some_and(|(_, known)| known.as_str() < name));
+                let same = self.by_name.iter().skip(from).filter_map(port).take_while(|(_, known)| known == name);
                 Called { names: vec![name], numbers: same.map(|(number, _)| *number).take(MAX_CALLED).collect() }
             }
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The release of a cluster. Features come with minor releases, but for the few that a patch turned off again. Pre-release
 /// and build are not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KubernetesVersion {
     /// The first number, 1 so far.
     pub major: u32,

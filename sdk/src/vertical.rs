@@ -1,32 +1,81 @@
 //! What VerticalPodAutoscalers set.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use plimsoll_flat::Node;
 
 /// The kind that sets requests of Pods.
 pub const VERTICAL: &str = "autoscaling.k8s.io/VerticalPodAutoscaler";
 
-/// Whether this one sets the request of a container for a resource when a Pod is made: in every `updateMode` but `Off`,
-/// unless `mode: Off` or `controlledResources` leave it out. What is said of `*` holds for containers without a policy of
-/// their own.
-#[must_use]
-pub fn fills(vertical: Node<'_>, container: &str, resource: &str) -> bool {
-    if vertical.at("/spec/updatePolicy/updateMode").and_then(Node::as_str) == Some("Off") {
-        return false;
+/// For which containers some VerticalPodAutoscalers set the request of a resource when a Pod is made: in every `updateMode`
+/// but `Off`, unless `mode: Off` or `controlledResources` leave it out. What is said of `*` holds for containers without a
+/// policy of their own. Each policy is read once, for there may be hundreds, and as many containers.
+#[derive(Debug, Default)]
+pub struct Filled {
+    /// How many fill the containers that they do not name.
+    others: usize,
+    /// By the name of a container.
+    named: BTreeMap<String, Named>,
+}
+
+#[derive(Debug, Default)]
+struct Named {
+    /// Whether one that names it fills it.
+    is_filled: bool,
+    /// How many of those that fill the others name it.
+    exceptions: usize,
+}
+
+impl Filled {
+    /// By these, for this resource.
+    #[must_use]
+    pub fn by<'a>(verticals: impl Iterator<Item = Node<'a>>, resource: &str) -> Self {
+        let mut filled = Self::default();
+        for vertical in verticals {
+            if vertical.at("/spec/updatePolicy/updateMode").and_then(Node::as_str) != Some("Off") {
+                filled.add(vertical, resource);
+            }
+        }
+        filled
     }
-    let policies = || vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items);
-    let of = |name: &str| policies().find(|policy| policy.get("containerName").and_then(Node::as_str) == Some(name));
-    of(container).or_else(|| of("*")).is_none_or(|policy| {
-        let resources = policy.get("controlledResources").filter(|list| !list.is_null());
-        let is_listed = resources.is_none_or(|list| list.items().any(|item| item.as_str() == Some(resource)));
-        policy.get("mode").and_then(Node::as_str) != Some("Off") && is_listed
-    })
+
+    fn add(&mut self, vertical: Node<'_>, resource: &str) {
+        let sets = |policy: Node<'_>| {
+            let resources = policy.get("controlledResources").filter(|list| !list.is_null());
+            let is_listed = resources.is_none_or(|list| list.items().any(|item| item.as_str() == Some(resource)));
+            policy.get("mode").and_then(Node::as_str) != Some("Off") && is_listed
+        };
+        let policies = vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items);
+        let name = |policy: Node<'_>| policy.get("containerName").and_then(Node::as_str).map(str::to_owned);
+        let named: Vec<_> = policies.filter_map(|policy| Some((name(policy)?, sets(policy)))).collect();
+        // The first of a name counts.
+        let fills_others = named.iter().find(|(name, _)| name == "*").is_none_or(|(_, sets)| *sets);
+        self.others += usize::from(fills_others);
+        let mut seen = BTreeSet::new();
+        for (name, sets) in named {
+            if seen.insert(name.clone()) {
+                let known = self.named.entry(name).or_default();
+                known.is_filled |= sets;
+                known.exceptions += usize::from(fills_others);
+            }
+        }
+    }
+
+    /// Whether one of them fills this container.
+    #[must_use]
+    pub fn has(&self, container: &str) -> bool {
+        match self.named.get(container) {
+            Some(named) => named.is_filled || self.others > named.exceptions,
+            None => self.others > 0,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use plimsoll_flat::{Node, json};
 
-    use super::fills;
+    use super::Filled;
 
     #[test]
     fn modes_and_policies() {
@@ -44,7 +93,25 @@ mod tests {
         ] {
             let document = json::from_json(format!(r#"{{"spec": {spec}}}"#).as_bytes()).unwrap();
             let vertical = Node::root(&document).unwrap();
-            assert_eq!((fills(vertical, "app", "cpu"), fills(vertical, "other", "cpu")), (app, other), "{spec}");
+            let filled = Filled::by([vertical].into_iter(), "cpu");
+            assert_eq!((filled.has("app"), filled.has("other")), (app, other), "{spec}");
         }
+    }
+
+    #[test]
+    fn one_of_several_is_enough() {
+        let documents = [
+            r#"{"spec": {"resourcePolicy": {"containerPolicies": [{"containerName": "app", "mode": "Off"}]}}}"#,
+            r#"{"spec": {"resourcePolicy": {"containerPolicies": [
+                {"containerName": "*", "mode": "Off"}, {"containerName": "log"}, {"containerName": "log", "mode": "Off"}]}}}"#,
+            r#"{"spec": {"updatePolicy": {"updateMode": "Off"}}}"#,
+        ]
+        .map(|text| json::from_json(text.as_bytes()).unwrap());
+        let filled =
+            |which: &[usize]| Filled::by(which.iter().map(|index| Node::root(&documents[*index]).unwrap()), "cpu");
+        assert!(!filled(&[0]).has("app") && filled(&[0]).has("log"));
+        assert!(!filled(&[1]).has("app") && filled(&[1]).has("log"));
+        assert!(!filled(&[0, 1]).has("app") && filled(&[0, 1]).has("log") && filled(&[0, 1]).has("other"));
+        assert!(!filled(&[2]).has("app") && !filled(&[]).has("app"));
     }
 }

@@ -28,7 +28,7 @@ const PRODUCTION: &[(&str, usize, usize)] = &[
     ("dangerous-capabilities", 11, 4),
     ("excessive-memory-ratio", 1, 1),
     ("host-namespaces", 10, 5),
-    ("host-path", 43, 9),
+    ("host-path", 11, 9),
     ("latest-image-tag", 9, 2),
     ("missing-readiness-probe", 4, 2),
     ("missing-resource-requests", 72, 21),

@@ -213,11 +213,12 @@ fn it_is_ready_once_everything_is_listed() -> Result<()> {
         Ok(text.contains("forbidden").then_some((status, text)))
     })?;
     ensure!(forbidden.0 == 503 && forbidden.1.contains("[-]context failed"), "{forbidden:?}");
-    ensure!(forbidden.1.contains("Service is not listed yet"), "{forbidden:?}");
+    ensure!(forbidden.1.contains("LimitRange is not listed yet"), "{forbidden:?}");
     // kubectl would find it: nothing is registered as long as nothing can be judged.
     ensure!(control_plane.kubectl().find("validatingwebhookconfiguration", "plimsoll")?.is_none(), "registered");
 
-    control_plane.allow(PLAIN, None, &rights()?)?;
+    control_plane.allow(PLAIN, None, &rights("namespaced")?)?;
+    control_plane.allow(PLAIN, None, &rights("cluster")?)?;
     let ready = until(SOON, "it is ready with exactly these rights", || {
         process.still_runs()?;
         let (status, text) = get(health, "/readyz?verbose")?;
@@ -348,7 +349,8 @@ fn only_in_some_namespaces() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;
     let (shop, bank) = (Namespace::new(&control_plane, "shop")?, Namespace::new(&control_plane, "bank")?);
     control_plane.allow(PLAIN, None, &registering())?;
-    control_plane.allow(PLAIN, Some(shop.name()), &rights()?)?;
+    control_plane.allow(PLAIN, Some(shop.name()), &rights("namespaced")?)?;
+    control_plane.allow(PLAIN, None, &rights("cluster")?)?;
     bank.kubectl().apply(&service("web"))?.ok()?;
     let health = free_port()?;
     let arguments = ["--only-namespace", shop.name(), "--health-listen", &format!("127.0.0.1:{health}")];
@@ -370,11 +372,11 @@ fn only_in_some_namespaces() -> Result<()> {
     Ok(())
 }
 
-/// What the policies of the built-in bundle need, by its own word.
-fn rights() -> Result<Value> {
+/// What the policies of the built-in bundle need in each namespace, or for what lies in none, by its own word.
+fn rights(scope: &str) -> Result<Value> {
     let output = std::process::Command::new(plimsoll_tests::plimsoll_binary()?).args(["policy", "rights"]).output()?;
     let documents = plimsoll::yaml::read(&String::from_utf8(output.stdout)?);
-    Ok(documents.into_iter().flatten().next().context("rules")?.value()["namespaced"].clone())
+    Ok(documents.into_iter().flatten().next().context("rules")?.value()[scope].clone())
 }
 
 fn registering() -> Value {

@@ -122,12 +122,18 @@ fn findings(inputs: &[Input], spelling: Spelling) -> Result<Findings> {
             text("severity"),
             text("action"),
             finding["object"],
-            text("message"),
+            in_any_document(text("message")),
             finding["fix"]
         );
         *found.entry(number(text("file"))?.to_owned()).or_default().entry(key).or_default() += 1;
     }
     Ok(found)
+}
+
+/// A message without the number of a document: in a List all of them are one.
+fn in_any_document(message: &str) -> String {
+    let Some((before, rest)) = message.split_once(" document ") else { return message.to_owned() };
+    format!("{before} document #{}", rest.trim_start_matches(|character: char| character.is_ascii_digit()))
 }
 
 fn number(file: &str) -> Result<&str> {

@@ -46,9 +46,7 @@ pub(crate) fn follow(cases: &[Case], are_all: bool) -> (usize, Vec<String>) {
     let (mut followed, mut failed, mut used) = (0, Vec::new(), HashSet::new());
     // What the API server refuses is no start to give advice from, and a deletion gets none. Of an object that is declared
     // twice the other version would have to be mended too.
-    let is_followed = |case: &&Case| {
-        !case.rejected && !case.deleted && !case.skipped && case.file != "declared-twice"
-    };
+    let is_followed = |case: &&Case| !case.rejected && !case.deleted && !case.skipped && case.file != "declared-twice";
     for case in cases.iter().filter(is_followed) {
         match Stage::new(case).and_then(|stage| stage.follow(&mut followed, &mut used)) {
             Ok(problems) if problems.is_empty() => {}

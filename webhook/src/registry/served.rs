@@ -54,7 +54,8 @@ pub struct Row {
 impl Row {
     /// Whether this release serves it, or can be told to.
     pub fn is_served(&self, by: KubernetesVersion) -> bool {
-        self.first.is_none_or(|first| first <= by) && self.last.is_none_or(|last| by <= last)
+        self.first.is_none_or(|first| by.at_least(first.major, first.minor))
+            && self.last.is_none_or(|last| last.at_least(by.major, by.minor))
     }
 
     fn api_version(&self) -> String {
@@ -112,7 +113,7 @@ pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
         return Some(Unserved { why, api_version, kind: None });
     }
     // Groups with a dot are custom ones, unless the table has them; a custom one has a dot.
-    if by > NEWEST || kind.group.contains('.') && !table.groups.contains(kind.group.as_str()) {
+    if !NEWEST.at_least(by.major, by.minor) || kind.group.contains('.') && !table.groups.contains(kind.group.as_str()) {
         return None;
     }
     let unknown = |api_version, kind| Some(Unserved { why: Why::Unknown, api_version, kind });

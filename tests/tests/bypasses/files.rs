@@ -74,7 +74,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "new-file-through-a-dangling-link",
             exploits: "a link with the name of the file that a fix writes, to a place where nothing is yet",
-            by: Tool("web.pdb.yaml is there already, and is not written over"),
+            by: Tool("cannot read the file: No such file or directory"),
             run: |_| {
                 let it = Repository::new()?;
                 it.write("k/web.yaml", WEB)?;

@@ -56,6 +56,16 @@ const DIFFERENCES: &[Difference] = &[
         &["host-port"],
         "every port of such a Pod is its node's, which host-namespaces says",
     ),
+    (
+        |object| object.containers().all(|container| container.get("image").is_none()),
+        &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
+        "without any image it is a patch, and no object: the API server refuses it",
+    ),
+    (
+        |object| object.containers().any(|container| container["securityContext"]["privileged"] == true),
+        &["dangerous-capabilities"],
+        "a privileged container has every capability, which privileged-container says",
+    ),
 ];
 
 struct Object {

@@ -102,8 +102,10 @@ pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
     let own = || of_kind.iter().filter(|row| row.group == kind.group);
     if let Some(row) = own().find(|row| row.version == kind.version) {
         let why = match (row.first, row.last) {
-            (_, Some(last)) if by > last => Why::Removed(KubernetesVersion::new(last.major, last.minor + 1)),
-            (Some(first), _) if by < first => Why::Later(first),
+            (_, Some(last)) if !last.at_least(by.major, by.minor) => {
+                Why::Removed(KubernetesVersion::new(last.major, last.minor + 1))
+            }
+            (Some(first), _) if !by.at_least(first.major, first.minor) => Why::Later(first),
             _ => return None,
         };
         let replacement = row
@@ -208,7 +210,10 @@ mod tests {
         let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!((rows().count(), rows().count() > 150), (lines, true));
         for row in rows() {
-            assert!(row.first.zip(row.last).is_none_or(|(first, last)| first <= last), "{row:?}");
+            assert!(
+                row.first.zip(row.last).is_none_or(|(first, last)| last.at_least(first.major, first.minor)),
+                "{row:?}"
+            );
         }
     }
 

@@ -1,10 +1,14 @@
 //! Findings that another object may end. While a set of objects is being applied nobody can tell whether it will come. So
 //! those that rest on an absence count by age, and a Deny only after a second look.
 
+use std::collections::BTreeMap;
+
+use plimsoll_flat::{Kind, Node};
 use plimsoll_sdk::metadata::Judges;
 
 use super::naming::key;
 use super::{Case, Judgement};
+use crate::admission::authored::identity;
 use crate::admission::review::{Operation, Review};
 use crate::admission::verdict::{Action, Judged, Spared};
 use crate::engine::Outcome;
@@ -45,12 +49,10 @@ pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
 /// `spec`. An annotation of the template only makes new Pods of the same kind, as `kubectl rollout restart` does.
 fn touches(case: &Case<'_>) -> bool {
     let (Some(old), Some(new)) = (case.review.old_object(), case.review.object()) else { return true };
-    let differs = |pointer: &str| old.at(pointer) != new.at(pointer);
+    let differs = |pointer: &str| !is_same(old.at(pointer), new.at(pointer));
     // A Scale leaves a 0 out, a workload a 1.
     let unwritten = i64::from(case.review.subresource != "scale");
-    let replicas = |node: plimsoll_flat::Node<'_>| {
-        node.at("/spec/replicas").and_then(plimsoll_flat::Node::as_i64).unwrap_or(unwritten)
-    };
+    let replicas = |node: Node<'_>| node.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(unwritten);
     let raised = replicas(new) > replicas(old);
     match case.template {
         _ if case.review.subresource == "scale" => raised,
@@ -60,6 +62,30 @@ fn touches(case: &Case<'_>) -> bool {
         }
         None => differs("/spec"),
     }
+}
+
+/// Whether two values are the same but for the order of lists whose items are known by a name.
+fn is_same(old: Option<Node<'_>>, new: Option<Node<'_>>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else { return old.is_none() && new.is_none() };
+    if old == new {
+        return true;
+    }
+    match (old.kind(), new.kind()) {
+        (Kind::Object, Kind::Object) => {
+            old.len() == new.len() && old.members().all(|(name, value)| is_same(Some(value), new.get(name)))
+        }
+        (Kind::Array, Kind::Array) if old.len() == new.len() => match (by_name(old), by_name(new)) {
+            (Some(old), Some(new)) => old.iter().all(|(name, item)| is_same(Some(*item), new.get(name).copied())),
+            _ => old.items().zip(new.items()).all(|(old, new)| is_same(Some(old), Some(new))),
+        },
+        _ => false,
+    }
+}
+
+/// The items of a list by their names; none where one has no name, or two have the same.
+fn by_name(list: Node<'_>) -> Option<BTreeMap<String, Node<'_>>> {
+    let named: Option<BTreeMap<_, _>> = list.items().map(|item| Some((identity(item)?.1.to_json(), item))).collect();
+    named.filter(|named| named.len() == list.len())
 }
 
 /// Whether a second look did not find the same: what was missing is there, or a watch has not told yet whether it is. A

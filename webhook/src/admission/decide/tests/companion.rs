@@ -43,6 +43,24 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
         object["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
     };
     assert_eq!(aged(old, &restart, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
+    // The order of what has names says nothing.
+    let environment = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
+    let mut before = deployment(&[("a", "x:1"), ("b", "y:1")]);
+    before["metadata"]["creationTimestamp"] = json!(old);
+    before["spec"]["template"]["spec"]["containers"][0]["env"] = environment;
+    let after = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut after = before.clone();
+        change(after["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap());
+        let judged = decide_on(&Request::update(before.clone(), after), &missing, &outcome, &confirmed);
+        judged.map(|judged| judged.action)
+    };
+    let reversed: &dyn Fn(&mut Vec<Value>) = &|containers| {
+        containers.reverse();
+        containers[1]["env"].as_array_mut().unwrap().reverse();
+    };
+    assert_eq!(after(reversed), Ok(Action::Audit));
+    assert_eq!(after(&|containers| containers[0]["env"][1]["value"] = json!("3")), Ok(Action::Deny));
+    assert_eq!(after(&|containers| drop(containers.pop())), Ok(Action::Deny));
     assert_eq!(aged(old, &fewer, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
     assert_eq!(aged("yesterday", &more, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
     // A Deny is confirmed by a second look, else it warns.

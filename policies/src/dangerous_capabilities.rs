@@ -1,10 +1,10 @@
 use plimsoll_sdk::prelude::*;
 
-/// Containers with rights over the kernel of their node.
+/// Containers with more capabilities than the baseline Pod Security Standard allows.
 ///
 /// ## What it finds
-/// `error`: a container of any class whose `capabilities.add` names a capability that is not among those that container
-/// runtimes give by default; one finding for each list, which names them. These may be added:
+/// `error`: a container of any class whose `capabilities.add` names a capability that the baseline standard does not allow;
+/// one finding for each list, which names them. These may be added:
 ///
 /// `AUDIT_WRITE`, `CHOWN`, `DAC_OVERRIDE`, `FOWNER`, `FSETID`, `KILL`, `MKNOD`, `NET_BIND_SERVICE`, `SETFCAP`, `SETGID`,
 /// `SETPCAP`, `SETUID`, `SYS_CHROOT`.
@@ -57,7 +57,7 @@ pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
         findings
             .error(
                 &at,
-                format!("{who} adds {names}: rights over its node that a container does not have by default"),
+                format!("{who} adds {names}: more than the baseline Pod Security Standard allows"),
                 match container.class() {
                     Class::Ephemeral => "use kubectl debug --profile=baseline, which adds none".to_owned(),
                     _ => format!("take {names} out of capabilities.add; exempt agents of the node"),

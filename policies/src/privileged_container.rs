@@ -49,8 +49,7 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
                 .error(
                     &at,
                     format!("{who} is privileged: it has every right of its node, and can read the Secrets of all Pods there"),
-                    "take out privileged: true, and name what the container needs, such as a capability; exempt agents of \
-                     the node",
+                    "take out privileged: true; exempt agents of the node",
                 )
                 .fix(Fix::changing(format!("take its privileges from {who}")).remove(&at));
         }

@@ -3,7 +3,10 @@ use plimsoll_sdk::prelude::*;
 /// Hooks that the kubelet can't run.
 ///
 /// ## What it finds
-/// `error`: a `preStop` or `postStart` with `tcpSocket`, in a container or native sidecar of a workload that runs on.
+/// In a container or native sidecar of a workload that runs on:
+///
+/// - `error`: a `postStart` with `tcpSocket`. The container never stays.
+/// - `warning`: a `preStop` with `tcpSocket`. It does nothing, and the container runs and stops without it.
 ///
 /// ## Why
 /// The API takes it, for the type is shared with probes: "NOT supported as a LifecycleHandler and kept for the backward
@@ -36,9 +39,14 @@ pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
         let lifecycle = container.at("lifecycle");
         let hooks = lifecycle.members().count();
-        for (name, hook, harm) in [
-            ("preStop", lifecycle.at("preStop"), "it does nothing"),
-            ("postStart", lifecycle.at("postStart"), "the container is killed for it, again and again"),
+        for (name, severity, hook, harm) in [
+            ("preStop", Severity::Warning, lifecycle.at("preStop"), "it does nothing"),
+            (
+                "postStart",
+                Severity::Error,
+                lifecycle.at("postStart"),
+                "the container is killed for it, again and again",
+            ),
         ] {
             let at = hook.at("tcpSocket");
             if !at.exists() {
@@ -46,7 +54,8 @@ pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
             }
             let who = container.describe();
             let message = format!("{name} of {who} has a tcpSocket, which the kubelet can't run: {harm}");
-            let finding = findings.error(&at, message, format!("take {name} out, or write sleep, exec or httpGet"));
+            let finding =
+                findings.report(severity, &at, message, format!("take {name} out, or write sleep, exec or httpGet"));
             // With a second handler the API server refuses it, and which of them is meant nobody knows.
             if hook.members().count() == 1 {
                 let title = format!("take out a {name} that can't run");

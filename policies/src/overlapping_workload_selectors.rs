@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use plimsoll_sdk::disruption::{AUTOSCALERS, name, short};
 use plimsoll_sdk::owners::{is_owned, is_reviewed_owned};
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::references::workload_ref;
 use plimsoll_sdk::selector;
 
 use crate::counted_jobs::{self, JOBS};
@@ -19,6 +20,9 @@ use crate::counted_jobs::{self, JOBS};
 ///
 /// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers, Rollouts, and
 /// kinds that the configuration names (`workloads`), if they have a label selector at `spec.selector`.
+///
+/// An Argo Rollout that takes its template from a Deployment (`workloadRef`) has that one's labels by design, and is not
+/// compared with it.
 ///
 /// ## Why
 /// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
@@ -80,7 +84,9 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     let (mut is_known, mut is_found) = (true, false);
     for (index, (&kind, selecting)) in kinds.iter().zip(review.selecting_each(&kinds, labels)).enumerate() {
         let is_itself = |other: &Node<'_>| kind == own && name(*other) == review.name();
-        let is_other = |other: &Node<'_>| !is_itself(other) && !is_owned(review, kind, *other);
+        let is_other = |other: &Node<'_>| {
+            !is_itself(other) && !is_owned(review, kind, *other) && !share_template(review, own, kind, *other)
+        };
         let answer = selected_by_own.get(index);
         let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
         is_known &= selecting.complete && answer.is_none_or(|answer| answer.complete);
@@ -106,6 +112,16 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     if !is_found && !is_known {
         findings.skip("the other workloads of the namespace are not all known");
     }
+}
+
+/// Whether one of the two is a Rollout that takes its template from the other one: it has the labels by design, and
+/// `careless-argo-rollout` says where both keep Pods.
+fn share_template(review: &Review<'_>, own: &str, kind: &str, other: Node<'_>) -> bool {
+    let own_takes = || review.object().node().and_then(|object| workload_ref(own, object));
+    let refers = |reference: Option<(String, &str)>, kind: &str, of: &str| {
+        reference.is_some_and(|(known, name)| known == kind && name == of)
+    };
+    refers(own_takes(), kind, name(other)) || refers(workload_ref(kind, other), own, review.name())
 }
 
 pub(crate) const KINDS: [&str; 6] = [

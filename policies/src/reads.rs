@@ -44,6 +44,7 @@ const WORKLOAD: &[&str] = &[
     "{template}/spec/resources",
     "{template}/spec/priorityClassName",
     "{template}/spec/volumes/*/persistentVolumeClaim",
+    "{template}/spec/affinity/nodeAffinity",
     "{template}/spec/affinity/podAffinity",
     "{template}/spec/affinity/podAntiAffinity",
     "{template}/spec/topologySpreadConstraints",

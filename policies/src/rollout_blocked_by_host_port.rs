@@ -55,7 +55,7 @@ pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
     let autoscaler = autoscaler(review);
     let pods = autoscaler.floor.unwrap_or(rollout.replicas);
     let posts = rollout.fenceposts(pods);
-    if posts.surge == 0 || posts.unavailable > 0 {
+    if pods == 0 || posts.surge == 0 || posts.unavailable > 0 {
         return;
     }
     if !autoscaler.complete && autoscaler.floor.is_none() {

@@ -98,6 +98,10 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     }
     let autoscaler = autoscaler(review);
     let pods = autoscaler.floor.unwrap_or(replicas);
+    // KEDA keeps it at 0.
+    if pods == 0 {
+        return;
+    }
     let posts = rollout.fenceposts(pods);
     let count = describe_count(pods, autoscaler.floor.is_some());
     if posts.min_available(pods) == 0 {

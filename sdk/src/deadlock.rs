@@ -13,6 +13,7 @@ impl Blocked {
         let harm = end.map_or_else(|| HARM.to_owned(), |end| format!("so none may be evicted, but {end}"));
         match self {
             Blocked::NothingAsked => format!("{}: the controller then keeps all of {who}, {harm}", asked(None)),
+            Blocked::Closed(None) => format!("neither minAvailable nor maxUnavailable is written, {harm}"),
             Blocked::Closed(budget) => format!("{} keeps all Pods, however many there are, {harm}", asked(*budget)),
             Blocked::NoScale(workload) => {
                 format!("{workload} has no scale, without which only a number in minAvailable can be computed, {harm}")

@@ -311,6 +311,7 @@ impl Selected {
     #[must_use]
     pub fn describe(&self) -> String {
         let one = |workload: &Workload| match &workload.floor {
+            Some(floor) if floor.is_paused() => format!("{} paused by {}", workload.describe(), floor.by),
             Some(floor) => format!("{} at the minimum of {}", workload.describe(), floor.by),
             None => workload.describe(),
         };

@@ -343,7 +343,7 @@ fn the_message_of_a_denial() -> Result<()> {
                 "{bullet}"
             );
         }
-        ensure!(last.starts_with("More: plimsoll explain missing-resource-requests. To be exempted, ask "), "{last}");
+        ensure!(last.starts_with("More: plimsoll explain ID, for each ID. To be exempted, ask "), "{last}");
         // Warnings are sent as warnings only.
         let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
         assert_eq!(warned, ["missing-readiness-probe"], "{}", output.stderr);

@@ -120,8 +120,9 @@ fn what_goes_wrong() -> Result<()> {
     let run = plimsoll(&["check", "--context", ".", "a.yaml"], folder.path())?;
     ensure!(run.status == Some(2), "{}", run.err);
     fs::write(folder.path().join("a.yaml"), "{apiVersion: v1, kind: Pod, metadata: {name: a}}")?;
-    let run = plimsoll(&["check", "--context", ".", "a.yaml"], folder.path())?;
-    ensure!(run.status == Some(2) && run.err.contains("there is no record in it"), "{}", run.err);
+    fs::create_dir(folder.path().join("empty"))?;
+    let run = plimsoll(&["check", "--context", "empty", "a.yaml"], folder.path())?;
+    ensure!(run.status == Some(2) && run.err.contains("neither a record nor a manifest is in it"), "{}", run.err);
 
     // Somebody who may read nothing is told which role would do.
     let control_plane = ControlPlane::shared()?;

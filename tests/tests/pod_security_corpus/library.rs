@@ -23,7 +23,7 @@ const BATCH: usize = 500;
 /// A policy, the severities of its findings that count, and the checks that it covers together.
 const COVERED: &[(&str, &[&str], &[&str])] = &[
     ("privilege-escalation", &["error", "warning", "info"], &["allowprivilegeescalation"]),
-    ("runs-as-root", &["error", "warning"], &["runasnonroot", "runasuser"]),
+    ("runs-as-root", &["error", "warning", "info"], &["runasnonroot", "runasuser"]),
     ("missing-seccomp-profile", &["error", "warning"], &["seccompprofile_baseline", "seccompprofile_restricted"]),
     ("privileged-container", &["error"], &["privileged", "windowshostprocess"]),
     ("host-namespaces", &["error"], &["hostnamespaces"]),
@@ -48,7 +48,7 @@ const DIFFERENCES: &[Difference] = &[
     ),
     (
         |object| object.pod["spec"].to_string().contains("windows"),
-        &["privilege-escalation", "missing-seccomp-profile"],
+        &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
         "the library knows Windows by spec.os alone, we by the nodes that a Pod asks for, too",
     ),
     (

@@ -136,9 +136,10 @@ fn is_of_kubernetes(kind: &str) -> bool {
     kind.split_once('/').is_some_and(|(group, _)| !group.contains('.'))
 }
 
-/// Nothing makes Pods of a PodTemplate, and the role `view` does not cover it.
+/// Kinds that the role `view` does not cover, and that take no denial away: nothing makes Pods of a PodTemplate, and
+/// without volumes and their classes findings about claims are judged by the claim alone.
 fn is_inert(kind: &str) -> bool {
-    kind == "/PodTemplate"
+    matches!(kind, "/PodTemplate" | "/PersistentVolume" | "storage.k8s.io/StorageClass")
 }
 
 impl Denied {
@@ -247,7 +248,8 @@ mod tests {
             failed: BTreeSet::new(),
         };
         let custom = ["argoproj.io/Rollout", "autoscaling.k8s.io/VerticalPodAutoscaler", "keda.sh/ScaledObject"];
-        assert!(scan(unread(&["/PodTemplate"]), kinds(&custom)).gaps().is_empty());
+        let inert = ["/PodTemplate", "/PersistentVolume", "storage.k8s.io/StorageClass"];
+        assert!(scan(unread(&inert), kinds(&custom)).gaps().is_empty());
         assert_eq!(scan(unread(&[]), kinds(&["/Pod", "apps/Deployment"])).gaps(), ["/Pod", "apps/Deployment"]);
         assert_eq!(scan(unread(&custom), kinds(&["/Service"])).gaps()[2..], ["keda.sh/ScaledObject", "/Service"]);
     }

@@ -61,7 +61,7 @@ impl Beside {
             read += 1;
         }
         if read == 0 {
-            return Err(wrong("there is no record in it".to_owned()));
+            return Err(wrong("neither a record nor a manifest is in it".to_owned()));
         }
         Ok(beside)
     }

@@ -48,7 +48,7 @@ pub const TIME: Duration = Duration::from_millis(250);
 
 /// Default of [`Limits::fuel`]: about one unit for each instruction, and half a second on a usual machine. All built-in policies
 /// take a thousandth of it for a usual review.
-pub const FUEL: u64 = 500_000_000;
+pub const FUEL: u64 = 3_000_000_000;
 
 impl Default for Limits {
     fn default() -> Self {

@@ -157,6 +157,9 @@ pub fn maximum(scaler: &str, object: Node<'_>) -> i64 {
     }
 }
 
+/// Maximum number of Rollouts of one workload whose autoscalers are asked for. It has one in general.
+const MAX_ROLLOUTS: usize = 4;
+
 /// The autoscalers of a kind that measure the Pods of the reviewed workload: its own, and those of Argo Rollouts that take
 /// their template from it. And whether there are no others.
 #[must_use]
@@ -164,7 +167,7 @@ pub fn measuring(review: &Review<'_>, scaler: &'static str) -> (Vec<Rc<Answer>>,
     let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
     if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(kind)) {
         let rollouts = review.references().to(kind, review.name());
-        answers.extend(rollouts.map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
+        answers.extend(rollouts.take(MAX_ROLLOUTS).map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
     }
     let complete = answers.iter().all(|answer| answer.complete);
     (answers, complete)

@@ -229,7 +229,7 @@ impl Workload {
         if kind == "apps/ReplicaSet" && is_owned(review, kind, object) {
             return None;
         }
-        let holder = workload_ref(kind, object).map(|(kind, name)| (review.get(&kind, name), kind));
+        let holder = workload_ref(kind, object).and_then(|(kind, name)| Some((review.holder(&kind, name)?, kind)));
         // Where a kind has several templates, the host alone knows that one of them has the labels.
         let is_further = || review.further_workloads().any(|(known, _)| known == kind);
         let has_template = match &holder {

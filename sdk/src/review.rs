@@ -1,7 +1,7 @@
 //! What a policy judges: one object of one request, and whom to ask about the rest.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use plimsoll_flat::Node;
@@ -77,6 +77,9 @@ pub struct Review<'a> {
 /// answer.
 const MAX_COPIES: u32 = 64;
 
+/// Maximum number of workloads that are asked for because a Rollout takes its template from them.
+const MAX_HOLDERS: usize = 32;
+
 /// How another object is judged than the one that the request is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
@@ -92,6 +95,8 @@ struct Asked {
     /// By question, kind and argument.
     answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
     owners: RefCell<Owners>,
+    /// Which workloads with a template for Rollouts were asked for.
+    holders: RefCell<BTreeSet<(String, String)>>,
     monitors: OnceCell<Monitors>,
     /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
     selected: [RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>; 2],
@@ -418,6 +423,20 @@ impl<'a> Review<'a> {
     /// All objects of a kind of which there are few in a namespace.
     pub fn listing(&self, kind: &str) -> Rc<Answer> {
         self.ask(b'l', kind, &[], || self.host.listing(self.subject, kind))
+    }
+
+    /// The workload from which a Rollout takes its template; none beyond the first 32 of a review.
+    pub(crate) fn holder(&self, kind: &str, name: &str) -> Option<Rc<Answer>> {
+        let mut holders = self.asked.holders.borrow_mut();
+        let asked = (kind.to_owned(), name.to_owned());
+        if !holders.contains(&asked) {
+            if holders.len() == MAX_HOLDERS {
+                return None;
+            }
+            holders.insert(asked);
+        }
+        drop(holders);
+        Some(self.get(kind, name))
     }
 
     /// The named object of this `group/Kind` in the review's namespace.

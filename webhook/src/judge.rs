@@ -242,7 +242,7 @@ impl<'a> Evaluation<'a> {
     fn run(&mut self, selected: &[Selected], which: &[usize], subject: Subject) -> Vec<Judgement> {
         let mut outcomes: Vec<Option<Judgement>> = which.iter().map(|_| None).collect();
         let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
-        let Some(environments) = self.registry.environments(&self.review, object) else {
+        let Some(environments) = self.registry.environments(self.review, object) else {
             let reason = format!("the object has more than {MAX_TEMPLATES} pod templates");
             return which.iter().map(|_| Err(Failure::Policy(reason.clone()))).collect();
         };

@@ -126,7 +126,7 @@ impl Scan {
     /// are no gap, because not every cluster has them.
     pub fn gaps(&self) -> Vec<&str> {
         let unread = self.unread.keys().filter(|kind| !is_inert(kind));
-        let unserved = self.unserved.iter().filter(|kind| is_of_kubernetes(kind));
+        let unserved = self.unserved.iter().filter(|kind| is_of_kubernetes(kind) && !is_inert(kind));
         unread.chain(unserved).map(String::as_str).collect()
     }
 }

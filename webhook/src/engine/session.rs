@@ -17,7 +17,7 @@ use super::outcome::{Failure, Outcome, Report};
 const ALONE: Duration = Duration::from_millis(50);
 
 /// Where fuel is counted, one policy has between these parts of it in the repeat after a trap, as it has of the time.
-const LEAST_SHARE: u64 = 50;
+const LEAST_SHARE: u64 = 10;
 const GREATEST_SHARE: u64 = 5;
 
 /// To start, and to say which policies there are. Nobody waits for an answer then.

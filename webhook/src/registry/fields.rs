@@ -137,6 +137,7 @@ impl<'a> Reader<'a> {
 
     fn unquoted(&mut self, field: &Field<'a>, meant: String) {
         let (written, found) = (self.written(field), describe(field.value));
+        let (written, found, meant) = (written.into(), found.into(), meant.into());
         self.report(field, Problem::Unquoted { field: path(&field.pointer), written, found, meant });
     }
 

@@ -90,11 +90,11 @@ pub enum Problem {
         /// Dotted path.
         field: String,
         /// As written.
-        written: String,
+        written: Box<str>,
         /// What it became, with its article.
-        found: String,
+        found: Box<str>,
         /// What to write.
-        meant: String,
+        meant: Box<str>,
     },
     /// A field that has no default.
     #[error("`{0}` is missing")]

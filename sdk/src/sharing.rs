@@ -16,7 +16,7 @@ use crate::value::Value;
 use crate::workload::PodTemplate;
 
 /// Maximum number of different selectors of Services that are looked at for one workload. A Pod is behind two or three.
-const MAX_SELECTORS: usize = 8;
+const MAX_SELECTORS: usize = 4;
 
 /// Another workload with Pods, `Deployment web`, where each Service that sends requests to the Pods of the reviewed workload
 /// sends some to others too, which keep Pods during an update. These answer while the reviewed one has no Pod. None where some Service has nobody else.

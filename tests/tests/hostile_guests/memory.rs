@@ -16,7 +16,7 @@ fn what_a_bomb_took_is_given_back() {
         let (verdict, _) = judged(&bomb, Duration::from_secs(10));
         assert_eq!((verdict.failed.len(), verdict.judged.len()), (2, 1), "{:?}", verdict.failed);
     };
-    // Each of these takes the 32 MiB that a policy may have, and then the repeat takes them again.
+    // Each of these takes the 48 MiB that a policy may have, and then the repeat takes them again.
     for _ in 0..5 {
         review();
     }
@@ -26,7 +26,7 @@ fn what_a_bomb_took_is_given_back() {
     }
     let after = resident();
     println!("resident: {before} KiB after 5 bombs, {after} KiB after 55");
-    assert!(after < before + (8 << 10), "{before} KiB before, {after} KiB after 50 more bombs of 32 MiB");
+    assert!(after < before + (8 << 10), "{before} KiB before, {after} KiB after 50 more bombs of 48 MiB");
     assert!(after < 160 << 10, "{after} KiB are resident, though nothing is under way");
 }
 

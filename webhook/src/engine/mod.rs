@@ -54,7 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
-            memory: 32 << 20,
+            memory: 48 << 20,
             output: 4 << 20,
             time: TIME,
             fuel: FUEL,

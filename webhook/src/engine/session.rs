@@ -122,7 +122,10 @@ impl Session {
         match self.call(input, calls, End::within(batch, time, fuel)) {
             Ok(outcomes) => outcomes,
             Err(failure) if calls.len() == 1 => vec![Err(failure)],
-            Err(_) if self.bundle.engine().metered => self.repeat_by_fuel(input, calls, fuel),
+            Err(failure) if self.bundle.engine().metered => {
+                tracing::debug!(%failure, "the batch is repeated one by one");
+                self.repeat_by_fuel(input, calls, fuel)
+            }
             Err(_) => self.repeat(input, calls, time),
         }
     }

@@ -52,8 +52,11 @@ spec:
     - {group: serving.knative.dev, kind: Service, scaled: false}
 ";
 
-/// Runs `check` over objects with a configuration; the findings, by policy and place.
-fn places(config: &str, objects: &[Value]) -> Result<(Vec<(String, String, String)>, String)> {
+/// Policy, place and message of a finding.
+type Found = (String, String, String);
+
+/// Runs `check` over objects with a configuration; the findings, and what stands on the standard error.
+fn places(config: &str, objects: &[Value]) -> Result<(Vec<Found>, String)> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("config"), config)?;
     let documents: Vec<String> = objects.iter().map(Value::to_string).collect();

@@ -198,7 +198,7 @@ fn a_kind_that_is_not_served_is_said() {
     assert!(run.status == 4 && run.said.contains("it does not know apps/Deployment\n"), "{}: {}", run.status, run.said);
     // A cluster without these custom resources is whole.
     let run = scan(|path, _| Some(discovery(path)));
-    let said = "not served, so that there are none: argoproj.io/Rollout, ";
+    let said = "not served, so that there are none: PersistentVolume, argoproj.io/Rollout, ";
     assert!(run.status == 0 && run.said.contains(said), "{}: {}", run.status, run.said);
 }
 

@@ -84,7 +84,7 @@ fn many_that_loop_still_leave_an_answer() {
 fn by_fuel_each_fails_alone_however_busy_the_machine_is() {
     let engine = Engine::metered(Limits { instances: 1, fuel: 50_000_000, ..Limits::default() }).unwrap();
     let judge_all = || {
-        let of_each = EACH.map(|(id, kind)| {
+        EACH.map(|(id, kind)| {
             let registry = registry(&engine, &HOSTILE, &["well-behaved", id, "last-and-well-behaved"]);
             let before = registry.bundles()[0].burnt();
             let (verdict, _) = judged(&registry, Duration::from_secs(600));
@@ -92,8 +92,7 @@ fn by_fuel_each_fails_alone_however_busy_the_machine_is() {
             assert_eq!(failures(&verdict), [(id, kind)], "{:?}", verdict.failed);
             assert_eq!(findings(&verdict), ["well-behaved", "last-and-well-behaved"], "{id}");
             registry.bundles()[0].burnt() - before
-        });
-        of_each
+        })
     };
     let idle = judge_all();
     assert!(idle[0] > 50_000_000, "the batch and the repeat: {idle:?}");

@@ -72,7 +72,7 @@ fn everything_that_can_be_said() {
     assert_eq!((set.modes.set, set.profile, set.on_error), (Mode::Observe, Profile::Mutate, Action::Warn));
     assert!(matches!(&set.bundle, BundleName::File(file) if file.value == "./own.wasm" && file.position.line == 6));
     assert_eq!(set.as_of, Version::parse_bound("0.1"));
-    assert_eq!(set.kubernetes_version.as_ref().unwrap().value, KubernetesVersion::new(1, 34));
+    assert_eq!(set.kubernetes_version.as_ref().map(|version| version.value), KubernetesVersion::parse("1.34.2"));
     assert_eq!(set.modes.of("kube-system"), Mode::Off);
     assert_eq!(set.modes.of("team-a"), Mode::Off);
     assert_eq!(set.modes.of("other"), Mode::Observe);
@@ -158,7 +158,7 @@ fn refusals() {
         ),
         (
             "contact: #platform on Slack",
-            "5:12: `spec.contact`: it is empty, for YAML takes what follows a # for a comment; write it in quotes, such as \
+            "5:11: `spec.contact`: it is empty, for YAML takes what follows a # for a comment; write it in quotes, such as \
              \"#platform on Slack\"",
         ),
         ("mode: [enforce]", "5:9: `spec.mode` must be a string, not a list"),
@@ -330,10 +330,11 @@ fn the_example_of_the_documentation_is_read() {
     let pair: Vec<_> = read(blocks[1], "docs").unwrap().sets.iter().map(|set| set.profile).collect();
     assert_eq!(pair, [Profile::Default, Profile::Production]);
     assert_eq!(set(blocks[2]).workloads.len(), 2);
-    let matching = set(blocks[3]);
+    assert_eq!(set(blocks[3]).workloads.len(), 3);
+    let matching = set(blocks[4]);
     assert_eq!(matching.name(), "test");
-    assert_eq!(read(blocks[4], "docs").unwrap().exemptions.len(), 1);
-    assert_eq!(blocks.len(), 5);
+    assert_eq!(read(blocks[5], "docs").unwrap().exemptions.len(), 1);
+    assert_eq!(blocks.len(), 6);
 }
 
 const EXEMPTION: &str = "apiVersion: plimsoll.dev/v1alpha1

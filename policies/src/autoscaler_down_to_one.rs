@@ -31,7 +31,8 @@ use plimsoll_sdk::sharing::others_of;
     since = "0.1.0", 
     refines = [
         "keda.sh/ScaledObject", "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout"
+        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
+        "monitoring.coreos.com/PodMonitor"
     ],
     edits = ["/spec/minReplicas"]
 )]

@@ -40,13 +40,15 @@ use plimsoll_sdk::prelude::*;
 /// ## Order
 /// A HorizontalPodAutoscaler or a ScaledObject that comes last is not judged: of a stored workload it is not known whether
 /// its author wrote `replicas`. The next apply of the workload is judged, and `plimsoll check` judges a set as a whole.
+/// ## Order
+/// A Rollout that takes the template of this workload, and comes last, changes nothing here: its own autoscaler counts.
 #[policy(
     category = "autoscaling", on = Kinds,
     kinds = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
     ],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
-    refines = ["keda.sh/ScaledObject"], edits = ["/spec/replicas"]
+    refines = ["keda.sh/ScaledObject", "argoproj.io/Rollout"], edits = ["/spec/replicas"]
 )]
 pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
     let Change::Of(workload, at) = Change::of(review) else { return };
@@ -59,7 +61,7 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
         }
         return;
     };
-    if floor.is_paused() && workload.replicas == Some(floor.pods) {
+    if floor.is_paused() && at.as_i64() == Some(floor.pods) {
         return;
     }
     match review.authored(&at) {
@@ -75,7 +77,8 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
              edit-last-applied {kind}/{name}, or the next apply scales to 1"
         ),
     };
-    let finding = match workload.replicas {
+    // What is written counts, also where a Rollout takes the Pods over.
+    let finding = match at.as_i64() {
         Some(0) if !floor.is_of_keda() => {
             findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help)
         }

@@ -110,6 +110,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     let found = injected(template, &measure);
                     let found = found.filter(|_| said.insert((measure.resource.clone(), measure.container.clone())));
                     if let Some((at, message, help)) = found {
+                        let at = if review.template().is_some() { at } else { review.at("spec/workloadRef") };
                         findings.info(&at, format!("{message}, which {} measures", describe(scaler, object)), help);
                     }
                     continue;

@@ -10,7 +10,7 @@ pub struct Settings {
     most: i64,
 }
 
-/// So many Pods, and more, overflow the counters of controllers. A percentage that is no `int` is an error to them.
+/// From this number of Pods on the counters of controllers overflow. They take a percentage beyond `int32` for an error.
 const UNCOUNTABLE: i64 = i32::MAX as i64;
 
 /// Rollouts that more than double the Pods.

@@ -92,7 +92,12 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         return;
     }
     let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
-    let targets = Targets::of(services.nodes(), &running, &Scraped::of(review));
+    let scraped = Scraped::of(review);
+    let targets = Targets::of(services.nodes(), &running, &scraped);
+    let is_certain = !scraped.is_uncertain();
+    if !is_certain {
+        findings.assume("no further monitor reads the ports of these Pods");
+    }
     let is_app = |container: &Container<'_>| container.class() == Class::App;
     let apps = running.iter().filter(|container| is_app(container)).count();
     let none_listens = !running.iter().any(|container| is_app(container) && listens(container));
@@ -102,7 +107,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         let is_own = own.first.is_some();
         let reaching = if is_own || !is_app(container) { &own } else { targets.stray() };
         let (severity, why) = match reaching.first {
-            Some(service) if is_own || apps == 1 => {
+            Some(service) if (is_own || apps == 1) && is_certain => {
                 (Severity::Error, format!(", so Service {service:?} sends it requests before it can answer"))
             }
             Some(service) => {

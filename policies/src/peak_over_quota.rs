@@ -121,7 +121,11 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                     let total = own[index].as_ref();
                     let lacking = total.and_then(|total| total.lacking.as_ref());
                     if let Some(container) = lacking.filter(|_| is_workload) {
-                        let at = container.at("resources").at(side.as_str()).key(resource);
+                        // A template that stands elsewhere has no place here.
+                        let at = match review.template() {
+                            Some(_) => container.at("resources").at(side.as_str()).key(resource),
+                            None => review.at("spec/workloadRef"),
+                        };
                         if limit_ranges_unknown(review) {
                             findings.assume("no LimitRange fills in requests or limits");
                         }

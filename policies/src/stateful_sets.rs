@@ -7,9 +7,20 @@ use plimsoll_sdk::rollout::{StatefulUpdate, is_served};
 /// What the findings assume where the patch release is not known.
 const ON: &str = "the feature MaxUnavailableStatefulSet is on, as in 1.35.0 to 1.35.3";
 
+/// A StatefulSet's update, and the sizes at which it is judged.
+struct Sizes<'a> {
+    update: StatefulUpdate<'a>,
+    /// The autoscaler's minimum, and `replicas` if these are more.
+    pods: Vec<i64>,
+    /// Whether no autoscaler may exist that is not known.
+    is_known: bool,
+}
+
 /// An update that takes every Pod down at once.
 pub(crate) fn none_left(review: &Review<'_>, findings: &mut Findings) {
-    let Some((update, pods)) = update(review) else { return };
+    let Some(Sizes { update, pods, is_known }) = sizes(review) else { return };
+    // What takes all of some takes all of fewer.
+    let Some(pods) = pods.first().copied() else { return };
     let taken = update.taken(pods);
     if taken < pods {
         return;
@@ -18,51 +29,59 @@ pub(crate) fn none_left(review: &Review<'_>, findings: &mut Findings) {
     let message = format!("{pods} Pods, maxUnavailable {max_unavailable}: an update takes {taken} down, leaving 0");
     let (severity, message) = match is_served(review) {
         Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
-        Knowledge::Yes if update.is_certain => (Severity::Error, message),
+        Knowledge::Yes if update.is_certain && is_known => (Severity::Error, message),
         Knowledge::Yes => (Severity::Warning, message),
         Knowledge::Unknown => {
             findings.assume("some Service selects these Pods");
             (Severity::Warning, message)
         }
     };
-    report(review, &update, severity, message, findings);
+    report(review, (&update, is_known), severity, message, findings);
 }
 
 /// An update that leaves some Pods, and less than this share of them.
 pub(crate) fn few_left(review: &Review<'_>, available: i64, findings: &mut Findings) {
-    let Some((update, pods)) = update(review) else { return };
-    let taken = update.taken(pods);
-    let left = pods.saturating_sub(taken);
+    let Some(Sizes { update, pods, is_known }) = sizes(review) else { return };
     // One Pod at a time is what every update takes.
-    if taken < 2 || left == 0 || left.saturating_mul(100) >= available.saturating_mul(pods) {
-        return;
-    }
+    let is_too_few = |pods: &i64| {
+        let taken = update.taken(*pods);
+        let left = pods.saturating_sub(taken);
+        taken >= 2 && left > 0 && left.saturating_mul(100) < available.saturating_mul(*pods)
+    };
+    let Some(pods) = pods.into_iter().find(is_too_few) else { return };
+    let taken = update.taken(pods);
     let message = format!(
-        "{pods} Pods, maxUnavailable {}: an update takes {taken} down, leaving {left}, less than {available}%",
-        update.max_unavailable
+        "{pods} Pods, maxUnavailable {}: an update takes {taken} down, leaving {}, less than {available}%",
+        update.max_unavailable,
+        pods.saturating_sub(taken)
     );
-    report(review, &update, Severity::Warning, message, findings);
+    report(review, (&update, is_known), Severity::Warning, message, findings);
 }
 
-/// The update, and at how many Pods it is judged: the autoscaler's minimum, else `replicas`.
-fn update<'a>(review: &Review<'a>) -> Option<(StatefulUpdate<'a>, i64)> {
+fn sizes<'a>(review: &Review<'a>) -> Option<Sizes<'a>> {
+    // Most have no `maxUnavailable`, and need no question to the host.
+    let update = StatefulUpdate::of(review)?;
     let replicas_at = review.at("spec/replicas");
     let replicas = if replicas_at.is_absent() { 1 } else { replicas_at.as_i64()? };
-    let (bounds, _) = bounds(review, "apps/StatefulSet", review.name());
-    let pods = bounds.iter().map(|bounds| bounds.least.max(1)).min().unwrap_or(replicas);
-    let update = StatefulUpdate::of(review, pods)?;
-    (pods >= 2).then_some((update, pods))
+    let (bounds, complete) = bounds(review, "apps/StatefulSet", review.name());
+    let least = bounds.iter().map(|bounds| bounds.least.max(1)).min();
+    let more = Some(replicas).filter(|replicas| least.is_none_or(|least| *replicas > least));
+    let pods: Vec<i64> = least.into_iter().chain(more).filter(|pods| *pods >= 2).collect();
+    Some(Sizes { update, pods, is_known: complete || least.is_some() })
 }
 
 fn report(
     review: &Review<'_>,
-    update: &StatefulUpdate<'_>,
+    (update, is_known): (&StatefulUpdate<'_>, bool),
     severity: Severity,
     message: String,
     findings: &mut Findings,
 ) {
     if !update.is_certain {
         findings.assume(ON);
+    }
+    if !is_known {
+        findings.assume("no autoscaler scales this workload");
     }
     let fix = Fix::changing("replace one Pod at a time").replace(&update.at, 1_i64);
     let finding = findings.report(severity, &update.at, message, "write maxUnavailable: 1");

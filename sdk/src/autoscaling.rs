@@ -165,11 +165,14 @@ const MAX_ROLLOUTS: usize = 4;
 #[must_use]
 pub fn measuring(review: &Review<'_>, scaler: &'static str) -> (Vec<Rc<Answer>>, bool) {
     let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
+    let mut complete = true;
     if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(kind)) {
-        let rollouts = review.references().to(kind, review.name());
-        answers.extend(rollouts.take(MAX_ROLLOUTS).map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
+        let mut rollouts = review.references().to(kind, review.name());
+        let asked = rollouts.by_ref().take(MAX_ROLLOUTS);
+        answers.extend(asked.map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
+        complete = rollouts.next().is_none() && review.references().is_complete();
     }
-    let complete = answers.iter().all(|answer| answer.complete);
+    complete &= answers.iter().all(|answer| answer.complete);
     (answers, complete)
 }
 

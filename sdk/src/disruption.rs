@@ -304,7 +304,7 @@ impl Selected {
         let mut workloads = workloads_of(review, &answers, |kind, object| !is_reviewed(review, kind, name(object)));
         let matches = |workload: &Workload| selector::matches(selector, workload.labels(review)).is_yes();
         workloads.extend(reviewed(review).filter(matches));
-        Self { workloads, complete }
+        Self { workloads, complete: complete && !review.leaves_out_holders() }
     }
 
     /// `Deployment web at the minimum of HorizontalPodAutoscaler web`; at most three of them.
@@ -385,6 +385,7 @@ impl<'a> Change<'a> {
             Some(_) => {
                 match Workload::read(review, &kind, Source::Answered(Rc::clone(&answer), 0), &Scalers::of(review, 1)) {
                     Some(workload) => Change::Of(Box::new(workload), at),
+                    None if review.leaves_out_holders() => Change::Unknown,
                     None => Change::Other,
                 }
             }

@@ -21,7 +21,10 @@ impl Paused {
         let text = |name: &str| annotation(object, name);
         match text(PAUSED_REPLICAS) {
             Some(pods) => pods.trim().parse().ok().filter(|pods| *pods >= 0).map(Self::At),
-            None => (text("autoscaling.keda.sh/paused") == Some("true")).then_some(Self::Now),
+            // As `strconv.ParseBool` has it; KEDA pauses on what is no boolean.
+            None => text("autoscaling.keda.sh/paused")
+                .is_some_and(|text| !matches!(text, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+                .then_some(Self::Now),
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::selector;
 /// `group/Kind` of what reads the ports of Services, and of what reads those of Pods.
 pub const MONITORS: [&str; 2] = ["monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"];
 
-/// Maximum size in bytes of the monitors whose selectors are compared, each as often as it is. Beyond it, no monitor counts:
-/// a namespace can have thousands of Services and of monitors.
+/// Maximum size in bytes of the monitors whose selectors are compared, each as often as it is: a namespace can have thousands
+/// of Services and of monitors. Those of the own namespace and those of others have as much each, so that nobody takes it
+/// from somebody else. Beyond it nobody knows whether a port is read.
 const MAX_COMPARED: usize = 512 << 10;
 
 /// The monitors that read in a namespace.
@@ -27,6 +28,8 @@ pub(crate) struct Monitors {
 #[derive(Debug)]
 struct Named {
     answer: Rc<Answer>,
+    /// How many of them, the first ones, lie in the own namespace.
+    own: usize,
     /// Names of ports of Services, sorted.
     ports: Vec<(Box<str>, usize)>,
     /// Names of ports of containers, sorted.
@@ -42,21 +45,32 @@ pub(crate) struct Called<'a> {
     pub(crate) numbers: Vec<i64>,
 }
 
-/// How much may still be compared.
+/// How much may still be compared of the monitors of the own namespace, and of others.
 #[derive(Debug)]
-pub(crate) struct Left(Cell<usize>);
+pub(crate) struct Left([Cell<usize>; 2], Cell<bool>);
 
 impl Default for Left {
     fn default() -> Self {
-        Self(Cell::new(MAX_COMPARED))
+        Self([Cell::new(MAX_COMPARED), Cell::new(MAX_COMPARED)], Cell::new(false))
     }
 }
 
 impl Left {
-    fn takes(&self, bytes: usize) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(bytes));
-        left >= bytes
+    fn takes(&self, is_own: bool, bytes: usize) -> bool {
+        let left = &self.0[usize::from(!is_own)];
+        let fits = left.get() >= bytes;
+        left.set(left.get().saturating_sub(bytes));
+        self.1.set(self.1.get() || !fits);
+        fits
+    }
+
+    fn is_spent(&self, is_own: bool) -> bool {
+        self.0[usize::from(!is_own)].get() == 0
+    }
+
+    /// Whether something was not compared.
+    pub(crate) fn is_over(&self) -> bool {
+        self.1.get()
     }
 }
 
@@ -64,14 +78,21 @@ impl Monitors {
     pub(crate) fn of(review: &Review<'_>) -> Self {
         let [of_services, of_pods] =
             MONITORS.map(|kind| review.referring(kind, "/Namespace", review.namespace().unwrap_or_default()));
-        let of_services = Named::new(of_services, "/spec/endpoints", |endpoint, named, monitor| {
+        let namespace = review.namespace().unwrap_or_default();
+        let of_services = Named::new(of_services, namespace, "/spec/endpoints", |endpoint, named, monitor| {
             named.ports.extend(text(endpoint, "port").map(|name| (name, monitor)));
         });
-        let of_pods = Named::new(of_pods, "/spec/podMetricsEndpoints", |endpoint, named, monitor| {
+        let of_pods = Named::new(of_pods, namespace, "/spec/podMetricsEndpoints", |endpoint, named, monitor| {
             named.names.extend(text(endpoint, "port").map(|name| (name, monitor)));
             named.numbers.extend(endpoint.get("portNumber").and_then(Node::as_i64).map(|number| (number, monitor)));
         });
         Self { of_services, of_pods }
+    }
+
+    /// Whether there are more than were shown.
+    pub(crate) fn are_cut(&self) -> bool {
+        let is_cut = |named: &Named| !named.answer.complete && !named.answer.documents.is_empty();
+        is_cut(&self.of_services) || is_cut(&self.of_pods)
     }
 
     /// Whether no monitor names a port.
@@ -100,8 +121,15 @@ impl Monitors {
 
 impl Named {
     /// `more` adds the ports that only this kind names. Both name the target by its name or number.
-    fn new(answer: Rc<Answer>, list: &str, more: impl Fn(Node<'_>, &mut Self, usize)) -> Self {
-        let mut named = Self { answer: Rc::clone(&answer), ports: Vec::new(), names: Vec::new(), numbers: Vec::new() };
+    fn new(answer: Rc<Answer>, namespace: &str, list: &str, more: impl Fn(Node<'_>, &mut Self, usize)) -> Self {
+        let is_own = |monitor: &Node<'_>| {
+            let of = monitor.at("/metadata/namespace").and_then(Node::as_str).unwrap_or_default();
+            of.is_empty() || of == namespace
+        };
+        // The host shows these first.
+        let own = answer.nodes().take_while(is_own).count();
+        let mut named =
+            Self { answer: Rc::clone(&answer), own, ports: Vec::new(), names: Vec::new(), numbers: Vec::new() };
         for (monitor, document) in answer.documents.iter().enumerate() {
             let endpoints = Node::root(document).ok().and_then(|monitor| monitor.at(list));
             for endpoint in endpoints.into_iter().flat_map(Node::items) {
@@ -113,6 +141,10 @@ impl Named {
         named.ports.sort_unstable();
         named.names.sort_unstable();
         named.numbers.sort_unstable();
+        // One monitor may name a port a thousand times.
+        named.ports.dedup();
+        named.names.dedup();
+        named.numbers.dedup();
         named
     }
 
@@ -123,13 +155,16 @@ impl Named {
             let from = self.numbers.partition_point(|(known, _)| known < number);
             self.numbers.iter().skip(from).take_while(move |(known, _)| known == number).map(|(_, monitor)| *monitor)
         });
-        by_port.chain(by_names).chain(by_numbers).any(|monitor| self.selects(monitor, labels, left))
+        let candidates = by_port.chain(by_names).chain(by_numbers);
+        candidates.take_while(|monitor| !left.is_spent(*monitor < self.own)).any(|it| self.selects(it, labels, left))
     }
 
     fn selects(&self, monitor: usize, labels: Option<Node<'_>>, left: &Left) -> bool {
         let document = self.answer.documents.get(monitor).map_or(&[][..], Vec::as_slice);
         let selector = || Node::root(document).ok()?.at("/spec/selector");
-        left.takes(document.len()) && selector().is_some_and(|selector| selector::matches(selector, labels).is_yes())
+        let is_own = monitor < self.own;
+        left.takes(is_own, document.len())
+            && selector().is_some_and(|selector| selector::matches(selector, labels).is_yes())
     }
 }
 

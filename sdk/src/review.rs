@@ -22,7 +22,7 @@ use crate::workload::{Container, PodTemplate};
 /// What the host knows of an `apiVersion` and a `kind` that the API server does not serve.
 #[derive(Clone, Copy, Debug)]
 pub struct Unserved<'a> {
-    /// What is wrong with it.
+    /// Why it is not served.
     pub why: Why<'a>,
     /// The `apiVersion` to write instead, if one is served.
     pub api_version: Option<&'a str>,
@@ -97,6 +97,7 @@ struct Asked {
     owners: RefCell<Owners>,
     /// Which workloads with a template for Rollouts were asked for.
     holders: RefCell<BTreeSet<(String, String)>>,
+    leaves_out_holders: Cell<bool>,
     monitors: OnceCell<Monitors>,
     /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
     selected: [RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>; 2],
@@ -425,12 +426,18 @@ impl<'a> Review<'a> {
         self.ask(b'l', kind, &[], || self.host.listing(self.subject, kind))
     }
 
+    /// Whether some Rollouts were left out because nobody asked for their templates.
+    pub(crate) fn leaves_out_holders(&self) -> bool {
+        self.asked.leaves_out_holders.get()
+    }
+
     /// The workload from which a Rollout takes its template; none beyond the first 32 of a review.
     pub(crate) fn holder(&self, kind: &str, name: &str) -> Option<Rc<Answer>> {
         let mut holders = self.asked.holders.borrow_mut();
         let asked = (kind.to_owned(), name.to_owned());
         if !holders.contains(&asked) {
             if holders.len() == MAX_HOLDERS {
+                self.asked.leaves_out_holders.set(true);
                 return None;
             }
             holders.insert(asked);

@@ -94,8 +94,8 @@ impl<'a> Rollout<'a> {
 /// A StatefulSet's rolling update that may take several Pods down at once.
 #[derive(Clone, Debug)]
 pub struct StatefulUpdate<'a> {
-    /// Pods that an update reaches: those below `partition` keep their revision.
-    pub reached: i64,
+    /// Pods below this number keep their revision.
+    pub partition: i64,
     /// `maxUnavailable`.
     pub max_unavailable: IntOrPercent,
     /// Its place.
@@ -107,7 +107,7 @@ pub struct StatefulUpdate<'a> {
 impl<'a> StatefulUpdate<'a> {
     /// None for another kind, for another strategy, without `maxUnavailable`, and where Kubernetes passes over it: before
     /// 1.37, but for 1.35.0 to 1.35.3 (the feature `MaxUnavailableStatefulSet`).
-    pub fn of(review: &Review<'a>, pods: i64) -> Option<Self> {
+    pub fn of(review: &Review<'a>) -> Option<Self> {
         if !review.is("apps/StatefulSet") {
             return None;
         }
@@ -127,14 +127,15 @@ impl<'a> StatefulUpdate<'a> {
             _ => true,
         };
         let partition = strategy.at("rollingUpdate/partition").as_i64().unwrap_or(0).max(0);
-        let reached = pods.saturating_sub(partition).max(0);
-        is_valid.then_some(Self { reached, max_unavailable, at, is_certain })
+        is_valid.then_some(Self { partition, max_unavailable, at, is_certain })
     }
 
     /// Pods that it takes down at once, of so many.
     #[must_use]
     pub fn taken(&self, pods: i64) -> i64 {
-        Fenceposts::of_stateful_set(pods, self.max_unavailable).unavailable.min(self.reached)
+        Fenceposts::of_stateful_set(pods, self.max_unavailable)
+            .unavailable
+            .min(pods.saturating_sub(self.partition).max(0))
     }
 }
 
@@ -182,6 +183,7 @@ pub fn is_served(review: &Review<'_>) -> Knowledge {
     }
     let (services, scraped) = (review.services(), Scraped::of(review));
     match services.nodes().any(|service| carries_requests(service, &scraped)) {
+        true if scraped.is_uncertain() => Knowledge::Unknown,
         true => Knowledge::Yes,
         false if services.complete || are_only_scraped(review) => Knowledge::No,
         false => Knowledge::Unknown,

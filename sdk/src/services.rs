@@ -195,7 +195,7 @@ pub struct Scraped<'r, 'a> {
 const MAX_CALLED: usize = 8;
 
 impl<'r, 'a> Scraped<'r, 'a> {
-    /// What is said of the reviewed object's template, or of the one that it refers to; nothing without one.
+    /// Reads the template of the reviewed object, or the one that it refers to. Without a template no port is for metrics.
     #[must_use]
     pub fn of(review: &'r Review<'a>) -> Self {
         let referenced = review.referenced();
@@ -238,6 +238,12 @@ impl<'r, 'a> Scraped<'r, 'a> {
             scraped.labels = template.labels().map(Node::to_document);
         }
         scraped
+    }
+
+    /// Whether there may be monitors that were not looked at, so that a port may be for metrics that seems to carry requests.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        self.left.is_over() || self.review.monitors().are_cut()
     }
 
     fn names(&self, target: Option<Port<'_>>) -> bool {

@@ -28,7 +28,9 @@ pub fn script<'a>(words: &[&'a str]) -> Option<Script<'a>> {
                 return Some(Script { text, stops_at_failure });
             }
             // The name of an option: `-euo pipefail`.
-            _ if is_option(option) && option.ends_with(['o', 'O']) => drop(rest.next()),
+            _ if is_option(option) && option.ends_with(['o', 'O']) => {
+                stops_at_failure |= rest.next() == Some(&"errexit") && is_short;
+            }
             _ if is_option(option) => {}
             _ => return None,
         }
@@ -96,9 +98,12 @@ pub fn always_succeeds(words: &[&str]) -> bool {
         return without_prefix(words).first().is_some_and(|first| SUCCEED.contains(&program(first)));
     };
     let (mut rest, mut is_any) = (script.text, false);
-    while let Some((command, end, after)) = next_command(rest) {
+    while let Some(Command { words: command, end, rest: after, writes }) = next_command(rest) {
         rest = after;
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        if writes {
+            return false;
+        }
         let is_exit = matches!(words.as_slice(), ["exit"] | ["exit", "0"]);
         let name = without_prefix(&words).first().map(|word| program(word)).unwrap_or_default();
         if !(is_exit || words.is_empty() || SUCCEED.contains(&name)) || !matches!(end, End::Next | End::And) {
@@ -154,7 +159,7 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
     // Whether the next command of a list runs: after `&&` only where those before have succeeded.
     let mut runs = true;
     let mut rest = script.text;
-    while let Some((command, end, after)) = next_command(rest) {
+    while let Some(Command { words: command, end, rest: after, writes }) = next_command(rest) {
         rest = after;
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let name = without_prefix(&words).first().map(|word| program(word)).unwrap_or_default();
@@ -173,9 +178,10 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
             return (sum, is_all && after.trim().is_empty());
         }
         if name == "set" {
-            stops_at_failure |= words.iter().skip(1).any(|word| word.starts_with('-') && word.contains('e'));
+            let is_short = |word: &&str| word.starts_with('-') && word.contains('e');
+            stops_at_failure |= words.iter().skip(1).any(is_short) || words.ends_with(&["-o", "errexit"]);
         }
-        let succeeds = SUCCEED.contains(&name) || words.is_empty() || name == "set";
+        let succeeds = !writes && (SUCCEED.contains(&name) || words.is_empty() || name == "set");
         runs = match end {
             End::And => runs && succeeds,
             End::Or => false,
@@ -203,19 +209,32 @@ enum End {
     Unreadable,
 }
 
-/// The words of the first command without its redirections, what ends it, and what follows. A word with a variable or
-/// another command in it is kept as text, which no constant equals.
-fn next_command(script: &str) -> Option<(Vec<String>, End, &str)> {
+/// The first command of a script.
+struct Command<'a> {
+    /// Without its redirections. A word with a variable or another command in it is kept as text, which no constant equals.
+    words: Vec<String>,
+    /// What ends it.
+    end: End,
+    /// What follows.
+    rest: &'a str,
+    /// Whether it reads or writes a file or a connection by a redirection, so that it fails where that does.
+    writes: bool,
+}
+
+fn next_command(script: &str) -> Option<Command<'_>> {
     let mut characters = script.char_indices().peekable();
     characters.peek()?;
     let (mut words, mut word, mut is_word): (Vec<String>, String, bool) = (Vec::new(), String::new(), false);
     let mut depth = 0_usize;
-    let mut redirects = false;
-    let push = |words: &mut Vec<String>, word: &mut String, is_word: &mut bool, redirects: &mut bool| {
+    let (mut redirects, mut writes) = (false, false);
+    let mut push = |words: &mut Vec<String>, word: &mut String, is_word: &mut bool, redirects: &mut bool| {
         if std::mem::take(is_word) {
             let text = std::mem::take(word);
             if !std::mem::take(redirects) {
                 words.push(text);
+            } else {
+                // The others are streams that are open already.
+                writes |= text != "/dev/null" && text != "-" && !text.bytes().all(|byte| byte.is_ascii_digit());
             }
         }
     };
@@ -240,7 +259,7 @@ fn next_command(script: &str) -> Option<(Vec<String>, End, &str)> {
                 while let Some((_, inner)) = characters.next().filter(|(_, inner)| *inner != '"') {
                     match inner {
                         '\\' => word.extend(characters.next().map(|(_, escaped)| escaped)),
-                        '`' => return Some((words, End::Unreadable, "")),
+                        '`' => return Some(Command { words, end: End::Unreadable, rest: "", writes: false }),
                         _ => word.push(inner),
                     }
                 }
@@ -263,8 +282,10 @@ fn next_command(script: &str) -> Option<(Vec<String>, End, &str)> {
                 word.push_str("$()");
                 depth = 1;
             }
-            '`' | '(' | ')' => return Some((words, End::Unreadable, "")),
-            '<' if rest(0).starts_with("<<") => return Some((words, End::Unreadable, "")),
+            '`' | '(' | ')' => return Some(Command { words, end: End::Unreadable, rest: "", writes: false }),
+            '<' if rest(0).starts_with("<<") => {
+                return Some(Command { words, end: End::Unreadable, rest: "", writes: false });
+            }
             '<' | '>' => {
                 // The number before it names a stream.
                 if word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -285,7 +306,7 @@ fn next_command(script: &str) -> Option<(Vec<String>, End, &str)> {
                     [b'&' | b'|', ..] => (End::Beside, 1),
                     _ => (End::Next, 1),
                 };
-                return Some((words, end, rest(length)));
+                return Some(Command { words, end, rest: rest(length), writes });
             }
             _ if character.is_whitespace() => push(&mut words, &mut word, &mut is_word, &mut redirects),
             _ => {
@@ -295,7 +316,8 @@ fn next_command(script: &str) -> Option<(Vec<String>, End, &str)> {
         }
     }
     push(&mut words, &mut word, &mut is_word, &mut redirects);
-    Some((words, if depth > 0 { End::Unreadable } else { End::Next }, ""))
+    let end = if depth > 0 { End::Unreadable } else { End::Next };
+    Some(Command { words, end, rest: "", writes })
 }
 
 #[cfg(test)]
@@ -309,6 +331,7 @@ mod tests {
             (&["/bin/bash", "-lc", "a", "b"], Some("a"), false),
             (&["bash", "-euo", "pipefail", "-c", "a"], Some("a"), true),
             (&["bash", "--norc", "-ec", "a"], Some("a"), true),
+            (&["bash", "-o", "errexit", "-c", "a"], Some("a"), true),
             (&["/usr/bin/env", "A=b", "sh", "-c", "a"], Some("a"), false),
             (&["busybox", "sh", "-c", "a"], Some("a"), false),
             (&["sh", "a.sh"], None, false),
@@ -351,6 +374,10 @@ mod tests {
             (&["sh", "-c", "test -f /tmp/ready"], false),
             (&["sh", "-c", "true && test -f /tmp/ready"], false),
             (&["sh", "-c", "curl localhost || true"], false),
+            (&["sh", "-c", "echo ok 2>&1 >/dev/null"], true),
+            (&["bash", "-c", ":> /dev/tcp/127.0.0.1/8080"], false),
+            (&["sh", "-c", "echo ok > /data/health"], false),
+            (&["sh", "-c", "true < /tmp/ready; exit 0"], false),
             (&["sh", "-c", ""], false),
             (&["false"], false),
             (&[], false),
@@ -367,6 +394,8 @@ mod tests {
             ("  sleep 1m 15s ; ", 75, true),
             ("sleep 40; sleep 35", 75, true),
             ("sleep 75; nginx -s quit", 75, false),
+            ("set -o errexit; /drain.sh; sleep 75", 0, false),
+            ("echo draining > /state/phase && sleep 75", 0, false),
             ("sleep 75 && kill 1", 75, false),
             ("/drain.sh; sleep 75", 75, false),
             ("touch /tmp/down\nsleep 75\n", 75, false),

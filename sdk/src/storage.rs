@@ -72,9 +72,15 @@ impl Storage {
         let answer = review.listing(VOLUME);
         let fits = |volume: &Node<'_>| {
             let of_class = volume.at("/spec/storageClassName").and_then(Node::as_str).unwrap_or_default() == class;
-            let bound_to = volume.at("/spec/claimRef/name").and_then(Node::as_str);
-            of_class && bound_to.is_none_or(|bound_to| bound_to == name(claim))
+            let bound = |pointer: &str| volume.at(pointer).and_then(Node::as_str);
+            let (to, of) = (bound("/spec/claimRef/name"), bound("/spec/claimRef/namespace"));
+            let is_here = || review.namespace().zip(of).is_none_or(|(own, of)| own == of);
+            of_class && to.is_none_or(|to| to == name(claim) && is_here())
         };
+        // Those that are not shown may be others.
+        if !answer.complete && !answer.documents.is_empty() {
+            return Some(Self::Unknown);
+        }
         same(answer.nodes().filter(fits).map(Self::of_volume))
     }
 

@@ -1,8 +1,14 @@
 //! Manifests of other projects, which are not part of this repository.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Once;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::plimsoll_binary;
 
 /// The folder that `PLIMSOLL_CORPUS` names; `None` where it names none, which is said once.
 pub fn corpus() -> Option<PathBuf> {
@@ -21,4 +27,31 @@ pub fn corpus() -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// All files below a folder with this extension, sorted.
+pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path, extension)?);
+        } else if path.extension().is_some_and(|other| other == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The JSON report of `check` over the folder `k` of a folder, with every policy of `strict`, in a closed world.
+pub fn strict_report(folder: &Path) -> Result<Value> {
+    let output = Command::new(plimsoll_binary()?)
+        .args(["check", "--profile=strict", "--world=closed", "--exit-zero", "--format=json", "k"])
+        .current_dir(folder)
+        .output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("no JSON: {stderr}"))?;
+    ensure!(report["errors"] == json!([]), "{}", report["errors"]);
+    Ok(report)
 }

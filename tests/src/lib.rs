@@ -41,7 +41,7 @@ mod webhook;
 pub use assets::{Assets, Extra};
 pub use cases::{Case, accepts, accepts_with_warnings, rejects, run};
 pub use control_plane::{ControlPlane, Options};
-pub use corpus::corpus;
+pub use corpus::{corpus, files, strict_report};
 pub use current::CurrentCluster;
 pub use helm::Helm;
 pub use kubectl::{Kubectl, Output};

@@ -2,12 +2,12 @@
 //! the same; and what `--fix` makes of it the API server takes, as it took what was there before.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use plimsoll::yaml;
-use plimsoll_tests::{ControlPlane, corpus, plimsoll_binary};
+use plimsoll_tests::{ControlPlane, corpus, files, plimsoll_binary, strict_report};
 use serde_json::{Value, json};
 
 /// One input: where it comes from, and its text.
@@ -100,13 +100,7 @@ fn was_taken(
 /// The findings of each input in a folder of its own, by the name of the folder.
 fn findings(inputs: &[Input], spelling: Spelling) -> Result<Findings> {
     let folder = tree(inputs, spelling)?;
-    let output = Command::new(plimsoll_binary()?)
-        .args(["check", "--profile=strict", "--world=closed", "--exit-zero", "--format=json", "k"])
-        .current_dir(folder.path())
-        .output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let report: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("no JSON: {stderr}"))?;
-    ensure!(report["errors"] == json!([]), "{}", report["errors"]);
+    let report = strict_report(folder.path())?;
     let mut found = Findings::new();
     for finding in report["findings"].as_array().context("no findings")? {
         let text = |name: &str| finding[name].as_str().unwrap_or_default();
@@ -207,18 +201,4 @@ fn inputs() -> Result<Vec<Input>> {
 
 fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(files(&path, extension)?);
-        } else if path.extension().is_some_and(|other| other == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -3,10 +3,9 @@
 //! `pkg/controller/podautoscaler`, and the Pod Security Standards for Windows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use plimsoll_tests::plimsoll_binary;
+use plimsoll_tests::strict_report;
 use serde_json::{Value, json};
 
 const SETS: usize = 3000;
@@ -329,13 +328,7 @@ fn findings_are_what_the_controllers_do() -> Result<()> {
         let text: String = set.objects(number).iter().map(|object| format!("{object}\n")).collect();
         std::fs::write(own.join("set.yaml"), text)?;
     }
-    let output = Command::new(plimsoll_binary()?)
-        .args(["check", "--profile=strict", "--world=closed", "--exit-zero", "--format=json", "k"])
-        .current_dir(folder.path())
-        .output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let report: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("no JSON: {stderr}"))?;
-    ensure!(report["errors"] == json!([]), "{}", report["errors"]);
+    let report = strict_report(folder.path())?;
     let mut found = BTreeMap::<usize, Vec<(&str, &str, &str)>>::new();
     for finding in report["findings"].as_array().context("no findings")? {
         let text = |name: &str| finding[name].as_str().unwrap_or_default();

@@ -2,10 +2,11 @@
 
 mod look;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use plimsoll_sdk::findings::MAX_FINDINGS;
 use serde_json::Value;
 
 use crate::admission::decide::{
@@ -15,7 +16,7 @@ use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
 use crate::admission::{Review, Verdict};
 use crate::context::{Context, Surrounded, pinned};
-use crate::engine::{Call, Failure, Finding, Input, Outcome, Session, Subject};
+use crate::engine::{Call, Failure, Finding, Input, Outcome, Place, Session, Subject};
 use crate::moment::Moment;
 use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
 use look::Look;
@@ -268,14 +269,19 @@ impl<'a> Evaluation<'a> {
             // What a bundle leaves of its share is the others'; what it uses up is its own.
             let now = Instant::now();
             session.end_at(now + self.deadline.saturating_duration_since(now) / left.max(1));
+            session.share(environments.len());
             left = left.saturating_sub(1);
             let mut judgements: Vec<Judgement> = Vec::new();
+            let mut seen: Vec<HashSet<(Place, String)>> = vec![HashSet::new(); calls.len()];
             for environment in &environments {
                 let input = Input { environment, review: self.review.document(), subject };
                 let next = session.evaluate(&input, &calls);
                 judgements = match judgements.is_empty() {
                     true => next,
-                    false => judgements.into_iter().zip(next).map(|(one, other)| joined(one, other)).collect(),
+                    false => {
+                        let both = judgements.into_iter().zip(next).zip(&mut seen);
+                        both.map(|((one, other), seen)| joined(one, other, seen)).collect()
+                    }
                 };
                 if judgements.iter().all(Result::is_err) {
                     break;
@@ -297,24 +303,29 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// What a policy says of two pod templates of one object. What it says of the object itself it says twice.
-fn joined(one: Judgement, other: Judgement) -> Judgement {
+/// What a policy says of several pod templates of one object. What it says of the object itself it says for each. `seen` are
+/// the findings so far.
+fn joined(one: Judgement, other: Judgement, seen: &mut HashSet<(Place, String)>) -> Judgement {
+    let known = |finding: &Finding| (finding.at.clone(), finding.message.clone());
     match (one?, other?) {
         (Outcome::Evaluated(mut one), Outcome::Evaluated(other)) => {
-            for finding in other.findings {
-                let is_known = |known: &Finding| known.at == finding.at && known.message == finding.message;
-                if !one.findings.iter().any(is_known) {
-                    one.findings.push(finding);
-                }
+            if seen.is_empty() {
+                seen.extend(one.findings.iter().map(known));
             }
+            let new: Vec<Finding> = other.findings.into_iter().filter(|finding| seen.insert(known(finding))).collect();
+            let room = MAX_FINDINGS.saturating_sub(one.findings.len());
+            let cut = u32::try_from(new.len().saturating_sub(room)).unwrap_or(u32::MAX);
+            one.findings.extend(new.into_iter().take(room));
             let new: Vec<String> = other.assumptions.into_iter().filter(|it| !one.assumptions.contains(it)).collect();
             one.assumptions.extend(new);
-            one.more = one.more.saturating_add(other.more);
+            one.more = one.more.saturating_add(other.more).saturating_add(cut);
             Ok(Outcome::Evaluated(one))
         }
-        (Outcome::Skipped(_), Outcome::Evaluated(report)) | (Outcome::Evaluated(report), Outcome::Skipped(_))
+        (Outcome::Skipped(reason), Outcome::Evaluated(mut report))
+        | (Outcome::Evaluated(mut report), Outcome::Skipped(reason))
             if !report.findings.is_empty() =>
         {
+            report.assumptions.push(format!("nothing is wrong with another pod template, of which it says: {reason}"));
             Ok(Outcome::Evaluated(report))
         }
         (skipped @ Outcome::Skipped(_), _) | (_, skipped) => Ok(skipped),

@@ -1,5 +1,7 @@
 //! Runs a policy natively, with the same surroundings as the WebAssembly run, and writes both outcomes alike.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use plimsoll::admission::edit::Edit;
@@ -7,8 +9,33 @@ use plimsoll::engine::{self, Outcome, Report, Surroundings};
 use plimsoll_sdk::bundle::{Answer, Host, evaluate};
 use plimsoll_sdk::flat::Node;
 use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as GuestOutcome, Setting, Subject};
+use plimsoll_sdk::metadata::Policy;
 
-struct Native<'a>(&'a dyn Surroundings);
+struct Native<'a> {
+    surroundings: &'a dyn Surroundings,
+    /// Kinds that other policies declare, and this one does not. In a cluster its verdict would depend on them.
+    undeclared: BTreeSet<String>,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Native<'a> {
+    fn of(policy: u32, surroundings: &'a dyn Surroundings) -> Self {
+        let declared =
+            |policy: &Policy| policy.requires.iter().chain(&policy.refines).cloned().collect::<BTreeSet<_>>();
+        let policies = plimsoll_policies::metadata().policies;
+        let own =
+            usize::try_from(policy).ok().and_then(|policy| policies.get(policy)).map(declared).unwrap_or_default();
+        let all: BTreeSet<String> = policies.iter().flat_map(declared).collect();
+        Self { surroundings, undeclared: &all - &own, asked: RefCell::default() }
+    }
+
+    fn asks(&self, kind: &str) -> &'a dyn Surroundings {
+        if self.undeclared.contains(kind) {
+            self.asked.borrow_mut().insert(kind.to_owned());
+        }
+        self.surroundings
+    }
+}
 
 /// The outcome of one policy of the built-in crate, run natively, as text.
 pub(crate) fn outcome(
@@ -24,7 +51,12 @@ pub(crate) fn outcome(
         settings => vec![Setting { call: 0, value: settings.to_vec() }],
     };
     let run = plimsoll_policies::run_policy;
-    let judgements = evaluate(run, &Native(surroundings), (environment, review), subject, &[policy], &settings);
+    let native = Native::of(policy, surroundings);
+    let judgements = evaluate(run, &native, (environment, review), subject, &[policy], &settings);
+    let asked = native.asked.into_inner();
+    if !asked.is_empty() {
+        return format!("it asks for kinds that it does not declare: {asked:?}");
+    }
     match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
         Some(Judgement { outcome: Err(error), .. }) => format!("error: {error}"),
@@ -139,22 +171,22 @@ fn answer(answer: engine::Answer) -> Answer {
 
 impl Host for Native<'_> {
     fn get(&self, about: Subject, kind: &str, name: &str) -> Answer {
-        answer(self.0.get(subject(about), kind, name))
+        answer(self.asks(kind).get(subject(about), kind, name))
     }
     fn selecting(&self, about: Subject, kind: &str, labels: &[u8]) -> Answer {
-        answer(self.0.selecting(subject(about), kind, labels))
+        answer(self.asks(kind).selecting(subject(about), kind, labels))
     }
     fn selected_by(&self, about: Subject, kind: &str, selector: &[u8]) -> Answer {
-        answer(self.0.selected_by(subject(about), kind, selector))
+        answer(self.asks(kind).selected_by(subject(about), kind, selector))
     }
     fn referring(&self, about: Subject, kind: &str, ref_kind: &str, ref_name: &str) -> Answer {
-        answer(self.0.referring(subject(about), kind, ref_kind, ref_name))
+        answer(self.asks(kind).referring(subject(about), kind, ref_kind, ref_name))
     }
     fn listing(&self, about: Subject, kind: &str) -> Answer {
-        answer(self.0.listing(subject(about), kind))
+        answer(self.asks(kind).listing(subject(about), kind))
     }
     fn is_authored(&self, about: Subject, pointer: &str) -> Knowledge {
-        match self.0.authored(subject(about), pointer) {
+        match self.surroundings.authored(subject(about), pointer) {
             engine::Knowledge::Yes => Knowledge::Yes,
             engine::Knowledge::No => Knowledge::No,
             engine::Knowledge::Unknown => Knowledge::Unknown,

@@ -32,17 +32,19 @@ const MAX_KIND: usize = 63;
 /// are not in it, because they are sent as warnings.
 pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let object = review.subject();
-    let mut groups = Group::all(verdict.denying().map(|Judged { policy, finding, .. }| (&*policy.id, finding)), object);
+    let denying = verdict.denying().map(|Judged { policy, finding, .. }| (&*policy.id, finding));
+    let (mut groups, unread) = Group::all(denying, object);
     let failed = verdict.failed.iter().filter(|failed| failed.action == Action::Deny);
     groups.extend(failed.map(|failed| Group::alone(&failed.policy.id, failure(failed), LOG)));
     let ids: Vec<&str> = groups.iter().map(|group| group.id).collect();
     let reasons: Vec<Reason> = groups.iter().take(MOST).map(Group::reason).collect();
     let cut = verdict.more.iter().filter(|(policy, _)| ids.contains(&policy.id.as_str()));
     let cut: Vec<(&str, usize)> = cut.map(|(policy, more)| (policy.id.as_str(), number(*more))).collect();
-    let summary = printed::line(&summary(review, ids.len(), !cut.is_empty())).into_owned();
+    let summary = printed::line(&summary(review, ids.len(), !cut.is_empty() || !unread.is_empty())).into_owned();
     let ending = printed::line(&ending(review, verdict)).into_owned();
     // The others are only counted.
-    let others: Vec<_> = groups.iter().skip(MOST).map(|group| (group.id, group.size())).chain(cut).collect();
+    let others = groups.iter().skip(MOST).map(|group| (group.id, group.size()));
+    let others: Vec<_> = others.chain(unread.into_iter().map(|id| (id, 1))).chain(cut).collect();
     let room = MAX_MESSAGE.saturating_sub(length(&summary) + length(&ending) + 1);
     let bullets = bullets(&reasons, &others, room);
     [summary].into_iter().chain(bullets).chain([ending]).collect::<Vec<_>>().join("\n")

@@ -179,8 +179,9 @@ impl Collector {
 
     fn role(&self, real: &Path) -> Role {
         match &self.only {
+            Some(only) if only.contains(real) => Role::Checked,
             _ if self.is_context => Role::Context,
-            Some(only) if !only.contains(real) => Role::Known,
+            Some(_) => Role::Known,
             _ => Role::Checked,
         }
     }
@@ -189,9 +190,9 @@ impl Collector {
         let is_patch = |source: &Source| {
             source.is_found && source.found.as_ref().is_some_and(|found| self.rendered.is_patch(found.real()))
         };
-        let (patches, sources) = self.collected.sources.into_iter().partition(is_patch);
+        let (patches, sources): (Vec<Source>, Vec<Source>) = self.collected.sources.into_iter().partition(is_patch);
         self.collected.sources = sources;
-        self.collected.patches = Vec::from_iter(patches).into_iter().map(|source: Source| source.name).collect();
+        self.collected.patches = patches.into_iter().map(|source| source.name).collect();
         self.collected.passed_over = self.rendered.settle();
         self.collected
     }

@@ -11,8 +11,8 @@ use super::world::{File, Object};
 /// Other declarations that are named.
 const MOST_NAMED: usize = 3;
 
-/// Tells each object whose content differs from an earlier one of its identity where that one stands. Of several it is told
-/// to the last. Folders are judged alone, for two folders may be for two environments.
+/// Tells each object whose content differs from another one of its identity where that one stands. Of several it is told to the
+/// last that is checked. Folders are judged alone, for two folders may be for two environments.
 pub(super) fn mark(files: &[File], objects: &mut [Object]) {
     let mut declared: HashMap<_, Vec<usize>> = HashMap::new();
     for (number, object) in objects.iter().enumerate() {
@@ -26,14 +26,13 @@ pub(super) fn mark(files: &[File], objects: &mut [Object]) {
     let value = |number: usize| -> Option<Value> { serde_json::to_value(objects[number].review.object()?).ok() };
     let mut marks = Vec::new();
     for numbers in declared.values().filter(|numbers| numbers.len() > 1) {
-        let Some((last, earlier)) = numbers.split_last() else { continue };
+        let is_checked = |number: &&usize| files[objects[**number].file].source.role == Role::Checked;
+        let Some(last) = numbers.iter().rfind(is_checked) else { continue };
         let own = value(*last);
-        let others: Vec<usize> = earlier.iter().copied().filter(|earlier| value(*earlier) != own).collect();
-        if !others.is_empty() {
-            marks.push((
-                *last,
-                others.into_iter().map(|other| place(files, &objects[*last], &objects[other])).collect(),
-            ));
+        let others = numbers.iter().filter(|other| *other != last && value(**other) != own);
+        let places: Vec<String> = others.map(|other| place(files, &objects[*last], &objects[*other])).collect();
+        if !places.is_empty() {
+            marks.push((*last, places));
         }
     }
     for (number, places) in marks {

@@ -1,38 +1,11 @@
 //! Custom resources of which a controller may make workloads, Services and the like, which nobody can know from files.
 
-use crate::registry::Workloads;
-
-/// Groups of Kubernetes itself. Of its objects all that is made is known.
-const BUILTIN: [&str; 24] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "autoscaling.k8s.io",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "extensions",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-    "storagemigration.k8s.io",
-];
+use crate::registry::{Workloads, is_group_of_kubernetes};
 
 /// Groups whose objects configure something and run nothing.
-const QUIET: [&str; 26] = [
+const QUIET: [&str; 27] = [
     "acme.cert-manager.io",
+    "autoscaling.k8s.io",
     "bitnami.com",
     "cert-manager.io",
     "cilium.io",
@@ -82,10 +55,11 @@ const QUIET_KINDS: [&str; 15] = [
 /// Whether a controller may make workloads of objects of this kind (`group/Kind`), other than those that policies know.
 pub(super) fn is_maker(kind: &str, workloads: &Workloads) -> bool {
     let group = kind.split_once('/').map_or("", |(group, _)| group);
-    !BUILTIN.contains(&group)
+    // Of Kubernetes' own objects all that is made is known.
+    !is_group_of_kubernetes(group)
         && !QUIET.contains(&group)
         && !QUIET_KINDS.contains(&kind)
-        && workloads.template(kind).is_none()
+        && !workloads.is_workload(kind)
 }
 
 #[cfg(test)]

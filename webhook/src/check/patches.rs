@@ -13,10 +13,15 @@ const DIRECTIVES: [&str; 4] = ["$patch", "$retainKeys", "$setElementOrder/", "$d
 pub(super) fn is_patch(value: &Value, workloads: &Workloads) -> bool {
     let text = |member: &str| value.get(member).and_then(Value::as_str).unwrap_or_default();
     let kind = Kind::from_api_version(text("apiVersion"), text("kind")).group_kind();
-    let Some(template) = workloads.template(&kind) else { return value.get("$patch").is_some() };
+    let templates = workloads.templates(&kind);
+    if templates.is_empty() {
+        return value.get("$patch").is_some();
+    }
     if has_directive(value) {
         return true;
     }
+    // Of a kind with several templates one may be patched, and the others are whole.
+    let [template] = templates else { return false };
     let Some(spec) = value.pointer(template).and_then(|template| template.get("spec")) else { return false };
     let lists = ["containers", "initContainers", "ephemeralContainers"];
     let mut containers = lists.iter().filter_map(|list| spec.get(*list)?.as_array()).flatten().peekable();

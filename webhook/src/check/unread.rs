@@ -94,6 +94,10 @@ impl Glance {
                 if is_hidden {
                     continue;
                 }
+                // What lies behind a link is not looked at.
+                if kind.is_symlink() {
+                    return None;
+                }
                 if kind.is_dir() {
                     if depth == DEEPEST {
                         return None;

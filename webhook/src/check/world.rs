@@ -247,6 +247,8 @@ struct Reader<'a> {
     most: usize,
     /// Problems beyond those that are shown.
     more: usize,
+    /// A limit was reached before its end.
+    is_cut: bool,
     /// The text looks like a template. That is looked for once, not for each document that is broken.
     is_template: bool,
     /// The text may hold an object: it has a word that each has, or escapes, in which such a word may hide.
@@ -270,6 +272,7 @@ impl<'a> Reader<'a> {
             counted,
             most,
             more: 0,
+            is_cut: false,
             is_template: text.contains("{{"),
             has_objects: ["apiVersion", "kind", "\\u", "\\x", "\\U"].iter().any(|word| text.contains(word)),
         }
@@ -296,8 +299,12 @@ impl<'a> Reader<'a> {
             }
             // What was said of this document holds for all that follow.
             if budget.is_spent() || self.counted.load(Ordering::Relaxed) > self.most {
+                self.is_cut = true;
                 break;
             }
+        }
+        if self.is_cut {
+            self.gap(format!("not all of {} was read", self.source.name), None);
         }
         if self.more > 0 {
             let message = format!("{} more of its documents cannot be judged", self.more);
@@ -313,6 +320,11 @@ impl<'a> Reader<'a> {
         } else {
             self.more += 1;
         }
+    }
+
+    /// Something of its file was not read, and may hold these kinds; none: any.
+    fn gap(&mut self, reason: String, kinds: Option<BTreeSet<String>>) {
+        self.read.gaps.push(Gap::file(&self.folder(), reason, kinds));
     }
 
     /// Where its file lies.
@@ -337,8 +349,7 @@ impl<'a> Reader<'a> {
                 .to_owned()
         });
         let place = Some((error.line, error.column));
-        let reason = format!("{} could not be read", self.source.name);
-        self.read.gaps.push(Gap::file(&self.folder(), reason, kinds_of_broken(text)));
+        self.gap(format!("{} could not be read", self.source.name), kinds_of_broken(text));
         self.note(Problem { file: self.source.name.clone(), place, message: error.message, help });
     }
 
@@ -372,10 +383,13 @@ impl<'a> Reader<'a> {
         }
         if patches::is_patch(value, self.workloads) {
             self.read.has_patches = true;
+            let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            self.gap(format!("a patch in {} was passed over", self.source.name), Some(BTreeSet::from([kind])));
             return;
         }
         let counted = self.counted.fetch_add(1, Ordering::Relaxed);
         if counted >= self.most {
+            self.is_cut = true;
             // The others are passed over without a word: there may be a million.
             if counted == self.most {
                 let message = format!(

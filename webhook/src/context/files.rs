@@ -9,7 +9,7 @@ use super::kept::Keeping;
 use super::question::{Question, Shape};
 use super::references::{among_all, names_namespaces};
 use super::versions::Identities;
-use super::{Context, MAX_DOCUMENTS, NAMESPACE, is_secret, name_of};
+use super::{Context, MAX_BYTES, MAX_DOCUMENTS, NAMESPACE, is_secret, name_of};
 use crate::admission::Kind;
 use crate::engine::Answer;
 use crate::registry::{Workloads, is_cluster_scoped};
@@ -250,8 +250,13 @@ impl Context for Files {
                 "" => (Group::NamingInSet(self.place.set), Question::Listing),
                 _ => (Group::Naming, question),
             };
-            let none = Answer { documents: Vec::new(), complete: true };
-            let answer = shards.get(&group).map_or(none, |shard| shard.answer(shape, namespace, question));
+            let mut answer = self.of(&group, shape, namespace, question);
+            // One of the own set that states no namespace goes to this one.
+            let met = self.objects.met(&Group::Namespace(namespace.to_owned()), self.place.set);
+            if let Some((Group::Set(set), true)) = met {
+                let unstated = Question::Referring { kind: NAMESPACE, name: "" };
+                merge(&mut answer, self.of(&Group::NamingInSet(set), shape, namespace, unstated));
+            }
             return Answer { complete: answer.complete && self.closed, ..answer };
         }
         let own = group(kind, namespace, self.place.set);
@@ -287,8 +292,13 @@ fn merge(answer: &mut Answer, more: Answer) {
     }
     answer.documents.extend(more.documents);
     answer.documents.sort_by(|one, other| name_of(one).cmp(name_of(other)));
-    if answer.documents.len() > MAX_DOCUMENTS {
-        answer.documents.truncate(MAX_DOCUMENTS);
-        answer.complete = false;
-    }
+    let mut bytes = 0;
+    let fits = answer.documents.iter().take(MAX_DOCUMENTS).take_while(|document| {
+        let is_first = bytes == 0;
+        bytes += document.len();
+        is_first || bytes <= MAX_BYTES
+    });
+    let count = fits.count();
+    answer.complete &= count == answer.documents.len();
+    answer.documents.truncate(count);
 }

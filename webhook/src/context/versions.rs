@@ -27,8 +27,11 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// The number of a folder; a new one where it has none yet.
+    /// The number of a folder; a new one where it has none yet. The empty path, of the standard input, is folder 0.
     pub fn number(&mut self, folder: &Path) -> u32 {
+        if folder.as_os_str().is_empty() {
+            return 0;
+        }
         if let Some(number) = self.numbers.get(folder) {
             return *number;
         }

@@ -140,6 +140,9 @@ pub enum Failure {
         .0 / 1_000_000
     )]
     Fuel(u64),
+    /// It asked the host for more than one call may have.
+    #[error("the policy asks for more about other objects than it may: 16,000 questions, or 1 GiB of answers")]
+    Questions,
     /// All policies together have burnt what one run may burn.
     #[error("the run has used up its instructions for all objects; check fewer files at once")]
     Spent,
@@ -170,6 +173,7 @@ impl Failure {
             Failure::Trap(_) => "trap",
             Failure::Deadline => "deadline",
             Failure::Fuel(_) => "fuel",
+            Failure::Questions => "questions",
             Failure::Spent => "spent",
             Failure::Memory => "memory",
             Failure::Output => "output",

@@ -86,6 +86,7 @@ pub struct Session {
     bundle: Bundle,
     surroundings: Arc<dyn Surroundings>,
     deadline: Instant,
+    shares: u32,
     instance: Option<Instance>,
     cost: Cost,
 }
@@ -104,7 +105,7 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// A session that ends at `deadline`. Nothing is instantiated before the first call.
     pub fn new(bundle: Bundle, surroundings: Arc<dyn Surroundings>, deadline: Instant) -> Self {
-        Self { bundle, surroundings, deadline, instance: None, cost: Cost::default() }
+        Self { bundle, surroundings, deadline, shares: 1, instance: None, cost: Cost::default() }
     }
 
     /// Evaluates all calls at once. Where one of them traps or runs out of time, they are repeated one by one on fresh
@@ -114,6 +115,7 @@ impl Session {
             return Vec::new();
         }
         let Limits { time, fuel, .. } = self.bundle.limits();
+        let (time, fuel) = (time / self.shares, fuel / u64::from(self.shares));
         if self.bundle.engine().metered && self.remaining().is_zero() {
             return calls.iter().map(|_| Err(Failure::Spent)).collect();
         }
@@ -149,12 +151,15 @@ impl Session {
         (0..calls.len()).map(alone).collect()
     }
 
-    /// The same where fuel is counted, in the same shares.
+    /// The same where fuel is counted.
     fn repeat_by_fuel(&mut self, input: &Input<'_>, calls: &[Call<'_>], fuel: u64) -> Vec<Result<Outcome, Failure>> {
         let before = self.cost.fuel;
         let alone = |index: usize| {
             let left = u64::try_from(calls.len() - index).unwrap_or(u64::MAX);
             let unspent = fuel.saturating_sub(self.cost.fuel - before);
+            if unspent == 0 {
+                return Err(Failure::Fuel(fuel));
+            }
             self.instance = None;
             let share = (unspent / left).clamp(fuel / LEAST_SHARE, fuel / GREATEST_SHARE);
             let end = End::within(self.remaining(), Duration::ZERO, share);
@@ -162,6 +167,11 @@ impl Session {
             outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Fuel(share))))
         };
         (0..calls.len()).map(alone).collect()
+    }
+
+    /// Parts what one evaluation may take among so many, as for the pod templates of one object.
+    pub fn share(&mut self, evaluations: usize) {
+        self.shares = u32::try_from(evaluations).unwrap_or(u32::MAX).max(1);
     }
 
     /// Gives the next evaluation its own end, so that one bundle cannot use up the time of the others.
@@ -278,7 +288,7 @@ fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) -> Failure 
         return Failure::Contract(too_long.to_string());
     }
     if error.is::<AskedTooMuch>() {
-        return Failure::Fuel(end.fuel);
+        return Failure::Questions;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Deadline,

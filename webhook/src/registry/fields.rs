@@ -32,7 +32,6 @@ pub(super) struct Mapping<'a> {
 
 impl<'a> Mapping<'a> {
     /// A member; one that is null counts as absent, as everywhere in Kubernetes.
-    /// A member; null is as if it were not there.
     pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
         self.written(key).filter(|field| !field.value.is_null())
     }

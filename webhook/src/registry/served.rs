@@ -95,6 +95,11 @@ pub fn rows() -> impl Iterator<Item = Row> {
     TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(Row::parse)
 }
 
+/// Whether some release of Kubernetes serves this group itself.
+pub(crate) fn is_group_of_kubernetes(group: &str) -> bool {
+    ROWS.groups.contains(group)
+}
+
 /// Why this release serves no such object; none where it does, or where a custom resource may bring it.
 pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
     let table = &*ROWS;

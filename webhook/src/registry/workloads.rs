@@ -9,6 +9,7 @@ use plimsoll_sdk::metadata::{self, FURTHER};
 use super::fields::{Mapping, Reader};
 use super::parts::{Parts, Shown};
 use super::policy_set::Located;
+use super::registry::MAX_TEMPLATES;
 use plimsoll_sdk::disruption::BUDGET;
 
 /// An earlier template of a workload, as its controller keeps it.
@@ -287,25 +288,32 @@ fn is_pattern(template: &str) -> bool {
     template.split('/').any(|part| part == "*")
 }
 
-/// The pointers that a pattern stands for in an object, in its order.
+/// The pointers that a pattern stands for in an object, in its order: as many as an object may have pod templates, and one more.
 pub fn places(pattern: &str, object: Node<'_>) -> Vec<String> {
-    let mut places = vec![(String::new(), object)];
-    for part in pattern.split('/').skip(1) {
-        let mut next = Vec::new();
-        for (place, node) in places {
-            if part != "*" {
-                next.extend(node.at(&format!("/{part}")).map(|below| (format!("{place}/{part}"), below)));
-                continue;
-            }
-            next.extend(node.items().enumerate().map(|(index, below)| (format!("{place}/{index}"), below)));
-            next.extend(
-                node.members()
-                    .map(|(name, below)| (format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), below)),
-            );
-        }
-        places = next;
+    let parts: Vec<&str> = pattern.split('/').skip(1).collect();
+    let mut found = Vec::new();
+    visit(&parts, object, &mut String::new(), &mut found);
+    found
+}
+
+fn visit(parts: &[&str], node: Node<'_>, place: &mut String, found: &mut Vec<String>) {
+    if found.len() > MAX_TEMPLATES {
+        return;
     }
-    places.into_iter().map(|(place, _)| place).collect()
+    let Some((part, rest)) = parts.split_first() else { return found.push(place.clone()) };
+    let mut below = |name: &str, node: Node<'_>| {
+        let length = place.len();
+        place.push('/');
+        place.push_str(name);
+        visit(rest, node, place, found);
+        place.truncate(length);
+    };
+    if *part != "*" {
+        node.at(&format!("/{part}")).into_iter().for_each(|node| below(part, node));
+        return;
+    }
+    node.items().enumerate().for_each(|(index, node)| below(&index.to_string(), node));
+    node.members().for_each(|(name, node)| below(&name.replace('~', "~0").replace('/', "~1"), node));
 }
 
 #[cfg(test)]

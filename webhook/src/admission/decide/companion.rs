@@ -67,9 +67,6 @@ fn touches(case: &Case<'_>) -> bool {
 /// Whether two values are the same but for the order of lists whose items are known by a name.
 fn is_same(old: Option<Node<'_>>, new: Option<Node<'_>>) -> bool {
     let (Some(old), Some(new)) = (old, new) else { return old.is_none() && new.is_none() };
-    if old == new {
-        return true;
-    }
     match (old.kind(), new.kind()) {
         (Kind::Object, Kind::Object) => {
             old.len() == new.len() && old.members().all(|(name, value)| is_same(Some(value), new.get(name)))
@@ -78,7 +75,7 @@ fn is_same(old: Option<Node<'_>>, new: Option<Node<'_>>) -> bool {
             (Some(old), Some(new)) => old.iter().all(|(name, item)| is_same(Some(*item), new.get(name).copied())),
             _ => old.items().zip(new.items()).all(|(old, new)| is_same(Some(old), Some(new))),
         },
-        _ => false,
+        _ => old == new,
     }
 }
 

@@ -10,6 +10,9 @@ use super::shorten;
 use crate::engine::Finding;
 use crate::printed;
 
+/// Findings of which the text is made. More would never fit, and an object may have thousands; they are only counted.
+const MOST_READ: usize = 512;
+
 /// Stands for what a text is about, where two texts are compared.
 const HERE: &str = "\0";
 
@@ -27,11 +30,15 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The findings in their order. Those of a policy that say the same of several containers, volumes or the like are one.
-    pub(super) fn all(findings: impl Iterator<Item = (&'a str, &'a Finding)>, object: Option<Node<'_>>) -> Vec<Self> {
+    /// The first findings in their order, and the policies of the others. Those of a policy that say the same of several
+    /// containers, volumes or the like are one.
+    pub(super) fn all(
+        mut findings: impl Iterator<Item = (&'a str, &'a Finding)>,
+        object: Option<Node<'_>>,
+    ) -> (Vec<Self>, Vec<&'a str>) {
         let mut groups: Vec<Self> = Vec::new();
         let mut known: HashMap<(&str, String, String), usize> = HashMap::new();
-        for (id, finding) in findings {
+        for (id, finding) in findings.by_ref().take(MOST_READ) {
             let what = placed(finding, object);
             let Some(subject) = subject(finding, object) else {
                 groups.push(Self::alone(id, what, &finding.help));
@@ -46,7 +53,7 @@ impl<'a> Group<'a> {
                 }
             }
         }
-        groups
+        (groups, findings.map(|(id, _)| id).collect())
     }
 
     pub(super) fn alone(id: &'a str, what: String, help: &str) -> Self {
@@ -100,7 +107,7 @@ mod tests {
         ];
         let groups = |id: fn(usize) -> &'static str| {
             let named = findings.iter().enumerate().map(|(index, finding)| (id(index), finding));
-            Group::all(named, object)
+            Group::all(named, object).0
         };
         let said: Vec<Reason> = groups(|_| "runs-as-root").iter().map(Group::reason).collect();
         // Another help is another reason, and so is another message.
@@ -109,5 +116,12 @@ mod tests {
         assert_eq!(said[3].what, "volume \"web\": is odd");
         // Of different policies nothing is the same.
         assert_eq!(groups(|index| ["a", "b", "c", "d", "e"][index]).len(), 5);
+    }
+
+    #[test]
+    fn of_thousands_most_are_only_counted() {
+        let finding = finding("/spec/replicas", "too few", "write more");
+        let (groups, rest) = Group::all(std::iter::repeat_n(("a", &finding), MOST_READ + 7), None);
+        assert_eq!((groups.len(), rest.as_slice()), (MOST_READ, ["a"; 7].as_slice()));
     }
 }

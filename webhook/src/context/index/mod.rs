@@ -332,9 +332,15 @@ impl Objects {
             Question::Listing => each(&self.all, chosen, |stored| found.take(stored)),
             Question::Referring { kind: NAMESPACE, name } => {
                 let postings = [name, EVERY].into_iter().filter_map(|name| self.by_reference.of(NAMESPACE, name));
-                let mut stored: Vec<_> = postings.flat_map(Sorted::iter).collect();
-                stored.sort_unstable_by(|one, other| in_order(other)(one));
-                _ = stored.into_iter().all(|stored| found.take(stored));
+                let postings: Vec<_> = postings.collect();
+                // Those of the namespace itself come first: others may name it by the thousand.
+                let own = [name, "/"].concat();
+                let is_own = |stored: &&Arc<Stored>| stored.name.starts_with(&own);
+                let mine = postings.iter().flat_map(|posting| posting.from(by_name(&own, 0)).take_while(is_own));
+                let others = postings.iter().map(|posting| posting.iter().filter(|stored| !is_own(stored)));
+                let mut others: Vec<_> = others.flat_map(|others| others.take(MAX_DOCUMENTS + 1)).collect();
+                others.sort_unstable_by(|one, other| in_order(other)(one));
+                _ = mine.chain(others).all(|stored| found.take(stored));
             }
             Question::Referring { kind, name } => {
                 if let Some(posting) = self.by_reference.of(kind, name) {

@@ -40,7 +40,7 @@ use plimsoll_sdk::prelude::*;
 /// ## Order
 /// A HorizontalPodAutoscaler or a ScaledObject that comes last is not judged: of a stored workload it is not known whether
 /// its author wrote `replicas`. The next apply of the workload is judged, and `plimsoll check` judges a set as a whole.
-/// ## Order
+///
 /// A Rollout that takes the template of this workload, and comes last, changes nothing here: its own autoscaler counts.
 #[policy(
     category = "autoscaling", on = Kinds,

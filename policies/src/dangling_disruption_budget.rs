@@ -24,12 +24,16 @@ use plimsoll_sdk::prelude::*;
 ///   selector:
 ///     matchLabels: {app: shop}
 /// ```
+///
+/// ## Order
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
 #[policy(
     category = "availability", on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
     requires = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "apps/DaemonSet", "batch/Job", "batch/CronJob"
-    ]
+    ],
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("spec/selector");

@@ -22,13 +22,17 @@ use plimsoll_sdk::prelude::*;
 /// ## What to write
 /// One budget for each workload, with the workload's own selector. Often one of two is a leftover, or selects a label that
 /// all workloads of an application share.
+///
+/// ## Order
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
 #[policy(
     category = "availability", on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job", "/Pod"],
     severity = Error, since = "0.1.0",
     requires = [
         "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
-    ]
+    ],
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
 )]
 pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) {
     if review.is(BUDGET) {

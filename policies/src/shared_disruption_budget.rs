@@ -29,12 +29,16 @@ use plimsoll_sdk::references::ROLLOUT;
 ///
 /// ## Assumptions
 /// Where not all workloads are known, there are no others.
+///
+/// ## Order
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
 #[policy(
     category = "availability", on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job"], severity = Error,
     since = "0.1.0",
     refines = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "apps/DaemonSet", "batch/Job", "policy/PodDisruptionBudget"
+        "apps/DaemonSet", "batch/Job", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
+        "keda.sh/ScaledObject"
     ]
 )]
 pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {

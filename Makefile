@@ -31,13 +31,14 @@ test: build assets ## Runs every test, those against a real API server included
 	cargo test --release --workspace
 
 .PHONY: lint
-lint: build ## Formatting, clippy with -D warnings, generated pages, licences of dependencies where cargo-deny is installed
+lint: build ## Formatting, clippy with -D warnings, generated pages, width of Markdown, licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check
 	rustfmt --edition 2024 --check policies/src/*.rs
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release --package plimsoll --no-default-features --features check -- -D warnings
 	cargo clippy --release --package plimsoll --no-default-features --features serve -- -D warnings
 	scripts/docs.sh --check
+	scripts/markdown-width.sh
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed; deny.toml was not checked"; fi
 

@@ -1,7 +1,7 @@
 //! What a review costs, in one process and one run, so that the ratios hold on any machine: decoding and answering
 //! alone, through 150 synthetic policies, through the built-in ones, as WebAssembly and compiled natively.
 //!
-//! `make bench` prints the table; the budget is that of docs/architecture.md.
+//! `make bench` prints the table; the budget is that of docs/performance.md.
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::path::Path;

@@ -387,7 +387,7 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        if patches::is_patch(value, self.workloads) {
+        if patches::is_patch(value, self.workloads, self.source.is_beside) {
             self.read.has_patches = true;
             let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             self.gap(format!("a patch in {} was passed over", self.source.name), Some(BTreeSet::from([kind])));

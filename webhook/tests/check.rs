@@ -306,10 +306,11 @@ fn folders() {
         report["findings"].as_array().unwrap().iter().filter_map(|finding| finding["file"].as_str()).collect();
     assert_eq!(files, ["all/a.yaml", "all/b/2.yml"]);
     assert_eq!(report["errors"], serde_json::json!([]));
-    assert_eq!(report["summary"]["files"], 3);
+    assert_eq!(report["summary"]["files"], 4);
     assert_eq!(report["summary"]["passedOver"], serde_json::json!(["all/kust", "all/my chart"]));
     let run = folder.check(&["all"]);
-    assert!(run.out.contains("passed over: 1 Helm chart, 1 kustomization; `--verbose` lists them\n"), "{}", run.out);
+    let counts = "1 document without a Kubernetes object, 1 Helm chart, 1 kustomization";
+    assert!(run.out.contains(&format!("passed over: {counts}; `--verbose` lists them\n")), "{}", run.out);
     let run = folder.check(&["all", "--verbose"]);
     let chart = "passed over: all/my chart is a Helm chart; run: helm template 'all/my chart' | plimsoll check -\n";
     let kustomization =

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::patterns::Patterns;
-use super::rendered::{Built, PassedOver, Rendered};
+use super::rendered::{self, Built, PassedOver, Rendered};
 use super::unread::{Gap, Glance};
 use super::write::Found;
 use super::{CheckError, Problem, bounds, config};
@@ -32,6 +32,8 @@ pub struct Source {
     pub(super) set: Option<PathBuf>,
     /// It was found in a folder, and nobody named it.
     pub(super) is_found: bool,
+    /// It was found in or below the folder of a kustomization.
+    pub(super) is_beside: bool,
     pub(crate) role: Role,
 }
 
@@ -50,7 +52,17 @@ pub enum Role {
 impl Source {
     /// A text that is no file.
     pub fn new(name: String, text: String) -> Self {
-        Self { name, path: None, found: None, text, closed: true, set: None, is_found: false, role: Role::Checked }
+        Self {
+            name,
+            path: None,
+            found: None,
+            text,
+            closed: true,
+            set: None,
+            is_found: false,
+            is_beside: false,
+            role: Role::Checked,
+        }
     }
 }
 
@@ -68,6 +80,8 @@ pub struct Collected {
     pub excluded: Vec<String>,
     /// Files that a kustomization names as patches.
     pub patches: Vec<String>,
+    /// Files in folders of kustomizations that a kustomization names, or may name.
+    pub named: Vec<String>,
     /// Files that were to be checked and are not there any more.
     pub deleted: usize,
     /// What could not be read.
@@ -117,24 +131,25 @@ pub(super) fn collect(
     }
     for path in arguments {
         if is_stdin(path) {
-            collector.stdin(stdin)?;
+            collector.waiting.push(Waiting::default());
         } else if path.is_dir() {
-            collector.folder(path, &Within::default())?;
+            collector.folder(path, &Within::default());
         } else {
-            collector.file(path, None, false)?;
+            collector.waiting.push(Waiting { path: Some(path.clone()), ..Waiting::default() });
         }
     }
     // What lies in a folder and was passed over stays so. Other files are as if they had been named.
     for path in only.into_iter().flatten().filter(|path| path.exists()) {
         let is_below = |real: PathBuf| collector.closed_folders.iter().any(|folder| real.starts_with(folder));
         if !path.canonicalize().is_ok_and(is_below) {
-            collector.file(path, None, false)?;
+            collector.waiting.push(Waiting { path: Some(path.clone()), ..Waiting::default() });
         }
     }
     if let Some(context) = context {
         collector.is_context = true;
-        collector.folder(context, &Within::default())?;
+        collector.folder(context, &Within::default());
     }
+    collector.read(stdin)?;
     Ok(collector.finish())
 }
 
@@ -160,6 +175,19 @@ struct Collector {
     /// What is read now is not checked.
     is_context: bool,
     glance: Glance,
+    /// What is read once all kustomizations are known, in this order.
+    waiting: Vec<Waiting>,
+    /// What kustomizations hold that are in no other one.
+    built: Vec<(PathBuf, String, Built)>,
+}
+
+/// A file that is to be read, or the standard input.
+#[derive(Default)]
+struct Waiting {
+    path: Option<PathBuf>,
+    is_found: bool,
+    within: Within,
+    is_context: bool,
 }
 
 impl Collector {
@@ -186,6 +214,41 @@ impl Collector {
         }
     }
 
+    /// Reads what waits. In the folders of kustomizations that is what none of them names.
+    fn read(&mut self, stdin: &mut dyn Read) -> Result<(), CheckError> {
+        let (mut named, mut judged) = (Vec::new(), HashSet::new());
+        for Waiting { path, is_found, within, is_context } in std::mem::take(&mut self.waiting) {
+            self.is_context = is_context;
+            let Some(path) = path else {
+                self.stdin(stdin)?;
+                continue;
+            };
+            if let Some(is_known) = within.kustomization {
+                let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+                if !is_known || self.rendered.names(&real) {
+                    named.push((real, name(&path)));
+                    continue;
+                }
+                judged.insert(real);
+            }
+            self.file(&path, &within, is_found)?;
+        }
+        // The command line may name them too, and a file may have several names.
+        let is_reported = |collector: &Self, real: &Path| match &collector.only {
+            Some(only) => only.contains(real),
+            None => collector.closed_folders.iter().any(|folder| real.starts_with(folder)),
+        };
+        let mut known = HashSet::new();
+        named.retain(|(real, _)| !self.seen.contains(real) && is_reported(self, real) && known.insert(real.clone()));
+        self.collected.named.extend(named.into_iter().map(|(_, name)| name));
+        for (real, name, Built { kinds, is_open, .. }) in std::mem::take(&mut self.built) {
+            let own = if is_open { None } else { self.glance.folder(&real, &judged) };
+            let all = own.map(|own| own.into_iter().chain(kinds).collect());
+            self.collected.gaps.push(Gap::rendered(&real, "kustomization", &name, all));
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Collected {
         let is_patch = |source: &Source| {
             source.is_found && source.found.as_ref().is_some_and(|found| self.rendered.is_patch(found.real()))
@@ -208,15 +271,15 @@ impl Collector {
         self.text(Source::new(STDIN.to_owned(), String::new()), bytes)
     }
 
-    fn folder(&mut self, folder: &Path, within: &Within) -> Result<(), CheckError> {
+    fn folder(&mut self, folder: &Path, within: &Within) {
         if !self.is_new(folder) {
-            return Ok(());
+            return;
         }
         let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             Err(error) => {
                 self.problem(folder, format!("cannot read the folder: {error}"));
-                return Ok(());
+                return;
             }
         };
         let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
@@ -228,23 +291,21 @@ impl Collector {
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         if has("Chart.yaml") {
             if let Some(holds_all) = self.rendered.chart(folder, name(folder), is_read) {
-                let kinds = if holds_all { self.glance.folder(&real) } else { None };
+                let kinds = if holds_all { self.glance.folder(&real, &HashSet::new()) } else { None };
                 self.collected.gaps.push(Gap::rendered(&real, "Helm chart", &name(folder), kinds));
             }
-            return Ok(());
+            return;
         }
         let is_given = |path: &Path| closed_folders.iter().any(|folder| path.starts_with(folder));
         let built = self.rendered.kustomization(folder, name(folder), is_read, is_given);
-        let kustomization = built.is_some();
+        let is_known = built.as_ref().map(|built| built.is_known);
         // What it holds is seen with the folder around it.
-        if let Some(Built { kinds, is_open }) = built.filter(|built| built.is_open || !within.kustomization) {
-            let own = if is_open { None } else { self.glance.folder(&real) };
-            let all = own.map(|own| own.into_iter().chain(kinds).collect());
-            self.collected.gaps.push(Gap::rendered(&real, "kustomization", &name(folder), all));
+        if let Some(built) = built.filter(|built| built.is_open || within.kustomization.is_none()) {
+            self.built.push((real.clone(), name(folder), built));
         }
         let is_set = self.sets.match_path(&real) || within.is_below && has(config::FILE);
         let within = Within {
-            kustomization: within.kustomization || kustomization,
+            kustomization: is_known.or(within.kustomization),
             is_below: true,
             set: if is_set { Some(real.clone()) } else { within.set.clone() },
         };
@@ -257,7 +318,8 @@ impl Collector {
                 self.collected.excluded.push(name(&path));
                 continue;
             }
-            let is_read = path.is_dir() || !within.kustomization && is_manifest(&path);
+            let is_own = is_known.is_some() && rendered::is_kustomization(file_name);
+            let is_read = path.is_dir() || is_manifest(&path) && !is_own;
             let target = if is_read { target(&self.closed_folders, &path) } else { Target::Read };
             if target == Target::Outside {
                 self.collected.links.push(name(&path));
@@ -266,29 +328,35 @@ impl Collector {
                 self.collected.hidden_links.push(name(&path));
                 self.gap(&real, format!("{}, a symbolic link, was not followed", name(&path)));
             } else if path.is_dir() {
-                self.folder(&path, &within)?;
+                self.folder(&path, &within);
             } else if is_read {
-                self.file(&path, within.set.as_deref(), true)?;
+                let (within, is_context) = (within.clone(), self.is_context);
+                self.waiting.push(Waiting { path: Some(path), is_found: true, within, is_context });
             }
         }
-        Ok(())
     }
 
-    /// `set`: the folder of its set, where it is not its own folder.
-    fn file(&mut self, path: &Path, set: Option<&Path>, is_found: bool) -> Result<(), CheckError> {
+    fn file(&mut self, path: &Path, within: &Within, is_found: bool) -> Result<(), CheckError> {
         if !self.is_new(path) {
             return Ok(());
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let closed = self.closed_folders.iter().any(|folder| real.starts_with(folder));
-        let set = set.or(real.parent()).filter(|_| closed).map(Path::to_owned);
+        let set = within.set.as_deref().or(real.parent()).filter(|_| closed).map(Path::to_owned);
         match files::open(path, bounds::MAX_FILE) {
             Ok(opened) => {
                 let role = self.role(&real);
                 let found = Found::new(real, &opened.metadata);
-                let source = Source::new(name(path), String::new());
-                let source =
-                    Source { path: Some(path.to_owned()), found: Some(found), closed, set, is_found, role, ..source };
+                let source = Source {
+                    path: Some(path.to_owned()),
+                    found: Some(found),
+                    closed,
+                    set,
+                    is_found,
+                    is_beside: within.kustomization.is_some(),
+                    role,
+                    ..Source::new(name(path), String::new())
+                };
                 self.text(source, opened.bytes)?;
             }
             Err(error @ ReadError::NotRegular(_)) => {
@@ -359,10 +427,10 @@ impl Collector {
 }
 
 /// What a folder lies in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Within {
-    /// Only further charts and kustomizations are looked for.
-    kustomization: bool,
+    /// Whether the nearest kustomization could be read, so that it is known which files it names.
+    kustomization: Option<bool>,
     /// It is not the folder that was given, whose `.plimsoll.yaml` is that of the run.
     is_below: bool,
     /// The folder with a configuration of its own, whose files are one set.

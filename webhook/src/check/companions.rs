@@ -41,6 +41,7 @@ impl Companions {
                             closed: manifest.closed,
                             set: manifest.set.clone(),
                             is_found: false,
+                            is_beside: false,
                             role: manifest.role,
                         };
                         (source, Vec::new())
@@ -96,6 +97,7 @@ mod tests {
             closed: true,
             set: None,
             is_found: false,
+            is_beside: false,
             role: Role::Checked,
         }
     }

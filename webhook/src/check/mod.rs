@@ -189,6 +189,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
         templates: std::mem::take(&mut world.templates),
         excluded: collected.excluded,
         patches,
+        named: collected.named,
     };
     let limits = Limits { allow_empty: options.limits.allow_empty || collected.deleted > 0, ..options.limits };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);

@@ -3,16 +3,18 @@
 use serde_json::Value;
 
 use crate::admission::Kind;
-use crate::registry::Workloads;
+use crate::registry::{Workloads, is_group_of_kubernetes};
 
 /// How a strategic merge patch says what becomes of a list or a value.
 const DIRECTIVES: [&str; 4] = ["$patch", "$retainKeys", "$setElementOrder/", "$deleteFromPrimitiveList/"];
 
 /// Whether something that looks like an object is a patch: it has a directive, or it is a workload of whose containers none
-/// has an image. The API server refuses both.
-pub(super) fn is_patch(value: &Value, workloads: &Workloads) -> bool {
+/// has an image. The API server refuses both. Beside a kustomization one without any containers is a patch as well.
+pub(super) fn is_patch(value: &Value, workloads: &Workloads, is_beside: bool) -> bool {
     let text = |member: &str| value.get(member).and_then(Value::as_str).unwrap_or_default();
-    let kind = Kind::from_api_version(text("apiVersion"), text("kind")).group_kind();
+    let kind = Kind::from_api_version(text("apiVersion"), text("kind"));
+    let is_beside = is_beside && is_group_of_kubernetes(&kind.group);
+    let kind = kind.group_kind();
     let templates = workloads.templates(&kind);
     if templates.is_empty() {
         return value.get("$patch").is_some();
@@ -22,11 +24,11 @@ pub(super) fn is_patch(value: &Value, workloads: &Workloads) -> bool {
     }
     // Of a kind with several templates one may be patched, and the others are whole.
     let [template] = templates else { return false };
-    let Some(spec) = value.pointer(template).and_then(|template| template.get("spec")) else { return false };
+    let Some(spec) = value.pointer(template).and_then(|template| template.get("spec")) else { return is_beside };
     let lists = ["containers", "initContainers", "ephemeralContainers"];
     let mut containers = lists.iter().filter_map(|list| spec.get(*list)?.as_array()).flatten().peekable();
     let has_image = |container: &Value| container.get("image").is_some_and(|image| !image.is_null());
-    containers.peek().is_some() && !containers.any(has_image)
+    (containers.peek().is_some() || is_beside) && !containers.any(has_image)
 }
 
 fn has_directive(value: &Value) -> bool {
@@ -59,7 +61,26 @@ mod tests {
             (json!({"apiVersion": "v1", "kind": "Service", "$patch": "delete"}), true),
             (json!({"apiVersion": "kyverno.io/v1", "kind": "Policy", "spec": {"x": {"$patch": "delete"}}}), false),
         ] {
-            assert_eq!(is_patch(&value, &workloads), expected, "{value}");
+            assert_eq!(is_patch(&value, &workloads, false), expected, "{value}");
+        }
+    }
+
+    /// A whole workload has containers; what names its Pods elsewhere is of another group.
+    #[test]
+    fn workloads_without_containers_beside_a_kustomization() {
+        for (api_version, kind, spec, expected) in [
+            ("apps/v1", "Deployment", json!({"replicas": 5}), true),
+            (
+                "apps/v1",
+                "Deployment",
+                json!({"template": {"spec": {"containers": [{"name": "a", "image": "a:1"}]}}}),
+                false,
+            ),
+            ("argoproj.io/v1alpha1", "Rollout", json!({"workloadRef": {"name": "web"}}), false),
+            ("v1", "Service", json!({"type": "NodePort"}), false),
+        ] {
+            let value = json!({"apiVersion": api_version, "kind": kind, "spec": spec});
+            assert_eq!(is_patch(&value, &Workloads::default(), true), expected, "{value}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Charts and kustomizations: folders that are rendered before they are applied, and the commands that check them.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "K
 
 /// Members of a kustomization that name folders with kustomizations.
 const FOLDERS: [&str; 6] = ["resources", "bases", "components", "generators", "transformers", "validators"];
+
+/// Those that may also name files, which configure a plugin.
+const PLUGINS: [&str; 3] = ["generators", "transformers", "validators"];
 
 /// A folder that only makes sense when it is rendered.
 #[derive(Clone, Debug)]
@@ -66,6 +70,8 @@ pub(super) struct Rendered {
     /// Files that kustomizations name, without symbolic links: as patches, and as resources.
     patches: HashSet<PathBuf>,
     resources: HashSet<PathBuf>,
+    /// All files that kustomizations name, in whatever member.
+    named: HashSet<PathBuf>,
     budget: Budget,
     /// Of all files that were read to see what they are.
     bytes: u64,
@@ -77,6 +83,8 @@ pub(super) struct Built {
     pub(super) kinds: Vec<String>,
     /// It also builds what the input does not have: another repository, or a chart.
     pub(super) is_open: bool,
+    /// It can be read, so what it names is known.
+    pub(super) is_known: bool,
 }
 
 /// A kustomization, and the folders that it builds.
@@ -143,6 +151,13 @@ impl Rendered {
         }
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         self.patches.extend(patches(&real, &value));
+        let own_files = named_files(&real, &value);
+        // These are files with files of their own, whose paths start from the kustomization, too.
+        let plugins = PLUGINS.iter().filter_map(|member| value.get(*member)).flat_map(|it| named_files(&real, it));
+        for plugin in plugins.filter(|file| is_given(file)).collect::<Vec<_>>() {
+            let more = self.read(&plugin).map(|plugin| named_files(&real, &plugin));
+            self.named.extend(more.unwrap_or_default());
+        }
         let named = FOLDERS.iter().filter_map(|member| value.get(*member)?.as_array()).flatten();
         let named = named.filter_map(Value::as_str).map(|path| real.join(path).canonicalize());
         let named: Vec<Option<PathBuf>> = named.map(Result::ok).collect();
@@ -156,19 +171,27 @@ impl Rendered {
             builds: named.into_iter().flatten().filter(|path| *path != real && path.is_dir()).collect(),
             needs: Needs {
                 helm: has("helmCharts") || has("helmChartInflationGenerator"),
-                outside: reads_outside(&real, &value) || file.canonicalize().is_ok_and(|file| !file.starts_with(&real)),
+                outside: own_files.iter().any(|file| !file.starts_with(&real))
+                    || file.canonicalize().is_ok_and(|file| !file.starts_with(&real)),
             },
             real,
         });
+        self.named.extend(own_files);
         self.folders.push(PassedOver { path: name, what: "kustomization", check: Check::WithUsers });
         let generated = [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")];
         let kinds = generated.into_iter().filter(|(member, _)| has(member)).map(|(_, kind)| kind.to_owned()).collect();
-        Some(Built { kinds, is_open: is_elsewhere || has("helmCharts") || has("helmChartInflationGenerator") })
+        let is_open = is_elsewhere || has("helmCharts") || has("helmChartInflationGenerator");
+        Some(Built { kinds, is_open, is_known: value.is_object() })
     }
 
     /// Whether a file, without symbolic links, is a patch of a kustomization, and no resource of any.
     pub(super) fn is_patch(&self, file: &Path) -> bool {
         self.patches.contains(file) && !self.resources.contains(file)
+    }
+
+    /// Whether a kustomization names a file, without symbolic links.
+    pub(super) fn names(&self, file: &Path) -> bool {
+        self.named.contains(file)
     }
 
     /// The folders in the order in which they were found, each with what checks it.
@@ -276,18 +299,28 @@ fn patches(folder: &Path, value: &Value) -> Vec<PathBuf> {
     paths.filter(|path| path.is_file()).collect()
 }
 
-/// Whether a kustomization names a file, or one as `key=path`, that is not below its folder.
-fn reads_outside(folder: &Path, value: &Value) -> bool {
-    match value {
-        Value::String(text) => {
-            let path = text.rsplit_once('=').map_or(text.as_str(), |(_, path)| path);
-            let is_outside = |path: PathBuf| path.is_file() && !path.starts_with(folder);
-            !path.starts_with('/') && !path.contains('\n') && folder.join(path).canonicalize().is_ok_and(is_outside)
+/// Whether a file of this name is a kustomization.
+pub(super) fn is_kustomization(name: &OsStr) -> bool {
+    KUSTOMIZATIONS.iter().any(|known| name == *known)
+}
+
+/// The files that are named anywhere in a kustomization, as a path or as `key=path`, without symbolic links.
+fn named_files(folder: &Path, value: &Value) -> Vec<PathBuf> {
+    let (mut files, mut waiting) = (Vec::new(), vec![value]);
+    while let Some(value) = waiting.pop() {
+        match value {
+            Value::String(text) => {
+                let path = text.rsplit_once('=').map_or(text.as_str(), |(_, path)| path);
+                if !path.is_empty() && !path.starts_with('/') && !path.contains('\n') {
+                    files.extend(folder.join(path).canonicalize().ok().filter(|path| path.is_file()));
+                }
+            }
+            Value::Array(items) => waiting.extend(items),
+            Value::Object(members) => waiting.extend(members.values()),
+            _ => {}
         }
-        Value::Array(items) => items.iter().any(|item| reads_outside(folder, item)),
-        Value::Object(members) => members.values().any(|member| reads_outside(folder, member)),
-        _ => false,
     }
+    files
 }
 
 /// Whether a chart has a dependency in its `charts/`: as a folder, or as an archive.

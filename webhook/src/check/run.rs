@@ -59,11 +59,11 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     let before = burnt(registry);
     let judged = |object: &usize, end: Instant| {
         let it = &world.objects[*object];
-        let files = world.context(it);
+        let files = Arc::new(world.context(*object));
         let context: Arc<dyn Context> = Arc::<Files>::clone(&files);
         let (mut verdict, defaulted) = judge(registry, it, &context, end);
         say_why(&mut verdict, &files);
-        shared.soften(registry, world, it, &mut verdict, end);
+        shared.soften(registry, world, *object, &mut verdict, end);
         (*object, verdict, defaulted)
     };
     // A budget may have a finding for each of hundreds of workloads, which say the same themselves. So those are asked
@@ -203,7 +203,8 @@ impl<'a> Shared<'a> {
 
     /// Two folders that state the same namespace may be for two clusters. So what is wrong only among all of them warns at most,
     /// and says which folders these are.
-    fn soften(&self, registry: &Registry, world: &World, object: &Object, verdict: &mut Verdict, end: Instant) {
+    fn soften(&self, registry: &Registry, world: &World, number: usize, verdict: &mut Verdict, end: Instant) {
+        let object = &world.objects[number];
         if verdict.judged.is_empty() || !self.sets.contains_key(object.review.namespace.as_str()) {
             return;
         }
@@ -211,8 +212,7 @@ impl<'a> Shared<'a> {
         let mut known = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let set = file.place.set;
         let alone = known.entry(set).or_insert_with(|| world.objects_of(registry, set));
-        let alone = Files::new(file.source.closed, Arc::clone(alone)).seen_from(file.place);
-        let alone: Arc<dyn Context> = Arc::new(alone);
+        let alone: Arc<dyn Context> = Arc::new(world.seen_by(number, alone));
         drop(known);
         let (own, _) = judge(registry, object, &alone, end);
         let own: HashMap<&str, Action> = own.judged.iter().map(|judged| (judged.key.as_str(), judged.action)).collect();

@@ -1,6 +1,6 @@
 //! What was found and not read, and which kinds of objects it may hold. Nothing is concluded from the absence of those.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -82,8 +82,8 @@ impl Glance {
         kinds_of(&text)
     }
 
-    /// The kinds that the files below a folder name.
-    pub(super) fn folder(&mut self, folder: &Path) -> Option<BTreeSet<String>> {
+    /// The kinds that the files below a folder name, but for those that are judged.
+    pub(super) fn folder(&mut self, folder: &Path, judged: &HashSet<PathBuf>) -> Option<BTreeSet<String>> {
         let mut kinds = BTreeSet::new();
         let mut waiting = vec![(folder.to_owned(), 0)];
         while let Some((folder, depth)) = waiting.pop() {
@@ -105,7 +105,7 @@ impl Glance {
                     waiting.push((path, depth + 1));
                 } else if is_packed(&path) {
                     return None;
-                } else if may_render(&path) {
+                } else if may_render(&path) && !judged.contains(&path) {
                     kinds.extend(self.file(&path)?);
                 }
             }

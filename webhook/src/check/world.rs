@@ -159,10 +159,16 @@ impl World {
         }
     }
 
-    /// What surrounds an object.
-    pub(super) fn context(&self, object: &Object) -> Arc<Files> {
-        let File { source, place, .. } = self.file(object);
-        Arc::new(Files::new(source.closed, Arc::clone(&self.context)).seen_from(*place))
+    /// What surrounds the object of a number.
+    pub(super) fn context(&self, object: usize) -> Files {
+        self.seen_by(object, &self.context)
+    }
+
+    /// These objects, as the object of a number sees them.
+    pub(super) fn seen_by(&self, object: usize, objects: &Arc<Objects>) -> Files {
+        let File { source, place, .. } = self.file(&self.objects[object]);
+        let files = Files::new(source.closed, Arc::clone(objects)).seen_from(*place);
+        files.seen_by(u32::try_from(object).unwrap_or(u32::MAX))
     }
 
     /// The objects of one set, as if there were no other, and what is known besides.
@@ -381,7 +387,7 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        if patches::is_patch(value, self.workloads) {
+        if patches::is_patch(value, self.workloads, self.source.is_beside) {
             self.read.has_patches = true;
             let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             self.gap(format!("a patch in {} was passed over", self.source.name), Some(BTreeSet::from([kind])));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gaps::Gaps;
-use super::index::{Chosen, Shard};
+use super::index::{Chosen, Meant, Shard};
 use super::kept::Keeping;
 use super::question::{Question, Shape};
 use super::references::{among_all, names_namespaces};
@@ -119,7 +119,8 @@ impl Objects {
         self.shards.entry(group.clone()).or_default().put(shape, name, number, kept);
         // The API server makes up a name for each that has none.
         if !name.is_empty() {
-            self.identities.add((group, kind.clone(), name.to_owned()), number, place, &self.folders);
+            let is_workload = self.workloads.is_workload(&kind);
+            self.identities.add((group, kind.clone(), name.to_owned()), number, place, is_workload, &self.folders);
         }
     }
 
@@ -179,6 +180,8 @@ pub struct Files {
     closed: bool,
     objects: Arc<Objects>,
     place: Place,
+    /// The number of the object that sees them.
+    viewer: Option<u32>,
     /// Why something that is missing may exist all the same.
     doubts: Mutex<BTreeSet<String>>,
 }
@@ -186,13 +189,19 @@ pub struct Files {
 impl Files {
     /// An input with these objects, as its only set sees it.
     pub fn new(closed: bool, objects: Arc<Objects>) -> Self {
-        Self { closed, objects, place: Place::default(), doubts: Mutex::default() }
+        Self { closed, objects, place: Place::default(), viewer: None, doubts: Mutex::default() }
     }
 
     /// The same, as an object of this place sees it.
     #[must_use]
     pub fn seen_from(self, place: Place) -> Self {
         Self { place, ..self }
+    }
+
+    /// The same, as the object of this number sees it.
+    #[must_use]
+    pub fn seen_by(self, viewer: u32) -> Self {
+        Self { viewer: Some(viewer), ..self }
     }
 
     /// Why answers were incomplete although the input is closed.
@@ -204,9 +213,22 @@ impl Files {
         let Objects { shards, identities, folders, .. } = &*self.objects;
         let none = Answer { documents: Vec::new(), complete: true };
         let Some(shard) = shards.get(group) else { return none };
-        let chosen = |number: u32| identities.chosen(number, self.place, folders);
+        let chosen = |number: u32| identities.meant(number, self.viewer, self.place, folders);
         let chosen: Option<Chosen<'_>> = if identities.has_versions() { Some(&chosen) } else { None };
         shard.answer_chosen(shape, namespace, question, chosen)
+    }
+
+    /// Whether an answer is empty because what it would hold belongs to another version of the object that asks.
+    fn hides(&self, group: &Group, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> bool {
+        let Objects { shards, identities, folders, .. } = &*self.objects;
+        let Some(shard) = shards.get(group).filter(|_| self.viewer.is_some() && identities.has_versions()) else {
+            return false;
+        };
+        let chosen = |number: u32| match identities.meant(number, self.viewer, self.place, folders) {
+            Meant::None => identities.meant(number, None, self.place, folders),
+            Meant::Itself | Meant::Copy(_) => Meant::None,
+        };
+        !shard.answer_chosen(shape, namespace, question, Some(&chosen)).documents.is_empty()
     }
 
     /// Whether Pods are selected of which the workload is of another kind than the one that is asked for. A selector is
@@ -232,6 +254,11 @@ impl Files {
             if !elsewhere.documents.is_empty() {
                 return Some("another folder has such an object, and may be meant for the same namespace".to_owned());
             }
+        }
+        if self.hides(own, shape, namespace, question) {
+            return Some(
+                "such an object stands beside another version of a workload, and may be meant for both".to_owned(),
+            );
         }
         gaps.doubt(own, self.place, folders, shape.kind, question)
     }

@@ -1,11 +1,13 @@
 //! Versions of one object. Files may hold several objects of one group, kind, namespace and name, for several
-//! environments say, and a cluster holds one. Each object sees the version that belongs to it.
+//! environments say, and a cluster holds one. Each object sees the version that belongs to it, and a version sees no object
+//! that belongs to another one.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use super::files::SetNumber;
+use super::index::Meant;
 
 /// Where an object stands.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -60,11 +62,22 @@ pub(super) struct Identities<K> {
     several: Vec<Versions>,
     /// Those with further versions: index into `several`.
     by_number: HashMap<u32, usize>,
+    places: HashMap<u32, Place>,
+    /// Workloads with further versions, by the files and folders of these: indices into `several`.
+    in_file: HashMap<u32, Vec<usize>>,
+    in_folder: HashMap<u32, Vec<usize>>,
 }
 
 impl<K> Default for Identities<K> {
     fn default() -> Self {
-        Self { known: HashMap::new(), several: Vec::new(), by_number: HashMap::new() }
+        Self {
+            known: HashMap::new(),
+            several: Vec::new(),
+            by_number: HashMap::new(),
+            places: HashMap::new(),
+            in_file: HashMap::new(),
+            in_folder: HashMap::new(),
+        }
     }
 }
 
@@ -76,7 +89,8 @@ enum Known {
 }
 
 impl<K: Eq + Hash> Identities<K> {
-    pub(super) fn add(&mut self, identity: K, number: u32, place: Place, folders: &Folders) {
+    pub(super) fn add(&mut self, identity: K, number: u32, place: Place, is_workload: bool, folders: &Folders) {
+        self.places.insert(number, place);
         let index = match self.known.get(&identity).copied() {
             None => {
                 self.known.insert(identity, Known::Once(number, place));
@@ -89,12 +103,40 @@ impl<K: Eq + Hash> Identities<K> {
                 versions.add(first, first_place, folders);
                 self.several.push(versions);
                 self.by_number.insert(first, index);
+                self.note(index, first_place, is_workload);
                 self.known.insert(identity, Known::Several(index));
                 index
             }
         };
         self.several[index].add(number, place, folders);
         self.by_number.insert(number, index);
+        self.note(index, place, is_workload);
+    }
+
+    /// Takes the place of a version of a workload.
+    fn note(&mut self, index: usize, place: Place, is_workload: bool) {
+        if is_workload {
+            self.in_file.entry(place.file).or_default().push(index);
+            self.in_folder.entry(place.folder).or_default().push(index);
+        }
+    }
+
+    /// Whether two places are for two environments: their files have a workload of one identity, or their folders have, and
+    /// none of these lies in the other.
+    fn are_apart(&self, one: Place, other: Place, folders: &Folders) -> bool {
+        let share = |known: &HashMap<u32, Vec<usize>>, [one, other]: [u32; 2], has: fn(&Versions, u32) -> bool| {
+            let (Some(own), Some(others)) = (known.get(&one), known.get(&other)) else { return false };
+            let (fewer, of) = if own.len() < others.len() { (own, other) } else { (others, one) };
+            one != other && fewer.iter().any(|index| self.several.get(*index).is_some_and(|it| has(it, of)))
+        };
+        if share(&self.in_file, [one.file, other.file], |versions, file| versions.by_file.contains_key(&file)) {
+            return true;
+        }
+        let is_within = |inner: u32, outer: u32| folders.upward(inner).any(|folder| folder == outer);
+        let stands_in = |versions: &Versions, folder| matches!(versions.by_folder.get(&folder), Some((0, _)));
+        share(&self.in_folder, [one.folder, other.folder], stands_in)
+            && !is_within(one.folder, other.folder)
+            && !is_within(other.folder, one.folder)
     }
 
     /// Whether any object has further versions.
@@ -105,6 +147,22 @@ impl<K: Eq + Hash> Identities<K> {
     /// The version of an object that belongs to this place. None where the object has one version alone.
     pub(super) fn chosen(&self, number: u32, place: Place, folders: &Folders) -> Option<u32> {
         self.several.get(*self.by_number.get(&number)?)?.nearest(place, folders)
+    }
+
+    /// What is meant by an object, as the object of the number `viewer` sees it.
+    pub(super) fn meant(&self, number: u32, viewer: Option<u32>, place: Place, folders: &Folders) -> Meant {
+        let chosen = self.chosen(number, place, folders);
+        let versions = viewer.and_then(|viewer| self.several.get(*self.by_number.get(&viewer)?));
+        let other = self.places.get(&chosen.unwrap_or(number)).copied().filter(|_| viewer.is_some());
+        let is_another = |other: Place| {
+            versions.is_some_and(|versions| !versions.meet(place, other, folders))
+                || self.are_apart(place, other, folders)
+        };
+        match chosen {
+            _ if other.is_some_and(is_another) => Meant::None,
+            Some(copy) => Meant::Copy(copy),
+            None => Meant::Itself,
+        }
     }
 
     /// The object of an identity, in the version that belongs to this place.
@@ -136,6 +194,16 @@ impl Versions {
         }
     }
 
+    /// Whether the version at this place may belong to an object at another one: it stands in the same file, else in the
+    /// nearest folder that has any version.
+    fn meet(&self, own: Place, other: Place, folders: &Folders) -> bool {
+        if self.by_file.contains_key(&other.file) {
+            return own.file == other.file;
+        }
+        let level = folders.upward(other.folder).find(|folder| self.by_folder.contains_key(folder));
+        level.is_none_or(|level| folders.upward(own.folder).any(|folder| folder == level))
+    }
+
     fn nearest(&self, place: Place, folders: &Folders) -> Option<u32> {
         let below = |folder: u32| self.by_folder.get(&folder).map(|(_, number)| *number);
         self.by_file.get(&place.file).copied().or_else(|| folders.upward(place.folder).find_map(below))
@@ -155,14 +223,46 @@ mod tests {
             [at(9, "/k/dev/us"), at(9, "/k/base/x/y"), at(9, "/k"), at(9, "/elsewhere")];
         let mut known = Identities::default();
         for (number, place) in (0..).zip(places) {
-            known.add("web", number, place, &folders);
+            known.add("web", number, place, true, &folders);
         }
-        known.add("alone", 7, apart, &folders);
+        known.add("alone", 7, apart, true, &folders);
         let find = |place| known.find(&"web", place, &folders);
         assert_eq!(places.map(find), [Some(0), Some(3), Some(2), Some(3), Some(4)], "the last one of a file");
         assert_eq!([beside, below, above, apart].map(find), [Some(4), Some(0), Some(4), Some(4)]);
         assert_eq!(known.chosen(0, beside, &folders), Some(4));
         assert_eq!(known.chosen(7, beside, &folders), None);
         assert_eq!(known.find(&"alone", beside, &folders), Some(7));
+    }
+
+    /// An object belongs to the versions in its file, else to those in the nearest folder, and no other version sees it.
+    #[test]
+    fn a_version_sees_what_belongs_to_it() {
+        let mut folders = Folders::default();
+        let mut at = |file: u32, folder: &str| Place { set: 0, file, folder: folders.number(Path::new(folder)) };
+        let versions = [at(0, "/k"), at(1, "/k"), at(2, "/k/dev"), at(3, "/k/dev/eu"), at(4, "/k/prod")];
+        let mut others = [at(0, "/k"), at(9, "/k"), at(9, "/k/dev"), at(9, "/k/dev/eu"), at(9, "/shared")];
+        others[4].folder = 0;
+        let mut known = Identities::default();
+        for (number, place) in (0..).zip(versions) {
+            known.add("web", number, place, true, &folders);
+        }
+        for (number, place) in (10..).zip(others) {
+            known.add(["a", "b", "c", "d", "e"][number as usize - 10], number, place, false, &folders);
+        }
+        let sees = |other: u32| {
+            let sees = |version: &u32| {
+                let place = versions[*version as usize];
+                known.meant(other, Some(*version), place, &folders) == Meant::Itself
+            };
+            (0..5).filter(sees).collect::<Vec<u32>>()
+        };
+        let expected = [vec![0], vec![0, 1, 2, 3, 4], vec![2, 3], vec![3], vec![0, 1, 2, 3, 4]];
+        assert_eq!([10, 11, 12, 13, 14].map(sees), expected);
+        // What belongs to two versions does not meet either.
+        known.add("f", 15, versions[4], false, &folders);
+        assert_eq!(known.meant(15, Some(12), others[2], &folders), Meant::None, "dev and prod");
+        assert_eq!(known.meant(15, Some(14), others[4], &folders), Meant::Itself);
+        assert_eq!(known.meant(10, None, versions[1], &folders), Meant::Itself, "to what has one version");
+        assert_eq!(known.meant(1, Some(12), others[2], &folders), Meant::Copy(2));
     }
 }

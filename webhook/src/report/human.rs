@@ -265,6 +265,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
         (of_kind("kustomize component"), "kustomize component", ""),
         (passed.templates.len(), "template", ""),
         (passed.patches.len(), "file", " with patches"),
+        (passed.named.len(), "file", " of kustomizations"),
         (passed.excluded.len(), "excluded path", ""),
     ];
     let counts: Vec<String> = counts
@@ -281,6 +282,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     list(&passed.hidden_links, "is a symbolic link that leads to hidden files");
     list(&passed.templates, "is a template: render it, and pipe the result into `plimsoll check -`");
     list(&passed.patches, "has patches, which are no whole objects: check what applies them");
+    list(&passed.named, "belongs to a kustomization: check what that builds");
     list(&passed.excluded, "is excluded");
     lines.extend(passed.folders.iter().map(PassedOver::sentence));
     if verbose {
@@ -296,9 +298,13 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     match own.as_slice() {
         [folder] if files + report.summary.other_documents == 0 && !verbose => {
             let _ = writeln!(out, "passed over: {}", clean(&folder.sentence()));
+            if !passed.named.is_empty() {
+                let files = plural(passed.named.len(), "file");
+                let _ = writeln!(out, "passed over: {files} of kustomizations; `--verbose` lists them");
+            }
         }
         _ => {
-            let has_names = files + passed.folders.len() > 0;
+            let has_names = files + passed.folders.len() + passed.named.len() > 0;
             let hint = if has_names && !verbose { "; `--verbose` lists them" } else { "" };
             let _ = writeln!(out, "passed over: {}{hint}", counts.join(", "));
         }

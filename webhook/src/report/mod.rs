@@ -81,6 +81,8 @@ pub struct Passed {
     pub excluded: Vec<String>,
     /// Files with patches of kustomize.
     pub patches: Vec<String>,
+    /// Files in folders of kustomizations that these name.
+    pub named: Vec<String>,
 }
 
 /// What silenced a finding.

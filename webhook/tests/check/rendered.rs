@@ -35,6 +35,9 @@ fn only_roots_have_commands() {
     let folder = kustomizations();
     let expected = [
         "k/app/dev.yaml has patches, which are no whole objects: check what applies them",
+        "k/app/base/pod.yaml belongs to a kustomization: check what that builds",
+        "k/app/components/shared/pod.yaml belongs to a kustomization: check what that builds",
+        "k/app/lonely/pod.yaml belongs to a kustomization: check what that builds",
         "k/app/base is a kustomize base that k/app/prod builds",
         "k/app/components/shared is a kustomize base that k/app/prod builds",
         "k/app/components/tls is a kustomize component that k/app/prod builds",
@@ -43,7 +46,7 @@ fn only_roots_have_commands() {
         "k/app/my dev is a kustomize base that k/app/west builds",
         "k/app/prod is a kustomization; run: kubectl kustomize k/app/prod | plimsoll check -",
         "k/app/west is a kustomization; run: kubectl kustomize --load-restrictor=LoadRestrictionsNone k/app/west | plimsoll check -",
-        "3 kustomizations, 3 kustomize bases, 2 kustomize components, 1 file with patches",
+        "3 kustomizations, 3 kustomize bases, 2 kustomize components, 1 file with patches, 3 files of kustomizations",
     ];
     assert_eq!(passed_over(&folder), expected);
     // One that is built by one alone is no second thing to do.
@@ -55,6 +58,93 @@ fn only_roots_have_commands() {
     let line =
         "passed over: k/prod is a kustomization; run: kubectl kustomize --enable-helm k/prod | plimsoll check -\n";
     assert!(run.out.contains(line), "{}", run.out);
+}
+
+/// Every file is judged, or named among what was passed over.
+#[test]
+fn what_no_kustomization_names_is_judged() {
+    let generator =
+        "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: a}\nfiles: [app.json=made/app.json]\n";
+    let chart =
+        "helmCharts: [{name: x, valuesFile: values.yaml}]\nconfigMapGenerator: [{name: b, files: [b=made/b.yaml]}]\n";
+    let size = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 5}\n";
+    let folder = Folder::new(&[
+        ("k/kustomization.yaml", "resources: [named.yaml]\ngenerators: [made.yaml]\n"),
+        ("k/named.yaml", LATEST),
+        ("k/made.yaml", generator),
+        ("k/made/app.json", "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}"),
+        ("k/beside.yaml", LATEST),
+        ("k/below/pod.yaml", LATEST),
+        ("k/below/other.yaml", "a: b\n"),
+        ("k/below/size.yaml", size),
+        ("k/below/far.yaml", GOOD),
+        ("k/prod/kustomization.yaml", &format!("resources: [../below/far.yaml]\n{chart}")),
+        ("k/prod/values.yaml", "kind: x\n"),
+        ("k/prod/made/b.yaml", LATEST),
+        ("k/prod/pod.yaml", LATEST),
+        ("k/unread/kustomization.yaml", "resources: [{{ .x }}\n"),
+        ("k/unread/pod.yaml", LATEST),
+    ]);
+    let report = folder.json(&["k"]);
+    let list = |member: &str| {
+        let items = report["summary"][member].as_array().unwrap().iter();
+        items.map(|it| it.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let named = [
+        "k/below/far.yaml",
+        "k/made/app.json",
+        "k/made.yaml",
+        "k/named.yaml",
+        "k/prod/made/b.yaml",
+        "k/prod/values.yaml",
+        "k/unread/pod.yaml",
+    ];
+    let mut files = list("passedOverFiles");
+    files.sort();
+    let mut expected = named.map(str::to_owned);
+    expected.sort();
+    assert_eq!(files, expected);
+    assert_eq!(list("passedOverPatches"), ["k/below/size.yaml"]);
+    assert_eq!(report["summary"]["otherDocuments"], 1);
+    assert_eq!(report["summary"]["objects"], 3);
+    let mut found: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|it| it["file"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, ["k/below/pod.yaml", "k/beside.yaml", "k/prod/pod.yaml"]);
+    // A file that the command line names is judged all the same.
+    let both = folder.json(&["k", "k/named.yaml"]);
+    assert_eq!(both["summary"]["objects"], 4);
+    assert_eq!(both["summary"]["passedOverFiles"].as_array().unwrap().len(), 6);
+    let only = folder.json(&["k", "--only", "k/beside.yaml", "k/named.yaml"]);
+    assert_eq!(
+        (&only["summary"]["objects"], &only["summary"]["passedOverFiles"]),
+        (&1.into(), &["k/named.yaml"][..].into())
+    );
+}
+
+/// Nothing is unknown of a kind that only judged files have.
+#[test]
+fn what_is_judged_beside_a_kustomization_is_known() {
+    let scaled = |name: &str| {
+        format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}}}\nspec:\n  \
+             maxReplicas: 5\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}\n"
+        )
+    };
+    let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 3\n  selector: {matchLabels: {app: web}}\n  \
+         template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: app, image: app:1.4.2}]}\n";
+    let folder = Folder::new(&[
+        ("k/kustomization.yaml", "resources: [settings.yaml]\n"),
+        ("k/settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"),
+        ("k/web.yaml", web),
+        ("k/scaling.yaml", &scaled("gone")),
+    ]);
+    let finds =
+        |folder: &Folder| folder.check(&["k", "--profile", "default"]).out.contains("[autoscaler-without-target]");
+    assert!(finds(&folder));
+    folder.write("k/kustomization.yaml", "resources: [settings.yaml, web.yaml]\n");
+    assert!(!finds(&folder), "the kustomization may rename it");
 }
 
 #[test]

@@ -105,6 +105,69 @@ fn an_object_that_a_folder_declares_twice() {
     finds(&files.check(&["k/dev/a.yaml", "k/b.yaml"]), &[]);
 }
 
+/// The files of one folder, and the findings.
+#[track_caller]
+fn versions(files: &[(&str, &str)], expected: &[&str]) {
+    finds(&folder(files).check(&["k"]), expected);
+}
+
+/// An object in the file of one version belongs to it, under whatever name, and no other version meets it.
+#[test]
+fn a_file_with_a_version_keeps_what_belongs_to_it() {
+    let shop = |name: &str| format!("name: {name}, namespace: shop");
+    let (few, many) = (deployment(&shop("web"), 2), deployment(&shop("web"), 5));
+    let (one, most) =
+        (budget(&shop("web-dev"), "web", "maxUnavailable: 1"), budget(&shop("web-prod"), "web", "minAvailable: 2"));
+    let joined = |parts: &[&str]| parts.join("---\n");
+    let (dev, prod) = (joined(&[&few, &one]), joined(&[&many, &most]));
+    versions(&[("k/dev.yaml", &dev), ("k/prod.yaml", &prod)], &["declared-twice"]);
+    versions(&[("k/dev/all.yaml", &dev), ("k/prod/all.yaml", &prod)], &[]);
+    versions(
+        &[("k/dev/web.yaml", &few), ("k/dev/pdb.yaml", &one), ("k/prod/web.yaml", &many), ("k/prod/pdb.yaml", &most)],
+        &[],
+    );
+    // The same with one name, and with autoscalers.
+    let scaled = |name: &str| autoscaler(&shop(name), "web");
+    let (dev, prod) = (joined(&[&dev, &scaled("dev")]), joined(&[&prod, &scaled("prod")]));
+    versions(&[("k/dev.yaml", &dev), ("k/prod.yaml", &prod)], &["declared-twice"]);
+    let [dev, prod] = [dev, prod].map(|text| text.replace("web-dev", "web").replace("web-prod", "web"));
+    versions(&[("k/dev.yaml", &dev), ("k/prod.yaml", &prod)], &["declared-twice"; 2]);
+    // What is wrong with one version is found.
+    let stuck = joined(&[&few, &budget(&shop("web-dev"), "web", "minAvailable: 2")]);
+    versions(
+        &[("k/dev.yaml", &stuck), ("k/prod.yaml", &joined(&[&many, &most]))],
+        &["declared-twice", "drain-deadlock"],
+    );
+}
+
+#[test]
+fn what_belongs_to_no_version_meets_all() {
+    let shop = |name: &str| format!("name: {name}, namespace: shop");
+    let (few, many) = (deployment(&shop("web"), 2), deployment(&shop("web"), 5));
+    let shared = budget(&shop("web"), "web", "minAvailable: 2");
+    for (names, twice) in [(["k/dev.yaml", "k/prod.yaml"], true), (["k/dev/web.yaml", "k/prod/web.yaml"], false)] {
+        let both = folder(&[(names[0], &few), (names[1], &many), ("k/pdb.yaml", &shared)]);
+        let run = both.check(&["k"]);
+        assert!(found(&run).contains(&"drain-deadlock"), "{}", run.out);
+        assert!(run.out.contains(&format!("--> {}", names[0])), "{}", run.out);
+        assert_eq!(found(&run).contains(&"declared-twice"), twice, "{}", run.out);
+        assert!(!run.out.contains("[missing-disruption-budget]"), "{}", run.out);
+    }
+    // Two versions of the budget over one Deployment: each is judged with it.
+    for (dev, prod) in [("minAvailable: 2", "maxUnavailable: 1"), ("maxUnavailable: 1", "minAvailable: 2")] {
+        let (dev, prod) = (budget(&shop("web"), "web", dev), budget(&shop("web"), "web", prod));
+        versions(
+            &[("k/base.yaml", &few), ("k/dev-pdb.yaml", &dev), ("k/prod-pdb.yaml", &prod)],
+            &["declared-twice", "drain-deadlock"],
+        );
+    }
+    // A version whose budget stands beside another one may be guarded by it: nothing is concluded.
+    let run =
+        folder(&[("k/dev/web.yaml", &few), ("k/prod/web.yaml", &many), ("k/prod/pdb.yaml", &shared)]).check(&["k"]);
+    finds(&run, &[]);
+    assert!(run.out.contains("such an object stands beside another version of a workload"), "{}", run.out);
+}
+
 /// kubectl and Helm put what states no namespace into the one that the others state.
 #[test]
 fn objects_that_state_a_namespace_and_others_that_do_not_meet() {

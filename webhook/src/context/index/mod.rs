@@ -83,8 +83,19 @@ impl Shard {
     }
 }
 
-/// The copy that is meant in the place of this one. None where it has no namesakes.
-pub(super) type Chosen<'a> = &'a dyn Fn(u32) -> Option<u32>;
+/// What is meant by an object, by its copy.
+pub(super) type Chosen<'a> = &'a dyn Fn(u32) -> Meant;
+
+/// What is meant by one object, of those that have the same name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Meant {
+    /// It has no namesakes.
+    Itself,
+    /// This copy, in the place of all namesakes.
+    Copy(u32),
+    /// No object of its name.
+    None,
+}
 
 /// What watches do; files stay as they were read.
 #[cfg(any(feature = "serve", test))]
@@ -324,9 +335,10 @@ impl Objects {
             Question::Get { name } => {
                 let mut namesakes =
                     self.all.from(by_name(name, 0)).take_while(|stored| &*stored.name == name).peekable();
-                match namesakes.peek().and_then(|first| chosen?(first.copy)) {
-                    Some(copy) => _ = self.get(name, copy).is_none_or(|stored| found.take(stored)),
-                    None => _ = namesakes.all(|stored| found.take(stored)),
+                match namesakes.peek().zip(chosen).map_or(Meant::Itself, |(first, chosen)| chosen(first.copy)) {
+                    Meant::Copy(copy) => _ = self.get(name, copy).is_none_or(|stored| found.take(stored)),
+                    Meant::Itself => _ = namesakes.all(|stored| found.take(stored)),
+                    Meant::None => {}
                 }
             }
             Question::Listing => each(&self.all, chosen, |stored| found.take(stored)),
@@ -387,8 +399,12 @@ fn each<'a>(posting: &'a Posting, chosen: Option<Chosen<'_>>, mut visit: impl Fn
     let mut rest: Box<dyn Iterator<Item = &'a Arc<Stored>>> = Box::new(posting.iter());
     while let Some(stored) = rest.next() {
         let meant = match chosen(stored.copy) {
-            None => Some(stored),
-            Some(copy) => {
+            Meant::Itself => Some(stored),
+            Meant::None => {
+                rest = Box::new(posting.from(by_name(&stored.name, u32::MAX)));
+                None
+            }
+            Meant::Copy(copy) => {
                 // There may be a copy for each of a thousand clusters.
                 rest = Box::new(posting.from(by_name(&stored.name, u32::MAX)));
                 posting.get(by_name(&stored.name, copy))

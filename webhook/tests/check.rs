@@ -217,7 +217,7 @@ would be denied
 #[test]
 fn exit_statuses() {
     // More containers than a policy has fuel for.
-    let containers: Vec<_> = (0..60_000).map(|index| format!(r#"{{"name":"c{index}","image":"a:1"}}"#)).collect();
+    let containers: Vec<_> = (0..150_000).map(|index| format!(r#"{{"name":"c{index}","image":"a:1"}}"#)).collect();
     let huge = format!(
         r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"huge"}},"spec":{{"containers":[{}]}}}}"#,
         containers.join(",")

@@ -88,13 +88,15 @@ fn of_many_workloads_the_first_are_judged() -> Result<()> {
 }
 
 fn pair(policy: &Policy, kind: &str) -> Result<()> {
+    let short = kind.rsplit('/').next().unwrap_or(kind);
+    let is_said = order(policy).is_some_and(|section| names(section, short));
     match sets::of(&policy.id, kind) {
+        Some(Set::Wrong { objects, .. }) if is_said && position(&objects, kind).is_err() => Ok(()),
         Some(Set::Wrong { settings, objects }) => wrong(policy, kind, &settings, &objects),
         Some(Set::Fine(objects)) => fine(policy, kind, &objects),
         None => {
-            let short = kind.rsplit('/').next().unwrap_or(kind);
             ensure!(
-                order(policy).is_some_and(|section| names(section, short)),
+                is_said,
                 "neither a set of objects in tests/tests/order/sets.rs, nor a word about {short} under `## Order` on its page"
             );
             Ok(())

@@ -34,6 +34,7 @@ pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::{Profile, Reason};
 pub use registry::{MAX_TEMPLATES, NEWEST_KUBERNETES, Options, Registry, Site};
+#[cfg(feature = "check")]
 pub(crate) use served::is_group_of_kubernetes;
 pub use workloads::{REVISION, Template, Workloads, places};
 

@@ -96,6 +96,7 @@ pub fn rows() -> impl Iterator<Item = Row> {
 }
 
 /// Whether some release of Kubernetes serves this group itself.
+#[cfg(feature = "check")]
 pub(crate) fn is_group_of_kubernetes(group: &str) -> bool {
     ROWS.groups.contains(group)
 }

@@ -91,7 +91,7 @@ fn pair(policy: &Policy, kind: &str) -> Result<()> {
     let short = kind.rsplit('/').next().unwrap_or(kind);
     let is_said = order(policy).is_some_and(|section| names(section, short));
     match sets::of(&policy.id, kind) {
-        Some(Set::Wrong { objects, .. }) if is_said && position(&objects, kind).is_err() => Ok(()),
+        Some(Set::Wrong { objects, .. } | Set::Fine(objects)) if is_said && position(&objects, kind).is_err() => Ok(()),
         Some(Set::Wrong { settings, objects }) => wrong(policy, kind, &settings, &objects),
         Some(Set::Fine(objects)) => fine(policy, kind, &objects),
         None => {

@@ -8,7 +8,7 @@ use super::index::{Chosen, Meant, Shard};
 use super::kept::Keeping;
 use super::question::{Question, Shape};
 use super::references::{among_all, names_namespaces};
-use super::versions::Identities;
+use super::versions::{Identities, Viewer};
 use super::{Context, MAX_BYTES, MAX_DOCUMENTS, NAMESPACE, is_secret, name_of};
 use crate::admission::Kind;
 use crate::engine::Answer;
@@ -180,8 +180,7 @@ pub struct Files {
     closed: bool,
     objects: Arc<Objects>,
     place: Place,
-    /// The number of the object that sees them.
-    viewer: Option<u32>,
+    viewer: Option<Viewer>,
     /// Why something that is missing may exist all the same.
     doubts: Mutex<BTreeSet<String>>,
 }
@@ -201,7 +200,7 @@ impl Files {
     /// The same, as the object of this number sees it.
     #[must_use]
     pub fn seen_by(self, viewer: u32) -> Self {
-        Self { viewer: Some(viewer), ..self }
+        Self { viewer: Some(Viewer::new(viewer)), ..self }
     }
 
     /// Why answers were incomplete although the input is closed.
@@ -213,7 +212,7 @@ impl Files {
         let Objects { shards, identities, folders, .. } = &*self.objects;
         let none = Answer { documents: Vec::new(), complete: true };
         let Some(shard) = shards.get(group) else { return none };
-        let chosen = |number: u32| identities.meant(number, self.viewer, self.place, folders);
+        let chosen = |number: u32| identities.meant(number, self.viewer.as_ref(), self.place, folders);
         let chosen: Option<Chosen<'_>> = if identities.has_versions() { Some(&chosen) } else { None };
         shard.answer_chosen(shape, namespace, question, chosen)
     }
@@ -224,7 +223,7 @@ impl Files {
         let Some(shard) = shards.get(group).filter(|_| self.viewer.is_some() && identities.has_versions()) else {
             return false;
         };
-        let chosen = |number: u32| match identities.meant(number, self.viewer, self.place, folders) {
+        let chosen = |number: u32| match identities.meant(number, self.viewer.as_ref(), self.place, folders) {
             Meant::None => identities.meant(number, None, self.place, folders),
             Meant::Itself | Meant::Copy(_) => Meant::None,
         };

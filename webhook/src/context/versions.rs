@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::files::SetNumber;
 use super::index::Meant;
@@ -60,12 +61,36 @@ impl Folders {
 pub(super) struct Identities<K> {
     known: HashMap<K, Known>,
     several: Vec<Versions>,
-    /// Those with further versions: index into `several`.
-    by_number: HashMap<u32, usize>,
-    places: HashMap<u32, Place>,
+    /// By number. Numbers are those of the input's objects, in their order.
+    objects: Vec<Stands>,
     /// Workloads with further versions, by the files and folders of these: indices into `several`.
     in_file: HashMap<u32, Vec<usize>>,
     in_folder: HashMap<u32, Vec<usize>>,
+}
+
+/// Where an object stands, and the index of its versions if it has further ones.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stands {
+    place: Option<Place>,
+    versions: Option<usize>,
+}
+
+/// The object that sees the others.
+#[derive(Debug)]
+pub(super) struct Viewer {
+    number: u32,
+    /// Whether it meets the objects of a file. A question compares thousands of objects of few files.
+    files: Mutex<HashMap<u32, bool>>,
+}
+
+impl Viewer {
+    pub(super) fn new(number: u32) -> Self {
+        Self { number, files: Mutex::default() }
+    }
+
+    fn meets(&self, file: u32, work_out: impl FnOnce() -> bool) -> bool {
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner).entry(file).or_insert_with(work_out)
+    }
 }
 
 impl<K> Default for Identities<K> {
@@ -73,8 +98,7 @@ impl<K> Default for Identities<K> {
         Self {
             known: HashMap::new(),
             several: Vec::new(),
-            by_number: HashMap::new(),
-            places: HashMap::new(),
+            objects: Vec::new(),
             in_file: HashMap::new(),
             in_folder: HashMap::new(),
         }
@@ -90,7 +114,7 @@ enum Known {
 
 impl<K: Eq + Hash> Identities<K> {
     pub(super) fn add(&mut self, identity: K, number: u32, place: Place, is_workload: bool, folders: &Folders) {
-        self.places.insert(number, place);
+        self.stands(number).place = Some(place);
         let index = match self.known.get(&identity).copied() {
             None => {
                 self.known.insert(identity, Known::Once(number, place));
@@ -102,14 +126,14 @@ impl<K: Eq + Hash> Identities<K> {
                 let mut versions = Versions::default();
                 versions.add(first, first_place, folders);
                 self.several.push(versions);
-                self.by_number.insert(first, index);
+                self.stands(first).versions = Some(index);
                 self.note(index, first_place, is_workload);
                 self.known.insert(identity, Known::Several(index));
                 index
             }
         };
         self.several[index].add(number, place, folders);
-        self.by_number.insert(number, index);
+        self.stands(number).versions = Some(index);
         self.note(index, place, is_workload);
     }
 
@@ -139,6 +163,18 @@ impl<K: Eq + Hash> Identities<K> {
             && !is_within(other.folder, one.folder)
     }
 
+    fn stands(&mut self, number: u32) -> &mut Stands {
+        let number = number as usize;
+        if self.objects.len() <= number {
+            self.objects.resize(number + 1, Stands::default());
+        }
+        &mut self.objects[number]
+    }
+
+    fn versions(&self, number: u32) -> Option<&Versions> {
+        self.several.get(self.objects.get(number as usize)?.versions?)
+    }
+
     /// Whether any object has further versions.
     pub(super) fn has_versions(&self) -> bool {
         !self.several.is_empty()
@@ -146,20 +182,21 @@ impl<K: Eq + Hash> Identities<K> {
 
     /// The version of an object that belongs to this place. None where the object has one version alone.
     pub(super) fn chosen(&self, number: u32, place: Place, folders: &Folders) -> Option<u32> {
-        self.several.get(*self.by_number.get(&number)?)?.nearest(place, folders)
+        self.versions(number)?.nearest(place, folders)
     }
 
-    /// What is meant by an object, as the object of the number `viewer` sees it.
-    pub(super) fn meant(&self, number: u32, viewer: Option<u32>, place: Place, folders: &Folders) -> Meant {
+    /// What is meant by an object, as `viewer`, which stands at this place, sees it.
+    pub(super) fn meant(&self, number: u32, viewer: Option<&Viewer>, place: Place, folders: &Folders) -> Meant {
         let chosen = self.chosen(number, place, folders);
-        let versions = viewer.and_then(|viewer| self.several.get(*self.by_number.get(&viewer)?));
-        let other = self.places.get(&chosen.unwrap_or(number)).copied().filter(|_| viewer.is_some());
-        let is_another = |other: Place| {
-            versions.is_some_and(|versions| !versions.meet(place, other, folders))
-                || self.are_apart(place, other, folders)
+        let other = self.objects.get(chosen.unwrap_or(number) as usize).and_then(|other| other.place);
+        let meets = |viewer: &Viewer, other: Place| {
+            viewer.meets(other.file, || {
+                self.versions(viewer.number).is_none_or(|versions| versions.meet(place, other, folders))
+                    && !self.are_apart(place, other, folders)
+            })
         };
         match chosen {
-            _ if other.is_some_and(is_another) => Meant::None,
+            _ if viewer.zip(other).is_some_and(|(viewer, other)| !meets(viewer, other)) => Meant::None,
             Some(copy) => Meant::Copy(copy),
             None => Meant::Itself,
         }
@@ -252,7 +289,7 @@ mod tests {
         let sees = |other: u32| {
             let sees = |version: &u32| {
                 let place = versions[*version as usize];
-                known.meant(other, Some(*version), place, &folders) == Meant::Itself
+                known.meant(other, Some(&Viewer::new(*version)), place, &folders) == Meant::Itself
             };
             (0..5).filter(sees).collect::<Vec<u32>>()
         };
@@ -260,9 +297,9 @@ mod tests {
         assert_eq!([10, 11, 12, 13, 14].map(sees), expected);
         // What belongs to two versions does not meet either.
         known.add("f", 15, versions[4], false, &folders);
-        assert_eq!(known.meant(15, Some(12), others[2], &folders), Meant::None, "dev and prod");
-        assert_eq!(known.meant(15, Some(14), others[4], &folders), Meant::Itself);
+        assert_eq!(known.meant(15, Some(&Viewer::new(12)), others[2], &folders), Meant::None, "dev and prod");
+        assert_eq!(known.meant(15, Some(&Viewer::new(14)), others[4], &folders), Meant::Itself);
         assert_eq!(known.meant(10, None, versions[1], &folders), Meant::Itself, "to what has one version");
-        assert_eq!(known.meant(1, Some(12), others[2], &folders), Meant::Copy(2));
+        assert_eq!(known.meant(1, Some(&Viewer::new(12)), others[2], &folders), Meant::Copy(2));
     }
 }

@@ -90,6 +90,9 @@ pub(super) const ANSWERS: u64 = 1 << 30;
 /// What a question counts beside its answer. The longest look-up takes a millisecond, so a call has 16 s of them at most.
 const QUESTION: u64 = 64 << 10;
 
+/// How many questions a call may ask where no answer has anything in it.
+pub(super) const MAX_QUESTIONS: u64 = ANSWERS / QUESTION;
+
 /// A guest has asked too much.
 #[derive(Debug, thiserror::Error)]
 #[error("more questions to the host than a call may ask")]

@@ -4,6 +4,7 @@ use plimsoll_flat::Node;
 use plimsoll_sdk::metadata::{self, Severity};
 
 use super::imports::contract::plimsoll::policy::types;
+use super::imports::{ANSWERS, MAX_QUESTIONS};
 use crate::admission::edit::Edit;
 use crate::pointer::is_pointer;
 use crate::printed::is_hidden;
@@ -141,7 +142,10 @@ pub enum Failure {
     )]
     Fuel(u64),
     /// It asked the host for more than one call may have.
-    #[error("the policy asks for more about other objects than it may: 16,000 questions, or 1 GiB of answers")]
+    #[error(
+        "the policy asks for more about other objects than it may: {MAX_QUESTIONS} questions, or {} GiB of answers",
+        ANSWERS >> 30
+    )]
     Questions,
     /// All policies together have burnt what one run may burn.
     #[error("the run has used up its instructions for all objects; check fewer files at once")]

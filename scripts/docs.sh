@@ -30,13 +30,22 @@ plimsoll() { "$bin" "$@" </dev/null 2>"$scratch/stderr" || { cat "$scratch/stder
 facts_as_list() {
   awk '
     function code(text) { gsub(/, /, "`, `", text); return "`" text "`" }
+    # A list item in lines of 100 columns.
+    function wrapped(text,    count, words, line, i) {
+      count = split(text, words, " "); line = words[1]
+      for (i = 2; i <= count; i++) {
+        if (length(line) + length(words[i]) + 1 > 100) { print line; line = " " }
+        line = line " " words[i]
+      }
+      print line
+    }
     NR == 1 { print; next }
     NR == 2 { print; facts = 1; next }
     facts && $0 == "" { facts = 0; print; next }
     facts {
       at = index($0, ": "); name = substr($0, 1, at - 1); value = substr($0, at + 2)
       if (name ~ /^(edits|requires|refines)$/) value = code(value)
-      print "- " name ": " value; next
+      wrapped("- " name ": " value); next
     }
     # The settings schema is aligned text.
     /^## Schema of the settings$/ { print; print ""; print "```text"; schema = 1; next }

@@ -77,7 +77,7 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
              edit-last-applied {kind}/{name}, or the next apply scales to 1"
         ),
     };
-    // What is written counts, also where a Rollout takes the Pods over.
+    // The written number counts, also if a Rollout takes the Pods over.
     let finding = match at.as_i64() {
         Some(0) if !floor.is_of_keda() => {
             findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help)

@@ -175,7 +175,7 @@ struct Collector {
     /// What is read now is not checked.
     is_context: bool,
     glance: Glance,
-    /// What is read once all kustomizations are known, in this order.
+    /// Files and the standard input, in the order in which they are read once all kustomizations are known.
     waiting: Vec<Waiting>,
     /// What kustomizations hold that are in no other one.
     built: Vec<(PathBuf, String, Built)>,

@@ -362,10 +362,8 @@ impl Ranges {
         for item in items {
             match item.get("type").and_then(Node::as_str) {
                 Some("Container") => {}
-                // A container that meets these meets them for its Pod. Nothing is filled in.
                 Some("Pod") => {
-                    ranges.read(item, "min", Range::demand);
-                    ranges.read(item, "maxLimitRequestRatio", Range::bound);
+                    ranges.read_of_pod(item);
                     continue;
                 }
                 _ => continue,
@@ -388,6 +386,21 @@ impl Ranges {
             ranges.read(item, "maxLimitRequestRatio", Range::bound);
         }
         ranges
+    }
+
+    /// A container that meets what is said of its Pod meets it for the Pod. Nothing is filled in, and requests are advised
+    /// for CPU and memory alone.
+    fn read_of_pod(&mut self, item: Node<'_>) {
+        for resource in ["cpu", "memory"] {
+            let amount = |list: &str| Quantity::from_node(item.get(list)?.get(resource)?);
+            let (least, ratio) = (amount("min"), amount("maxLimitRequestRatio"));
+            if least.is_none() && ratio.is_none() {
+                continue;
+            }
+            let range = self.0.entry(resource.to_owned()).or_default();
+            least.into_iter().for_each(|least| range.demand(least));
+            ratio.into_iter().for_each(|ratio| range.bound(ratio));
+        }
     }
 
     fn read(&mut self, item: Node<'_>, list: &str, take: impl Fn(&mut Range, Quantity)) {

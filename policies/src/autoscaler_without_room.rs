@@ -1,4 +1,6 @@
+use plimsoll_sdk::disruption::target;
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::volumes::keep_one_pod;
 
 /// Autoscalers that cannot scale.
 ///
@@ -20,9 +22,19 @@ use plimsoll_sdk::prelude::*;
 ///   minReplicas: 3
 ///   maxReplicas: 10
 /// ```
+///
+/// Pods whose PersistentVolumeClaim only one of them may mount can't be more: there only the second is advised.
+///
+/// ## Order
+/// A volume changes only the advice. None of these is judged by it if it comes last: Deployment, StatefulSet, ReplicaSet,
+/// ReplicationController, Rollout, PersistentVolumeClaim, StorageClass, PersistentVolume.
 #[policy(
     category = "autoscaling", on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
-    severity = Error, since = "0.1.0"
+    severity = Error, since = "0.1.0",
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "/PersistentVolumeClaim", "storage.k8s.io/StorageClass", "/PersistentVolume"
+    ]
 )]
 pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
     let (fields, defaults) = match review.is("keda.sh/ScaledObject") {
@@ -36,11 +48,15 @@ pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
     };
     let (Some(least), Some(most)) = (count(0), count(1)) else { return };
     let [min, max] = fields;
-    let help = format!("raise {max}, or write replicas: {least} in the workload and delete the autoscaler");
     let finding = match least.cmp(&most) {
         std::cmp::Ordering::Less => return,
         std::cmp::Ordering::Equal => {
+            let without = format!("write replicas: {least} in the workload and delete the autoscaler");
             let message = format!("{min} and {max} are both {most}: the number of Pods never changes");
+            let (message, help) = match is_kept_at_one(review) {
+                true => (format!("{message}, and their volume allows only one"), without),
+                false => (message, format!("raise {max}, or {without}")),
+            };
             findings.warning(&places[1], message, help)
         }
         std::cmp::Ordering::Greater => {
@@ -49,4 +65,12 @@ pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
         }
     };
     finding.about(&places[0]);
+}
+
+/// Whether a volume keeps what is scaled from being two Pods, so that a higher maximum would be denied.
+fn is_kept_at_one(review: &Review<'_>) -> bool {
+    let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
+    let (holder, answer) = review.template_of(&kind, &name);
+    let template = answer.nodes().next().and_then(|object| review.template_in(&holder, object));
+    template.is_some_and(|template| keep_one_pod(review, &template))
 }

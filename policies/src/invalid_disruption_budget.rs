@@ -38,7 +38,10 @@ pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
                 format!("{name} {} is more than all", at.as_str().unwrap_or_default())
             }
             Some(_) => continue,
-            None => format!("{name} is neither a number nor a percentage"),
+            None => match at.as_str() {
+                Some(text) => format!("{name}: {text:?} is a text and no percentage: the API server refuses it"),
+                None => format!("{name} is neither a number nor a percentage"),
+            },
         };
         findings.error(at, wrong, format!("write a number, or a percentage up to 100%, such as {name}: 1"));
     }

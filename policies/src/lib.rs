@@ -18,6 +18,7 @@ plimsoll_sdk::bundle![
     evictable_under_pressure,
     outside_limit_range,
     runs_as_root,
+    root_against_non_root,
     privilege_escalation,
     missing_seccomp_profile,
     privileged_container,

@@ -14,7 +14,8 @@ use plimsoll_sdk::resources::{Resources as _, Side, filled, pod_total};
 /// - it requests less than `min`, or its limit is above `max`, or its limit is more than `maxLimitRequestRatio` times the
 ///   request;
 /// - it requests more than the limit that the LimitRange fills in where none is written;
-/// - the Pods' sum is outside of an item of `type: Pod`, or has no limit where this has a `max`.
+/// - the Pods' sum is outside of an item of `type: Pod`, has no limit where this has a `max`, or no request where it has a
+///   `min`.
 ///
 /// Requests and limits count as they take effect: what nobody wrote a LimitRange fills in, and a limit is copied to where
 /// the request is missing.
@@ -184,10 +185,19 @@ impl Bounds<'_> {
         let at = template.spec().at("containers");
         let total = |side| pod_total(review, template, resource, side).and_then(|total| total.sum);
         let (request, limit) = (total(Side::Request), total(Side::Limit));
-        if let Some((sum, bound)) = request.zip(self.min).filter(|(sum, min)| *sum < min.amount) {
-            let min = bound.amount;
-            let message = format!("the Pod requests {sum} of {resource}, and {bound} asks for {min} at least");
-            report(findings, &at, message, format!("request {min} of {resource}, or more, in all"));
+        let help = |min: Quantity| format!("request {min} of {resource}, or more, in all");
+        match (request, self.min) {
+            (Some(sum), Some(bound)) if sum < bound.amount => {
+                let min = bound.amount;
+                let message = format!("the Pod requests {sum} of {resource}, and {bound} asks for {min} at least");
+                report(findings, &at, message, help(min));
+            }
+            (None, Some(bound)) => {
+                let min = bound.amount;
+                let message = format!("the Pod has no request for {resource}, and {bound} asks for {min} at least");
+                report(findings, &at, message, help(min));
+            }
+            _ => {}
         }
         match (limit, self.max) {
             (Some(sum), Some(bound)) if sum > bound.amount => {

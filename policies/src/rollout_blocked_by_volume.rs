@@ -11,11 +11,12 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
 /// more and `maxUnavailable` to 0. That is so with the defaults of 25%.
 ///
 /// A `ReadWriteOnce` claim counts by its volume. Pods wait for one that is attached to a node: the driver of its StorageClass
-/// or PersistentVolume says that, or the name of a usual class (`gp3`). A claim without a class gets the default of the
-/// cluster, which is taken to be of that sort where it is not known. There is no finding for a volume of one node
-/// (`local-path`, `hostPath`, `local`), to which the scheduler brings the new Pod too, nor for one of a file server.
+/// or PersistentVolume says that. A claim without a class gets the default of the cluster. There is no finding for a volume
+/// of one node (`local-path`, `hostPath`, `local`), to which the scheduler brings the new Pod too, nor for one of a file
+/// server.
 ///
-/// - `warning`: the class, or its driver, is not known.
+/// - `warning`: the class, the default class of a claim without one, or the driver is not known. The name of a class
+///   (`gp3`) is not enough.
 ///
 /// Several Pods on such a claim are `volume-shared-by-replicas`'s to say. Pods that are tied to one node, by
 /// `nodeName`, the label `kubernetes.io/hostname` in `nodeSelector` or required node affinity, or a required `podAffinity` on it,
@@ -103,12 +104,15 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
         findings.assume("no autoscaler scales this workload");
     }
     let Rollout { max_surge, max_unavailable, .. } = &rollout;
-    let message = format!(
+    let mut message = format!(
         "claim {} is {}: with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 replica, the new Pod waits for \
          the volume of the old Pod, which waits for the new one",
         claim.name,
         access.mode().unwrap_or_default()
     );
+    if severity == Severity::Warning {
+        message = format!("{message} ({})", Hold::BECAUSE);
+    }
     let is_deployment = review.is("apps/Deployment");
     let help = match is_deployment {
         true => "write strategy.type: Recreate, or claim a ReadWriteMany volume",

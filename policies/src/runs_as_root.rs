@@ -2,8 +2,6 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::windows::is_host_process;
 use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
 
-const USER_NAME: &str = "securityContext/windowsOptions/runAsUserName";
-
 /// Containers that run as root, or may.
 ///
 /// ## What it finds
@@ -11,7 +9,8 @@ const USER_NAME: &str = "securityContext/windowsOptions/runAsUserName";
 ///
 /// - `error`: `runAsUser: 0`, in the Pod's or a container's `securityContext`;
 /// - `error`: `runAsNonRoot: false`, in either;
-/// - `error`: on Windows, `runAsNonRoot: true` and `runAsUserName: ContainerAdministrator`, which never starts;
+/// - `info`: `runAsUser: 0`, where `runAsNonRoot: true` keeps each such container from starting, which
+///   `root-against-non-root` reports;
 /// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
 ///   containers, except those with a `runAsUser`. An ephemeral container has a finding of its own, because the Pod that it
 ///   is added to cannot be changed any more;
@@ -65,41 +64,19 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
     if !template.is_windows() {
         root_user_of_pod(template, findings);
         for container in template.all_containers() {
-            root_user(&container.at("securityContext/runAsUser"), &container.describe(), findings);
+            let at = container.at("securityContext/runAsUser");
+            root_user(&at, &container.describe(), container.security("runAsNonRoot").as_bool() == Some(true), findings);
         }
-    }
-    if template.is_windows() {
-        administrators(template, findings);
     }
     may_be_root(template, findings);
 }
 
-/// Containers that the kubelet of a Windows node never starts (`verifyRunAsNonRoot` in `pkg/kubelet/kuberuntime`).
-fn administrators(template: &PodTemplate<'_>, findings: &mut Findings) {
-    let of_pod = template.spec().at(USER_NAME);
-    let is_administrator =
-        |at: &Cursor<'_>| at.as_str().is_some_and(|name| name.eq_ignore_ascii_case("ContainerAdministrator"));
-    let mut inheriting = Vec::new();
-    for container in template.all_containers().filter(|it| it.security("runAsNonRoot").as_bool() == Some(true)) {
-        let own = container.at(USER_NAME);
-        if is_administrator(&own) {
-            administrator(&own, &container.describe(), findings);
-        } else if own.is_absent() && is_administrator(&of_pod) {
-            inheriting.push(container);
-        }
-    }
-    if !inheriting.is_empty() {
-        administrator(&of_pod, &describe_all(&inheriting), findings);
-    }
-}
-
-fn administrator(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
-    let message = format!("with runAsNonRoot: true the kubelet never starts ContainerAdministrator: {who}");
-    findings.error(at, message, "write runAsUserName: ContainerUser, or another user of the image");
-}
-
-fn root_user(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
-    if at.as_i64() == Some(0) {
+fn root_user(at: &Cursor<'_>, who: &str, never_starts: bool, findings: &mut Findings) {
+    if at.as_i64() == Some(0) && never_starts {
+        // `root-against-non-root` has the finding that counts.
+        let message = format!("{who} has user 0, which is root, and never starts because of runAsNonRoot: true");
+        findings.info(at, message, "write the image's own user, a number from 1 such as runAsUser: 1001");
+    } else if at.as_i64() == Some(0) {
         findings.error(
             at,
             format!("{who} runs as user 0, which is root"),
@@ -113,7 +90,9 @@ fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
     let at = template.security("runAsUser");
     let has_own = |container: &Container<'_>| container.at("securityContext/runAsUser").exists();
     if !template.all_containers().all(has_own) {
-        return root_user(&at, "the Pod", findings);
+        let mut inheriting = template.all_containers().filter(|container| !has_own(container));
+        let never_starts = inheriting.all(|container| container.security("runAsNonRoot").as_bool() == Some(true));
+        return root_user(&at, "the Pod", never_starts, findings);
     }
     if at.as_i64() == Some(0) {
         findings.warning(
@@ -164,7 +143,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
             }
             (false, _) => {
                 let who = describe_all(&unknown);
-                let help = format!("{write}, and a runAsUser from 1 where the image's user is root");
+                let help = format!("{write}, and a runAsUser from 1 where the user is root");
                 findings.warning(&of_pod, format!("no runAsNonRoot, so may run as root: {who}"), help)
             }
         };
@@ -199,7 +178,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     }
 }
 
-const TRUE: &str = "write runAsNonRoot: true, and a runAsUser from 1 where the image's user is root";
+const TRUE: &str = "write runAsNonRoot: true, and a runAsUser from 1 where the user is root";
 
 /// Each of these containers has a user, and nothing else keeps root out.
 fn is_forbidden(containers: &[&Container<'_>]) -> String {

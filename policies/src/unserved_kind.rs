@@ -9,6 +9,7 @@ use plimsoll_sdk::review::Why;
 ///
 /// - a version that was removed, such as `Deployment` in `extensions/v1beta1`, or that comes in a later release;
 /// - a kind in another group than its own, such as `Deployment` in `v1`;
+/// - a well-known custom kind in a group without a dot or in one of Kubernetes, such as `Rollout` in `v1`;
 /// - a misspelt kind, such as `Deploymnet`.
 ///
 /// Custom resources are left alone: groups with a dot that are not Kubernetes' own. So is `v1` with a kind that is like

@@ -15,7 +15,8 @@ use plimsoll_sdk::workload::PodTemplate;
 /// (`ReadWriteOncePod`). It is found at the workload's claim, at the autoscaler's maximum or at the claim's modes,
 /// whichever is applied last; `plimsoll check` says it once for a set.
 ///
-/// - `warning`: the claim is `ReadWriteOnce`, and its StorageClass, or the driver of that, is not known.
+/// - `warning`: the claim is `ReadWriteOnce`, and its StorageClass, the default class of a claim without one, or the driver
+///   is not known.
 ///
 /// Nothing is found for a `ReadWriteOnce` volume of one node, to which the scheduler brings all Pods, nor for one of a file
 /// server. `rollout-blocked-by-volume` says how they are told apart.
@@ -190,9 +191,10 @@ fn narrow_claim(
     perhaps
 }
 
-fn report<'f>(findings: &'f mut Findings, severity: Severity, at: &Cursor<'_>, message: String) -> &'f mut Finding {
+fn report<'f>(findings: &'f mut Findings, severity: Severity, at: &Cursor<'_>, mut message: String) -> &'f mut Finding {
     if severity == Severity::Warning {
         findings.assume(Hold::ASSUMED);
+        message = format!("{message} ({})", Hold::BECAUSE);
     }
     findings.report(severity, at, message, HELP)
 }

@@ -337,17 +337,37 @@ pub(crate) struct Range {
     limit: Option<Quantity>,
     /// The request of a container with neither request nor limit.
     request: Option<Quantity>,
-    /// The greatest that is demanded.
+    /// The greatest that is demanded, of a container or of its Pod.
     min: Option<Quantity>,
     /// The smallest ratio of limit to request that is allowed.
     ratio: Option<Quantity>,
+}
+
+impl Range {
+    fn demand(&mut self, least: Quantity) {
+        self.min = self.min.max(Some(least));
+    }
+
+    fn bound(&mut self, ratio: Quantity) {
+        if ratio > Quantity::ZERO && self.ratio.is_none_or(|known| ratio < known) {
+            self.ratio = Some(ratio);
+        }
+    }
 }
 
 impl Ranges {
     pub(crate) fn of(answer: &Answer) -> Self {
         let mut ranges = Self::default();
         let items = answer.nodes().filter_map(|range| range.at("/spec/limits")).flat_map(Node::items);
-        for item in items.filter(|item| item.get("type").and_then(Node::as_str) == Some("Container")) {
+        for item in items {
+            match item.get("type").and_then(Node::as_str) {
+                Some("Container") => {}
+                Some("Pod") => {
+                    ranges.read_of_pod(item);
+                    continue;
+                }
+                _ => continue,
+            }
             // Of the lists of an item, as of items, the first that says something counts. What the API server makes of the
             // LimitRange itself is included.
             ranges.read(item, "defaultRequest", |range, amount| {
@@ -361,15 +381,26 @@ impl Ranges {
             }
             ranges.read(item, "min", |range, least| {
                 range.request.get_or_insert(least);
-                range.min = range.min.max(Some(least));
+                range.demand(least);
             });
-            ranges.read(item, "maxLimitRequestRatio", |range, ratio| {
-                if ratio > Quantity::ZERO && range.ratio.is_none_or(|known| ratio < known) {
-                    range.ratio = Some(ratio);
-                }
-            });
+            ranges.read(item, "maxLimitRequestRatio", Range::bound);
         }
         ranges
+    }
+
+    /// A container that meets what is said of its Pod meets it for the Pod. Nothing is filled in, and requests are advised
+    /// for CPU and memory alone.
+    fn read_of_pod(&mut self, item: Node<'_>) {
+        for resource in ["cpu", "memory"] {
+            let amount = |list: &str| Quantity::from_node(item.get(list)?.get(resource)?);
+            let (least, ratio) = (amount("min"), amount("maxLimitRequestRatio"));
+            if least.is_none() && ratio.is_none() {
+                continue;
+            }
+            let range = self.0.entry(resource.to_owned()).or_default();
+            least.into_iter().for_each(|least| range.demand(least));
+            ratio.into_iter().for_each(|ratio| range.bound(ratio));
+        }
     }
 
     fn read(&mut self, item: Node<'_>, list: &str, take: impl Fn(&mut Range, Quantity)) {

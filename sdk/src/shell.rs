@@ -158,6 +158,8 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
     let (mut sum, mut is_all, mut stops_at_failure) = (0_i64, true, script.stops_at_failure);
     // Whether the next command of a list runs: after `&&` only where those before have succeeded.
     let mut runs = true;
+    // The sum before the list that is being read.
+    let mut before = 0;
     let mut rest = script.text;
     while let Some(Command { words: command, end, rest: after, writes }) = next_command(rest) {
         rest = after;
@@ -170,6 +172,10 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
             Some(time) if runs && matches!(end, End::Next | End::And) => sum = sum.saturating_add(time),
             Some(_) => is_all = false,
             None => is_all &= words.is_empty(),
+        }
+        if end == End::Beside {
+            // The whole list runs in the background, and the script goes on at once.
+            (sum, is_all) = (before, false);
         }
         let is_ending = words.first().is_some_and(|word| END.contains(&program(word)))
             || words.windows(2).any(|pair| matches!(pair, ["-s" | "-k", "quit" | "stop" | "graceful-stop"]));
@@ -185,8 +191,12 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
         runs = match end {
             End::And => runs && succeeds,
             End::Or => false,
+            End::Pipe => runs,
             _ => true,
         };
+        if matches!(end, End::Next | End::Beside) {
+            before = sum;
+        }
         if end == End::Next && stops_at_failure && !succeeds {
             return (sum, false);
         }
@@ -203,8 +213,10 @@ enum End {
     And,
     /// `||`
     Or,
-    /// `&` or `|`: the next command runs beside it.
+    /// `&`: the next command runs beside it, and beside what it is joined to by `&&` and `||`.
     Beside,
+    /// `|`: the next command runs beside it.
+    Pipe,
     /// Something that this does not read, such as a subshell.
     Unreadable,
 }
@@ -303,7 +315,8 @@ fn next_command(script: &str) -> Option<Command<'_>> {
                 let (end, length) = match rest(0).as_bytes() {
                     [b'&', b'&', ..] => (End::And, 2),
                     [b'|', b'|', ..] => (End::Or, 2),
-                    [b'&' | b'|', ..] => (End::Beside, 1),
+                    [b'&', ..] => (End::Beside, 1),
+                    [b'|', ..] => (End::Pipe, 1),
                     _ => (End::Next, 1),
                 };
                 return Some(Command { words, end, rest: rest(length), writes });
@@ -412,7 +425,12 @@ mod tests {
             ("/drain.sh || sleep 75", 0, false),
             ("set -e; /drain.sh; sleep 75", 0, false),
             ("sleep 75 & wait", 0, false),
+            ("echo on && sleep 75 & wait", 0, false),
+            ("sleep 75 && /drain.sh & wait", 0, false),
+            ("sleep 5; sleep 75 && echo on & sleep 10", 15, false),
+            ("/drain.sh & sleep 75", 75, false),
             ("sleep 75 | cat", 0, false),
+            ("sleep 75 && echo on | cat", 75, false),
             ("if true; then sleep 75; fi", 0, false),
             ("sleep 5; while true; do sleep 75; done", 5, false),
             ("(sleep 75)", 0, false),

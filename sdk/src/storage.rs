@@ -28,8 +28,8 @@ pub enum Storage {
 impl Storage {
     /// The volume of a PersistentVolumeClaim. Needs [`STORAGE_CLASS`] and [`VOLUME`] in `refines`.
     ///
-    /// A claim without a class gets the default of the cluster. Where that is not known, it is one that attaches, as in
-    /// every managed cluster.
+    /// A claim without a class gets the default of the cluster, which is another one in k3s or kind than in a managed
+    /// cluster. Where that is not known, the volume is not known either. A name of a class alone proves no attachment.
     #[must_use]
     pub fn of_claim(review: &Review<'_>, claim: Node<'_>) -> Self {
         let text = |pointer: &str| claim.at(pointer).and_then(Node::as_str);
@@ -61,7 +61,7 @@ impl Storage {
             }
             Some(_) => Self::of_volumes(review, claim, "").unwrap_or(Self::Unknown),
             None => {
-                let volumes = || Self::of_volumes(review, claim, "").unwrap_or(Self::Attached);
+                let volumes = || Self::of_volumes(review, claim, "").unwrap_or(Self::Unknown);
                 Self::of_default(review).unwrap_or_else(volumes)
             }
         }
@@ -124,15 +124,11 @@ impl Storage {
         }
     }
 
-    /// By the names that installations and clouds give to their classes.
+    /// By the names that installations give to their classes. Whoever makes a class chooses its name, so that none says for
+    /// certain that volumes are attached.
     fn of_class_name(class: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|word| class.contains(word));
-        match class {
-            _ if has(&FREE_WORDS) || has(&["azurefile", "efs"]) => Self::Free,
-            _ if ATTACHED_CLASSES.contains(&class) || class.starts_with("ebs-") => Self::Attached,
-            _ if has(&ATTACHED_WORDS) => Self::Attached,
-            _ => Self::Unknown,
-        }
+        if has(&FREE_WORDS) || has(&["azurefile", "efs"]) { Self::Free } else { Self::Unknown }
     }
 }
 
@@ -166,7 +162,7 @@ const FREE_DRIVERS: [&str; 7] = [
     "carina.storage.io",
 ];
 
-/// Words in the names of drivers and classes whose volumes are attached.
+/// Words in the names of drivers whose volumes are attached.
 const ATTACHED_WORDS: [&str; 5] = [".rbd.csi.ceph.com", "ceph-block", "ceph-rbd", "longhorn", "linstor"];
 
 const ATTACHED_DRIVERS: [&str; 21] = [
@@ -191,23 +187,6 @@ const ATTACHED_DRIVERS: [&str; 21] = [
     "csi.exoscale.com",
     "pxd.portworx.com",
     "io.openebs.csi-mayastor",
-];
-
-const ATTACHED_CLASSES: [&str; 14] = [
-    "gp2",
-    "gp3",
-    "io1",
-    "io2",
-    "gp2-csi",
-    "gp3-csi",
-    "standard-rwo",
-    "premium-rwo",
-    "managed-csi",
-    "managed-csi-premium",
-    "managed-premium",
-    "do-block-storage",
-    "hcloud-volumes",
-    "thin-csi",
 ];
 
 /// Members of a PersistentVolume whose volume is attached.
@@ -240,14 +219,14 @@ mod tests {
             assert_eq!(Storage::of_driver(driver), expected, "{driver}");
         }
         for (class, expected) in [
-            ("gp3", Attached),
-            ("rook-ceph-block", Attached),
+            ("gp3", Unknown),
+            ("rook-ceph-block", Unknown),
             ("local-path", Free),
             ("openebs-hostpath", Free),
             ("nfs-client", Free),
             ("azurefile-csi", Free),
             ("standard", Unknown),
-            ("ebs-sc", Attached),
+            ("ebs-sc", Unknown),
             ("websites", Unknown),
             ("fast", Unknown),
         ] {

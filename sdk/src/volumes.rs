@@ -86,6 +86,10 @@ impl Hold {
 
     /// What a policy assumes that reports a [`Hold::Perhaps`].
     pub const ASSUMED: &str = "a volume of a StorageClass that is not known is attached to one node at a time";
+
+    /// Why a message of a [`Hold::Perhaps`] only warns.
+    pub const BECAUSE: &str =
+        "its StorageClass is not known: this is so if the volume is attached to one node at a time";
 }
 
 impl Claim<'_> {
@@ -103,6 +107,17 @@ impl Claim<'_> {
         let answer = review.get(CLAIM, self.name);
         answer.nodes().next().and_then(Access::of)
     }
+}
+
+/// Whether a claim of these Pods keeps them from being two, for certain or perhaps: advice must not ask for a second one.
+/// Needs [`CLAIM`] and the kinds of [`Storage::of_claim`] in `refines`.
+#[must_use]
+pub fn keep_one_pod(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
+    let is_tied = template.is_tied_to_node();
+    claims(template).any(|claim| match claim.hold(review) {
+        Hold::Unknown | Hold::Free => false,
+        Hold::Perhaps(access) | Hold::Certain(access) => !(is_tied && access == Access::OneNode),
+    })
 }
 
 /// Maximum number of claims of one template that are looked at. No node attaches that many volumes to its Pods together.

@@ -10,6 +10,9 @@ const HOST_PROCESS: &str = "securityContext/windowsOptions/hostProcess";
 /// Labels of nodes that name their operating system.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
+/// Operating systems of nodes.
+const SYSTEMS: [&str; 2] = ["linux", "windows"];
+
 impl<'a> PodTemplate<'a> {
     /// Whether the Pod runs on Windows, where what holds for Linux alone is neither asked nor filled in.
     pub fn is_windows(&self) -> bool {
@@ -58,8 +61,10 @@ impl<'a> PodTemplate<'a> {
         required.chain(preferred.map(|preference| preference.at("preference")))
     }
 
+    /// `NotIn` another system counts too: nodes have one of two, and the kubelet labels each.
     fn is_kept_on(&self, system: &str) -> bool {
         let is_it = |value: &Cursor<'_>| value.as_str() == Some(system);
+        let is_other = |value: Cursor<'_>| value.as_str().is_some_and(|it| SYSTEMS.contains(&it) && it != system);
         if is_it(&self.spec().at("os/name")) {
             return true;
         }
@@ -75,9 +80,11 @@ impl<'a> PodTemplate<'a> {
                 term.at("matchExpressions").items().any(|expression| {
                     let mut values = expression.at("values").items().peekable();
                     expression.at("key").as_str().is_some_and(|key| OS_LABELS.contains(&key))
-                        && expression.at("operator").as_str() == Some("In")
-                        && values.peek().is_some()
-                        && values.all(|value| is_it(&value))
+                        && match expression.at("operator").as_str() {
+                            Some("In") => values.peek().is_some() && values.all(|value| is_it(&value)),
+                            Some("NotIn") => values.any(is_other),
+                            _ => false,
+                        }
                 })
             })
     }

@@ -166,7 +166,7 @@ fn warned_of_for_every_kind() -> Result<()> {
             add(what, flawed, &|name, text| rejects(name, text, &[policy]));
         };
         denied("ratio", |it| it.pod("/containers/0/resources/limits/memory", json!("2Gi")), "excessive-memory-ratio");
-        denied("root", |it| it.pod("/containers/0/securityContext/runAsUser", json!(0)), "runs-as-root");
+        denied("root", |it| it.pod("/containers/0/securityContext/runAsUser", json!(0)), "root-against-non-root");
         denied("perhaps-root", |it| it.pod("/securityContext/runAsNonRoot", json!(false)), "runs-as-root");
         denied(
             "privileged",

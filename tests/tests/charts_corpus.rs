@@ -10,18 +10,10 @@ use plimsoll_tests::{corpus, plimsoll_binary};
 use serde_json::Value;
 
 /// Denials of the profile `default`: the chart, the policy, how many, and what is so bad about it.
-const DEFAULT: &[(&str, &str, usize, &str)] = &[
-    (
-        "bitnami__mongodb",
-        "rollout-blocked-by-volume",
-        1,
-        "a rolling update of one Pod with a ReadWriteOnce claim: the new Pod waits for the old one's volume",
-    ),
-    ("harbor__harbor", "rollout-blocked-by-volume", 2, "jobservice and registry: the same"),
-];
+const DEFAULT: &[(&str, &str, usize, &str)] = &[];
 
 /// The reasons of these denials, as the policies' pages name them.
-const REASONS: &[(&str, Reason)] = &[("rollout-blocked-by-volume", Reason::BlocksOthers)];
+const REASONS: &[(&str, Reason)] = &[];
 
 /// Denials of the profile `production` by policy: how many, in how many charts. Each was looked at, and is true.
 const PRODUCTION: &[(&str, usize, usize)] = &[
@@ -35,7 +27,6 @@ const PRODUCTION: &[(&str, usize, usize)] = &[
     ("missing-seccomp-profile", 1, 1),
     ("privilege-escalation", 1, 1),
     ("privileged-container", 5, 3),
-    ("rollout-blocked-by-volume", 3, 2),
     ("runs-as-root", 20, 11),
 ];
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::By::Policy;
 use crate::order::{last, service};
-use crate::stage::{GOOD, LATEST, REQUESTS, ROOT, SECCOMP, bare};
+use crate::stage::{GOOD, LATEST, NEVER, REQUESTS, ROOT, SECCOMP, bare};
 use crate::{Control, Tries, Try};
 
 const ESCALATION: &str = "privilege-escalation";
@@ -77,7 +77,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "privileged-and-injected",
             exploits: "a container that Istio fills in, of which it leaves `privileged: true` and user 0",
-            by: Policy(&["privileged-container", ROOT]),
+            by: Policy(&["privileged-container", NEVER]),
             run: |it| {
                 let context = json!({"privileged": true, "runAsUser": 0});
                 let object = injected("privileged").pod("/containers/0/image", json!("auto"));

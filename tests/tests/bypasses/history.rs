@@ -44,7 +44,7 @@ pub(crate) const TRIES: Tries = Tries {
                 let mut mounting = owner.clone();
                 mount(&mut mounting);
                 let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+                    "spec": {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}}});
                 it.kubectl().apply(&claim.to_string())?.ok()?;
                 let metadata = json!({"name": "mounting-1", "labels": {"app": "mounting"}, "ownerReferences": [
                     {"apiVersion": "apps/v1", "kind": "Deployment", "name": "mounting", "uid": owner["metadata"]["uid"], "controller": true}]});

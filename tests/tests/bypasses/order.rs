@@ -193,13 +193,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "claim-last",
-            exploits: "a claim that one node may mount, after the Deployment that can't be updated with it",
+            exploits: "a claim that one Pod may mount, after the Deployment that can't be updated with it",
             by: Policy(&["rollout-blocked-by-volume"]),
             run: |it| {
                 let volume = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "late"}}]);
                 let object = Manifest::good("Deployment", "claiming").with("/spec/replicas", json!(1));
                 it.stored(&object.pod("/volumes", volume).into())?;
-                let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+                let spec = json!({"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}});
                 last(
                     it,
                     &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "late"}, "spec": spec}),

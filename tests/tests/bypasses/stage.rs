@@ -14,6 +14,7 @@ use crate::wire::Wire;
 pub(crate) const LATEST: &str = "latest-image-tag";
 pub(crate) const REQUESTS: &str = "missing-resource-requests";
 pub(crate) const ROOT: &str = "runs-as-root";
+pub(crate) const NEVER: &str = "root-against-non-root";
 pub(crate) const SECCOMP: &str = "missing-seccomp-profile";
 
 /// What is refused in most tries.

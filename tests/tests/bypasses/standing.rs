@@ -5,7 +5,7 @@ use plimsoll_tests::{Manifest, container};
 use serde_json::{Value, json};
 
 use crate::By::{Lenient, Policy, Protected};
-use crate::stage::{BAD, GOOD, JSON, LATEST, REQUESTS, ROOT, Said, Theme, bad, collection, old_sins};
+use crate::stage::{BAD, GOOD, JSON, LATEST, NEVER, REQUESTS, Said, Theme, bad, collection, old_sins};
 use crate::{Control, Tries, Try};
 
 pub(crate) const CONTROLLER: &[(&str, &str)] = &[
@@ -243,10 +243,12 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "ignore-annotation-of-security",
             exploits: "the same for a policy of the category security",
-            by: Policy(&[ROOT]),
+            by: Policy(&[NEVER]),
             run: |it| {
                 let root = Manifest::good("Deployment", "root").pod("/securityContext/runAsUser", json!(0));
-                it.create(root.with("/metadata/annotations", json!({"plimsoll.dev/ignore.runs-as-root": "we test"})))
+                it.create(
+                    root.with("/metadata/annotations", json!({"plimsoll.dev/ignore.root-against-non-root": "we test"})),
+                )
             },
         },
         Try {

@@ -7,7 +7,7 @@ use plimsoll_tests::{Manifest, container, until};
 use serde_json::{Value, json};
 
 use crate::By::{ApiServer, Policy};
-use crate::stage::{GOOD, JSON, LATEST, REQUESTS, ROOT, SECCOMP, Said, Theme, bare};
+use crate::stage::{GOOD, JSON, LATEST, NEVER, REQUESTS, ROOT, SECCOMP, Said, Theme, bare};
 use crate::{Control, Tries, Try};
 
 const RATIO: &str = "excessive-memory-ratio";
@@ -21,13 +21,13 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "root-below-a-safe-pod",
             exploits: "`runAsUser: 0` in one container of a Pod that runs as 1001",
-            by: Policy(&[ROOT]),
+            by: Policy(&[NEVER]),
             run: |it| it.create(good("below").pod("/containers/0/securityContext/runAsUser", json!(0))),
         },
         Try {
             name: "root-in-the-second-container",
             exploits: "the same in the last of three",
-            by: Policy(&[ROOT]),
+            by: Policy(&[NEVER]),
             run: |it| {
                 let object = good("last").container("b", 9090).container("c", 9191);
                 it.create(object.pod("/containers/2/securityContext/runAsUser", json!(0)))
@@ -42,7 +42,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "root-before-the-start",
             exploits: "an init container as root",
-            by: Policy(&[ROOT]),
+            by: Policy(&[NEVER]),
             run: |it| {
                 let mut init = bare("init", GOOD);
                 init["securityContext"]["runAsUser"] = json!(0);

@@ -128,12 +128,12 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
             object["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = json!(8080);
             object
         }),
-        "rollout-blocked-by-volume" if kind == CLAIM => wrong([mounting(sized(1)), claim("ReadWriteOnce")]),
+        "rollout-blocked-by-volume" if kind == CLAIM => wrong([mounting(sized(1)), claim("ReadWriteOncePod")]),
         "rollout-blocked-by-volume" => {
             let Some(Set::Wrong { settings, mut objects }) = scaled(kind, json!({}), 4, 1, mounting) else {
                 return None;
             };
-            objects.push(claim("ReadWriteOnce"));
+            objects.push(claim("ReadWriteOncePod"));
             Some(Set::Wrong { settings, objects })
         }
         "rollout-rounding-surprise" => {
@@ -219,8 +219,10 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
             }
             wrong([requesting(plain()), scaler])
         }
-        "volume-shared-by-replicas" if is_scaler => wrong([mounting(sized(1)), claim("ReadWriteOnce"), scaler(1, 9)]),
-        "volume-shared-by-replicas" => wrong([mounting(sized(2)), claim("ReadWriteOnce")]),
+        "volume-shared-by-replicas" if is_scaler => {
+            wrong([mounting(sized(1)), claim("ReadWriteOncePod"), scaler(1, 9)])
+        }
+        "volume-shared-by-replicas" => wrong([mounting(sized(2)), claim("ReadWriteOncePod")]),
         _ => None,
     }
 }

@@ -34,7 +34,7 @@ spec:
 const CHECKS: &[(&str, &str, &[&str])] = &[
     ("allowprivilegeescalation", "privilege-escalation", &["error", "warning", "info"]),
     ("runasnonroot", "runs-as-root", &["error", "warning"]),
-    ("runasuser", "runs-as-root", &["error"]),
+    ("runasuser", "runs-as-root", &["error", "info"]),
     ("seccompprofile_baseline", "missing-seccomp-profile", &["error"]),
     ("seccompprofile_restricted", "missing-seccomp-profile", &["error", "warning"]),
     ("privileged", "privileged-container", &["error"]),

@@ -27,6 +27,7 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ("missing-resource-requests", "evictable-under-pressure", "it is on only where somebody wants all to be reserved"),
     ("privileged-container", "privilege-escalation", "what is written counts once the container is not privileged"),
     ("privileged-container", "dangerous-capabilities", "they count once the container is not privileged"),
+    ("runs-as-root", "root-against-non-root", "the help asks for a user from 1 as well"),
     ("host-namespaces", "host-port", "the port was the node's already, and now it is the only one"),
     ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help asks for both"),
     ("single-replica", "missing-disruption-budget", "a budget over one Pod would block drains"),

@@ -369,7 +369,7 @@ fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet
     if let Some(profile) = spec.get("profile").and_then(|field| read_profile(reader, &field)) {
         set.profile = profile;
     }
-    set.as_of = spec.get("policiesAsOf").and_then(|field| read_as_of(reader, &field));
+    set.as_of = spec.get("policiesAsOf").and_then(|field| read_as_of(reader, &field, &set.bundle));
     set.kubernetes_version = spec.get("kubernetesVersion").and_then(|field| read_kubernetes_version(reader, &field));
     if let Some(field) = spec.get("match") {
         set.requests = Match::read(reader, &field);
@@ -418,11 +418,21 @@ fn read_profile<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Profil
     reader.choice(field, "profile", Profile::ALL)
 }
 
-fn read_as_of<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Version> {
+/// The newest version that `policiesAsOf` may name for the built-in policies.
+const NEWEST: &str = env!("CARGO_PKG_VERSION");
+
+fn read_as_of<'a>(reader: &mut Reader<'a>, field: &Field<'a>, bundle: &BundleName) -> Option<Version> {
     let text = reader.string(field).filter(|text| !text.is_empty())?;
     let version = Version::parse_bound(text);
     if version.is_none() {
         reader.invalid(field, format!("{text:?} is no version; write for instance \"0.1\" or \"0.1.2\""));
+    }
+    // Other bundles have versions of their own.
+    let is_later = || Version::parse(text) > Version::parse(NEWEST);
+    if matches!(bundle, BundleName::Builtin) && version.is_some() && is_later() {
+        let what = "is later than this release of Plimsoll; the newest version that it knows is";
+        reader.invalid(field, format!("{text:?} {what} \"{NEWEST}\""));
+        return None;
     }
     version
 }

@@ -201,6 +201,10 @@ fn refusals() {
             "policiesAsOf: yesterday",
             "5:17: `spec.policiesAsOf`: \"yesterday\" is no version; write for instance \"0.1\" or \"0.1.2\"",
         ),
+        (
+            "policiesAsOf: \"9.9\"",
+            "5:17: `spec.policiesAsOf`: \"9.9\" is later than this release of Plimsoll; the newest version that it knows is \"0.1.0\"",
+        ),
         ("namespaceModes: [{names: [a]}]", "5:20: `spec.namespaceModes[0].mode` is missing"),
         ("namespaceModes: [{mode: observe}]", "5:20: `spec.namespaceModes[0].names` is missing"),
         (

@@ -95,6 +95,21 @@ pub fn rows() -> impl Iterator<Item = Row> {
     TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(Row::parse)
 }
 
+/// Custom kinds that policies read, and others of the same projects, each with its `apiVersion`. No kind of Kubernetes has one of
+/// these names, so in a group of Kubernetes each is meant as the custom kind.
+const CUSTOM: &[(&str, &str)] = &[
+    ("Rollout", "argoproj.io/v1alpha1"),
+    ("AnalysisTemplate", "argoproj.io/v1alpha1"),
+    ("ScaledObject", "keda.sh/v1alpha1"),
+    ("ScaledJob", "keda.sh/v1alpha1"),
+    ("TriggerAuthentication", "keda.sh/v1alpha1"),
+    ("ServiceMonitor", "monitoring.coreos.com/v1"),
+    ("PodMonitor", "monitoring.coreos.com/v1"),
+    ("PrometheusRule", "monitoring.coreos.com/v1"),
+    ("VerticalPodAutoscaler", "autoscaling.k8s.io/v1"),
+    ("CloneSet", "apps.kruise.io/v1alpha1"),
+];
+
 /// Whether some release of Kubernetes serves this group itself.
 #[cfg(feature = "check")]
 pub(crate) fn is_group_of_kubernetes(group: &str) -> bool {
@@ -132,6 +147,9 @@ pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
     }
     if let Some(api_version) = best(of_kind.iter(), by) {
         return unknown(Some(api_version), None);
+    }
+    if let Some((_, api_version)) = CUSTOM.iter().find(|(custom, _)| *custom == kind.kind) {
+        return unknown(Some((*api_version).to_owned()), None);
     }
     if !table.groups.contains(kind.group.as_str()) {
         return None;
@@ -243,6 +261,10 @@ mod tests {
             ("apps.openshift.io/v1", "DeploymentConfig"),
             ("serving.knative.dev/v1", "Service"),
             ("gateway.networking.k8s.io/v1", "Gateway"),
+            ("example.com/v1", "Rollout"),
+            ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler"),
+            ("apps.kruise.io/v1alpha1", "CloneSet"),
+            ("apps.kruise.io/v1beta1", "StatefulSet"),
             ("example.com/v1", "Deploymnet"),
             ("v1", "Config"),
             ("v1", "Template"),
@@ -267,6 +289,10 @@ mod tests {
         assert_eq!(judged("v1", "Deploymnet", 36), unknown(apps(), Some("Deployment")));
         assert_eq!(judged("batch/v1", "Whatever", 36), unknown(None, None));
         assert_eq!(judged("v1", "Servce", 36), unknown(Some("v1".to_owned()), Some("Service")));
+        let custom = |api_version: &str| unknown(Some(api_version.to_owned()), None);
+        assert_eq!(judged("v1", "Rollout", 36), custom("argoproj.io/v1alpha1"));
+        assert_eq!(judged("keda/v1alpha1", "ScaledObject", 36), custom("keda.sh/v1alpha1"));
+        assert_eq!(judged("autoscaling/v1", "VerticalPodAutoscaler", 36), custom("autoscaling.k8s.io/v1"));
         let autoscaling = Some("autoscaling/v2".to_owned());
         let removed = |minor, api_version| Some((Why::Removed(release(minor)), api_version, None));
         assert_eq!(judged("extensions/v1beta1", "Deployment", 36), removed(16, apps()));

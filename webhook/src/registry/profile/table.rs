@@ -83,6 +83,7 @@ pub(super) const TABLE: &[Row] = &[
     row("evictable-under-pressure",              OptIn,      Warns,                BY_SEVERITY, Never),
     row("outside-limit-range",                   Everywhere, Denies(CannotWork),   BY_SEVERITY, Never),
     row("runs-as-root",                          Everywhere, Records,              DENIES,      Always),
+    row("root-against-non-root",                 Everywhere, Denies(CannotWork),   BY_SEVERITY, Never),
     row("privilege-escalation",                  Everywhere, Records,              BY_SEVERITY, InMutate),
     row("missing-seccomp-profile",               Everywhere, Records,              BY_SEVERITY, InMutate),
     row("privileged-container",                  Everywhere, Warns,                BY_SEVERITY, Never),

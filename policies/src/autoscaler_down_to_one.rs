@@ -42,9 +42,9 @@ use plimsoll_sdk::volumes::keep_one_pod;
     edits = ["/spec/minReplicas"]
 )]
 pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/minReplicas");
+    let at = review.at("/spec/minReplicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
-    let most = review.at("spec/maxReplicas").as_i64();
+    let most = review.at("/spec/maxReplicas").as_i64();
     if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, AUTOSCALERS[1], object)) {
         return;
     }

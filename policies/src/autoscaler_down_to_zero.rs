@@ -29,12 +29,12 @@ use plimsoll_sdk::prelude::*;
     since = "0.1.0", stage = Source, edits = ["/spec/minReplicas"]
 )]
 pub fn autoscaler_down_to_zero(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/minReplicas");
+    let at = review.at("/spec/minReplicas");
     if at.as_i64() != Some(0) {
         return;
     }
-    let metrics = review.at("spec/metrics");
-    let wakes = |metric: Cursor<'_>| matches!(metric.at("type").as_str(), Some("Object" | "External"));
+    let metrics = review.at("/spec/metrics");
+    let wakes = |metric: Cursor<'_>| matches!(metric.at("/type").as_str(), Some("Object" | "External"));
     let is_early = review.kubernetes_version().is_some_and(|version| !version.at_least(1, 37));
     let fix = Fix::changing("keep one Pod").replace(&at, 1_i64);
     if !metrics.items().any(wakes) {

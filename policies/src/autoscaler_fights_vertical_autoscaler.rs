@@ -64,7 +64,7 @@ const HELP: &str =
     "let one of them measure another resource, or write updateMode: \"Off\" in the VerticalPodAutoscaler";
 
 fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
-    let text = |field: &'static str| review.at("spec/targetRef").at(field).as_str();
+    let text = |field: &'static str| review.at("/spec/targetRef").key(field).as_str();
     let (Some(kind), Some(scaled)) = (text("kind"), text("name")) else { return };
     let group = text("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
     let mut is_known = true;
@@ -82,8 +82,8 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
                 describe(scaler, horizontal)
             );
             findings
-                .warning(&review.at("spec/updatePolicy/updateMode"), message, HELP)
-                .about(&review.at("spec/targetRef"));
+                .warning(&review.at("/spec/updatePolicy/updateMode"), message, HELP)
+                .about(&review.at("/spec/targetRef"));
             return;
         }
     }

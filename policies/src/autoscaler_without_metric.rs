@@ -23,11 +23,11 @@ use plimsoll_sdk::prelude::*;
     since = "0.1.0", stage = Source
 )]
 pub fn autoscaler_without_metric(review: &Review, findings: &mut Findings) {
-    let is_version_1 = review.at("apiVersion").as_str() == Some("autoscaling/v1");
-    let field = if is_version_1 { "spec/targetCPUUtilizationPercentage" } else { "spec/metrics" };
+    let is_version_1 = review.at("/apiVersion").as_str() == Some("autoscaling/v1");
+    let field = if is_version_1 { "/spec/targetCPUUtilizationPercentage" } else { "/spec/metrics" };
     let at = review.at(field);
     // Version 1 keeps what it can't express in an annotation.
-    let more = review.at("metadata/annotations").key("autoscaling.alpha.kubernetes.io/metrics");
+    let more = review.at("/metadata/annotations").key("autoscaling.alpha.kubernetes.io/metrics");
     if more.exists() || !(at.is_absent() || at.node().is_some_and(|node| !is_version_1 && node.len() == 0)) {
         return;
     }

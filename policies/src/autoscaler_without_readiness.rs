@@ -63,7 +63,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         let is_cpu = |object: &Node<'_>| utilizations(scaler, *object).iter().any(|measure| measure.resource == "cpu");
         if let Some(object) = answers.iter().flat_map(|answer| answer.nodes()).find(is_cpu) {
             let message = format!("{} measures the cpu of these Pods, {HARM}", describe(scaler, object));
-            findings.warning(&container.at("readinessProbe"), message, HELP);
+            findings.warning(&container.at("/readinessProbe"), message, HELP);
             return;
         }
     }

@@ -110,7 +110,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     let found = injected(template, &measure);
                     let found = found.filter(|_| said.insert((measure.resource.clone(), measure.container.clone())));
                     if let Some((at, message, help)) = found {
-                        let at = if review.template().is_some() { at } else { review.at("spec/workloadRef") };
+                        let at = if review.template().is_some() { at } else { review.at("/spec/workloadRef") };
                         findings.info(&at, format!("{message}, which {} measures", describe(scaler, object)), help);
                     }
                     continue;
@@ -120,9 +120,9 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     continue;
                 }
                 let at = match &lack {
-                    _ if review.template().is_none() => review.at("spec/workloadRef"),
+                    _ if review.template().is_none() => review.at("/spec/workloadRef"),
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
-                    Lack::Container => template.spec().at("containers"),
+                    Lack::Container => template.spec().at("/containers"),
                 };
                 let message = lack.message(&measure, None, &describe(scaler, object), &harm);
                 let severity = lack.severity(review, &containers, &harm, findings);

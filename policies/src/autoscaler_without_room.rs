@@ -41,7 +41,7 @@ pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
         true => (["minReplicaCount", "maxReplicaCount"], [Some(0), Some(100)]),
         false => (["minReplicas", "maxReplicas"], [Some(1), None]),
     };
-    let places = fields.map(|field| review.at("spec").key(field));
+    let places = fields.map(|field| review.at("/spec").key(field));
     let count = |number: usize| match places[number].as_i64() {
         None if places[number].is_absent() => defaults[number],
         count => count,

@@ -38,11 +38,11 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return };
-    let at = review.at("spec/scaleTargetRef");
+    let at = review.at("/spec/scaleTargetRef");
     let what = short(&kind);
     if UNSCALABLE.contains(&kind.as_str()) {
         let message = format!("a {what} has no scale, so it can't be scaled");
-        findings.error(&at.at("kind"), message, "scale a Deployment or a StatefulSet, or delete the autoscaler");
+        findings.error(&at.at("/kind"), message, "scale a Deployment or a StatefulSet, or delete the autoscaler");
         return;
     }
     let Some(known) = SCALABLE.iter().find(|known| **known == kind) else {
@@ -53,7 +53,7 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
             let message = format!("there is no {what} in this API group, so nothing is scaled");
             let group = meant.split_once('/').map_or("", |(group, _)| group);
             findings.error(
-                &at.at("apiVersion"),
+                &at.at("/apiVersion"),
                 message,
                 format!("write the API version of {what}, of the group {group:?}"),
             );
@@ -64,14 +64,14 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     match answer.nodes().next() {
         Some(object) if what == "ReplicaSet" && is_owned(review, known, object) => {
             let message = format!("ReplicaSet {name} belongs to a workload, which sets its size itself");
-            findings.error(&at.at("name"), message, "scale the Deployment or Rollout that it belongs to");
+            findings.error(&at.at("/name"), message, "scale the Deployment or Rollout that it belongs to");
         }
         Some(_) => {}
         None if !answer.complete => findings.skip("the workloads of the namespace are not all known"),
         None => {
             let message = format!("there is no {what} {name} here, so nothing is scaled");
             let help = "write the name of a workload of this namespace";
-            findings.error(&at.at("name"), message, help).companion();
+            findings.error(&at.at("/name"), message, help).companion();
         }
     }
 }

@@ -42,24 +42,24 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
         return of_deployment(review, findings);
     }
     beside_deployment(review, findings);
-    let strategy = review.at("spec/strategy");
-    for step in strategy.at("canary/steps").items() {
+    let strategy = review.at("/spec/strategy");
+    for step in strategy.at("/canary/steps").items() {
         // `pause: {}` and `pause:` are the same to the controller; only the step's name says that it is one.
         let is_pause = step.members().any(|(name, _)| name == "pause");
-        if is_pause && !step.at("pause/duration").exists() {
+        if is_pause && !step.at("/pause/duration").exists() {
             let message = "this pause has no end: two versions run until somebody promotes the Rollout";
-            findings.warning(&step.at("pause/duration"), message, "write pause: {duration: 10m}");
+            findings.warning(&step.at("/pause/duration"), message, "write pause: {duration: 10m}");
         }
     }
-    let deadline = review.at("spec/progressDeadlineSeconds");
-    let abort = review.at("spec/progressDeadlineAbort");
+    let deadline = review.at("/spec/progressDeadlineSeconds");
+    let abort = review.at("/spec/progressDeadlineAbort");
     if deadline.exists() && abort.as_bool() != Some(true) {
         let message = "a Rollout that misses its deadline is not aborted: the broken version stays beside the good one";
         findings.warning(&abort, message, "write progressDeadlineAbort: true").about(&deadline);
     }
-    let routed = strategy.at("canary").at("trafficRouting").exists();
+    let routed = strategy.at("/canary").at("/trafficRouting").exists();
     for (at, counts) in
-        [(strategy.at("blueGreen/scaleDownDelaySeconds"), true), (strategy.at("canary/scaleDownDelaySeconds"), routed)]
+        [(strategy.at("/blueGreen/scaleDownDelaySeconds"), true), (strategy.at("/canary/scaleDownDelaySeconds"), routed)]
     {
         if let Some(seconds) = at.as_i64().filter(|seconds| counts && *seconds < 30) {
             let message = format!("the old Pods go {seconds} s after the switch, while nodes still send them requests");
@@ -76,14 +76,14 @@ fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
     let answer = review.get(DEPLOYMENT, of);
     let replicas = answer.nodes().next().map(|object| object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
     let Some(pods @ 1..) = replicas else { return };
-    let at = review.at("spec/workloadRef/scaleDown");
+    let at = review.at("/spec/workloadRef/scaleDown");
     let message = format!("Deployment {of} keeps {} of its own beside those of this Rollout: {HARM}", count(pods));
     let help = format!("write scaleDown: onsuccess, or replicas: 0 in Deployment {of}");
-    findings.warning(&at, message, help).about(&review.at("spec/workloadRef/name"));
+    findings.warning(&at, message, help).about(&review.at("/spec/workloadRef/name"));
 }
 
 fn of_deployment(review: &Review<'_>, findings: &mut Findings) {
-    let at = review.at("spec/replicas");
+    let at = review.at("/spec/replicas");
     let pods = at.as_i64().unwrap_or(1);
     let mut rollouts = review.references().to(DEPLOYMENT, review.name());
     let Some(rollout) = rollouts.find(|rollout| pods > 0 && !scales_down(*rollout)) else { return };

@@ -47,7 +47,7 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
     let message =
         format!("{} {scaled} is scaled by {} too: they set different numbers", short(&kind), other.replace('/', " "));
     let help = "keep one autoscaler, with the metrics of both";
-    let finding = findings.error(&review.at("spec/scaleTargetRef"), message, help);
+    let finding = findings.error(&review.at("/spec/scaleTargetRef"), message, help);
     // So that of two autoscalers one says it and the other refers to it.
     if *other < own {
         finding.related(other.as_str());

@@ -44,7 +44,7 @@ pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
                 || key.ends_with("reloader.stakater.com/reload")
         })
     };
-    if follows(review.at("metadata/annotations")) || follows(template.root().at("metadata/annotations")) {
+    if follows(review.at("/metadata/annotations")) || follows(template.root().at("/metadata/annotations")) {
         return;
     }
     let mut asked: BTreeSet<&str> = BTreeSet::new();
@@ -77,17 +77,17 @@ const MAX_ASKED: usize = 256;
 fn read_once<'a>(template: &PodTemplate<'a>) -> Vec<(&'a str, Cursor<'a>)> {
     let mut found = Vec::new();
     let mut volumes = BTreeMap::new();
-    for volume in template.spec().at("volumes").items() {
-        if let Some(name) = volume.at("name").as_str() {
-            volumes.entry(name).or_insert_with(|| volume.at("configMap/name"));
+    for volume in template.spec().at("/volumes").items() {
+        if let Some(name) = volume.at("/name").as_str() {
+            volumes.entry(name).or_insert_with(|| volume.at("/configMap/name"));
         }
     }
     for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
-        let sources = container.at("envFrom").items().map(|source| source.at("configMapRef/name"));
-        let keys = container.at("env").items().map(|variable| variable.at("valueFrom/configMapKeyRef/name"));
-        let mounts = container.at("volumeMounts").items();
-        let mounts = mounts.filter(|mount| mount.at("subPath").exists() || mount.at("subPathExpr").exists());
-        let mounted = mounts.filter_map(|mount| volumes.get(mount.at("name").as_str()?).cloned());
+        let sources = container.at("/envFrom").items().map(|source| source.at("/configMapRef/name"));
+        let keys = container.at("/env").items().map(|variable| variable.at("/valueFrom/configMapKeyRef/name"));
+        let mounts = container.at("/volumeMounts").items();
+        let mounts = mounts.filter(|mount| mount.at("/subPath").exists() || mount.at("/subPathExpr").exists());
+        let mounted = mounts.filter_map(|mount| volumes.get(mount.at("/name").as_str()?).cloned());
         let names = sources.chain(keys).chain(mounted);
         found.extend(names.filter_map(|at| Some((at.as_str().filter(|name| !name.is_empty())?, at))));
     }

@@ -15,7 +15,7 @@ pub(crate) const JOBS: [&str; 2] = ["batch/CronJob", "batch/Job"];
 
 /// Where the reviewed workload is scaled, and its selector takes in Pods of Jobs.
 pub(crate) fn of_workload(review: &Review<'_>, own: &str, findings: &mut Findings) {
-    let at = review.at("spec/selector");
+    let at = review.at("/spec/selector");
     let Some(selector) = as_selector(own, at.node()) else { return };
     for scaler in AUTOSCALERS {
         let (answers, _) = measuring(review, scaler);
@@ -39,7 +39,7 @@ pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: &str, findings: &mut Fi
     let counting = Counting { by: "it".to_owned(), measures: utilizations(scaler, object) };
     let Some((job, harm)) = selector.and_then(|selector| counting.first_of(review, &selector)) else { return };
     let message = format!("{} {of} selects the Pods of {job} too: {harm}", short(&kind));
-    findings.warning(&review.at("spec/scaleTargetRef"), message, HELP).related(job.replace(' ', "/"));
+    findings.warning(&review.at("/spec/scaleTargetRef"), message, HELP).related(job.replace(' ', "/"));
 }
 
 /// Where the reviewed Job makes Pods that a scaled workload selects.
@@ -55,7 +55,7 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
                     let counting = Counting { by: describe(scaler, object), measures: utilizations(scaler, object) };
                     let Some(harm) = counting.harm(review, template) else { continue };
                     let message = format!("{} {} selects these Pods too: {harm}", short(kind), name(workload));
-                    findings.warning(&template.root().at("metadata/labels"), message, HELP);
+                    findings.warning(&template.root().at("/metadata/labels"), message, HELP);
                     return;
                 }
             }

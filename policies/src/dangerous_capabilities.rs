@@ -44,10 +44,10 @@ use plimsoll_sdk::prelude::*;
 pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     for container in template.all_containers() {
-        let at = container.at("securityContext/capabilities/add");
+        let at = container.at("/securityContext/capabilities/add");
         let (kept, added): (Vec<&str>, Vec<&str>) =
             at.items().filter_map(|item| item.as_str()).partition(|name| HARMLESS.contains(name));
-        let is_privileged = container.at("securityContext/privileged").as_bool() == Some(true);
+        let is_privileged = container.at("/securityContext/privileged").as_bool() == Some(true);
         if added.is_empty() || is_privileged {
             continue;
         }

@@ -36,7 +36,7 @@ use plimsoll_sdk::prelude::*;
     refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
-    let selector = review.at("spec/selector");
+    let selector = review.at("/spec/selector");
     // An operator's own Pods are of no workload that is known here.
     if let Some((kind, owner)) = review.object().node().and_then(controller)
         && !review.get(&kind, owner).complete

@@ -39,5 +39,5 @@ pub fn declared_twice(review: &Review, findings: &mut Findings) {
         review.name(),
         places.join(", ")
     );
-    findings.warning(&review.at("metadata/name"), message, "keep one of them, or give one another name");
+    findings.warning(&review.at("/metadata/name"), message, "keep one of them, or give one another name");
 }

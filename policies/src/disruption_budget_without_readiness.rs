@@ -46,7 +46,7 @@ pub fn disruption_budget_without_readiness(review: &Review, findings: &mut Findi
     match budgets.names().first() {
         Some(name) => {
             let message = format!("PodDisruptionBudget {name} counts ready Pods, and {HARM}");
-            findings.warning(&container.at("readinessProbe"), message, HELP);
+            findings.warning(&container.at("/readinessProbe"), message, HELP);
         }
         None if !budgets.complete => findings.skip("the PodDisruptionBudgets that select its Pods are not all known"),
         None => {}
@@ -57,7 +57,7 @@ const HARM: &str = "without any readinessProbe these are ready before they can s
 const HELP: &str = "write a readinessProbe that asks whether the container can serve";
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
-    let selector = review.at("spec/selector");
+    let selector = review.at("/spec/selector");
     let selected = Selected::by(review, selector.node());
     let mut is_found = false;
     for workload in &selected.workloads {

@@ -118,7 +118,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
     let Some(budget) = PodBudget::read(object) else { return };
-    let selector = review.at("spec/selector");
+    let selector = review.at("/spec/selector");
     let selected = Selected::by(review, selector.node());
     let end = end(object, &selected);
     let known = budget.blocks(&selected.workloads);
@@ -139,7 +139,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     } else {
         return findings.skip("the workloads whose Pods it selects are not known");
     };
-    let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
+    let (min, max) = (review.at("/spec/minAvailable"), review.at("/spec/maxUnavailable"));
     let at = if min.exists() { &min } else { &max };
     let message = blocked.describe(&selected.describe(), end.as_deref());
     let finding = findings.report(severity, at, message, blocked.help(&selected));
@@ -174,7 +174,7 @@ fn may_grow(budget: &PodBudget, selected: &Selected) -> bool {
 }
 
 fn of_pod(review: &Review<'_>, findings: &mut Findings) {
-    let Some(labels) = review.template().map(|template| template.root().at("metadata/labels")) else { return };
+    let Some(labels) = review.template().map(|template| template.root().at("/metadata/labels")) else { return };
     let budgets = Budgets::of_pod(review);
     for object in budgets.compared() {
         let (Some(budget), Some(selector)) = (PodBudget::read(object), object.at("/spec/selector")) else { continue };

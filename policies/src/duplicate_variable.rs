@@ -24,9 +24,9 @@ use plimsoll_sdk::prelude::*;
 pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
     for container in review.containers() {
         let variables: Vec<_> = container
-            .at("env")
+            .at("/env")
             .items()
-            .filter_map(|at| Some((at.at("name").as_str().filter(|name| !name.is_empty())?, at)))
+            .filter_map(|at| Some((at.at("/name").as_str().filter(|name| !name.is_empty())?, at)))
             .collect();
         let mut numbers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (number, (name, _)) in variables.iter().enumerate() {

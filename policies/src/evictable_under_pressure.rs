@@ -30,15 +30,15 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 )]
 pub fn evictable_under_pressure(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    let of_pod = template.spec().at("resources");
+    let of_pod = template.spec().at("/resources");
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
     if is_known && of_pod.has_content() {
         for resource in ["cpu", "memory"] {
-            let amount = |list: &'static str| of_pod.at(list).key(resource).node().and_then(Quantity::from_node);
+            let amount = |list: &'static str| of_pod.key(list).key(resource).node().and_then(Quantity::from_node);
             let (request, limit) = (amount("requests").or_else(|| amount("limits")), amount("limits"));
             if is_wrong(request, limit) {
                 let message = format!("the Pod is not Guaranteed: {} for {resource}", describe(request, limit));
-                findings.info(&of_pod.at("limits").key(resource), message, help(resource));
+                findings.info(&of_pod.at("/limits").key(resource), message, help(resource));
             }
         }
         return;

@@ -35,6 +35,6 @@ pub fn excessive_grace_period(review: &Review, settings: &Settings, findings: &m
     let Some(grace) = grace_period(template).filter(|grace| *grace > settings.seconds) else { return };
     let most = settings.seconds;
     let message = format!("a grace period of {grace} s is longer than the {most} s that a drain waits for a Pod");
-    let at = template.spec().at("terminationGracePeriodSeconds");
+    let at = template.spec().at("/terminationGracePeriodSeconds");
     findings.warning(&at, message, format!("write a terminationGracePeriodSeconds of at most {most}"));
 }

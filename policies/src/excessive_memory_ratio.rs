@@ -92,10 +92,10 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
 /// What the Pod requests and is limited to as a whole, from Kubernetes 1.34.
 fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
-    let Some(of_pod) = review.template().map(|template| template.spec().at("resources")).filter(|_| is_known) else {
+    let Some(of_pod) = review.template().map(|template| template.spec().at("/resources")).filter(|_| is_known) else {
         return;
     };
-    let [request_at, limit_at] = ["requests", "limits"].map(|list| of_pod.at(list).key("memory"));
+    let [request_at, limit_at] = ["requests", "limits"].map(|list| of_pod.key(list).key("memory"));
     let amount = |at: &Cursor<'_>| at.node().and_then(Quantity::from_node).map(Quantity::capped);
     let Some((request, limit)) = amount(&request_at).zip(amount(&limit_at)) else { return };
     if request < LEAST_MEMORY || !ratio_exceeds(limit, request, allowed) {

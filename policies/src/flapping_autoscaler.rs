@@ -31,19 +31,19 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
     let down = match review.is("keda.sh/ScaledObject") {
-        true => review.at("spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown"),
-        false => review.at("spec/behavior/scaleDown"),
+        true => review.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown"),
+        false => review.at("/spec/behavior/scaleDown"),
     };
-    let at = down.at("stabilizationWindowSeconds");
+    let at = down.at("/stabilizationWindowSeconds");
     let is_fast = |policy: Cursor<'_>| {
-        let number = |field: &'static str| policy.at(field).as_i64();
-        policy.at("type").as_str() == Some("Percent")
+        let number = |field: &'static str| policy.key(field).as_i64();
+        policy.at("/type").as_str() == Some("Percent")
             && number("value").is_some_and(|value| value >= 100)
             && number("periodSeconds").is_some_and(|seconds| seconds <= 15)
     };
-    let policies = down.at("policies");
+    let policies = down.at("/policies");
     let is_list = policies.is_absent() || policies.node().is_some_and(|node| node.kind() == Kind::Array);
-    let is_off = down.at("selectPolicy").as_str() == Some("Disabled");
+    let is_off = down.at("/selectPolicy").as_str() == Some("Disabled");
     if at.as_i64() != Some(0) || is_off || !is_list || !policies.items().all(is_fast) {
         return;
     }

@@ -31,7 +31,7 @@ use plimsoll_sdk::workload::PodTemplate;
 pub fn host_namespaces(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     for (field, what, harm) in NAMESPACES {
-        let at = template.spec().at(field);
+        let at = template.spec().key(field);
         if at.as_bool() != Some(true) {
             continue;
         }
@@ -47,11 +47,11 @@ pub fn host_namespaces(review: &Review, findings: &mut Findings) {
 }
 
 fn has_host_process(template: &PodTemplate<'_>) -> bool {
-    let of_containers = template.all_containers().map(|container| container.at("securityContext").at(HOST_PROCESS));
+    let of_containers = template.all_containers().map(|container| container.at("/securityContext").at(HOST_PROCESS));
     of_containers.chain([template.security(HOST_PROCESS)]).any(|at| at.as_bool() == Some(true))
 }
 
-const HOST_PROCESS: &str = "windowsOptions/hostProcess";
+const HOST_PROCESS: &str = "/windowsOptions/hostProcess";
 
 const NAMESPACES: [(&str, &str, &str); 3] = [
     ("hostNetwork", "the network", "reach what listens on the node alone, past NetworkPolicies"),

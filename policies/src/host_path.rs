@@ -29,11 +29,11 @@ use plimsoll_sdk::prelude::*;
 pub fn host_path(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let volumes: Vec<_> =
-        template.spec().at("volumes").items().filter(|volume| volume.at("hostPath").exists()).collect();
+        template.spec().at("/volumes").items().filter(|volume| volume.at("/hostPath").exists()).collect();
     let Some(first) = volumes.first() else { return };
     let named = |volume: &Cursor<'_>| {
-        let path = volume.at("hostPath/path").as_str().filter(|path| !path.is_empty());
-        let name = volume.at("name").as_str().unwrap_or_default();
+        let path = volume.at("/hostPath/path").as_str().filter(|path| !path.is_empty());
+        let name = volume.at("/name").as_str().unwrap_or_default();
         path.map_or_else(|| format!("volume {name:?}"), |path| format!("volume {name:?} ({path})"))
     };
     let shown: Vec<String> = volumes.iter().take(MOST_NAMED).map(named).collect();
@@ -42,9 +42,9 @@ pub fn host_path(review: &Review, findings: &mut Findings) {
     let mounts = if volumes.len() == 1 { "mounts" } else { "mount" };
     let message = format!("{}{more} {mounts} files of the node, which may be those of other Pods", shown.join(", "));
     let help = "use a PersistentVolumeClaim, an emptyDir or a ConfigMap; exempt agents of the node";
-    let finding = findings.error(&first.at("hostPath"), message, help);
+    let finding = findings.error(&first.at("/hostPath"), message, help);
     for volume in &volumes {
-        finding.about(&volume.at("hostPath/path"));
+        finding.about(&volume.at("/hostPath/path"));
     }
 }
 

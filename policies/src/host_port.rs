@@ -28,13 +28,13 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn host_port(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    if template.spec().at("hostNetwork").as_bool() == Some(true) {
+    if template.spec().at("/hostNetwork").as_bool() == Some(true) {
         return;
     }
     for container in template.all_containers().filter(|container| container.class() != Class::Ephemeral) {
         let who = container.describe();
-        for port in container.at("ports").items() {
-            let at = port.at("hostPort");
+        for port in container.at("/ports").items() {
+            let at = port.at("/hostPort");
             let Some(number) = at.as_i64().filter(|number| *number != 0) else { continue };
             findings
                 .error(

@@ -42,7 +42,7 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
     };
     match review.kind() {
         "Service" => {
-            let (new, old) = (review.at("spec/clusterIP"), old.at("spec/clusterIP"));
+            let (new, old) = (review.at("/spec/clusterIP"), old.at("/spec/clusterIP"));
             // Without one the API server keeps what it gave; of an ExternalName there is none.
             let text = |at: &Cursor<'_>| at.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             if let (Some(wanted), Some(given)) = (text(&new), text(&old))
@@ -53,21 +53,21 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
         }
         "PersistentVolumeClaim" => {
             for field in ["accessModes", "storageClassName", "volumeMode", "volumeName", "selector", "dataSource"] {
-                let (new, old) = (review.at("spec").key(field), old.at("spec").key(field));
+                let (new, old) = (review.at("/spec").key(field), old.at("/spec").key(field));
                 if new.exists() && !is_within(new.node(), old.node()) {
                     found(new, field);
                 }
             }
-            let storage = |root: &Cursor<'_>| Quantity::from_node(root.at("spec/resources/requests/storage").node()?);
+            let storage = |root: &Cursor<'_>| Quantity::from_node(root.at("/spec/resources/requests/storage").node()?);
             if let (Some(wanted), Some(given)) = (storage(review.object()), storage(&old))
                 && wanted < given
             {
                 let message = format!("the storage {whose} can't shrink from {given} to {wanted}");
-                findings.error(&review.at("spec/resources/requests/storage"), message, HELP);
+                findings.error(&review.at("/spec/resources/requests/storage"), message, HELP);
             }
         }
         kind => {
-            let (new, was) = (review.at("spec/selector"), old.at("spec/selector"));
+            let (new, was) = (review.at("/spec/selector"), old.at("/spec/selector"));
             if !(is_within(new.node(), was.node()) && is_within(was.node(), new.node())) {
                 found(new, "selector");
             }
@@ -83,12 +83,12 @@ const HELP: &str = "write what was there, or make an object of another name besi
 fn of_stateful_set(review: &Review<'_>, old: &Cursor<'_>, found: &mut dyn FnMut(Cursor<'_>, &str)) {
     let text = |at: Cursor<'_>, unset: &str| at.as_str().unwrap_or(unset).to_owned();
     for (field, unset) in [("serviceName", ""), ("podManagementPolicy", "OrderedReady")] {
-        let new = review.at("spec").key(field);
-        if text(new.clone(), unset) != text(old.at("spec").key(field), unset) {
+        let new = review.at("/spec").key(field);
+        if text(new.clone(), unset) != text(old.at("/spec").key(field), unset) {
             found(new, field);
         }
     }
-    let (new, was) = (review.at("spec/volumeClaimTemplates"), old.at("spec/volumeClaimTemplates"));
+    let (new, was) = (review.at("/spec/volumeClaimTemplates"), old.at("/spec/volumeClaimTemplates"));
     let is_none = |list: &Cursor<'_>| list.items().next().is_none();
     if !(is_none(&new) && is_none(&was) || is_within(new.node(), was.node())) {
         found(new, "volumeClaimTemplates");

@@ -30,17 +30,17 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
     let behavior = match review.is("keda.sh/ScaledObject") {
-        true => review.at("spec/advanced/horizontalPodAutoscalerConfig/behavior"),
-        false => review.at("spec/behavior"),
+        true => review.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior"),
+        false => review.at("/spec/behavior"),
     };
     for direction in ["scaleUp", "scaleDown"] {
-        let rules = behavior.at(direction);
-        let window = rules.at("stabilizationWindowSeconds");
+        let rules = behavior.key(direction);
+        let window = rules.at("/stabilizationWindowSeconds");
         if let Some(seconds) = window.as_i64().filter(|seconds| !(0..=3600).contains(seconds)) {
             let message = format!("a window of {seconds} s: it may be 0 to 3600");
             findings.error(&window, message, "write stabilizationWindowSeconds: 300, or another number up to 3600");
         }
-        let select = rules.at("selectPolicy");
+        let select = rules.at("/selectPolicy");
         match select.as_str() {
             Some("Disabled") if direction == "scaleUp" => {
                 let message = "scaling up is disabled: Pods are never added, whatever the load";
@@ -51,7 +51,7 @@ pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
                 findings.error(&select, format!("{other:?} is no selectPolicy"), "write Max, Min or Disabled");
             }
         }
-        let policies = rules.at("policies");
+        let policies = rules.at("/policies");
         if policies.node().is_some_and(|node| node.len() == 0) {
             findings.error(&policies, "there is no policy in policies", "write a policy, or take policies out");
         }
@@ -62,7 +62,7 @@ pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
 }
 
 fn of_policy(policy: &Cursor<'_>, findings: &mut Findings) {
-    let (kind, value, period) = (policy.at("type"), policy.at("value"), policy.at("periodSeconds"));
+    let (kind, value, period) = (policy.at("/type"), policy.at("/value"), policy.at("/periodSeconds"));
     if let Some(other) = kind.as_str().filter(|kind| !matches!(*kind, "Pods" | "Percent")) {
         findings.error(&kind, format!("{other:?} is no type of a policy"), "write Pods or Percent");
     }

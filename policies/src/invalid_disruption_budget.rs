@@ -24,7 +24,7 @@ use plimsoll_sdk::prelude::*;
     stage = Source
 )]
 pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
-    let [min, max] = ["spec/minAvailable", "spec/maxUnavailable"].map(|field| review.at(field));
+    let [min, max] = ["/spec/minAvailable", "/spec/maxUnavailable"].map(|field| review.at(field));
     if min.exists() && max.exists() {
         let message = "minAvailable and maxUnavailable are both there: the API server takes one of them";
         findings.error(&min, message, "keep maxUnavailable: 1, and take minAvailable out").about(&max);

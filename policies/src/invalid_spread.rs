@@ -39,14 +39,14 @@ use plimsoll_sdk::prelude::*;
 pub fn invalid_spread(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let mut earlier: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for constraint in template.spec().at("topologySpreadConstraints").items() {
+    for constraint in template.spec().at("/topologySpreadConstraints").items() {
         if constraint.node().is_none_or(|node| node.kind() != Kind::Object) {
             continue;
         }
         of_counts(&constraint, findings);
         let merges = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
         of_keys(review, &constraint, merges, findings);
-        let (topology, unsatisfiable) = (constraint.at("topologyKey"), constraint.at("whenUnsatisfiable"));
+        let (topology, unsatisfiable) = (constraint.at("/topologyKey"), constraint.at("/whenUnsatisfiable"));
         if topology.is_absent() || topology.as_str() == Some("") {
             findings.error(&topology, "there is no topologyKey", "write topologyKey: kubernetes.io/hostname");
         }
@@ -70,11 +70,11 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
     }
     // Before that the API server drops the lists.
     if review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
-        let affinity = template.spec().at("affinity");
-        for list in [affinity.at("podAffinity"), affinity.at("podAntiAffinity")] {
-            let required = list.at("requiredDuringSchedulingIgnoredDuringExecution").items();
-            let preferred = list.at("preferredDuringSchedulingIgnoredDuringExecution").items();
-            for term in required.chain(preferred.map(|preference| preference.at("podAffinityTerm"))) {
+        let affinity = template.spec().at("/affinity");
+        for list in [affinity.at("/podAffinity"), affinity.at("/podAntiAffinity")] {
+            let required = list.at("/requiredDuringSchedulingIgnoredDuringExecution").items();
+            let preferred = list.at("/preferredDuringSchedulingIgnoredDuringExecution").items();
+            for term in required.chain(preferred.map(|preference| preference.at("/podAffinityTerm"))) {
                 of_keys(review, &term, true, findings);
             }
         }
@@ -82,7 +82,7 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
 }
 
 fn of_counts(constraint: &Cursor<'_>, findings: &mut Findings) {
-    let (skew, domains) = (constraint.at("maxSkew"), constraint.at("minDomains"));
+    let (skew, domains) = (constraint.at("/maxSkew"), constraint.at("/minDomains"));
     if skew.is_absent() {
         findings.error(&skew, "there is no maxSkew", "write maxSkew: 1");
     } else if let Some(value) = skew.as_i64().filter(|value| *value < 1) {
@@ -99,7 +99,7 @@ fn of_counts(constraint: &Cursor<'_>, findings: &mut Findings) {
             format!("minDomains {value} is less than 1"),
             "take minDomains out, or write 1 or more",
         );
-    } else if constraint.at("whenUnsatisfiable").as_str() == Some("ScheduleAnyway") {
+    } else if constraint.at("/whenUnsatisfiable").as_str() == Some("ScheduleAnyway") {
         let message = format!("minDomains {value} with ScheduleAnyway: only what must be spread has a minimum");
         findings.error(&domains, message, "take minDomains out, or write whenUnsatisfiable: DoNotSchedule");
     }
@@ -107,8 +107,8 @@ fn of_counts(constraint: &Cursor<'_>, findings: &mut Findings) {
 
 /// `merges`: the API server adds the labels of a Pod that `matchLabelKeys` names to its selector.
 fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mut Findings) {
-    let (selector, keys) = (holder.at("labelSelector"), holder.at("matchLabelKeys"));
-    let mismatch = holder.at("mismatchLabelKeys");
+    let (selector, keys) = (holder.at("/labelSelector"), holder.at("/matchLabelKeys"));
+    let mismatch = holder.at("/mismatchLabelKeys");
     if selector.is_absent() {
         for (name, keys) in [("matchLabelKeys", &keys), ("mismatchLabelKeys", &mismatch)] {
             if keys.has_content() {
@@ -118,11 +118,11 @@ fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mu
         }
         return;
     }
-    let labels = selector.at("matchLabels");
+    let labels = selector.at("/matchLabels");
     let others: BTreeSet<&str> = mismatch.items().filter_map(|key| key.as_str()).collect();
     let mut expressions: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
-    for expression in selector.at("matchExpressions").items() {
-        let Some(key) = expression.at("key").as_str() else { continue };
+    for expression in selector.at("/matchExpressions").items() {
+        let Some(key) = expression.at("/key").as_str() else { continue };
         let (times, merged) = expressions.entry(key).or_default();
         *times += 1;
         *merged |= is_merged(review, &expression);
@@ -150,8 +150,8 @@ fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mu
 
 /// Whether this is what the API server itself has added to a Pod.
 fn is_merged(review: &Review<'_>, expression: &Cursor<'_>) -> bool {
-    let own = expression.at("key").as_str().and_then(|key| review.template()?.labels()?.get(key)?.as_str());
-    let values = expression.at("values");
+    let own = expression.at("/key").as_str().and_then(|key| review.template()?.labels()?.get(key)?.as_str());
+    let values = expression.at("/values");
     let only = values.item(0).filter(|_| values.item(1).is_none());
-    own.is_some() && expression.at("operator").as_str() == Some("In") && only.and_then(|it| it.as_str()) == own
+    own.is_some() && expression.at("/operator").as_str() == Some("In") && only.and_then(|it| it.as_str()) == own
 }

@@ -69,7 +69,7 @@ const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
 /// A container that another webhook adds without the request that a metric of the whole Pod needs, unless its own
 /// configuration states one: where that is asked for, a message, and a help.
 pub(crate) fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) -> Option<(Cursor<'a>, String, String)> {
-    let annotations = template.root().at("metadata/annotations");
+    let annotations = template.root().at("/metadata/annotations");
     let index = ["cpu", "memory"].iter().position(|name| *name == measure.resource && measure.container.is_none())?;
     INJECTIONS.iter().find_map(|(key, value, container, requests)| {
         let (at, request) = (annotations.key(key), *requests.get(index)?);

@@ -101,7 +101,7 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
         let message =
             format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
         let help = "write plimsoll.dev/protect: \"true\" where that must not happen by mistake";
-        findings.warning(&object.at("metadata"), message, help);
+        findings.warning(&object.at("/metadata"), message, help);
     }
 }
 
@@ -109,7 +109,7 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     let scaled = review.scaled();
     // A Scale leaves a 0 out, a workload a 1.
     let unwritten = if scaled.is_some() { 0 } else { 1 };
-    let (at, before) = (review.at("spec/replicas"), review.old().at("spec/replicas"));
+    let (at, before) = (review.at("/spec/replicas"), review.old().at("/spec/replicas"));
     let pods = before.as_i64().unwrap_or(unwritten);
     if at.as_i64().unwrap_or(unwritten) != 0 || pods == 0 {
         return;
@@ -130,7 +130,7 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
 
 /// The garbage collector deletes what has owners none of which exists, whoever wrote them.
 fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
-    let (old, new) = (review.old().at("metadata/ownerReferences"), review.at("metadata/ownerReferences"));
+    let (old, new) = (review.old().at("/metadata/ownerReferences"), review.at("/metadata/ownerReferences"));
     let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
     let after: BTreeSet<_> = new.items().map(|owner| owner_of(&owner)).collect();
     let what = format!("{} {}, which is protected", review.kind(), review.name());
@@ -146,31 +146,31 @@ fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
 /// `kubectl rollout undo` replaces the annotations as well.
 fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
     let images = |object: &Cursor<'_>| -> Vec<String> {
-        let containers = object.at("spec/template/spec/containers");
-        containers.items().filter_map(|container| container.at("image").as_str().map(str::to_owned)).collect()
+        let containers = object.at("/spec/template/spec/containers");
+        containers.items().filter_map(|container| container.at("/image").as_str().map(str::to_owned)).collect()
     };
     if protection(review.object()).is_none() && images(&review.old()) != images(review.object()) {
         let message = format!("{} {} changes, and loses its protection", review.kind(), review.name());
-        findings.warning(&review.at("metadata"), message, "annotate it again, if that was not meant");
+        findings.warning(&review.at("/metadata"), message, "annotate it again, if that was not meant");
     }
 }
 
 /// By all of these the garbage collector looks for an owner.
 fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
-    [owner.at("apiVersion"), owner.at("kind"), owner.at("name"), owner.at("uid")].map(|field| field.as_str())
+    [owner.at("/apiVersion"), owner.at("/kind"), owner.at("/name"), owner.at("/uid")].map(|field| field.as_str())
 }
 
 fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
-    let (kind, selector) = (review.at("spec/type"), review.at("spec/selector"));
-    let (was, is) = (old.at("spec/type").as_str(), kind.as_str());
+    let (kind, selector) = (review.at("/spec/type"), review.at("/spec/selector"));
+    let (was, is) = (old.at("/spec/type").as_str(), kind.as_str());
     let what = format!("Service {}, which is protected", review.name());
     if is == Some("ExternalName") && was != is {
         findings.error(&kind, format!("{what}, becomes a name of something else: its address is gone"), UNPROTECT);
     } else if was == Some("LoadBalancer") && was != is {
         findings.error(&kind, format!("{what}, gives up its load balancer, with the address"), UNPROTECT);
     }
-    let before = old.at("spec/selector");
+    let before = old.at("/spec/selector");
     if !before.has_content() || before.node() == selector.node() {
         return;
     }
@@ -194,9 +194,9 @@ fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
 fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
     for path in [
-        "spec/template/spec/nodeName",
-        "spec/template/spec/nodeSelector",
-        "spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
+        "/spec/template/spec/nodeName",
+        "/spec/template/spec/nodeSelector",
+        "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
     ] {
         let (before, now) = (old.at(path), review.at(path));
         if (now.has_content() || now.as_str().is_some_and(|name| !name.is_empty())) && now.node() != before.node() {
@@ -208,14 +208,14 @@ fn moved_away(review: &Review<'_>, findings: &mut Findings) {
 
 /// The annotation, where it says so.
 fn protection<'a>(object: &Cursor<'a>) -> Option<Cursor<'a>> {
-    Some(object.at("metadata/annotations").key(PROTECT)).filter(|annotation| annotation.as_str() == Some("true"))
+    Some(object.at("/metadata/annotations").key(PROTECT)).filter(|annotation| annotation.as_str() == Some("true"))
 }
 
 const UNPROTECT: &str = "take the annotation plimsoll.dev/protect away first, in a request of its own, if it is meant";
 
 /// Ready Pods, by the status of any of these kinds.
 fn ready(object: &Cursor<'_>) -> i64 {
-    let counts = [object.at("status/readyReplicas"), object.at("status/numberReady")];
+    let counts = [object.at("/status/readyReplicas"), object.at("/status/numberReady")];
     counts.iter().filter_map(Cursor::as_i64).max().unwrap_or(0)
 }
 

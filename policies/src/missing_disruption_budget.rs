@@ -107,7 +107,7 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
 /// The budget for a new file. None where it could meet another one, or select more than these Pods.
 fn budget(review: &Review<'_>, workload: &Workload) -> Option<Value> {
     let name = Some(review.name()).filter(|name| !name.is_empty())?;
-    let written = review.at("spec/selector");
+    let written = review.at("/spec/selector");
     let is_map = review.is("/ReplicationController");
     let labels = Value::copy(if is_map && !written.exists() {
         // Its selector is that of its labels where it is not written.
@@ -124,7 +124,7 @@ fn budget(review: &Review<'_>, workload: &Workload) -> Option<Value> {
         return None;
     }
     let mut metadata = vec![("name".to_owned(), Value::from(name))];
-    if let Some(namespace) = review.at("metadata/namespace").as_str() {
+    if let Some(namespace) = review.at("/metadata/namespace").as_str() {
         metadata.push(("namespace".to_owned(), namespace.into()));
     }
     Some(Value::object([

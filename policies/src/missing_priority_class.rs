@@ -29,7 +29,7 @@ pub struct Settings {
 #[policy(category = "availability", on = LongRunning, severity = Info, since = "0.1.0")]
 pub fn missing_priority_class(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    let at = template.spec().at("priorityClassName");
+    let at = template.spec().at("/priorityClassName");
     let allowed = settings.allowed.join(", ");
     match at.as_str().filter(|name| !name.is_empty()) {
         None if at.is_absent() || at.as_str().is_some() => {

@@ -102,7 +102,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     let apps = running.iter().filter(|container| is_app(container)).count();
     let none_listens = !running.iter().any(|container| is_app(container) && listens(container));
 
-    for container in running.iter().filter(|container| container.at("readinessProbe").is_absent()) {
+    for container in running.iter().filter(|container| container.at("/readinessProbe").is_absent()) {
         let own = targets.of_container(container);
         let is_own = own.first.is_some();
         let reaching = if is_own || !is_app(container) { &own } else { targets.stray() };
@@ -127,7 +127,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         }
         let finding = findings.report(
             severity,
-            &container.at("readinessProbe"),
+            &container.at("/readinessProbe"),
             format!("{} has no readinessProbe{why}", container.describe()),
             "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready",
         );
@@ -150,7 +150,7 @@ fn asks_nothing(container: &Container<'_>, findings: &mut Findings) {
         let message =
             format!("the readinessProbe of {} always succeeds: it asks the program nothing", container.describe());
         let help = "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready";
-        findings.info(&container.at("readinessProbe/exec/command"), message, help);
+        findings.info(&container.at("/readinessProbe/exec/command"), message, help);
     }
 }
 
@@ -179,5 +179,5 @@ fn tcp_probe(container: &Container<'_>, reaching: &Reaching<'_>) -> Option<Fix> 
         ("failureThreshold", 3.into()),
     ]);
     let title = format!("ask port {port} of {} whether something listens", container.describe());
-    Some(Fix::changing(title).add(&container.at("readinessProbe"), probe))
+    Some(Fix::changing(title).add(&container.at("/readinessProbe"), probe))
 }

@@ -220,7 +220,7 @@ fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut
     if amount >= least {
         return;
     }
-    let (name, of_pod) = (resource.name, template.spec().at("resources"));
+    let (name, of_pod) = (resource.name, template.spec().at("/resources"));
     let noun = if relying == 1 { "container" } else { "containers" };
     let harm = if name == "cpu" { "they get the CPU time that others leave" } else { "they are evicted first" };
     let message = format!(
@@ -228,13 +228,13 @@ fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut
         resource.label
     );
     // A limit of the Pod as a whole must not be many times its request.
-    let limit = of_pod.at("limits").key(name).node().and_then(Quantity::from_node);
+    let limit = of_pod.at("/limits").key(name).node().and_then(Quantity::from_node);
     let by_limit = limit.and_then(|limit| least_request(review, name, limit, resource.ratio));
     let wanted = by_limit.map_or(least, |by_limit| by_limit.max(least));
     let help =
         format!("write {wanted} or more in resources.requests.{name} of the Pod: what its containers need together");
-    let finding = findings.report(resource.severity, &of_pod.at("requests").key(name), message, help);
-    finding.about(&of_pod.at("limits").key(name));
+    let finding = findings.report(resource.severity, &of_pod.at("/requests").key(name), message, help);
+    finding.about(&of_pod.at("/limits").key(name));
 }
 
 /// Only a limit is stated.

@@ -2,7 +2,7 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
 use plimsoll_sdk::workload::{about_all, describe_all};
 
-const TYPE: &str = "seccompProfile/type";
+const TYPE: &str = "/seccompProfile/type";
 
 /// Containers whose system calls are not filtered.
 ///
@@ -46,7 +46,7 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
         return;
     }
     let of_pod = template.security(TYPE);
-    let inherits = |container: &Container<'_>| container.at("securityContext").at(TYPE).is_absent();
+    let inherits = |container: &Container<'_>| container.at("/securityContext").at(TYPE).is_absent();
     if template.all_containers().any(inherits) {
         unconfined(&of_pod, "the Pod", findings);
     } else if of_pod.as_str() == Some("Unconfined") {
@@ -56,7 +56,7 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     }
     let mut missing = Vec::new();
     for (index, container) in template.all_containers().enumerate() {
-        let own = container.at("securityContext").at(TYPE);
+        let own = container.at("/securityContext").at(TYPE);
         unconfined(&own, &container.describe(), findings);
         // An injection fills in what is missing, and leaves what is written.
         if !own.is_absent() || index >= template.containers().len() {
@@ -87,7 +87,7 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
             let fix = Fix::hardening("give the Pod the container runtime's seccomp profile");
             finding.fix(fix.add(&of_pod, "RuntimeDefault"));
         }
-        about_all(finding, &missing, "name");
+        about_all(finding, &missing, "/name");
     }
 }
 

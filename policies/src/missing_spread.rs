@@ -87,7 +87,7 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
     let template =
         review.template().filter(|template| !settings.cluster_default && template.all_containers().next().is_some());
     let Some(template) = template else { return };
-    let at = template.spec().at("topologySpreadConstraints");
+    let at = template.spec().at("/topologySpreadConstraints");
     if at.has_content() || is_reviewed_owned(review) {
         return;
     }
@@ -100,7 +100,7 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         }
     }
     let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) else { return };
-    let replicas_at = review.at("spec/replicas");
+    let replicas_at = review.at("/spec/replicas");
     let replicas = if replicas_at.is_absent() { Some(1) } else { replicas_at.as_i64() };
     let Some(replicas) = replicas.filter(|replicas| *replicas > 0) else { return };
     let (bounds, is_complete) = bounds(review, kind, review.name());
@@ -130,7 +130,7 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
 /// The constraints, with the workload's own selector; none where that is not clear.
 fn spread(review: &Review<'_>) -> Option<Value> {
     let labels = review.template()?.labels();
-    let written = review.at("spec/selector").node();
+    let written = review.at("/spec/selector").node();
     let selector = if review.is("/ReplicationController") {
         // Its selector is that of its labels where it is not written.
         let map = written.or(labels).filter(|map| selector::matches_map(*map, labels))?;

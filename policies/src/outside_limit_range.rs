@@ -49,7 +49,7 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
     let containers = review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
     for container in containers.filter(|_| !of_containers.is_empty()) {
         let mut stated = BTreeSet::new();
-        for list in ["resources/requests", "resources/limits"] {
+        for list in ["/resources/requests", "/resources/limits"] {
             stated.extend(container.at(list).members().map(|(resource, _)| resource));
         }
         for resource in &stated {
@@ -182,7 +182,7 @@ impl Bounds<'_> {
 
     fn of_pod(&self, review: &Review<'_>, resource: &str, findings: &mut Findings) {
         let Some(template) = review.template() else { return };
-        let at = template.spec().at("containers");
+        let at = template.spec().at("/containers");
         let total = |side| pod_total(review, template, resource, side).and_then(|total| total.sum);
         let (request, limit) = (total(Side::Request), total(Side::Limit));
         let help = |min: Quantity| format!("request {min} of {resource}, or more, in all");

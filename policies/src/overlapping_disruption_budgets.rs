@@ -46,8 +46,8 @@ pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) 
     let names = budgets.names();
     if names.len() > 1 {
         let message = format!("PodDisruptionBudgets {} all select these Pods: {HARM}", list(&names));
-        let labels = review.template().map(|template| template.root().at("metadata/labels"));
-        let finding = findings.error(&labels.unwrap_or_else(|| review.at("spec")), message, HELP);
+        let labels = review.template().map(|template| template.root().at("/metadata/labels"));
+        let finding = findings.error(&labels.unwrap_or_else(|| review.at("/spec")), message, HELP);
         finding.related(format!("PodDisruptionBudget/{}", names[0]));
     } else if !budgets.complete {
         findings.skip("the PodDisruptionBudgets that select its Pods are not all known");
@@ -64,7 +64,7 @@ const HELP: &str = "keep one budget for these Pods, with the selector of their w
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let own = review.name();
-    let selector = review.at("spec/selector");
+    let selector = review.at("/spec/selector");
     let selected = Selected::by(review, selector.node());
     let mut is_known = selected.complete;
     let mut said: BTreeSet<String> = BTreeSet::new();

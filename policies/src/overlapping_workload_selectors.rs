@@ -76,7 +76,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     let own = kinds.iter().copied().find(|kind| review.is(kind));
     let (Some(own), Some(labels)) = (own, template.labels()) else { return };
     counted_jobs::of_workload(review, own, findings);
-    let at = review.at("spec/selector");
+    let at = review.at("/spec/selector");
     let selected_by_own = match as_selector(own, at.node()) {
         Some(selector) => review.selected_by_each(&kinds, &selector),
         None => Vec::new(),
@@ -105,7 +105,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         let wider: Vec<_> = selecting.into_iter().filter(|name| !known.contains(name)).collect();
         if let Some(first) = wider.first() {
             let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
-            let labels = template.root().at("metadata/labels");
+            let labels = template.root().at("/metadata/labels");
             findings.error(&labels, message, HELP).related(format!("{}/{first}", short(kind)));
         }
     }

@@ -24,7 +24,7 @@ use plimsoll_sdk::prelude::*;
     since = "0.1.0", edits = ["/spec/paused"]
 )]
 pub fn paused_rollout(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/paused");
+    let at = review.at("/spec/paused");
     if at.as_bool() != Some(true) {
         return;
     }

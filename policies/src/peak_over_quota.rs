@@ -89,7 +89,7 @@ struct Peak {
 
 impl Peak {
     fn of(review: &Review<'_>, kind: &'static str, name: &str, object: &Cursor<'_>) -> Self {
-        let replicas = object.at("spec/replicas").as_i64().unwrap_or(1).max(0);
+        let replicas = object.at("/spec/replicas").as_i64().unwrap_or(1).max(0);
         let (bounds, _) = bounds(review, kind, name);
         let most = bounds.into_iter().filter_map(|bounds| Some((bounds.most?, bounds.by))).max();
         let (pods, by) = match most {
@@ -123,8 +123,8 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                     if let Some(container) = lacking.filter(|_| is_workload) {
                         // A template that stands elsewhere has no place here.
                         let at = match review.template() {
-                            Some(_) => container.at("resources").at(side.as_str()).key(resource),
-                            None => review.at("spec/workloadRef"),
+                            Some(_) => container.at("/resources").key(side.as_str()).key(resource),
+                            None => review.at("/spec/workloadRef"),
                         };
                         if limit_ranges_unknown(review) {
                             findings.assume("no LimitRange fills in requests or limits");
@@ -151,9 +151,9 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                 peak.pods, peak.by
             );
             let at = match AUTOSCALERS.into_iter().position(|scaler| review.is(scaler)) {
-                None => review.at("spec/replicas"),
-                Some(0) => review.at("spec/maxReplicas"),
-                Some(_) => review.at("spec/maxReplicaCount"),
+                None => review.at("/spec/replicas"),
+                Some(0) => review.at("/spec/maxReplicas"),
+                Some(_) => review.at("/spec/maxReplicaCount"),
             };
             let help = "raise the quota, or lower the requests or the number of Pods";
             let finding = findings.warning(&at, message, help);

@@ -47,7 +47,7 @@ pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mu
         if most.is_zero() || sum <= most {
             continue;
         }
-        let of_pod = template.spec().at("resources");
+        let of_pod = template.spec().at("/resources");
         let largest = review.containers().iter().max_by_key(|container| container.requested(review, resource));
         let at = match largest.map(|largest| largest.request_at(resource)) {
             Some(at) if !of_pod.exists() => at,

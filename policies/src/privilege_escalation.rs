@@ -44,7 +44,7 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
     // It reads all containers, so it is asked once.
     let may_fix = !template.may_run_on_windows();
     for (index, container) in template.all_containers().enumerate() {
-        let at = container.at("securityContext/allowPrivilegeEscalation");
+        let at = container.at("/securityContext/allowPrivilegeEscalation");
         let is_explicit = at.as_bool() == Some(true);
         if !is_explicit && !at.is_absent() {
             continue;
@@ -89,11 +89,11 @@ fn forbids_false(container: &Container<'_>) -> Option<(&'static str, &'static st
     if is_privileged(container) {
         return Some(("is privileged", "take out privileged: true"));
     }
-    let mut added = container.at("securityContext/capabilities/add").items();
+    let mut added = container.at("/securityContext/capabilities/add").items();
     let is_admin = added.any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN"));
     is_admin.then_some(("adds CAP_SYS_ADMIN", "take out CAP_SYS_ADMIN"))
 }
 
 fn is_privileged(container: &Container<'_>) -> bool {
-    container.at("securityContext/privileged").as_bool() == Some(true)
+    container.at("/securityContext/privileged").as_bool() == Some(true)
 }

@@ -1,6 +1,6 @@
 use plimsoll_sdk::prelude::*;
 
-const HOST_PROCESS: &str = "securityContext/windowsOptions/hostProcess";
+const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
 
 /// Containers with every right of their node.
 ///
@@ -43,7 +43,7 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
     host_process(&template.spec().at(HOST_PROCESS), "the Pod", findings);
     for container in template.all_containers() {
         let who = container.describe();
-        let at = container.at("securityContext/privileged");
+        let at = container.at("/securityContext/privileged");
         if at.as_bool() == Some(true) {
             findings
                 .error(

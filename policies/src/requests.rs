@@ -17,7 +17,7 @@ pub(crate) struct Requests {
 
 impl Requests {
     pub(crate) fn of(review: &Review<'_>, settings: &Settings) -> Self {
-        let of_pod = review.template().map(|template| template.spec().at("restartPolicy"));
+        let of_pod = review.template().map(|template| template.spec().at("/restartPolicy"));
         let end = of_pod.is_some_and(|policy| matches!(policy.as_str(), Some("Never" | "OnFailure")));
         let severity = |severity| if end { Severity::Info } else { severity };
         let cpu = Resource {
@@ -112,7 +112,7 @@ impl Resource {
             None => Some(self.default),
         };
         // A limit of 0 leaves no room for a request, nor does what the Pod requests as a whole.
-        let is_capped = container.pod("resources/requests").key(self.name).exists();
+        let is_capped = container.pod("/resources/requests").key(self.name).exists();
         let is_enough = |value: &Quantity| *value > Quantity::ZERO && *value >= self.least;
         value.filter(|value| !is_capped && is_enough(value))
     }

@@ -74,7 +74,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let Some(budget) = review.object().node().and_then(PodBudget::read).and_then(|budget| budget.budget) else {
         return;
     };
-    let selected = Selected::by(review, review.at("spec/selector").node());
+    let selected = Selected::by(review, review.at("/spec/selector").node());
     let mut is_found = false;
     let all = pods(&selected);
     for workload in &selected.workloads {
@@ -84,8 +84,8 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         let Some(short) = Short::of(&rollout, workload, all, budget) else { continue };
         is_found = true;
         let at = match budget {
-            Budget::MinAvailable(_) => review.at("spec/minAvailable"),
-            Budget::MaxUnavailable(_) => review.at("spec/maxUnavailable"),
+            Budget::MinAvailable(_) => review.at("/spec/minAvailable"),
+            Budget::MaxUnavailable(_) => review.at("/spec/maxUnavailable"),
         };
         let message =
             format!("{} of {}, and the budget keeps {}: {HARM}", short.describe(), workload.describe(), short.kept);

@@ -119,11 +119,11 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
         false => "write maxSurge: 0 and maxUnavailable: 1, or claim a ReadWriteMany volume",
     };
     // A template that stands elsewhere has no place here.
-    let at = if review.template().is_some() { claim.at } else { review.at("spec/workloadRef") };
+    let at = if review.template().is_some() { claim.at } else { review.at("/spec/workloadRef") };
     let finding = findings.report(severity, &at, message, help);
     finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
     if is_deployment {
-        let (kind, parameters) = (review.at("spec/strategy/type"), review.at("spec/strategy/rollingUpdate"));
+        let (kind, parameters) = (review.at("/spec/strategy/type"), review.at("/spec/strategy/rollingUpdate"));
         let fix = Fix::changing("end the old Pod before the new one starts");
         let fix = if kind.exists() { fix.replace(&kind, "Recreate") } else { fix.add(&kind, "Recreate") };
         finding.fix(if parameters.exists() { fix.remove(&parameters) } else { fix });

@@ -24,14 +24,14 @@ use plimsoll_sdk::prelude::*;
     category = "rollout", on = Kinds, kinds = ["apps/StatefulSet", "apps/DaemonSet"], severity = Warning, since = "0.1.0"
 )]
 pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/updateStrategy/type");
+    let at = review.at("/spec/updateStrategy/type");
     if at.as_str() == Some("OnDelete") {
         let message = "OnDelete: a Pod gets a new version only when it is deleted by hand";
         findings.warning(&at, message, "write type: RollingUpdate");
         return;
     }
     let (partition_at, replicas_at) =
-        (review.at("spec/updateStrategy/rollingUpdate/partition"), review.at("spec/replicas"));
+        (review.at("/spec/updateStrategy/rollingUpdate/partition"), review.at("/spec/replicas"));
     let Some((partition, replicas)) = partition_at.as_i64().zip(replicas_at.as_i64()) else { return };
     if review.is("apps/StatefulSet") && replicas > 0 && partition >= replicas {
         let message = format!("partition {partition} of {replicas} replicas: a new version reaches no Pod");

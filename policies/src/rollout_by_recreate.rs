@@ -53,7 +53,7 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &["apps/Deployment"], rollout_by_recreate) {
         return;
     }
-    let at = review.at("spec/strategy/type");
+    let at = review.at("/spec/strategy/type");
     if at.as_str() != Some("Recreate") {
         return;
     }
@@ -71,7 +71,7 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
         Knowledge::Yes => {}
     }
     let is_in_place = is_in_place(review);
-    let replicas = review.at("spec/replicas").as_i64().unwrap_or(1);
+    let replicas = review.at("/spec/replicas").as_i64().unwrap_or(1);
     // A single Pod has to go before the next one has its place, whatever the strategy.
     if is_in_place && replicas < 2 {
         return;
@@ -91,5 +91,5 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     let finding = findings.warning(&at, message, help);
     let parameters = Value::object([("maxSurge", Value::Int(surge)), ("maxUnavailable", Value::Int(1 - surge))]);
     let fix = Fix::changing(title).replace(&at, "RollingUpdate");
-    finding.fix(fix.add(&review.at("spec/strategy/rollingUpdate"), parameters));
+    finding.fix(fix.add(&review.at("/spec/strategy/rollingUpdate"), parameters));
 }

@@ -34,7 +34,7 @@ const NEVER: i64 = i32::MAX as i64;
     since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"]
 )]
 pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
-    let (deadline_at, min_ready_at) = (review.at("spec/progressDeadlineSeconds"), review.at("spec/minReadySeconds"));
+    let (deadline_at, min_ready_at) = (review.at("/spec/progressDeadlineSeconds"), review.at("/spec/minReadySeconds"));
     let read = |at: &Cursor<'_>, default: i64| if at.is_absent() { Some(default) } else { at.as_i64() };
     let (Some(deadline), Some(min_ready)) = (read(&deadline_at, DEFAULT), read(&min_ready_at, 0)) else { return };
     if deadline < 0 || min_ready < 0 {
@@ -70,7 +70,7 @@ pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
     finding.about(&min_ready_at);
     if let Some(probe) = probe.filter(|_| severity == Severity::Warning) {
         for field in ["initialDelaySeconds", "periodSeconds", "failureThreshold", "successThreshold"] {
-            finding.about(&probe.at(field));
+            finding.about(&probe.cursor().key(field));
         }
     }
     // Nothing is longer than the longest minReadySeconds.

@@ -20,9 +20,9 @@ use plimsoll_sdk::rollout::time_to_ready;
     since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"]
 )]
 pub fn rollout_without_deadline(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/progressDeadlineSeconds");
+    let at = review.at("/spec/progressDeadlineSeconds");
     let start = time_to_ready(review).map_or(0, |(seconds, ..)| seconds).saturating_mul(2);
-    let steady = review.at("spec/minReadySeconds").as_i64().unwrap_or(0).saturating_add(300);
+    let steady = review.at("/spec/minReadySeconds").as_i64().unwrap_or(0).saturating_add(300);
     let needed = start.max(steady).max(600);
     let Some(seconds) = at.as_i64().filter(|seconds| *seconds > needed.max(3600)) else { return };
     let message = match seconds {

@@ -20,7 +20,7 @@ use plimsoll_sdk::prelude::*;
     since = "0.1.0", edits = ["/spec/revisionHistoryLimit"]
 )]
 pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/revisionHistoryLimit");
+    let at = review.at("/spec/revisionHistoryLimit");
     let title = "keep 10 earlier revisions";
     let (finding, fix) = match at.as_i64() {
         Some(0) => {

@@ -43,10 +43,10 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &KINDS, rollout_without_min_ready) {
         return;
     }
-    let at = review.at("spec/minReadySeconds");
+    let at = review.at("/spec/minReadySeconds");
     let mut running = review.containers().iter().filter(|container| container.class().runs_on());
     let is_unset = at.is_absent() || at.as_i64() == Some(0);
-    if !is_unset || !running.any(|container| container.at("readinessProbe").exists()) {
+    if !is_unset || !running.any(|container| container.at("/readinessProbe").exists()) {
         return;
     }
     match is_served(review) {
@@ -57,7 +57,7 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     let message = "minReadySeconds 0: an update goes on as soon as a new Pod has been ready once";
     let finding = findings.info(&at, message, "write minReadySeconds: 10");
     // It has to be less than the deadline, which is 600 where nobody wrote it.
-    if review.at("spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
+    if review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
         let fix = Fix::changing("count a Pod only once it has been ready for 10 s");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }

@@ -63,10 +63,10 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &KINDS, rollout_without_readiness) {
         return;
     }
-    let at = review.at("spec/minReadySeconds");
+    let at = review.at("/spec/minReadySeconds");
     let is_unset = at.is_absent() || at.as_i64() == Some(0);
     let mut running = review.containers().iter().filter(|container| container.class().runs_on()).peekable();
-    if !is_unset || running.peek().is_none() || running.any(|container| container.at("readinessProbe").exists()) {
+    if !is_unset || running.peek().is_none() || running.any(|container| container.at("/readinessProbe").exists()) {
         return;
     }
     if !goes_on(review) || are_only_scraped(review) {
@@ -90,7 +90,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
         }
     };
     // It has to be less than the deadline, which is 600 where nobody wrote it.
-    let has_time = review.at("spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
+    let has_time = review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
     let help = match has_time {
         true => "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask",
         false => "write a readinessProbe; or minReadySeconds and a progressDeadlineSeconds that is longer than it",
@@ -105,14 +105,14 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
 /// Whether an update replaces one Pod after the other until all are new.
 fn goes_on(review: &Review<'_>) -> bool {
     if review.is("apps/Deployment") || review.is("argoproj.io/Rollout") {
-        let has_steps = review.at("spec/strategy/canary/steps").has_content();
+        let has_steps = review.at("/spec/strategy/canary/steps").has_content();
         return !has_steps && Rollout::of(review).is_some_and(|rollout| rollout.replicas > 0);
     }
-    let update = review.at("spec/updateStrategy");
-    let kind = update.at("type");
+    let update = review.at("/spec/updateStrategy");
+    let kind = update.at("/type");
     let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
-    let is_held = update.at("rollingUpdate/partition").as_i64().is_some_and(|partition| partition > 0);
-    let replicas = review.at("spec/replicas").as_i64().unwrap_or(1);
+    let is_held = update.at("/rollingUpdate/partition").as_i64().is_some_and(|partition| partition > 0);
+    let replicas = review.at("/spec/replicas").as_i64().unwrap_or(1);
     is_rolling && !is_held && (replicas > 0 || review.is("apps/DaemonSet"))
 }
 

@@ -102,7 +102,7 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
         // A single Pod would be taken down by an update, of which rollout-without-capacity warns.
         let other = if size == 1 { "prefer other nodes" } else { "maxUnavailable: 1 with maxSurge: 0" };
         // A key stands in one of the two lists.
-        let is_mismatched = term.at("mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
+        let is_mismatched = term.at("/mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
         let help = match is_mismatched {
             true => format!("take {label} out of mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),
             false => format!("write matchLabelKeys: [{label}] in the term, or {other}"),
@@ -110,7 +110,7 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
         let finding = findings.report(severity, &term, message, help);
         finding.about(&rollout.max_surge_at).about(&rollout.max_unavailable_at).about(&rollout.replicas_at);
         if !is_mismatched && review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
-            let fix = Fix::changing("keep Pods of one revision apart").append(&term.at("matchLabelKeys"), label);
+            let fix = Fix::changing("keep Pods of one revision apart").append(&term.at("/matchLabelKeys"), label);
             finding.fix(fix);
         }
         return;

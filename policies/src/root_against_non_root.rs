@@ -1,8 +1,8 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::workload::{PodTemplate, describe_all};
 
-const USER: &str = "securityContext/runAsUser";
-const USER_NAME: &str = "securityContext/windowsOptions/runAsUserName";
+const USER: &str = "/securityContext/runAsUser";
+const USER_NAME: &str = "/securityContext/windowsOptions/runAsUserName";
 
 /// Containers that run as root and forbid it, so that they never start.
 ///

@@ -54,7 +54,7 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
 )]
 pub fn runs_as_root(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    let has_own_users = template.spec().at("hostUsers").as_bool() == Some(false);
+    let has_own_users = template.spec().at("/hostUsers").as_bool() == Some(false);
     if has_own_users && review.kubernetes_version().is_some_and(|version| version.at_least(1, 35)) {
         return;
     }
@@ -64,7 +64,7 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
     if !template.is_windows() {
         root_user_of_pod(template, findings);
         for container in template.all_containers() {
-            let at = container.at("securityContext/runAsUser");
+            let at = container.at("/securityContext/runAsUser");
             root_user(&at, &container.describe(), container.security("runAsNonRoot").as_bool() == Some(true), findings);
         }
     }
@@ -88,7 +88,7 @@ fn root_user(at: &Cursor<'_>, who: &str, never_starts: bool, findings: &mut Find
 /// A Pod's user counts for the containers that state none.
 fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
     let at = template.security("runAsUser");
-    let has_own = |container: &Container<'_>| container.at("securityContext/runAsUser").exists();
+    let has_own = |container: &Container<'_>| container.at("/securityContext/runAsUser").exists();
     if !template.all_containers().all(has_own) {
         let mut inheriting = template.all_containers().filter(|container| !has_own(container));
         let never_starts = inheriting.all(|container| container.security("runAsNonRoot").as_bool() == Some(true));
@@ -108,14 +108,14 @@ const ADDED: &str = "the containers state another, but one that is added later (
 
 fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     let of_pod = template.security("runAsNonRoot");
-    let inherits = |container: &&Container<'_>| container.at("securityContext/runAsNonRoot").is_absent();
+    let inherits = |container: &&Container<'_>| container.at("/securityContext/runAsNonRoot").is_absent();
     let (ephemeral, others): (Vec<_>, Vec<_>) =
         template.containers().iter().partition(|container| container.class() == Class::Ephemeral);
     let inheriting: Vec<_> = others.into_iter().filter(inherits).collect();
     // Of these there is an error already.
     let (is_windows, of_all) = (template.is_windows(), template.security("runAsUser").as_i64());
     let is_root = |container: &&Container<'_>| {
-        let own = container.at("securityContext/runAsUser");
+        let own = container.at("/securityContext/runAsUser");
         !is_windows && own.as_i64().or(of_all) == Some(0)
     };
     let perhaps: Vec<_> = inheriting.iter().copied().filter(|container| !is_root(container)).collect();
@@ -154,17 +154,17 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         } else if !inheriting.iter().any(|container| user(container) == Some(0)) {
             finding.fix(Fix::changing(title).add(&of_pod, true));
         }
-        about_all(finding, &perhaps, "name");
+        about_all(finding, &perhaps, "/name");
     }
     for container in template.all_containers() {
-        let at = container.at("securityContext/runAsNonRoot");
+        let at = container.at("/securityContext/runAsNonRoot");
         if at.as_bool() == Some(false) {
             explicit(&at, &container.describe(), &[container], findings);
         }
     }
     for container in ephemeral.into_iter().filter(inherits).filter(|container| !is_root(container)) {
         if of_pod.is_absent() || of_pod.as_bool() == Some(false) {
-            let at = container.at("securityContext/runAsNonRoot");
+            let at = container.at("/securityContext/runAsNonRoot");
             let help = "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)";
             match is_unknown(&container) {
                 true => findings.warning(

@@ -24,7 +24,7 @@ use plimsoll_sdk::selector::{self, Match};
 /// ```
 #[policy(category = "rollout", on = LongRunning, severity = Error, since = "0.1.0")]
 pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/selector");
+    let at = review.at("/spec/selector");
     let (Some(template), Some(selector)) = (review.template(), at.node()) else { return };
     let labels = template.labels();
     let is_miss = match review.is("/ReplicationController") {
@@ -35,7 +35,7 @@ pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
         return;
     }
     // The first label that differs says more than the whole.
-    let map = if review.is("/ReplicationController") { at.clone() } else { at.at("matchLabels") };
+    let map = if review.is("/ReplicationController") { at.clone() } else { at.at("/matchLabels") };
     let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
     let differing = map.members().find(|(key, wanted)| wanted.as_str() != value(key));
     let (at, message, help) = match differing {
@@ -53,5 +53,5 @@ pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
             "write labels in the template that the selector matches".to_owned(),
         ),
     };
-    findings.error(&at, message, help).about(&template.root().at("metadata/labels"));
+    findings.error(&at, message, help).about(&template.root().at("/metadata/labels"));
 }

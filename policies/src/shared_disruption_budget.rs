@@ -45,10 +45,10 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
     if last::budgets(review, findings, shared_disruption_budget) {
         return;
     }
-    let selector = review.at("spec/selector");
+    let selector = review.at("/spec/selector");
     let Some(node) = selector.node().filter(|node| node.kind() == Kind::Object) else { return };
     let help = "write the selector of one workload, and a budget for each";
-    let has = |part: &'static str| selector.at(part).has_content();
+    let has = |part: &'static str| selector.key(part).has_content();
     if !has("matchLabels") && !has("matchExpressions") {
         findings.error(&selector, "an empty selector selects every Pod of the namespace", help);
         return;

@@ -35,17 +35,17 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
     }
     for container in template.containers().iter().filter(|container| container.class().runs_on()) {
         let Some(sleep) = pre_stop_sleep(container).filter(|sleep| sleep.is_command && sleep.is_all) else { continue };
-        let hook = container.at("lifecycle/preStop");
+        let hook = container.at("/lifecycle/preStop");
         let seconds = sleep.seconds;
         let message = format!(
             "preStop of {} runs a command to sleep {seconds} s, which the kubelet can do",
             container.describe()
         );
-        let finding = findings.info(&hook.at("exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
+        let finding = findings.info(&hook.at("/exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
         // The API server takes no sleep of 0 before 1.34, and none that is longer than the grace period.
         if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
             let fix =
-                Fix::hardening("let the kubelet wait").add(&hook.at("sleep/seconds"), seconds).remove(&hook.at("exec"));
+                Fix::hardening("let the kubelet wait").add(&hook.at("/sleep/seconds"), seconds).remove(&hook.at("/exec"));
             finding.fix(fix);
         }
     }

@@ -50,7 +50,7 @@ pub struct Settings {
 )]
 pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    let at = template.spec().at("terminationGracePeriodSeconds");
+    let at = template.spec().at("/terminationGracePeriodSeconds");
     let Some(grace) = grace_period(template) else { return };
     if grace == 0 {
         let message =
@@ -105,6 +105,6 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
         finding.fix(fix);
     }
     if let Some((container, _)) = longest {
-        finding.about(&container.at("lifecycle/preStop"));
+        finding.about(&container.at("/lifecycle/preStop"));
     }
 }

@@ -56,7 +56,7 @@ pub fn shutdown_without_pre_stop(review: &Review, findings: &mut Findings) {
     let is_only = apps().count() == 1;
     let without: Vec<_> = apps()
         .filter(|container| is_only || container.ports().next().is_some())
-        .filter(|container| container.at("lifecycle/preStop").is_absent())
+        .filter(|container| container.at("/lifecycle/preStop").is_absent())
         .collect();
     if without.is_empty() {
         return;
@@ -69,7 +69,7 @@ pub fn shutdown_without_pre_stop(review: &Review, findings: &mut Findings) {
     let has_sleep = review.kubernetes_version().is_some_and(|version| version.at_least(1, 30));
     let has_time = grace_period(template).is_some_and(|grace| grace >= WAIT + DRAIN);
     for container in without {
-        let at = container.at("lifecycle/preStop");
+        let at = container.at("/lifecycle/preStop");
         let message = format!(
             "{} has no preStop: it gets SIGTERM while Services still send it requests, which are then refused",
             container.describe()

@@ -22,16 +22,16 @@ use plimsoll_sdk::shell;
 #[policy(category = "rollout", on = LongRunning, severity = Warning, since = "0.1.0")]
 pub fn signals_lost_in_shell(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
-        let words = container.at("command").items().chain(container.at("args").items());
+        let words = container.at("/command").items().chain(container.at("/args").items());
         let Some(words) = words.map(|word| word.as_str()).collect::<Option<Vec<_>>>() else { continue };
         let Some(script) = shell::script(&words) else { continue };
         let mut parts =
             script.text.split(|character: char| !(character.is_alphanumeric() || "-_./".contains(character)));
-        if container.at("command").has_content() && !parts.any(|part| matches!(part, "exec" | "trap")) {
+        if container.at("/command").has_content() && !parts.any(|part| matches!(part, "exec" | "trap")) {
             let message = format!("{} runs in a shell, which does not pass SIGTERM on", container.describe());
             let help = "write exec before the program, or the program itself as the command";
-            let finding = findings.warning(&container.at("command"), message, help);
-            finding.about(&container.at("args"));
+            let finding = findings.warning(&container.at("/command"), message, help);
+            finding.about(&container.at("/args"));
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &SCALABLE, single_replica) {
         return;
     }
-    let at = review.at("spec/replicas");
+    let at = review.at("/spec/replicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
     let Some(template) = review.template().filter(|_| is_one) else { return };
     let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
@@ -78,7 +78,7 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
         return;
     }
     let message = format!("Service {service} has a single Pod, whose loss is an outage");
-    let has_claim = template.spec().at("volumes").items().any(|volume| volume.at("persistentVolumeClaim").exists());
+    let has_claim = template.spec().at("/volumes").items().any(|volume| volume.at("/persistentVolumeClaim").exists());
     let help = match has_claim {
         true => {
             "run two Pods: with a claim that several nodes can mount (ReadWriteMany), or as a StatefulSet with one for each"

@@ -33,19 +33,19 @@ use plimsoll_sdk::selector;
 pub fn spread_counts_old_pods(review: &Review, findings: &mut Findings) {
     let Some((template, label)) = review.template().zip(revision_label(review)) else { return };
     let is_too_old = review.kubernetes_version().is_some_and(|version| !version.at_least(1, 27));
-    if is_too_old || review.at("spec/strategy/type").as_str() == Some("Recreate") {
+    if is_too_old || review.at("/spec/strategy/type").as_str() == Some("Recreate") {
         return;
     }
-    for constraint in template.spec().at("topologySpreadConstraints").items() {
-        let selector = constraint.at("labelSelector");
+    for constraint in template.spec().at("/topologySpreadConstraints").items() {
+        let selector = constraint.at("/labelSelector");
         let is_own = selector.node().is_some_and(|node| selector::matches(node, template.labels()).is_yes());
         // Whoever selects by the revision counts it already.
-        let is_by_hand = selector.at("matchLabels").key(label).exists()
-            || selector.at("matchExpressions").items().any(|item| item.at("key").as_str() == Some(label));
-        let at = constraint.at("matchLabelKeys");
+        let is_by_hand = selector.at("/matchLabels").key(label).exists()
+            || selector.at("/matchExpressions").items().any(|item| item.at("/key").as_str() == Some(label));
+        let at = constraint.at("/matchLabelKeys");
         let is_there = at.items().any(|key| key.as_str() == Some(label));
-        let is_hard = constraint.at("whenUnsatisfiable").as_str() == Some("DoNotSchedule");
-        let Some(key) = constraint.at("topologyKey").as_str() else { continue };
+        let is_hard = constraint.at("/whenUnsatisfiable").as_str() == Some("DoNotSchedule");
+        let Some(key) = constraint.at("/topologyKey").as_str() else { continue };
         if !is_hard || !is_own || is_by_hand || is_there {
             continue;
         }

@@ -60,12 +60,12 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
     }
     let labels = template.labels();
     // A Service's kind of selector is no LabelSelector.
-    let own = review.at("spec/selector").node().filter(|own| own.len() > 0 && !review.is("/ReplicationController"));
+    let own = review.at("/spec/selector").node().filter(|own| own.len() > 0 && !review.is("/ReplicationController"));
     let own = own.filter(|own| selector::matches(*own, labels).is_yes()).and_then(Value::copy);
     // Each fix has a copy of it.
     let own = own.filter(|own| own.to_document().len() <= MAX_SELECTOR);
-    for constraint in template.spec().at("topologySpreadConstraints").items() {
-        let at = constraint.at("labelSelector");
+    for constraint in template.spec().at("/topologySpreadConstraints").items() {
+        let at = constraint.at("/labelSelector");
         let is_own = match at.node() {
             Some(node) => selector::matches(node, labels),
             None if at.is_absent() => selector::Match::No,
@@ -74,7 +74,7 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
         if is_own != selector::Match::No {
             continue;
         }
-        let Some(key) = constraint.at("topologyKey").as_str() else { continue };
+        let Some(key) = constraint.at("/topologyKey").as_str() else { continue };
         let message = format!("the constraint on {key} selects other Pods than these, so it does not spread them");
         let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
         if let Some(own) = own.clone() {
@@ -91,7 +91,7 @@ const MAX_SELECTOR: usize = 2048;
 /// Whether there is nothing to spread.
 fn is_single(review: &Review<'_>) -> bool {
     let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) else { return false };
-    let replicas = review.at("spec/replicas");
+    let replicas = review.at("/spec/replicas");
     let is_one = replicas.is_absent() || matches!(replicas.as_i64(), Some(0 | 1));
     let (bounds, is_complete) = bounds(review, kind, review.name());
     is_one && is_complete && bounds.iter().all(|bounds| bounds.most == Some(1))
@@ -104,18 +104,18 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
     let Some(template) = review.template() else { return };
     let terms: Vec<_> = anti_affinity(template).collect();
     let selects_own = |term: &Term<'_>| {
-        let selector = term.at.at("labelSelector").node().map(|node| selector::matches(node, labels));
+        let selector = term.at.at("/labelSelector").node().map(|node| selector::matches(node, labels));
         selector != Some(selector::Match::No)
     };
     // Anything but a clear no is left alone.
-    if template.spec().at("topologySpreadConstraints").has_content() || terms.iter().any(selects_own) {
+    if template.spec().at("/topologySpreadConstraints").has_content() || terms.iter().any(selects_own) {
         return;
     }
     let names = own_names(review, labels);
     let mut suspects = terms.iter().filter(|term| {
         term.weight.is_none_or(|weight| weight >= LEAST_WEIGHT)
             && term.looks_into(review.namespace()) == Knowledge::Yes
-            && means_own(&names, &term.at.at("labelSelector"), labels)
+            && means_own(&names, &term.at.at("/labelSelector"), labels)
     });
     // Each question to the host is a search, so only the first term is asked about.
     let Some(Term { at: term, .. }) = suspects.next() else { return };
@@ -126,7 +126,7 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
     }
     let message = "podAntiAffinity selects labels that these Pods do not have, so it does not spread them";
     let help = "write a term with the labels of these Pods, as in the selector of this workload";
-    findings.warning(&term.at("labelSelector"), message, help);
+    findings.warning(&term.at("/labelSelector"), message, help);
 }
 
 /// What these Pods are called: the name of their workload, and the values of their labels.
@@ -138,11 +138,11 @@ fn own_names<'a>(review: &Review<'a>, labels: Option<Node<'a>>) -> BTreeSet<&'a 
 /// Whether a selector that does not select these Pods was written for them: each of its values is a name of theirs, under
 /// a key that they have not. All others may keep away from other Pods on purpose.
 fn means_own(names: &BTreeSet<&str>, selector: &Cursor<'_>, labels: Option<Node<'_>>) -> bool {
-    let of_labels = selector.at("matchLabels").members().map(|(key, value)| (Some(key), value.as_str()));
-    let of_expressions = selector.at("matchExpressions").items().map(|item| {
-        let values = item.at("values");
-        let only = values.item(0).filter(|_| values.item(1).is_none() && item.at("operator").as_str() == Some("In"));
-        (item.at("key").as_str(), only.and_then(|value| value.as_str()))
+    let of_labels = selector.at("/matchLabels").members().map(|(key, value)| (Some(key), value.as_str()));
+    let of_expressions = selector.at("/matchExpressions").items().map(|item| {
+        let values = item.at("/values");
+        let only = values.item(0).filter(|_| values.item(1).is_none() && item.at("/operator").as_str() == Some("In"));
+        (item.at("/key").as_str(), only.and_then(|value| value.as_str()))
     });
     let mut written = of_labels.chain(of_expressions).peekable();
     written.peek().is_some()
@@ -157,7 +157,7 @@ fn means_own(names: &BTreeSet<&str>, selector: &Cursor<'_>, labels: Option<Node<
 
 /// Whether another workload of the namespace has Pods that this term selects.
 fn are_there(review: &Review<'_>, term: &Cursor<'_>) -> Knowledge {
-    let Some(selector) = term.at("labelSelector").node().map(Node::to_document) else { return Knowledge::No };
+    let Some(selector) = term.at("/labelSelector").node().map(Node::to_document) else { return Knowledge::No };
     let further = review.further_workloads().map(|(kind, _)| kind);
     let mut kinds: Vec<&str> = SCALABLE.into_iter().chain(["apps/DaemonSet", "batch/Job", "batch/CronJob"]).collect();
     let own = kinds.clone();

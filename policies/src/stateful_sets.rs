@@ -61,7 +61,7 @@ pub(crate) fn few_left(review: &Review<'_>, available: i64, findings: &mut Findi
 fn sizes<'a>(review: &Review<'a>) -> Option<Sizes<'a>> {
     // Most have no `maxUnavailable`, and need no question to the host.
     let update = StatefulUpdate::of(review)?;
-    let replicas_at = review.at("spec/replicas");
+    let replicas_at = review.at("/spec/replicas");
     let replicas = if replicas_at.is_absent() { 1 } else { replicas_at.as_i64()? };
     let (bounds, complete) = bounds(review, "apps/StatefulSet", review.name());
     let least = bounds.iter().map(|bounds| bounds.least.max(1)).min();
@@ -85,5 +85,5 @@ fn report(
     }
     let fix = Fix::changing("replace one Pod at a time").replace(&update.at, 1_i64);
     let finding = findings.report(severity, &update.at, message, "write maxUnavailable: 1");
-    finding.fix(fix).about(&review.at("spec/replicas"));
+    finding.fix(fix).about(&review.at("/spec/replicas"));
 }

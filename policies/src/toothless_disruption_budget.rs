@@ -49,7 +49,7 @@ pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
     let Some(budget) = review.object().node().and_then(PodBudget::read).and_then(|budget| budget.budget) else {
         return;
     };
-    let selected = Selected::by(review, review.at("spec/selector").node());
+    let selected = Selected::by(review, review.at("/spec/selector").node());
     if selected.workloads.is_empty() && !selected.complete {
         return findings.skip("the workloads whose Pods it selects are not known");
     }
@@ -61,7 +61,7 @@ pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
     if !selected.is_scale_known() {
         findings.assume("no autoscaler scales these Pods");
     }
-    let (min, max) = (review.at("spec/minAvailable"), review.at("spec/maxUnavailable"));
+    let (min, max) = (review.at("/spec/minAvailable"), review.at("/spec/maxUnavailable"));
     let fix = Fix::changing("let one Pod go at a time");
     let (at, asked, fix) = match budget {
         Budget::MinAvailable(count) => (&min, format!("minAvailable {count}"), fix.remove(&min).add(&max, 1_i64)),

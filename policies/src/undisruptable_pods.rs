@@ -40,9 +40,9 @@ pub fn undisruptable_pods(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &SCALABLE, undisruptable_pods) {
         return;
     }
-    let replicas = review.at("spec/replicas").as_i64().unwrap_or(1);
+    let replicas = review.at("/spec/replicas").as_i64().unwrap_or(1);
     let Some(template) = review.template().filter(|_| replicas > 1) else { return };
-    let annotations = template.root().at("metadata/annotations");
+    let annotations = template.root().at("/metadata/annotations");
     let forbids = |(key, value): &(&str, &str)| annotations.key(key).as_str() == Some(value);
     let Some((key, value)) = FORBIDDING.into_iter().find(forbids) else { return };
     let services = review.services();

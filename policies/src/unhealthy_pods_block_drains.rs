@@ -25,7 +25,7 @@ use plimsoll_sdk::prelude::*;
     edits = ["/spec/unhealthyPodEvictionPolicy"]
 )]
 pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
-    let at = review.at("spec/unhealthyPodEvictionPolicy");
+    let at = review.at("/spec/unhealthyPodEvictionPolicy");
     if !at.is_absent() || review.kubernetes_version().is_some_and(|version| !version.at_least(1, 27)) {
         return;
     }

@@ -116,7 +116,7 @@ impl End {
         object: Node<'_>,
         measure: &Utilization,
     ) -> Option<Self> {
-        if containers.template().spec().at("resources").has_content() {
+        if containers.template().spec().at("/resources").has_content() {
             return None;
         }
         let Total { request, limit } = containers.total(review, measure)?;

@@ -44,13 +44,13 @@ pub struct Settings {
     edits = ["/spec/updateStrategy/rollingUpdate/maxSurge", "/spec/updateStrategy/rollingUpdate/maxUnavailable"]
 )]
 pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: &mut Findings) {
-    let strategy = review.at("spec/updateStrategy");
-    let kind = strategy.at("type");
+    let strategy = review.at("/spec/updateStrategy");
+    let kind = strategy.at("/type");
     if !(kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"))) {
         return;
     }
     let (surge_at, unavailable_at) =
-        (strategy.at("rollingUpdate/maxSurge"), strategy.at("rollingUpdate/maxUnavailable"));
+        (strategy.at("/rollingUpdate/maxSurge"), strategy.at("/rollingUpdate/maxUnavailable"));
     let count = |at: &Cursor<'_>, unset: i64| match at.node() {
         None if at.is_absent() => Some(IntOrPercent::Int(unset)),
         node => IntOrPercent::from_node(node?).filter(|count| !matches!(count, IntOrPercent::Int(..0))),

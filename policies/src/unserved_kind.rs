@@ -32,7 +32,7 @@ use plimsoll_sdk::review::Why;
 #[policy(category = "manifest", on = Kinds, kinds = ["*"], severity = Error, since = "0.1.0", stage = Source)]
 pub fn unserved_kind(review: &Review, findings: &mut Findings) {
     let Some(unserved) = review.unserved() else { return };
-    let (api_version_at, kind_at) = (review.at("apiVersion"), review.at("kind"));
+    let (api_version_at, kind_at) = (review.at("/apiVersion"), review.at("/kind"));
     let (Some(api_version), Some(kind)) = (api_version_at.as_str(), kind_at.as_str()) else { return };
     let message = match unserved.why {
         Why::Removed(release) => {

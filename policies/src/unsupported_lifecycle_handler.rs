@@ -37,18 +37,18 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
-        let lifecycle = container.at("lifecycle");
+        let lifecycle = container.at("/lifecycle");
         let hooks = lifecycle.members().count();
         for (name, severity, hook, harm) in [
-            ("preStop", Severity::Warning, lifecycle.at("preStop"), "it does nothing"),
+            ("preStop", Severity::Warning, lifecycle.at("/preStop"), "it does nothing"),
             (
                 "postStart",
                 Severity::Error,
-                lifecycle.at("postStart"),
+                lifecycle.at("/postStart"),
                 "the container is killed for it, again and again",
             ),
         ] {
-            let at = hook.at("tcpSocket");
+            let at = hook.at("/tcpSocket");
             if !at.exists() {
                 continue;
             }

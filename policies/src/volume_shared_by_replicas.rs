@@ -64,7 +64,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template().or(referenced.as_ref()) else { return };
     let Some((claim, mode, severity)) = narrow_claim(review, template, findings) else { return };
     let Some(kind) = kinds(review).find(|kind| review.is(kind)) else { return };
-    let replicas = review.at("spec/replicas");
+    let replicas = review.at("/spec/replicas");
     let (pods, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
     let Some(pods) = pods else {
         if !known {
@@ -76,7 +76,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     // The claim's name stands where it was found; in a template that stands elsewhere it has no place here.
     let places = claims(template).map(|known| known.at).filter(|_| review.template().is_some());
     let at = places.into_iter().find(|at| at.as_str() == Some(claim.as_str()));
-    let at = at.unwrap_or_else(|| review.at("spec/workloadRef"));
+    let at = at.unwrap_or_else(|| review.at("/spec/workloadRef"));
     let finding = report(findings, severity, &at, message).about(&at);
     if kind != DAEMONS {
         finding.about(&replicas);
@@ -91,7 +91,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else { return };
     let Some((claim, mode, severity)) = narrow_claim(review, &template, findings).filter(|_| pods > 1) else { return };
     let is_hpa = scaler == AUTOSCALERS[0];
-    let at = review.at(if is_hpa { "spec/maxReplicas" } else { "spec/maxReplicaCount" });
+    let at = review.at(if is_hpa { "/spec/maxReplicas" } else { "/spec/maxReplicaCount" });
     let workload = format!("{} {of}", short(&kind));
     let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {HARM}");
     report(findings, severity, &at, message).related(format!("{}/{of}", short(&kind)));
@@ -119,7 +119,7 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
             let Some(pods) = pods else { continue };
             let workload = format!("{} {of}", short(kind));
             let message = format!("the claim is {mode}, {workload} mounts it, and {pods}: {HARM}");
-            let finding = report(findings, severity, &review.at("spec/accessModes"), message);
+            let finding = report(findings, severity, &review.at("/spec/accessModes"), message);
             finding.related(format!("{}/{of}", short(kind)));
         }
     }

@@ -19,12 +19,12 @@ pub struct Term<'a> {
 
 /// The terms of `podAntiAffinity`, required ones first.
 pub fn anti_affinity<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Term<'a>> + use<'a> {
-    let apart = template.spec().at("affinity/podAntiAffinity");
-    let required = apart.at("requiredDuringSchedulingIgnoredDuringExecution").items();
-    let preferred = apart.at("preferredDuringSchedulingIgnoredDuringExecution").items();
+    let apart = template.spec().at("/affinity/podAntiAffinity");
+    let required = apart.at("/requiredDuringSchedulingIgnoredDuringExecution").items();
+    let preferred = apart.at("/preferredDuringSchedulingIgnoredDuringExecution").items();
     required.map(|at| Term { at, weight: None }).chain(preferred.map(|preference| Term {
-        weight: Some(preference.at("weight").as_i64().unwrap_or(0)),
-        at: preference.at("podAffinityTerm"),
+        weight: Some(preference.at("/weight").as_i64().unwrap_or(0)),
+        at: preference.at("/podAffinityTerm"),
     }))
 }
 
@@ -42,7 +42,7 @@ impl<'a> Term<'a> {
     #[must_use]
     pub fn selects(&self, review: &Review<'a>, pods: Pods) -> Knowledge {
         let labels = review.template().and_then(PodTemplate::labels);
-        let by_labels = self.at.at("labelSelector").node().is_some_and(|node| selector::matches(node, labels).is_yes());
+        let by_labels = self.at.at("/labelSelector").node().is_some_and(|node| selector::matches(node, labels).is_yes());
         all([known(by_labels), self.looks_into(review.namespace())].into_iter().chain(self.by_keys(review, pods)))
     }
 
@@ -50,7 +50,7 @@ impl<'a> Term<'a> {
     /// `namespaceSelector` adds to `namespaces` (`getNamespacesFromPodAffinityTerm` in `pkg/scheduler/framework`).
     #[must_use]
     pub fn looks_into(&self, own: Option<&str>) -> Knowledge {
-        let (names, selector) = (self.at.at("namespaces"), self.at.at("namespaceSelector"));
+        let (names, selector) = (self.at.at("/namespaces"), self.at.at("/namespaceSelector"));
         if !names.has_content() && !selector.exists() {
             return Knowledge::Yes;
         }
@@ -67,8 +67,8 @@ impl<'a> Term<'a> {
     fn by_keys(&self, review: &Review<'a>, pods: Pods) -> impl Iterator<Item = Knowledge> {
         let has_keys = review.kubernetes_version().is_none_or(|version| version.at_least(1, 31));
         let alike = |key: &str| if has_keys { are_alike(review, pods, key) } else { None };
-        let same = self.at.at("matchLabelKeys").items().filter_map(|key| alike(key.as_str()?));
-        let other = self.at.at("mismatchLabelKeys").items().filter_map(|key| {
+        let same = self.at.at("/matchLabelKeys").items().filter_map(|key| alike(key.as_str()?));
+        let other = self.at.at("/mismatchLabelKeys").items().filter_map(|key| {
             Some(match alike(key.as_str()?)? {
                 Knowledge::Yes => Knowledge::No,
                 Knowledge::No => Knowledge::Yes,
@@ -138,8 +138,8 @@ fn are_alike(review: &Review<'_>, pods: Pods, key: &str) -> Option<Knowledge> {
     review.template()?.labels()?.get(key)?;
     // Labels that the workload's own selector names are the same in all revisions. Another one may be a version.
     let is_fixed = || {
-        let own = review.at("spec/selector");
-        own.at("matchLabels").key(key).exists() || own.key(key).exists()
+        let own = review.at("/spec/selector");
+        own.at("/matchLabels").key(key).exists() || own.key(key).exists()
     };
     Some(if pods == Pods::Same || is_fixed() { Knowledge::Yes } else { Knowledge::Unknown })
 }

@@ -29,8 +29,8 @@ impl Utilization {
     /// Where the reviewed autoscaler of this kind says so, or would.
     #[must_use]
     pub fn place<'a>(&self, review: &Review<'a>, scaler: &str) -> Cursor<'a> {
-        let list = review.at(if scaler == AUTOSCALERS[0] { "spec/metrics" } else { "spec/triggers" });
-        let of_version_1 = review.at("spec/targetCPUUtilizationPercentage");
+        let list = review.at(if scaler == AUTOSCALERS[0] { "/spec/metrics" } else { "/spec/triggers" });
+        let of_version_1 = review.at("/spec/targetCPUUtilizationPercentage");
         match self.index {
             Some(index) => list.item(index).unwrap_or(list),
             None if of_version_1.exists() => of_version_1,

@@ -53,7 +53,7 @@ impl Budgets {
         let others = answer.documents.iter().enumerate().filter(|(_, document)| is_other(document));
         budgets.order = others.map(|(index, _)| Some(index)).collect();
         if own.is_some() {
-            let selector = review.at("spec/selector").node();
+            let selector = review.at("/spec/selector").node();
             if selector.is_some_and(|selector| selector::matches(selector, labels).is_yes()) {
                 budgets.own = review.object().node().map(Node::to_document);
                 budgets.order.extend(budgets.own.as_ref().map(|_| None));

@@ -27,14 +27,33 @@ impl<'a> Cursor<'a> {
         Self::new(object)
     }
 
-    /// Goes down a path of member names, `resources/requests/memory`. A name that holds a slash: [`Cursor::key`].
+    /// Goes down an RFC 6901 pointer of member names, `/resources/requests/memory`. For one name that may hold a slash or a
+    /// tilde, such as that of a label, use [`Cursor::key`].
+    ///
+    /// # Panics
+    /// If the pointer does not begin with a slash. It is part of a policy's code, so the first test that comes by shows it.
     #[must_use]
-    pub fn at(&self, path: &'static str) -> Cursor<'a> {
+    #[inline]
+    pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
+        match pointer.as_bytes().split_first() {
+            None => self.clone(),
+            Some((b'/', _)) => self.below(pointer.get(1..).unwrap_or_default()),
+            Some(_) => no_pointer(pointer),
+        }
+    }
+
+    /// One member of a fixed name, which holds neither slash nor tilde: [`Cursor::key`] without a copy of the name.
+    pub(crate) fn member(&self, name: &'static str) -> Cursor<'a> {
+        self.below(name)
+    }
+
+    /// Goes down member names that slashes divide.
+    fn below(&self, names: &'static str) -> Cursor<'a> {
         if !self.exists() {
-            return Self { nearest: self.nearest, missing: join(&self.missing, path) };
+            return Self { nearest: self.nearest, missing: join(&self.missing, names) };
         }
         let mut node = self.nearest;
-        let mut rest = path;
+        let mut rest = names;
         loop {
             let (name, below) = split(rest);
             match node.get(name) {
@@ -142,6 +161,12 @@ impl<'a> Cursor<'a> {
         pointer.drain(..object.map_or(0, str::len));
         Place { pointer, missing: self.missing.clone().into_owned() }
     }
+}
+
+#[cold]
+#[expect(clippy::panic, reason = "a mistake in the code of a policy, which its first test shows")]
+fn no_pointer(pointer: &str) -> ! {
+    panic!("`{pointer}` is not a JSON pointer (RFC 6901): write `/{pointer}`")
 }
 
 /// The first name of a path and what is below it.

@@ -201,7 +201,7 @@ impl Workload {
     }
 
     fn labels<'s>(&'s self, review: &'s Review<'_>) -> Option<Node<'s>> {
-        self.template_root(review)?.at("metadata/labels").node()
+        self.template_root(review)?.at("/metadata/labels").node()
     }
 
     /// Whether it takes its template from this other workload, so that no selector tells their Pods apart.
@@ -359,19 +359,19 @@ impl<'a> Change<'a> {
     pub fn of(review: &Review<'a>) -> Self {
         if let Some(own) = reviewed(review) {
             let at = match own.replicas {
-                Some(_) => review.at("spec/replicas"),
+                Some(_) => review.at("/spec/replicas"),
                 // Its template is where the kinds without a scale have it.
-                None => review.at("spec/template/metadata/labels"),
+                None => review.at("/spec/template/metadata/labels"),
             };
             return Change::Of(Box::new(own), at);
         }
         let (kind, name, at) = if let Some(kind) = review.scaled() {
-            (kind, review.name().to_owned(), review.at("spec/replicas"))
+            (kind, review.name().to_owned(), review.at("/spec/replicas"))
         } else if let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) {
             let at = match review.object().node().map(Paused::of) {
-                _ if review.is(AUTOSCALERS[0]) => review.at("spec/minReplicas"),
-                Some(Some(Paused::At(_))) => review.at("metadata/annotations").key(PAUSED_REPLICAS),
-                _ => review.at("spec/minReplicaCount"),
+                _ if review.is(AUTOSCALERS[0]) => review.at("/spec/minReplicas"),
+                Some(Some(Paused::At(_))) => review.at("/metadata/annotations").key(PAUSED_REPLICAS),
+                _ => review.at("/spec/minReplicaCount"),
             };
             (kind, name, at)
         } else {
@@ -424,7 +424,7 @@ pub(crate) fn is_reviewed(review: &Review<'_>, kind: &str, name: &str) -> bool {
 fn replicas(review: &Review<'_>, kind: &str, name: &str, object: Node<'_>) -> i64 {
     if review.name() == name && review.scaled().is_some_and(|scaled| scaled == kind) {
         // A Scale leaves a 0 out.
-        return review.at("spec/replicas").as_i64().unwrap_or(0);
+        return review.at("/spec/replicas").as_i64().unwrap_or(0);
     }
     object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1)
 }

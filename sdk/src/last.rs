@@ -166,20 +166,20 @@ fn rank(finding: &RawFinding) -> u8 {
 /// Where a finding about another object stands, and what of the reviewed one it depends on.
 fn places<'a>(review: &Review<'a>) -> (Cursor<'a>, Vec<Cursor<'a>>) {
     let spec: &[&'static str] = if review.is(SERVICE) {
-        &["spec/selector", "spec/ports", "spec/publishNotReadyAddresses", "spec/type"]
+        &["/spec/selector", "/spec/ports", "/spec/publishNotReadyAddresses", "/spec/type"]
     } else if review.is(CLAIM) {
-        &["spec/accessModes"]
+        &["/spec/accessModes"]
     } else if review.is(AUTOSCALERS[0]) {
-        &["spec/scaleTargetRef", "spec/minReplicas", "spec/maxReplicas"]
+        &["/spec/scaleTargetRef", "/spec/minReplicas", "/spec/maxReplicas"]
     } else if review.is(AUTOSCALERS[1]) {
-        &["spec/scaleTargetRef", "spec/minReplicaCount", "spec/maxReplicaCount"]
+        &["/spec/scaleTargetRef", "/spec/minReplicaCount", "/spec/maxReplicaCount"]
     } else {
-        let labels = review.template().map(|template| template.root().at("metadata/labels"));
-        let labels = labels.unwrap_or_else(|| review.at("spec"));
-        return (labels.clone(), vec![labels, review.at("spec/replicas")]);
+        let labels = review.template().map(|template| template.root().at("/metadata/labels"));
+        let labels = labels.unwrap_or_else(|| review.at("/spec"));
+        return (labels.clone(), vec![labels, review.at("/spec/replicas")]);
     };
     let about: Vec<Cursor<'a>> = spec.iter().map(|path| review.at(path)).collect();
-    (review.at(spec.first().copied().unwrap_or("spec")), about)
+    (review.at(spec.first().copied().unwrap_or("/spec")), about)
 }
 
 /// None where the reviewed object is none of the kinds that bear on workloads.
@@ -194,7 +194,7 @@ fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
         let known: Vec<_> = kinds(review).collect();
         let mut answers = known.iter().copied().zip(review.selected_by_each(&known, &selector)).collect();
         disruption::add_referring(review, &mut answers);
-        let ports = review.at("spec/ports").node().map_or(0, Node::len).max(1);
+        let ports = review.at("/spec/ports").node().map_or(0, Node::len).max(1);
         let concerned = Concerned::of(review, answers, (MAX_PORTS / ports).clamp(1, MAX_WORKLOADS));
         return Some(Concerned { services: Some([Rc::new(own), Rc::new(nothing)]), ..concerned });
     }
@@ -267,8 +267,8 @@ pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
 
 /// The labels that the reviewed Service selects, as a label selector; none where it selects nothing.
 fn service_selector(review: &Review<'_>) -> Option<Vec<u8>> {
-    let selector = review.at("spec/selector");
-    let is_external = review.at("spec/type").as_str() == Some("ExternalName");
+    let selector = review.at("/spec/selector");
+    let is_external = review.at("/spec/type").as_str() == Some("ExternalName");
     let labels = selector.node().filter(|labels| labels.len() > 0 && !is_external)?;
     Some(Value::object([("matchLabels", Value::copy(labels)?)]).to_document())
 }
@@ -277,12 +277,12 @@ fn service_selector(review: &Review<'_>) -> Option<Vec<u8>> {
 fn of_service(review: &Review<'_>) -> Option<Answer> {
     let mut spec = Vec::new();
     for field in ["ports", "type", "publishNotReadyAddresses", "selector"] {
-        if let Some(value) = review.at("spec").key(field).node().and_then(Value::copy) {
+        if let Some(value) = review.at("/spec").key(field).node().and_then(Value::copy) {
             spec.push((field.to_owned(), value));
         }
     }
     let mut metadata = vec![("name".to_owned(), review.name().into())];
-    let annotations = review.at("metadata/annotations");
+    let annotations = review.at("/metadata/annotations");
     let scrape = ["prometheus.io/port", "prometheus.io/scrape"].into_iter();
     let scrape = scrape.filter_map(|name| Some((name.to_owned(), Value::copy(annotations.key(name).node()?)?)));
     let scrape: Vec<_> = scrape.collect();
@@ -290,7 +290,7 @@ fn of_service(review: &Review<'_>) -> Option<Answer> {
         metadata.push(("annotations".to_owned(), Value::Object(scrape)));
     }
     // Monitors select by them.
-    if let Some(labels) = review.at("metadata/labels").node().and_then(Value::copy) {
+    if let Some(labels) = review.at("/metadata/labels").node().and_then(Value::copy) {
         metadata.push(("labels".to_owned(), labels));
     }
     let metadata = Value::Object(metadata);

@@ -124,7 +124,7 @@ impl Group {
     pub fn of(template: &PodTemplate<'_>, totals: &[Option<Total<'_>>]) -> Self {
         let is_none =
             |total: &Option<Total<'_>>| total.as_ref().is_some_and(|total| total.sum.is_none_or(Quantity::is_zero));
-        let class = template.spec().at("priorityClassName").as_str().map(str::to_owned);
+        let class = template.spec().at("/priorityClassName").as_str().map(str::to_owned);
         Self { is_best_effort: totals.iter().all(is_none), class }
     }
 

@@ -70,16 +70,16 @@ pub trait Resources<'a> {
 
 impl<'a> Resources<'a> for Container<'a> {
     fn request_at(&self, resource: &str) -> Cursor<'a> {
-        self.at("resources/requests").key(resource)
+        self.at("/resources/requests").key(resource)
     }
 
     fn limit_at(&self, resource: &str) -> Cursor<'a> {
-        self.at("resources/limits").key(resource)
+        self.at("/resources/limits").key(resource)
     }
 
     fn request(&self, review: &Review<'_>, resource: &str) -> Request {
         match self.found(review, resource) {
-            Request::Stated(request) if review.is("/Pod") => match amount(&self.at("resources/limits"), resource) {
+            Request::Stated(request) if review.is("/Pod") => match amount(&self.at("/resources/limits"), resource) {
                 Amount::Of(limit) if limit == request => {
                     copied(review, request, &self.request_at(resource), &self.limit_at(resource))
                 }
@@ -94,7 +94,7 @@ impl<'a> Resources<'a> for Container<'a> {
     }
 
     fn limit(&self, review: &Review<'_>, resource: &str) -> Option<Quantity> {
-        match amount(&self.at("resources/limits"), resource) {
+        match amount(&self.at("/resources/limits"), resource) {
             Amount::Of(limit) => Some(limit),
             Amount::Absent => review.ranges().of_resource(resource)?.limit,
             Amount::Unreadable => None,
@@ -105,12 +105,12 @@ impl<'a> Resources<'a> for Container<'a> {
 impl Container<'_> {
     /// The effective request, as if whatever is there had been written by its author.
     pub(crate) fn found(&self, review: &Review<'_>, resource: &str) -> Request {
-        match amount(&self.at("resources/requests"), resource) {
+        match amount(&self.at("/resources/requests"), resource) {
             Amount::Unreadable => return Request::Unreadable,
             Amount::Of(request) => return Request::Stated(request),
             Amount::Absent => {}
         }
-        match amount(&self.at("resources/limits"), resource) {
+        match amount(&self.at("/resources/limits"), resource) {
             Amount::Unreadable => return Request::Unreadable,
             Amount::Of(limit) => return Request::CopiedFromLimit(limit),
             Amount::Absent => {}
@@ -158,10 +158,10 @@ pub struct Total<'a> {
 /// or where something is no amount.
 #[must_use]
 pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: &str, side: Side) -> Option<Total<'a>> {
-    let of_pod = template.spec().at("resources");
+    let of_pod = template.spec().at("/resources");
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
     if is_known && matches!(resource, "cpu" | "memory") {
-        let stated = |side: Side| match amount(&of_pod.at(side.as_str()), resource) {
+        let stated = |side: Side| match amount(&of_pod.member(side.as_str()), resource) {
             Amount::Of(stated) => Some(stated),
             Amount::Absent | Amount::Unreadable => None,
         };
@@ -208,9 +208,9 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
 /// requests (`defaultPodRequests`). From Kubernetes 1.34 (`calculateRequests` of `pkg/controller/podautoscaler`).
 #[must_use]
 pub fn is_requested_as_a_whole(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
-    let of_pod = template.spec().at("resources");
+    let of_pod = template.spec().at("/resources");
     let is_supported = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
-    let states = |side: Side| of_pod.at(side.as_str()).members().any(|(name, _)| is_supported(name));
+    let states = |side: Side| of_pod.member(side.as_str()).members().any(|(name, _)| is_supported(name));
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
     is_known && (states(Side::Request) || states(Side::Limit))
 }
@@ -218,9 +218,9 @@ pub fn is_requested_as_a_whole(review: &Review<'_>, template: &PodTemplate<'_>) 
 /// Whether a container may use all there is of a resource: neither it, nor a LimitRange, nor the Pod as a whole limits it.
 pub fn lacks_limit(review: &Review<'_>, container: &Container<'_>, resource: &str) -> bool {
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
-    let of_pod = container.pod("resources/limits").key(resource);
+    let of_pod = container.pod("/resources/limits").key(resource);
     container.class() != Class::Ephemeral
-        && matches!(amount(&container.at("resources/limits"), resource), Amount::Absent)
+        && matches!(amount(&container.at("/resources/limits"), resource), Amount::Absent)
         && container.limit(review, resource).is_none()
         && !(is_known && of_pod.exists())
 }
@@ -311,19 +311,19 @@ impl Inherited {
 /// Whether the Pod's own `resources` make for a request (`defaultPodRequests`): one is stated, or it has a limit for it,
 /// or it has limits at all and some container requests it. Of nothing, that is none.
 fn pod_requests(review: &Review<'_>, spec: &Cursor<'_>, resource: &str) -> bool {
-    let of_pod = spec.at("resources");
+    let of_pod = spec.at("/resources");
     if !of_pod.exists() || review.kubernetes_version().is_some_and(|version| !version.at_least(1, 34)) {
         return false;
     }
     let has = |list: &Cursor<'_>| matches!(amount(list, resource), Amount::Of(amount) if !amount.is_zero());
-    if let Amount::Of(stated) = amount(&of_pod.at("requests"), resource) {
+    if let Amount::Of(stated) = amount(&of_pod.at("/requests"), resource) {
         return !stated.is_zero();
     }
-    let mut containers = spec.at("containers").items().chain(spec.at("initContainers").items());
-    has(&of_pod.at("limits"))
-        || of_pod.at("limits").has_content()
+    let mut containers = spec.at("/containers").items().chain(spec.at("/initContainers").items());
+    has(&of_pod.at("/limits"))
+        || of_pod.at("/limits").has_content()
             && containers
-                .any(|container| has(&container.at("resources/requests")) || has(&container.at("resources/limits")))
+                .any(|container| has(&container.at("/resources/requests")) || has(&container.at("/resources/limits")))
 }
 
 /// What the LimitRanges of the namespace say of containers, by resource: read once, for there may be many of both.

@@ -193,7 +193,7 @@ impl<'a> Review<'a> {
 
     /// The object as it was, on UPDATE and DELETE; elsewhere everything of it is missing.
     pub fn old(&self) -> Cursor<'a> {
-        Cursor::new(self.request).at("oldObject")
+        Cursor::new(self.request).at("/oldObject")
     }
 
     /// `group/Kind` of what a `scale` scales, where that is one of the kinds with a pod template.
@@ -219,9 +219,9 @@ impl<'a> Review<'a> {
         further.into_iter().flat_map(Node::members).filter_map(|(kind, scaled)| Some((kind, scaled.as_bool()?)))
     }
 
-    /// A place in the reviewed object, `spec/replicas`.
-    pub fn at(&self, path: &'static str) -> Cursor<'a> {
-        self.object.at(path)
+    /// A place in the reviewed object, `/spec/replicas`.
+    pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
+        self.object.at(pointer)
     }
 
     /// `group/Kind` of the object; `/Pod` for the core group.
@@ -256,7 +256,7 @@ impl<'a> Review<'a> {
     /// The object's namespace; none where a file states none.
     pub fn namespace(&self) -> Option<&'a str> {
         let stated = Some(self.namespace).filter(|namespace| !namespace.is_empty());
-        stated.or_else(|| self.at("metadata/namespace").as_str()).filter(|namespace| !namespace.is_empty())
+        stated.or_else(|| self.at("/metadata/namespace").as_str()).filter(|namespace| !namespace.is_empty())
     }
 
     /// The monitors that read in this namespace; worked out once for all policies.
@@ -349,7 +349,7 @@ impl<'a> Review<'a> {
         }
         let Some((kind, answer)) = self.reference() else { return Err(true) };
         let root = answer.nodes().next().and_then(|object| self.template_root_in(kind, object));
-        root.map(|root| root.at("metadata/labels").node()).ok_or(false)
+        root.map(|root| root.at("/metadata/labels").node()).ok_or(false)
     }
 
     /// The pod template of another object of this `group/Kind`; none for a kind without, or where it is absent.

@@ -49,14 +49,14 @@ impl<'a> Rollout<'a> {
     pub fn read(kind: &str, object: &Cursor<'a>) -> Option<Self> {
         let update = match kind {
             "apps/Deployment" => {
-                let strategy = object.at("spec/strategy");
-                let kind = strategy.at("type");
+                let strategy = object.at("/spec/strategy");
+                let kind = strategy.at("/type");
                 let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
-                is_rolling.then(|| strategy.at("rollingUpdate"))?
+                is_rolling.then(|| strategy.at("/rollingUpdate"))?
             }
             "argoproj.io/Rollout" => {
-                let canary = object.at("spec/strategy/canary");
-                (canary.exists() && !canary.at("trafficRouting").exists()).then_some(canary)?
+                let canary = object.at("/spec/strategy/canary");
+                (canary.exists() && !canary.at("/trafficRouting").exists()).then_some(canary)?
             }
             _ => return None,
         };
@@ -64,10 +64,10 @@ impl<'a> Rollout<'a> {
             None if cursor.is_absent() => Some(DEFAULT),
             node => IntOrPercent::from_node(node?).filter(|count| !matches!(count, IntOrPercent::Int(..0))),
         };
-        let replicas_at = object.at("spec/replicas");
+        let replicas_at = object.at("/spec/replicas");
         let replicas = if replicas_at.is_absent() { Some(1) } else { replicas_at.as_i64() };
-        let max_surge_at = update.at("maxSurge");
-        let max_unavailable_at = update.at("maxUnavailable");
+        let max_surge_at = update.at("/maxSurge");
+        let max_unavailable_at = update.at("/maxUnavailable");
         Some(Self {
             replicas: replicas.filter(|replicas| (0..=i64::from(i32::MAX)).contains(replicas))?,
             max_surge: count(&max_surge_at)?,
@@ -111,9 +111,9 @@ impl<'a> StatefulUpdate<'a> {
         if !review.is("apps/StatefulSet") {
             return None;
         }
-        let strategy = review.at("spec/updateStrategy");
-        let kind = strategy.at("type");
-        let at = strategy.at("rollingUpdate/maxUnavailable");
+        let strategy = review.at("/spec/updateStrategy");
+        let kind = strategy.at("/type");
+        let at = strategy.at("/rollingUpdate/maxUnavailable");
         let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
         let max_unavailable = IntOrPercent::from_node(at.node()?).filter(|_| is_rolling)?;
         let is_valid = matches!(max_unavailable, IntOrPercent::Int(1..) | IntOrPercent::Percent(1..=100));
@@ -126,7 +126,7 @@ impl<'a> StatefulUpdate<'a> {
             },
             _ => true,
         };
-        let partition = strategy.at("rollingUpdate/partition").as_i64().unwrap_or(0).max(0);
+        let partition = strategy.at("/rollingUpdate/partition").as_i64().unwrap_or(0).max(0);
         is_valid.then_some(Self { partition, max_unavailable, at, is_certain })
     }
 
@@ -162,7 +162,7 @@ pub fn own_node<'a>(review: &Review<'a>) -> Option<Cursor<'a>> {
     let template = revision_label(review).and(review.template())?;
     let mut required = affinity::anti_affinity(template).filter(|term| term.weight.is_none());
     let is_own_node = |term: &affinity::Term<'a>| {
-        term.at.at("topologyKey").as_str() == Some("kubernetes.io/hostname")
+        term.at.at("/topologyKey").as_str() == Some("kubernetes.io/hostname")
             && term.selects(review, affinity::Pods::Old) == Knowledge::Yes
     };
     required.find(is_own_node).map(|term| term.at)

@@ -216,7 +216,7 @@ impl<'r, 'a> Scraped<'r, 'a> {
             left: Left::default(),
         };
         let Some(template) = template else { return scraped };
-        scraped.annotated = match Scrape::of(template.root().at("metadata/annotations").node()) {
+        scraped.annotated = match Scrape::of(template.root().at("/metadata/annotations").node()) {
             Scrape::Port(port) => Some(port),
             // Which of the ports is read is not said.
             Scrape::All | Scrape::Nothing => None,

@@ -7,7 +7,7 @@ use crate::workload::{Container, PodTemplate};
 /// where what is written is not a period.
 #[must_use]
 pub fn grace_period(template: &PodTemplate<'_>) -> Option<i64> {
-    let at = template.spec().at("terminationGracePeriodSeconds");
+    let at = template.spec().at("/terminationGracePeriodSeconds");
     if at.is_absent() { Some(30) } else { at.as_i64().filter(|grace| *grace >= 0) }
 }
 
@@ -26,11 +26,11 @@ pub struct Sleep {
 /// happens. None where that is nothing.
 #[must_use]
 pub fn pre_stop_sleep(container: &Container<'_>) -> Option<Sleep> {
-    let hook = container.at("lifecycle/preStop");
-    if let Some(seconds) = hook.at("sleep/seconds").as_i64() {
+    let hook = container.at("/lifecycle/preStop");
+    if let Some(seconds) = hook.at("/sleep/seconds").as_i64() {
         return Some(Sleep { seconds, is_command: false, is_all: true });
     }
-    let words: Vec<&str> = hook.at("exec/command").items().map(|word| word.as_str()).collect::<Option<_>>()?;
+    let words: Vec<&str> = hook.at("/exec/command").items().map(|word| word.as_str()).collect::<Option<_>>()?;
     let slept = shell::slept(&words);
     let sleep = Sleep { seconds: slept.seconds, is_command: true, is_all: slept.is_all };
     (slept.seconds > 0).then_some(sleep)

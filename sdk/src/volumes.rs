@@ -128,10 +128,10 @@ pub const MAX_CLAIMS: usize = 128;
 pub fn claims<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> + use<'a> {
     template
         .spec()
-        .at("volumes")
+        .at("/volumes")
         .items()
         .filter_map(|volume| {
-            let at = volume.at("persistentVolumeClaim/claimName");
+            let at = volume.at("/persistentVolumeClaim/claimName");
             Some(Claim { name: at.as_str().filter(|name| !name.is_empty())?, at })
         })
         .take(MAX_CLAIMS)

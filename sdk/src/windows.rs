@@ -5,7 +5,7 @@ use crate::findings::Findings;
 use crate::review::Review;
 use crate::workload::PodTemplate;
 
-const HOST_PROCESS: &str = "securityContext/windowsOptions/hostProcess";
+const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
 
 /// Labels of nodes that name their operating system.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
@@ -34,53 +34,53 @@ impl<'a> PodTemplate<'a> {
         }
         let names_windows =
             |cursor: &Cursor<'_>| cursor.as_str().is_some_and(|text| text.to_ascii_lowercase().contains("windows"));
-        let has_options = |at: &Cursor<'_>| at.at("securityContext/windowsOptions").has_content();
+        let has_options = |at: &Cursor<'_>| at.at("/securityContext/windowsOptions").has_content();
         let tolerates =
-            |toleration: Cursor<'_>| [toleration.at("key"), toleration.at("value")].iter().any(names_windows);
+            |toleration: Cursor<'_>| [toleration.at("/key"), toleration.at("/value")].iter().any(names_windows);
         let selects = |(label, value): (&str, Cursor<'_>)| {
             label.to_ascii_lowercase().contains("windows") || names_windows(&value)
         };
         self.is_windows()
-            || self.spec().at("runtimeClassName").as_str().is_some_and(|name| !name.is_empty())
+            || self.spec().at("/runtimeClassName").as_str().is_some_and(|name| !name.is_empty())
             || has_options(self.spec())
             || self.all_containers().any(|container| has_options(container.cursor()))
-            || self.spec().at("tolerations").items().any(tolerates)
-            || self.spec().at("nodeSelector").members().any(selects)
+            || self.spec().at("/tolerations").items().any(tolerates)
+            || self.spec().at("/nodeSelector").members().any(selects)
             || self.node_terms().any(|term| {
-                term.at("matchExpressions").items().any(|expression| {
-                    names_windows(&expression.at("key")) || expression.at("values").items().any(|it| names_windows(&it))
+                term.at("/matchExpressions").items().any(|expression| {
+                    names_windows(&expression.at("/key")) || expression.at("/values").items().any(|it| names_windows(&it))
                 })
             })
     }
 
     /// The terms of the node affinity, of its preferences too.
     fn node_terms(&self) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
-        let affinity = self.spec().at("affinity/nodeAffinity");
-        let required = affinity.at("requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms").items();
-        let preferred = affinity.at("preferredDuringSchedulingIgnoredDuringExecution").items();
-        required.chain(preferred.map(|preference| preference.at("preference")))
+        let affinity = self.spec().at("/affinity/nodeAffinity");
+        let required = affinity.at("/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms").items();
+        let preferred = affinity.at("/preferredDuringSchedulingIgnoredDuringExecution").items();
+        required.chain(preferred.map(|preference| preference.at("/preference")))
     }
 
     /// `NotIn` another system counts too: nodes have one of two, and the kubelet labels each.
     fn is_kept_on(&self, system: &str) -> bool {
         let is_it = |value: &Cursor<'_>| value.as_str() == Some(system);
         let is_other = |value: Cursor<'_>| value.as_str().is_some_and(|it| SYSTEMS.contains(&it) && it != system);
-        if is_it(&self.spec().at("os/name")) {
+        if is_it(&self.spec().at("/os/name")) {
             return true;
         }
-        let selector = self.spec().at("nodeSelector");
+        let selector = self.spec().at("/nodeSelector");
         if OS_LABELS.into_iter().any(|label| is_it(&selector.key(label))) {
             return true;
         }
-        let required = self.spec().at("affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
-        let mut terms = required.at("nodeSelectorTerms").items().peekable();
+        let required = self.spec().at("/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+        let mut terms = required.at("/nodeSelectorTerms").items().peekable();
         // One of the terms is enough for a node.
         terms.peek().is_some()
             && terms.all(|term| {
-                term.at("matchExpressions").items().any(|expression| {
-                    let mut values = expression.at("values").items().peekable();
-                    expression.at("key").as_str().is_some_and(|key| OS_LABELS.contains(&key))
-                        && match expression.at("operator").as_str() {
+                term.at("/matchExpressions").items().any(|expression| {
+                    let mut values = expression.at("/values").items().peekable();
+                    expression.at("/key").as_str().is_some_and(|key| OS_LABELS.contains(&key))
+                        && match expression.at("/operator").as_str() {
                             Some("In") => values.peek().is_some() && values.all(|value| is_it(&value)),
                             Some("NotIn") => values.any(is_other),
                             _ => false,
@@ -102,7 +102,7 @@ impl<'a> PodTemplate<'a> {
 /// say so in `os`, which the API server takes as a reason to refuse these fields, from Kubernetes 1.25.
 pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
     let Some(template) = review.template() else { return false };
-    let is_by_name = template.spec().at("os/name").as_str() == Some("windows");
+    let is_by_name = template.spec().at("/os/name").as_str() == Some("windows");
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 25));
     template.is_windows() && (!is_by_name || is_known)
 }

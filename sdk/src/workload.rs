@@ -51,16 +51,16 @@ pub struct PodTemplate<'a> {
 
 impl<'a> PodTemplate<'a> {
     pub(crate) fn new(root: Cursor<'a>) -> Self {
-        let spec = root.at("spec");
+        let spec = root.at("/spec");
         let pod = Rc::new(Around { spec: spec.clone(), inherited: Inherited::default() });
         let (mut containers, mut injected) = (Vec::new(), Vec::new());
         let is_injected_into = is_injected_into(&root);
         let mut collect = |list: &'static str, class: fn(&Cursor<'a>) -> Class| {
-            for cursor in spec.at(list).items() {
+            for cursor in spec.member(list).items() {
                 // Text where an object belongs has no members; the API server refuses it, and so does the schema.
                 if cursor.node().is_some_and(|node| node.kind() == Kind::Object) {
                     let container = Container { class: class(&cursor), pod: Rc::clone(&pod), cursor };
-                    let is_auto = container.at("image").as_str() == Some("auto");
+                    let is_auto = container.at("/image").as_str() == Some("auto");
                     let is_filled_in = is_injected_into && is_auto && container.class != Class::Ephemeral;
                     if is_filled_in { &mut injected } else { &mut containers }.push(container);
                 }
@@ -68,7 +68,7 @@ impl<'a> PodTemplate<'a> {
         };
         collect("containers", |_| Class::App);
         collect("initContainers", |container| {
-            if container.at("restartPolicy").as_str() == Some("Always") { Class::Sidecar } else { Class::Init }
+            if container.at("/restartPolicy").as_str() == Some("Always") { Class::Sidecar } else { Class::Init }
         });
         collect("ephemeralContainers", |_| Class::Ephemeral);
         Self { root, spec, containers, injected }
@@ -86,12 +86,12 @@ impl<'a> PodTemplate<'a> {
 
     /// The labels, if there are any.
     pub fn labels(&self) -> Option<Node<'a>> {
-        self.root.at("metadata/labels").node()
+        self.root.at("/metadata/labels").node()
     }
 
     /// A field of the Pod's own `securityContext`, which containers without one of their own inherit.
     pub fn security(&self, field: &'static str) -> Cursor<'a> {
-        self.spec.at("securityContext").at(field)
+        self.spec.at("/securityContext").member(field)
     }
 
     /// App, then init and sidecar containers, then ephemeral ones, each as they are written; without [`Self::injected`].
@@ -116,15 +116,15 @@ impl<'a> PodTemplate<'a> {
         let of_containers = self.containers.iter().map(|container| Image {
             noun: container.class.noun(),
             name: container.name(),
-            reference: container.at("image"),
-            pull_policy: container.at("imagePullPolicy"),
+            reference: container.at("/image"),
+            pull_policy: container.at("/imagePullPolicy"),
         });
-        let volumes = self.spec.at("volumes").items().filter(|volume| volume.at("image").exists());
+        let volumes = self.spec.at("/volumes").items().filter(|volume| volume.at("/image").exists());
         of_containers.chain(volumes.map(|volume| Image {
             noun: "volume",
-            name: volume.at("name").as_str().unwrap_or_default(),
-            reference: volume.at("image/reference"),
-            pull_policy: volume.at("image/pullPolicy"),
+            name: volume.at("/name").as_str().unwrap_or_default(),
+            reference: volume.at("/image/reference"),
+            pull_policy: volume.at("/image/pullPolicy"),
         }))
     }
 
@@ -132,18 +132,18 @@ impl<'a> PodTemplate<'a> {
     /// container gets one.
     pub fn has_readiness_probe(&self) -> bool {
         let mut running = self.containers.iter().filter(|container| container.class().runs_on());
-        !self.injected.is_empty() || running.any(|container| container.at("readinessProbe").has_content())
+        !self.injected.is_empty() || running.any(|container| container.at("/readinessProbe").has_content())
     }
 
     /// The first port of its node that a Pod takes, which no other Pod there can have: a `hostPort`, and with `hostNetwork`
     /// every port that is declared.
     pub fn host_port(&self) -> Option<(i64, Cursor<'a>)> {
-        let is_host = self.spec.at("hostNetwork").as_bool() == Some(true);
+        let is_host = self.spec.at("/hostNetwork").as_bool() == Some(true);
         let member = if is_host { "containerPort" } else { "hostPort" };
         let running = self.all_containers().filter(|container| container.class().runs_on());
-        let mut ports = running.flat_map(|container| container.at("ports").items());
+        let mut ports = running.flat_map(|container| container.at("/ports").items());
         ports.find_map(|port| {
-            let at = port.at(member);
+            let at = port.member(member);
             Some((at.as_i64().filter(|number| *number > 0)?, at))
         })
     }
@@ -152,22 +152,22 @@ impl<'a> PodTemplate<'a> {
     pub fn is_tied_to_node(&self) -> bool {
         const HOST: &str = "kubernetes.io/hostname";
         const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-        let affinity = self.spec().at("affinity");
-        let mut beside = affinity.at("podAffinity").at(REQUIRED).items();
-        let terms: Vec<_> = affinity.at("nodeAffinity").at(REQUIRED).at("nodeSelectorTerms").items().collect();
+        let affinity = self.spec().at("/affinity");
+        let mut beside = affinity.at("/podAffinity").member(REQUIRED).items();
+        let terms: Vec<_> = affinity.at("/nodeAffinity").member(REQUIRED).at("/nodeSelectorTerms").items().collect();
         // Several terms are alternatives.
         let names = |list: &'static str, key: &'static str| match &terms[..] {
-            [only] => only.at(list).items().any(|it| {
-                let text = |member: &'static str| it.at(member).as_str().map(str::to_owned);
+            [only] => only.member(list).items().any(|it| {
+                let text = |member: &'static str| it.member(member).as_str().map(str::to_owned);
                 text("key").as_deref() == Some(key)
                     && text("operator").as_deref() == Some("In")
-                    && it.at("values").items().count() == 1
+                    && it.at("/values").items().count() == 1
             }),
             _ => false,
         };
-        self.spec().at("nodeName").exists()
-            || self.spec().at("nodeSelector").key(HOST).exists()
-            || beside.any(|term| term.at("topologyKey").as_str() == Some(HOST))
+        self.spec().at("/nodeName").exists()
+            || self.spec().at("/nodeSelector").key(HOST).exists()
+            || beside.any(|term| term.at("/topologyKey").as_str() == Some(HOST))
             || names("matchExpressions", HOST)
             || names("matchFields", "metadata.name")
     }
@@ -176,8 +176,8 @@ impl<'a> PodTemplate<'a> {
 /// Whether Istio's webhook fills in containers of these Pods. The label `"false"` turns it off whatever else is written.
 fn is_injected_into(root: &Cursor<'_>) -> bool {
     let inject = "sidecar.istio.io/inject";
-    let annotations = root.at("metadata/annotations");
-    let label = root.at("metadata/labels").key(inject);
+    let annotations = root.at("/metadata/annotations");
+    let label = root.at("/metadata/labels").key(inject);
     if label.exists() {
         return label.as_str() == Some("true");
     }
@@ -245,11 +245,11 @@ pub fn describe_all(containers: &[&Container<'_>]) -> String {
 }
 
 /// Makes a finding at the Pod be about these containers too: another one is a new finding, reordering them is not.
-pub fn about_all(finding: &mut Finding, containers: &[&Container<'_>], path: &'static str) {
+pub fn about_all(finding: &mut Finding, containers: &[&Container<'_>], pointer: &'static str) {
     let mut sorted = containers.to_vec();
     sorted.sort_by_key(|container| container.name());
     for container in sorted {
-        finding.about(&container.at(path));
+        finding.about(&container.at(pointer));
     }
 }
 
@@ -276,7 +276,7 @@ impl<'a> Container<'a> {
 
     /// Its name.
     pub fn name(&self) -> &'a str {
-        self.cursor.at("name").as_str().unwrap_or_default()
+        self.cursor.at("/name").as_str().unwrap_or_default()
     }
 
     /// As a message names it: `container "app"`; one without a name by its place, `containers[0]`.
@@ -289,14 +289,14 @@ impl<'a> Container<'a> {
         &self.cursor
     }
 
-    /// A place below the container, `resources/requests/memory`.
-    pub fn at(&self, path: &'static str) -> Cursor<'a> {
-        self.cursor.at(path)
+    /// A place below the container, `/resources/requests/memory`.
+    pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
+        self.cursor.at(pointer)
     }
 
-    /// A place in the pod spec around it, `securityContext/runAsUser`.
-    pub fn pod(&self, path: &'static str) -> Cursor<'a> {
-        self.pod.spec.at(path)
+    /// A place in the pod spec around it, `/securityContext/runAsUser`.
+    pub fn pod(&self, pointer: &'static str) -> Cursor<'a> {
+        self.pod.spec.at(pointer)
     }
 
     /// Whether the Pod as a whole requests a resource.
@@ -306,28 +306,28 @@ impl<'a> Container<'a> {
 
     /// A field that the container's own `securityContext` decides, else the Pod's: the effective one.
     pub fn security(&self, field: &'static str) -> Cursor<'a> {
-        let own = self.cursor.at("securityContext").at(field);
+        let own = self.cursor.at("/securityContext").member(field);
         if own.exists() {
             return own;
         }
-        let of_pod = self.pod.spec.at("securityContext").at(field);
+        let of_pod = self.pod.spec.at("/securityContext").member(field);
         if of_pod.exists() { of_pod } else { own }
     }
 
     /// The ports that it declares; it may listen on others too.
     pub fn ports(&self) -> impl Iterator<Item = ContainerPort<'a>> + use<'a> {
-        self.cursor.at("ports").items().filter_map(|port| {
+        self.cursor.at("/ports").items().filter_map(|port| {
             Some(ContainerPort {
-                name: port.at("name").as_str().unwrap_or_default(),
-                number: port.at("containerPort").as_i64()?,
-                protocol: port.at("protocol").as_str().unwrap_or("TCP"),
+                name: port.at("/name").as_str().unwrap_or_default(),
+                number: port.at("/containerPort").as_i64()?,
+                protocol: port.at("/protocol").as_str().unwrap_or("TCP"),
             })
         })
     }
 
     /// The probe of this member name: `readinessProbe`, `livenessProbe`, `startupProbe`.
     pub fn probe(&self, member: &'static str) -> Option<Probe<'a>> {
-        let cursor = self.cursor.at(member);
+        let cursor = self.cursor.member(member);
         cursor.exists().then(|| Probe { container: self.cursor.clone(), cursor })
     }
 }
@@ -379,8 +379,8 @@ impl<'a> Probe<'a> {
     }
 
     /// A place below the probe.
-    pub fn at(&self, path: &'static str) -> Cursor<'a> {
-        self.cursor.at(path)
+    pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
+        self.cursor.at(pointer)
     }
 
     /// Seconds before the first question; 0 if unset.
@@ -410,7 +410,7 @@ impl<'a> Probe<'a> {
 
     /// A field that is unset, or 0 (which the API server replaces by its default too), counts as its default.
     fn number(&self, field: &'static str, default: i64) -> i64 {
-        self.cursor.at(field).as_i64().filter(|value| *value != 0).unwrap_or(default)
+        self.cursor.member(field).as_i64().filter(|value| *value != 0).unwrap_or(default)
     }
 
     /// Seconds that one question can take: max(period, timeout), for the next one waits for its answer.
@@ -433,39 +433,39 @@ impl<'a> Probe<'a> {
     pub fn handler(&self) -> Option<Handler<'a>> {
         let text =
             |cursor: Cursor<'a>, default: &'a str| cursor.as_str().filter(|text| !text.is_empty()).unwrap_or(default);
-        let http = self.at("httpGet");
+        let http = self.at("/httpGet");
         if http.exists() {
             return Some(Handler::Http {
                 port: self.port(&http)?,
-                scheme: text(http.at("scheme"), "HTTP"),
-                host: text(http.at("host"), ""),
-                path: text(http.at("path"), "/"),
+                scheme: text(http.at("/scheme"), "HTTP"),
+                host: text(http.at("/host"), ""),
+                path: text(http.at("/path"), "/"),
                 headers: http
-                    .at("httpHeaders")
+                    .at("/httpHeaders")
                     .items()
-                    .map(|header| (text(header.at("name"), "").to_ascii_lowercase(), text(header.at("value"), "")))
+                    .map(|header| (text(header.at("/name"), "").to_ascii_lowercase(), text(header.at("/value"), "")))
                     .collect(),
             });
         }
-        let tcp = self.at("tcpSocket");
+        let tcp = self.at("/tcpSocket");
         if tcp.exists() {
-            return Some(Handler::Tcp { port: self.port(&tcp)?, host: text(tcp.at("host"), "") });
+            return Some(Handler::Tcp { port: self.port(&tcp)?, host: text(tcp.at("/host"), "") });
         }
-        let grpc = self.at("grpc");
+        let grpc = self.at("/grpc");
         if grpc.exists() {
-            return Some(Handler::Grpc { port: self.port(&grpc)?, service: text(grpc.at("service"), "") });
+            return Some(Handler::Grpc { port: self.port(&grpc)?, service: text(grpc.at("/service"), "") });
         }
-        let command = self.at("exec/command").items().map(|item| item.as_str()).collect::<Option<Vec<_>>>()?;
+        let command = self.at("/exec/command").items().map(|item| item.as_str()).collect::<Option<Vec<_>>>()?;
         (!command.is_empty()).then_some(Handler::Exec { command })
     }
 
     fn port(&self, handler: &Cursor<'a>) -> Option<Port<'a>> {
-        let port = handler.at("port");
+        let port = handler.at("/port");
         if let Some(number) = port.as_i64() {
             return Some(Port::Number(number));
         }
         let name = port.as_str()?;
-        let declared = self.container.at("ports").items().find(|port| port.at("name").as_str() == Some(name));
-        Some(declared.and_then(|port| port.at("containerPort").as_i64()).map_or(Port::Name(name), Port::Number))
+        let declared = self.container.at("/ports").items().find(|port| port.at("/name").as_str() == Some(name));
+        Some(declared.and_then(|port| port.at("/containerPort").as_i64()).map_or(Port::Name(name), Port::Number))
     }
 }

@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::{AUTOSCALERS, target};
+use plimsoll_sdk::disruption::target;
 use plimsoll_sdk::owners::is_owned_by;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::sharing::others_of;
@@ -45,7 +45,7 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/minReplicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
     let most = review.at("/spec/maxReplicas").as_i64();
-    if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, AUTOSCALERS[1], object)) {
+    if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, Kind::SCALED_OBJECT, object)) {
         return;
     }
     // Where one is all that there is at most, `autoscaler-without-room` has the finding.
@@ -61,13 +61,13 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
 /// Whether Pods of another workload answer for what is scaled too, or a volume keeps it from being two.
 fn is_backed_or_alone(review: &Review<'_>) -> bool {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
-    let (holder, answer) = review.template_of(&kind, &name);
-    let template = answer.nodes().next().and_then(|object| review.template_in(&holder, object));
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let template = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object));
     let Some(template) = template.as_ref() else { return false };
     if keep_one_pod(review, template) {
         return true;
     }
     let Some(labels) = template.labels() else { return false };
-    let services = review.selecting("/Service", labels);
-    others_of(review, &kind, &name, Some(template), services.nodes()).is_some()
+    let services = review.selecting(Kind::SERVICE, labels);
+    others_of(review, kind.get(), &name, Some(template), services.nodes()).is_some()
 }

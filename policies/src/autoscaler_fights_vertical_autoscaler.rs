@@ -1,7 +1,7 @@
-use plimsoll_sdk::autoscaling::{describe, utilizations};
-use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::autoscaling::utilizations;
+use plimsoll_sdk::disruption::{name, target};
+use plimsoll_sdk::kind::OwnedKind;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::vertical::VERTICAL;
 
 /// Workloads that are scaled by a share of requests which another autoscaler changes.
 ///
@@ -33,12 +33,12 @@ use plimsoll_sdk::vertical::VERTICAL;
 )]
 pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
-    let Some(scaler) = AUTOSCALERS.into_iter().find(|kind| review.is(kind)) else {
+    let Some(scaler) = Autoscaler::of(review) else {
         return of_vertical(review, object, findings);
     };
     let measured = utilizations(scaler, object);
     let Some((kind, scaled)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
-    let answer = review.referring(VERTICAL, &kind, &scaled);
+    let answer = review.referring(Kind::VERTICAL_POD_AUTOSCALER, kind.get(), &scaled);
     let first = |resource: &str| measured.iter().position(|measure| measure.resource == resource);
     let measured_first = SET.map(first);
     for vertical in answer.nodes() {
@@ -49,7 +49,7 @@ pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Fin
         let message = format!(
             "VerticalPodAutoscaler {name} changes the {} requests of {} {scaled}, and this autoscaler scales by a share of them",
             measure.resource,
-            short(&kind)
+            kind.name()
         );
         let finding = findings.warning(&measure.place(review, scaler), message, HELP);
         finding.related(format!("VerticalPodAutoscaler/{name}"));
@@ -66,20 +66,21 @@ const HELP: &str =
 fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
     let text = |field: &'static str| review.at("/spec/targetRef").key(field).as_str();
     let (Some(kind), Some(scaled)) = (text("kind"), text("name")) else { return };
-    let group = text("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    let kind = OwnedKind::new(text("apiVersion").unwrap_or_default(), kind);
     let mut is_known = true;
     let sets = sets(object);
     let is_set = |resource: &str| SET.into_iter().zip(sets).any(|(known, is_set)| is_set && known == resource);
-    for scaler in AUTOSCALERS {
-        let answer = review.referring(scaler, &format!("{group}/{kind}"), scaled);
-        is_known &= answer.complete || scaler != AUTOSCALERS[0];
+    for scaler in Autoscaler::ALL {
+        let answer = review.referring(scaler.kind(), kind.get(), scaled);
+        is_known &= scaler.is_known(answer.complete);
         for horizontal in answer.nodes() {
             let measured = utilizations(scaler, horizontal);
             let Some(measure) = measured.iter().find(|measure| is_set(&measure.resource)) else { continue };
             let message = format!(
-                "this VerticalPodAutoscaler changes the {} requests of {kind} {scaled}, and {} scales by a share of them",
+                "this VerticalPodAutoscaler changes the {} requests of {} {scaled}, and {} scales by a share of them",
                 measure.resource,
-                describe(scaler, horizontal)
+                kind.name(),
+                scaler.describe(horizontal)
             );
             findings
                 .warning(&review.at("/spec/updatePolicy/updateMode"), message, HELP)

@@ -1,5 +1,5 @@
-use plimsoll_sdk::autoscaling::{describe, measuring, utilizations};
-use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
+use plimsoll_sdk::autoscaling::{measuring, utilizations};
+use plimsoll_sdk::disruption::target;
 use plimsoll_sdk::prelude::*;
 
 /// Autoscalers that measure Pods which are still starting.
@@ -29,23 +29,23 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
-    let Some(scaler) = AUTOSCALERS.into_iter().find(|kind| review.is(kind)) else {
+    let Some(scaler) = Autoscaler::of(review) else {
         return of_workload(review, findings);
     };
     let measured = utilizations(scaler, object);
     let cpu = measured.iter().find(|measure| measure.resource == "cpu");
     let (Some(measure), Some((kind, name))) = (cpu, target(review, object)) else { return };
-    let (holder, answer) = review.template_of(&kind, &name);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else {
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
         if !answer.complete {
             findings.skip("what is scaled is not known");
         }
         return;
     };
     if !template.has_readiness_probe() {
-        let message = format!("the autoscaler measures the cpu of the Pods of {} {name}, {HARM}", short(&kind));
+        let message = format!("the autoscaler measures the cpu of the Pods of {} {name}, {HARM}", kind.name());
         let finding = findings.warning(&measure.place(review, scaler), message, HELP);
-        finding.related(format!("{}/{name}", short(&kind)));
+        finding.related(format!("{}/{name}", kind.name()));
     }
 }
 
@@ -57,12 +57,12 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let mut running = template.containers().iter().filter(|container| container.class().runs_on());
     let Some(container) = running.next() else { return };
     let mut is_known = true;
-    for scaler in AUTOSCALERS {
+    for scaler in Autoscaler::ALL {
         let (answers, complete) = measuring(review, scaler);
-        is_known &= complete || scaler != AUTOSCALERS[0];
+        is_known &= scaler.is_known(complete);
         let is_cpu = |object: &Node<'_>| utilizations(scaler, *object).iter().any(|measure| measure.resource == "cpu");
         if let Some(object) = answers.iter().flat_map(|answer| answer.nodes()).find(is_cpu) {
-            let message = format!("{} measures the cpu of these Pods, {HARM}", describe(scaler, object));
+            let message = format!("{} measures the cpu of these Pods, {HARM}", scaler.describe(object));
             findings.warning(&container.at("/readinessProbe"), message, HELP);
             return;
         }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::autoscaling::{Utilization, describe, measuring, metrics, utilizations};
-use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
+use plimsoll_sdk::autoscaling::{Utilization, measuring, metrics, utilizations};
+use plimsoll_sdk::disruption::target;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::references::workload_ref;
 use plimsoll_sdk::resources::Resources as _;
@@ -56,39 +56,39 @@ use crate::lack::{Containers, Harm, Lack, injected};
     refines = ["keda.sh/ScaledObject", "/LimitRange", "autoscaling.k8s.io/VerticalPodAutoscaler"]
 )]
 pub fn autoscaler_without_requests(review: &Review, findings: &mut Findings) {
-    match AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
+    match Autoscaler::of(review) {
         Some(scaler) => of_autoscaler(review, scaler, findings),
         None => of_workload(review, findings),
     }
 }
 
-fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findings) {
+fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
     let measured = utilizations(scaler, object);
     let Some((kind, name)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
-    let (holder, answer) = review.template_of(&kind, &name);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else {
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
         if !answer.complete {
             findings.skip("what is scaled is not known");
         }
         return;
     };
-    let mut containers = Containers::of(review, &kind, &name, &template);
+    let mut containers = Containers::of(review, kind.get(), &name, &template);
     let judged = containers.judge(review, measured);
     let harm = Harm::of(lacking(&judged) < metrics(scaler, object));
-    let workload = format!("{} {name}", short(&kind));
+    let workload = format!("{} {name}", kind.name());
     for (measure, lack) in judged {
         let at = measure.place(review, scaler);
         let Some(lack) = lack else {
             if let Some((_, message, help)) = injected(&template, &measure) {
                 let message = format!("{message} of {workload}");
-                findings.info(&at, message, help).related(format!("{}/{name}", short(&kind)));
+                findings.info(&at, message, help).related(format!("{}/{name}", kind.name()));
             }
             continue;
         };
         let message = lack.message(&measure, Some(&workload), "the autoscaler", &harm);
         let severity = lack.severity(review, &containers, &harm, findings);
-        findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", short(&kind)));
+        findings.report(severity, &at, message, lack.help(&measure)).related(format!("{}/{name}", kind.name()));
     }
 }
 
@@ -97,11 +97,11 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template().or(referenced.as_ref()) else { return };
     let mut is_known = true;
     let mut said: BTreeSet<(String, Option<String>)> = BTreeSet::new();
-    let kind = [review.group(), "/", review.kind()].concat();
-    let mut containers = Containers::of(review, &kind, review.name(), template);
-    for scaler in AUTOSCALERS {
+    let kind = review.own_kind();
+    let mut containers = Containers::of(review, kind.get(), review.name(), template);
+    for scaler in Autoscaler::ALL {
         let (answers, complete) = measuring(review, scaler);
-        is_known &= complete || scaler != AUTOSCALERS[0];
+        is_known &= scaler.is_known(complete);
         for object in answers.iter().flat_map(|answer| answer.nodes()) {
             let judged = containers.judge(review, utilizations(scaler, object));
             let harm = Harm::of(lacking(&judged) < metrics(scaler, object));
@@ -111,7 +111,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     let found = found.filter(|_| said.insert((measure.resource.clone(), measure.container.clone())));
                     if let Some((at, message, help)) = found {
                         let at = if review.template().is_some() { at } else { review.at("/spec/workloadRef") };
-                        findings.info(&at, format!("{message}, which {} measures", describe(scaler, object)), help);
+                        findings.info(&at, format!("{message}, which {} measures", scaler.describe(object)), help);
                     }
                     continue;
                 };
@@ -124,11 +124,11 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     Lack::Request { container, .. } => container.request_at(&measure.resource),
                     Lack::Container => template.spec().at("/containers"),
                 };
-                let message = lack.message(&measure, None, &describe(scaler, object), &harm);
+                let message = lack.message(&measure, None, &scaler.describe(object), &harm);
                 let severity = lack.severity(review, &containers, &harm, findings);
                 let finding = findings.report(severity, &at, message, lack.help(&measure));
-                if let Some((kind, name)) = review.object().node().and_then(|object| workload_ref(&kind, object)) {
-                    finding.related(format!("{}/{name}", short(&kind)));
+                if let Some((kind, name)) = review.object().node().and_then(|object| workload_ref(kind.get(), object)) {
+                    finding.related(format!("{}/{name}", kind.name()));
                 }
             }
         }

@@ -37,7 +37,7 @@ use plimsoll_sdk::volumes::keep_one_pod;
     ]
 )]
 pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
-    let (fields, defaults) = match review.is("keda.sh/ScaledObject") {
+    let (fields, defaults) = match review.is(Kind::SCALED_OBJECT) {
         true => (["minReplicaCount", "maxReplicaCount"], [Some(0), Some(100)]),
         false => (["minReplicas", "maxReplicas"], [Some(1), None]),
     };
@@ -70,7 +70,7 @@ pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
 /// Whether a volume keeps what is scaled from being two Pods, so that a higher maximum would be denied.
 fn is_kept_at_one(review: &Review<'_>) -> bool {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
-    let (holder, answer) = review.template_of(&kind, &name);
-    let template = answer.nodes().next().and_then(|object| review.template_in(&holder, object));
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let template = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object));
     template.is_some_and(|template| keep_one_pod(review, &template))
 }

@@ -1,4 +1,5 @@
-use plimsoll_sdk::disruption::{SCALABLE, short, target};
+use plimsoll_sdk::disruption::target;
+use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
 
@@ -39,23 +40,22 @@ use plimsoll_sdk::prelude::*;
 pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return };
     let at = review.at("/spec/scaleTargetRef");
-    let what = short(&kind);
-    if UNSCALABLE.contains(&kind.as_str()) {
+    let what = kind.name();
+    if UNSCALABLE.contains(&kind.get()) {
         let message = format!("a {what} has no scale, so it can't be scaled");
         findings.error(&at.at("/kind"), message, "scale a Deployment or a StatefulSet, or delete the autoscaler");
         return;
     }
-    let Some(known) = SCALABLE.iter().find(|known| **known == kind) else {
+    let Some(known) = SCALABLE.into_iter().find(|known| *known == kind) else {
         // Other groups may have kinds of these names; the core group and the one that was removed have none.
-        let meant = SCALABLE.iter().find(|known| short(known) == what);
-        let is_wrong = matches!(kind.strip_suffix(what), Some("/" | "extensions/"));
+        let meant = SCALABLE.iter().find(|known| known.name() == what);
+        let is_wrong = matches!(kind.group(), "" | "extensions");
         if let Some(meant) = meant.filter(|_| is_wrong) {
             let message = format!("there is no {what} in this API group, so nothing is scaled");
-            let group = meant.split_once('/').map_or("", |(group, _)| group);
             findings.error(
                 &at.at("/apiVersion"),
                 message,
-                format!("write the API version of {what}, of the group {group:?}"),
+                format!("write the API version of {what}, of the group {:?}", meant.group()),
             );
         }
         return;
@@ -76,4 +76,4 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     }
 }
 
-const UNSCALABLE: [&str; 4] = ["apps/DaemonSet", "batch/Job", "batch/CronJob", "/Pod"];
+const UNSCALABLE: [Kind<'static>; 4] = [Kind::DAEMON_SET, Kind::JOB, Kind::CRON_JOB, Kind::POD];

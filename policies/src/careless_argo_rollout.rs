@@ -1,6 +1,6 @@
 use plimsoll_sdk::disruption::name;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::references::{ROLLOUT, scales_down, workload_ref};
+use plimsoll_sdk::references::{scales_down, workload_ref};
 
 /// Argo Rollouts that wait for ever, or leave no way back.
 ///
@@ -38,7 +38,7 @@ use plimsoll_sdk::references::{ROLLOUT, scales_down, workload_ref};
     since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment"]
 )]
 pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
-    if review.is(DEPLOYMENT) {
+    if review.is(Kind::DEPLOYMENT) {
         return of_deployment(review, findings);
     }
     beside_deployment(review, findings);
@@ -58,9 +58,10 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
         findings.warning(&abort, message, "write progressDeadlineAbort: true").about(&deadline);
     }
     let routed = strategy.at("/canary").at("/trafficRouting").exists();
-    for (at, counts) in
-        [(strategy.at("/blueGreen/scaleDownDelaySeconds"), true), (strategy.at("/canary/scaleDownDelaySeconds"), routed)]
-    {
+    for (at, counts) in [
+        (strategy.at("/blueGreen/scaleDownDelaySeconds"), true),
+        (strategy.at("/canary/scaleDownDelaySeconds"), routed),
+    ] {
         if let Some(seconds) = at.as_i64().filter(|seconds| counts && *seconds < 30) {
             let message = format!("the old Pods go {seconds} s after the switch, while nodes still send them requests");
             findings.warning(&at, message, "take scaleDownDelaySeconds out, which means 30, or write more");
@@ -68,12 +69,12 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
     }
 }
 
-const DEPLOYMENT: &str = "apps/Deployment";
-
 fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
     let Some(object) = review.object().node().filter(|object| !scales_down(*object)) else { return };
-    let Some((_, of)) = workload_ref(ROLLOUT, object).filter(|(kind, _)| kind == DEPLOYMENT) else { return };
-    let answer = review.get(DEPLOYMENT, of);
+    let Some((_, of)) = workload_ref(Kind::ROLLOUT, object).filter(|(kind, _)| *kind == Kind::DEPLOYMENT) else {
+        return;
+    };
+    let answer = review.get(Kind::DEPLOYMENT, of);
     let replicas = answer.nodes().next().map(|object| object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
     let Some(pods @ 1..) = replicas else { return };
     let at = review.at("/spec/workloadRef/scaleDown");
@@ -85,7 +86,7 @@ fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
 fn of_deployment(review: &Review<'_>, findings: &mut Findings) {
     let at = review.at("/spec/replicas");
     let pods = at.as_i64().unwrap_or(1);
-    let mut rollouts = review.references().to(DEPLOYMENT, review.name());
+    let mut rollouts = review.references().to(Kind::DEPLOYMENT, review.name());
     let Some(rollout) = rollouts.find(|rollout| pods > 0 && !scales_down(*rollout)) else { return };
     let of = name(rollout);
     let message = format!("{} beside those that Rollout {of} makes of this template: {HARM}", count(pods));

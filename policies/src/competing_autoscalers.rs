@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::disruption::{name, target};
 use plimsoll_sdk::keda::taken_over;
 use plimsoll_sdk::owners::is_owned_by;
 use plimsoll_sdk::prelude::*;
@@ -25,17 +25,19 @@ use plimsoll_sdk::prelude::*;
 pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
     let Some(object) = review.object().node().filter(|object| !is_made_by_keda(review, *object)) else { return };
     let Some((kind, scaled)) = target(review, object) else { return };
-    let own_scaler = AUTOSCALERS[usize::from(!review.is(AUTOSCALERS[0]))];
+    let Some(own_scaler) = Autoscaler::of(review) else { return };
     let own = format!("{}/{}", review.kind(), review.name());
     let mut others = Vec::new();
     let mut is_known = true;
-    for scaler in AUTOSCALERS {
-        let answer = review.referring(scaler, &kind, &scaled);
-        is_known &= answer.complete || scaler != AUTOSCALERS[0];
+    for scaler in Autoscaler::ALL {
+        let answer = review.referring(scaler.kind(), kind.get(), &scaled);
+        is_known &= scaler.is_known(answer.complete);
         let is_other =
             |other: &Node<'_>| !is_made_by_keda(review, *other) && !is_one((own_scaler, object), (scaler, *other));
         let found = answer.nodes().filter(is_other);
-        others.extend(found.map(|object| format!("{}/{}", short(scaler), name(object))).filter(|other| *other != own));
+        others.extend(
+            found.map(|object| format!("{}/{}", scaler.kind().name(), name(object))).filter(|other| *other != own),
+        );
     }
     others.sort();
     let Some(other) = others.first() else {
@@ -45,7 +47,7 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
         return;
     };
     let message =
-        format!("{} {scaled} is scaled by {} too: they set different numbers", short(&kind), other.replace('/', " "));
+        format!("{} {scaled} is scaled by {} too: they set different numbers", kind.name(), other.replace('/', " "));
     let help = "keep one autoscaler, with the metrics of both";
     let finding = findings.error(&review.at("/spec/scaleTargetRef"), message, help);
     // So that of two autoscalers one says it and the other refers to it.
@@ -55,13 +57,13 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
 }
 
 /// Whether one of these, a ScaledObject, takes the other one over.
-fn is_one(own: (&str, Node<'_>), other: (&str, Node<'_>)) -> bool {
+fn is_one(own: (Autoscaler, Node<'_>), other: (Autoscaler, Node<'_>)) -> bool {
     [(own, other), (other, own)].into_iter().any(|((taker, object), (taken, hpa))| {
-        taker == AUTOSCALERS[1] && taken == AUTOSCALERS[0] && taken_over(object) == Some(name(hpa))
+        taker == Autoscaler::Keda && taken == Autoscaler::Horizontal && taken_over(object) == Some(name(hpa))
     })
 }
 
 /// An owner reference alone says nothing: anyone can write one.
 fn is_made_by_keda(review: &Review<'_>, object: Node<'_>) -> bool {
-    is_owned_by(review, AUTOSCALERS[1], object)
+    is_owned_by(review, Kind::SCALED_OBJECT, object)
 }

@@ -56,7 +56,7 @@ pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
             findings.assume("a ConfigMap that is not known does not change");
             break;
         }
-        let answer = review.get("/ConfigMap", name);
+        let answer = review.get(Kind::CONFIG_MAP, name);
         if answer.documents.is_empty() {
             if !answer.complete {
                 findings.assume("a ConfigMap that is not known does not change");

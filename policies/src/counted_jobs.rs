@@ -1,26 +1,27 @@
 //! Pods of Jobs and CronJobs among those that an autoscaler counts.
 
-use plimsoll_sdk::autoscaling::{Utilization, describe, measuring, utilizations};
-use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::autoscaling::{Utilization, measuring, utilizations};
+use plimsoll_sdk::disruption::{name, target};
+use plimsoll_sdk::kind::LONG_RUNNING;
 use plimsoll_sdk::measured::Measured;
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::workload::PodTemplate;
 
 use crate::lack::Lack;
-use crate::overlapping_workload_selectors::{KINDS, as_selector, is_selector};
+use crate::overlapping_workload_selectors::{as_selector, is_selector};
 
 /// Kinds whose Pods run to their end, and stay in the namespace for a while after that.
-pub(crate) const JOBS: [&str; 2] = ["batch/CronJob", "batch/Job"];
+pub(crate) const JOBS: [Kind<'static>; 2] = [Kind::CRON_JOB, Kind::JOB];
 
 /// Where the reviewed workload is scaled, and its selector takes in Pods of Jobs.
-pub(crate) fn of_workload(review: &Review<'_>, own: &str, findings: &mut Findings) {
+pub(crate) fn of_workload(review: &Review<'_>, own: Kind<'_>, findings: &mut Findings) {
     let at = review.at("/spec/selector");
     let Some(selector) = as_selector(own, at.node()) else { return };
-    for scaler in AUTOSCALERS {
+    for scaler in Autoscaler::ALL {
         let (answers, _) = measuring(review, scaler);
         for object in answers.iter().flat_map(|answer| answer.nodes()) {
-            let counting = Counting { by: describe(scaler, object), measures: utilizations(scaler, object) };
+            let counting = Counting { by: scaler.describe(object), measures: utilizations(scaler, object) };
             if let Some((job, harm)) = counting.first_of(review, &selector) {
                 let message = format!("it selects the Pods of {job} too: {harm}");
                 findings.warning(&at, message, HELP).related(job.replace(' ', "/"));
@@ -31,14 +32,16 @@ pub(crate) fn of_workload(review: &Review<'_>, own: &str, findings: &mut Finding
 }
 
 /// Where the reviewed autoscaler counts Pods of Jobs too.
-pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: &str, findings: &mut Findings) {
+pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
-    let Some((kind, of)) = target(review, object).filter(|(kind, _)| KINDS.contains(&kind.as_str())) else { return };
-    let answer = review.get(&kind, &of);
-    let selector = answer.nodes().next().and_then(|workload| as_selector(&kind, workload.at("/spec/selector")));
+    let Some((kind, of)) = target(review, object).filter(|(kind, _)| LONG_RUNNING.contains(&kind.get())) else {
+        return;
+    };
+    let answer = review.get(kind.get(), &of);
+    let selector = answer.nodes().next().and_then(|workload| as_selector(kind.get(), workload.at("/spec/selector")));
     let counting = Counting { by: "it".to_owned(), measures: utilizations(scaler, object) };
     let Some((job, harm)) = selector.and_then(|selector| counting.first_of(review, &selector)) else { return };
-    let message = format!("{} {of} selects the Pods of {job} too: {harm}", short(&kind));
+    let message = format!("{} {of} selects the Pods of {job} too: {harm}", kind.name());
     findings.warning(&review.at("/spec/scaleTargetRef"), message, HELP).related(job.replace(' ', "/"));
 }
 
@@ -47,14 +50,14 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
     let Some((template, labels)) = review.template().and_then(|template| Some((template, template.labels()?))) else {
         return;
     };
-    for (kind, answer) in KINDS.iter().zip(review.selecting_each(&KINDS, labels)) {
+    for (kind, answer) in LONG_RUNNING.into_iter().zip(review.selecting_each(&LONG_RUNNING, labels)) {
         let is_meant = |other: &Node<'_>| is_selector(kind, *other, labels) && !is_owned(review, kind, *other);
         for workload in answer.nodes().filter(is_meant).take(MAX_WORKLOADS) {
-            for scaler in AUTOSCALERS {
-                for object in review.referring(scaler, kind, name(workload)).nodes() {
-                    let counting = Counting { by: describe(scaler, object), measures: utilizations(scaler, object) };
+            for scaler in Autoscaler::ALL {
+                for object in review.referring(scaler.kind(), kind, name(workload)).nodes() {
+                    let counting = Counting { by: scaler.describe(object), measures: utilizations(scaler, object) };
                     let Some(harm) = counting.harm(review, template) else { continue };
-                    let message = format!("{} {} selects these Pods too: {harm}", short(kind), name(workload));
+                    let message = format!("{} {} selects these Pods too: {harm}", kind.name(), name(workload));
                     findings.warning(&template.root().at("/metadata/labels"), message, HELP);
                     return;
                 }
@@ -81,10 +84,10 @@ impl Counting {
             return None;
         }
         let answers = review.selected_by_each(&JOBS, selector);
-        JOBS.iter().zip(&answers).find_map(|(kind, answer)| {
+        JOBS.into_iter().zip(&answers).find_map(|(kind, answer)| {
             let job = answer.nodes().find(|job| !is_owned(review, kind, *job))?;
             let harm = self.harm(review, &review.template_in(kind, job)?)?;
-            Some((format!("{} {}", short(kind), name(job)), harm))
+            Some((format!("{} {}", kind.name(), name(job)), harm))
         })
     }
 

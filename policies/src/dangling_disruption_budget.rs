@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::{Selected, short};
+use plimsoll_sdk::disruption::Selected;
 use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
 
@@ -39,9 +39,9 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("/spec/selector");
     // An operator's own Pods are of no workload that is known here.
     if let Some((kind, owner)) = review.object().node().and_then(controller)
-        && !review.get(&kind, owner).complete
+        && !review.get(kind.get(), owner).complete
     {
-        return findings.skip(format!("the Pods of its owner, {} {owner}, are not known", short(&kind)));
+        return findings.skip(format!("the Pods of its owner, {} {owner}, are not known", kind.name()));
     }
     let Some(node) = selector.node() else {
         let help = "write a selector: that of the workload whose Pods it is for";
@@ -49,7 +49,7 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
         return;
     };
     let selected = Selected::by(review, Some(node));
-    let jobs = review.selected_by("batch/CronJob", node);
+    let jobs = review.selected_by(Kind::CRON_JOB, node);
     if !selected.workloads.is_empty() || !jobs.documents.is_empty() {
         return;
     }

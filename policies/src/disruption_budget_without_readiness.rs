@@ -1,4 +1,5 @@
-use plimsoll_sdk::disruption::{Change, SCALABLE, Selected};
+use plimsoll_sdk::disruption::{Change, Selected};
+use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::prelude::*;
 
 /// PodDisruptionBudgets over Pods that are ready as soon as they run.
@@ -36,7 +37,7 @@ use plimsoll_sdk::prelude::*;
     refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/DaemonSet", "batch/Job"]
 )]
 pub fn disruption_budget_without_readiness(review: &Review, findings: &mut Findings) {
-    if review.is("policy/PodDisruptionBudget") {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return of_budget(review, findings);
     }
     let Some(template) = review.template().filter(|template| !template.has_readiness_probe()) else { return };
@@ -61,7 +62,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selected = Selected::by(review, selector.node());
     let mut is_found = false;
     for workload in &selected.workloads {
-        if !SCALABLE.contains(&workload.kind.as_str()) {
+        if !SCALABLE.contains(&workload.kind.get()) {
             continue;
         }
         if workload.template(review).is_some_and(|template| !template.has_readiness_probe()) {

@@ -1,5 +1,5 @@
 use plimsoll_sdk::budgets::Budgets;
-use plimsoll_sdk::disruption::{BUDGET, Blocked, Change, PodBudget, Selected, Workload, short};
+use plimsoll_sdk::disruption::{Blocked, Change, PodBudget, Selected, Workload};
 use plimsoll_sdk::evictions::{Pinned, blocks_pod};
 use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
@@ -84,10 +84,10 @@ use plimsoll_sdk::prelude::*;
     edits = ["/spec/minAvailable", "/spec/maxUnavailable"]
 )]
 pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
-    if review.is(BUDGET) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return of_budget(review, findings);
     }
-    if review.is("/Pod") {
+    if review.is(Kind::POD) {
         return of_pod(review, findings);
     }
     let (workload, at) = match Change::of(review) {
@@ -160,9 +160,8 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
 /// How a drain ends although the budget lets none of these Pods go. An operator closes its budget for a while, and opens
 /// it again: its kind is in a group of its own, while no kind of Kubernetes makes budgets.
 fn end(budget: Node<'_>, selected: &Selected) -> Option<String> {
-    let maker =
-        controller(budget).filter(|(kind, _)| kind.split_once('/').is_some_and(|(group, _)| group.contains('.')));
-    let opened = maker.map(|(kind, name)| format!("{} {name} made the budget, and may open it again", short(&kind)));
+    let maker = controller(budget).filter(|(kind, _)| kind.group().contains('.'));
+    let opened = maker.map(|(kind, name)| format!("{} {name} made the budget, and may open it again", kind.name()));
     opened.or_else(|| selected.drain_ends().map(str::to_owned))
 }
 

@@ -1,4 +1,4 @@
-use plimsoll_sdk::flat::Kind;
+use plimsoll_sdk::flat::Kind as Json;
 use plimsoll_sdk::prelude::*;
 
 /// Autoscalers that take Pods away at the first quiet moment.
@@ -30,7 +30,7 @@ use plimsoll_sdk::prelude::*;
     ]
 )]
 pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
-    let down = match review.is("keda.sh/ScaledObject") {
+    let down = match review.is(Kind::SCALED_OBJECT) {
         true => review.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown"),
         false => review.at("/spec/behavior/scaleDown"),
     };
@@ -42,7 +42,7 @@ pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
             && number("periodSeconds").is_some_and(|seconds| seconds <= 15)
     };
     let policies = down.at("/policies");
-    let is_list = policies.is_absent() || policies.node().is_some_and(|node| node.kind() == Kind::Array);
+    let is_list = policies.is_absent() || policies.node().is_some_and(|node| node.kind() == Json::Array);
     let is_off = down.at("/selectPolicy").as_str() == Some("Disabled");
     if at.as_i64() != Some(0) || is_off || !is_list || !policies.items().all(is_fast) {
         return;

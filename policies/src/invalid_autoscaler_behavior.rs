@@ -29,7 +29,7 @@ use plimsoll_sdk::prelude::*;
     severity = Error, since = "0.1.0"
 )]
 pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
-    let behavior = match review.is("keda.sh/ScaledObject") {
+    let behavior = match review.is(Kind::SCALED_OBJECT) {
         true => review.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior"),
         false => review.at("/spec/behavior"),
     };

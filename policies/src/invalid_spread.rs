@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_sdk::affinity::has_label;
-use plimsoll_sdk::flat::Kind;
+use plimsoll_sdk::flat::Kind as Json;
 use plimsoll_sdk::prelude::*;
 
 /// Spread constraints and affinity terms that the API server refuses, at once or of each Pod.
@@ -40,7 +40,7 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let mut earlier: BTreeSet<(&str, &str)> = BTreeSet::new();
     for constraint in template.spec().at("/topologySpreadConstraints").items() {
-        if constraint.node().is_none_or(|node| node.kind() != Kind::Object) {
+        if constraint.node().is_none_or(|node| node.kind() != Json::Object) {
             continue;
         }
         of_counts(&constraint, findings);
@@ -136,7 +136,7 @@ fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mu
         let (times, merged) = expressions.get(name).copied().unwrap_or_default();
         let is_refused = match (merges, times + usize::from(labels.key(name).exists())) {
             (_, 0) => false,
-            (true, 1) => has_label(review, name) && !(review.is("/Pod") && merged),
+            (true, 1) => has_label(review, name) && !(review.is(Kind::POD) && merged),
             _ => true,
         };
         if is_refused {

@@ -4,7 +4,6 @@ use plimsoll_sdk::autoscaling::Utilization;
 use plimsoll_sdk::measured::Measured;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
-use plimsoll_sdk::vertical::VERTICAL;
 use plimsoll_sdk::workload::PodTemplate;
 
 /// What follows where a share can't be computed.
@@ -39,8 +38,8 @@ pub(crate) struct Containers<'t, 'a> {
 }
 
 impl<'t, 'a> Containers<'t, 'a> {
-    pub(crate) fn of(review: &Review<'_>, kind: &str, name: &str, template: &'t PodTemplate<'a>) -> Self {
-        let verticals = review.referring(VERTICAL, kind, name);
+    pub(crate) fn of(review: &Review<'_>, kind: Kind<'_>, name: &str, template: &'t PodTemplate<'a>) -> Self {
+        let verticals = review.referring(Kind::VERTICAL_POD_AUTOSCALER, kind, name);
         Self { is_known: verticals.complete, measured: Measured::of(template).filled_by(verticals) }
     }
 

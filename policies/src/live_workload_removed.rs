@@ -5,14 +5,14 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::reserved::PROTECT;
 
 /// Kinds whose Pods a Service can select.
-const SELECTED: [&str; 7] = [
-    "apps/Deployment",
-    "apps/StatefulSet",
-    "apps/DaemonSet",
-    "apps/ReplicaSet",
-    "/ReplicationController",
-    "argoproj.io/Rollout",
-    "batch/Job",
+const SELECTED: [Kind<'static>; 7] = [
+    Kind::DEPLOYMENT,
+    Kind::STATEFUL_SET,
+    Kind::DAEMON_SET,
+    Kind::REPLICA_SET,
+    Kind::REPLICATION_CONTROLLER,
+    Kind::ROLLOUT,
+    Kind::JOB,
 ];
 
 /// Workloads taken away while they run.
@@ -115,7 +115,7 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
         return;
     }
     // The parent of a Scale has the annotations.
-    let scaled = scaled.map(|kind| review.get(&kind, review.name()));
+    let scaled = scaled.map(|kind| review.get(kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
         findings.assume("what is scaled to 0 is not protected");

@@ -1,4 +1,5 @@
-use plimsoll_sdk::disruption::{Change, SCALABLE, Selected, Workload};
+use plimsoll_sdk::disruption::{Change, Selected, Workload};
+use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::last;
 use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
@@ -108,7 +109,7 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
 fn budget(review: &Review<'_>, workload: &Workload) -> Option<Value> {
     let name = Some(review.name()).filter(|name| !name.is_empty())?;
     let written = review.at("/spec/selector");
-    let is_map = review.is("/ReplicationController");
+    let is_map = review.is(Kind::REPLICATION_CONTROLLER);
     let labels = Value::copy(if is_map && !written.exists() {
         // Its selector is that of its labels where it is not written.
         review.template()?.labels()?
@@ -119,7 +120,7 @@ fn budget(review: &Review<'_>, workload: &Workload) -> Option<Value> {
     let document = selector.to_document();
     let selected = Selected::by(review, Some(Node::root(&document).ok()?));
     let is_only = matches!(selected.workloads.as_slice(), [only] if only.kind == workload.kind && only.name == name);
-    let namesake = review.get("policy/PodDisruptionBudget", name);
+    let namesake = review.get(Kind::POD_DISRUPTION_BUDGET, name);
     if !is_only || !selected.complete || !namesake.complete || !namesake.documents.is_empty() {
         return None;
     }

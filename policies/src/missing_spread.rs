@@ -1,6 +1,6 @@
 use plimsoll_sdk::affinity::{Pods, anti_affinity};
 use plimsoll_sdk::autoscaling::bounds;
-use plimsoll_sdk::disruption::SCALABLE;
+use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::last;
 use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
@@ -99,7 +99,7 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
             Knowledge::No => others = " (podAntiAffinity keeps them away from other Pods alone)",
         }
     }
-    let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) else { return };
+    let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) else { return };
     let replicas_at = review.at("/spec/replicas");
     let replicas = if replicas_at.is_absent() { Some(1) } else { replicas_at.as_i64() };
     let Some(replicas) = replicas.filter(|replicas| *replicas > 0) else { return };
@@ -131,7 +131,7 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
 fn spread(review: &Review<'_>) -> Option<Value> {
     let labels = review.template()?.labels();
     let written = review.at("/spec/selector").node();
-    let selector = if review.is("/ReplicationController") {
+    let selector = if review.is(Kind::REPLICATION_CONTROLLER) {
         // Its selector is that of its labels where it is not written.
         let map = written.or(labels).filter(|map| selector::matches_map(*map, labels))?;
         Value::object([("matchLabels", Value::copy(map)?)])

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use plimsoll_sdk::budgets::Budgets;
-use plimsoll_sdk::disruption::{BUDGET, Change, Selected};
+use plimsoll_sdk::disruption::{Change, Selected};
 use plimsoll_sdk::prelude::*;
 
 /// Pods that two PodDisruptionBudgets select.
@@ -35,12 +35,12 @@ use plimsoll_sdk::prelude::*;
     refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
 )]
 pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) {
-    if review.is(BUDGET) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return of_budget(review, findings);
     }
     let budgets = match Change::of(review) {
         Change::Of(workload, _) => workload.budgets(review),
-        _ if review.is("/Pod") => Budgets::of_pod(review),
+        _ if review.is(Kind::POD) => Budgets::of_pod(review),
         _ => return,
     };
     let names = budgets.names();

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::disruption::{AUTOSCALERS, name, short};
+use plimsoll_sdk::disruption::name;
+use plimsoll_sdk::kind::{OwnedKind, long_running};
 use plimsoll_sdk::owners::{is_owned, is_reviewed_owned};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::references::workload_ref;
@@ -62,18 +63,18 @@ use crate::counted_jobs::{self, JOBS};
     ]
 )]
 pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
-    if let Some(scaler) = AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
+    if let Some(scaler) = Autoscaler::of(review) {
         return counted_jobs::of_autoscaler(review, scaler, findings);
     }
     if is_reviewed_owned(review) {
         return;
     }
-    if JOBS.iter().any(|kind| review.is(kind)) {
+    if JOBS.into_iter().any(|kind| review.is(kind)) {
         return counted_jobs::of_job(review, findings);
     }
     let Some(template) = review.template() else { return };
-    let kinds: Vec<&str> = KINDS.into_iter().chain(review.further_workloads().map(|(kind, _)| kind)).collect();
-    let own = kinds.iter().copied().find(|kind| review.is(kind));
+    let kinds: Vec<Kind<'_>> = long_running(review).collect();
+    let own = kinds.iter().copied().find(|kind| review.is(*kind));
     let (Some(own), Some(labels)) = (own, template.labels()) else { return };
     counted_jobs::of_workload(review, own, findings);
     let at = review.at("/spec/selector");
@@ -98,7 +99,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
             let finding = findings.error(&at, message, HELP);
             // Of two that select each other's, one says it and the other refers to it.
             if selecting.contains(first) && (kind, *first) < (own, review.name()) {
-                finding.related(format!("{}/{first}", short(kind)));
+                finding.related(format!("{}/{first}", kind.name()));
             }
         }
         let known: BTreeSet<_> = selected.iter().copied().collect();
@@ -106,7 +107,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         if let Some(first) = wider.first() {
             let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
             let labels = template.root().at("/metadata/labels");
-            findings.error(&labels, message, HELP).related(format!("{}/{first}", short(kind)));
+            findings.error(&labels, message, HELP).related(format!("{}/{first}", kind.name()));
         }
     }
     if !is_found && !is_known {
@@ -116,45 +117,37 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
 
 /// Whether one of the two is a Rollout that takes its template from the other one: it has the labels by design, and
 /// `careless-argo-rollout` says where both keep Pods.
-fn share_template(review: &Review<'_>, own: &str, kind: &str, other: Node<'_>) -> bool {
+fn share_template(review: &Review<'_>, own: Kind<'_>, kind: Kind<'_>, other: Node<'_>) -> bool {
     let own_takes = || review.object().node().and_then(|object| workload_ref(own, object));
-    let refers = |reference: Option<(String, &str)>, kind: &str, of: &str| {
+    let refers = |reference: Option<(OwnedKind, &str)>, kind: Kind<'_>, of: &str| {
         reference.is_some_and(|(known, name)| known == kind && name == of)
     };
     refers(own_takes(), kind, name(other)) || refers(workload_ref(kind, other), own, review.name())
 }
 
-pub(crate) const KINDS: [&str; 6] = [
-    "apps/Deployment",
-    "apps/StatefulSet",
-    "apps/DaemonSet",
-    "apps/ReplicaSet",
-    "/ReplicationController",
-    "argoproj.io/Rollout",
-];
 const HARM: &str = "autoscalers count the Pods of both, and each takes over what the other leaves";
 const HELP: &str = "write a label that only these Pods have into the selector and the template";
 
 /// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.
-pub(crate) fn as_selector(kind: &str, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
+pub(crate) fn as_selector(kind: Kind<'_>, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
     let selector = selector.filter(|selector| selector.len() > 0)?;
     match kind {
-        "/ReplicationController" => Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document()),
+        Kind::REPLICATION_CONTROLLER => Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document()),
         _ => Some(selector.to_document()),
     }
 }
 
 /// Whether it is a selector of these, for one that is empty or absent is refused.
-pub(crate) fn is_selector(kind: &str, other: Node<'_>, labels: Node<'_>) -> bool {
+pub(crate) fn is_selector(kind: Kind<'_>, other: Node<'_>, labels: Node<'_>) -> bool {
     let Some(written) = other.at("/spec/selector").filter(|selector| selector.len() > 0) else { return false };
     match kind {
-        "/ReplicationController" => selector::matches_map(written, labels),
+        Kind::REPLICATION_CONTROLLER => selector::matches_map(written, labels),
         _ => selector::matches(written, labels).is_yes(),
     }
 }
 
-fn list(kind: &str, names: &[&str]) -> String {
-    let mut text = names.iter().take(3).map(|name| format!("{} {name}", short(kind))).collect::<Vec<_>>().join(", ");
+fn list(kind: Kind<'_>, names: &[&str]) -> String {
+    let mut text = names.iter().take(3).map(|name| format!("{} {name}", kind.name())).collect::<Vec<_>>().join(", ");
     if names.len() > 3 {
         text.push_str(&format!(" and {} more", names.len() - 3));
     }

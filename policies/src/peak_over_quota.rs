@@ -1,8 +1,9 @@
+use plimsoll_sdk::kind::SCALABLE;
 use std::collections::BTreeMap;
 
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::bundle::Answer;
-use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE, name, short, target};
+use plimsoll_sdk::disruption::{name, target};
 use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::quota::{COUNTED, Group, PODS, Scopes, Sums, counted, others, sums, totals};
@@ -51,7 +52,7 @@ use plimsoll_sdk::workload::PodTemplate;
     ]
 )]
 pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
-    let quotas = review.listing("/ResourceQuota");
+    let quotas = review.listing(Kind::RESOURCE_QUOTA);
     let Some(object) = review.object().node().filter(|_| !is_reviewed_owned(review)) else { return };
     if !quotas.complete && quotas.nodes().next().is_none() {
         return findings.skip("the ResourceQuotas of the namespace are not known");
@@ -59,7 +60,7 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     if quotas.documents.is_empty() {
         return;
     }
-    if let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) {
+    if let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) {
         let referenced = review.referenced();
         let Some(template) = review.template().or(referenced.as_ref()) else { return };
         let peak = Peak::of(review, kind, review.name(), review.object());
@@ -70,7 +71,7 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     let answer = review.get(kind, &scaled);
     let Some(workload) = answer.nodes().next() else { return };
     let (holder, of_template) = review.template_of(kind, &scaled);
-    let template = of_template.nodes().next().and_then(|object| review.template_in(&holder, object));
+    let template = of_template.nodes().next().and_then(|object| review.template_in(holder.get(), object));
     let Some(template) = template else { return };
     of_workload(review, &Peak::of(review, kind, &scaled, &Cursor::of(workload)), &template, &quotas, findings);
 }
@@ -80,7 +81,7 @@ const MAX_QUOTAS: usize = 16;
 
 /// The most Pods that a workload has at a time.
 struct Peak {
-    kind: &'static str,
+    kind: Kind<'static>,
     name: String,
     pods: i64,
     surge: i64,
@@ -88,7 +89,7 @@ struct Peak {
 }
 
 impl Peak {
-    fn of(review: &Review<'_>, kind: &'static str, name: &str, object: &Cursor<'_>) -> Self {
+    fn of(review: &Review<'_>, kind: Kind<'static>, name: &str, object: &Cursor<'_>) -> Self {
         let replicas = object.at("/spec/replicas").as_i64().unwrap_or(1).max(0);
         let (bounds, _) = bounds(review, kind, name);
         let most = bounds.into_iter().filter_map(|bounds| Some((bounds.most?, bounds.by))).max();
@@ -150,15 +151,11 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                 "{} Pods{}{surge} take {own} of {key}{rest}, {sum} in all: ResourceQuota {quota_name} allows {hard}",
                 peak.pods, peak.by
             );
-            let at = match AUTOSCALERS.into_iter().position(|scaler| review.is(scaler)) {
-                None => review.at("/spec/replicas"),
-                Some(0) => review.at("/spec/maxReplicas"),
-                Some(_) => review.at("/spec/maxReplicaCount"),
-            };
+            let at = review.at(Autoscaler::of(review).map_or("/spec/replicas", Autoscaler::max));
             let help = "raise the quota, or lower the requests or the number of Pods";
             let finding = findings.warning(&at, message, help);
             if !is_workload {
-                finding.related(format!("{}/{}", short(peak.kind), peak.name));
+                finding.related(format!("{}/{}", peak.kind.name(), peak.name));
             }
         }
     }

@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::{BUDGET, Change, PodBudget, Selected, Workload};
+use plimsoll_sdk::disruption::{Change, PodBudget, Selected, Workload};
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{ROLLING, Rollout};
@@ -43,7 +43,7 @@ use plimsoll_sdk::rounding::Budget;
     ]
 )]
 pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings) {
-    if review.is(BUDGET) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return of_budget(review, findings);
     }
     if last::workloads(review, findings, &ROLLING, rollout_below_disruption_budget) {
@@ -79,7 +79,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let all = pods(&selected);
     for workload in &selected.workloads {
         let object = workload.object(review).map(Cursor::of);
-        let rollout = object.and_then(|object| Rollout::read(&workload.kind, &object));
+        let rollout = object.and_then(|object| Rollout::read(workload.kind.get(), &object));
         let Some(rollout) = rollout.filter(|rollout| !rollout.is_stuck()) else { continue };
         let Some(short) = Short::of(&rollout, workload, all, budget) else { continue };
         is_found = true;

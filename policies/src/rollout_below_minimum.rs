@@ -63,7 +63,7 @@ pub struct Settings {
     ]
 )]
 pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mut Findings) {
-    if review.is("apps/StatefulSet") {
+    if review.is(Kind::STATEFUL_SET) {
         return stateful_sets::few_left(review, settings.available, findings);
     }
     if last::workloads(review, findings, &ROLLING, |review, findings| rollout_below_minimum(review, settings, findings))

@@ -113,7 +113,7 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     if severity == Severity::Warning {
         message = format!("{message} ({})", Hold::BECAUSE);
     }
-    let is_deployment = review.is("apps/Deployment");
+    let is_deployment = review.is(Kind::DEPLOYMENT);
     let help = match is_deployment {
         true => "write strategy.type: Recreate, or claim a ReadWriteMany volume",
         false => "write maxSurge: 0 and maxUnavailable: 1, or claim a ReadWriteMany volume",

@@ -33,7 +33,7 @@ pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
     let (partition_at, replicas_at) =
         (review.at("/spec/updateStrategy/rollingUpdate/partition"), review.at("/spec/replicas"));
     let Some((partition, replicas)) = partition_at.as_i64().zip(replicas_at.as_i64()) else { return };
-    if review.is("apps/StatefulSet") && replicas > 0 && partition >= replicas {
+    if review.is(Kind::STATEFUL_SET) && replicas > 0 && partition >= replicas {
         let message = format!("partition {partition} of {replicas} replicas: a new version reaches no Pod");
         findings.info(&partition_at, message, "write partition: 0, or lower it step by step").about(&replicas_at);
     }

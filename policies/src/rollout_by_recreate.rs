@@ -50,7 +50,7 @@ use plimsoll_sdk::volumes::{Access, claims};
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
 )]
 pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
-    if last::workloads(review, findings, &["apps/Deployment"], rollout_by_recreate) {
+    if last::workloads(review, findings, &[Kind::DEPLOYMENT], rollout_by_recreate) {
         return;
     }
     let at = review.at("/spec/strategy/type");

@@ -78,7 +78,7 @@ use crate::stateful_sets;
     ]
 )]
 pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
-    if review.is("apps/StatefulSet") {
+    if review.is(Kind::STATEFUL_SET) {
         return stateful_sets::none_left(review, findings);
     }
     if last::workloads(review, findings, &ROLLING, rollout_without_capacity) {

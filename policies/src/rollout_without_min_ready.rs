@@ -63,4 +63,4 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     }
 }
 
-const KINDS: [&str; 4] = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"];
+const KINDS: [Kind<'static>; 4] = [Kind::DEPLOYMENT, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::ROLLOUT];

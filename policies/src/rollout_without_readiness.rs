@@ -104,7 +104,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
 
 /// Whether an update replaces one Pod after the other until all are new.
 fn goes_on(review: &Review<'_>) -> bool {
-    if review.is("apps/Deployment") || review.is("argoproj.io/Rollout") {
+    if review.is(Kind::DEPLOYMENT) || review.is(Kind::ROLLOUT) {
         let has_steps = review.at("/spec/strategy/canary/steps").has_content();
         return !has_steps && Rollout::of(review).is_some_and(|rollout| rollout.replicas > 0);
     }
@@ -113,7 +113,7 @@ fn goes_on(review: &Review<'_>) -> bool {
     let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
     let is_held = update.at("/rollingUpdate/partition").as_i64().is_some_and(|partition| partition > 0);
     let replicas = review.at("/spec/replicas").as_i64().unwrap_or(1);
-    is_rolling && !is_held && (replicas > 0 || review.is("apps/DaemonSet"))
+    is_rolling && !is_held && (replicas > 0 || review.is(Kind::DAEMON_SET))
 }
 
-const KINDS: [&str; 4] = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"];
+const KINDS: [Kind<'static>; 4] = [Kind::DEPLOYMENT, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::ROLLOUT];

@@ -73,7 +73,7 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
     }
     let Some((rollout, label)) = Rollout::of(review).zip(revision_label(review)) else { return };
     let Some(term) = own_node(review).filter(|_| rollout.replicas > 0 && !rollout.is_stuck()) else { return };
-    let kind = if review.is("apps/Deployment") { "apps/Deployment" } else { "argoproj.io/Rollout" };
+    let kind = if review.is(Kind::DEPLOYMENT) { Kind::DEPLOYMENT } else { Kind::ROLLOUT };
     let (bounds, _) = bounds(review, kind, review.name());
     let least = bounds.iter().map(|bounds| bounds.least).min().unwrap_or(0).max(rollout.replicas);
     let most = bounds.iter().filter_map(|bounds| Some((bounds.most?, &bounds.by))).max();

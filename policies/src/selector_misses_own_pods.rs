@@ -27,7 +27,7 @@ pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/selector");
     let (Some(template), Some(selector)) = (review.template(), at.node()) else { return };
     let labels = template.labels();
-    let is_miss = match review.is("/ReplicationController") {
+    let is_miss = match review.is(Kind::REPLICATION_CONTROLLER) {
         true => selector.len() > 0 && !selector::matches_map(selector, labels),
         false => selector::matches(selector, labels) == Match::No,
     };
@@ -35,7 +35,7 @@ pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
         return;
     }
     // The first label that differs says more than the whole.
-    let map = if review.is("/ReplicationController") { at.clone() } else { at.at("/matchLabels") };
+    let map = if review.is(Kind::REPLICATION_CONTROLLER) { at.clone() } else { at.at("/matchLabels") };
     let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
     let differing = map.members().find(|(key, wanted)| wanted.as_str() != value(key));
     let (at, message, help) = match differing {

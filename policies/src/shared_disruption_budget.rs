@@ -1,8 +1,7 @@
 use plimsoll_sdk::disruption::{Selected, Workload};
-use plimsoll_sdk::flat::Kind;
+use plimsoll_sdk::flat::Kind as Json;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::references::ROLLOUT;
 
 /// PodDisruptionBudgets that count the Pods of several workloads together.
 ///
@@ -46,7 +45,7 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
         return;
     }
     let selector = review.at("/spec/selector");
-    let Some(node) = selector.node().filter(|node| node.kind() == Kind::Object) else { return };
+    let Some(node) = selector.node().filter(|node| node.kind() == Json::Object) else { return };
     let help = "write the selector of one workload, and a budget for each";
     let has = |part: &'static str| selector.key(part).has_content();
     if !has("matchLabels") && !has("matchExpressions") {
@@ -55,7 +54,7 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
     }
     let selected = Selected::by(review, Some(node));
     // An Argo Rollout and what it takes its template from are one to every selector.
-    let referring: Vec<_> = selected.workloads.iter().filter(|workload| workload.kind == ROLLOUT).collect();
+    let referring: Vec<_> = selected.workloads.iter().filter(|workload| workload.kind == Kind::ROLLOUT).collect();
     let stands_alone = |workload: &&Workload| !referring.iter().any(|rollout| rollout.takes_template_of(workload));
     let workloads: Vec<_> = selected.workloads.iter().filter(stands_alone).collect();
     if workloads.len() > 1 {

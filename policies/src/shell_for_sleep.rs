@@ -44,8 +44,9 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
         let finding = findings.info(&hook.at("/exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
         // The API server takes no sleep of 0 before 1.34, and none that is longer than the grace period.
         if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
-            let fix =
-                Fix::hardening("let the kubelet wait").add(&hook.at("/sleep/seconds"), seconds).remove(&hook.at("/exec"));
+            let fix = Fix::hardening("let the kubelet wait")
+                .add(&hook.at("/sleep/seconds"), seconds)
+                .remove(&hook.at("/exec"));
             finding.fix(fix);
         }
     }

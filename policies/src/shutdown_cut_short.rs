@@ -55,7 +55,7 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     if grace == 0 {
         let message =
             "a grace period of 0 s: the Pod is deleted at once, and nothing waits until its containers have ended";
-        let (severity, message) = match review.is("apps/StatefulSet") {
+        let (severity, message) = match review.is(Kind::STATEFUL_SET) {
             true => (Severity::Warning, format!("{message}; another of its name may start before that")),
             false => (Severity::Info, message.to_owned()),
         };

@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::{AUTOSCALERS, SCALABLE};
+use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::last;
 use plimsoll_sdk::owners::is_reviewed_owned;
 use plimsoll_sdk::prelude::*;
@@ -57,7 +57,7 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/replicas");
     let is_one = at.is_absent() || at.as_i64() == Some(1);
     let Some(template) = review.template().filter(|_| is_one) else { return };
-    let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
+    let [hpas, scaled] = Autoscaler::ALL.map(|scaler| review.scaled_by(scaler));
     let is_scaled = hpas.nodes().chain(scaled.nodes()).next().is_some();
     if is_scaled || is_reviewed_owned(review) || is_reviewed_handed_over(review) {
         return;

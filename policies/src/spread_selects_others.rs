@@ -1,8 +1,8 @@
+use plimsoll_sdk::kind::{SCALABLE, long_running};
 use std::collections::BTreeSet;
 
 use plimsoll_sdk::affinity::{Term, anti_affinity};
 use plimsoll_sdk::autoscaling::bounds;
-use plimsoll_sdk::disruption::SCALABLE;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::selector;
@@ -60,7 +60,8 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
     }
     let labels = template.labels();
     // A Service's kind of selector is no LabelSelector.
-    let own = review.at("/spec/selector").node().filter(|own| own.len() > 0 && !review.is("/ReplicationController"));
+    let own =
+        review.at("/spec/selector").node().filter(|own| own.len() > 0 && !review.is(Kind::REPLICATION_CONTROLLER));
     let own = own.filter(|own| selector::matches(*own, labels).is_yes()).and_then(Value::copy);
     // Each fix has a copy of it.
     let own = own.filter(|own| own.to_document().len() <= MAX_SELECTOR);
@@ -90,7 +91,7 @@ const MAX_SELECTOR: usize = 2048;
 
 /// Whether there is nothing to spread.
 fn is_single(review: &Review<'_>) -> bool {
-    let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(kind)) else { return false };
+    let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) else { return false };
     let replicas = review.at("/spec/replicas");
     let is_one = replicas.is_absent() || matches!(replicas.as_i64(), Some(0 | 1));
     let (bounds, is_complete) = bounds(review, kind, review.name());
@@ -158,10 +159,8 @@ fn means_own(names: &BTreeSet<&str>, selector: &Cursor<'_>, labels: Option<Node<
 /// Whether another workload of the namespace has Pods that this term selects.
 fn are_there(review: &Review<'_>, term: &Cursor<'_>) -> Knowledge {
     let Some(selector) = term.at("/labelSelector").node().map(Node::to_document) else { return Knowledge::No };
-    let further = review.further_workloads().map(|(kind, _)| kind);
-    let mut kinds: Vec<&str> = SCALABLE.into_iter().chain(["apps/DaemonSet", "batch/Job", "batch/CronJob"]).collect();
-    let own = kinds.clone();
-    kinds.extend(further.filter(|kind| !own.contains(kind)));
+    let kinds: BTreeSet<Kind<'_>> = long_running(review).chain([Kind::JOB, Kind::CRON_JOB]).collect();
+    let kinds: Vec<_> = kinds.into_iter().collect();
     let answers = review.selected_by_each(&kinds, &selector);
     if answers.iter().any(|answer| answer.nodes().next().is_some()) {
         return Knowledge::Yes;

@@ -63,7 +63,7 @@ fn sizes<'a>(review: &Review<'a>) -> Option<Sizes<'a>> {
     let update = StatefulUpdate::of(review)?;
     let replicas_at = review.at("/spec/replicas");
     let replicas = if replicas_at.is_absent() { 1 } else { replicas_at.as_i64()? };
-    let (bounds, complete) = bounds(review, "apps/StatefulSet", review.name());
+    let (bounds, complete) = bounds(review, Kind::STATEFUL_SET, review.name());
     let least = bounds.iter().map(|bounds| bounds.least.max(1)).min();
     let more = Some(replicas).filter(|replicas| least.is_none_or(|least| *replicas > least));
     let pods: Vec<i64> = least.into_iter().chain(more).filter(|pods| *pods >= 2).collect();

@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::SCALABLE;
+use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 

@@ -1,5 +1,5 @@
-use plimsoll_sdk::autoscaling::{Utilization, describe, measuring, metrics, utilizations};
-use plimsoll_sdk::disruption::{AUTOSCALERS, short, target};
+use plimsoll_sdk::autoscaling::{Utilization, measuring, metrics, utilizations};
+use plimsoll_sdk::disruption::target;
 use plimsoll_sdk::measured::{Measured, Total};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::Resources as _;
@@ -46,18 +46,18 @@ use plimsoll_sdk::resources::Resources as _;
     refines = ["keda.sh/ScaledObject", "/LimitRange"]
 )]
 pub fn unreachable_autoscaler_target(review: &Review, findings: &mut Findings) {
-    match AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
+    match Autoscaler::of(review) {
         Some(scaler) => of_autoscaler(review, scaler, findings),
         None => of_workload(review, findings),
     }
 }
 
-fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findings) {
+fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
     let measured = utilizations(scaler, object);
     let Some((kind, name)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
-    let (holder, answer) = review.template_of(&kind, &name);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else {
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
         if !answer.complete {
             findings.skip("what is scaled is not known");
         }
@@ -66,9 +66,9 @@ fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findi
     let mut containers = Measured::of(&template);
     for measure in measured {
         let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
-        let message = format!("{} of {} {name}: {}", end.describe(&measure), short(&kind), end.harm(&measure));
+        let message = format!("{} of {} {name}: {}", end.describe(&measure), kind.name(), end.harm(&measure));
         let finding = findings.report(end.severity(&measure), &measure.place(review, scaler), message, end.help());
-        finding.related(format!("{}/{name}", short(&kind)));
+        finding.related(format!("{}/{name}", kind.name()));
     }
 }
 
@@ -76,14 +76,14 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let (mut is_known, mut is_found) = (true, false);
     let mut containers = Measured::of(template);
-    for scaler in AUTOSCALERS {
+    for scaler in Autoscaler::ALL {
         let (answers, complete) = measuring(review, scaler);
-        is_known &= complete || scaler != AUTOSCALERS[0];
+        is_known &= scaler.is_known(complete);
         for object in answers.iter().flat_map(|answer| answer.nodes()) {
             for measure in utilizations(scaler, object) {
                 let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
                 let Some(container) = containers.first(&measure) else { continue };
-                let who = describe(scaler, object);
+                let who = scaler.describe(object);
                 let message = format!("{}, the target of {who}: {}", end.describe(&measure), end.harm(&measure));
                 let at = container.limit_at(&measure.resource);
                 let finding = findings.report(end.severity(&measure), &at, message, end.help());
@@ -112,7 +112,7 @@ impl End {
     fn of(
         review: &Review<'_>,
         containers: &mut Measured<'_, '_>,
-        scaler: &str,
+        scaler: Autoscaler,
         object: Node<'_>,
         measure: &Utilization,
     ) -> Option<Self> {
@@ -121,7 +121,7 @@ impl End {
         }
         let Total { request, limit } = containers.total(review, measure)?;
         let share = measure.share.filter(|share| *share > 0 && !request.is_zero())?;
-        let config = if scaler == AUTOSCALERS[0] { "" } else { "/advanced/horizontalPodAutoscalerConfig" };
+        let config = if scaler == Autoscaler::Horizontal { "" } else { "/advanced/horizontalPodAutoscalerConfig" };
         let tolerance = object.at(&format!("/spec{config}/behavior/scaleUp/tolerance"));
         let tolerance = tolerance.and_then(Quantity::from_node).map_or(100, Quantity::milli).max(0);
         // What can be used at most, and what has to be exceeded, in the same unit.

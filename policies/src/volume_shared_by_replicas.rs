@@ -1,9 +1,10 @@
 use plimsoll_sdk::autoscaling::{Scalers, maximum};
-use plimsoll_sdk::disruption::{AUTOSCALERS, name, short, target};
+use plimsoll_sdk::disruption::{name, target};
+use plimsoll_sdk::kind::long_running;
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::references::is_handed_over;
-use plimsoll_sdk::volumes::{Access, CLAIM, Hold, claims};
+use plimsoll_sdk::volumes::{Access, Hold, claims};
 use plimsoll_sdk::workload::PodTemplate;
 
 /// Several Pods on a volume that only one node, or one Pod, may mount.
@@ -52,8 +53,8 @@ use plimsoll_sdk::workload::PodTemplate;
     ]
 )]
 pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
-    match AUTOSCALERS.into_iter().find(|kind| review.is(kind)) {
-        None if review.is(CLAIM) => of_claim(review, findings),
+    match Autoscaler::of(review) {
+        None if review.is(Kind::PERSISTENT_VOLUME_CLAIM) => of_claim(review, findings),
         Some(scaler) => of_autoscaler(review, scaler, findings),
         None => of_workload(review, findings),
     }
@@ -63,7 +64,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let referenced = review.referenced();
     let Some(template) = review.template().or(referenced.as_ref()) else { return };
     let Some((claim, mode, severity)) = narrow_claim(review, template, findings) else { return };
-    let Some(kind) = kinds(review).find(|kind| review.is(kind)) else { return };
+    let Some(kind) = long_running(review).find(|kind| review.is(*kind)) else { return };
     let replicas = review.at("/spec/replicas");
     let (pods, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
     let Some(pods) = pods else {
@@ -78,23 +79,24 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let at = places.into_iter().find(|at| at.as_str() == Some(claim.as_str()));
     let at = at.unwrap_or_else(|| review.at("/spec/workloadRef"));
     let finding = report(findings, severity, &at, message).about(&at);
-    if kind != DAEMONS {
+    if kind != Kind::DAEMON_SET {
         finding.about(&replicas);
     }
 }
 
-fn of_autoscaler(review: &Review<'_>, scaler: &'static str, findings: &mut Findings) {
+fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
     let Some((kind, of)) = target(review, object) else { return };
     let pods = maximum(scaler, object);
-    let (holder, answer) = review.template_of(&kind, &of);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(&holder, object)) else { return };
+    let (holder, answer) = review.template_of(kind.get(), &of);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
+        return;
+    };
     let Some((claim, mode, severity)) = narrow_claim(review, &template, findings).filter(|_| pods > 1) else { return };
-    let is_hpa = scaler == AUTOSCALERS[0];
-    let at = review.at(if is_hpa { "/spec/maxReplicas" } else { "/spec/maxReplicaCount" });
-    let workload = format!("{} {of}", short(&kind));
+    let at = review.at(scaler.max());
+    let workload = format!("{} {of}", kind.name());
     let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {HARM}");
-    report(findings, severity, &at, message).related(format!("{}/{of}", short(&kind)));
+    report(findings, severity, &at, message).related(format!("{}/{of}", kind.name()));
 }
 
 fn of_claim(review: &Review<'_>, findings: &mut Findings) {
@@ -105,39 +107,26 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
         Hold::Certain(access) => (access, Severity::Error),
     };
     let Some(mode) = access.mode() else { return };
-    let answers: Vec<_> = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
+    let answers: Vec<_> = long_running(review)
+        .map(|kind| (kind, review.referring(kind, Kind::PERSISTENT_VOLUME_CLAIM, review.name())))
+        .collect();
     let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
     for (kind, answer) in &answers {
         for object in answer.nodes() {
-            let Some(template) = review.template_in(kind, object) else { continue };
-            if is_owned(review, kind, object) || access == Access::OneNode && template.is_tied_to_node() {
+            let Some(template) = review.template_in(*kind, object) else { continue };
+            if is_owned(review, *kind, object) || access == Access::OneNode && template.is_tied_to_node() {
                 continue;
             }
             let of = name(object);
             let replicas = object.at("/spec/replicas").and_then(Node::as_i64);
-            let (pods, _) = several(review, &scalers, kind, of, replicas);
+            let (pods, _) = several(review, &scalers, *kind, of, replicas);
             let Some(pods) = pods else { continue };
-            let workload = format!("{} {of}", short(kind));
+            let workload = format!("{} {of}", kind.name());
             let message = format!("the claim is {mode}, {workload} mounts it, and {pods}: {HARM}");
             let finding = report(findings, severity, &review.at("/spec/accessModes"), message);
-            finding.related(format!("{}/{of}", short(kind)));
+            finding.related(format!("{}/{of}", kind.name()));
         }
     }
-}
-
-const DAEMONS: &str = "apps/DaemonSet";
-const KINDS: [&str; 6] = [
-    "apps/Deployment",
-    "apps/StatefulSet",
-    DAEMONS,
-    "apps/ReplicaSet",
-    "/ReplicationController",
-    "argoproj.io/Rollout",
-];
-
-/// Those of the configuration too.
-fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
-    KINDS.into_iter().chain(review.further_workloads().map(|(kind, _)| kind))
 }
 
 const HARM: &str = "a second one does not start on another node";
@@ -147,22 +136,22 @@ const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with 
 fn several(
     review: &Review<'_>,
     scalers: &Scalers,
-    kind: &str,
+    kind: Kind<'_>,
     of: &str,
     replicas: Option<i64>,
 ) -> (Option<String>, bool) {
-    if kind == DAEMONS {
+    if kind == Kind::DAEMON_SET {
         return (Some("there is one Pod on each node".to_owned()), true);
     }
     let own = if is_handed_over(review, kind, of) { 0 } else { replicas.unwrap_or(1) };
     let (mut pods, mut known) = (own, true);
     let mut text = format!("there are {pods} Pods");
-    for scaler in AUTOSCALERS {
+    for scaler in Autoscaler::ALL {
         known &= scalers.each(review, scaler, kind, of, &mut |object| {
             let most = maximum(scaler, object);
             if most > pods {
                 pods = most;
-                text = format!("there may be {pods} Pods by {} {}", short(scaler), name(object));
+                text = format!("there may be {pods} Pods by {}", scaler.describe(object));
             }
         });
     }

@@ -1,9 +1,10 @@
 //! Whom Pods keep away from: the terms of `podAntiAffinity`, as the API server and the scheduler read them.
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
 use crate::cursor::Cursor;
 use crate::guest::Knowledge;
+use crate::kind::Kind;
 use crate::review::Review;
 use crate::selector;
 use crate::workload::PodTemplate;
@@ -42,7 +43,8 @@ impl<'a> Term<'a> {
     #[must_use]
     pub fn selects(&self, review: &Review<'a>, pods: Pods) -> Knowledge {
         let labels = review.template().and_then(PodTemplate::labels);
-        let by_labels = self.at.at("/labelSelector").node().is_some_and(|node| selector::matches(node, labels).is_yes());
+        let by_labels =
+            self.at.at("/labelSelector").node().is_some_and(|node| selector::matches(node, labels).is_yes());
         all([known(by_labels), self.looks_into(review.namespace())].into_iter().chain(self.by_keys(review, pods)))
     }
 
@@ -80,11 +82,11 @@ impl<'a> Term<'a> {
 }
 
 /// Labels that controllers put on Pods beside those of the template: by kind, by what each value differs.
-const OF_CONTROLLERS: &[(&str, &[(&str, Differs)])] = &[
-    ("apps/Deployment", &[("pod-template-hash", Differs::ByRevision)]),
-    ("argoproj.io/Rollout", &[("rollouts-pod-template-hash", Differs::ByRevision)]),
+const OF_CONTROLLERS: &[(Kind<'static>, &[(&str, Differs)])] = &[
+    (Kind::DEPLOYMENT, &[("pod-template-hash", Differs::ByRevision)]),
+    (Kind::ROLLOUT, &[("rollouts-pod-template-hash", Differs::ByRevision)]),
     (
-        "apps/StatefulSet",
+        Kind::STATEFUL_SET,
         &[
             ("controller-revision-hash", Differs::ByRevision),
             ("statefulset.kubernetes.io/pod-name", Differs::ByPod),
@@ -92,11 +94,11 @@ const OF_CONTROLLERS: &[(&str, &[(&str, Differs)])] = &[
         ],
     ),
     (
-        "apps/DaemonSet",
+        Kind::DAEMON_SET,
         &[("controller-revision-hash", Differs::ByRevision), ("pod-template-generation", Differs::ByRevision)],
     ),
-    ("batch/Job", OF_JOBS),
-    ("batch/CronJob", OF_JOBS),
+    (Kind::JOB, OF_JOBS),
+    (Kind::CRON_JOB, OF_JOBS),
 ];
 
 const OF_JOBS: &[(&str, Differs)] = &[
@@ -117,7 +119,7 @@ enum Differs {
 
 /// How a label that a controller puts on Pods of the reviewed workload differs.
 fn of_controller(review: &Review<'_>, key: &str) -> Option<Differs> {
-    let (_, labels) = OF_CONTROLLERS.iter().find(|(kind, _)| review.is(kind))?;
+    let (_, labels) = OF_CONTROLLERS.iter().find(|(kind, _)| review.is(*kind))?;
     labels.iter().find(|(label, _)| *label == key).map(|(_, differs)| *differs)
 }
 
@@ -148,7 +150,7 @@ fn are_alike(review: &Review<'_>, pods: Pods, key: &str) -> Option<Knowledge> {
 const NAME: &str = "kubernetes.io/metadata.name";
 
 fn selects_namespace(selector: Node<'_>, own: Option<&str>) -> Knowledge {
-    if selector.kind() != Kind::Object {
+    if selector.kind() != Json::Object {
         return Knowledge::No;
     }
     let list = |member: &str| selector.get(member).into_iter();

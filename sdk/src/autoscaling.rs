@@ -7,9 +7,10 @@ use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
-use crate::disruption::{AUTOSCALERS, name, short, target_of};
+use crate::disruption::{name, target_of};
 use crate::keda::Paused;
-use crate::references::{REFERRED, ROLLOUT};
+use crate::kind::{Autoscaler, Kind, OwnedKind};
+use crate::references::REFERRED;
 use crate::review::Review;
 
 /// A share of what the Pods request that an autoscaler aims at.
@@ -28,8 +29,8 @@ pub struct Utilization {
 impl Utilization {
     /// Where the reviewed autoscaler of this kind says so, or would.
     #[must_use]
-    pub fn place<'a>(&self, review: &Review<'a>, scaler: &str) -> Cursor<'a> {
-        let list = review.at(if scaler == AUTOSCALERS[0] { "/spec/metrics" } else { "/spec/triggers" });
+    pub fn place<'a>(&self, review: &Review<'a>, scaler: Autoscaler) -> Cursor<'a> {
+        let list = review.at(scaler.metrics());
         let of_version_1 = review.at("/spec/targetCPUUtilizationPercentage");
         match self.index {
             Some(index) => list.item(index).unwrap_or(list),
@@ -64,14 +65,14 @@ pub struct Scalers {
 #[derive(Debug)]
 struct Listed {
     answer: Rc<Answer>,
-    by_target: BTreeMap<(String, String), Vec<usize>>,
+    by_target: BTreeMap<(OwnedKind, String), Vec<usize>>,
 }
 
 impl Scalers {
     /// For so many workloads.
     #[must_use]
     pub fn of(review: &Review<'_>, workloads: usize) -> Self {
-        let listed = (workloads > ASKED_EACH).then(|| AUTOSCALERS.map(|scaler| Listed::of(scaler, review)));
+        let listed = (workloads > ASKED_EACH).then(|| Autoscaler::ALL.map(|scaler| Listed::of(scaler, review)));
         Self { listed }
     }
 
@@ -79,8 +80,8 @@ impl Scalers {
     pub fn each(
         &self,
         review: &Review<'_>,
-        scaler: &'static str,
-        kind: &str,
+        scaler: Autoscaler,
+        kind: Kind<'_>,
         name: &str,
         found: &mut dyn FnMut(Node<'_>),
     ) -> bool {
@@ -88,14 +89,18 @@ impl Scalers {
             let is_own = review.is(kind) && name == review.name() && review.subresource().is_empty();
             let answer = match is_own {
                 true => Rc::clone(review.scaled_by(scaler)),
-                false => review.referring(scaler, kind, name),
+                false => review.referring(scaler.kind(), kind, name),
             };
             answer.nodes().for_each(found);
             return answer.complete;
         };
-        let Listed { answer, by_target } = &listed[usize::from(scaler != AUTOSCALERS[0])];
+        let [hpas, scaled_objects] = listed;
+        let Listed { answer, by_target } = match scaler {
+            Autoscaler::Horizontal => hpas,
+            Autoscaler::Keda => scaled_objects,
+        };
         // The key owns its text, so a look-up needs some too.
-        for index in by_target.get(&(kind.to_owned(), name.to_owned())).into_iter().flatten() {
+        for index in by_target.get(&(kind.into(), name.to_owned())).into_iter().flatten() {
             answer
                 .documents
                 .get(*index)
@@ -108,8 +113,8 @@ impl Scalers {
 }
 
 impl Listed {
-    fn of(scaler: &'static str, review: &Review<'_>) -> Self {
-        let answer = review.listing(scaler);
+    fn of(scaler: Autoscaler, review: &Review<'_>) -> Self {
+        let answer = review.listing(scaler.kind());
         let mut by_target: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (index, document) in answer.documents.iter().enumerate() {
             if let Some(target) = Node::root(document).ok().and_then(|object| target_of(scaler, object)) {
@@ -120,26 +125,27 @@ impl Listed {
     }
 }
 
-/// What scales a workload, and whether nothing else does. Needs both [`AUTOSCALERS`] in `requires` or `refines`.
+/// What scales a workload, and whether nothing else does. Needs both autoscalers in `requires` or `refines`.
 #[must_use]
-pub fn bounds(review: &Review<'_>, kind: &str, name: &str) -> (Vec<Bounds>, bool) {
+pub fn bounds(review: &Review<'_>, kind: Kind<'_>, name: &str) -> (Vec<Bounds>, bool) {
     let mut complete = true;
     let mut bounds = Vec::new();
-    for scaler in AUTOSCALERS {
-        let answer = review.referring(scaler, kind, name);
+    for scaler in Autoscaler::ALL {
+        let answer = review.referring(scaler.kind(), kind, name);
         // Where KEDA is, what it makes of a ScaledObject says the same.
-        complete &= answer.complete || scaler != AUTOSCALERS[0];
-        let (min, max, unset) = match scaler == AUTOSCALERS[0] {
-            true => ("/spec/minReplicas", "/spec/maxReplicas", None),
-            false => ("/spec/minReplicaCount", "/spec/maxReplicaCount", Some(100)),
-        };
-        let paused = |object| Paused::of(object).filter(|_| scaler != AUTOSCALERS[0]);
+        complete &= scaler.is_known(answer.complete);
+        let unset = (scaler == Autoscaler::Keda).then_some(100);
+        let paused = |object| Paused::of(object).filter(|_| scaler == Autoscaler::Keda);
         bounds.extend(answer.nodes().filter(|object| paused(*object) != Some(Paused::Now)).map(|object| {
             if let Some(Paused::At(pods)) = paused(object) {
-                return Bounds { least: pods, most: Some(pods), by: describe(scaler, object) };
+                return Bounds { least: pods, most: Some(pods), by: scaler.describe(object) };
             }
             let number = |pointer: &str| object.at(pointer).and_then(Node::as_i64);
-            Bounds { least: number(min).unwrap_or(1).max(1), most: number(max).or(unset), by: describe(scaler, object) }
+            Bounds {
+                least: number(scaler.min()).unwrap_or(1).max(1),
+                most: number(scaler.max()).or(unset),
+                by: scaler.describe(object),
+            }
         }));
     }
     (bounds, complete)
@@ -147,13 +153,13 @@ pub fn bounds(review: &Review<'_>, kind: &str, name: &str) -> (Vec<Bounds>, bool
 
 /// The most Pods that an autoscaler runs. KEDA's own default is 100.
 #[must_use]
-pub fn maximum(scaler: &str, object: Node<'_>) -> i64 {
-    let is_hpa = scaler == AUTOSCALERS[0];
-    let (pointer, unset) = if is_hpa { ("/spec/maxReplicas", 1) } else { ("/spec/maxReplicaCount", 100) };
+pub fn maximum(scaler: Autoscaler, object: Node<'_>) -> i64 {
+    let is_hpa = scaler == Autoscaler::Horizontal;
+    let unset = if is_hpa { 1 } else { 100 };
     match Paused::of(object).filter(|_| !is_hpa) {
         Some(Paused::At(pods)) => pods,
         Some(Paused::Now) => 0,
-        None => object.at(pointer).and_then(Node::as_i64).unwrap_or(unset),
+        None => object.at(scaler.max()).and_then(Node::as_i64).unwrap_or(unset),
     }
 }
 
@@ -163,13 +169,13 @@ const MAX_ROLLOUTS: usize = 4;
 /// The autoscalers of a kind that measure the Pods of the reviewed workload: its own, and those of Argo Rollouts that take
 /// their template from it. And whether there are no others.
 #[must_use]
-pub fn measuring(review: &Review<'_>, scaler: &'static str) -> (Vec<Rc<Answer>>, bool) {
+pub fn measuring(review: &Review<'_>, scaler: Autoscaler) -> (Vec<Rc<Answer>>, bool) {
     let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
     let mut complete = true;
-    if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(kind)) {
+    if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(*kind)) {
         let mut rollouts = review.references().to(kind, review.name());
         let asked = rollouts.by_ref().take(MAX_ROLLOUTS);
-        answers.extend(asked.map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
+        answers.extend(asked.map(|rollout| review.referring(scaler.kind(), Kind::ROLLOUT, name(rollout))));
         complete = rollouts.next().is_none() && review.references().is_complete();
     }
     complete &= answers.iter().all(|answer| answer.complete);
@@ -179,16 +185,16 @@ pub fn measuring(review: &Review<'_>, scaler: &'static str) -> (Vec<Rc<Answer>>,
 /// The metrics of an autoscaler that are shares of requests. Without any metric a HorizontalPodAutoscaler measures 80% of
 /// cpu (`pkg/apis/autoscaling`).
 #[must_use]
-pub fn utilizations(scaler: &str, object: Node<'_>) -> Vec<Utilization> {
-    if scaler == AUTOSCALERS[0] { of_hpa(object) } else { of_scaled_object(object) }
+pub fn utilizations(scaler: Autoscaler, object: Node<'_>) -> Vec<Utilization> {
+    if scaler == Autoscaler::Horizontal { of_hpa(object) } else { of_scaled_object(object) }
 }
 
 /// How many metrics an autoscaler has, shares of requests and others. It goes by each that can be computed
 /// (`computeReplicasForMetrics`).
 #[must_use]
-pub fn metrics(scaler: &str, object: Node<'_>) -> usize {
+pub fn metrics(scaler: Autoscaler, object: Node<'_>) -> usize {
     let count = |pointer: &str| object.at(pointer).map_or(0, Node::len);
-    if scaler != AUTOSCALERS[0] {
+    if scaler == Autoscaler::Keda {
         return count("/spec/triggers");
     }
     // Version 1 has cpu, and the rest in an annotation.
@@ -197,12 +203,6 @@ pub fn metrics(scaler: &str, object: Node<'_>) -> usize {
 }
 
 const METRICS_OF_VERSION_1: &str = "autoscaling.alpha.kubernetes.io/metrics";
-
-/// `HorizontalPodAutoscaler shop`
-#[must_use]
-pub fn describe(scaler: &str, object: Node<'_>) -> String {
-    format!("{} {}", short(scaler), name(object))
-}
 
 fn of_hpa(object: Node<'_>) -> Vec<Utilization> {
     let metrics: Vec<_> = object.at("/spec/metrics").into_iter().flat_map(Node::items).collect();
@@ -264,14 +264,15 @@ fn of_scaled_object(object: Node<'_>) -> Vec<Utilization> {
 mod tests {
     use plimsoll_flat::{Node, json};
 
-    use super::{AUTOSCALERS, utilizations};
+    use super::utilizations;
+    use crate::kind::Autoscaler;
 
     /// Resource, container, share, number in its list.
     type Read = (String, Option<String>, Option<i64>, Option<usize>);
 
-    fn read(scaler: usize, spec: &str) -> Vec<Read> {
+    fn read(scaler: Autoscaler, spec: &str) -> Vec<Read> {
         let document = json::from_json(format!(r#"{{"spec": {spec}}}"#).as_bytes()).unwrap();
-        let found = utilizations(AUTOSCALERS[scaler], Node::root(&document).unwrap());
+        let found = utilizations(scaler, Node::root(&document).unwrap());
         found.into_iter().map(|found| (found.resource, found.container, found.share, found.index)).collect()
     }
 
@@ -280,9 +281,9 @@ mod tests {
         let default = vec![("cpu".to_owned(), None, Some(80), None)];
         let written = r#"{"metrics": [{"type": "Resource", "resource":
             {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}"#;
-        assert_eq!(read(0, "{}"), default);
-        assert_eq!(read(0, written), default);
-        assert_eq!(read(0, r#"{"targetCPUUtilizationPercentage": 60}"#)[0].2, Some(60));
+        assert_eq!(read(Autoscaler::Horizontal, "{}"), default);
+        assert_eq!(read(Autoscaler::Horizontal, written), default);
+        assert_eq!(read(Autoscaler::Horizontal, r#"{"targetCPUUtilizationPercentage": 60}"#)[0].2, Some(60));
     }
 
     #[test]
@@ -292,10 +293,13 @@ mod tests {
             {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue"}}},
             {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "app",
                 "target": {"type": "Utilization", "averageUtilization": 70}}}]}"#;
-        assert_eq!(read(0, metrics), [("cpu".to_owned(), Some("app".to_owned()), Some(70), Some(2))]);
+        assert_eq!(
+            read(Autoscaler::Horizontal, metrics),
+            [("cpu".to_owned(), Some("app".to_owned()), Some(70), Some(2))]
+        );
         let triggers = r#"{"triggers": [{"type": "kafka"}, {"type": "memory", "metricType": "Utilization",
             "metadata": {"value": "60"}}, {"type": "cpu", "metricType": "AverageValue"}]}"#;
-        assert_eq!(read(1, triggers), [("memory".to_owned(), None, Some(60), Some(1))]);
-        assert_eq!(read(1, "{}"), []);
+        assert_eq!(read(Autoscaler::Keda, triggers), [("memory".to_owned(), None, Some(60), Some(1))]);
+        assert_eq!(read(Autoscaler::Keda, "{}"), []);
     }
 }

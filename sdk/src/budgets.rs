@@ -5,7 +5,8 @@ use std::rc::Rc;
 use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
-use crate::disruption::{BUDGET, name};
+use crate::disruption::name;
+use crate::kind::Kind;
 use crate::review::Review;
 use crate::selector;
 use crate::stand_in::{claims_to_be_stand_in, is_stand_in};
@@ -48,7 +49,7 @@ impl Budgets {
 
     pub(crate) fn of(review: &Review<'_>, labels: Node<'_>, answer: &Rc<Answer>) -> Self {
         let mut budgets = Self { shown: Rc::clone(answer), own: None, order: Vec::new(), complete: answer.complete };
-        let own = review.is(BUDGET).then(|| review.name());
+        let own = review.is(Kind::POD_DISRUPTION_BUDGET).then(|| review.name());
         let is_other = |document: &[u8]| own.is_none_or(|own| name_of(document) != own);
         let others = answer.documents.iter().enumerate().filter(|(_, document)| is_other(document));
         budgets.order = others.map(|(index, _)| Some(index)).collect();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
 use crate::guest::Place;
 
@@ -82,7 +82,7 @@ impl<'a> Cursor<'a> {
     #[must_use]
     pub fn pointer_to(&self, pointer: &str) -> Cursor<'a> {
         pointer.split('/').skip(1).fold(self.clone(), |cursor, part| {
-            let is_list = cursor.node().is_some_and(|node| node.kind() == Kind::Array);
+            let is_list = cursor.node().is_some_and(|node| node.kind() == Json::Array);
             let item = part.parse().ok().filter(|_| is_list).and_then(|index| cursor.item(index));
             item.unwrap_or_else(|| match part.contains('~') {
                 true => cursor.key(&part.replace("~1", "/").replace("~0", "~")),
@@ -120,7 +120,7 @@ impl<'a> Cursor<'a> {
     /// Whether nobody wrote a value here and one could stand here: what is around it is an object, or missing too.
     /// False where something of another type is in the way, which the API server refuses.
     pub fn is_absent(&self) -> bool {
-        !self.exists() && self.nearest.kind() == Kind::Object
+        !self.exists() && self.nearest.kind() == Json::Object
     }
 
     /// The text, if the value is a string.
@@ -140,7 +140,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether the value is an object with members or a list with items.
     pub fn has_content(&self) -> bool {
-        self.node().is_some_and(|node| matches!(node.kind(), Kind::Array | Kind::Object) && node.len() > 0)
+        self.node().is_some_and(|node| matches!(node.kind(), Json::Array | Json::Object) && node.len() > 0)
     }
 
     /// RFC 6901 of this place in the object, missing parts included.

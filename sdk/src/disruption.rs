@@ -1,7 +1,7 @@
 //! What may be evicted: PodDisruptionBudgets, the workloads whose Pods they select, and what scales these.
 //!
 //! Read from Kubernetes 1.36, `pkg/controller/disruption` and `pkg/registry/core/pod/storage/eviction.go`. A policy that
-//! uses this needs [`BUDGET`], both [`AUTOSCALERS`] and the kinds of workloads in `requires` or `refines`.
+//! uses this needs [`Kind::POD_DISRUPTION_BUDGET`], both autoscalers and the kinds of workloads in `requires` or `refines`.
 
 use std::rc::Rc;
 
@@ -15,16 +15,14 @@ pub use crate::floors::Floor;
 use crate::floors::floor;
 use crate::int_or_percent::IntOrPercent;
 use crate::keda::{PAUSED_REPLICAS, Paused};
+use crate::kind::{Autoscaler, Kind, OwnedKind, SCALABLE};
 use crate::owners::is_owned;
-use crate::references::{REFERRED, ROLLOUT, is_handed_over, workload_ref};
+use crate::references::{REFERRED, is_handed_over, workload_ref};
 use crate::review::Review;
 use crate::rounding::Budget;
 use crate::selector;
 use crate::value::Value;
 use crate::workload::PodTemplate;
-
-/// The kind that says how many Pods may be away.
-pub const BUDGET: &str = "policy/PodDisruptionBudget";
 
 /// Number of Pods that no namespace has: Kubernetes supports clusters of 150,000 Pods
 /// (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>).
@@ -33,15 +31,8 @@ const MOST_PODS: i64 = 150_000;
 /// The label of a PodDisruptionBudget that `plimsoll serve --write-budgets` wrote for want of another one.
 pub const STAND_IN: &str = "plimsoll.dev/stand-in";
 
-/// The kinds that say how many Pods there are. In a cluster each ScaledObject has a HorizontalPodAutoscaler too.
-pub const AUTOSCALERS: [&str; 2] = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"];
-
-/// Kinds with a scale: the controller can tell how many Pods to expect.
-pub const SCALABLE: [&str; 5] =
-    ["apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"];
-
 /// Kinds that have Pods and no scale.
-const UNSCALABLE: [&str; 2] = ["apps/DaemonSet", "batch/Job"];
+const UNSCALABLE: [Kind<'static>; 2] = [Kind::DAEMON_SET, Kind::JOB];
 
 /// What a PodDisruptionBudget asks for.
 #[derive(Clone, Debug)]
@@ -134,7 +125,7 @@ pub enum Blocked {
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// `group/Kind`.
-    pub kind: String,
+    pub kind: OwnedKind,
     /// Its name.
     pub name: String,
     /// Pods asked for; 1 if unset, none where the kind has no scale.
@@ -145,7 +136,7 @@ pub struct Workload {
     pub autoscalers_known: bool,
     source: Source,
     /// `group/Kind` of what has its template, and that object, where it is another one (`workloadRef`).
-    holder: Option<(String, Rc<Answer>)>,
+    holder: Option<(OwnedKind, Rc<Answer>)>,
 }
 
 /// Where a workload stands.
@@ -178,7 +169,7 @@ impl Workload {
     /// `Deployment web`
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{} {}", short(&self.kind), self.name)
+        format!("{} {}", self.kind.name(), self.name)
     }
 
     /// The object itself, as far as policies may see it.
@@ -195,8 +186,8 @@ impl Workload {
 
     fn template_root<'s>(&'s self, review: &'s Review<'_>) -> Option<Cursor<'s>> {
         match &self.holder {
-            Some((kind, answer)) => review.template_root_in(kind, answer.nodes().next()?),
-            None => review.template_root_in(&self.kind, self.object(review)?),
+            Some((kind, answer)) => review.template_root_in(kind.get(), answer.nodes().next()?),
+            None => review.template_root_in(self.kind.get(), self.object(review)?),
         }
     }
 
@@ -216,25 +207,25 @@ impl Workload {
     pub fn budgets(&self, review: &Review<'_>) -> Budgets {
         let none = Value::object([]).to_document();
         let Some(labels) = self.labels(review).or_else(|| Node::root(&none).ok()) else { return Budgets::default() };
-        let answer = match is_reviewed(review, &self.kind, &self.name) {
+        let answer = match is_reviewed(review, self.kind.get(), &self.name) {
             true => Rc::clone(review.disruption_budgets()),
-            false => review.selecting(BUDGET, labels),
+            false => review.selecting(Kind::POD_DISRUPTION_BUDGET, labels),
         };
         Budgets::of(review, labels, &answer)
     }
 
-    fn read(review: &Review<'_>, kind: &str, source: Source, scalers: &Scalers) -> Option<Self> {
+    fn read(review: &Review<'_>, kind: Kind<'_>, source: Source, scalers: &Scalers) -> Option<Self> {
         let object = source.object(review)?;
         // The scale of a Deployment counts, not those of its ReplicaSets.
-        if kind == "apps/ReplicaSet" && is_owned(review, kind, object) {
+        if kind == Kind::REPLICA_SET && is_owned(review, kind, object) {
             return None;
         }
-        let holder = workload_ref(kind, object).and_then(|(kind, name)| Some((review.holder(&kind, name)?, kind)));
+        let holder = workload_ref(kind, object).and_then(|(kind, name)| Some((review.holder(kind.get(), name)?, kind)));
         // Where a kind has several templates, the host alone knows that one of them has the labels.
         let is_further = || review.further_workloads().any(|(known, _)| known == kind);
         let has_template = match &holder {
             Some((answer, kind)) => {
-                answer.nodes().next().is_some_and(|object| review.template_root_in(kind, object).is_some())
+                answer.nodes().next().is_some_and(|object| review.template_root_in(kind.get(), object).is_some())
             }
             None => review.template_root_in(kind, object).is_some() || is_further(),
         };
@@ -250,23 +241,23 @@ impl Workload {
         });
         let (floor, autoscalers_known) =
             if replicas.is_some() { floor(review, scalers, kind, &name) } else { (None, true) };
-        Some(Self { kind: kind.to_owned(), name, replicas, floor, autoscalers_known, source, holder })
+        Some(Self { kind: kind.into(), name, replicas, floor, autoscalers_known, source, holder })
     }
 }
 
 /// The workloads among these answers, by kind, for which `is_wanted` says so.
 pub(crate) fn workloads_of(
     review: &Review<'_>,
-    answers: &[(&str, Rc<Answer>)],
-    is_wanted: impl Fn(&str, Node<'_>) -> bool,
+    answers: &[(Kind<'_>, Rc<Answer>)],
+    is_wanted: impl Fn(Kind<'_>, Node<'_>) -> bool,
 ) -> Vec<Workload> {
     let scalers = Scalers::of(review, answers.iter().map(|(_, answer)| answer.documents.len()).sum());
     let mut workloads = Vec::new();
     for (kind, answer) in answers {
         for (index, document) in answer.documents.iter().enumerate() {
-            if Node::root(document).is_ok_and(|object| is_wanted(kind, object)) {
+            if Node::root(document).is_ok_and(|object| is_wanted(*kind, object)) {
                 let source = Source::Answered(Rc::clone(answer), index);
-                workloads.extend(Workload::read(review, kind, source, &scalers));
+                workloads.extend(Workload::read(review, *kind, source, &scalers));
             }
         }
     }
@@ -292,7 +283,7 @@ impl Selected {
     }
 
     /// The same without one workload.
-    pub(crate) fn without(&self, kind: &str, name: &str) -> Self {
+    pub(crate) fn without(&self, kind: Kind<'_>, name: &str) -> Self {
         let others = self.workloads.iter().filter(|workload| workload.kind != kind || workload.name != name);
         Self { workloads: others.cloned().collect(), complete: self.complete }
     }
@@ -326,10 +317,10 @@ impl Selected {
     #[must_use]
     pub fn drain_ends(&self) -> Option<&'static str> {
         let are_all =
-            |kind: &str| !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == kind);
+            |kind: Kind<'_>| !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == kind);
         match () {
-            () if are_all("apps/DaemonSet") => Some("kubectl drain passes by the Pods of DaemonSets"),
-            () if are_all("batch/Job") => Some("a drain waits until the Job is over"),
+            () if are_all(Kind::DAEMON_SET) => Some("kubectl drain passes by the Pods of DaemonSets"),
+            () if are_all(Kind::JOB) => Some("a drain waits until the Job is over"),
             () => None,
         }
     }
@@ -366,12 +357,12 @@ impl<'a> Change<'a> {
             return Change::Of(Box::new(own), at);
         }
         let (kind, name, at) = if let Some(kind) = review.scaled() {
-            (kind, review.name().to_owned(), review.at("/spec/replicas"))
+            (kind.into(), review.name().to_owned(), review.at("/spec/replicas"))
         } else if let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) {
             let at = match review.object().node().map(Paused::of) {
-                _ if review.is(AUTOSCALERS[0]) => review.at("/spec/minReplicas"),
+                _ if review.is(Kind::HORIZONTAL_POD_AUTOSCALER) => review.at(Autoscaler::Horizontal.min()),
                 Some(Some(Paused::At(_))) => review.at("/metadata/annotations").key(PAUSED_REPLICAS),
-                _ => review.at("/spec/minReplicaCount"),
+                _ => review.at(Autoscaler::Keda.min()),
             };
             (kind, name, at)
         } else {
@@ -380,10 +371,15 @@ impl<'a> Change<'a> {
         if !kinds(review).any(|(known, scaled)| scaled && known == kind) {
             return Change::Other;
         }
-        let answer = review.get(&kind, &name);
+        let answer = review.get(kind.get(), &name);
         match answer.nodes().next() {
             Some(_) => {
-                match Workload::read(review, &kind, Source::Answered(Rc::clone(&answer), 0), &Scalers::of(review, 1)) {
+                match Workload::read(
+                    review,
+                    kind.get(),
+                    Source::Answered(Rc::clone(&answer), 0),
+                    &Scalers::of(review, 1),
+                ) {
                     Some(workload) => Change::Of(Box::new(workload), at),
                     None if review.leaves_out_holders() => Change::Unknown,
                     None => Change::Other,
@@ -396,14 +392,14 @@ impl<'a> Change<'a> {
 }
 
 /// Adds the Argo Rollouts that take their template from one of these workloads.
-pub(crate) fn add_referring(review: &Review<'_>, answers: &mut Vec<(&str, Rc<Answer>)>) {
+pub(crate) fn add_referring(review: &Review<'_>, answers: &mut Vec<(Kind<'_>, Rc<Answer>)>) {
     let referred = answers.iter().filter(|(kind, answer)| REFERRED.contains(kind) && !answer.documents.is_empty());
-    let referring: Vec<_> = referred.map(|(kind, answer)| review.references().to_any(kind, answer)).collect();
-    answers.extend(referring.into_iter().map(|answer| (ROLLOUT, Rc::new(answer))));
+    let referring: Vec<_> = referred.map(|(kind, answer)| review.references().to_any(*kind, answer)).collect();
+    answers.extend(referring.into_iter().map(|answer| (Kind::ROLLOUT, Rc::new(answer))));
 }
 
 /// The kinds of workloads, those of the configuration too, and whether each has a scale.
-pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, bool)> {
+pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (Kind<'a>, bool)> {
     let scalable = SCALABLE.into_iter().map(|kind| (kind, true));
     scalable.chain(UNSCALABLE.into_iter().map(|kind| (kind, false))).chain(review.further_workloads())
 }
@@ -411,17 +407,17 @@ pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (&'a str, b
 /// The reviewed workload, where it is one that stands for itself.
 fn reviewed(review: &Review<'_>) -> Option<Workload> {
     review.workload(|| {
-        let (kind, _) = kinds(review).find(|(kind, _)| review.is(kind))?;
+        let (kind, _) = kinds(review).find(|(kind, _)| review.is(*kind))?;
         let scalers = Scalers::of(review, 1);
         Workload::read(review, kind, Source::Reviewed, &scalers).filter(|_| review.subresource().is_empty())
     })
 }
 
-pub(crate) fn is_reviewed(review: &Review<'_>, kind: &str, name: &str) -> bool {
+pub(crate) fn is_reviewed(review: &Review<'_>, kind: Kind<'_>, name: &str) -> bool {
     review.is(kind) && name == review.name()
 }
 
-fn replicas(review: &Review<'_>, kind: &str, name: &str, object: Node<'_>) -> i64 {
+fn replicas(review: &Review<'_>, kind: Kind<'_>, name: &str, object: Node<'_>) -> i64 {
     if review.name() == name && review.scaled().is_some_and(|scaled| scaled == kind) {
         // A Scale leaves a 0 out.
         return review.at("/spec/replicas").as_i64().unwrap_or(0);
@@ -430,29 +426,21 @@ fn replicas(review: &Review<'_>, kind: &str, name: &str, object: Node<'_>) -> i6
 }
 
 /// What the reviewed autoscaler scales: `group/Kind` and name. None for what is no autoscaler, or says nothing.
-pub fn target(review: &Review<'_>, object: Node<'_>) -> Option<(String, String)> {
-    target_of(AUTOSCALERS.into_iter().find(|scaler| review.is(scaler))?, object)
+pub fn target(review: &Review<'_>, object: Node<'_>) -> Option<(OwnedKind, String)> {
+    target_of(Autoscaler::of(review)?, object)
 }
 
 /// What an autoscaler of this kind scales: `group/Kind` and name.
-pub(crate) fn target_of(scaler: &str, object: Node<'_>) -> Option<(String, String)> {
-    let is_keda = scaler == AUTOSCALERS[1];
+pub(crate) fn target_of(scaler: Autoscaler, object: Node<'_>) -> Option<(OwnedKind, String)> {
     let reference = object.at("/spec/scaleTargetRef")?;
     let text = |member: &str| reference.get(member).and_then(Node::as_str).filter(|text| !text.is_empty());
     // KEDA's own default is a Deployment.
     let (version, kind) = match (text("apiVersion"), text("kind")) {
         (version, Some(kind)) => (version.unwrap_or_default(), kind),
-        (_, None) if is_keda => ("apps/v1", "Deployment"),
+        (_, None) if scaler == Autoscaler::Keda => ("apps/v1", "Deployment"),
         _ => return None,
     };
-    let group = version.split_once('/').map_or("", |(group, _)| group);
-    Some((format!("{group}/{kind}"), text("name")?.to_owned()))
-}
-
-/// The kind without its group.
-#[must_use]
-pub fn short(kind: &str) -> &str {
-    kind.split_once('/').map_or(kind, |(_, kind)| kind)
+    Some((OwnedKind::new(version, kind), text("name")?.to_owned()))
 }
 
 /// The name of another object.
@@ -471,7 +459,7 @@ mod tests {
     fn workload(replicas: Option<i64>, floor: Option<i64>) -> Workload {
         let floor = floor.map(|pods| Floor { pods, by: "HorizontalPodAutoscaler a".to_owned(), field: "minReplicas" });
         Workload {
-            kind: if replicas.is_some() { "apps/Deployment" } else { "apps/DaemonSet" }.to_owned(),
+            kind: if replicas.is_some() { Kind::DEPLOYMENT } else { Kind::DAEMON_SET }.into(),
             name: "a".to_owned(),
             replicas,
             floor,

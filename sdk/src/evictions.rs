@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
-use crate::disruption::{Blocked, PodBudget, Selected, Workload, kinds, name, short, workloads_of};
+use crate::disruption::{Blocked, PodBudget, Selected, Workload, kinds, name, workloads_of};
 use crate::int_or_percent::IntOrPercent;
+use crate::kind::Kind;
 use crate::owners::{controller, is_owned};
 use crate::review::Review;
 use crate::rounding::Budget;
@@ -17,18 +18,18 @@ use crate::selector;
 use crate::value::Value;
 
 /// Labels that only Pods have, the kinds whose Pods have them, and whether one value stands for one Pod of a workload.
-const LABELS: [(&str, &[&str], bool); 11] = [
-    ("statefulset.kubernetes.io/pod-name", &["apps/StatefulSet"], true),
-    ("apps.kubernetes.io/pod-index", &["apps/StatefulSet"], true),
-    ("batch.kubernetes.io/job-completion-index", &["batch/Job"], true),
-    ("pod-template-hash", &["apps/Deployment"], false),
-    ("rollouts-pod-template-hash", &["argoproj.io/Rollout"], false),
-    ("controller-revision-hash", &["apps/StatefulSet", "apps/DaemonSet"], false),
-    ("pod-template-generation", &["apps/DaemonSet"], false),
-    ("batch.kubernetes.io/job-name", &["batch/Job"], false),
-    ("job-name", &["batch/Job"], false),
-    ("batch.kubernetes.io/controller-uid", &["batch/Job"], false),
-    ("controller-uid", &["batch/Job"], false),
+const LABELS: [(&str, &[Kind<'static>], bool); 11] = [
+    ("statefulset.kubernetes.io/pod-name", &[Kind::STATEFUL_SET], true),
+    ("apps.kubernetes.io/pod-index", &[Kind::STATEFUL_SET], true),
+    ("batch.kubernetes.io/job-completion-index", &[Kind::JOB], true),
+    ("pod-template-hash", &[Kind::DEPLOYMENT], false),
+    ("rollouts-pod-template-hash", &[Kind::ROLLOUT], false),
+    ("controller-revision-hash", &[Kind::STATEFUL_SET, Kind::DAEMON_SET], false),
+    ("pod-template-generation", &[Kind::DAEMON_SET], false),
+    ("batch.kubernetes.io/job-name", &[Kind::JOB], false),
+    ("job-name", &[Kind::JOB], false),
+    ("batch.kubernetes.io/controller-uid", &[Kind::JOB], false),
+    ("controller-uid", &[Kind::JOB], false),
 ];
 
 /// What a selector selects by labels that only Pods have.
@@ -56,7 +57,7 @@ impl Pinned {
         let of = kinds(review).filter(|(kind, _)| demands.iter().all(|demand| demand.kinds.contains(kind)));
         let answers: Vec<_> = of.map(|(kind, _)| (kind, review.selected_by(kind, rest))).collect();
         let complete = answers.iter().all(|(_, answer)| answer.complete);
-        let named: Vec<_> = answers.iter().map(|(kind, _)| (*kind, names(&demands, kind))).collect();
+        let named: Vec<_> = answers.iter().map(|(kind, _)| (*kind, names(&demands, *kind))).collect();
         let workloads = workloads_of(review, &answers, |kind, object| {
             let names = named.iter().find(|(of, _)| *of == kind).and_then(|(_, names)| names.as_ref());
             names.is_none_or(|names| names.contains(name(object)))
@@ -97,23 +98,23 @@ pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -
     let Some((kind, maker)) = review.object().node().and_then(controller) else {
         return blocks_bare(review, budget, selector);
     };
-    let answer = review.get(&kind, maker);
-    let is_owner = review.object().node().is_some_and(|pod| is_owned(review, "/Pod", pod));
+    let answer = review.get(kind.get(), maker);
+    let is_owner = review.object().node().is_some_and(|pod| is_owned(review, Kind::POD, pod));
     let Some(owner) = answer.nodes().next().filter(|_| is_owner) else {
         if answer.complete {
             return blocks_bare(review, budget, selector);
         }
         let (blocked, _) = blocks_bare(review, budget, selector)?;
-        let who = format!("{} {maker}", short(&kind));
+        let who = format!("{} {maker}", kind.name());
         return Some((if blocked == Blocked::NoController { Blocked::NoScale(who) } else { blocked }, false));
     };
-    let labels = review.template_in(&kind, owner).and_then(|template| template.labels());
+    let labels = review.template_in(kind.get(), owner).and_then(|template| template.labels());
     if selector::matches(selector, labels).is_yes() {
         return None;
     }
     let is_scaled = kinds(review).any(|(known, is_scaled)| is_scaled && known == kind);
     let all = is_scaled.then(|| owner.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
-    let who = format!("{} {maker}", short(&kind));
+    let who = format!("{} {maker}", kind.name());
     let how = format!("it selects this Pod of {who}, and not by the labels of all of them");
     let blocked = narrow(budget, all, 1, how)?;
     Some((if matches!(blocked, Blocked::NoScale(_)) { Blocked::NoScale(who) } else { blocked }, true))
@@ -151,7 +152,7 @@ fn narrow(budget: &PodBudget, all: Option<i64>, there: i64, how: String) -> Opti
 /// A label that only Pods have, with the values that it may have; no values mean any.
 struct Demand<'a> {
     label: &'static str,
-    kinds: &'static [&'static str],
+    kinds: &'static [Kind<'static>],
     is_single: bool,
     values: Vec<&'a str>,
 }
@@ -164,9 +165,9 @@ impl<'a> Demand<'a> {
 
     /// The names of the workloads of this kind whose Pods may have such a value, by what controllers make of a workload's
     /// name. None where it may be any of them.
-    fn names(&self, kind: &str) -> Option<BTreeSet<&'a str>> {
+    fn names(&self, kind: Kind<'_>) -> Option<BTreeSet<&'a str>> {
         let of_value = match (self.label, kind) {
-            ("statefulset.kubernetes.io/pod-name", _) | ("controller-revision-hash", "apps/StatefulSet") => {
+            ("statefulset.kubernetes.io/pod-name", _) | ("controller-revision-hash", Kind::STATEFUL_SET) => {
                 |value: &'a str| value.rsplit_once('-').map(|(of, _)| of)
             }
             ("batch.kubernetes.io/job-name" | "job-name", _) => |value: &'a str| Some(value),
@@ -177,7 +178,7 @@ impl<'a> Demand<'a> {
 }
 
 /// The names of the workloads of this kind whose Pods may be as all of this demands; none where it may be any of them.
-fn names<'a>(demands: &[Demand<'a>], kind: &str) -> Option<BTreeSet<&'a str>> {
+fn names<'a>(demands: &[Demand<'a>], kind: Kind<'_>) -> Option<BTreeSet<&'a str>> {
     let each = demands.iter().filter_map(|demand| demand.names(kind));
     each.reduce(|mut all, next| {
         all.retain(|name| next.contains(name));
@@ -210,7 +211,7 @@ fn rest(selector: Node<'_>) -> Option<Value> {
     let labels = labels.map(|(key, value)| Some((key.to_owned(), Value::copy(value)?))).collect::<Option<_>>()?;
     let expressions = selector.get("matchExpressions").into_iter().flat_map(Node::items);
     let expressions = expressions
-        .filter(|item| item.kind() == Kind::Object && item.get("key").and_then(Node::as_str).is_none_or(is_rest));
+        .filter(|item| item.kind() == Json::Object && item.get("key").and_then(Node::as_str).is_none_or(is_rest));
     let expressions = expressions.map(Value::copy).collect::<Option<_>>()?;
     Some(Value::object([("matchLabels", Value::Object(labels)), ("matchExpressions", Value::List(expressions))]))
 }

@@ -3,8 +3,9 @@
 use plimsoll_flat::Node;
 
 use crate::autoscaling::Scalers;
-use crate::disruption::{AUTOSCALERS, is_reviewed, name, short, target};
+use crate::disruption::{is_reviewed, name, target};
 use crate::keda::{PAUSED_REPLICAS, Paused};
+use crate::kind::{Autoscaler, Kind};
 use crate::owners::is_owned_by;
 use crate::review::Review;
 
@@ -35,20 +36,20 @@ impl Floor {
 
 /// The lowest minimum of those that scale a workload, and whether all of them are known. The reviewed autoscaler counts
 /// as the review has it.
-pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of: &str) -> (Option<Floor>, bool) {
+pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name_of: &str) -> (Option<Floor>, bool) {
     let mut known = true;
     let mut floors = Vec::new();
-    for scaler in AUTOSCALERS {
+    for scaler in Autoscaler::ALL {
         let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
             // What KEDA makes of a ScaledObject says the same.
-            if !is_reviewed(review, scaler, name(object)) && !is_owned_by(review, AUTOSCALERS[1], object) {
+            if !is_reviewed(review, scaler.kind(), name(object)) && !is_owned_by(review, Kind::SCALED_OBJECT, object) {
                 floors.extend(minimum(scaler, object));
             }
         });
         // Where KEDA is, what it makes of a ScaledObject says the same.
-        known &= complete || scaler != AUTOSCALERS[0];
+        known &= scaler.is_known(complete);
     }
-    let own = AUTOSCALERS.into_iter().find(|scaler| review.is(scaler));
+    let own = Autoscaler::of(review);
     if let (Some(scaler), Some(object)) = (own, review.object().node())
         && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
     {
@@ -58,18 +59,15 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of:
 }
 
 /// None for a ScaledObject that is paused where it stands.
-fn minimum(scaler: &str, object: Node<'_>) -> Option<Floor> {
-    let is_hpa = scaler == AUTOSCALERS[0];
-    let by = format!("{} {}", short(scaler), name(object));
+fn minimum(scaler: Autoscaler, object: Node<'_>) -> Option<Floor> {
+    let is_hpa = scaler == Autoscaler::Horizontal;
+    let by = scaler.describe(object);
     match Paused::of(object).filter(|_| !is_hpa) {
         Some(Paused::At(pods)) => return Some(Floor { pods, by, field: PAUSED_REPLICAS }),
         Some(Paused::Now) => return None,
         None => {}
     }
-    let (field, pointer, unset) = match is_hpa {
-        true => ("minReplicas", "/spec/minReplicas", 1),
-        false => ("minReplicaCount", "/spec/minReplicaCount", 0),
-    };
-    let pods = object.at(pointer).and_then(Node::as_i64).unwrap_or(unset).max(1);
+    let (field, unset) = if is_hpa { ("minReplicas", 1) } else { ("minReplicaCount", 0) };
+    let pods = object.at(scaler.min()).and_then(Node::as_i64).unwrap_or(unset).max(1);
     Some(Floor { pods, by, field })
 }

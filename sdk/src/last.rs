@@ -12,16 +12,13 @@ use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
-use crate::disruption::{self, AUTOSCALERS, BUDGET, SCALABLE, short};
+use crate::disruption::{self};
 use crate::findings::Findings;
 use crate::guest::RawFinding;
+use crate::kind::{Autoscaler, Kind, OwnedKind, long_running};
 use crate::owners::owned;
 use crate::review::{Review, Seen};
 use crate::value::Value;
-use crate::volumes::CLAIM;
-
-/// The kind that sends requests to Pods.
-pub const SERVICE: &str = "/Service";
 
 /// Maximum number of workloads that are judged again because of an object that comes last, and maximum size in bytes of all
 /// but the first of them. Each is judged twice by every policy, with questions of its own.
@@ -46,7 +43,7 @@ pub(crate) struct Concerned {
 #[derive(Debug)]
 struct Subject {
     /// `group/Kind`
-    kind: String,
+    kind: OwnedKind,
     answer: Rc<Answer>,
     index: usize,
 }
@@ -62,7 +59,7 @@ impl Subject {
 pub fn workloads(
     review: &Review<'_>,
     findings: &mut Findings,
-    kinds: &[&str],
+    kinds: &[Kind<'_>],
     judge: impl Fn(&Review<'_>, &mut Findings),
 ) -> bool {
     let Some(concerned) = review.concerned(0, || concerned_workloads(review)) else { return false };
@@ -74,35 +71,35 @@ pub fn workloads(
 /// true.
 pub fn budgets(review: &Review<'_>, findings: &mut Findings, judge: impl Fn(&Review<'_>, &mut Findings)) -> bool {
     let Some(concerned) = review.concerned(1, || concerned_budgets(review)) else { return false };
-    each(review, concerned, &[BUDGET], findings, judge);
+    each(review, concerned, &[Kind::POD_DISRUPTION_BUDGET], findings, judge);
     true
 }
 
 fn each(
     review: &Review<'_>,
     concerned: &Concerned,
-    kinds: &[&str],
+    kinds: &[Kind<'_>],
     findings: &mut Findings,
     judge: impl Fn(&Review<'_>, &mut Findings),
 ) {
-    let own = [review.group(), "/", review.kind()].concat();
+    let own = review.own_kind();
     let (with, without) = match &concerned.services {
         Some([own, none]) => (Some(own), Some(none)),
         None => (None, None),
     };
     let with = Seen { services: with, without: None };
-    let without = Seen { services: without, without: Some((&own, review.name())) };
+    let without = Seen { services: without, without: Some((own.get(), review.name())) };
     for subject in &concerned.subjects {
         let Ok(object) = Node::root(subject.document()) else { continue };
-        if !kinds.is_empty() && !kinds.contains(&subject.kind.as_str()) {
+        if !kinds.is_empty() && !kinds.contains(&subject.kind.get()) {
             continue;
         }
         let mut found = Findings::default();
-        judge(&review.other(&subject.kind, object, with), &mut found);
+        judge(&review.other(subject.kind.get(), object, with), &mut found);
         if found.has_findings() {
             let mut before = Findings::default();
-            judge(&review.other(&subject.kind, object, without), &mut before);
-            report(review, (&subject.kind, disruption::name(object)), found, &before, findings);
+            judge(&review.other(subject.kind.get(), object, without), &mut before);
+            report(review, (subject.kind.get(), disruption::name(object)), found, &before, findings);
         }
     }
     // Over files each workload is judged by itself.
@@ -115,7 +112,7 @@ fn each(
 /// Reports what is found of the other object, and was not found without the reviewed one.
 fn report(
     review: &Review<'_>,
-    (kind, name): (&str, &str),
+    (kind, name): (Kind<'_>, &str),
     found: Findings,
     before: &Findings,
     findings: &mut Findings,
@@ -134,14 +131,14 @@ fn report(
     let more = new.len().saturating_sub(1);
     let Some(worst) = new.into_iter().next() else { return };
     let (at, about) = places(review);
-    let other = format!("{} {name}", short(kind));
+    let other = format!("{} {name}", kind.name());
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let message = format!("{other}: {}{more}", worst.message);
     let finding = findings.report(worst.severity, &at, message, format!("in {other}: {}", worst.help));
     for place in &about {
         finding.about(place);
     }
-    finding.related(format!("{}/{name}", short(kind)));
+    finding.related(format!("{}/{name}", kind.name()));
     if worst.companion {
         finding.companion();
     }
@@ -165,13 +162,13 @@ fn rank(finding: &RawFinding) -> u8 {
 
 /// Where a finding about another object stands, and what of the reviewed one it depends on.
 fn places<'a>(review: &Review<'a>) -> (Cursor<'a>, Vec<Cursor<'a>>) {
-    let spec: &[&'static str] = if review.is(SERVICE) {
+    let spec: &[&'static str] = if review.is(Kind::SERVICE) {
         &["/spec/selector", "/spec/ports", "/spec/publishNotReadyAddresses", "/spec/type"]
-    } else if review.is(CLAIM) {
+    } else if review.is(Kind::PERSISTENT_VOLUME_CLAIM) {
         &["/spec/accessModes"]
-    } else if review.is(AUTOSCALERS[0]) {
+    } else if review.is(Kind::HORIZONTAL_POD_AUTOSCALER) {
         &["/spec/scaleTargetRef", "/spec/minReplicas", "/spec/maxReplicas"]
-    } else if review.is(AUTOSCALERS[1]) {
+    } else if review.is(Kind::SCALED_OBJECT) {
         &["/spec/scaleTargetRef", "/spec/minReplicaCount", "/spec/maxReplicaCount"]
     } else {
         let labels = review.template().map(|template| template.root().at("/metadata/labels"));
@@ -188,34 +185,36 @@ fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
     if !review.subresource().is_empty() {
         return None;
     }
-    if review.is(SERVICE) {
+    if review.is(Kind::SERVICE) {
         let (Some(own), Some(selector)) = (of_service(review), service_selector(review)) else { return none };
         let nothing = Answer { documents: Vec::new(), complete: true };
-        let known: Vec<_> = kinds(review).collect();
+        let known: Vec<_> = long_running(review).collect();
         let mut answers = known.iter().copied().zip(review.selected_by_each(&known, &selector)).collect();
         disruption::add_referring(review, &mut answers);
         let ports = review.at("/spec/ports").node().map_or(0, Node::len).max(1);
         let concerned = Concerned::of(review, answers, (MAX_PORTS / ports).clamp(1, MAX_WORKLOADS));
         return Some(Concerned { services: Some([Rc::new(own), Rc::new(nothing)]), ..concerned });
     }
-    if review.is(CLAIM) {
-        let mut answers = kinds(review).map(|kind| (kind, review.referring(kind, CLAIM, review.name()))).collect();
+    if review.is(Kind::PERSISTENT_VOLUME_CLAIM) {
+        let mut answers = long_running(review)
+            .map(|kind| (kind, review.referring(kind, Kind::PERSISTENT_VOLUME_CLAIM, review.name())))
+            .collect();
         disruption::add_referring(review, &mut answers);
         return Some(Concerned::of(review, answers, MAX_WORKLOADS));
     }
-    if AUTOSCALERS.iter().any(|scaler| review.is(scaler)) {
+    if Autoscaler::of(review).is_some() {
         let target = review.object().node().and_then(|object| disruption::target(review, object));
-        let Some((kind, name)) = target.filter(|(kind, _)| kinds(review).any(|known| known == kind)) else {
+        let Some((kind, name)) = target.filter(|(kind, _)| long_running(review).any(|known| *kind == known)) else {
             return none;
         };
-        return Some(Concerned::of(review, vec![(&kind, review.get(&kind, &name))], 1));
+        return Some(Concerned::of(review, vec![(kind.get(), review.get(kind.get(), &name))], 1));
     }
     None
 }
 
 /// None where the reviewed object is a budget itself.
 fn concerned_budgets(review: &Review<'_>) -> Option<Concerned> {
-    if review.is(BUDGET) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return None;
     }
     let mut concerned = Concerned::default();
@@ -223,19 +222,19 @@ fn concerned_budgets(review: &Review<'_>) -> Option<Concerned> {
     let budgets = workload.budgets(review);
     let documents = budgets.compared().map(Node::to_document).collect();
     let answer = Rc::new(Answer { documents, complete: budgets.complete });
-    let subject = |index| Subject { kind: BUDGET.to_owned(), answer: Rc::clone(&answer), index };
+    let subject = |index| Subject { kind: Kind::POD_DISRUPTION_BUDGET.into(), answer: Rc::clone(&answer), index };
     concerned.subjects.extend((0..answer.documents.len()).map(subject));
     Some(concerned)
 }
 
 impl Concerned {
     /// The first by name, at most so many. What another one made is judged with its owner.
-    fn of(review: &Review<'_>, answers: Vec<(&str, Rc<Answer>)>, most: usize) -> Self {
+    fn of(review: &Review<'_>, answers: Vec<(Kind<'_>, Rc<Answer>)>, most: usize) -> Self {
         let mut all = Vec::new();
         for (kind, answer) in &answers {
             for (index, document) in answer.documents.iter().enumerate() {
                 let Ok(object) = Node::root(document) else { continue };
-                match owned(review, kind, object) {
+                match owned(review, *kind, object) {
                     Some(true) => {}
                     owned => all.push((disruption::name(object), *kind, answer, index, owned.is_some())),
                 }
@@ -244,7 +243,7 @@ impl Concerned {
         all.sort_unstable_by_key(|(name, kind, ..)| (*name, *kind));
         let (mut concerned, mut read) = (Self::default(), 0_usize);
         for (_, kind, answer, index, is_known) in all {
-            let subject = Subject { kind: kind.to_owned(), answer: Rc::clone(answer), index };
+            let subject = Subject { kind: kind.into(), answer: Rc::clone(answer), index };
             let count = concerned.subjects.len();
             let size = read.saturating_add(subject.document().len());
             if is_known && (count == 0 || count < most && size <= MAX_READ) {
@@ -256,13 +255,6 @@ impl Concerned {
         }
         concerned
     }
-}
-
-/// The kinds whose Pods a Service can select, those of the configuration too.
-pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = &'a str> {
-    let scalable = || SCALABLE.into_iter().chain(["apps/DaemonSet"]);
-    scalable()
-        .chain(review.further_workloads().map(|(kind, _)| kind).filter(move |kind| scalable().all(|of| of != *kind)))
 }
 
 /// The labels that the reviewed Service selects, as a label selector; none where it selects nothing.

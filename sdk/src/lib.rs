@@ -32,6 +32,7 @@ pub mod guest;
 pub mod image;
 pub mod int_or_percent;
 pub mod keda;
+pub mod kind;
 pub mod last;
 pub mod measured;
 #[cfg(not(target_arch = "wasm32"))]
@@ -74,6 +75,7 @@ pub mod prelude {
     pub use crate::findings::{Finding, Findings, Fix};
     pub use crate::guest::{Knowledge, Severity};
     pub use crate::int_or_percent::IntOrPercent;
+    pub use crate::kind::{Autoscaler, Kind};
     pub use crate::quantity::Quantity;
     pub use crate::review::Review;
     pub use crate::settings::Settings as _;

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
+use crate::kind::Kind;
 use crate::review::Review;
 use crate::selector;
 
 /// `group/Kind` of what reads the ports of Services, and of what reads those of Pods.
-pub const MONITORS: [&str; 2] = ["monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"];
+pub const MONITORS: [Kind<'static>; 2] = [Kind::SERVICE_MONITOR, Kind::POD_MONITOR];
 
 /// Maximum size in bytes of the monitors whose selectors are compared, each as often as it is: a namespace can have thousands
 /// of Services and of monitors. Those of the own namespace and those of others have as much each, so that nobody takes it
@@ -77,7 +78,7 @@ impl Left {
 impl Monitors {
     pub(crate) fn of(review: &Review<'_>) -> Self {
         let [of_services, of_pods] =
-            MONITORS.map(|kind| review.referring(kind, "/Namespace", review.namespace().unwrap_or_default()));
+            MONITORS.map(|kind| review.referring(kind, Kind::NAMESPACE, review.namespace().unwrap_or_default()));
         let namespace = review.namespace().unwrap_or_default();
         let of_services = Named::new(of_services, namespace, "/spec/endpoints", |endpoint, named, monitor| {
             named.ports.extend(text(endpoint, "port").map(|name| (name, monitor)));

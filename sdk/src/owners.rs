@@ -7,6 +7,7 @@ use plimsoll_flat::Node;
 
 use crate::bundle::Answer;
 use crate::disruption;
+use crate::kind::{Kind, OwnedKind};
 use crate::review::Review;
 
 /// Maximum number of owners that one review asks the host for. Any object can name one, so each question could be another one.
@@ -17,24 +18,24 @@ const MAX_OWNERS: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     /// By `group/Kind` and name, the uid of the one that exists.
-    uids: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    uids: BTreeMap<OwnedKind, BTreeMap<String, Option<String>>>,
     /// By `group/Kind`, what the host showed and was not looked through.
-    shown: BTreeMap<String, Vec<Rc<Answer>>>,
+    shown: BTreeMap<OwnedKind, Vec<Rc<Answer>>>,
     asked: usize,
 }
 
 impl Owners {
     /// The host showed these objects of a `group/Kind`.
-    pub(crate) fn saw(&mut self, kind: &str, answer: &Rc<Answer>) {
+    pub(crate) fn saw(&mut self, kind: Kind<'_>, answer: &Rc<Answer>) {
         if !answer.documents.is_empty() {
-            self.shown.entry(kind.to_owned()).or_default().push(Rc::clone(answer));
+            self.shown.entry(kind.into()).or_default().push(Rc::clone(answer));
         }
     }
 
     /// The uid of the one of this name, if that is known.
-    fn find(&mut self, kind: &str, name: &str) -> Option<&Option<String>> {
+    fn find(&mut self, kind: &OwnedKind, name: &str) -> Option<&Option<String>> {
         if let Some(shown) = self.shown.remove(kind) {
-            let uids = self.uids.entry(kind.to_owned()).or_default();
+            let uids = self.uids.entry(kind.clone()).or_default();
             for object in shown.iter().flat_map(|answer| answer.nodes()) {
                 let uid = object.at("/metadata/uid").and_then(Node::as_str).map(str::to_owned);
                 uids.entry(disruption::name(object).to_owned()).or_insert(uid);
@@ -49,20 +50,20 @@ impl Owners {
 /// Its controller has to exist in this namespace with the uid of the reference, and to be of a kind that makes such
 /// objects: a Deployment makes ReplicaSets and never another Deployment. A kind that the configuration brought may make
 /// anything. A controller that does not exist, or of a kind that is not known here, does not count.
-pub fn is_owned(review: &Review<'_>, kind: &str, object: Node<'_>) -> bool {
+pub fn is_owned(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> bool {
     owned(review, kind, object) == Some(true)
 }
 
 /// The same; none where too many owners were asked for to know.
-pub(crate) fn owned(review: &Review<'_>, kind: &str, object: Node<'_>) -> Option<bool> {
+pub(crate) fn owned(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> Option<bool> {
     match controlling(object) {
-        Some(owner) if group_kind(owner).is_some_and(|maker| makes(review, &maker, kind)) => exists(review, owner),
+        Some(owner) if group_kind(owner).is_some_and(|maker| makes(review, maker.get(), kind)) => exists(review, owner),
         _ => Some(false),
     }
 }
 
 /// `group/Kind` and name of the controller that an object names, whether that exists or not.
-pub fn controller(object: Node<'_>) -> Option<(String, &str)> {
+pub fn controller(object: Node<'_>) -> Option<(OwnedKind, &str)> {
     let owner = controlling(object)?;
     Some((group_kind(owner)?, text(owner, "name")?))
 }
@@ -74,32 +75,31 @@ fn controlling(object: Node<'_>) -> Option<Node<'_>> {
 
 /// Whether the reviewed object is owned in this sense.
 pub fn is_reviewed_owned(review: &Review<'_>) -> bool {
-    let kind = [review.group(), "/", review.kind()].concat();
-    review.object().node().is_some_and(|object| is_owned(review, &kind, object))
+    review.object().node().is_some_and(|object| is_owned(review, review.own_kind().get(), object))
 }
 
 /// Whether an object of this `group/Kind` owns this one, and exists in this namespace with the uid of the reference.
-pub fn is_owned_by(review: &Review<'_>, kind: &str, object: Node<'_>) -> bool {
+pub fn is_owned_by(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> bool {
     let mut owners = references(object).filter(|owner| group_kind(*owner).is_some_and(|owner| owner == kind));
     owners.any(|owner| exists(review, owner) == Some(true))
 }
 
 /// What the built-in controllers, Argo Rollouts and KEDA make, and of what.
-const MAKERS: [(&str, &[&str]); 5] = [
-    ("/Pod", &["apps/ReplicaSet", "apps/StatefulSet", "apps/DaemonSet", "/ReplicationController", "batch/Job"]),
-    ("apps/ReplicaSet", &["apps/Deployment", "argoproj.io/Rollout"]),
-    ("batch/Job", &["batch/CronJob"]),
-    ("apps/ControllerRevision", &["apps/StatefulSet", "apps/DaemonSet"]),
-    ("autoscaling/HorizontalPodAutoscaler", &["keda.sh/ScaledObject"]),
+const MAKERS: [(Kind<'static>, &[Kind<'static>]); 5] = [
+    (Kind::POD, &[Kind::REPLICA_SET, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::REPLICATION_CONTROLLER, Kind::JOB]),
+    (Kind::REPLICA_SET, &[Kind::DEPLOYMENT, Kind::ROLLOUT]),
+    (Kind::JOB, &[Kind::CRON_JOB]),
+    (Kind::CONTROLLER_REVISION, &[Kind::STATEFUL_SET, Kind::DAEMON_SET]),
+    (Kind::HORIZONTAL_POD_AUTOSCALER, &[Kind::SCALED_OBJECT]),
 ];
 
 /// Whether the controller of objects of one `group/Kind` makes those of another one, `made`.
 #[must_use]
-pub fn is_made_of(made: &str, maker: &str) -> bool {
+pub fn is_made_of(made: Kind<'_>, maker: Kind<'_>) -> bool {
     MAKERS.iter().any(|(kind, makers)| *kind == made && makers.contains(&maker))
 }
 
-fn makes(review: &Review<'_>, maker: &str, made: &str) -> bool {
+fn makes(review: &Review<'_>, maker: Kind<'_>, made: Kind<'_>) -> bool {
     is_made_of(made, maker) || review.further_workloads().any(|(kind, _)| kind == maker)
 }
 
@@ -111,9 +111,8 @@ fn text<'a>(owner: Node<'a>, member: &str) -> Option<&'a str> {
     owner.get(member).and_then(Node::as_str).filter(|text| !text.is_empty())
 }
 
-fn group_kind(owner: Node<'_>) -> Option<String> {
-    let group = text(owner, "apiVersion")?.split_once('/').map_or("", |(group, _)| group);
-    Some(format!("{group}/{}", text(owner, "kind")?))
+fn group_kind(owner: Node<'_>) -> Option<OwnedKind> {
+    Some(OwnedKind::new(text(owner, "apiVersion")?, text(owner, "kind")?))
 }
 
 /// None where too many were asked for to know.
@@ -132,7 +131,7 @@ fn exists(review: &Review<'_>, owner: Node<'_>) -> Option<bool> {
     if !may_ask {
         return None;
     }
-    let answer = review.get(&kind, name);
+    let answer = review.get(kind.get(), name);
     let known = answer.nodes().next().and_then(|object| object.at("/metadata/uid")).and_then(Node::as_str);
     let mut owners = review.owners().borrow_mut();
     owners.uids.entry(kind).or_default().insert(name.to_owned(), known.map(str::to_owned));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use plimsoll_flat::Node;
 
 use crate::disruption::Selected;
+use crate::kind::Kind;
 use crate::quantity::Quantity;
 use crate::resources::{Side, Total, pod_total};
 use crate::review::Review;
@@ -141,7 +142,7 @@ pub const MAX_WORKLOADS: usize = 512;
 /// What the other workloads of the namespace have at their minimum, as far as they are known: of the first
 /// [`MAX_WORKLOADS`] of them, by kind and name.
 #[must_use]
-pub fn others(review: &Review<'_>, kind: &str, name: &str) -> BTreeMap<Group, Sums> {
+pub fn others(review: &Review<'_>, kind: Kind<'_>, name: &str) -> BTreeMap<Group, Sums> {
     let all = Value::object([]).to_document();
     let selected = Selected::by(review, Node::root(&all).ok());
     let mut groups: BTreeMap<Group, Sums> = BTreeMap::new();

@@ -1,5 +1,7 @@
 //! Names of annotations and labels that Plimsoll reads. All of them begin with [`PREFIX`].
 
+use crate::kind::Kind;
+
 /// Prefix of the names that only Plimsoll gives a meaning.
 pub const PREFIX: &str = "plimsoll.dev/";
 
@@ -7,12 +9,12 @@ pub const PREFIX: &str = "plimsoll.dev/";
 pub const PROTECT: &str = "plimsoll.dev/protect";
 
 /// Kinds of Kubernetes and Argo, `group/Kind`, that [`PROTECT`] protects. Workloads that a PolicySet names are further ones.
-pub const PROTECTABLE: [&str; 7] = [
-    "/ReplicationController",
-    "/Service",
-    "apps/DaemonSet",
-    "apps/Deployment",
-    "apps/ReplicaSet",
-    "apps/StatefulSet",
-    "argoproj.io/Rollout",
+pub const PROTECTABLE: [Kind<'static>; 7] = [
+    Kind::REPLICATION_CONTROLLER,
+    Kind::SERVICE,
+    Kind::DAEMON_SET,
+    Kind::DEPLOYMENT,
+    Kind::REPLICA_SET,
+    Kind::STATEFUL_SET,
+    Kind::ROLLOUT,
 ];

@@ -7,11 +7,12 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::guest::Knowledge;
+use crate::kind::Kind;
 use crate::quantity::{Quantity, Unit};
 use crate::review::Review;
 use crate::workload::{Class, Container, PodTemplate};
@@ -79,7 +80,7 @@ impl<'a> Resources<'a> for Container<'a> {
 
     fn request(&self, review: &Review<'_>, resource: &str) -> Request {
         match self.found(review, resource) {
-            Request::Stated(request) if review.is("/Pod") => match amount(&self.at("/resources/limits"), resource) {
+            Request::Stated(request) if review.is(Kind::POD) => match amount(&self.at("/resources/limits"), resource) {
                 Amount::Of(limit) if limit == request => {
                     copied(review, request, &self.request_at(resource), &self.limit_at(resource))
                 }
@@ -262,7 +263,7 @@ enum Amount {
 fn amount(list: &Cursor<'_>, resource: &str) -> Amount {
     match list.node() {
         None if list.is_absent() => Amount::Absent,
-        Some(node) if node.kind() == Kind::Object => match node.get(resource) {
+        Some(node) if node.kind() == Json::Object => match node.get(resource) {
             None => Amount::Absent,
             // Unlike elsewhere, `null` is no absent value here: apimachinery reads it as a quantity of zero.
             Some(value) if value.is_null() => Amount::Of(Quantity::ZERO),

@@ -8,12 +8,13 @@ use plimsoll_flat::Node;
 
 use crate::bundle::{Answer, Host};
 use crate::cursor::Cursor;
-use crate::disruption::{AUTOSCALERS, BUDGET, Selected, Workload};
+use crate::disruption::{Selected, Workload};
 use crate::guest::{Knowledge, Subject};
+use crate::kind::{Autoscaler, Kind, OwnedKind};
 use crate::last::Concerned;
 use crate::monitors::Monitors;
 use crate::owners::Owners;
-use crate::references::{ROLLOUT, References, workload_ref};
+use crate::references::{References, workload_ref};
 use crate::resources::Ranges;
 use crate::value::Value;
 use crate::version::KubernetesVersion;
@@ -54,7 +55,7 @@ pub struct Review<'a> {
     object: Cursor<'a>,
     template: OnceCell<Option<PodTemplate<'a>>>,
     /// The object that an Argo Rollout takes its template from, and its `group/Kind`.
-    referenced: OnceCell<Option<(String, Rc<Answer>)>>,
+    referenced: OnceCell<Option<(OwnedKind, Rc<Answer>)>>,
     references: OnceCell<References>,
     workload: OnceCell<Option<Workload>>,
     services: OnceCell<Rc<Answer>>,
@@ -85,8 +86,8 @@ const MAX_HOLDERS: usize = 32;
 pub(crate) struct Seen<'a> {
     /// The Services to judge by, in the place of those that the host knows.
     pub(crate) services: Option<&'a Rc<Answer>>,
-    /// `group/Kind` and name of an object that is left out of every answer.
-    pub(crate) without: Option<(&'a str, &'a str)>,
+    /// Kind and name of an object that is left out of every answer.
+    pub(crate) without: Option<(Kind<'a>, &'a str)>,
 }
 
 /// What the host answered: no question is asked twice.
@@ -96,7 +97,7 @@ struct Asked {
     answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
     owners: RefCell<Owners>,
     /// Which workloads with a template for Rollouts were asked for.
-    holders: RefCell<BTreeSet<(String, String)>>,
+    holders: RefCell<BTreeSet<(OwnedKind, String)>>,
     leaves_out_holders: Cell<bool>,
     monitors: OnceCell<Monitors>,
     /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
@@ -129,15 +130,21 @@ impl<'a> Review<'a> {
 
     /// Another object than the one that the request is about, as if it were reviewed: without a request, an operation or an
     /// author.
-    pub(crate) fn other<'b>(&self, kind: &'b str, object: Node<'b>, seen: Seen<'b>) -> Review<'b>
+    pub(crate) fn other<'b>(&self, kind: Kind<'b>, object: Node<'b>, seen: Seen<'b>) -> Review<'b>
     where
         'a: 'b,
     {
         let environment: Node<'b> = self.environment;
         let name = crate::disruption::name(object);
-        let kind = kind.split_once('/').unwrap_or(("", kind));
         // The environment has none of a request's members.
-        let other = Review::of(kind, Cursor::new(object), self.host, environment, environment, self.subject);
+        let other = Review::of(
+            (kind.group(), kind.name()),
+            Cursor::new(object),
+            self.host,
+            environment,
+            environment,
+            self.subject,
+        );
         Review { name, namespace: self.namespace, seen: Some(seen), asked: Rc::clone(&self.asked), ..other }
     }
 
@@ -197,7 +204,7 @@ impl<'a> Review<'a> {
     }
 
     /// `group/Kind` of what a `scale` scales, where that is one of the kinds with a pod template.
-    pub fn scaled(&self) -> Option<String> {
+    pub fn scaled(&self) -> Option<Kind<'a>> {
         if self.subresource() != "scale" {
             return None;
         }
@@ -210,13 +217,16 @@ impl<'a> Review<'a> {
             kind.split_once('/')
                 .is_some_and(|(of, kind)| of == group && format!("{}s", kind.to_lowercase()) == resource)
         });
-        scaled.next().map(str::to_owned)
+        scaled.next().and_then(Kind::parse)
     }
 
     /// Kinds with a pod template that the configuration brought, `group/Kind`, and whether they have a `scale`.
-    pub fn further_workloads(&self) -> impl Iterator<Item = (&'a str, bool)> {
+    pub fn further_workloads(&self) -> impl Iterator<Item = (Kind<'a>, bool)> {
         let further = self.environment.get("further");
-        further.into_iter().flat_map(Node::members).filter_map(|(kind, scaled)| Some((kind, scaled.as_bool()?)))
+        further
+            .into_iter()
+            .flat_map(Node::members)
+            .filter_map(|(kind, scaled)| Some((Kind::parse(kind)?, scaled.as_bool()?)))
     }
 
     /// A place in the reviewed object, `/spec/replicas`.
@@ -224,13 +234,18 @@ impl<'a> Review<'a> {
         self.object.at(pointer)
     }
 
-    /// `group/Kind` of the object; `/Pod` for the core group.
-    pub fn is(&self, group_kind: &str) -> bool {
-        let (group, kind) = (self.group, self.kind);
-        group_kind.len() == group.len() + 1 + kind.len()
-            && group_kind.as_bytes().get(group.len()) == Some(&b'/')
-            && group_kind.ends_with(kind)
-            && group_kind.starts_with(group)
+    /// Whether the object is of this kind.
+    pub fn is(&self, kind: Kind<'_>) -> bool {
+        let (text, group, own) = (kind.as_str(), self.group, self.kind);
+        text.len() == group.len() + 1 + own.len()
+            && text.as_bytes().get(group.len()) == Some(&b'/')
+            && text.ends_with(own)
+            && text.starts_with(group)
+    }
+
+    /// The object's group and kind together.
+    pub fn own_kind(&self) -> OwnedKind {
+        OwnedKind::in_group(self.group, self.kind)
     }
 
     /// The object's group, `apps`; empty for the core group.
@@ -305,9 +320,9 @@ impl<'a> Review<'a> {
     pub fn template(&self) -> Option<&PodTemplate<'a>> {
         self.template
             .get_or_init(|| {
-                // `group/Kind` is put together only here, once a review.
-                let kind = [self.group, "/", self.kind].concat();
-                let pointer = self.environment.get("workloads")?.get(&kind)?.as_str()?;
+                // Group and kind are put together only here, once a review.
+                let kind = self.own_kind();
+                let pointer = self.environment.get("workloads")?.get(kind.get().as_str())?.as_str()?;
                 let root = self.object.pointer_to(pointer);
                 root.exists().then(|| PodTemplate::new(root))
             })
@@ -318,15 +333,15 @@ impl<'a> Review<'a> {
     /// has no place in the Rollout. Needs the kind of that workload in `requires` or `refines`.
     pub fn referenced(&self) -> Option<PodTemplate<'_>> {
         let (kind, answer) = self.reference()?;
-        answer.nodes().next().and_then(|object| self.template_in(kind, object))
+        answer.nodes().next().and_then(|object| self.template_in(kind.get(), object))
     }
 
     /// None where the reviewed object takes its template from no other one.
-    fn reference(&self) -> Option<&(String, Rc<Answer>)> {
+    fn reference(&self) -> Option<&(OwnedKind, Rc<Answer>)> {
         let read = || {
-            let object = self.object.node().filter(|_| self.is(ROLLOUT))?;
-            let (kind, name) = workload_ref(ROLLOUT, object)?;
-            let answer = self.get(&kind, name);
+            let object = self.object.node().filter(|_| self.is(Kind::ROLLOUT))?;
+            let (kind, name) = workload_ref(Kind::ROLLOUT, object)?;
+            let answer = self.get(kind.get(), name);
             Some((kind, answer))
         };
         self.referenced.get_or_init(read).as_ref()
@@ -337,7 +352,7 @@ impl<'a> Review<'a> {
         self.template().is_some() || self.referenced().is_some()
     }
 
-    /// The Argo Rollouts that take their templates from workloads. Needs [`ROLLOUT`] in `requires` or `refines`.
+    /// The Argo Rollouts that take their templates from workloads. Needs [`Kind::ROLLOUT`] in `requires` or `refines`.
     pub fn references(&self) -> &References {
         self.references.get_or_init(|| References::of(self))
     }
@@ -348,18 +363,18 @@ impl<'a> Review<'a> {
             return Ok(template.labels());
         }
         let Some((kind, answer)) = self.reference() else { return Err(true) };
-        let root = answer.nodes().next().and_then(|object| self.template_root_in(kind, object));
+        let root = answer.nodes().next().and_then(|object| self.template_root_in(kind.get(), object));
         root.map(|root| root.at("/metadata/labels").node()).ok_or(false)
     }
 
-    /// The pod template of another object of this `group/Kind`; none for a kind without, or where it is absent.
-    pub fn template_in<'b>(&self, kind: &str, object: Node<'b>) -> Option<PodTemplate<'b>> {
+    /// The pod template of another object of this kind; none for a kind without, or where it is absent.
+    pub fn template_in<'b>(&self, kind: Kind<'_>, object: Node<'b>) -> Option<PodTemplate<'b>> {
         self.template_root_in(kind, object).map(PodTemplate::new)
     }
 
     /// The same as a place: what is asked of its labels alone need not go through its containers.
-    pub(crate) fn template_root_in<'b>(&self, kind: &str, object: Node<'b>) -> Option<Cursor<'b>> {
-        let root = Cursor::of(object).pointer_to(self.environment.get("workloads")?.get(kind)?.as_str()?);
+    pub(crate) fn template_root_in<'b>(&self, kind: Kind<'_>, object: Node<'b>) -> Option<Cursor<'b>> {
+        let root = Cursor::of(object).pointer_to(self.environment.get("workloads")?.get(kind.as_str())?.as_str()?);
         root.exists().then_some(root)
     }
 
@@ -385,7 +400,7 @@ impl<'a> Review<'a> {
                 return Rc::clone(given);
             }
             match self.labels() {
-                Ok(Some(labels)) => self.selecting("/Service", labels),
+                Ok(Some(labels)) => self.selecting(Kind::SERVICE, labels),
                 labels => Rc::new(Answer { documents: Vec::new(), complete: labels != Err(false) }),
             }
         })
@@ -393,7 +408,7 @@ impl<'a> Review<'a> {
 
     /// The LimitRanges of the namespace.
     pub fn limit_ranges(&self) -> &Answer {
-        self.limit_ranges.get_or_init(|| self.listing("/LimitRange"))
+        self.limit_ranges.get_or_init(|| self.listing(Kind::LIMIT_RANGE))
     }
 
     /// What the LimitRanges of the namespace say of containers, by resource.
@@ -406,24 +421,25 @@ impl<'a> Review<'a> {
         self.budgets.get_or_init(|| match self.labels() {
             Ok(labels) => {
                 let labels = labels.map_or_else(|| Value::object([]).to_document(), Node::to_document);
-                self.selecting_labels(BUDGET, &labels)
+                self.selecting_labels(Kind::POD_DISRUPTION_BUDGET, &labels)
             }
             Err(complete) => Rc::new(Answer { documents: Vec::new(), complete }),
         })
     }
 
-    /// What scales this workload: its autoscalers of one of the [`AUTOSCALERS`] kinds.
-    pub fn scaled_by(&self, scaler: &'static str) -> &Rc<Answer> {
-        let number = usize::from(scaler != AUTOSCALERS[0]);
-        self.autoscalers[number].get_or_init(|| {
-            let kind = [self.group, "/", self.kind].concat();
-            self.referring(AUTOSCALERS[number], &kind, self.name())
-        })
+    /// What scales this workload: its autoscalers of one of the autoscalers kinds.
+    pub fn scaled_by(&self, scaler: Autoscaler) -> &Rc<Answer> {
+        let [hpas, scaled_objects] = &self.autoscalers;
+        let answer = match scaler {
+            Autoscaler::Horizontal => hpas,
+            Autoscaler::Keda => scaled_objects,
+        };
+        answer.get_or_init(|| self.referring(scaler.kind(), self.own_kind().get(), self.name()))
     }
 
     /// All objects of a kind of which there are few in a namespace.
-    pub fn listing(&self, kind: &str) -> Rc<Answer> {
-        self.ask(b'l', kind, &[], || self.host.listing(self.subject, kind))
+    pub fn listing(&self, kind: Kind<'_>) -> Rc<Answer> {
+        self.ask(b'l', kind, &[], || self.host.listing(self.subject, kind.as_str()))
     }
 
     /// Whether some Rollouts were left out because nobody asked for their templates.
@@ -432,9 +448,9 @@ impl<'a> Review<'a> {
     }
 
     /// The workload from which a Rollout takes its template; none beyond the first 32 of a review.
-    pub(crate) fn holder(&self, kind: &str, name: &str) -> Option<Rc<Answer>> {
+    pub(crate) fn holder(&self, kind: Kind<'_>, name: &str) -> Option<Rc<Answer>> {
         let mut holders = self.asked.holders.borrow_mut();
-        let asked = (kind.to_owned(), name.to_owned());
+        let asked = (kind.into(), name.to_owned());
         if !holders.contains(&asked) {
             if holders.len() == MAX_HOLDERS {
                 self.asked.leaves_out_holders.set(true);
@@ -446,62 +462,62 @@ impl<'a> Review<'a> {
         Some(self.get(kind, name))
     }
 
-    /// The named object of this `group/Kind` in the review's namespace.
-    pub fn get(&self, kind: &str, name: &str) -> Rc<Answer> {
-        self.ask(b'g', kind, &[name.as_bytes()], || self.host.get(self.subject, kind, name))
+    /// The named object of this kind in the review's namespace.
+    pub fn get(&self, kind: Kind<'_>, name: &str) -> Rc<Answer> {
+        self.ask(b'g', kind, &[name.as_bytes()], || self.host.get(self.subject, kind.as_str(), name))
     }
 
-    /// The object that has the pod template of the named one of this `group/Kind`, and its own `group/Kind`: for an Argo
+    /// The object that has the pod template of the named one of this kind, and its own `group/Kind`: for an Argo
     /// Rollout with a `workloadRef` what that names, else the object itself.
-    pub fn template_of(&self, kind: &str, name: &str) -> (String, Rc<Answer>) {
+    pub fn template_of(&self, kind: Kind<'_>, name: &str) -> (OwnedKind, Rc<Answer>) {
         let answer = self.get(kind, name);
         let reference = answer.nodes().next().and_then(|object| workload_ref(kind, object));
         if let Some((kind, name)) = reference {
-            let answer = self.get(&kind, name);
+            let answer = self.get(kind.get(), name);
             return (kind, answer);
         }
-        (kind.to_owned(), answer)
+        (kind.into(), answer)
     }
 
-    /// Objects of this `group/Kind` whose selector matches these labels.
-    pub fn selecting(&self, kind: &str, labels: Node<'_>) -> Rc<Answer> {
+    /// Objects of this kind whose selector matches these labels.
+    pub fn selecting(&self, kind: Kind<'_>, labels: Node<'_>) -> Rc<Answer> {
         self.selecting_labels(kind, &labels.to_document())
     }
 
-    fn selecting_labels(&self, kind: &str, labels: &[u8]) -> Rc<Answer> {
-        self.ask(b's', kind, &[labels], || self.host.selecting(self.subject, kind, labels))
+    fn selecting_labels(&self, kind: Kind<'_>, labels: &[u8]) -> Rc<Answer> {
+        self.ask(b's', kind, &[labels], || self.host.selecting(self.subject, kind.as_str(), labels))
     }
 
-    /// Workloads of this `group/Kind` whose pod template's labels this selector matches.
-    pub fn selected_by(&self, kind: &str, selector: Node<'_>) -> Rc<Answer> {
+    /// Workloads of this kind whose pod template's labels this selector matches.
+    pub fn selected_by(&self, kind: Kind<'_>, selector: Node<'_>) -> Rc<Answer> {
         self.selected_by_document(kind, &selector.to_document())
     }
 
-    fn selected_by_document(&self, kind: &str, selector: &[u8]) -> Rc<Answer> {
-        self.ask(b'b', kind, &[selector], || self.host.selected_by(self.subject, kind, selector))
+    fn selected_by_document(&self, kind: Kind<'_>, selector: &[u8]) -> Rc<Answer> {
+        self.ask(b'b', kind, &[selector], || self.host.selected_by(self.subject, kind.as_str(), selector))
     }
 
     /// For each of these kinds the workloads whose pod template's labels this selector matches.
-    pub fn selected_by_each(&self, kinds: &[&str], selector: &[u8]) -> Vec<Rc<Answer>> {
-        kinds.iter().map(|kind| self.selected_by_document(kind, selector)).collect()
+    pub fn selected_by_each(&self, kinds: &[Kind<'_>], selector: &[u8]) -> Vec<Rc<Answer>> {
+        kinds.iter().map(|kind| self.selected_by_document(*kind, selector)).collect()
     }
 
     /// For each of these kinds the objects whose selector matches these labels.
-    pub fn selecting_each(&self, kinds: &[&str], labels: Node<'_>) -> Vec<Rc<Answer>> {
+    pub fn selecting_each(&self, kinds: &[Kind<'_>], labels: Node<'_>) -> Vec<Rc<Answer>> {
         let labels = labels.to_document();
-        kinds.iter().map(|kind| self.selecting_labels(kind, &labels)).collect()
+        kinds.iter().map(|kind| self.selecting_labels(*kind, &labels)).collect()
     }
 
-    /// Objects of this `group/Kind` that refer to the named one.
-    pub fn referring(&self, kind: &str, to_kind: &str, to_name: &str) -> Rc<Answer> {
-        let argument = [to_kind.as_bytes(), to_name.as_bytes()];
-        self.ask(b'r', kind, &argument, || self.host.referring(self.subject, kind, to_kind, to_name))
+    /// Objects of this kind that refer to the named one.
+    pub fn referring(&self, kind: Kind<'_>, to_kind: Kind<'_>, to_name: &str) -> Rc<Answer> {
+        let argument = [to_kind.as_str().as_bytes(), to_name.as_bytes()];
+        self.ask(b'r', kind, &argument, || self.host.referring(self.subject, kind.as_str(), to_kind.as_str(), to_name))
     }
 
     /// Asks each question once: policies ask the same ones, and each answer is a copy of up to half a megabyte.
-    fn ask(&self, question: u8, kind: &str, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
+    fn ask(&self, question: u8, kind: Kind<'_>, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
         let mut key = vec![question];
-        for part in [kind.as_bytes()].iter().chain(argument) {
+        for part in [kind.as_str().as_bytes()].iter().chain(argument) {
             key.extend_from_slice(&part.len().to_le_bytes());
             key.extend_from_slice(part);
         }
@@ -532,7 +548,7 @@ impl<'a> Review<'a> {
     pub(crate) fn selected(&self, selector: Node<'_>, read: impl FnOnce() -> Selected) -> Rc<Selected> {
         let selector = selector.to_document();
         let [with, without] = &self.asked.selected;
-        let own = self.seen.filter(|_| self.is(BUDGET)).map(|seen| seen.without);
+        let own = self.seen.filter(|_| self.is(Kind::POD_DISRUPTION_BUDGET)).map(|seen| seen.without);
         let all = match own {
             None => &self.selected,
             Some(None) => with,
@@ -541,10 +557,11 @@ impl<'a> Review<'a> {
         if let Some(known) = all.borrow().get(&selector) {
             return Rc::clone(known);
         }
-        let selected = match own.flatten().filter(|(kind, _)| !AUTOSCALERS.contains(kind)) {
-            Some((kind, name)) => with.borrow().get(&selector).map(|selected| selected.without(kind, name)),
-            None => None,
-        };
+        let selected =
+            match own.flatten().filter(|(kind, _)| Autoscaler::ALL.iter().all(|scaler| scaler.kind() != *kind)) {
+                Some((kind, name)) => with.borrow().get(&selector).map(|selected| selected.without(kind, name)),
+                None => None,
+            };
         let selected = Rc::new(selected.unwrap_or_else(read));
         all.borrow_mut().insert(selector, Rc::clone(&selected));
         selected

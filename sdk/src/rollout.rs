@@ -1,13 +1,13 @@
 //! How a workload replaces its Pods, with the API server's defaults and each controller's rounding.
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
 use crate::affinity;
 use crate::cursor::Cursor;
-use crate::disruption::AUTOSCALERS;
 use crate::guest::Knowledge;
 use crate::int_or_percent::IntOrPercent;
 use crate::keda::Paused;
+use crate::kind::{Autoscaler, Kind};
 use crate::references::is_reviewed_handed_over;
 use crate::review::Review;
 use crate::rounding::Fenceposts;
@@ -46,15 +46,15 @@ impl<'a> Rollout<'a> {
     }
 
     /// The same of another object of this `group/Kind`.
-    pub fn read(kind: &str, object: &Cursor<'a>) -> Option<Self> {
+    pub fn read(kind: Kind<'_>, object: &Cursor<'a>) -> Option<Self> {
         let update = match kind {
-            "apps/Deployment" => {
+            Kind::DEPLOYMENT => {
                 let strategy = object.at("/spec/strategy");
                 let kind = strategy.at("/type");
                 let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
                 is_rolling.then(|| strategy.at("/rollingUpdate"))?
             }
-            "argoproj.io/Rollout" => {
+            Kind::ROLLOUT => {
                 let canary = object.at("/spec/strategy/canary");
                 (canary.exists() && !canary.at("/trafficRouting").exists()).then_some(canary)?
             }
@@ -108,7 +108,7 @@ impl<'a> StatefulUpdate<'a> {
     /// None for another kind, for another strategy, without `maxUnavailable`, and where Kubernetes passes over it: before
     /// 1.37, but for 1.35.0 to 1.35.3 (the feature `MaxUnavailableStatefulSet`).
     pub fn of(review: &Review<'a>) -> Option<Self> {
-        if !review.is("apps/StatefulSet") {
+        if !review.is(Kind::STATEFUL_SET) {
             return None;
         }
         let strategy = review.at("/spec/updateStrategy");
@@ -140,17 +140,17 @@ impl<'a> StatefulUpdate<'a> {
 }
 
 /// Kinds that replace their Pods by surge and unavailability.
-pub const ROLLING: [&str; 2] = ["apps/Deployment", "argoproj.io/Rollout"];
+pub const ROLLING: [Kind<'static>; 2] = [Kind::DEPLOYMENT, Kind::ROLLOUT];
 
 /// The kinds that [`Rollout::of`] knows.
-fn group_kind(review: &Review<'_>) -> Option<&'static str> {
-    ROLLING.into_iter().find(|kind| review.is(kind))
+fn group_kind(review: &Review<'_>) -> Option<Kind<'static>> {
+    ROLLING.into_iter().find(|kind| review.is(*kind))
 }
 
 /// The label by which a controller tells the Pods of one revision from those of another, where it sets one.
 pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     match group_kind(review)? {
-        "apps/Deployment" => Some("pod-template-hash"),
+        Kind::DEPLOYMENT => Some("pod-template-hash"),
         _ => Some("rollouts-pod-template-hash"),
     }
 }
@@ -203,7 +203,7 @@ pub fn describe_count(pods: i64, is_minimum: bool) -> String {
 
 /// What scales a workload, other than its author.
 #[derive(Clone, Debug)]
-pub struct Autoscaler {
+pub struct Scaling {
     /// The fewest Pods that it runs while it runs any; none where nothing is known to scale the workload.
     pub floor: Option<i64>,
     /// Whether every autoscaler there may be is known.
@@ -212,13 +212,13 @@ pub struct Autoscaler {
 
 /// The autoscalers of a Deployment or Rollout. KEDA's count where they are found; in a cluster each has a
 /// HorizontalPodAutoscaler. Needs both kinds in `refines`.
-pub fn autoscaler(review: &Review<'_>) -> Autoscaler {
+pub fn autoscaler(review: &Review<'_>) -> Scaling {
     if group_kind(review).is_none() {
-        return Autoscaler { floor: None, complete: false };
+        return Scaling { floor: None, complete: false };
     }
     let least =
         |node: Node<'_>, pointer: &str, default: i64| node.at(pointer).and_then(Node::as_i64).unwrap_or(default).max(1);
-    let [hpas, scaled] = AUTOSCALERS.map(|scaler| review.scaled_by(scaler));
+    let [hpas, scaled] = Autoscaler::ALL.map(|scaler| review.scaled_by(scaler));
     let floor = hpas
         .nodes()
         .map(|hpa| least(hpa, "/spec/minReplicas", 1))
@@ -228,7 +228,7 @@ pub fn autoscaler(review: &Review<'_>) -> Autoscaler {
             None => Some(least(object, "/spec/minReplicaCount", 0)),
         }))
         .min();
-    Autoscaler { floor, complete: hpas.complete && scaled.complete }
+    Scaling { floor, complete: hpas.complete && scaled.complete }
 }
 
 /// Seconds that a Pod may take until it is ready, by its probes: the longest over its containers of
@@ -240,7 +240,7 @@ pub fn time_to_ready<'r, 'a>(review: &'r Review<'a>) -> Option<(i64, Probe<'a>, 
         .iter()
         .filter(|container| container.class().runs_on())
         .filter_map(|container| {
-            let is_object = |probe: &Probe<'_>| probe.cursor().node().is_some_and(|node| node.kind() == Kind::Object);
+            let is_object = |probe: &Probe<'_>| probe.cursor().node().is_some_and(|node| node.kind() == Json::Object);
             if let Some(startup) = container.probe("startupProbe").filter(is_object) {
                 let window = startup.failure_threshold().saturating_mul(startup.period());
                 return Some((startup.initial_delay().saturating_add(window), startup, container));

@@ -1,6 +1,6 @@
 //! Label selectors, as controllers and the API server evaluate them.
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
 /// What a selector says of some labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl Match {
 #[must_use]
 pub fn matches<'a>(selector: Node<'a>, labels: impl Into<Option<Node<'a>>>) -> Match {
     match selector.kind() {
-        Kind::Object => selects(selector, labels.into()).map_or(Match::Invalid, Match::from),
-        Kind::Null => Match::No,
+        Json::Object => selects(selector, labels.into()).map_or(Match::Invalid, Match::from),
+        Json::Null => Match::No,
         _ => Match::Invalid,
     }
 }
@@ -45,7 +45,7 @@ pub fn matches<'a>(selector: Node<'a>, labels: impl Into<Option<Node<'a>>>) -> M
 #[must_use]
 pub fn matches_map<'a>(selector: Node<'a>, labels: impl Into<Option<Node<'a>>>) -> bool {
     let labels = labels.into();
-    selector.kind() == Kind::Object
+    selector.kind() == Json::Object
         && selector.len() > 0
         && selector.members().all(|(key, value)| value.as_str().is_some_and(|value| has(labels, key, value)))
 }
@@ -59,12 +59,12 @@ impl From<bool> for Match {
 /// `None`: the selector is invalid. Looks at every requirement, so that this does not depend on the labels.
 fn selects(selector: Node<'_>, labels: Option<Node<'_>>) -> Option<bool> {
     let mut is_match = true;
-    if let Some(map) = typed(selector.get("matchLabels"), Kind::Object)? {
+    if let Some(map) = typed(selector.get("matchLabels"), Json::Object)? {
         for (key, value) in map.members() {
             is_match &= has(labels, key, value.as_str()?);
         }
     }
-    if let Some(list) = typed(selector.get("matchExpressions"), Kind::Array)? {
+    if let Some(list) = typed(selector.get("matchExpressions"), Json::Array)? {
         for expression in list.items() {
             is_match &= holds(expression, labels)?;
         }
@@ -74,7 +74,7 @@ fn selects(selector: Node<'_>, labels: Option<Node<'_>>) -> Option<bool> {
 
 fn holds(expression: Node<'_>, labels: Option<Node<'_>>) -> Option<bool> {
     let key = expression.get("key")?.as_str()?;
-    let values = typed(expression.get("values"), Kind::Array)?;
+    let values = typed(expression.get("values"), Json::Array)?;
     let mut is_listed = false;
     for value in values.iter().flat_map(|values| values.items()) {
         is_listed |= has(labels, key, value.as_str()?);
@@ -95,7 +95,7 @@ fn has(labels: Option<Node<'_>>, key: &str, value: &str) -> bool {
 }
 
 /// The node if it is of this kind, nothing where it is absent or `null`; `None` where it is something else.
-fn typed(node: Option<Node<'_>>, kind: Kind) -> Option<Option<Node<'_>>> {
+fn typed(node: Option<Node<'_>>, kind: Json) -> Option<Option<Node<'_>>> {
     match node.filter(|node| !node.is_null()) {
         Some(node) => (node.kind() == kind).then_some(Some(node)),
         None => Some(None),

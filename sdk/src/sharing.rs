@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use plimsoll_flat::Node;
 
 use crate::cursor::Cursor;
-use crate::disruption::{name, short};
-use crate::last;
+use crate::disruption::name;
+use crate::kind::{Kind, long_running};
 use crate::owners::is_owned;
 use crate::references::is_handed_over;
 use crate::review::Review;
@@ -27,7 +27,7 @@ pub fn others(review: &Review<'_>) -> Option<String> {
     let (services, referenced) = (review.services(), review.referenced());
     others_of(
         review,
-        [review.group(), "/", review.kind()].concat().as_str(),
+        review.own_kind().get(),
         review.name(),
         review.template().or(referenced.as_ref()),
         services.nodes(),
@@ -37,7 +37,7 @@ pub fn others(review: &Review<'_>) -> Option<String> {
 /// The same of another workload, with the Services that select its Pods.
 pub fn others_of<'a>(
     review: &Review<'_>,
-    kind: &str,
+    kind: Kind<'_>,
     of: &str,
     template: Option<&PodTemplate<'_>>,
     services: impl Iterator<Item = Node<'a>>,
@@ -56,21 +56,21 @@ pub fn others_of<'a>(
 }
 
 /// The first workload with Pods, besides one, whose Pods a selector selects.
-fn other(review: &Review<'_>, (own_kind, own): (&str, &str), selector: &[u8]) -> Option<String> {
-    let kinds: Vec<_> = last::kinds(review).collect();
+fn other(review: &Review<'_>, (own_kind, own): (Kind<'_>, &str), selector: &[u8]) -> Option<String> {
+    let kinds: Vec<_> = long_running(review).collect();
     let answers = review.selected_by_each(&kinds, selector);
     kinds.iter().zip(&answers).find_map(|(kind, answer)| {
         let counts = |object: &Node<'_>| {
             let is_itself = *kind == own_kind && name(*object) == own;
-            let has_pods = keeps_pods(kind, *object);
-            !is_itself && has_pods && !is_owned(review, kind, *object) && !is_handed_over(review, kind, name(*object))
+            let has_pods = keeps_pods(*kind, *object);
+            !is_itself && has_pods && !is_owned(review, *kind, *object) && !is_handed_over(review, *kind, name(*object))
         };
-        answer.nodes().find(counts).map(|object| format!("{} {}", short(kind), name(object)))
+        answer.nodes().find(counts).map(|object| format!("{} {}", kind.name(), name(object)))
     })
 }
 
 /// Whether a workload has Pods, and keeps some of them while it is updated: in a release all of a set are updated together.
-fn keeps_pods(kind: &str, object: Node<'_>) -> bool {
+fn keeps_pods(kind: Kind<'_>, object: Node<'_>) -> bool {
     if object.at("/spec/replicas").and_then(Node::as_i64) == Some(0) {
         return false;
     }

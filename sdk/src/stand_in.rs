@@ -4,6 +4,7 @@ use plimsoll_flat::Node;
 
 use crate::disruption::{PodBudget, STAND_IN, kinds, name};
 use crate::int_or_percent::IntOrPercent;
+use crate::kind::Kind;
 use crate::owners::is_owned_by;
 use crate::review::Review;
 use crate::rounding::Budget;
@@ -25,7 +26,7 @@ pub(crate) fn is_stand_in(review: &Review<'_>, object: Node<'_>) -> bool {
                     let wanted = owner.at("/spec/selector");
                     let selector = object.at("/spec/selector");
                     // That of a ReplicationController is a plain map.
-                    let is_map = kind == "/ReplicationController";
+                    let is_map = kind == Kind::REPLICATION_CONTROLLER;
                     wanted == if is_map { selector.and_then(|selector| selector.get("matchLabels")) } else { selector }
                 })
         })

@@ -7,12 +7,8 @@
 use plimsoll_flat::Node;
 
 use crate::disruption::name;
+use crate::kind::Kind;
 use crate::review::Review;
-
-/// The kind that says where volumes come from.
-pub const STORAGE_CLASS: &str = "storage.k8s.io/StorageClass";
-/// The kind of a volume.
-pub const VOLUME: &str = "/PersistentVolume";
 
 /// How a volume gets to the node of a Pod.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,7 +22,7 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// The volume of a PersistentVolumeClaim. Needs [`STORAGE_CLASS`] and [`VOLUME`] in `refines`.
+    /// The volume of a PersistentVolumeClaim. Needs [`Kind::STORAGE_CLASS`] and [`Kind::PERSISTENT_VOLUME`] in `refines`.
     ///
     /// A claim without a class gets the default of the cluster, which is another one in k3s or kind than in a managed
     /// cluster. Where that is not known, the volume is not known either. A name of a class alone proves no attachment.
@@ -35,7 +31,7 @@ impl Storage {
         let text = |pointer: &str| claim.at(pointer).and_then(Node::as_str);
         let class = text("/spec/storageClassName").or_else(|| text(LEGACY_CLASS));
         if let Some(volume) = text("/spec/volumeName").filter(|volume| !volume.is_empty()) {
-            let answer = review.get(VOLUME, volume);
+            let answer = review.get(Kind::PERSISTENT_VOLUME, volume);
             if let Some(volume) = answer.nodes().next() {
                 return Self::of_volume(volume);
             }
@@ -49,7 +45,7 @@ impl Storage {
         }
         match class {
             Some(class) if !class.is_empty() => {
-                let answer = review.get(STORAGE_CLASS, class);
+                let answer = review.get(Kind::STORAGE_CLASS, class);
                 let known = answer.nodes().next().map(Self::of_class);
                 match known.filter(|known| *known != Self::Unknown) {
                     Some(known) => known,
@@ -69,7 +65,7 @@ impl Storage {
 
     /// The volumes that a claim of this class can be bound to; none where there is none.
     fn of_volumes(review: &Review<'_>, claim: Node<'_>, class: &str) -> Option<Self> {
-        let answer = review.listing(VOLUME);
+        let answer = review.listing(Kind::PERSISTENT_VOLUME);
         let fits = |volume: &Node<'_>| {
             let of_class = volume.at("/spec/storageClassName").and_then(Node::as_str).unwrap_or_default() == class;
             let bound = |pointer: &str| volume.at(pointer).and_then(Node::as_str);
@@ -86,7 +82,7 @@ impl Storage {
 
     /// The class of claims that name none; none where none is known to be the default.
     fn of_default(review: &Review<'_>) -> Option<Self> {
-        let answer = review.listing(STORAGE_CLASS);
+        let answer = review.listing(Kind::STORAGE_CLASS);
         let is_default = |class: &Node<'_>| {
             DEFAULT_CLASS.iter().any(|pointer| class.at(pointer).and_then(Node::as_str) == Some("true"))
         };

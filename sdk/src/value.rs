@@ -1,6 +1,6 @@
 //! Values that a fix writes.
 
-use plimsoll_flat::{Kind, Node, Writer};
+use plimsoll_flat::{Kind as Json, Node, Writer};
 
 use crate::int_or_percent::IntOrPercent;
 use crate::quantity::Quantity;
@@ -35,12 +35,12 @@ impl Value {
     /// `null` members are left out.
     pub fn copy(node: Node<'_>) -> Option<Self> {
         match node.kind() {
-            Kind::Object => {
+            Json::Object => {
                 let members = node.members().filter(|(_, value)| !value.is_null());
                 let members = members.map(|(name, value)| Some((name.to_owned(), Self::copy(value)?)));
                 members.collect::<Option<_>>().map(Value::Object)
             }
-            Kind::Array => node.items().map(Self::copy).collect::<Option<_>>().map(Value::List),
+            Json::Array => node.items().map(Self::copy).collect::<Option<_>>().map(Value::List),
             _ => (node.as_str().map(Value::from))
                 .or_else(|| node.as_bool().map(Value::Bool))
                 .or_else(|| node.as_i64().map(Value::Int)),

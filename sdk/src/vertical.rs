@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_flat::Node;
 
-/// The kind that sets requests of Pods.
-pub const VERTICAL: &str = "autoscaling.k8s.io/VerticalPodAutoscaler";
-
 /// For which containers some VerticalPodAutoscalers set the request of a resource when a Pod is made: in every `updateMode`
 /// but `Off`, unless `mode: Off` or `controlledResources` leave it out. What is said of `*` holds for containers without a
 /// policy of their own. Each policy is read once, for there may be hundreds, and as many containers.

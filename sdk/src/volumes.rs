@@ -3,12 +3,10 @@
 use plimsoll_flat::Node;
 
 use crate::cursor::Cursor;
+use crate::kind::Kind;
 use crate::review::Review;
 use crate::storage::Storage;
 use crate::workload::PodTemplate;
-
-/// The kind that a volume of a Pod can claim.
-pub const CLAIM: &str = "/PersistentVolumeClaim";
 
 /// Who may mount a PersistentVolumeClaim at a time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,24 +91,28 @@ impl Hold {
 }
 
 impl Claim<'_> {
-    /// Whether it keeps a second Pod waiting. Needs [`CLAIM`] in `requires` or `refines`, and the kinds of
+    /// Whether it keeps a second Pod waiting. Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] in `requires` or `refines`, and the kinds of
     /// [`Storage::of_claim`].
     #[must_use]
     pub fn hold(&self, review: &Review<'_>) -> Hold {
-        review.get(CLAIM, self.name).nodes().next().map_or(Hold::Unknown, |claim| Hold::of(review, claim))
+        review
+            .get(Kind::PERSISTENT_VOLUME_CLAIM, self.name)
+            .nodes()
+            .next()
+            .map_or(Hold::Unknown, |claim| Hold::of(review, claim))
     }
 
-    /// Who may mount it; none where the claim, or what it asks for, is not known. Needs [`CLAIM`] in `requires` or
+    /// Who may mount it; none where the claim, or what it asks for, is not known. Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] in `requires` or
     /// `refines`.
     #[must_use]
     pub fn access(&self, review: &Review<'_>) -> Option<Access> {
-        let answer = review.get(CLAIM, self.name);
+        let answer = review.get(Kind::PERSISTENT_VOLUME_CLAIM, self.name);
         answer.nodes().next().and_then(Access::of)
     }
 }
 
 /// Whether a claim of these Pods keeps them from being two, for certain or perhaps: advice must not ask for a second one.
-/// Needs [`CLAIM`] and the kinds of [`Storage::of_claim`] in `refines`.
+/// Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] and the kinds of [`Storage::of_claim`] in `refines`.
 #[must_use]
 pub fn keep_one_pod(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
     let is_tied = template.is_tied_to_node();

@@ -48,7 +48,8 @@ impl<'a> PodTemplate<'a> {
             || self.spec().at("/nodeSelector").members().any(selects)
             || self.node_terms().any(|term| {
                 term.at("/matchExpressions").items().any(|expression| {
-                    names_windows(&expression.at("/key")) || expression.at("/values").items().any(|it| names_windows(&it))
+                    names_windows(&expression.at("/key"))
+                        || expression.at("/values").items().any(|it| names_windows(&it))
                 })
             })
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use plimsoll_flat::{Kind, Node};
+use plimsoll_flat::{Kind as Json, Node};
 
 use crate::cursor::Cursor;
 use crate::findings::Finding;
@@ -58,7 +58,7 @@ impl<'a> PodTemplate<'a> {
         let mut collect = |list: &'static str, class: fn(&Cursor<'a>) -> Class| {
             for cursor in spec.member(list).items() {
                 // Text where an object belongs has no members; the API server refuses it, and so does the schema.
-                if cursor.node().is_some_and(|node| node.kind() == Kind::Object) {
+                if cursor.node().is_some_and(|node| node.kind() == Json::Object) {
                     let container = Container { class: class(&cursor), pod: Rc::clone(&pod), cursor };
                     let is_auto = container.at("/image").as_str() == Some("auto");
                     let is_filled_in = is_injected_into && is_auto && container.class != Class::Ephemeral;

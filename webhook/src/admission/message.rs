@@ -6,7 +6,7 @@ mod group;
 mod place;
 
 use plimsoll_flat::Node;
-use plimsoll_sdk::disruption::SCALABLE;
+use plimsoll_sdk::kind::SCALABLE;
 
 use super::decide::named_path;
 use super::review::{Operation, Review};
@@ -153,7 +153,7 @@ fn describe(review: &Review) -> String {
     };
     let kind = shorten(&review.kind.kind, MAX_KIND);
     if review.subresource == "scale" {
-        let mut kinds = SCALABLE.into_iter().filter_map(|kind| kind.split_once('/'));
+        let mut kinds = SCALABLE.into_iter().map(|kind| (kind.group(), kind.name()));
         let scaled = kinds.find(|(group, kind)| plural(group, kind) == review.resource).map(|(_, kind)| kind);
         return format!("Scaling of {} {name}", shorten(scaled.unwrap_or(&review.resource), MAX_KIND));
     }

@@ -5,6 +5,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use plimsoll_sdk::kind::Kind;
 use plimsoll_sdk::owners::is_made_of;
 use serde_json::{Value, json};
 
@@ -191,7 +192,8 @@ fn is_not_to_be_judged(
         let is_mirror =
             maker == "/Node" && object.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
         let owner = Known { namespace, kind: &maker, name: text("name"), uid: text("uid") };
-        is_mirror || (is_made_of(kind, &maker) || is_further(&maker)) && known.contains(&owner)
+        let is_made = Kind::parse(kind).zip(Kind::parse(&maker)).is_some_and(|(kind, maker)| is_made_of(kind, maker));
+        is_mirror || (is_made || is_further(&maker)) && known.contains(&owner)
     });
     is_made || object.pointer("/metadata/deletionTimestamp").is_some()
 }

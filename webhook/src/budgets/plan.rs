@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plimsoll_flat::Node;
-use plimsoll_sdk::disruption::{AUTOSCALERS, STAND_IN};
+use plimsoll_sdk::disruption::STAND_IN;
+use plimsoll_sdk::kind::{Autoscaler, Kind};
 use plimsoll_sdk::metadata::Judges;
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::judge::validate;
 use crate::moment::Moment;
 use crate::registry::{Registry, Selected};
 
-const BUDGET: &str = "policy/PodDisruptionBudget";
+const BUDGET: &str = Kind::POD_DISRUPTION_BUDGET.as_str();
 
 /// For all policies on one workload. Nobody waits.
 const TIME: Duration = Duration::from_secs(5);
@@ -97,7 +98,8 @@ fn kinds(registry: &Registry) -> impl Iterator<Item = &str> {
         let named = policy.metadata.on.kinds.iter().map(String::as_str);
         let workloads = registry.workloads().kinds().chain(named);
         workloads.filter(|kind| {
-            *kind != BUDGET && !AUTOSCALERS.contains(kind) && registry.workloads().match_on(&policy.metadata.on, kind)
+            let is_scaler = Autoscaler::ALL.iter().any(|scaler| scaler.kind().as_str() == *kind);
+            *kind != BUDGET && !is_scaler && registry.workloads().match_on(&policy.metadata.on, kind)
         })
     })
 }

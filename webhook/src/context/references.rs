@@ -78,7 +78,7 @@ pub(super) const EVERY: &str = "*";
 
 /// Whether objects of this kind name Namespaces, so that they count in others than their own.
 pub(super) fn names_namespaces(kind: &str) -> bool {
-    MONITORS.contains(&kind)
+    MONITORS.iter().any(|monitor| monitor.as_str() == kind)
 }
 
 /// Name of an object among those of all namespaces.

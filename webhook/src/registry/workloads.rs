@@ -10,7 +10,7 @@ use super::fields::{Mapping, Reader};
 use super::parts::{Parts, Shown};
 use super::policy_set::Located;
 use super::registry::MAX_TEMPLATES;
-use plimsoll_sdk::disruption::BUDGET;
+use plimsoll_sdk::kind::Kind;
 
 /// An earlier template of a workload, as its controller keeps it.
 pub const REVISION: &str = "apps/ControllerRevision";
@@ -184,7 +184,8 @@ impl Workloads {
 
     /// All of every workload is shown, and of what says how many of its Pods may be away.
     pub(super) fn show_whole(&mut self) {
-        for kind in self.kinds.iter().map(|carrier| carrier.kind.as_str()).chain([BUDGET]) {
+        for kind in self.kinds.iter().map(|carrier| carrier.kind.as_str()).chain([Kind::POD_DISRUPTION_BUDGET.as_str()])
+        {
             self.shown.add(kind, &Parts::whole());
         }
     }

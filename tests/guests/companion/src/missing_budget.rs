@@ -16,7 +16,7 @@ use plimsoll_sdk::prelude::*;
     requires = ["policy/PodDisruptionBudget"]
 )]
 pub fn missing_budget(review: &Review, findings: &mut Findings) {
-    let asked = review.at("metadata/annotations").key("example.com/budget");
+    let asked = review.at("/metadata/annotations").key("example.com/budget");
     let Some(labels) = review.template().and_then(|template| template.labels()).filter(|_| asked.exists()) else {
         return;
     };

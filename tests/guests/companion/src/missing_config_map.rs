@@ -15,7 +15,7 @@ use plimsoll_sdk::prelude::*;
     requires = ["/ConfigMap"]
 )]
 pub fn missing_config_map(review: &Review, findings: &mut Findings) {
-    let named = review.at("metadata/annotations").key("example.com/settings");
+    let named = review.at("/metadata/annotations").key("example.com/settings");
     let Some(name) = named.as_str() else { return };
     let answer = review.get("/ConfigMap", name);
     if !answer.complete {

@@ -59,7 +59,7 @@ hostile! {
         findings.error(review.object(), format!("\u{1b}[2J\u{202e}{}", "long ".repeat(20_000)), "a\nb\r\0c");
     }
     undeclared_edit [severity = Error, edits = ["/spec/paused"]] |review, findings| {
-        let replicas = review.at("spec/replicas");
+        let replicas = review.at("/spec/replicas");
         findings.error(&replicas, "there are replicas", "write 0").fix(Fix::safe("stop it").replace(&replicas, 0_i64));
     }
     too_severe [severity = Warning] |review, findings| {

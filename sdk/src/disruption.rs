@@ -453,7 +453,7 @@ pub fn name<'a>(object: Node<'a>) -> &'a str {
 mod tests {
     use plimsoll_flat::{Node, json};
 
-    use super::{Blocked, Budget, Floor, PodBudget, Source, Workload};
+    use super::{Blocked, Budget, Floor, Kind, PodBudget, Source, Workload};
     use crate::int_or_percent::IntOrPercent::{self, Int, Percent};
 
     fn workload(replicas: Option<i64>, floor: Option<i64>) -> Workload {

@@ -20,7 +20,7 @@ pub fn missing_budget(review: &Review, findings: &mut Findings) {
     let Some(labels) = review.template().and_then(|template| template.labels()).filter(|_| asked.exists()) else {
         return;
     };
-    let answer = review.selecting("policy/PodDisruptionBudget", labels);
+    let answer = review.selecting(Kind::POD_DISRUPTION_BUDGET, labels);
     if !answer.complete {
         findings.skip("PodDisruptionBudgets are not known");
         return;

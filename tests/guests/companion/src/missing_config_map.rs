@@ -17,7 +17,7 @@ use plimsoll_sdk::prelude::*;
 pub fn missing_config_map(review: &Review, findings: &mut Findings) {
     let named = review.at("/metadata/annotations").key("example.com/settings");
     let Some(name) = named.as_str() else { return };
-    let answer = review.get("/ConfigMap", name);
+    let answer = review.get(Kind::CONFIG_MAP, name);
     if !answer.complete {
         findings.skip("ConfigMaps are not known");
     } else if answer.nodes().next().is_none() {

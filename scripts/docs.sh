@@ -96,7 +96,7 @@ policy_page() {
 }
 
 policy_index() {
-  printf '# Policies\n\nThe built-in policies, in the order of the catalogue. The severity is the highest of a policy'\''s findings.\n'
+  printf '# Policies\n\nThe built-in policies, in the order of the bundle. The severity is the highest of a policy'\''s findings.\n'
   printf '[policy-set.md](../policy-set.md) tells how to set their actions; `plimsoll explain ID` prints a page offline.\n\n'
   printf '| policy | category | severity | finds |\n| --- | --- | --- | --- |\n'
   awk -F '  +' '{ printf "| [%s](%s.md) | %s | %s | %s |\n", $1, $1, $2, $3, $4 }' "$scratch/list"

@@ -1,4 +1,4 @@
-//! The policies built into Plimsoll: one file each, one line each here, in the order of the catalogue.
+//! The policies built into Plimsoll: one file each, one line each here. Reports and lists keep this order.
 
 mod counted_jobs;
 mod lack;

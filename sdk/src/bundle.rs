@@ -122,7 +122,7 @@ macro_rules! bundle {
 #[macro_export]
 macro_rules! export_policies {
     (reads = $reads:expr; $($policy:expr),* $(,)?) => {
-        /// Every policy of this bundle, in the order of the catalogue.
+        /// Every policy of this bundle, in the order of the lines of `bundle!`.
         pub const POLICIES: &[$crate::Policy] = &[$($policy),*];
 
         /// Runs the policy of this number. Every call is a direct one: pointers to functions are costly in a fresh

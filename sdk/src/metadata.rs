@@ -66,7 +66,7 @@ pub struct Policy {
     pub title: String,
     /// Markdown: the policy's page.
     pub documentation: String,
-    /// One of the categories of the design.
+    /// The word by which PolicySets set actions for several policies; docs/contract.md lists the known ones.
     pub category: String,
     /// The highest severity of its findings.
     pub severity: Severity,

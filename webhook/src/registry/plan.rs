@@ -19,7 +19,7 @@ use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settin
 use crate::admission::verdict::Spared;
 use crate::admission::{Action, Operation, Review};
 
-/// The categories of the design; a bundle may bring further ones.
+/// The categories that a PolicySet may always name; a bundle may add others.
 const CATEGORIES: [&str; 12] = [
     "probes",
     "resources",
@@ -38,7 +38,7 @@ const CATEGORIES: [&str; 12] = [
 /// What every review needs.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// In the order of the catalogue: bundle by bundle.
+    /// Bundle by bundle, in the order of each bundle.
     policies: Vec<Arc<Policy>>,
     sets: Vec<Set>,
     /// By `group/Kind`: the places in `policies` of those that look at the kind and are on in some set.

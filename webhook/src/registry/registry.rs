@@ -156,7 +156,7 @@ impl Registry {
         &self.bundles
     }
 
-    /// Every policy of every bundle, in the order of the catalogue, whether it is on or not.
+    /// Every policy of every bundle, bundle by bundle, whether it is on or not.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.plan.policies().iter()
     }
@@ -177,7 +177,7 @@ impl Registry {
         kinds
     }
 
-    /// What applies to a review, in the order of the catalogue.
+    /// The policies that apply to a review, in the order of [`Registry::policies`].
     pub fn select(&self, review: &Review) -> Vec<Selected> {
         self.plan.select(review)
     }

@@ -33,7 +33,7 @@ test: build assets ## Runs every test, those against a real API server included
 .PHONY: lint
 lint: build ## Formatting, clippy with -D warnings, generated pages, width of Markdown, licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check
-	rustfmt --edition 2024 --check policies/src/*.rs
+	rustfmt --edition 2024 --check policies/src/*.rs policies/src/*/*.rs
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release --package plimsoll --no-default-features --features check -- -D warnings
 	cargo clippy --release --package plimsoll --no-default-features --features serve -- -D warnings

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use plimsoll_sdk::metadata::{self, Stage};
+use plimsoll_sdk::metadata::{self, CATEGORIES, Stage};
 
 use super::concessions::Concessions;
 use super::exemption::Exemption;
@@ -18,22 +18,6 @@ use super::problem::{ConfigError, Hint, Position, Problem};
 use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settings};
 use crate::admission::verdict::Spared;
 use crate::admission::{Action, Operation, Review};
-
-/// The categories that a PolicySet may always name; a bundle may add others.
-const CATEGORIES: [&str; 12] = [
-    "probes",
-    "resources",
-    "security",
-    "availability",
-    "autoscaling",
-    "rollout",
-    "service",
-    "image",
-    "network",
-    "stateful",
-    "manifest",
-    "swarm",
-];
 
 /// What every review needs.
 #[derive(Debug)]

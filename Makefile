@@ -6,6 +6,8 @@ SHELL := /usr/bin/env bash
 # Outside test data; its tests say so where it is absent.
 export PLIMSOLL_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
 
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
+
 .PHONY: help
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +35,7 @@ test: build assets ## Runs every test, those against a real API server included
 .PHONY: lint
 lint: build ## Formatting, clippy with -D warnings, generated pages, width of Markdown, licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check
-	rustfmt --edition 2024 --check policies/src/*.rs
+	rustfmt --edition 2024 --check policies/src/*.rs policies/src/*/*.rs
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release --package plimsoll --no-default-features --features check -- -D warnings
 	cargo clippy --release --package plimsoll --no-default-features --features serve -- -D warnings
@@ -56,8 +58,10 @@ package: build ## Packages what is published, and builds it from the packages wi
 	scripts/package.sh --verify
 
 .PHONY: image
-image: setup ## Builds the image's root file system in target/rootfs and starts it there (minutes)
+image: setup ## Builds and starts the root file system of the image, and packs it for `docker load` and `podman load` (minutes)
 	scripts/rootfs.sh target/rootfs --test
+	scripts/image-archive.sh target/rootfs target/plimsoll-image.tar plimsoll:$(VERSION)
+	@if command -v skopeo >/dev/null; then skopeo inspect --config docker-archive:target/plimsoll-image.tar >/dev/null; fi
 
 .PHONY: reproducible
 reproducible: build ## Builds the built-in bundle twice more and compares the bytes

@@ -81,6 +81,7 @@ cases_as_examples() {
   ' "$1" | sed -e '/./,$!d'
 }
 
+# policy_page ID CATEGORY
 policy_page() {
   local page heading
   page=$(plimsoll explain "$1" | facts_as_list)
@@ -88,18 +89,18 @@ policy_page() {
     grep -qx "## $heading" <<<"$page" || { say "the doc comment of $1 has no heading \`## $heading\`"; return 1; }
   done
   printf '%s\n' "$page"
-  local cases=policies/cases/$1.md
+  local cases=policies/cases/$2/$1.md
   [ -f "$cases" ] || { say "$1 has no $cases"; return 1; }
   printf '\n## Examples\n\n'
-  printf 'These are the tests of the policy. A comment names the finding that is expected on its line; see [policy-cases.md](../policy-cases.md).\n\n'
+  printf 'These are the tests of the policy. A comment names the finding that is expected on its line; see [policy-cases.md](../../policy-cases.md).\n\n'
   cases_as_examples "$cases"
 }
 
 policy_index() {
-  printf '# Policies\n\nThe built-in policies, in the order of the catalogue. The severity is the highest of a policy'\''s findings.\n'
+  printf '# Policies\n\nThe built-in policies, in the order of the bundle. The severity is the highest of a policy'\''s findings.\n'
   printf '[policy-set.md](../policy-set.md) tells how to set their actions; `plimsoll explain ID` prints a page offline.\n\n'
   printf '| policy | category | severity | finds |\n| --- | --- | --- | --- |\n'
-  awk -F '  +' '{ printf "| [%s](%s.md) | %s | %s | %s |\n", $1, $1, $2, $3, $4 }' "$scratch/list"
+  awk -F '  +' '{ printf "| [%s](%s/%s.md) | %s | %s | %s |\n", $1, $2, $1, $2, $3, $4 }' "$scratch/list"
 }
 
 # help COMMAND…: its help, then that of its subcommands.
@@ -114,9 +115,11 @@ help() {
 
 plimsoll policy list >"$scratch/list"
 policy_index >"$scratch/policies/README.md"
-for id in $(awk '{ print $1 }' "$scratch/list"); do
-  policy_page "$id" >"$scratch/policies/$id.md"
-done
+awk '{ print $1, $2 }' "$scratch/list" >"$scratch/ids"
+while read -r id category; do
+  mkdir -p "$scratch/policies/$category"
+  policy_page "$id" "$category" >"$scratch/policies/$category/$id.md"
+done <"$scratch/ids"
 {
   printf '# Command line\n\nThe help of every command. [check.md](check.md) says more about `plimsoll check`.\n'
   help
@@ -143,9 +146,8 @@ if [ -n "$check" ]; then
     exit 1
   fi
 else
-  mkdir -p docs/policies
-  rm -f docs/policies/*.md
-  cp "$scratch"/policies/*.md docs/policies/
+  rm -rf docs/policies
+  cp -R "$scratch/policies" docs/policies
   cp "$scratch/cli.md" docs/cli.md
   cp "$scratch/profiles.md" docs/profiles.md
   cp "$scratch/rights.yaml" charts/plimsoll/files/rights.yaml

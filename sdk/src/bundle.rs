@@ -100,29 +100,11 @@ pub fn evaluate(
     judgements
 }
 
-/// Declares a crate's policies: one line, the module's name, for each. The module holds a function of the same name
-/// with the `#[policy]` attribute. Exports the bundle where the crate is built for WebAssembly.
-///
-/// `reads = …;` before them says what the policies read of other objects, `&[("/Service", &["/spec/ports"])]`: the host then
-/// keeps and shows no more than that ([`metadata::Bundle::reads`](crate::metadata::Bundle::reads)). Names, labels and owners,
-/// selectors and the labels of pod templates are always shown.
-#[macro_export]
-macro_rules! bundle {
-    (reads = $reads:expr; $($module:ident),* $(,)?) => {
-        $(pub mod $module;)*
-
-        $crate::export_policies![reads = $reads; $($module::POLICY),*];
-    };
-    ($($module:ident),* $(,)?) => {
-        $crate::bundle![reads = &[]; $($module),*];
-    };
-}
-
-/// Declares a crate's policies by their constants: for policies that a macro makes. [`bundle!`] is what authors use.
+/// Declares a crate's policies by their constants: for policies that a macro makes. [`bundle!`](crate::bundle!) is what authors use.
 #[macro_export]
 macro_rules! export_policies {
     (reads = $reads:expr; $($policy:expr),* $(,)?) => {
-        /// Every policy of this bundle, in the order of the catalogue.
+        /// Every policy of this bundle, in the order of the lines of `bundle!`.
         pub const POLICIES: &[$crate::Policy] = &[$($policy),*];
 
         /// Runs the policy of this number. Every call is a direct one: pointers to functions are costly in a fresh

@@ -66,7 +66,7 @@ pub use bundle::{Host, Policy};
 pub use cursor::Cursor;
 pub use findings::{Finding, Findings, Fix};
 pub use plimsoll_flat as flat;
-pub use plimsoll_sdk_macros::{Settings, policy};
+pub use plimsoll_sdk_macros::{Settings, bundle, policy};
 pub use review::Review;
 
 /// What a policy file imports.

@@ -11,6 +11,65 @@ pub const SECTION: &str = "plimsoll:metadata";
 /// The version of the contract that this SDK speaks: that of the WIT package.
 pub const ABI: &str = "0.1.0";
 
+/// The categories by which PolicySets set actions.
+pub const CATEGORIES: [&str; 12] = [
+    "probes",
+    "resources",
+    "security",
+    "availability",
+    "autoscaling",
+    "rollout",
+    "service",
+    "image",
+    "network",
+    "stateful",
+    "manifest",
+    "swarm",
+];
+
+/// The category of a policy that states none: the folder of its module, `crate::category::policy`.
+///
+/// # Panics
+/// If the folder is no category. `#[policy]` calls this when the crate is compiled, so that it does not compile then.
+pub const fn category_of_module(path: &'static str) -> &'static str {
+    let bytes = path.as_bytes();
+    let mut end = None;
+    let mut index = bytes.len();
+    while index > 1 {
+        index -= 1;
+        if bytes[index] != b':' || bytes[index - 1] != b':' {
+            continue;
+        }
+        if let Some(end) = end {
+            let (before, _) = bytes.split_at(end);
+            let (_, folder) = before.split_at(index + 1);
+            let mut number = 0;
+            while number < CATEGORIES.len() {
+                if is_same(CATEGORIES[number].as_bytes(), folder) {
+                    return CATEGORIES[number];
+                }
+                number += 1;
+            }
+            break;
+        }
+        index -= 1;
+        end = Some(index);
+    }
+    panic!(
+        "a policy lies in the folder of its category, as in src/security/host_network.rs with `security::host_network` in \
+         bundle!; or it states `category = \"security\"`. Categories are probes, resources, security, availability, \
+         autoscaling, rollout, service, image, network, stateful, manifest and swarm"
+    )
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
+}
+
 /// A bundle's policies and their contract.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -66,7 +125,7 @@ pub struct Policy {
     pub title: String,
     /// Markdown: the policy's page.
     pub documentation: String,
-    /// One of the categories of the design.
+    /// One of [`CATEGORIES`].
     pub category: String,
     /// The highest severity of its findings.
     pub severity: Severity,

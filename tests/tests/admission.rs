@@ -373,7 +373,7 @@ fn warnings_are_few_and_short() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 4, as far as it needs no other objects.
+/// Updates that need no other objects: scale, restart, set image, patch, labels.
 #[test]
 fn updates_of_a_good_workload() -> Result<()> {
     let namespace = namespace("update")?;
@@ -446,7 +446,7 @@ fn what_is_made_worse_is_denied() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 12.
+/// Subresources of Pods: ephemeral containers, resize, exec.
 #[test]
 fn subresources_of_pods() -> Result<()> {
     let stage = stage()?;

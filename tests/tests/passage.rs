@@ -174,7 +174,7 @@ fn assert_denied(output: &Output, policies: &[&str]) {
     assert!(!output.status.success());
 }
 
-/// Scenario 4b.
+/// A rollback of each kind of workload goes through, although its template would be denied today.
 #[test]
 fn a_rollback_is_never_denied() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
@@ -208,7 +208,7 @@ fn a_rollback_covers_the_template_alone() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 11.
+/// Changes of labels, finalizers and the scale of an old workload.
 #[test]
 fn labels_finalizers_and_scaling() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
@@ -267,7 +267,7 @@ fn controllers_make_what_their_owner_says() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 12.
+/// Commands of users beside apply: run, debug.
 #[test]
 fn errands_of_people() -> Result<()> {
     let namespace = namespace("errands")?;
@@ -291,7 +291,7 @@ fn errands_of_people() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 20: policies newer than `policiesAsOf` deny nothing and say nothing.
+/// Policies newer than `policiesAsOf` deny nothing and say nothing.
 #[test]
 fn an_upgrade_denies_nothing_new() -> Result<()> {
     let upgraded = namespace("upgraded")?;
@@ -301,7 +301,7 @@ fn an_upgrade_denies_nothing_new() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 11b.
+/// Deletions of objects, collections and namespaces.
 #[test]
 fn deletions() -> Result<()> {
     let namespace = namespace("deleted")?;
@@ -429,7 +429,7 @@ fn whoever_breaks_the_glass_is_let_through_and_recorded() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 14.
+/// PolicyExemptions and annotations that ignore a policy.
 #[test]
 fn exemptions_and_ignores() -> Result<()> {
     let namespace = namespace("exempt")?;
@@ -473,7 +473,7 @@ fn exemptions_and_ignores() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 3, and the numbers in the message.
+/// Rollouts, and the resolved numbers in the message.
 #[test]
 fn rollouts_with_resolved_numbers() -> Result<()> {
     let kubectl = namespace("rollout")?;

@@ -74,6 +74,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     let found = run.out.lines().find(|line| line.trim_start().starts_with("latest-image-tag")).unwrap_or_default();
     ensure!(format!("{found}\n").ends_with(&row), "Pods and ReplicaSets are their owners': {}", run.out);
     ensure!(run.out.contains("drain-deadlock"), "{}", run.out);
+    ensure!(run.out.contains("`enforce` with profile `production` would deny "), "{}", run.out);
 
     let run =
         plimsoll(&["scan", "--kubeconfig", &kubeconfig, "--profile=production", "--format", "json"], folder.path())?;

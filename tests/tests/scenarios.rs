@@ -210,7 +210,7 @@ fn found(objects: &[Value], policy: &str, sentence: &str) -> Result<()> {
     Ok(())
 }
 
-/// Scenario 1: a complete set, file by file, in every order that begins elsewhere, both ways.
+/// A complete set, file by file, in every rotation of its order and of the reverse order.
 #[test]
 fn a_good_set_in_any_order() -> Result<()> {
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web"}});
@@ -253,7 +253,7 @@ fn a_good_set_in_any_order() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 3: rollouts that take away more than they seem to.
+/// Rollouts that take away more Pods than they seem to.
 #[test]
 fn rollouts_by_their_resolved_numbers() -> Result<()> {
     let rolling = |name: &str, replicas: u32, surge: Value, unavailable: Value| -> Value {
@@ -282,7 +282,7 @@ fn rollouts_by_their_resolved_numbers() -> Result<()> {
     scene.apply("both 0", &neither, &Refused, "may not be 0 when `maxSurge` is 0")
 }
 
-/// Scenario 4: changes that are no apply.
+/// Changes by other commands than apply.
 #[test]
 fn changes_of_what_runs() -> Result<()> {
     let mut scene = Scene::new("4")?;
@@ -307,7 +307,7 @@ fn changes_of_what_runs() -> Result<()> {
     scene.kubectl(&["scale", "deployment/kept", "--replicas=0"], &Denied(&["live-workload-removed"]), "")
 }
 
-/// Scenario 7: autoscalers and what they stand beside, whichever comes last.
+/// Autoscalers and the objects beside them, whichever comes last.
 #[test]
 fn autoscalers() -> Result<()> {
     let two = |name: &str| budget(name, name, "minAvailable", json!(2));
@@ -363,7 +363,7 @@ fn autoscalers() -> Result<()> {
     )
 }
 
-/// Scenario 8: budgets that are missing, guard nothing, or too much.
+/// Budgets that are missing, or select no Pods, or too many.
 #[test]
 fn budgets() -> Result<()> {
     let web: Value = deployment("web").into();
@@ -398,7 +398,7 @@ fn budgets() -> Result<()> {
     scene.apply("PDB over two workloads", &both, &Warned(&["shared-disruption-budget"]), "together")
 }
 
-/// Scenario 11: what was wrong before is in nobody's way; what makes it worse is.
+/// An old problem blocks no update; a worse one does.
 #[test]
 fn an_old_workload() -> Result<()> {
     let namespace = stage()?.old.kubectl().namespace().unwrap_or_default().to_owned();
@@ -443,7 +443,7 @@ fn an_old_workload() -> Result<()> {
     Ok(())
 }
 
-/// Scenario 17: the guides' own sets, as they stand.
+/// The sets of the guides, unchanged.
 #[test]
 fn the_guides_own_sets() -> Result<()> {
     let one_path = json!({"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 10});

@@ -1,6 +1,7 @@
-//! `#[policy]` and `#[derive(Settings)]`: glue only. What they mean is in the traits of plimsoll-sdk; the author's
+//! `#[policy]`, `bundle!` and `#[derive(Settings)]`: glue only. What they mean is in the traits of plimsoll-sdk; the author's
 //! function and struct stay as they are written.
 
+mod bundle;
 mod policy;
 mod settings;
 
@@ -8,14 +9,27 @@ use proc_macro::TokenStream;
 
 /// Makes a policy of a function `fn name(review: &Review, [settings: &S,] findings: &mut Findings)`.
 ///
-/// Arguments: `category = "…"`, `on = Workloads | LongRunning | Kinds`, `severity = Error | Warning | Info`,
-/// `since = "…"`; optional `kinds = ["group/Kind"]`, `subresources = ["…"]`, `requires = ["group/Kind"]`,
+/// Arguments: `on = Workloads | LongRunning | Kinds`, `severity = Error | Warning | Info`, `since = "…"`;
+/// `category = "…"`, unless the policy lies in the folder of its category; optional `kinds = ["group/Kind"]`, `subresources = ["…"]`, `requires = ["group/Kind"]`,
 /// `refines = ["group/Kind"]`, `edits = ["pointer"]`, `stage = Source`, `judges = Transition | Companion`,
 /// `operations = [Create, Update, Delete]` (the first two, if unsaid), `mutates = Safe | Hardening` (the highest class of fix that the webhook may make; any, if unsaid).
 /// The doc comment is the policy's page. The id is the function's name with hyphens.
 #[proc_macro_attribute]
 pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
     policy::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Declares a crate's policies: one line for each, `category::policy` for the file `src/category/policy.rs`. The module holds
+/// a function of the same name with the `#[policy]` attribute. Exports the bundle where the crate is built for WebAssembly.
+///
+/// The order of the lines is that of the bundle. A name without a category is a file directly in `src/`, whose policy states its
+/// category itself. `mod category::helper;` before the policies declares a module that several of them share.
+///
+/// `reads = …;` at the beginning says what the policies read of other objects, `&[("/Service", &["/spec/ports"])]`: the host then
+/// keeps and shows no more than that. Names, labels and owners, selectors and the labels of pod templates are always shown.
+#[proc_macro]
+pub fn bundle(policies: TokenStream) -> TokenStream {
+    bundle::expand(policies.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Reads a struct of settings from a PolicySet, with the default of every field and a JSON Schema.

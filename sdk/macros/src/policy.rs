@@ -71,7 +71,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         edits,
     } = arguments;
     let required = |what: &str| Error::new_spanned(name, format!("`#[policy]` needs `{what} = …`"));
-    let category = category.ok_or_else(|| required("category"))?;
+    let category = match category {
+        Some(category) => quote!(#category),
+        None => quote!({
+            const CATEGORY: &str = ::plimsoll_sdk::metadata::category_of_module(module_path!());
+            CATEGORY
+        }),
+    };
     let since = since.ok_or_else(|| required("since"))?;
     let severity = severity.ok_or_else(|| required("severity"))?;
     let workloads = match on.ok_or_else(|| required("on"))? {

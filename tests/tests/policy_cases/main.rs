@@ -37,9 +37,9 @@ fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
     let mut failed = Vec::new();
     let is_asked = |id: &&str| filter.split(',').any(|part| id.contains(part));
-    for id in plimsoll_policies::POLICIES.iter().map(|policy| policy.id).filter(is_asked) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/cases").join(format!("{id}.md"));
-        match Case::read(&path).with_context(|| format!("policies/cases/{id}.md")) {
+    for policy in plimsoll_policies::metadata().policies.iter().filter(|policy| is_asked(&policy.id.as_str())) {
+        let file = format!("policies/cases/{}/{}.md", policy.category, policy.id);
+        match Case::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&file)).context(file) {
             Ok(read) => cases.extend(read),
             Err(error) => failed.push(format!("{error:#}")),
         }

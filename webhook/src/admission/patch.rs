@@ -83,7 +83,7 @@ pub struct Lost {
     pub pointer: String,
 }
 
-/// The additions of one round, in the order of the catalogue.
+/// The additions of one round, in the order of the policies.
 #[derive(Debug, Default)]
 pub struct Additions {
     /// What is added, and whose it is.

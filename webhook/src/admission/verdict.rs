@@ -206,7 +206,7 @@ pub struct Recourse {
 /// Everything that is to be said of one review.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// Most severe first, then in the order of the catalogue and of the object.
+    /// Most severe first, then in the order of the policies and of the object.
     pub judged: Vec<Judged>,
     /// Policies that lacked required context, and what they lacked.
     pub skipped: Vec<(Arc<Policy>, String)>,

@@ -28,6 +28,8 @@ const TOGETHER: usize = 100;
 #[derive(Debug)]
 pub struct Scan {
     pub kubernetes_version: String,
+    /// The name of each PolicySet, and its profile.
+    pub profiles: Vec<(String, &'static str)>,
     pub objects: usize,
     /// Objects that a controller made: what they are made of is judged in their place.
     pub owned: usize,
@@ -109,6 +111,7 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
     let pdbs = existing.kinds.get("policy/PodDisruptionBudget").map(Vec::as_slice).unwrap_or_default();
     Scan {
         kubernetes_version: registry.kubernetes_version().to_string(),
+        profiles: registry.profiles().iter().map(|(set, profile)| (set.clone(), profile.as_str())).collect(),
         objects,
         owned,
         namespaces: namespaces.len(),
@@ -237,6 +240,7 @@ mod tests {
         let kinds = |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect::<BTreeSet<_>>();
         let unread = |names: &[&str]| kinds(names).into_iter().map(|kind| (kind, "forbidden".to_owned())).collect();
         let scan = |unread, unserved| Scan {
+            profiles: Vec::new(),
             kubernetes_version: String::new(),
             objects: 0,
             owned: 0,

@@ -93,12 +93,14 @@ fn drains(out: &mut String, scan: &Scan) {
 
 fn denials(out: &mut String, scan: &Scan) {
     let rows = rows(&scan.denied);
+    let by = by(&scan.profiles);
     if rows.is_empty() {
-        let _ = writeln!(out, "`enforce` would deny nothing, and warn of {}.\n", plural(scan.warned, "finding"));
+        let warned = plural(scan.warned, "finding");
+        let _ = writeln!(out, "`enforce` with {by} would deny nothing, and warn of {warned}.\n");
         return;
     }
     let count = plural(scan.denied.len(), "finding");
-    let _ = writeln!(out, "`enforce` would deny {count}, and warn of {}:", scan.warned);
+    let _ = writeln!(out, "`enforce` with {by} would deny {count}, and warn of {}:", scan.warned);
     let width = rows.iter().map(|row| row.policy.len()).max().unwrap_or(0);
     for row in &rows {
         let where_: Vec<String> = row
@@ -115,6 +117,17 @@ fn denials(out: &mut String, scan: &Scan) {
         let _ = writeln!(out, "{} of {} make up {MOST} % of it: {}", most.len(), rows.len(), most.join(", "));
     }
     out.push('\n');
+}
+
+/// The profile that decided; of several PolicySets, the profile of each.
+fn by(profiles: &[(String, &str)]) -> String {
+    match profiles {
+        [(_, profile)] => format!("profile `{profile}`"),
+        all => {
+            let sets: Vec<_> = all.iter().map(|(set, profile)| format!("{} ({profile})", line(set))).collect();
+            format!("the PolicySets {}", sets.join(", "))
+        }
+    }
 }
 
 /// The scan as JSON, with a line break at its end.
@@ -138,6 +151,9 @@ pub fn json(scan: &Scan) -> String {
     let document = json!({
         "schema": SCHEMA,
         "kubernetesVersion": scan.kubernetes_version,
+        "policySets": scan.profiles.iter().map(|(set, profile)| {
+            json!({"name": set, "profile": profile})
+        }).collect::<Vec<_>>(),
         "objects": scan.objects,
         "owned": scan.owned,
         "namespaces": scan.namespaces,
@@ -188,6 +204,13 @@ mod tests {
         };
         let (path, message, help) = (String::new(), "it is wrong".to_owned(), "mend it".to_owned());
         Denied { policy: policy.to_owned(), object, path, message, help }
+    }
+
+    #[test]
+    fn the_profile_is_named() {
+        assert_eq!(by(&[("default".to_owned(), "strict")]), "profile `strict`");
+        let sets = [("all".to_owned(), "default"), ("shop".to_owned(), "production")];
+        assert_eq!(by(&sets), "the PolicySets all (default), shop (production)");
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Round {
                 Err(reason) => round.refused.push((finding, reason)),
             }
         }
-        // In the order of the catalogue, for where two fixes want the same place the first one gets it.
+        // In the order of the policies: if two fixes want the same place, the first one gets it.
         candidates.sort_by_key(|candidate| {
             let policy = &checked.findings[candidate.finding].judged.policy;
             (candidate.document, policy.bundle, policy.index, candidate.finding)

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use plimsoll_sdk::metadata::{self, Stage};
+use plimsoll_sdk::metadata::{self, CATEGORIES, Stage};
 
 use super::concessions::Concessions;
 use super::exemption::Exemption;
@@ -19,26 +19,10 @@ use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settin
 use crate::admission::verdict::Spared;
 use crate::admission::{Action, Operation, Review};
 
-/// The categories of the design; a bundle may bring further ones.
-const CATEGORIES: [&str; 12] = [
-    "probes",
-    "resources",
-    "security",
-    "availability",
-    "autoscaling",
-    "rollout",
-    "service",
-    "image",
-    "network",
-    "stateful",
-    "manifest",
-    "swarm",
-];
-
 /// What every review needs.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// In the order of the catalogue: bundle by bundle.
+    /// Bundle by bundle, in the order of each bundle.
     policies: Vec<Arc<Policy>>,
     sets: Vec<Set>,
     /// By `group/Kind`: the places in `policies` of those that look at the kind and are on in some set.

@@ -64,7 +64,7 @@ fn ids(plan: &Plan, review: &Review) -> Vec<String> {
 }
 
 #[test]
-fn what_looks_at_a_kind_in_the_order_of_the_catalogue() {
+fn what_looks_at_a_kind_in_the_order_of_the_bundle() {
     let plan = plan(vec![set("{}")]);
     assert_eq!(ids(&plan, &deployment()), ["missing-request", "runs-as-root"]);
     assert_eq!(ids(&plan, &review("", "Pod", "", "UPDATE", "shop")), ["missing-request", "runs-as-root"]);

@@ -71,7 +71,7 @@ pub enum Problem {
         /// What may have been meant.
         hint: Hint,
     },
-    /// The design has it, this version does not.
+    /// Reserved for a later version.
     #[error("{0} is not supported yet")]
     NotSupported(String),
     /// A value of another type than the field's.

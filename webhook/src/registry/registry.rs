@@ -52,6 +52,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Registry {
     bundles: Vec<Bundle>,
+    profiles: Vec<(String, Profile)>,
     plan: Plan,
     workloads: Arc<Workloads>,
     kubernetes_version: KubernetesVersion,
@@ -108,6 +109,7 @@ impl Registry {
         for set in &mut sets {
             set.profile = options.profile.unwrap_or(set.profile);
         }
+        let profiles = sets.iter().map(|set| (set.name.clone(), set.profile)).collect();
         let kubernetes_version = kubernetes_version(&sets, &options, &mut problems);
         let mut workloads = workloads(&sets, &mut problems);
         let mut loader = Loader { engine, builtin, compiled, bundles: Vec::new() };
@@ -141,7 +143,12 @@ impl Registry {
             }]
         })?;
         let bundles = loader.bundles.into_iter().map(|(_, bundle)| bundle).collect();
-        Ok(Self { bundles, plan, workloads: Arc::new(workloads), kubernetes_version, environment })
+        Ok(Self { bundles, profiles, plan, workloads: Arc::new(workloads), kubernetes_version, environment })
+    }
+
+    /// The name of each PolicySet, and the profile that it starts from.
+    pub fn profiles(&self) -> &[(String, Profile)] {
+        &self.profiles
     }
 
     /// Every bundle in use; `Policy::bundle` counts them.
@@ -149,7 +156,7 @@ impl Registry {
         &self.bundles
     }
 
-    /// Every policy of every bundle, in the order of the catalogue, whether it is on or not.
+    /// Every policy of every bundle, bundle by bundle, whether it is on or not.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.plan.policies().iter()
     }
@@ -170,7 +177,7 @@ impl Registry {
         kinds
     }
 
-    /// What applies to a review, in the order of the catalogue.
+    /// The policies that apply to a review, in the order of [`Registry::policies`].
     pub fn select(&self, review: &Review) -> Vec<Selected> {
         self.plan.select(review)
     }

@@ -354,7 +354,7 @@ fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, 
     }
 }
 
-/// The same of the same policy once, in the order of the catalogue.
+/// Groups equal messages by policy and counts them, in the order of the policies.
 fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Counted> {
     let mut counts: BTreeMap<(usize, u32, String), (String, usize)> = BTreeMap::new();
     for (policy, text, count) in items {

@@ -40,6 +40,7 @@ fn commands(lines: &[&str]) -> Vec<(String, String)> {
 fn run(page: &str) -> usize {
     let folder = Folder::new(&[]);
     std::fs::remove_file(folder.path(".plimsoll.yaml")).ok();
+    folder.write("tests/demo/drain.yaml", include_str!("../../../tests/demo/drain.yaml"));
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_plimsoll"));
     let path = std::env::join_paths(
         std::iter::once(binary.parent().unwrap().to_owned())
@@ -77,6 +78,6 @@ fn run(page: &str) -> usize {
 
 #[test]
 fn examples_are_what_is_printed() {
-    assert_eq!(run(include_str!("../../../README.md")), 2);
+    assert_eq!(run(include_str!("../../../README.md")), 3);
     assert!(run(include_str!("../../../docs/check.md")) >= 1);
 }

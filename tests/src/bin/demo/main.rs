@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     ))?;
     demo.say("  target/release/plimsoll check YOUR-FOLDER        what the cluster would say of your manifests")?;
     demo.say("  target/release/plimsoll explain                  the policies, and why")?;
-    demo.say("  policies/src/latest_image_tag.rs                 what a policy looks like")?;
+    demo.say("  policies/src/image/latest_image_tag.rs                 what a policy looks like")?;
     demo.say("  make test                                        every test, those against an API server included")
 }
 

@@ -298,7 +298,7 @@ fn judge(case: &Case<'_>, selected: &Selected, finding: &Finding, object: Option
 }
 
 /// The same finding of two PolicySets is one, with the strictest action. Then most severe first; what is equally
-/// severe keeps the order of the catalogue and of the object.
+/// severe keeps the order of the policies and of the object.
 fn merge(judged: &mut Vec<Judged>) {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut merged: Vec<Judged> = Vec::with_capacity(judged.len());

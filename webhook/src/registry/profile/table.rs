@@ -71,7 +71,7 @@ use Reason::{BlocksOthers, CannotWork, TakesDown};
 const BY_SEVERITY: InProduction = InProduction::BySeverity;
 const DENIES: InProduction = InProduction::Denies;
 
-/// One row for each policy, in the order of the catalogue.
+/// One row for each policy, in the order of the built-in bundle.
 #[rustfmt::skip]
 pub(super) const TABLE: &[Row] = &[
     row("missing-readiness-probe",               Everywhere, Warns,                BY_SEVERITY, Never),

@@ -1,0 +1,51 @@
+use plimsoll_sdk::prelude::*;
+
+/// HorizontalPodAutoscalers that would end every Pod.
+///
+/// ## What it finds
+/// `error`, over files, for in the cluster the API server says it itself: a HorizontalPodAutoscaler with `minReplicas: 0`
+///
+/// - and no metric of type `Object` or `External`: without Pods there is nothing else to measure, so nothing would ever
+///   start one again;
+/// - before Kubernetes 1.37, where the feature `HPAScaleToZero` is off unless the API server was told otherwise.
+///
+/// A ScaledObject of KEDA may scale to nothing: KEDA itself asks the metric then.
+///
+/// ## Why
+/// The API server refuses it when it is applied.
+///
+/// ## What to write
+/// `--fix=unsafe` writes 1; `autoscaler-down-to-one` says why two are better:
+///
+/// ```yaml
+/// spec:
+///   minReplicas: 2
+/// ```
+///
+/// ## Assumptions
+/// Before Kubernetes 1.37 the feature is off.
+#[policy(
+    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Error,
+    since = "0.1.0", stage = Source, edits = ["/spec/minReplicas"]
+)]
+pub fn autoscaler_down_to_zero(review: &Review, findings: &mut Findings) {
+    let at = review.at("/spec/minReplicas");
+    if at.as_i64() != Some(0) {
+        return;
+    }
+    let metrics = review.at("/spec/metrics");
+    let wakes = |metric: Cursor<'_>| matches!(metric.at("/type").as_str(), Some("Object" | "External"));
+    let is_early = review.kubernetes_version().is_some_and(|version| !version.at_least(1, 37));
+    let fix = Fix::changing("keep one Pod").replace(&at, 1_i64);
+    if !metrics.items().any(wakes) {
+        let message = "minReplicas: 0 without a metric of type Object or External: nothing would start a Pod again";
+        findings
+            .error(&at, message, "write minReplicas: 2, or measure something outside of the Pods")
+            .fix(fix)
+            .about(&metrics);
+    } else if is_early {
+        findings.assume("the feature HPAScaleToZero is off");
+        let message = "minReplicas: 0 is refused before Kubernetes 1.37, where HPAScaleToZero is off by default";
+        findings.error(&at, message, "write minReplicas: 2, or scale to nothing with KEDA").fix(fix);
+    }
+}

@@ -1,0 +1,117 @@
+use plimsoll_sdk::autoscaling::utilizations;
+use plimsoll_sdk::disruption::{name, target};
+use plimsoll_sdk::kind::OwnedKind;
+use plimsoll_sdk::prelude::*;
+
+/// Workloads that are scaled by a share of requests which another autoscaler changes.
+///
+/// ## What it finds
+/// `warning`: a HorizontalPodAutoscaler or a ScaledObject that aims at a share of the requested cpu or memory, of a workload
+/// whose requests for the same resource a VerticalPodAutoscaler sets (`updateMode` `Auto`, which is the default, `Recreate`
+/// or `InPlaceOrRecreate`, unless `controlledResources` or `mode: Off` leave it out for all containers). It is found
+/// whichever comes last; of a set it is said once, at the VerticalPodAutoscaler.
+///
+/// ## Why
+/// Under load one adds Pods and the other raises the request. A greater request makes the same use a smaller share, so the
+/// first takes Pods away again, and each restart for a new request takes one more out of service.
+///
+/// ## What to write
+/// A VerticalPodAutoscaler that recommends, or that leaves the measured resource alone:
+///
+/// ```yaml
+/// spec:
+///   updatePolicy: {updateMode: "Off"}
+/// ```
+#[policy(
+    on = Kinds,
+    kinds = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "autoscaling.k8s.io/VerticalPodAutoscaler"
+    ],
+    severity = Warning, since = "0.1.0",
+    requires = ["autoscaling/HorizontalPodAutoscaler", "autoscaling.k8s.io/VerticalPodAutoscaler"],
+    refines = ["keda.sh/ScaledObject"]
+)]
+pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Findings) {
+    let Some(object) = review.object().node() else { return };
+    let Some(scaler) = Autoscaler::of(review) else {
+        return of_vertical(review, object, findings);
+    };
+    let measured = utilizations(scaler, object);
+    let Some((kind, scaled)) = target(review, object).filter(|_| !measured.is_empty()) else { return };
+    let answer = review.referring(Kind::VERTICAL_POD_AUTOSCALER, kind.get(), &scaled);
+    let first = |resource: &str| measured.iter().position(|measure| measure.resource == resource);
+    let measured_first = SET.map(first);
+    for vertical in answer.nodes() {
+        let sets = sets(vertical);
+        let index = measured_first.iter().zip(sets).filter_map(|(index, is_set)| index.filter(|_| is_set)).min();
+        let Some(measure) = index.and_then(|index| measured.get(index)) else { continue };
+        let name = name(vertical);
+        let message = format!(
+            "VerticalPodAutoscaler {name} changes the {} requests of {} {scaled}, and this autoscaler scales by a share of them",
+            measure.resource,
+            kind.name()
+        );
+        let finding = findings.warning(&measure.place(review, scaler), message, HELP);
+        finding.related(format!("VerticalPodAutoscaler/{name}"));
+        return;
+    }
+    if !answer.complete {
+        findings.skip("the VerticalPodAutoscalers of the namespace are not all known");
+    }
+}
+
+const HELP: &str =
+    "let one of them measure another resource, or write updateMode: \"Off\" in the VerticalPodAutoscaler";
+
+fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
+    let text = |field: &'static str| review.at("/spec/targetRef").key(field).as_str();
+    let (Some(kind), Some(scaled)) = (text("kind"), text("name")) else { return };
+    let kind = OwnedKind::new(text("apiVersion").unwrap_or_default(), kind);
+    let mut is_known = true;
+    let sets = sets(object);
+    let is_set = |resource: &str| SET.into_iter().zip(sets).any(|(known, is_set)| is_set && known == resource);
+    for scaler in Autoscaler::ALL {
+        let answer = review.referring(scaler.kind(), kind.get(), scaled);
+        is_known &= scaler.is_known(answer.complete);
+        for horizontal in answer.nodes() {
+            let measured = utilizations(scaler, horizontal);
+            let Some(measure) = measured.iter().find(|measure| is_set(&measure.resource)) else { continue };
+            let message = format!(
+                "this VerticalPodAutoscaler changes the {} requests of {} {scaled}, and {} scales by a share of them",
+                measure.resource,
+                kind.name(),
+                scaler.describe(horizontal)
+            );
+            findings
+                .warning(&review.at("/spec/updatePolicy/updateMode"), message, HELP)
+                .about(&review.at("/spec/targetRef"));
+            return;
+        }
+    }
+    if !is_known {
+        findings.skip("the autoscalers of the namespace are not all known");
+    }
+}
+
+/// The resources whose requests a VerticalPodAutoscaler can change.
+const SET: [&str; 2] = ["cpu", "memory"];
+
+/// Which of them it changes, in some container.
+fn sets(vertical: Node<'_>) -> [bool; 2] {
+    let text = |pointer: &str| vertical.at(pointer).and_then(Node::as_str);
+    if matches!(text("/spec/updatePolicy/updateMode"), Some("Off" | "Initial")) {
+        return [false; 2];
+    }
+    let policies: Vec<_> =
+        vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items).collect();
+    // What is said of `*` holds for every container without a policy of its own; of others nobody said anything.
+    let rest = policies.iter().find(|policy| policy.get("containerName").and_then(Node::as_str) == Some("*"));
+    SET.map(|resource| {
+        let is_set = |policy: &Node<'_>| {
+            let resources = policy.get("controlledResources").filter(|list| !list.is_null());
+            let is_listed = resources.is_none_or(|list| list.items().any(|item| item.as_str() == Some(resource)));
+            policy.get("mode").and_then(Node::as_str) != Some("Off") && is_listed
+        };
+        rest.is_none_or(is_set) || policies.iter().any(is_set)
+    })
+}

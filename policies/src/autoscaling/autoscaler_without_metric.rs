@@ -1,0 +1,40 @@
+use plimsoll_sdk::prelude::*;
+
+/// Autoscalers whose target nobody wrote.
+///
+/// ## What it finds
+/// `info`, over files, for the API server fills it in: a HorizontalPodAutoscaler without `metrics`, or one of version 1
+/// without `targetCPUUtilizationPercentage`. It then aims at 80% of the requested cpu.
+///
+/// ## Why
+/// 80% of cpu is late for most services, and says nothing of those that wait for a database. Who wrote no metric may not
+/// know that there is one.
+///
+/// ## What to write
+/// The target that is meant:
+///
+/// ```yaml
+/// metrics:
+///   - type: Resource
+///     resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
+/// ```
+#[policy(
+    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Info,
+    since = "0.1.0", stage = Source
+)]
+pub fn autoscaler_without_metric(review: &Review, findings: &mut Findings) {
+    let is_version_1 = review.at("/apiVersion").as_str() == Some("autoscaling/v1");
+    let field = if is_version_1 { "/spec/targetCPUUtilizationPercentage" } else { "/spec/metrics" };
+    let at = review.at(field);
+    // Version 1 keeps what it can't express in an annotation.
+    let more = review.at("/metadata/annotations").key("autoscaling.alpha.kubernetes.io/metrics");
+    if more.exists() || !(at.is_absent() || at.node().is_some_and(|node| !is_version_1 && node.len() == 0)) {
+        return;
+    }
+    let help = if is_version_1 {
+        "write targetCPUUtilizationPercentage: 70, or metrics in autoscaling/v2"
+    } else {
+        "write metrics, such as cpu with averageUtilization: 70"
+    };
+    findings.info(&at, "no target is written, so it is 80% of the requested cpu", help);
+}

@@ -1,0 +1,73 @@
+use plimsoll_sdk::autoscaling::{measuring, utilizations};
+use plimsoll_sdk::disruption::target;
+use plimsoll_sdk::prelude::*;
+
+/// Autoscalers that measure Pods which are still starting.
+///
+/// ## What it finds
+/// `warning`: a HorizontalPodAutoscaler or a ScaledObject that aims at a share of the requested cpu, of a workload in which
+/// no app container and no native sidecar has a readinessProbe. It is found whichever comes last; of a set it is said once,
+/// at the workload. It is on in profile `strict`, or where a PolicySet lists it.
+///
+/// ## Why
+/// The autoscaler leaves the cpu of Pods out that are not ready yet. Without a probe they are ready at once, so what a
+/// program uses to start, often all it can get, counts as load. Each new Pod asks for another one.
+///
+/// ## What to write
+/// ```yaml
+/// readinessProbe:
+///   httpGet: {path: /health/ready, port: http}
+/// ```
+#[policy(
+    on = LongRunning,
+    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Warning, since = "0.1.0",
+    requires = [
+        "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
+        "/ReplicationController", "argoproj.io/Rollout"
+    ],
+    refines = ["keda.sh/ScaledObject"]
+)]
+pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
+    let Some(object) = review.object().node() else { return };
+    let Some(scaler) = Autoscaler::of(review) else {
+        return of_workload(review, findings);
+    };
+    let measured = utilizations(scaler, object);
+    let cpu = measured.iter().find(|measure| measure.resource == "cpu");
+    let (Some(measure), Some((kind, name))) = (cpu, target(review, object)) else { return };
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
+        if !answer.complete {
+            findings.skip("what is scaled is not known");
+        }
+        return;
+    };
+    if !template.has_readiness_probe() {
+        let message = format!("the autoscaler measures the cpu of the Pods of {} {name}, {HARM}", kind.name());
+        let finding = findings.warning(&measure.place(review, scaler), message, HELP);
+        finding.related(format!("{}/{name}", kind.name()));
+    }
+}
+
+const HARM: &str = "which have no readinessProbe: the cpu that they use to start counts as load";
+const HELP: &str = "write a readinessProbe that asks whether the container can serve";
+
+fn of_workload(review: &Review<'_>, findings: &mut Findings) {
+    let Some(template) = review.template().filter(|template| !template.has_readiness_probe()) else { return };
+    let mut running = template.containers().iter().filter(|container| container.class().runs_on());
+    let Some(container) = running.next() else { return };
+    let mut is_known = true;
+    for scaler in Autoscaler::ALL {
+        let (answers, complete) = measuring(review, scaler);
+        is_known &= scaler.is_known(complete);
+        let is_cpu = |object: &Node<'_>| utilizations(scaler, *object).iter().any(|measure| measure.resource == "cpu");
+        if let Some(object) = answers.iter().flat_map(|answer| answer.nodes()).find(is_cpu) {
+            let message = format!("{} measures the cpu of these Pods, {HARM}", scaler.describe(object));
+            findings.warning(&container.at("/readinessProbe"), message, HELP);
+            return;
+        }
+    }
+    if !is_known {
+        findings.skip("the autoscalers of the namespace are not all known");
+    }
+}

@@ -1,0 +1,76 @@
+use plimsoll_sdk::disruption::target;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::volumes::keep_one_pod;
+
+/// Autoscalers that cannot scale.
+///
+/// ## What it finds
+/// A HorizontalPodAutoscaler or a ScaledObject whose minimum leaves nothing below its maximum. An unset minimum is 1 (0 for
+/// a ScaledObject), an unset maximum of a ScaledObject 100.
+///
+/// - `warning`: both are equal, so the number of Pods never changes.
+/// - `error`: the minimum is greater. The API server refuses that, and KEDA does.
+///
+/// ## Why
+/// It looks as if the workload could grow, and it can't. Load comes, and nothing happens.
+///
+/// ## What to write
+/// A maximum for the load that is to be survived, or `replicas` and no autoscaler:
+///
+/// ```yaml
+/// spec:
+///   minReplicas: 3
+///   maxReplicas: 10
+/// ```
+///
+/// Pods whose PersistentVolumeClaim only one of them may mount can't be more: there only the second is advised.
+///
+/// ## Order
+/// A volume changes only the advice. None of these is judged by it if it comes last: Deployment, StatefulSet, ReplicaSet,
+/// ReplicationController, Rollout, PersistentVolumeClaim, StorageClass, PersistentVolume.
+#[policy(
+    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "/PersistentVolumeClaim", "storage.k8s.io/StorageClass", "/PersistentVolume"
+    ]
+)]
+pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
+    let (fields, defaults) = match review.is(Kind::SCALED_OBJECT) {
+        true => (["minReplicaCount", "maxReplicaCount"], [Some(0), Some(100)]),
+        false => (["minReplicas", "maxReplicas"], [Some(1), None]),
+    };
+    let places = fields.map(|field| review.at("/spec").key(field));
+    let count = |number: usize| match places[number].as_i64() {
+        None if places[number].is_absent() => defaults[number],
+        count => count,
+    };
+    let (Some(least), Some(most)) = (count(0), count(1)) else { return };
+    let [min, max] = fields;
+    let finding = match least.cmp(&most) {
+        std::cmp::Ordering::Less => return,
+        std::cmp::Ordering::Equal => {
+            let without = format!("write replicas: {least} in the workload and delete the autoscaler");
+            let message = format!("{min} and {max} are both {most}: the number of Pods never changes");
+            let (message, help) = match is_kept_at_one(review) {
+                true => (format!("{message}, and their volume allows only one"), without),
+                false => (message, format!("raise {max}, or {without}")),
+            };
+            findings.warning(&places[1], message, help)
+        }
+        std::cmp::Ordering::Greater => {
+            let message = format!("{min} {least} is greater than {max} {most}, which is refused");
+            findings.error(&places[1], message, format!("raise {max} above {least}"))
+        }
+    };
+    finding.about(&places[0]);
+}
+
+/// Whether a volume keeps what is scaled from being two Pods, so that a higher maximum would be denied.
+fn is_kept_at_one(review: &Review<'_>) -> bool {
+    let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
+    let (holder, answer) = review.template_of(kind.get(), &name);
+    let template = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object));
+    template.is_some_and(|template| keep_one_pod(review, &template))
+}

@@ -1,0 +1,79 @@
+use plimsoll_sdk::disruption::target;
+use plimsoll_sdk::kind::SCALABLE;
+use plimsoll_sdk::owners::is_owned;
+use plimsoll_sdk::prelude::*;
+
+/// Autoscalers that scale nothing.
+///
+/// ## What it finds
+/// `error`: a HorizontalPodAutoscaler or a ScaledObject whose `scaleTargetRef` names
+///
+/// - a workload that is not there, in the namespace of the autoscaler. It rests on something absent: in the cluster it is
+///   not said when the autoscaler is made, and while this is young a change of it only warns.
+/// - a kind without a scale: a DaemonSet, Job, CronJob or Pod.
+/// - a ReplicaSet that belongs to a Deployment or a Rollout, which set its size themselves.
+/// - a kind of workloads in the wrong API group, such as a Deployment of `v1`.
+///
+/// What it can't know, the kinds of an operator, is left out.
+///
+/// ## Why
+/// The autoscaler says so in its status and nowhere else. Mostly the workload was renamed, and since then runs at the size
+/// that it happened to have.
+///
+/// ## What to write
+/// Group, kind and name of what is to be scaled:
+///
+/// ```yaml
+/// spec:
+///   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: shop}
+/// ```
+///
+/// ## Assumptions
+/// Where the workloads are not all known, a missing one is not judged.
+#[policy(
+    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0",
+    requires = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+    ]
+)]
+pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
+    let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return };
+    let at = review.at("/spec/scaleTargetRef");
+    let what = kind.name();
+    if UNSCALABLE.contains(&kind.get()) {
+        let message = format!("a {what} has no scale, so it can't be scaled");
+        findings.error(&at.at("/kind"), message, "scale a Deployment or a StatefulSet, or delete the autoscaler");
+        return;
+    }
+    let Some(known) = SCALABLE.into_iter().find(|known| *known == kind) else {
+        // Other groups may have kinds of these names; the core group and the one that was removed have none.
+        let meant = SCALABLE.iter().find(|known| known.name() == what);
+        let is_wrong = matches!(kind.group(), "" | "extensions");
+        if let Some(meant) = meant.filter(|_| is_wrong) {
+            let message = format!("there is no {what} in this API group, so nothing is scaled");
+            findings.error(
+                &at.at("/apiVersion"),
+                message,
+                format!("write the API version of {what}, of the group {:?}", meant.group()),
+            );
+        }
+        return;
+    };
+    let answer = review.get(known, &name);
+    match answer.nodes().next() {
+        Some(object) if what == "ReplicaSet" && is_owned(review, known, object) => {
+            let message = format!("ReplicaSet {name} belongs to a workload, which sets its size itself");
+            findings.error(&at.at("/name"), message, "scale the Deployment or Rollout that it belongs to");
+        }
+        Some(_) => {}
+        None if !answer.complete => findings.skip("the workloads of the namespace are not all known"),
+        None => {
+            let message = format!("there is no {what} {name} here, so nothing is scaled");
+            let help = "write the name of a workload of this namespace";
+            findings.error(&at.at("/name"), message, help).companion();
+        }
+    }
+}
+
+const UNSCALABLE: [Kind<'static>; 4] = [Kind::DAEMON_SET, Kind::JOB, Kind::CRON_JOB, Kind::POD];

@@ -1,0 +1,69 @@
+use plimsoll_sdk::disruption::{name, target};
+use plimsoll_sdk::keda::taken_over;
+use plimsoll_sdk::owners::is_owned_by;
+use plimsoll_sdk::prelude::*;
+
+/// Workloads that two autoscalers scale.
+///
+/// ## What it finds
+/// `error`: a HorizontalPodAutoscaler or a ScaledObject that scales what another one scales too. It is found at whichever
+/// comes last; `plimsoll check` says it once for a set. The HorizontalPodAutoscaler that KEDA makes of a ScaledObject is
+/// the same autoscaler and no other. So is one that the ScaledObject takes over by its name (annotation
+/// `scaledobject.keda.sh/transfer-hpa-ownership`).
+///
+/// ## Why
+/// Each sets the number that its own metrics ask for, every 15 seconds. The workload grows and shrinks without end, and a
+/// HorizontalPodAutoscaler that notices stops altogether (`AmbiguousSelector`).
+///
+/// ## What to write
+/// One autoscaler with all metrics: it takes the greatest number that any of them asks for.
+#[policy(
+    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
+    refines = ["keda.sh/ScaledObject"]
+)]
+pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
+    let Some(object) = review.object().node().filter(|object| !is_made_by_keda(review, *object)) else { return };
+    let Some((kind, scaled)) = target(review, object) else { return };
+    let Some(own_scaler) = Autoscaler::of(review) else { return };
+    let own = format!("{}/{}", review.kind(), review.name());
+    let mut others = Vec::new();
+    let mut is_known = true;
+    for scaler in Autoscaler::ALL {
+        let answer = review.referring(scaler.kind(), kind.get(), &scaled);
+        is_known &= scaler.is_known(answer.complete);
+        let is_other =
+            |other: &Node<'_>| !is_made_by_keda(review, *other) && !is_one((own_scaler, object), (scaler, *other));
+        let found = answer.nodes().filter(is_other);
+        others.extend(
+            found.map(|object| format!("{}/{}", scaler.kind().name(), name(object))).filter(|other| *other != own),
+        );
+    }
+    others.sort();
+    let Some(other) = others.first() else {
+        if !is_known {
+            findings.skip("the autoscalers of the namespace are not all known");
+        }
+        return;
+    };
+    let message =
+        format!("{} {scaled} is scaled by {} too: they set different numbers", kind.name(), other.replace('/', " "));
+    let help = "keep one autoscaler, with the metrics of both";
+    let finding = findings.error(&review.at("/spec/scaleTargetRef"), message, help);
+    // So that of two autoscalers one says it and the other refers to it.
+    if *other < own {
+        finding.related(other.as_str());
+    }
+}
+
+/// Whether one of these, a ScaledObject, takes the other one over.
+fn is_one(own: (Autoscaler, Node<'_>), other: (Autoscaler, Node<'_>)) -> bool {
+    [(own, other), (other, own)].into_iter().any(|((taker, object), (taken, hpa))| {
+        taker == Autoscaler::Keda && taken == Autoscaler::Horizontal && taken_over(object) == Some(name(hpa))
+    })
+}
+
+/// An owner reference alone says nothing: anyone can write one.
+fn is_made_by_keda(review: &Review<'_>, object: Node<'_>) -> bool {
+    is_owned_by(review, Kind::SCALED_OBJECT, object)
+}

@@ -1,0 +1,54 @@
+use plimsoll_sdk::flat::Kind as Json;
+use plimsoll_sdk::prelude::*;
+
+/// Autoscalers that take Pods away at the first quiet moment.
+///
+/// ## What it finds
+/// `warning`: a HorizontalPodAutoscaler, or the one that a ScaledObject asks for, with
+/// `behavior.scaleDown.stabilizationWindowSeconds: 0` and nothing that slows it down: no policies, or the default of 100% in
+/// 15 seconds.
+///
+/// ## Why
+/// The window is how far back the autoscaler looks for the greatest number of Pods that it has wanted, five minutes if
+/// nobody says otherwise. Without it, fifteen seconds between two bursts of requests end all Pods but the minimum, and the
+/// second burst meets what is left, while new ones start.
+///
+/// ## What to write
+/// Nothing, which means 300; `--fix=unsafe` writes that. Or a policy for how fast Pods may go:
+///
+/// ```yaml
+/// behavior:
+///   scaleDown:
+///     policies: [{type: Percent, value: 50, periodSeconds: 60}]
+/// ```
+#[policy(
+    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Warning, since = "0.1.0",
+    edits = [
+        "/spec/behavior/scaleDown/stabilizationWindowSeconds",
+        "/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/stabilizationWindowSeconds",
+    ]
+)]
+pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
+    let down = match review.is(Kind::SCALED_OBJECT) {
+        true => review.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown"),
+        false => review.at("/spec/behavior/scaleDown"),
+    };
+    let at = down.at("/stabilizationWindowSeconds");
+    let is_fast = |policy: Cursor<'_>| {
+        let number = |field: &'static str| policy.key(field).as_i64();
+        policy.at("/type").as_str() == Some("Percent")
+            && number("value").is_some_and(|value| value >= 100)
+            && number("periodSeconds").is_some_and(|seconds| seconds <= 15)
+    };
+    let policies = down.at("/policies");
+    let is_list = policies.is_absent() || policies.node().is_some_and(|node| node.kind() == Json::Array);
+    let is_off = down.at("/selectPolicy").as_str() == Some("Disabled");
+    if at.as_i64() != Some(0) || is_off || !is_list || !policies.items().all(is_fast) {
+        return;
+    }
+    let message = "a scale-down window of 0 s: 15 s with little load end all Pods but the minimum";
+    let help = "take stabilizationWindowSeconds out of scaleDown, which makes it 300, or write policies";
+    let fix = Fix::changing("look back five minutes before Pods are taken away").replace(&at, 300_i64);
+    findings.warning(&at, message, help).fix(fix).about(&policies);
+}

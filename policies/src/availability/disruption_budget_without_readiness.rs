@@ -1,0 +1,78 @@
+use plimsoll_sdk::disruption::{Change, Selected};
+use plimsoll_sdk::kind::SCALABLE;
+use plimsoll_sdk::prelude::*;
+
+/// PodDisruptionBudgets over Pods that are ready as soon as they run.
+///
+/// ## What it finds
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout whose Pods a PodDisruptionBudget
+/// selects, and in which no app container and no native sidecar has a readinessProbe. It is found whichever comes last; of
+/// a set it is said once, at the workload.
+///
+/// Whether each container needs a probe of its own is `missing-readiness-probe`'s to say.
+///
+/// ## Why
+/// A budget counts Pods that are ready. Without a probe that is every Pod whose containers have started, whether or not it
+/// answers. A drain that moves one Pod after the other, and waits for each, then waits for nothing: the last old Pod goes
+/// while none of the new ones serves.
+///
+/// ## What to write
+/// A probe that asks whether the container can serve:
+///
+/// ```yaml
+/// readinessProbe:
+///   httpGet: {path: /health/ready, port: http}
+/// ```
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "policy/PodDisruptionBudget"
+    ],
+    severity = Warning, since = "0.1.0",
+    requires = [
+        "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout"
+    ],
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/DaemonSet", "batch/Job"]
+)]
+pub fn disruption_budget_without_readiness(review: &Review, findings: &mut Findings) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
+        return of_budget(review, findings);
+    }
+    let Some(template) = review.template().filter(|template| !template.has_readiness_probe()) else { return };
+    let mut running = template.containers().iter().filter(|container| container.class().runs_on());
+    let (Some(container), Change::Of(workload, _)) = (running.next(), Change::of(review)) else { return };
+    let budgets = workload.budgets(review);
+    match budgets.names().first() {
+        Some(name) => {
+            let message = format!("PodDisruptionBudget {name} counts ready Pods, and {HARM}");
+            findings.warning(&container.at("/readinessProbe"), message, HELP);
+        }
+        None if !budgets.complete => findings.skip("the PodDisruptionBudgets that select its Pods are not all known"),
+        None => {}
+    }
+}
+
+const HARM: &str = "without any readinessProbe these are ready before they can serve";
+const HELP: &str = "write a readinessProbe that asks whether the container can serve";
+
+fn of_budget(review: &Review<'_>, findings: &mut Findings) {
+    let selector = review.at("/spec/selector");
+    let selected = Selected::by(review, selector.node());
+    let mut is_found = false;
+    for workload in &selected.workloads {
+        if !SCALABLE.contains(&workload.kind.get()) {
+            continue;
+        }
+        if workload.template(review).is_some_and(|template| !template.has_readiness_probe()) {
+            let message = format!("the budget counts ready Pods of {}, and {HARM}", workload.describe());
+            let finding = findings.warning(&selector, message, HELP);
+            finding.related(workload.describe().replace(' ', "/"));
+            is_found = true;
+        }
+    }
+    if !is_found && !selected.complete {
+        findings.skip("the workloads whose Pods it selects are not all known");
+    }
+}

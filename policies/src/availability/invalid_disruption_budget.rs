@@ -1,0 +1,48 @@
+use plimsoll_sdk::prelude::*;
+
+/// PodDisruptionBudgets that the API server refuses.
+///
+/// ## What it finds
+/// `error`, over files, for in the cluster the API server says it itself:
+///
+/// - a PodDisruptionBudget with both `minAvailable` and `maxUnavailable`;
+/// - one of them that is negative, above 100%, or a text that is no percentage, such as `"1"`.
+///
+/// One with neither of them is accepted and lets no Pod go: `drain-deadlock` says so.
+///
+/// ## Why
+/// The schema of the API allows all of it, so most checkers do. The budget is missing when it is needed, for it was never
+/// accepted.
+///
+/// ## What to write
+/// ```yaml
+/// spec:
+///   maxUnavailable: 1
+/// ```
+#[policy(
+    on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Error, since = "0.1.0",
+    stage = Source
+)]
+pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
+    let [min, max] = ["/spec/minAvailable", "/spec/maxUnavailable"].map(|field| review.at(field));
+    if min.exists() && max.exists() {
+        let message = "minAvailable and maxUnavailable are both there: the API server takes one of them";
+        findings.error(&min, message, "keep maxUnavailable: 1, and take minAvailable out").about(&max);
+    }
+    for (name, at) in [("minAvailable", &min), ("maxUnavailable", &max)] {
+        let Some(node) = at.node() else { continue };
+        let wrong = match IntOrPercent::from_node(node) {
+            Some(count @ IntOrPercent::Int(..0)) => format!("{name} {count} is negative"),
+            // As it is written: a number beyond all counters has been cut.
+            Some(IntOrPercent::Percent(101..)) => {
+                format!("{name} {} is more than all", at.as_str().unwrap_or_default())
+            }
+            Some(_) => continue,
+            None => match at.as_str() {
+                Some(text) => format!("{name}: {text:?} is a text and no percentage: the API server refuses it"),
+                None => format!("{name} is neither a number nor a percentage"),
+            },
+        };
+        findings.error(at, wrong, format!("write a number, or a percentage up to 100%, such as {name}: 1"));
+    }
+}

@@ -1,0 +1,224 @@
+use std::collections::BTreeSet;
+
+use plimsoll_sdk::bundle::Answer;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::reserved::PROTECT;
+
+/// Kinds whose Pods a Service can select.
+const SELECTED: [Kind<'static>; 7] = [
+    Kind::DEPLOYMENT,
+    Kind::STATEFUL_SET,
+    Kind::DAEMON_SET,
+    Kind::REPLICA_SET,
+    Kind::REPLICATION_CONTROLLER,
+    Kind::ROLLOUT,
+    Kind::JOB,
+];
+
+/// Workloads taken away while they run.
+///
+/// ## What it finds
+/// A DELETE of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout that has ready Pods, and
+/// a change of its replicas to 0, by an update or by `kubectl scale`.
+///
+/// - `error`: it carries the annotation `plimsoll.dev/protect: "true"`, whether or not anything of it is ready.
+/// - `warning`: it does not.
+///
+/// A Service can be protected in the same way. For a protected object these changes are errors too:
+///
+/// - an owner that is written into `metadata.ownerReferences`, or taken out while another one stays. The garbage collector
+///   deletes an object whose owners do not exist;
+/// - a Service that becomes an `ExternalName`, that is no `LoadBalancer` any more, or whose selector becomes empty or
+///   selects no workload that has Pods;
+/// - a DaemonSet whose `nodeName`, `nodeSelector` or required node affinity asks for something else.
+///
+/// Only the value `"true"` protects. The webhook warns of any other value but `"false"`, of the annotation on a kind that it
+/// does not protect, and of a label of that name.
+///
+/// The annotation counts as it was before the request: a request that takes it away changes nothing else of this. One that
+/// takes it away and changes an image warns: `kubectl rollout undo` brings the annotations of an older revision back.
+///
+/// The namespace controller, the garbage collector and autoscalers are never stopped, nor is anybody in a namespace that is
+/// being deleted. Files delete nothing, so `plimsoll check` never finds this.
+///
+/// ## Why
+/// What serves is gone at once: nothing waits for a successor to be ready. A wrong context of kubectl, a prune of a
+/// GitOps tool or a script that scales down the wrong colour looks like any other change.
+///
+/// ## What to write
+/// Nothing, where it is meant: a warning stops nobody. To remove a protected object, take the annotation away first, in a
+/// request of its own:
+///
+/// ```sh
+/// kubectl annotate deployment shop plimsoll.dev/protect-
+/// ```
+///
+/// ## Assumptions
+/// A Scale does not carry the annotations of what it scales. Where these cannot be read, it is assumed not to be protected.
+/// A Service is assumed to select no Pods but those of workloads. An object that had an owner before it was protected goes
+/// with that owner.
+///
+/// The controller of a Deployment copies the annotation to its ReplicaSets, and so does that of a Rollout. They keep it when it
+/// is taken from the workload. Kubernetes' own controllers may remove them; that of Argo has to be one of the PolicySet's
+/// `trustedControllers` before a Rollout is protected. A protected ReplicaSet without an owner is adopted by a workload whose
+/// selector matches its labels, and goes with it.
+///
+/// ## Order
+/// A removal is judged when it happens, and nothing can come after it. By a Deployment, StatefulSet, ReplicaSet,
+/// ReplicationController or Rollout its own Scale is judged, because the annotation stands there. The selector of a Service
+/// is judged by all of these, and by each DaemonSet and Job, when the selector is changed.
+#[policy(
+    on = LongRunning, kinds = ["/Service"], subresources = ["scale"],
+    operations = [Update, Delete], severity = Error, since = "0.1.0", judges = Transition,
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout", "batch/Job"
+    ]
+)]
+pub fn live_workload_removed(review: &Review, findings: &mut Findings) {
+    if review.operation() == "DELETE" {
+        return deleted(review, findings);
+    }
+    scaled_to_zero(review, findings);
+    if protection(&review.old()).is_some() {
+        given_an_owner(review, findings);
+        unprotected_by_the_way(review, findings);
+        match review.kind() {
+            "Service" => service_taken_down(review, findings),
+            "DaemonSet" => moved_away(review, findings),
+            _ => {}
+        }
+    }
+}
+
+fn deleted(review: &Review<'_>, findings: &mut Findings) {
+    let object = review.object();
+    let what = format!("{} {}", review.kind(), review.name());
+    if let Some(annotation) = protection(object) {
+        let message = format!("{what} is protected from deletion");
+        findings.error(&annotation, message, UNPROTECT);
+    } else if let ready @ 1.. = ready(object) {
+        let message =
+            format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
+        let help = "write plimsoll.dev/protect: \"true\" where that must not happen by mistake";
+        findings.warning(&object.at("/metadata"), message, help);
+    }
+}
+
+fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
+    let scaled = review.scaled();
+    // A Scale leaves a 0 out, a workload a 1.
+    let unwritten = if scaled.is_some() { 0 } else { 1 };
+    let (at, before) = (review.at("/spec/replicas"), review.old().at("/spec/replicas"));
+    let pods = before.as_i64().unwrap_or(unwritten);
+    if at.as_i64().unwrap_or(unwritten) != 0 || pods == 0 {
+        return;
+    }
+    // The parent of a Scale has the annotations.
+    let scaled = scaled.map(|kind| review.get(kind, review.name()));
+    let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
+    if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
+        findings.assume("what is scaled to 0 is not protected");
+    }
+    let message = format!("from {pods} to 0 replicas: nothing of {} is left", review.name());
+    if protection(&parent.unwrap_or_else(|| review.old())).is_some() {
+        findings.error(&at, format!("{message}, and it is protected"), UNPROTECT);
+    } else {
+        findings.warning(&at, message, "keep one replica, or delete what is not needed any more");
+    }
+}
+
+/// The garbage collector deletes what has owners none of which exists, whoever wrote them.
+fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
+    let (old, new) = (review.old().at("/metadata/ownerReferences"), review.at("/metadata/ownerReferences"));
+    let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
+    let after: BTreeSet<_> = new.items().map(|owner| owner_of(&owner)).collect();
+    let what = format!("{} {}, which is protected", review.kind(), review.name());
+    if let Some(added) = new.items().find(|owner| !before.contains(&owner_of(owner))) {
+        let message = format!("an owner is written into {what}: it is deleted as soon as that owner does not exist");
+        findings.error(&added, message, UNPROTECT);
+    } else if !after.is_empty() && after.len() < before.len() {
+        let message = format!("an owner is taken out of {what}: it is deleted with those that are left");
+        findings.error(&new, message, UNPROTECT);
+    }
+}
+
+/// `kubectl rollout undo` replaces the annotations as well.
+fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
+    let images = |object: &Cursor<'_>| -> Vec<String> {
+        let containers = object.at("/spec/template/spec/containers");
+        containers.items().filter_map(|container| container.at("/image").as_str().map(str::to_owned)).collect()
+    };
+    if protection(review.object()).is_none() && images(&review.old()) != images(review.object()) {
+        let message = format!("{} {} changes, and loses its protection", review.kind(), review.name());
+        findings.warning(&review.at("/metadata"), message, "annotate it again, if that was not meant");
+    }
+}
+
+/// By all of these the garbage collector looks for an owner.
+fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
+    [owner.at("/apiVersion"), owner.at("/kind"), owner.at("/name"), owner.at("/uid")].map(|field| field.as_str())
+}
+
+fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
+    let old = review.old();
+    let (kind, selector) = (review.at("/spec/type"), review.at("/spec/selector"));
+    let (was, is) = (old.at("/spec/type").as_str(), kind.as_str());
+    let what = format!("Service {}, which is protected", review.name());
+    if is == Some("ExternalName") && was != is {
+        findings.error(&kind, format!("{what}, becomes a name of something else: its address is gone"), UNPROTECT);
+    } else if was == Some("LoadBalancer") && was != is {
+        findings.error(&kind, format!("{what}, gives up its load balancer, with the address"), UNPROTECT);
+    }
+    let before = old.at("/spec/selector");
+    if !before.has_content() || before.node() == selector.node() {
+        return;
+    }
+    let Some(labels) = selector.node().filter(|_| selector.has_content()).and_then(Value::copy) else {
+        findings.error(&selector, format!("{what}, selects no Pods any more"), UNPROTECT);
+        return;
+    };
+    let selector_of_pods = Value::object([("matchLabels", labels)]).to_document();
+    let selected = review.selected_by_each(&SELECTED, &selector_of_pods);
+    let has_pods = |object: Node<'_>| object.at("/spec/replicas").and_then(Node::as_i64) != Some(0);
+    // An answer that was cut is known by what it has; a kind of which nothing is known may have Pods.
+    let is_known = |answer: &Answer| answer.complete || answer.nodes().next().is_some();
+    if selected.iter().all(|answer| is_known(answer) && !answer.nodes().any(has_pods)) {
+        let message = format!("{what}, selects no workload with Pods any more");
+        // What it selects may have been made a moment ago.
+        findings.error(&selector, message, UNPROTECT).companion();
+    }
+}
+
+/// A DaemonSet has no replicas: what runs nowhere is removed.
+fn moved_away(review: &Review<'_>, findings: &mut Findings) {
+    let old = review.old();
+    for path in [
+        "/spec/template/spec/nodeName",
+        "/spec/template/spec/nodeSelector",
+        "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
+    ] {
+        let (before, now) = (old.at(path), review.at(path));
+        if (now.has_content() || now.as_str().is_some_and(|name| !name.is_empty())) && now.node() != before.node() {
+            let message = format!("DaemonSet {}, which is protected, leaves nodes on which it runs", review.name());
+            findings.error(&now, message, UNPROTECT);
+        }
+    }
+}
+
+/// The annotation, where it says so.
+fn protection<'a>(object: &Cursor<'a>) -> Option<Cursor<'a>> {
+    Some(object.at("/metadata/annotations").key(PROTECT)).filter(|annotation| annotation.as_str() == Some("true"))
+}
+
+const UNPROTECT: &str = "take the annotation plimsoll.dev/protect away first, in a request of its own, if it is meant";
+
+/// Ready Pods, by the status of any of these kinds.
+fn ready(object: &Cursor<'_>) -> i64 {
+    let counts = [object.at("/status/readyReplicas"), object.at("/status/numberReady")];
+    counts.iter().filter_map(Cursor::as_i64).max().unwrap_or(0)
+}
+
+fn count(pods: i64) -> String {
+    if pods == 1 { "1 Pod".to_owned() } else { format!("{pods} Pods") }
+}

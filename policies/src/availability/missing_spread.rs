@@ -1,0 +1,156 @@
+use plimsoll_sdk::affinity::{Pods, anti_affinity};
+use plimsoll_sdk::autoscaling::bounds;
+use plimsoll_sdk::kind::SCALABLE;
+use plimsoll_sdk::last;
+use plimsoll_sdk::owners::is_reviewed_owned;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::revision_label;
+use plimsoll_sdk::selector;
+
+/// Settings of `missing-spread`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Pods from which on a workload is to be spread
+    #[settings(default = 2, minimum = 2)]
+    replicas: i64,
+    /// The cluster's scheduler is configured to spread Pods (`defaultConstraints`), so that nothing has to be written
+    #[settings(default = false)]
+    cluster_default: bool,
+}
+
+/// Workloads of several Pods that may all lie on one node.
+///
+/// ## What it finds
+/// `info`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods with neither
+/// `topologySpreadConstraints` nor a `podAntiAffinity` that selects its own Pods. Where a HorizontalPodAutoscaler or a
+/// ScaledObject scales it, its maximum counts if that is more.
+///
+/// A term of `podAntiAffinity` is read with its `namespaces`, `namespaceSelector`, `matchLabelKeys` and
+/// `mismatchLabelKeys`. Workloads that an operator looks after are left out. Constraints that select other Pods are a
+/// finding of `spread-selects-others`.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
+///
+/// ## Why
+/// Three Pods on one node are one failure away from none. Where nothing is written, the scheduler has constraints of its
+/// own for these Pods: `ScheduleAnyway`, with a `maxSkew` of 3 between nodes and of 5 between zones. They are a preference
+/// among others, such as free resources and images that are already there, so the Pods are spread most of the time, and
+/// this is recorded only. Explicit constraints with a smaller `maxSkew` weigh more.
+///
+/// ## What to write
+/// Constraints that prefer other nodes and zones. `ScheduleAnyway` keeps no Pod from being started. `--fix=unsafe` writes
+/// them; all Pods are replaced:
+///
+/// ```yaml
+/// topologySpreadConstraints:
+///   - topologyKey: kubernetes.io/hostname
+///     maxSkew: 1
+///     whenUnsatisfiable: ScheduleAnyway
+///     labelSelector: {matchLabels: {app: shop}}
+///     matchLabelKeys: [pod-template-hash]
+///   - topologyKey: topology.kubernetes.io/zone
+///     maxSkew: 1
+///     whenUnsatisfiable: ScheduleAnyway
+///     labelSelector: {matchLabels: {app: shop}}
+///     matchLabelKeys: [pod-template-hash]
+/// ```
+///
+/// `matchLabelKeys` counts the Pods of one revision alone (of Deployments and Rollouts, from Kubernetes 1.27). Constraints
+/// of one's own replace those of the scheduler's configuration, so the webhook writes them only where a PolicySet says
+/// `mutate: true` of this policy.
+///
+/// ## Settings
+/// `replicas`: from how many Pods on. `clusterDefault: true`: the scheduler of the cluster has `defaultConstraints` that
+/// spread Pods, so nothing is found.
+///
+/// ## Assumptions
+/// Where not all autoscalers are known, no further one scales the workload. A `namespaceSelector` whose answer is not
+/// known selects the workload's own namespace.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Info, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
+        "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
+    ],
+    edits = ["{template}/spec/topologySpreadConstraints"]
+)]
+pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &SCALABLE, |review, findings| missing_spread(review, settings, findings)) {
+        return;
+    }
+    let template =
+        review.template().filter(|template| !settings.cluster_default && template.all_containers().next().is_some());
+    let Some(template) = template else { return };
+    let at = template.spec().at("/topologySpreadConstraints");
+    if at.has_content() || is_reviewed_owned(review) {
+        return;
+    }
+    let mut others = "";
+    for term in anti_affinity(template) {
+        match term.selects(review, Pods::Same) {
+            Knowledge::Yes => return,
+            Knowledge::Unknown => return findings.assume("podAntiAffinity looks into the namespace of these Pods"),
+            Knowledge::No => others = " (podAntiAffinity keeps them away from other Pods alone)",
+        }
+    }
+    let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) else { return };
+    let replicas_at = review.at("/spec/replicas");
+    let replicas = if replicas_at.is_absent() { Some(1) } else { replicas_at.as_i64() };
+    let Some(replicas) = replicas.filter(|replicas| *replicas > 0) else { return };
+    let (bounds, is_complete) = bounds(review, kind, review.name());
+    let most = bounds.iter().filter_map(|bounds| Some((bounds.most?, &bounds.by))).max();
+    let (pods, by) = match most {
+        Some((most, by)) if most > replicas => (most, format!(" at the maximum of {by}")),
+        _ => (replicas, String::new()),
+    };
+    if pods < settings.replicas {
+        if !is_complete {
+            findings.assume("no autoscaler scales these Pods");
+        }
+        return;
+    }
+    let message = format!(
+        "{pods} Pods{by}, and only the scheduler's own preference spreads them{others}: one node may hold them all"
+    );
+    let help = "write topologySpreadConstraints or a podAntiAffinity, with the selector of this workload";
+    let fix = spread(review);
+    let finding = findings.info(&at, message, help);
+    if let Some(constraints) = fix {
+        let fix = Fix::changing("prefer other nodes and zones");
+        finding.fix(if at.exists() { fix.replace(&at, constraints) } else { fix.add(&at, constraints) });
+    }
+}
+
+/// The constraints, with the workload's own selector; none where that is not clear.
+fn spread(review: &Review<'_>) -> Option<Value> {
+    let labels = review.template()?.labels();
+    let written = review.at("/spec/selector").node();
+    let selector = if review.is(Kind::REPLICATION_CONTROLLER) {
+        // Its selector is that of its labels where it is not written.
+        let map = written.or(labels).filter(|map| selector::matches_map(*map, labels))?;
+        Value::object([("matchLabels", Value::copy(map)?)])
+    } else {
+        Value::copy(written.filter(|own| own.len() > 0 && selector::matches(*own, labels).is_yes())?)?
+    };
+    let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 27));
+    let revision = revision_label(review).filter(|_| is_known);
+    let constraint = |key: &str| {
+        let mut members = vec![
+            ("topologyKey".to_owned(), Value::from(key)),
+            ("maxSkew".to_owned(), Value::Int(1)),
+            ("whenUnsatisfiable".to_owned(), "ScheduleAnyway".into()),
+            ("labelSelector".to_owned(), selector.clone()),
+        ];
+        if let Some(label) = revision {
+            members.push(("matchLabelKeys".to_owned(), Value::list([label.into()])));
+        }
+        Value::Object(members)
+    };
+    Some(Value::list([constraint("kubernetes.io/hostname"), constraint("topology.kubernetes.io/zone")]))
+}

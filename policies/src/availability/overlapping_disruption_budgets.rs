@@ -1,0 +1,105 @@
+use std::collections::BTreeSet;
+
+use plimsoll_sdk::budgets::Budgets;
+use plimsoll_sdk::disruption::{Change, Selected};
+use plimsoll_sdk::prelude::*;
+
+/// Pods that two PodDisruptionBudgets select.
+///
+/// ## What it finds
+/// `error`: a workload whose Pods, by their labels, are selected by more than one PodDisruptionBudget. It is found
+/// whichever comes last: at a budget's selector, at the labels of the workload's Pods, or at the labels of a Pod, which may
+/// have more of them than its workload's template. `plimsoll check` says it once for a set.
+///
+/// A budget that `plimsoll serve --write-budgets` wrote (label `plimsoll.dev/stand-in`) does not count beside another one,
+/// for which it makes way. The label alone does not make a budget a stand-in: it has to have the name and the selector of
+/// a workload that owns it, and `maxUnavailable: 1`.
+///
+/// ## Why
+/// The API server evicts no Pod that has two budgets: it answers 500, "This pod has more than one PodDisruptionBudget, which
+/// the eviction subresource does not support." A drain asks again and again, and never ends, whatever the budgets allow.
+///
+/// ## What to write
+/// One budget for each workload, with the workload's own selector. Often one of two is a leftover, or selects a label that
+/// all workloads of an application share.
+///
+/// ## Order
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
+#[policy(
+    on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job", "/Pod"],
+    severity = Error, since = "0.1.0",
+    requires = [
+        "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
+    ],
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
+)]
+pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
+        return of_budget(review, findings);
+    }
+    let budgets = match Change::of(review) {
+        Change::Of(workload, _) => workload.budgets(review),
+        _ if review.is(Kind::POD) => Budgets::of_pod(review),
+        _ => return,
+    };
+    let names = budgets.names();
+    if names.len() > 1 {
+        let message = format!("PodDisruptionBudgets {} all select these Pods: {HARM}", list(&names));
+        let labels = review.template().map(|template| template.root().at("/metadata/labels"));
+        let finding = findings.error(&labels.unwrap_or_else(|| review.at("/spec")), message, HELP);
+        finding.related(format!("PodDisruptionBudget/{}", names[0]));
+    } else if !budgets.complete {
+        findings.skip("the PodDisruptionBudgets that select its Pods are not all known");
+    }
+}
+
+/// Maximum number of selected workloads whose other budgets are asked for, and maximum size in bytes of what is read of these.
+/// Where neither finds another budget, the rest is not known.
+const MAX_WORKLOADS: usize = 32;
+const MAX_READ: usize = 512 << 10;
+
+const HARM: &str = "none of them can be evicted, and a drain never ends";
+const HELP: &str = "keep one budget for these Pods, with the selector of their workload";
+
+fn of_budget(review: &Review<'_>, findings: &mut Findings) {
+    let own = review.name();
+    let selector = review.at("/spec/selector");
+    let selected = Selected::by(review, selector.node());
+    let mut is_known = selected.complete;
+    let mut said: BTreeSet<String> = BTreeSet::new();
+    let mut read = 0;
+    for (number, workload) in selected.workloads.iter().enumerate() {
+        if number == MAX_WORKLOADS || read > MAX_READ {
+            is_known = false;
+            break;
+        }
+        let budgets = workload.budgets(review);
+        read += budgets.size();
+        is_known &= budgets.complete;
+        let others: Vec<&str> = budgets.names().into_iter().filter(|name| *name != own).collect();
+        // Of a pair, each is said once, however many workloads they share.
+        let is_said = others.iter().all(|other| said.contains(*other));
+        let Some(other) = others.first().filter(|_| !is_said) else { continue };
+        let message = format!("the Pods of {} are selected by {} too: {HARM}", workload.describe(), list(&others));
+        let finding = findings.error(&selector, message, HELP);
+        // So that of two budgets one says it and the other refers to it.
+        if *other < own {
+            finding.related(format!("PodDisruptionBudget/{other}"));
+        }
+        said.extend(others.into_iter().map(str::to_owned));
+    }
+    if said.is_empty() && !is_known {
+        findings.skip("the other budgets, or the workloads whose Pods it selects, are not all known");
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [one] => format!("PodDisruptionBudget {one}"),
+        [first, second, third, more @ ..] if !more.is_empty() => {
+            format!("{first}, {second}, {third} and {} more", more.len())
+        }
+        names => names.join(", "),
+    }
+}

@@ -1,0 +1,165 @@
+use plimsoll_sdk::kind::SCALABLE;
+use std::collections::BTreeMap;
+
+use plimsoll_sdk::autoscaling::bounds;
+use plimsoll_sdk::bundle::Answer;
+use plimsoll_sdk::disruption::{name, target};
+use plimsoll_sdk::owners::is_reviewed_owned;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::quota::{COUNTED, Group, PODS, Scopes, Sums, counted, others, sums, totals};
+use plimsoll_sdk::resources::limit_ranges_unknown;
+use plimsoll_sdk::rollout::Rollout;
+use plimsoll_sdk::workload::PodTemplate;
+
+/// Workloads that outgrow the quota of their namespace.
+///
+/// ## What it finds
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout, or the autoscaler of one, for which a
+/// ResourceQuota of the namespace leaves too little at its peak:
+///
+/// - all of its Pods, at the maximum of its HorizontalPodAutoscaler or ScaledObject where there is one, and those that an
+///   update adds (`maxSurge`), beside the other workloads of the namespace at their minimum;
+/// - it has a container without a request or limit that the quota counts, so that none of its Pods can be made.
+///
+/// `requests.cpu`, `requests.memory`, `limits.cpu`, `limits.memory` and `pods` are compared with `spec.hard`. Of quotas with
+/// scopes (`BestEffort`, `NotBestEffort`, `NotTerminating`, `PriorityClass`) those count that hold for these Pods by what is
+/// written. What DaemonSets, Jobs and single Pods use is left out: the finding is sure, its absence is not.
+///
+/// ## Why
+/// Each Pod beyond the quota is refused: "exceeded quota". The autoscaler stops in the middle of the load that it is there
+/// for, or an update never ends, because its first new Pod is refused.
+///
+/// ## What to write
+/// A quota with room for the peak, a smaller `maxReplicas`, or `maxSurge: 0` with `maxUnavailable: 1`.
+///
+/// ## Assumptions
+/// Where the quotas of the namespace are not known, nothing is judged. Where its LimitRanges are not, they fill in nothing.
+///
+/// ## Order
+/// A ResourceQuota or a LimitRange that comes last is not judged: it changes no Pod that runs. The next change of a workload
+/// or an autoscaler is judged by it.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0", requires = ["/ResourceQuota"],
+    refines = [
+        "/LimitRange", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
+        "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet",
+        "batch/Job"
+    ]
+)]
+pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
+    let quotas = review.listing(Kind::RESOURCE_QUOTA);
+    let Some(object) = review.object().node().filter(|_| !is_reviewed_owned(review)) else { return };
+    if !quotas.complete && quotas.nodes().next().is_none() {
+        return findings.skip("the ResourceQuotas of the namespace are not known");
+    }
+    if quotas.documents.is_empty() {
+        return;
+    }
+    if let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) {
+        let referenced = review.referenced();
+        let Some(template) = review.template().or(referenced.as_ref()) else { return };
+        let peak = Peak::of(review, kind, review.name(), review.object());
+        return of_workload(review, &peak, template, &quotas, findings);
+    }
+    let Some((kind, scaled)) = target(review, object) else { return };
+    let Some(kind) = SCALABLE.into_iter().find(|known| *known == kind) else { return };
+    let answer = review.get(kind, &scaled);
+    let Some(workload) = answer.nodes().next() else { return };
+    let (holder, of_template) = review.template_of(kind, &scaled);
+    let template = of_template.nodes().next().and_then(|object| review.template_in(holder.get(), object));
+    let Some(template) = template else { return };
+    of_workload(review, &Peak::of(review, kind, &scaled, &Cursor::of(workload)), &template, &quotas, findings);
+}
+
+/// Maximum number of ResourceQuotas that hold for a workload and are compared with the others beside it.
+const MAX_QUOTAS: usize = 16;
+
+/// The most Pods that a workload has at a time.
+struct Peak {
+    kind: Kind<'static>,
+    name: String,
+    pods: i64,
+    surge: i64,
+    by: String,
+}
+
+impl Peak {
+    fn of(review: &Review<'_>, kind: Kind<'static>, name: &str, object: &Cursor<'_>) -> Self {
+        let replicas = object.at("/spec/replicas").as_i64().unwrap_or(1).max(0);
+        let (bounds, _) = bounds(review, kind, name);
+        let most = bounds.into_iter().filter_map(|bounds| Some((bounds.most?, bounds.by))).max();
+        let (pods, by) = match most {
+            Some((most, by)) if most > replicas => (most, format!(" at the maximum of {by}")),
+            _ => (replicas, String::new()),
+        };
+        let surge = Rollout::read(kind, object).map_or(0, |rollout| rollout.fenceposts(pods).surge);
+        Self { kind, name: name.to_owned(), pods, surge, by }
+    }
+}
+
+fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quotas: &Answer, findings: &mut Findings) {
+    let is_workload = review.is(peak.kind);
+    let count = peak.pods.saturating_add(peak.surge);
+    let own = totals(review, template);
+    let group = Group::of(template, &own);
+    let scopes = quotas.nodes().map(|quota| (quota, Scopes::of(quota)));
+    let mut holding = scopes.filter(|(_, scopes)| group.is_held(scopes));
+    let mut siblings: Option<BTreeMap<Group, Sums>> = None;
+    for (quota, scopes) in holding.by_ref().take(MAX_QUOTAS) {
+        let quota_name = name(quota);
+        let mut beside: Option<Sums> = None;
+        for (key, hard) in quota.at("/spec/hard").into_iter().flat_map(Node::members) {
+            let (Some(hard), Some(counted)) = (Quantity::from_node(hard), counted(key)) else { continue };
+            let one = match counted {
+                PODS => Some(Quantity::from_milli(1000)),
+                index => {
+                    let (resource, side) = COUNTED[index];
+                    let total = own[index].as_ref();
+                    let lacking = total.and_then(|total| total.lacking.as_ref());
+                    if let Some(container) = lacking.filter(|_| is_workload) {
+                        // A template that stands elsewhere has no place here.
+                        let at = match review.template() {
+                            Some(_) => container.at("/resources").key(side.as_str()).key(resource),
+                            None => review.at("/spec/workloadRef"),
+                        };
+                        if limit_ranges_unknown(review) {
+                            findings.assume("no LimitRange fills in requests or limits");
+                        }
+                        let message = format!(
+                            "{} states no {key}, which ResourceQuota {quota_name} demands: no Pod can be made",
+                            container.describe()
+                        );
+                        findings.warning(&at, message, format!("write resources.{}.{resource}", side.as_str()));
+                        continue;
+                    }
+                    total.and_then(|total| total.sum)
+                }
+            };
+            let own = one.and_then(|one| one.checked_mul(count)).filter(|own| !own.is_zero());
+            let Some(own) = own else { continue };
+            let siblings = siblings.get_or_insert_with(|| others(review, peak.kind, &peak.name));
+            let beside = beside.get_or_insert_with(|| sums(siblings, &scopes))[counted];
+            let Some(sum) = own.checked_add(beside).filter(|sum| *sum > hard) else { continue };
+            let surge = if peak.surge == 0 { String::new() } else { format!(", and {} of an update,", peak.surge) };
+            let rest = if beside.is_zero() { String::new() } else { format!(" and the other workloads {beside}") };
+            let message = format!(
+                "{} Pods{}{surge} take {own} of {key}{rest}, {sum} in all: ResourceQuota {quota_name} allows {hard}",
+                peak.pods, peak.by
+            );
+            let at = review.at(Autoscaler::of(review).map_or("/spec/replicas", Autoscaler::max));
+            let help = "raise the quota, or lower the requests or the number of Pods";
+            let finding = findings.warning(&at, message, help);
+            if !is_workload {
+                finding.related(format!("{}/{}", peak.kind.name(), peak.name));
+            }
+        }
+    }
+    if holding.next().is_some() {
+        findings.assume("further ResourceQuotas are large enough");
+    }
+}

@@ -1,0 +1,140 @@
+use plimsoll_sdk::disruption::{Change, PodBudget, Selected, Workload};
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{ROLLING, Rollout};
+use plimsoll_sdk::rounding::Budget;
+
+/// Rolling updates that take more Pods than the PodDisruptionBudget would let go.
+///
+/// ## What it finds
+/// `info`: a Deployment, or an Argo Rollout with a canary whose traffic is not routed, whose rolling update may leave fewer
+/// Pods than the PodDisruptionBudget that selects them asks for. Both are resolved as their controllers do it:
+/// `maxUnavailable` of the update is rounded down, percentages of the budget up. Where a HorizontalPodAutoscaler or a
+/// ScaledObject scales the workload, its minimum counts, and `replicas` if these are more.
+///
+/// It is found whichever comes last; of a set it is said once, at the workload. A budget that lets no Pod go at all is
+/// `drain-deadlock`'s to say. Of several budgets of a workload the first two, by name, are looked at.
+///
+/// ## Why
+/// Updates do not ask for budgets. What the budget is to keep, each update takes; and while it lasts nothing may be evicted,
+/// so an upgrade of the nodes waits for it, and for as long as a bad update hangs.
+///
+/// ## What to write
+/// An update that takes down none, or no more than the budget lets go:
+///
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+/// ```
+///
+/// ## Assumptions
+/// Where other workloads may exist that are not known, the budget selects none of them.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
+        "keda.sh/ScaledObject"
+    ],
+    severity = Info, since = "0.1.0",
+    requires = ["policy/PodDisruptionBudget", "apps/Deployment", "argoproj.io/Rollout"],
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/StatefulSet", "apps/ReplicaSet",
+        "/ReplicationController", "apps/DaemonSet", "batch/Job"
+    ]
+)]
+pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings) {
+    if review.is(Kind::POD_DISRUPTION_BUDGET) {
+        return of_budget(review, findings);
+    }
+    if last::workloads(review, findings, &ROLLING, rollout_below_disruption_budget) {
+        return;
+    }
+    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck()) else { return };
+    let Change::Of(workload, _) = Change::of(review) else { return };
+    let budgets = workload.budgets(review);
+    for object in budgets.compared() {
+        let Some(PodBudget { name, budget: Some(budget) }) = PodBudget::read(object) else { continue };
+        let selected = Selected::by(review, object.at("/spec/selector"));
+        let Some(short) = Short::of(&rollout, &workload, pods(&selected), budget) else { continue };
+        if !selected.complete {
+            findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
+        }
+        let message = format!("{}, and PodDisruptionBudget {name} keeps {}: {HARM}", short.describe(), short.kept);
+        let finding = findings.info(&rollout.max_unavailable_at, message, short.help());
+        finding.about(&rollout.replicas_at).about(&rollout.max_surge_at);
+    }
+    if !budgets.complete && budgets.nodes().next().is_none() {
+        findings.skip("the PodDisruptionBudgets that select its Pods are not known");
+    }
+}
+
+const HARM: &str = "during the update nothing may be evicted";
+
+fn of_budget(review: &Review<'_>, findings: &mut Findings) {
+    let Some(budget) = review.object().node().and_then(PodBudget::read).and_then(|budget| budget.budget) else {
+        return;
+    };
+    let selected = Selected::by(review, review.at("/spec/selector").node());
+    let mut is_found = false;
+    let all = pods(&selected);
+    for workload in &selected.workloads {
+        let object = workload.object(review).map(Cursor::of);
+        let rollout = object.and_then(|object| Rollout::read(workload.kind.get(), &object));
+        let Some(rollout) = rollout.filter(|rollout| !rollout.is_stuck()) else { continue };
+        let Some(short) = Short::of(&rollout, workload, all, budget) else { continue };
+        is_found = true;
+        let at = match budget {
+            Budget::MinAvailable(_) => review.at("/spec/minAvailable"),
+            Budget::MaxUnavailable(_) => review.at("/spec/maxUnavailable"),
+        };
+        let message =
+            format!("{} of {}, and the budget keeps {}: {HARM}", short.describe(), workload.describe(), short.kept);
+        let help = format!(
+            "write rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}} in the strategy of the workload, or let it take {} at \
+             most",
+            short.free
+        );
+        findings.info(&at, message, help).related(workload.describe().replace(' ', "/"));
+    }
+    if !is_found && !selected.complete {
+        findings.skip("the workloads whose Pods it selects are not all known");
+    }
+}
+
+/// The Pods of all that a budget selects; none where a part of them has no scale.
+fn pods(selected: &Selected) -> Option<i64> {
+    selected.workloads.iter().try_fold(0_i64, |sum, workload| Some(sum.saturating_add(workload.pods()?)))
+}
+
+/// An update that leaves too few.
+struct Short {
+    pods: i64,
+    taken: i64,
+    /// Pods that must stay, of all that the budget selects.
+    kept: i64,
+    /// Pods that the budget lets go.
+    free: i64,
+}
+
+impl Short {
+    /// Of the smallest size at which it does.
+    fn of(rollout: &Rollout<'_>, workload: &Workload, all: Option<i64>, budget: Budget) -> Option<Self> {
+        let all = all?;
+        let least = workload.pods()?;
+        let mut sizes = vec![least];
+        sizes.extend(workload.replicas.filter(|replicas| *replicas > least));
+        sizes.into_iter().find_map(|pods| {
+            let all = all.saturating_sub(least).saturating_add(pods);
+            let (taken, free) = (rollout.fenceposts(pods).unavailable, budget.allowed(all));
+            (free > 0 && taken > free).then(|| Self { pods, taken, kept: budget.desired_healthy(all), free })
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("an update may take {} of {} Pods away", self.taken, self.pods)
+    }
+
+    fn help(&self) -> String {
+        format!("write maxUnavailable: 0 and maxSurge: 1 for the update, or let it take {} at most", self.free)
+    }
+}

@@ -1,0 +1,118 @@
+use plimsoll_sdk::autoscaling::bounds;
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{ROLLING, Rollout, own_node, revision_label};
+
+/// Settings of `rollout-without-spare-node`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Nodes on which these Pods may run; 0 where that is not known
+    #[settings(default = 0, minimum = 0)]
+    nodes: i64,
+}
+
+/// Rolling updates that need a free node for each new Pod.
+///
+/// ## What it finds
+/// A Deployment, or an Argo Rollout with a canary whose traffic is not routed, that must have each of its Pods on a node of
+/// its own (`podAntiAffinity`, `requiredDuringSchedulingIgnoredDuringExecution`, `kubernetes.io/hostname`, with a selector
+/// that selects its own Pods), and whose update takes no Pod down before a new one is ready: `maxUnavailable` comes to 0.
+/// Such an update needs as many nodes as there are Pods, and `maxSurge` more.
+///
+/// - `error`: there are not as many `nodes`, at its size or at the minimum of its autoscaler;
+/// - `warning`: there are not as many at the autoscaler's maximum;
+/// - `warning`: nobody said how many nodes there are.
+///
+/// A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out, and so is one that may look into other
+/// namespaces alone (`namespaces`, `namespaceSelector`).
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
+///
+/// ## Why
+/// The new Pod may not lie beside an old one, and no old one goes before the new one is ready. Without a free node both
+/// wait, until `progressDeadlineSeconds` is over and somebody looks.
+///
+/// ## What to write
+/// The label of the revision in the term, so that new Pods keep away from each other and not from old ones. `--fix=unsafe`
+/// writes it (from Kubernetes 1.31):
+///
+/// ```yaml
+/// podAntiAffinity:
+///   requiredDuringSchedulingIgnoredDuringExecution:
+///     - topologyKey: kubernetes.io/hostname
+///       labelSelector: {matchLabels: {app: shop}}
+///       matchLabelKeys: [pod-template-hash]
+/// ```
+///
+/// Or `maxUnavailable: 1` and `maxSurge: 0`, where two or more Pods are there and one fewer is enough; or a preference in the place of the must.
+///
+/// ## Settings
+/// `nodes`: how many nodes there are for these Pods. With 0 it is not known.
+///
+/// ## Assumptions
+/// Without `nodes`, there are no more nodes than Pods.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
+    edits = [
+        "{template}/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/*/matchLabelKeys"
+    ]
+)]
+pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, |review, findings| {
+        rollout_without_spare_node(review, settings, findings)
+    }) {
+        return;
+    }
+    let Some((rollout, label)) = Rollout::of(review).zip(revision_label(review)) else { return };
+    let Some(term) = own_node(review).filter(|_| rollout.replicas > 0 && !rollout.is_stuck()) else { return };
+    let kind = if review.is(Kind::DEPLOYMENT) { Kind::DEPLOYMENT } else { Kind::ROLLOUT };
+    let (bounds, _) = bounds(review, kind, review.name());
+    let least = bounds.iter().map(|bounds| bounds.least).min().unwrap_or(0).max(rollout.replicas);
+    let most = bounds.iter().filter_map(|bounds| Some((bounds.most?, &bounds.by))).max();
+    // A size, why it is that, and how bad it is where there are too few nodes for it.
+    let mut sizes = vec![(least, String::new(), Severity::Error)];
+    if let Some((most, by)) = most.filter(|(most, _)| *most > least) {
+        sizes.push((most, format!(" at the maximum of {by}"), Severity::Warning));
+    }
+    for (size, why, severity) in sizes {
+        let posts = rollout.fenceposts(size);
+        let needed = size.saturating_add(posts.surge);
+        if posts.unavailable > 0 || settings.nodes >= needed {
+            continue;
+        }
+        let what = format!(
+            "an update of {size} {}{why}, each on a node of its own, needs {needed} nodes",
+            if size == 1 { "Pod" } else { "Pods" }
+        );
+        let (severity, message) = match settings.nodes {
+            0 => {
+                findings.assume("there are no more nodes than Pods");
+                (Severity::Warning, format!("{what}: with fewer it hangs"))
+            }
+            nodes => (severity, format!("{what}: there are {nodes}, so it hangs")),
+        };
+        // A single Pod would be taken down by an update, of which rollout-without-capacity warns.
+        let other = if size == 1 { "prefer other nodes" } else { "maxUnavailable: 1 with maxSurge: 0" };
+        // A key stands in one of the two lists.
+        let is_mismatched = term.at("/mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
+        let help = match is_mismatched {
+            true => format!("take {label} out of mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),
+            false => format!("write matchLabelKeys: [{label}] in the term, or {other}"),
+        };
+        let finding = findings.report(severity, &term, message, help);
+        finding.about(&rollout.max_surge_at).about(&rollout.max_unavailable_at).about(&rollout.replicas_at);
+        if !is_mismatched && review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
+            let fix = Fix::changing("keep Pods of one revision apart").append(&term.at("/matchLabelKeys"), label);
+            finding.fix(fix);
+        }
+        return;
+    }
+}

@@ -1,0 +1,72 @@
+use plimsoll_sdk::disruption::{Selected, Workload};
+use plimsoll_sdk::flat::Kind as Json;
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+
+/// PodDisruptionBudgets that count the Pods of several workloads together.
+///
+/// ## What it finds
+/// - `warning`: a PodDisruptionBudget that selects the Pods of more than one workload: blue and green, stable and canary.
+/// - `error`: one with an empty selector, `{}`, which selects every Pod of the namespace.
+///
+/// It is found whichever object comes last: at the budget, or at the labels of the workload's Pods. `plimsoll check`
+/// says it once for a set.
+///
+/// ## Why
+/// The budget counts healthy Pods, whoever's they are. Five idle Pods of green that are healthy let a drain take all five
+/// of blue, which serve. And every Pod that a second budget selects too can't be evicted at all, which with an empty
+/// selector is any that has one of its own.
+///
+/// ## What to write
+/// One budget for each workload, with its selector:
+///
+/// ```yaml
+/// spec:
+///   selector:
+///     matchLabels: {app: shop, colour: blue}
+/// ```
+///
+/// ## Assumptions
+/// Where not all workloads are known, there are no others.
+///
+/// ## Order
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
+#[policy(
+    on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job"], severity = Error,
+    since = "0.1.0",
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
+        "apps/DaemonSet", "batch/Job", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
+        "keda.sh/ScaledObject"
+    ]
+)]
+pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
+    if last::budgets(review, findings, shared_disruption_budget) {
+        return;
+    }
+    let selector = review.at("/spec/selector");
+    let Some(node) = selector.node().filter(|node| node.kind() == Json::Object) else { return };
+    let help = "write the selector of one workload, and a budget for each";
+    let has = |part: &'static str| selector.key(part).has_content();
+    if !has("matchLabels") && !has("matchExpressions") {
+        findings.error(&selector, "an empty selector selects every Pod of the namespace", help);
+        return;
+    }
+    let selected = Selected::by(review, Some(node));
+    // An Argo Rollout and what it takes its template from are one to every selector.
+    let referring: Vec<_> = selected.workloads.iter().filter(|workload| workload.kind == Kind::ROLLOUT).collect();
+    let stands_alone = |workload: &&Workload| !referring.iter().any(|rollout| rollout.takes_template_of(workload));
+    let workloads: Vec<_> = selected.workloads.iter().filter(stands_alone).collect();
+    if workloads.len() > 1 {
+        let names: Vec<String> = workloads.iter().take(3).map(|workload| workload.describe()).collect();
+        let more = workloads.len() - names.len();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let message = format!(
+            "the budget counts the Pods of {}{more} together: while those of one are healthy, all of another may be evicted",
+            names.join(", ")
+        );
+        findings.warning(&selector, message, help);
+    } else if !selected.complete {
+        findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
+    }
+}

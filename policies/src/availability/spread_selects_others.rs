@@ -1,0 +1,169 @@
+use plimsoll_sdk::kind::{SCALABLE, long_running};
+use std::collections::BTreeSet;
+
+use plimsoll_sdk::affinity::{Term, anti_affinity};
+use plimsoll_sdk::autoscaling::bounds;
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::selector;
+
+/// Pods that are spread by counting other Pods.
+///
+/// ## What it finds
+/// - `error`: a `topologySpreadConstraints` item whose `labelSelector` does not match the labels of the Pods themselves, or
+///   that has none, so that these may all lie on one node.
+/// - `warning`: a `podAntiAffinity` that was written for the Pods themselves and selects none of them. It has a term with
+///   the name of the workload, or the value of one of its labels, under a key that the Pods have not.
+///
+/// Keeping away from other Pods is a use of its own, so any other term that selects other Pods is right. `missing-spread`
+/// says what does not spread the Pods. Left out is also a term whose selector matches another workload of the namespace,
+/// that may look into other namespaces, or that is a preference with a `weight` below 50, and a workload with
+/// `topologySpreadConstraints`.
+///
+/// A workload of a single Pod is left out, unless an autoscaler may make it larger. It is found whichever object comes last:
+/// at the workload, or at the target of the autoscaler. `plimsoll check` says it once for a set.
+///
+/// ## Why
+/// The labels of the pod template were renamed, or a chart's selector was copied. The scheduler counts the Pods that the
+/// selector matches, finds none anywhere, and is content with any node. One node down is then all of the workload down.
+///
+/// ## What to write
+/// The workload's own selector; `--fix=unsafe` writes it in constraints:
+///
+/// ```yaml
+/// topologySpreadConstraints:
+///   - topologyKey: kubernetes.io/hostname
+///     maxSkew: 1
+///     whenUnsatisfiable: ScheduleAnyway
+///     labelSelector: {matchLabels: {app: shop}}
+/// ```
+///
+/// ## Assumptions
+/// Where not all workloads are known, no other one has the labels that a term selects.
+#[policy(
+    on = LongRunning, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
+        "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "batch/Job",
+        "batch/CronJob"
+    ],
+    edits = ["{template}/spec/topologySpreadConstraints/*/labelSelector"]
+)]
+pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &[], spread_selects_others) {
+        return;
+    }
+    let Some(template) = review.template() else { return };
+    if is_single(review) {
+        return;
+    }
+    let labels = template.labels();
+    // A Service's kind of selector is no LabelSelector.
+    let own =
+        review.at("/spec/selector").node().filter(|own| own.len() > 0 && !review.is(Kind::REPLICATION_CONTROLLER));
+    let own = own.filter(|own| selector::matches(*own, labels).is_yes()).and_then(Value::copy);
+    // Each fix has a copy of it.
+    let own = own.filter(|own| own.to_document().len() <= MAX_SELECTOR);
+    for constraint in template.spec().at("/topologySpreadConstraints").items() {
+        let at = constraint.at("/labelSelector");
+        let is_own = match at.node() {
+            Some(node) => selector::matches(node, labels),
+            None if at.is_absent() => selector::Match::No,
+            None => continue,
+        };
+        if is_own != selector::Match::No {
+            continue;
+        }
+        let Some(key) = constraint.at("/topologyKey").as_str() else { continue };
+        let message = format!("the constraint on {key} selects other Pods than these, so it does not spread them");
+        let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
+        if let Some(own) = own.clone() {
+            let fix = Fix::changing("spread the Pods of this workload");
+            finding.fix(if at.exists() { fix.replace(&at, own) } else { fix.add(&at, own) });
+        }
+    }
+    keeps_apart(review, labels, findings);
+}
+
+/// Maximum size in bytes of a selector that a fix writes.
+const MAX_SELECTOR: usize = 2048;
+
+/// Whether there is nothing to spread.
+fn is_single(review: &Review<'_>) -> bool {
+    let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) else { return false };
+    let replicas = review.at("/spec/replicas");
+    let is_one = replicas.is_absent() || matches!(replicas.as_i64(), Some(0 | 1));
+    let (bounds, is_complete) = bounds(review, kind, review.name());
+    is_one && is_complete && bounds.iter().all(|bounds| bounds.most == Some(1))
+}
+
+/// Smallest weight of a preference by which an author means to spread Pods. A lower one only prefers other neighbours.
+const LEAST_WEIGHT: i64 = 50;
+
+fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    let terms: Vec<_> = anti_affinity(template).collect();
+    let selects_own = |term: &Term<'_>| {
+        let selector = term.at.at("/labelSelector").node().map(|node| selector::matches(node, labels));
+        selector != Some(selector::Match::No)
+    };
+    // Anything but a clear no is left alone.
+    if template.spec().at("/topologySpreadConstraints").has_content() || terms.iter().any(selects_own) {
+        return;
+    }
+    let names = own_names(review, labels);
+    let mut suspects = terms.iter().filter(|term| {
+        term.weight.is_none_or(|weight| weight >= LEAST_WEIGHT)
+            && term.looks_into(review.namespace()) == Knowledge::Yes
+            && means_own(&names, &term.at.at("/labelSelector"), labels)
+    });
+    // Each question to the host is a search, so only the first term is asked about.
+    let Some(Term { at: term, .. }) = suspects.next() else { return };
+    match are_there(review, term) {
+        Knowledge::Yes => return,
+        Knowledge::Unknown => findings.assume("no other Pods have the labels that podAntiAffinity selects"),
+        Knowledge::No => {}
+    }
+    let message = "podAntiAffinity selects labels that these Pods do not have, so it does not spread them";
+    let help = "write a term with the labels of these Pods, as in the selector of this workload";
+    findings.warning(&term.at("/labelSelector"), message, help);
+}
+
+/// What these Pods are called: the name of their workload, and the values of their labels.
+fn own_names<'a>(review: &Review<'a>, labels: Option<Node<'a>>) -> BTreeSet<&'a str> {
+    let values = labels.into_iter().flat_map(Node::members).filter_map(|(_, value)| value.as_str());
+    values.chain([review.name()]).filter(|name| !name.is_empty()).collect()
+}
+
+/// Whether a selector that does not select these Pods was written for them: each of its values is a name of theirs, under
+/// a key that they have not. All others may keep away from other Pods on purpose.
+fn means_own(names: &BTreeSet<&str>, selector: &Cursor<'_>, labels: Option<Node<'_>>) -> bool {
+    let of_labels = selector.at("/matchLabels").members().map(|(key, value)| (Some(key), value.as_str()));
+    let of_expressions = selector.at("/matchExpressions").items().map(|item| {
+        let values = item.at("/values");
+        let only = values.item(0).filter(|_| values.item(1).is_none() && item.at("/operator").as_str() == Some("In"));
+        (item.at("/key").as_str(), only.and_then(|value| value.as_str()))
+    });
+    let mut written = of_labels.chain(of_expressions).peekable();
+    written.peek().is_some()
+        && written.all(|(key, value)| {
+            let Some((key, value)) = key.zip(value) else { return false };
+            match labels.and_then(|labels| labels.get(key)) {
+                Some(own) => own.as_str() == Some(value),
+                None => names.contains(value),
+            }
+        })
+}
+
+/// Whether another workload of the namespace has Pods that this term selects.
+fn are_there(review: &Review<'_>, term: &Cursor<'_>) -> Knowledge {
+    let Some(selector) = term.at("/labelSelector").node().map(Node::to_document) else { return Knowledge::No };
+    let kinds: BTreeSet<Kind<'_>> = long_running(review).chain([Kind::JOB, Kind::CRON_JOB]).collect();
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    let answers = review.selected_by_each(&kinds, &selector);
+    if answers.iter().any(|answer| answer.nodes().next().is_some()) {
+        return Knowledge::Yes;
+    }
+    if answers.iter().all(|answer| answer.complete) { Knowledge::No } else { Knowledge::Unknown }
+}

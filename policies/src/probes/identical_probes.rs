@@ -1,0 +1,79 @@
+use plimsoll_sdk::prelude::*;
+
+/// Seconds within which a restart is a warning. An app that does not answer for longer is seldom only slow.
+const PATIENCE: i64 = 30;
+
+/// Liveness probes that ask what readiness asks, and no later.
+///
+/// ## What it finds
+/// A container whose livenessProbe and readinessProbe have the same handler (same port, path, headers, command; a named
+/// port is the number that it stands for). A probe gives up after failureThreshold × the larger of periodSeconds and
+/// timeoutSeconds. The initial delays are left out, because they matter once, at the start.
+///
+/// - `warning`: liveness gives up within 30 seconds, and no later than readiness.
+/// - `info`: liveness gives up later than that.
+///
+/// ## Why
+/// Readiness says "send me no requests now", liveness says "kill me". With one answer for both, an app that is slow for
+/// half a minute is not given the rest that readiness was made for: it is restarted. Under load all Pods are slow at
+/// once, so all are restarted at once, and an overload becomes an outage.
+///
+/// ## What to write
+/// A liveness handler of its own that fails only when a restart helps (it asks no database and no other service). Or let
+/// liveness wait at least three times as long as readiness:
+///
+/// ```yaml
+/// readinessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 10, failureThreshold: 3}
+/// livenessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 10, failureThreshold: 9}
+/// ```
+#[policy(on = LongRunning, severity = Warning, since = "0.1.0")]
+pub fn identical_probes(review: &Review, findings: &mut Findings) {
+    for container in review.containers().iter().filter(|container| container.class().runs_on()) {
+        let (Some(liveness), Some(readiness)) = (container.probe("livenessProbe"), container.probe("readinessProbe"))
+        else {
+            continue;
+        };
+        let handler = liveness.handler();
+        if handler.is_none() || handler != readiness.handler() {
+            continue;
+        }
+        let (kills, unready) = (liveness.detection_window(), readiness.detection_window());
+        // The API server refuses what is negative.
+        if kills < 1 || unready < 1 || liveness.interval() < 1 {
+            continue;
+        }
+        let who = container.describe();
+        let finding = if kills <= unready && kills <= PATIENCE {
+            let threshold = unready.saturating_mul(3).saturating_sub(1) / liveness.interval() + 1;
+            findings.warning(
+                liveness.cursor(),
+                identical(&who, kills, unready),
+                format!(
+                    "write a liveness handler that fails only where a restart helps, or failureThreshold: {threshold} in \
+                     the livenessProbe (3 × the {unready} s of readiness)"
+                ),
+            )
+        } else {
+            let message = match kills > unready {
+                true => format!(
+                    "{who}: livenessProbe and readinessProbe ask the same, though liveness waits longer ({kills} s, not \
+                     {unready} s)"
+                ),
+                false => identical(&who, kills, unready),
+            };
+            findings.info(
+                liveness.cursor(),
+                message,
+                "write a liveness handler that fails only where a restart helps, such as /health/live",
+            )
+        };
+        finding.about(liveness.cursor()).about(readiness.cursor());
+    }
+}
+
+fn identical(who: &str, kills: i64, unready: i64) -> String {
+    format!(
+        "{who}: livenessProbe and readinessProbe ask the same, so slow answers restart the container after {kills} s (and \
+         take the Pod out of its Services after {unready} s)"
+    )
+}

@@ -1,0 +1,183 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::services::{Reaching, Scraped, Targets, are_only_scraped, distinct, names_metrics};
+use plimsoll_sdk::shell::always_succeeds;
+use plimsoll_sdk::workload::{Handler, Port};
+
+/// Containers that get requests before they can answer.
+///
+/// ## What it finds
+/// A container without a readinessProbe in a workload that runs on (Deployment, StatefulSet, DaemonSet, ReplicaSet,
+/// ReplicationController, Rollout and configured kinds). How bad that is depends on the Services that select its Pods:
+///
+/// - `error`: a Service sends it requests. The container declares the Service's `targetPort`, or a probe of it asks that
+///   number; or no container does (or the Service has no ports), and this is the Pod's only app container.
+/// - `warning`: a Service may send it requests, because no container declares or probes the number of its `targetPort` and
+///   this is one of several app containers. Or no Service targets it, but it declares a port: then another container, such as a
+///   proxy, is likely to pass requests on to it, and the Pod is ready too early.
+/// - `info`: no Service targets it and it declares no port (it ships logs, say), or no Service selects the Pods.
+///
+/// `info` too: a readinessProbe whose command always succeeds, such as `true` or `sh -c "exit 0"`. It asks the program
+/// nothing, so the container is ready as soon as it has started.
+///
+/// A native sidecar (an init container with `restartPolicy: Always`) needs a readinessProbe only where it declares a
+/// Service's `targetPort`.
+///
+/// Metrics alone are no requests. These ports of a Service do not count:
+///
+/// - the Service's port, its `targetPort` or the container's port has `metrics`, `metric`, `prometheus`, `prom` or
+///   `monitoring` as a word of its name;
+/// - nameless ones of a Service whose name ends in `-metrics`;
+/// - those that `prometheus.io/port` names, at the Service or at the Pods, and all of a Service with
+///   `prometheus.io/scrape: "true"` and no such port;
+/// - those that a ServiceMonitor or PodMonitor of the Prometheus operator names, by the port's name, its number or its
+///   `targetPort`. It has to select the Service or the Pods, also from another namespace (`namespaceSelector`).
+///
+/// After an annotation or a monitor, ports 80 and 443, and Services of type `NodePort` or `LoadBalancer`, count all the
+/// same. In the cluster a monitor counts once it is there. `helm` applies it after the Service and the workload.
+///
+/// A Service's port with a name such as `http` or `grpc` always counts: many programs answer both on one port.
+///
+/// Where such Services alone select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` ask for
+/// Pods that are not ready, and do not count either.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
+/// ## Why
+/// Without a readinessProbe a container is ready as soon as its process has started. Each rollout and each restart then
+/// sends requests to a program that does not listen yet, and a rollout goes on with a version that never answers.
+///
+/// ## What to write
+/// A probe that says yes once the container can serve:
+///
+/// ```yaml
+/// readinessProbe:
+///   httpGet: {path: /health/ready, port: 8080}
+///   periodSeconds: 10
+/// ```
+///
+/// `--fix=unsafe` writes a `tcpSocket` probe of the one TCP port that Services target, or else of the one that the
+/// container declares: better than none, but it only says that something listens. It writes none where the livenessProbe
+/// asks just that, and never a livenessProbe.
+///
+/// ## Assumptions
+/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods; but no
+/// other one where a Service for metrics does.
+/// Findings are at most warnings then.
+#[policy(
+    on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
+        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
+        "monitoring.coreos.com/PodMonitor"
+    ],
+    edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"]
+)]
+pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &[], missing_readiness_probe) {
+        return;
+    }
+    for container in review.containers().iter().filter(|container| container.class().runs_on()) {
+        asks_nothing(container, findings);
+    }
+    let services = review.services();
+    if are_only_scraped(review) {
+        if !services.complete {
+            findings.assume("no other Service selects these Pods");
+        }
+        return;
+    }
+    let running: Vec<_> = review.containers().iter().filter(|container| container.class().runs_on()).collect();
+    let scraped = Scraped::of(review);
+    let targets = Targets::of(services.nodes(), &running, &scraped);
+    let is_certain = !scraped.is_uncertain();
+    if !is_certain {
+        findings.assume("no further monitor reads the ports of these Pods");
+    }
+    let is_app = |container: &Container<'_>| container.class() == Class::App;
+    let apps = running.iter().filter(|container| is_app(container)).count();
+    let none_listens = !running.iter().any(|container| is_app(container) && listens(container));
+
+    for container in running.iter().filter(|container| container.at("/readinessProbe").is_absent()) {
+        let own = targets.of_container(container);
+        let is_own = own.first.is_some();
+        let reaching = if is_own || !is_app(container) { &own } else { targets.stray() };
+        let (severity, why) = match reaching.first {
+            Some(service) if (is_own || apps == 1) && is_certain => {
+                (Severity::Error, format!(", so Service {service:?} sends it requests before it can answer"))
+            }
+            Some(service) => {
+                (Severity::Warning, format!(", so Service {service:?} may send it requests before it can answer"))
+            }
+            None if !is_app(container) => continue,
+            None if targets.is_empty() && services.complete => {
+                (Severity::Info, "; no Service sends it requests".to_owned())
+            }
+            None if listens(container) || targets.is_empty() && none_listens => {
+                (Severity::Warning, ", so the Pod is ready before it can answer".to_owned())
+            }
+            None => (Severity::Info, "; no Service targets it".to_owned()),
+        };
+        if targets.is_empty() && !services.complete {
+            findings.assume("some Service selects these Pods");
+        }
+        let finding = findings.report(
+            severity,
+            &container.at("/readinessProbe"),
+            format!("{} has no readinessProbe{why}", container.describe()),
+            "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready",
+        );
+        if let Some(service) = reaching.first {
+            finding.related(format!("Service/{service}"));
+        }
+        let is_sure = severity == Severity::Error || severity == Severity::Warning && reaching.first.is_none();
+        if let Some(fix) = tcp_probe(container, reaching).filter(|_| is_sure) {
+            finding.fix(fix);
+        }
+    }
+}
+
+/// A probe that says yes whatever the program does.
+fn asks_nothing(container: &Container<'_>, findings: &mut Findings) {
+    let Some(Handler::Exec { command }) = container.probe("readinessProbe").and_then(|probe| probe.handler()) else {
+        return;
+    };
+    if always_succeeds(&command) {
+        let message =
+            format!("the readinessProbe of {} always succeeds: it asks the program nothing", container.describe());
+        let help = "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready";
+        findings.info(&container.at("/readinessProbe/exec/command"), message, help);
+    }
+}
+
+fn listens(container: &Container<'_>) -> bool {
+    container.ports().any(|port| !names_metrics(port.name))
+}
+
+/// Asks the one TCP port that Services target, or else the one that the container declares.
+fn tcp_probe(container: &Container<'_>, reaching: &Reaching<'_>) -> Option<Fix> {
+    let declared = container.ports().filter(|port| port.protocol == "TCP" && !names_metrics(port.name));
+    let port = match reaching.tcp.as_slice() {
+        [] => match distinct(declared.map(|port| port.number)).as_slice() {
+            [port] => *port,
+            _ => return None,
+        },
+        [port] => *port,
+        _ => return None,
+    };
+    let liveness = container.probe("livenessProbe").and_then(|probe| probe.handler());
+    if liveness == Some(Handler::Tcp { port: Port::Number(port), host: "" }) {
+        return None;
+    }
+    let probe = Value::object([
+        ("tcpSocket", Value::object([("port", port.into())])),
+        ("periodSeconds", 10.into()),
+        ("failureThreshold", 3.into()),
+    ]);
+    let title = format!("ask port {port} of {} whether something listens", container.describe());
+    Some(Fix::changing(title).add(&container.at("/readinessProbe"), probe))
+}

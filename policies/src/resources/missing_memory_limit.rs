@@ -1,0 +1,80 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::resources::{LEAST_MEMORY, Request, Resources as _, lacks_limit, limit_ranges_unknown};
+
+use crate::resources::missing_resource_requests::Settings as OfRequests;
+use crate::resources::requests::Requests;
+
+/// Settings of `missing-memory-limit`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Memory limit written, but no more than four times the request and no less than the request; 0 writes none.
+    #[settings(default = "512Mi")]
+    memory: Quantity,
+}
+
+/// Containers that may take all the memory of their node.
+///
+/// ## What it finds
+/// `warning`: app containers, native sidecars and init containers, in workloads of every kind, without an effective memory
+/// limit: neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one. It is
+/// `info` for Pods that end by themselves (`restartPolicy` `Never` or `OnFailure`).
+///
+/// There is no finding for a container that `missing-resource-requests` (with its default settings) has one for, because
+/// that finding says it too, also for Pods that end. Once the requests are written, the missing limit has a finding here.
+///
+/// ## Why
+/// A program that leaks then takes memory until the node has none left. What the kernel kills there is not always the one
+/// that leaks, and the kubelet evicts its neighbours.
+///
+/// ## What to write
+/// ```yaml
+/// resources:
+///   requests: {memory: 128Mi}
+///   limits: {memory: 512Mi}
+/// ```
+///
+/// `--fix=unsafe` writes the setting `memory`, but no more than four times the request, and no less than the request. It
+/// writes nothing where the container has no request of its own: the limit would be copied, and reserved.
+///
+/// ## Settings
+/// `memory` is a Kubernetes quantity.
+///
+/// ## Assumptions
+/// Where the LimitRanges of the namespace are not known, none is assumed to fill in limits, and nothing is written.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
+/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+#[policy(
+    on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
+    subresources = ["resize"],
+    edits = [
+        "{template}/spec/containers/*/resources/limits/memory",
+        "{template}/spec/initContainers/*/resources/limits/memory",
+    ]
+)]
+pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut Findings) {
+    let requests = Requests::of(review, &OfRequests::default());
+    for container in review.containers().iter().filter(|container| lacks_limit(review, container, "memory")) {
+        if requests.are_lacking(review, container) {
+            continue;
+        }
+        let is_unknown = limit_ranges_unknown(review);
+        if is_unknown {
+            findings.assume("no LimitRange fills in limits");
+        }
+        let at = container.limit_at("memory");
+        let message = format!("{} has no memory limit, so it may take all that its node has", container.describe());
+        let help = "write resources.limits.memory: the most that it may ever use";
+        let severity = if requests.end { Severity::Info } else { Severity::Warning };
+        let finding = findings.report(severity, &at, message, help);
+        finding.about(&container.request_at("memory"));
+        // Without a request of its own the API server would copy the limit, and reserve all of it.
+        let Request::Stated(request) = container.request(review, "memory") else { continue };
+        // A limit at the request kills what needs a little more at times; one far above it promises what no node reserved.
+        let limit = request.checked_mul(4).map_or(request, |most| request.max(settings.memory.min(most)));
+        if !is_unknown && settings.memory > Quantity::ZERO && request >= LEAST_MEMORY {
+            finding.fix(Fix::changing(format!("limit {} to {limit} of memory", container.describe())).add(&at, limit));
+        }
+    }
+}

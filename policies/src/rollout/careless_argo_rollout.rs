@@ -1,0 +1,101 @@
+use plimsoll_sdk::disruption::name;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::references::{scales_down, workload_ref};
+
+/// Argo Rollouts that wait for ever, or leave no way back.
+///
+/// ## What it finds
+/// `warning`, of an Argo Rollout:
+///
+/// - a step of its canary that pauses without a `duration`;
+/// - `progressDeadlineSeconds` without `progressDeadlineAbort: true`;
+/// - `scaleDownDelaySeconds` of less than 30, with `blueGreen` or with a canary whose traffic is routed;
+/// - a `workloadRef` to a Deployment that keeps its own Pods: it has `replicas`, and `scaleDown` is `never`, which it also is
+///   where nobody wrote it. It is found at whichever of the two comes last.
+///
+/// For everything else a Rollout is what a Deployment is to all policies.
+///
+/// ## Why
+/// A pause without an end holds two versions beside each other until somebody remembers to promote it. A Rollout that misses
+/// its deadline is marked as degraded and goes on trying, with the broken version beside the good one, until somebody
+/// aborts it. A Deployment that goes on beside its Rollout has Pods with the same labels: Services send them requests, and
+/// budgets and autoscalers count them. And when the old Pods go sooner than every node has heard of the switch, requests still go to them.
+///
+/// ## What to write
+/// ```yaml
+/// spec:
+///   progressDeadlineAbort: true
+///   strategy:
+///     canary:
+///       steps:
+///         - setWeight: 20
+///         - pause: {duration: 10m}
+/// ```
+///
+/// Where a person is meant to promote, ignore this policy for the Rollout.
+#[policy(
+    on = Kinds, kinds = ["argoproj.io/Rollout", "apps/Deployment"], severity = Warning,
+    since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment"]
+)]
+pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
+    if review.is(Kind::DEPLOYMENT) {
+        return of_deployment(review, findings);
+    }
+    beside_deployment(review, findings);
+    let strategy = review.at("/spec/strategy");
+    for step in strategy.at("/canary/steps").items() {
+        // `pause: {}` and `pause:` are the same to the controller; only the step's name says that it is one.
+        let is_pause = step.members().any(|(name, _)| name == "pause");
+        if is_pause && !step.at("/pause/duration").exists() {
+            let message = "this pause has no end: two versions run until somebody promotes the Rollout";
+            findings.warning(&step.at("/pause/duration"), message, "write pause: {duration: 10m}");
+        }
+    }
+    let deadline = review.at("/spec/progressDeadlineSeconds");
+    let abort = review.at("/spec/progressDeadlineAbort");
+    if deadline.exists() && abort.as_bool() != Some(true) {
+        let message = "a Rollout that misses its deadline is not aborted: the broken version stays beside the good one";
+        findings.warning(&abort, message, "write progressDeadlineAbort: true").about(&deadline);
+    }
+    let routed = strategy.at("/canary").at("/trafficRouting").exists();
+    for (at, counts) in [
+        (strategy.at("/blueGreen/scaleDownDelaySeconds"), true),
+        (strategy.at("/canary/scaleDownDelaySeconds"), routed),
+    ] {
+        if let Some(seconds) = at.as_i64().filter(|seconds| counts && *seconds < 30) {
+            let message = format!("the old Pods go {seconds} s after the switch, while nodes still send them requests");
+            findings.warning(&at, message, "take scaleDownDelaySeconds out, which means 30, or write more");
+        }
+    }
+}
+
+fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
+    let Some(object) = review.object().node().filter(|object| !scales_down(*object)) else { return };
+    let Some((_, of)) = workload_ref(Kind::ROLLOUT, object).filter(|(kind, _)| *kind == Kind::DEPLOYMENT) else {
+        return;
+    };
+    let answer = review.get(Kind::DEPLOYMENT, of);
+    let replicas = answer.nodes().next().map(|object| object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
+    let Some(pods @ 1..) = replicas else { return };
+    let at = review.at("/spec/workloadRef/scaleDown");
+    let message = format!("Deployment {of} keeps {} of its own beside those of this Rollout: {HARM}", count(pods));
+    let help = format!("write scaleDown: onsuccess, or replicas: 0 in Deployment {of}");
+    findings.warning(&at, message, help).about(&review.at("/spec/workloadRef/name"));
+}
+
+fn of_deployment(review: &Review<'_>, findings: &mut Findings) {
+    let at = review.at("/spec/replicas");
+    let pods = at.as_i64().unwrap_or(1);
+    let mut rollouts = review.references().to(Kind::DEPLOYMENT, review.name());
+    let Some(rollout) = rollouts.find(|rollout| pods > 0 && !scales_down(*rollout)) else { return };
+    let of = name(rollout);
+    let message = format!("{} beside those that Rollout {of} makes of this template: {HARM}", count(pods));
+    let help = format!("write replicas: 0, or workloadRef.scaleDown: onsuccess in Rollout {of}");
+    findings.warning(&at, message, help).related(format!("Rollout/{of}"));
+}
+
+const HARM: &str = "they have the same labels, so Services, budgets and autoscalers count both";
+
+fn count(pods: i64) -> String {
+    if pods == 1 { "1 Pod".to_owned() } else { format!("{pods} Pods") }
+}

@@ -1,0 +1,102 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::workload::PodTemplate;
+
+/// Workloads that don't notice when their configuration changes.
+///
+/// ## What it finds
+/// `info`: a workload that runs on reads a ConfigMap that is known into environment variables (`envFrom`, `configMapKeyRef`)
+/// or by a mount with `subPath`, and nothing in its template changes with it: neither an annotation with `checksum` or
+/// `hash` in its name, nor a hash at the end of the ConfigMap's name, as kustomize writes it, nor an annotation of
+/// Reloader. On only where a PolicySet lists it. Secrets are not looked at, for policies are never shown any; and a cluster is
+/// not asked, for the right to read every ConfigMap would be too much for it.
+///
+/// ## Why
+/// Variables are read when a container starts, and a file by `subPath` is never updated. A changed ConfigMap is applied, the
+/// rollout that was meant does not happen, and the new value shows up one Pod at a time, weeks later, when they are
+/// replaced for another reason.
+///
+/// ## What to write
+/// A checksum of the configuration in the template, so that it changes with it:
+///
+/// ```yaml
+/// template:
+///   metadata:
+///     annotations:
+///       checksum/config: {{ include (print $.Template.BasePath "/configmap.yaml") . | sha256sum }}
+/// ```
+///
+/// Or kustomize's `configMapGenerator`, which gives each version a name of its own.
+///
+/// ## Assumptions
+/// A ConfigMap that is not known is assumed not to change.
+#[policy(
+    on = LongRunning, severity = Info, since = "0.1.0", stage = Source, refines = ["/ConfigMap"]
+)]
+pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    let follows = |annotations: Cursor<'_>| {
+        annotations.members().any(|(key, _)| {
+            key.contains("checksum")
+                || key.contains("hash")
+                || key.starts_with("reloader.stakater.com/")
+                || key.ends_with("reloader.stakater.com/reload")
+        })
+    };
+    if follows(review.at("/metadata/annotations")) || follows(template.root().at("/metadata/annotations")) {
+        return;
+    }
+    let mut asked: BTreeSet<&str> = BTreeSet::new();
+    for (name, at) in read_once(template) {
+        if is_generated(name) || !asked.insert(name) {
+            continue;
+        }
+        if asked.len() > MAX_ASKED {
+            findings.assume("a ConfigMap that is not known does not change");
+            break;
+        }
+        let answer = review.get(Kind::CONFIG_MAP, name);
+        if answer.documents.is_empty() {
+            if !answer.complete {
+                findings.assume("a ConfigMap that is not known does not change");
+            }
+            continue;
+        }
+        let message =
+            format!("ConfigMap {name} is read when a container starts, and no rollout follows when it changes");
+        let help = "write a checksum of it as an annotation of the template";
+        findings.info(&at, message, help).related(format!("ConfigMap/{name}"));
+    }
+}
+
+/// Maximum number of ConfigMaps of one workload that are looked up.
+const MAX_ASKED: usize = 256;
+
+/// The names of ConfigMaps that containers read only once, and where.
+fn read_once<'a>(template: &PodTemplate<'a>) -> Vec<(&'a str, Cursor<'a>)> {
+    let mut found = Vec::new();
+    let mut volumes = BTreeMap::new();
+    for volume in template.spec().at("/volumes").items() {
+        if let Some(name) = volume.at("/name").as_str() {
+            volumes.entry(name).or_insert_with(|| volume.at("/configMap/name"));
+        }
+    }
+    for container in template.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
+        let sources = container.at("/envFrom").items().map(|source| source.at("/configMapRef/name"));
+        let keys = container.at("/env").items().map(|variable| variable.at("/valueFrom/configMapKeyRef/name"));
+        let mounts = container.at("/volumeMounts").items();
+        let mounts = mounts.filter(|mount| mount.at("/subPath").exists() || mount.at("/subPathExpr").exists());
+        let mounted = mounts.filter_map(|mount| volumes.get(mount.at("/name").as_str()?).cloned());
+        let names = sources.chain(keys).chain(mounted);
+        found.extend(names.filter_map(|at| Some((at.as_str().filter(|name| !name.is_empty())?, at))));
+    }
+    found
+}
+
+/// Whether kustomize made this name: ten letters and digits at the end, of those that can't be mistaken or read.
+fn is_generated(name: &str) -> bool {
+    const LETTERS: &str = "bcdfghkmt2456789";
+    let Some((_, hash)) = name.rsplit_once('-') else { return false };
+    hash.len() == 10 && hash.chars().all(|letter| LETTERS.contains(letter))
+}

@@ -1,0 +1,43 @@
+use plimsoll_sdk::prelude::*;
+
+/// Objects that one folder declares twice, with different content.
+///
+/// ## What it finds
+/// `warning`, over files: an object that another document of the same folder declares too, with other content. A cluster
+/// holds one object of a group, kind, namespace and name. It is found at the last one, in the order in which
+/// `kubectl apply` reads them.
+///
+/// The same object in two folders is no finding: a folder for each environment, or for each cluster, is usual. Neither are two
+/// documents with the same content.
+///
+/// ## Why
+/// `kubectl apply` applies one after the other, so the last one counts. What the others say is lost, and each run of the
+/// pipeline rolls out both.
+///
+/// ## What to write
+/// One of them, or another name.
+#[policy(
+    on = Workloads,
+    kinds = [
+        "/ConfigMap", "/LimitRange", "/Namespace", "/PersistentVolume", "/PersistentVolumeClaim", "/ResourceQuota",
+        "/Secret", "/Service", "/ServiceAccount", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject",
+        "networking.k8s.io/Ingress", "networking.k8s.io/NetworkPolicy", "policy/PodDisruptionBudget",
+        "rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
+        "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding", "scheduling.k8s.io/PriorityClass",
+        "storage.k8s.io/StorageClass"
+    ],
+    severity = Warning, since = "0.1.0", stage = Source
+)]
+pub fn declared_twice(review: &Review, findings: &mut Findings) {
+    let places: Vec<&str> = review.declarations().collect();
+    if places.is_empty() {
+        return;
+    }
+    let message = format!(
+        "{} {} is declared twice with different content, here and in {}: the cluster keeps what is applied last",
+        review.kind(),
+        review.name(),
+        places.join(", ")
+    );
+    findings.warning(&review.at("/metadata/name"), message, "keep one of them, or give one another name");
+}

@@ -1,0 +1,98 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
+
+/// Settings of `excessive-rollout-surge`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Pods that an update may start at once beyond those that there are
+    #[settings(default = 50, minimum = 1)]
+    most: i64,
+}
+
+/// From this number of Pods on the counters of controllers overflow. They take a percentage beyond `int32` for an error.
+const UNCOUNTABLE: i64 = i32::MAX as i64;
+
+/// Rollouts that more than double the Pods.
+///
+/// ## What it finds
+/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, in which
+/// `maxSurge` comes to more Pods than there are, or to more than `most`.
+///
+/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the greater of its minimum and
+/// of `replicas`.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
+///
+/// ## Why
+/// All of these start at the same time, and Pods that still end count for none: an update needs the room, the database
+/// connections and the addresses of all three, old, new and ending. What is not there makes nodes start, quotas refuse
+/// and neighbours be evicted.
+///
+/// ## What to write
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}
+/// ```
+///
+/// `--fix=unsafe` writes a `maxSurge` of 25%, or `most` where that would be less.
+///
+/// ## Settings
+/// `most`: 50 Pods, whatever share of the replicas they are.
+///
+/// ## Assumptions
+/// Where not all autoscalers are known, none is assumed to scale the workload.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
+    edits = ["/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/canary/maxSurge"]
+)]
+pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, |review, findings| {
+        excessive_rollout_surge(review, settings, findings)
+    }) {
+        return;
+    }
+    let Some(rollout) = Rollout::of(review).filter(|rollout| rollout.replicas > 0) else { return };
+    let autoscaler = autoscaler(review);
+    let pods = autoscaler.floor.map_or(rollout.replicas, |floor| floor.max(rollout.replicas));
+    let surge = rollout.fenceposts(pods).surge;
+    let limit = pods.min(settings.most);
+    if surge <= limit {
+        return;
+    }
+    if !autoscaler.complete && autoscaler.floor.is_none() {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let than = if pods <= settings.most { "than there are".to_owned() } else { format!("than {}", settings.most) };
+    let replicas = if pods == 1 { "replica" } else { "replicas" };
+    // As it is written: a number beyond all counters has been cut.
+    let written = rollout.max_surge_at.as_str().map_or_else(|| rollout.max_surge.to_string(), str::to_owned);
+    let message = match surge {
+        UNCOUNTABLE.. => {
+            format!("{pods} {replicas}, maxSurge {written}: no controller counts so many, so an update hangs")
+        }
+        _ => format!(
+            "{pods} {replicas}, maxSurge {written}: an update starts {surge} Pods at once, more {than}, so that up to {} run \
+             beside those that still end",
+            pods.saturating_add(surge)
+        ),
+    };
+    let quarter = IntOrPercent::Percent(25);
+    let (wanted, value) = match quarter.resolve_up(pods) <= limit {
+        true => (quarter.to_string(), Value::from("25%")),
+        false => (limit.to_string(), Value::Int(limit)),
+    };
+    let fix = Fix::changing(format!("start no more than {wanted} at once"));
+    let at = &rollout.max_surge_at;
+    let fix = if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let finding = findings.warning(at, message, format!("write maxSurge: {wanted}"));
+    finding.fix(fix).about(at).about(&rollout.replicas_at);
+}

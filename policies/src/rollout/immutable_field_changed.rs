@@ -1,0 +1,117 @@
+use plimsoll_sdk::prelude::*;
+
+/// Changes of what can't be changed.
+///
+/// ## What it finds
+/// `error`: an object differs from what is there in a field that the API server lets nobody change:
+///
+/// - `selector` of a Deployment, StatefulSet, DaemonSet or ReplicaSet;
+/// - `serviceName`, `podManagementPolicy` and `volumeClaimTemplates` of a StatefulSet;
+/// - `clusterIP` of a Service, where one is written;
+/// - `accessModes`, `storageClassName`, `volumeMode`, `volumeName`, `selector` and the data source of a
+///   PersistentVolumeClaim, and a request for less storage.
+///
+/// What is there is what `plimsoll check --context` reads: the record that `plimsoll scan --record` has written. Without it
+/// nothing is found. The API server itself refuses such a change, so the webhook has nothing to add.
+///
+/// ## Why
+/// "field is immutable" is what a pipeline says after the merge, with half of a set applied. The way out, deleting the
+/// object and making it anew, is an outage that somebody should have planned.
+///
+/// ## What to write
+/// What was there. Or a new object beside the old one, under another name, and the old one removed once the new one serves.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/Service", "/PersistentVolumeClaim"
+    ],
+    severity = Error, since = "0.1.0", stage = Source, judges = Transition,
+    refines = [
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/Service", "/PersistentVolumeClaim"
+    ]
+)]
+pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
+    let old = review.old();
+    if !old.exists() {
+        return;
+    }
+    let whose = format!("of {} {}", review.kind(), review.name());
+    let mut found = |at: Cursor<'_>, field: &str| {
+        let message = format!("{field} {whose} can't be changed: the API server refuses it");
+        findings.error(&at, message, HELP);
+    };
+    match review.kind() {
+        "Service" => {
+            let (new, old) = (review.at("/spec/clusterIP"), old.at("/spec/clusterIP"));
+            // Without one the API server keeps what it gave; of an ExternalName there is none.
+            let text = |at: &Cursor<'_>| at.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+            if let (Some(wanted), Some(given)) = (text(&new), text(&old))
+                && wanted != given
+            {
+                found(new, "clusterIP");
+            }
+        }
+        "PersistentVolumeClaim" => {
+            for field in ["accessModes", "storageClassName", "volumeMode", "volumeName", "selector", "dataSource"] {
+                let (new, old) = (review.at("/spec").key(field), old.at("/spec").key(field));
+                if new.exists() && !is_within(new.node(), old.node()) {
+                    found(new, field);
+                }
+            }
+            let storage = |root: &Cursor<'_>| Quantity::from_node(root.at("/spec/resources/requests/storage").node()?);
+            if let (Some(wanted), Some(given)) = (storage(review.object()), storage(&old))
+                && wanted < given
+            {
+                let message = format!("the storage {whose} can't shrink from {given} to {wanted}");
+                findings.error(&review.at("/spec/resources/requests/storage"), message, HELP);
+            }
+        }
+        kind => {
+            let (new, was) = (review.at("/spec/selector"), old.at("/spec/selector"));
+            if !(is_within(new.node(), was.node()) && is_within(was.node(), new.node())) {
+                found(new, "selector");
+            }
+            if kind == "StatefulSet" {
+                of_stateful_set(review, &old, &mut found);
+            }
+        }
+    }
+}
+
+const HELP: &str = "write what was there, or make an object of another name beside it";
+
+fn of_stateful_set(review: &Review<'_>, old: &Cursor<'_>, found: &mut dyn FnMut(Cursor<'_>, &str)) {
+    let text = |at: Cursor<'_>, unset: &str| at.as_str().unwrap_or(unset).to_owned();
+    for (field, unset) in [("serviceName", ""), ("podManagementPolicy", "OrderedReady")] {
+        let new = review.at("/spec").key(field);
+        if text(new.clone(), unset) != text(old.at("/spec").key(field), unset) {
+            found(new, field);
+        }
+    }
+    let (new, was) = (review.at("/spec/volumeClaimTemplates"), old.at("/spec/volumeClaimTemplates"));
+    let is_none = |list: &Cursor<'_>| list.items().next().is_none();
+    if !(is_none(&new) && is_none(&was) || is_within(new.node(), was.node())) {
+        found(new, "volumeClaimTemplates");
+    }
+}
+
+/// Whether all that is written is there; what is there has the API server's defaults besides. Lists are the same length.
+fn is_within(new: Option<Node<'_>>, old: Option<Node<'_>>) -> bool {
+    let (Some(new), Some(old)) = (new, old) else { return new.is_none() && old.is_none() };
+    if new.as_str().is_some() || new.as_i64().is_some() {
+        return new == old
+            || matches!((Quantity::from_node(new), Quantity::from_node(old)), (Some(new), Some(old)) if new == old);
+    }
+    let is_list = new.items().next().is_some() || old.items().next().is_some();
+    if is_list {
+        let (mut left, mut right) = (new.items(), old.items());
+        return new.len() == old.len() && left.all(|item| is_within(Some(item), right.next()));
+    }
+    match new.members().next() {
+        Some(_) => {
+            new.members().filter(|(_, value)| !value.is_null()).all(|(key, value)| is_within(Some(value), old.get(key)))
+        }
+        // Nothing is asked for: within any object, and the same as what it equals.
+        None => old.members().next().is_some() || new == old,
+    }
+}

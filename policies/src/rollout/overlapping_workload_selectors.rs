@@ -1,0 +1,155 @@
+use std::collections::BTreeSet;
+
+use plimsoll_sdk::disruption::name;
+use plimsoll_sdk::kind::{OwnedKind, long_running};
+use plimsoll_sdk::owners::{is_owned, is_reviewed_owned};
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::references::workload_ref;
+use plimsoll_sdk::selector;
+
+use crate::rollout::counted_jobs::{self, JOBS};
+
+/// Workloads that select each other's Pods.
+///
+/// ## What it finds
+/// `error`: two workloads of a namespace, one of which selects by its `spec.selector` the Pods that the other makes. It is
+/// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
+/// where two select each other's, at both selectors. `plimsoll check` says it once for a set.
+///
+/// `warning`: the selector of a workload takes in the Pods of a Job or a CronJob, and a HorizontalPodAutoscaler or a
+/// ScaledObject that scales the workload aims at a share of requests. It is found whichever of the three comes last.
+///
+/// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers, Rollouts, and
+/// kinds that the configuration names (`workloads`), if they have a label selector at `spec.selector`.
+///
+/// An Argo Rollout that takes its template from a Deployment (`workloadRef`) has that one's labels by design, and is not
+/// compared with it.
+///
+/// ## Why
+/// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
+/// somebody else; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
+/// an owner, such as after `--cascade=orphan`, and deletes what is then too many.
+///
+/// Pods of a Job count as well, for as long as they are there. Those that request nothing make the autoscaler fail ("missing
+/// request for cpu in container …"), also once they have ended. Those that have ended look busy whenever it would take Pods
+/// away.
+///
+/// A canary beside its stable workload, or green beside blue, needs a label of its own in each selector.
+///
+/// ## What to write
+/// A label in the selector that only these Pods have. The selector of a Deployment can't be changed, so this means to make
+/// it anew:
+///
+/// ```yaml
+/// selector:
+///   matchLabels: {app: shop, component: web}
+/// ```
+///
+/// ## Assumptions
+/// None: where other workloads may exist that are not known, and none of those that are overlaps, nothing is judged.
+///
+/// ## Order
+/// A LimitRange that comes last is not judged: it changes no Pod that runs.
+#[policy(
+    on = LongRunning,
+    kinds = ["batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    severity = Error, since = "0.1.0",
+    requires = [
+        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
+        "argoproj.io/Rollout"
+    ],
+    refines = [
+        "batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/LimitRange"
+    ]
+)]
+pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
+    if let Some(scaler) = Autoscaler::of(review) {
+        return counted_jobs::of_autoscaler(review, scaler, findings);
+    }
+    if is_reviewed_owned(review) {
+        return;
+    }
+    if JOBS.into_iter().any(|kind| review.is(kind)) {
+        return counted_jobs::of_job(review, findings);
+    }
+    let Some(template) = review.template() else { return };
+    let kinds: Vec<Kind<'_>> = long_running(review).collect();
+    let own = kinds.iter().copied().find(|kind| review.is(*kind));
+    let (Some(own), Some(labels)) = (own, template.labels()) else { return };
+    counted_jobs::of_workload(review, own, findings);
+    let at = review.at("/spec/selector");
+    let selected_by_own = match as_selector(own, at.node()) {
+        Some(selector) => review.selected_by_each(&kinds, &selector),
+        None => Vec::new(),
+    };
+    let (mut is_known, mut is_found) = (true, false);
+    for (index, (&kind, selecting)) in kinds.iter().zip(review.selecting_each(&kinds, labels)).enumerate() {
+        let is_itself = |other: &Node<'_>| kind == own && name(*other) == review.name();
+        let is_other = |other: &Node<'_>| {
+            !is_itself(other) && !is_owned(review, kind, *other) && !share_template(review, own, kind, *other)
+        };
+        let answer = selected_by_own.get(index);
+        let selected: Vec<_> = answer.iter().flat_map(|answer| answer.nodes()).filter(is_other).map(name).collect();
+        is_known &= selecting.complete && answer.is_none_or(|answer| answer.complete);
+        let is_selecting = |other: &Node<'_>| is_other(other) && is_selector(kind, *other, labels);
+        let selecting: Vec<_> = selecting.nodes().filter(is_selecting).map(name).collect();
+        is_found |= !selected.is_empty() || !selecting.is_empty();
+        if let Some(first) = selected.first() {
+            let message = format!("the selector matches the Pods of {} too: {HARM}", list(kind, &selected));
+            let finding = findings.error(&at, message, HELP);
+            // Of two that select each other's, one says it and the other refers to it.
+            if selecting.contains(first) && (kind, *first) < (own, review.name()) {
+                finding.related(format!("{}/{first}", kind.name()));
+            }
+        }
+        let known: BTreeSet<_> = selected.iter().copied().collect();
+        let wider: Vec<_> = selecting.into_iter().filter(|name| !known.contains(name)).collect();
+        if let Some(first) = wider.first() {
+            let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
+            let labels = template.root().at("/metadata/labels");
+            findings.error(&labels, message, HELP).related(format!("{}/{first}", kind.name()));
+        }
+    }
+    if !is_found && !is_known {
+        findings.skip("the other workloads of the namespace are not all known");
+    }
+}
+
+/// Whether one of the two is a Rollout that takes its template from the other one: it has the labels by design, and
+/// `careless-argo-rollout` says where both keep Pods.
+fn share_template(review: &Review<'_>, own: Kind<'_>, kind: Kind<'_>, other: Node<'_>) -> bool {
+    let own_takes = || review.object().node().and_then(|object| workload_ref(own, object));
+    let refers = |reference: Option<(OwnedKind, &str)>, kind: Kind<'_>, of: &str| {
+        reference.is_some_and(|(known, name)| known == kind && name == of)
+    };
+    refers(own_takes(), kind, name(other)) || refers(workload_ref(kind, other), own, review.name())
+}
+
+const HARM: &str = "autoscalers count the Pods of both, and each takes over what the other leaves";
+const HELP: &str = "write a label that only these Pods have into the selector and the template";
+
+/// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.
+pub(crate) fn as_selector(kind: Kind<'_>, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
+    let selector = selector.filter(|selector| selector.len() > 0)?;
+    match kind {
+        Kind::REPLICATION_CONTROLLER => Some(Value::object([("matchLabels", Value::copy(selector)?)]).to_document()),
+        _ => Some(selector.to_document()),
+    }
+}
+
+/// Whether it is a selector of these, for one that is empty or absent is refused.
+pub(crate) fn is_selector(kind: Kind<'_>, other: Node<'_>, labels: Node<'_>) -> bool {
+    let Some(written) = other.at("/spec/selector").filter(|selector| selector.len() > 0) else { return false };
+    match kind {
+        Kind::REPLICATION_CONTROLLER => selector::matches_map(written, labels),
+        _ => selector::matches(written, labels).is_yes(),
+    }
+}
+
+fn list(kind: Kind<'_>, names: &[&str]) -> String {
+    let mut text = names.iter().take(3).map(|name| format!("{} {name}", kind.name())).collect::<Vec<_>>().join(", ");
+    if names.len() > 3 {
+        text.push_str(&format!(" and {} more", names.len() - 3));
+    }
+    text
+}

@@ -1,0 +1,121 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_place};
+
+use crate::rollout::stateful_sets;
+
+/// Settings of `rollout-below-minimum`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Hundredths of the Pods that stay available throughout an update
+    #[settings(default = 66, minimum = 1, maximum = 100)]
+    available: i64,
+}
+
+/// Rollouts that take down more than a third of the Pods.
+///
+/// ## What it finds
+/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, during
+/// which less than `available` of the Pods stay. `maxSurge` and `maxUnavailable` count as the controller resolves them:
+/// of a percentage `maxSurge` is rounded up and `maxUnavailable` down. So does `maxUnavailable` of a StatefulSet, in
+/// Kubernetes 1.35.0 to 1.35.3 and from 1.37 on.
+///
+/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
+/// if these are more. One Pod at a time is the least where Pods take a port of their node, or must have a node of their own
+/// (`podAntiAffinity` by `kubernetes.io/hostname`). What leaves no Pod at all is
+/// `rollout-without-capacity`'s to say, and what only rounding takes down `rollout-rounding-surprise`'s.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
+///
+/// ## Why
+/// Deployments are made while people work, which is when the load is. Of two Pods one away means twice as much for the
+/// other one, for as long as each new one takes to start.
+///
+/// ## What to write
+/// A new Pod first, then an old one goes:
+///
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+/// ```
+///
+/// That needs room for one more Pod; `--fix=unsafe` writes it.
+///
+/// ## Settings
+/// `available`: with 66, one of three may be away. 75 means three quarters.
+///
+/// ## Assumptions
+/// Where not all autoscalers are known, none is assumed to scale the workload.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
+    edits = [
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable",
+        "/spec/updateStrategy/rollingUpdate/maxUnavailable"
+    ]
+)]
+pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mut Findings) {
+    if review.is(Kind::STATEFUL_SET) {
+        return stateful_sets::few_left(review, settings.available, findings);
+    }
+    if last::workloads(review, findings, &ROLLING, |review, findings| rollout_below_minimum(review, settings, findings))
+    {
+        return;
+    }
+    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
+        return;
+    };
+    let autoscaler = autoscaler(review);
+    // A new Pod waits for the place of an old one, which must go first.
+    let is_in_place = is_in_place(review);
+    let sizes = match autoscaler.floor {
+        Some(floor) if rollout.replicas > floor => [Some(floor), Some(rollout.replicas)],
+        Some(floor) => [Some(floor), None],
+        None => [Some(rollout.replicas), None],
+    };
+    let too_few = |pods: &i64| {
+        let posts = rollout.fenceposts(*pods);
+        let left = posts.min_available(*pods);
+        // Whatever may surge waits.
+        let is_least = is_in_place && posts.unavailable <= 1;
+        !posts.forced && !is_least && left > 0 && left.saturating_mul(100) < settings.available.saturating_mul(*pods)
+    };
+    let Some(pods) = sizes.into_iter().flatten().find(too_few) else { return };
+    if !autoscaler.complete && autoscaler.floor.is_none() {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let Rollout { max_surge, max_unavailable, .. } = rollout;
+    let posts = rollout.fenceposts(pods);
+    let left = posts.min_available(pods);
+    let count = describe_count(pods, autoscaler.floor == Some(pods));
+    let message = format!(
+        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: an update takes {} down, leaving {left}, less \
+         than {}%",
+        posts.unavailable, settings.available
+    );
+    let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes";
+    let write =
+        |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let mut fix = write(Fix::changing("start a new Pod before an old one goes"), &rollout.max_unavailable_at, 0);
+    if matches!(max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
+        fix = write(fix, &rollout.max_surge_at, 1);
+    }
+    if is_in_place {
+        let help = "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one";
+        fix = write(Fix::changing("replace one Pod at a time"), &rollout.max_unavailable_at, 1);
+        fix = write(fix, &rollout.max_surge_at, 0);
+        let finding = findings.warning(&rollout.max_unavailable_at, message, help);
+        finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);
+        return;
+    }
+    let finding = findings.warning(&rollout.max_unavailable_at, message, help);
+    finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);
+}

@@ -1,0 +1,83 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count};
+
+/// Rollouts whose new Pod needs a node on which a port is free.
+///
+/// ## What it finds
+/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, whose
+/// Pods take a port of their node (`hostPort`, or `hostNetwork` with a declared port), while `maxSurge` comes to 1 or
+/// more and `maxUnavailable` to 0.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
+///
+/// ## Why
+/// A port of a node can be had once. The new Pod is placed only where no old one is, and no old one goes before the new
+/// one is ready: with as many Pods as nodes that they may run on, the rollout hangs until its deadline.
+///
+/// ## What to write
+/// One Pod goes first:
+///
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 0, maxUnavailable: 1}
+/// ```
+///
+/// `--fix=unsafe` writes it for two or more Pods; of a single one nothing would be left. Better still, take the port out: a
+/// Service needs none.
+///
+/// ## Assumptions
+/// How many nodes there are is not known. Where not all autoscalers are known, none is assumed to scale the workload.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
+    edits = [
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
+    ]
+)]
+pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, rollout_blocked_by_host_port) {
+        return;
+    }
+    let port = review.template().and_then(|template| template.host_port());
+    let Some((port, at)) = port else { return };
+    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
+        return;
+    };
+    let autoscaler = autoscaler(review);
+    let pods = autoscaler.floor.unwrap_or(rollout.replicas);
+    let posts = rollout.fenceposts(pods);
+    if pods == 0 || posts.surge == 0 || posts.unavailable > 0 {
+        return;
+    }
+    if !autoscaler.complete && autoscaler.floor.is_none() {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let Rollout { max_surge, max_unavailable, .. } = &rollout;
+    let count = describe_count(pods, autoscaler.floor.is_some());
+    let message = format!(
+        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: a new Pod starts before an old one goes, and \
+         needs a node on which port {port} is free"
+    );
+    let help = match pods {
+        1 => "take the port of the node out, or write type: Recreate where an interruption does no harm",
+        _ => "take the port of the node out, or write maxSurge: 0 and maxUnavailable: 1",
+    };
+    let finding = findings.warning(&at, message, help);
+    finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
+    if pods > 1 {
+        let write = |fix: Fix, at: &Cursor<'_>, value: i64| {
+            if at.exists() { fix.replace(at, value) } else { fix.add(at, value) }
+        };
+        let fix = write(Fix::changing("end an old Pod before a new one starts"), &rollout.max_surge_at, 0);
+        finding.fix(write(fix, &rollout.max_unavailable_at, 1));
+    }
+}

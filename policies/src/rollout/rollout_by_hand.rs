@@ -1,0 +1,40 @@
+use plimsoll_sdk::prelude::*;
+
+/// Workloads whose new version reaches only Pods that somebody deletes.
+///
+/// ## What it finds
+/// - `warning`: a StatefulSet or DaemonSet of type `OnDelete`;
+/// - `info`: a StatefulSet with a `partition` that is not below its `replicas`, where both are written. No Pod is updated,
+///   until somebody lowers it.
+///
+/// ## Why
+/// Applying a new version changes nothing. Old and new Pods run beside each other for as long as nobody deletes the old
+/// ones; which of them is replaced, and when, is decided by the next drain or crash. A security fix that was rolled out
+/// everywhere runs nowhere.
+///
+/// ## What to write
+/// ```yaml
+/// updateStrategy:
+///   type: RollingUpdate
+/// ```
+///
+/// A StatefulSet that must be updated in steps can use `rollingUpdate.partition`. Where an operator deletes the Pods in an
+/// order of its own, ignore this policy for it.
+#[policy(
+    on = Kinds, kinds = ["apps/StatefulSet", "apps/DaemonSet"], severity = Warning, since = "0.1.0"
+)]
+pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
+    let at = review.at("/spec/updateStrategy/type");
+    if at.as_str() == Some("OnDelete") {
+        let message = "OnDelete: a Pod gets a new version only when it is deleted by hand";
+        findings.warning(&at, message, "write type: RollingUpdate");
+        return;
+    }
+    let (partition_at, replicas_at) =
+        (review.at("/spec/updateStrategy/rollingUpdate/partition"), review.at("/spec/replicas"));
+    let Some((partition, replicas)) = partition_at.as_i64().zip(replicas_at.as_i64()) else { return };
+    if review.is(Kind::STATEFUL_SET) && replicas > 0 && partition >= replicas {
+        let message = format!("partition {partition} of {replicas} replicas: a new version reaches no Pod");
+        findings.info(&partition_at, message, "write partition: 0, or lower it step by step").about(&replicas_at);
+    }
+}

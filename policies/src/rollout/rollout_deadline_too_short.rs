@@ -1,0 +1,90 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::time_to_ready;
+
+/// What both controllers count where nobody wrote a deadline.
+const DEFAULT: i64 = 600;
+/// This deadline never passes.
+const NEVER: i64 = i32::MAX as i64;
+
+/// Rollouts that are declared failed before they can succeed.
+///
+/// ## What it finds
+/// Deployments and Argo Rollouts by their `progressDeadlineSeconds` (600 where it is not written):
+///
+/// - `warning`: it is not longer than the time in which a Pod may get ready. That is the longest startup window of its app
+///   containers and native sidecars: initialDelaySeconds + failureThreshold × periodSeconds of the startupProbe; of a
+///   container without one, initialDelaySeconds + successThreshold × periodSeconds of the readinessProbe.
+/// - `error`: it is not longer than `minReadySeconds`. The API server refuses that.
+///
+/// ## Why
+/// The deadline runs anew whenever a Pod is updated, gets ready or gets available. A Pod that starts slowly, but within
+/// what its probes allow, lets it pass: the rollout counts as failed, `kubectl rollout status` returns an error, and a
+/// pipeline that acts on it rolls back a version with nothing wrong.
+///
+/// ## What to write
+/// A deadline of at least twice what a Pod may take:
+///
+/// ```yaml
+/// progressDeadlineSeconds: 600
+/// ```
+///
+/// Or a shorter startup window, if Pods that take so long are broken. `--fix=unsafe` writes the longer deadline.
+#[policy(
+    on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
+    since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"]
+)]
+pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
+    let (deadline_at, min_ready_at) = (review.at("/spec/progressDeadlineSeconds"), review.at("/spec/minReadySeconds"));
+    let read = |at: &Cursor<'_>, default: i64| if at.is_absent() { Some(default) } else { at.as_i64() };
+    let (Some(deadline), Some(min_ready)) = (read(&deadline_at, DEFAULT), read(&min_ready_at, 0)) else { return };
+    if deadline < 0 || min_ready < 0 {
+        return;
+    }
+    let (ready, probe, who) = match time_to_ready(review) {
+        Some((seconds, probe, container)) => (seconds, Some(probe), container.describe()),
+        None => (0, None, String::new()),
+    };
+    let enough_to_get_ready = ready.saturating_mul(2).max(DEFAULT);
+    let (severity, message, needed) = if deadline <= min_ready {
+        let message = format!(
+            "progressDeadlineSeconds {deadline} is not longer than minReadySeconds {min_ready}, so the API server refuses it"
+        );
+        let needed = min_ready.saturating_add(300);
+        (Severity::Error, message, if needed < ready { enough_to_get_ready } else { needed })
+    } else if deadline <= ready && deadline != NEVER {
+        let kind = probe.as_ref().and_then(|probe| probe_name(probe.cursor())).unwrap_or("probe");
+        let when = if deadline < ready { "before" } else { "at the moment when" };
+        let message = format!(
+            "progressDeadlineSeconds {deadline} is over {when} {who} must be ready: its {kind} allows {ready} s"
+        );
+        (Severity::Warning, message, enough_to_get_ready)
+    } else {
+        return;
+    };
+    let needed = needed.min(NEVER);
+    let help = match severity {
+        Severity::Error => format!("write progressDeadlineSeconds: {needed}, or a shorter minReadySeconds"),
+        _ => format!("write progressDeadlineSeconds: {needed}, or a shorter startup window in the probe"),
+    };
+    let finding = findings.report(severity, &deadline_at, message, help);
+    finding.about(&min_ready_at);
+    if let Some(probe) = probe.filter(|_| severity == Severity::Warning) {
+        for field in ["initialDelaySeconds", "periodSeconds", "failureThreshold", "successThreshold"] {
+            finding.about(&probe.cursor().key(field));
+        }
+    }
+    // Nothing is longer than the longest minReadySeconds.
+    if needed > min_ready {
+        let fix = Fix::changing(format!("give a rollout {needed} s to make progress"));
+        finding.fix(if deadline_at.exists() {
+            fix.replace(&deadline_at, needed)
+        } else {
+            fix.add(&deadline_at, needed)
+        });
+    }
+}
+
+fn probe_name(probe: &Cursor<'_>) -> Option<&'static str> {
+    let pointer = probe.pointer();
+    ["startupProbe", "readinessProbe"].into_iter().find(|name| pointer.ends_with(name))
+}

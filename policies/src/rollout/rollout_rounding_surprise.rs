@@ -1,0 +1,90 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_place};
+
+/// Percentages of a rollout that round to nothing.
+///
+/// ## What it finds
+/// Rolling updates of Deployments, and of Argo Rollouts with a canary whose traffic is not routed, in which `maxSurge` comes
+/// to 0, `maxUnavailable` is a percentage that is rounded down to 0, and the controller takes one Pod down all the same,
+/// because nothing could be replaced otherwise. Where that leaves no Pod at all, `rollout-without-capacity` says so instead.
+///
+/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
+///
+/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
+/// it once for a set.
+///
+/// ## Why
+/// Who writes 25% of three replicas and no surge reads that a quarter may be missing. A third is.
+///
+/// ## What to write
+/// Numbers, so that what is written is what happens:
+///
+/// ```yaml
+/// strategy:
+///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+/// ```
+///
+/// That needs room for one more Pod; `--fix=unsafe` writes it. Where there is no such room, `maxSurge: 0` with
+/// `maxUnavailable: 1` says what happens now. `--fix=unsafe` writes that where a new Pod waits for the place of an old one:
+/// a port of the node, or a `podAntiAffinity` that demands a node for each.
+///
+/// ## Assumptions
+/// Where not all autoscalers are known, none is assumed to scale the workload.
+#[policy(
+    on = Kinds,
+    kinds = [
+        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
+    ],
+    severity = Warning, since = "0.1.0",
+    refines = [
+        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
+    ],
+    edits = [
+        "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
+        "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
+    ]
+)]
+pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &ROLLING, rollout_rounding_surprise) {
+        return;
+    }
+    let Some(rollout) = Rollout::of(review).filter(|rollout| !rollout.is_stuck() && rollout.replicas > 0) else {
+        return;
+    };
+    let autoscaler = autoscaler(review);
+    let pods = autoscaler.floor.unwrap_or(rollout.replicas);
+    let posts = rollout.fenceposts(pods);
+    let left = posts.min_available(pods);
+    if !posts.forced || left == 0 {
+        return;
+    }
+    if !autoscaler.complete && autoscaler.floor.is_none() {
+        findings.assume("no autoscaler scales this workload");
+    }
+    let Rollout { max_surge, max_unavailable, .. } = rollout;
+    let count = describe_count(pods, autoscaler.floor.is_some());
+    let message = format!(
+        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {max_unavailable} of {pods} rounds down to 0, so the \
+         controller takes 1 down all the same, leaving {left}"
+    );
+    // With a surge a new Pod would wait for the place of an old one.
+    let (help, title, surge) = match is_in_place(review) {
+        true => ("write numbers: maxUnavailable: 1 and maxSurge: 0", "replace one Pod at a time", 0),
+        // Of two, one would be too few for `rollout-below-minimum`.
+        false if pods < 3 => {
+            ("write numbers: maxSurge: 1 and maxUnavailable: 0", "start a new Pod before an old one goes", 1)
+        }
+        false => (
+            "write numbers: maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 where there is no room for more",
+            "start a new Pod before an old one goes",
+            1,
+        ),
+    };
+    let write =
+        |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
+    let fix = write(Fix::changing(title), &rollout.max_surge_at, surge);
+    let fix = write(fix, &rollout.max_unavailable_at, 1 - surge);
+    let finding = findings.warning(&rollout.max_unavailable_at, message, help);
+    finding.fix(fix).about(&rollout.max_unavailable_at).about(&rollout.max_surge_at).about(&rollout.replicas_at);
+}

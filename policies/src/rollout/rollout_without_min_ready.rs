@@ -1,0 +1,66 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::is_served;
+
+/// Rollouts that go on as soon as a Pod has answered once.
+///
+/// ## What it finds
+/// `info`: a Deployment, StatefulSet, DaemonSet or Rollout with a Service that selects its Pods, whose `minReadySeconds` is
+/// 0. On in profile `strict`, or where a PolicySet lists it. Where no container has a readinessProbe either,
+/// `rollout-without-readiness` says so instead.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
+/// ## Why
+/// One good answer is enough for the next Pod to be replaced. A version that leaks, or that fails under its first real
+/// requests, has then replaced all of them before it shows.
+///
+/// ## What to write
+/// `--fix=unsafe` writes it; a rollout then takes longer:
+///
+/// ```yaml
+/// spec:
+///   minReadySeconds: 10
+/// ```
+///
+/// ## Assumptions
+/// Where not all Services are known, some Service is assumed to select the Pods.
+#[policy(
+    on = Kinds,
+    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
+    severity = Info, since = "0.1.0",
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
+    ],
+    edits = ["/spec/minReadySeconds"]
+)]
+pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &KINDS, rollout_without_min_ready) {
+        return;
+    }
+    let at = review.at("/spec/minReadySeconds");
+    let mut running = review.containers().iter().filter(|container| container.class().runs_on());
+    let is_unset = at.is_absent() || at.as_i64() == Some(0);
+    if !is_unset || !running.any(|container| container.at("/readinessProbe").exists()) {
+        return;
+    }
+    match is_served(review) {
+        Knowledge::No => return,
+        Knowledge::Unknown => findings.assume("some Service selects these Pods"),
+        Knowledge::Yes => {}
+    }
+    let message = "minReadySeconds 0: an update goes on as soon as a new Pod has been ready once";
+    let finding = findings.info(&at, message, "write minReadySeconds: 10");
+    // It has to be less than the deadline, which is 600 where nobody wrote it.
+    if review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
+        let fix = Fix::changing("count a Pod only once it has been ready for 10 s");
+        finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
+    }
+}
+
+const KINDS: [Kind<'static>; 4] = [Kind::DEPLOYMENT, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::ROLLOUT];

@@ -1,0 +1,119 @@
+use plimsoll_sdk::last;
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::rollout::{Rollout, is_served};
+use plimsoll_sdk::services::are_only_scraped;
+use plimsoll_sdk::sharing::others;
+
+use crate::probes::missing_readiness_probe::missing_readiness_probe;
+
+/// Rollouts that nothing stops when the new version is broken.
+///
+/// ## What it finds
+/// A rolling update of a Deployment, StatefulSet or DaemonSet, or of an Argo Rollout with a canary without steps, of which
+/// no container has a readinessProbe, and whose `minReadySeconds` is 0:
+///
+/// - `info`: no Service selects the Pods. These are workers, which may have nothing to ask.
+/// - `error`: the Services that select the Pods all have `publishNotReadyAddresses: true`. `warning` where each of them also
+///   has Pods of another workload.
+///
+/// There is no finding where `missing-readiness-probe` has a warning or an error at a container: a readinessProbe is the
+/// better brake, and one thing is said once. Nor is there one where Services for metrics alone select the Pods.
+///
+/// A StatefulSet with a `partition` is left out, for it goes no further by itself.
+///
+/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
+/// it once for a set.
+///
+/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
+/// others are assumed to be right.
+///
+/// ## Why
+/// A rollout takes the next Pod once the last one is available. Without a probe a container is ready as soon as its process
+/// has started, so one that crashes after a second has been available: all Pods are replaced by broken ones before anybody
+/// has looked.
+///
+/// ## What to write
+/// A readinessProbe in the container that serves. Where there is nothing to ask, such as in a worker, time:
+///
+/// ```yaml
+/// spec:
+///   minReadySeconds: 10
+/// ```
+///
+/// A Pod that crashes within it was never available. `--fix=unsafe` writes it.
+///
+/// ## Assumptions
+/// Where not all Services are known, some Service is assumed to select the Pods; findings are warnings then.
+///
+/// ## Order
+/// Another workload behind the Service makes this milder. A ReplicaSet or ReplicationController that comes last is not
+/// judged by it.
+#[policy(
+    on = Kinds,
+    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
+    severity = Error, since = "0.1.0",
+    refines = [
+        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
+        "apps/ReplicaSet", "/ReplicationController",
+        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
+    ],
+    edits = ["/spec/minReadySeconds"]
+)]
+pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
+    if last::workloads(review, findings, &KINDS, rollout_without_readiness) {
+        return;
+    }
+    let at = review.at("/spec/minReadySeconds");
+    let is_unset = at.is_absent() || at.as_i64() == Some(0);
+    let mut running = review.containers().iter().filter(|container| container.class().runs_on()).peekable();
+    if !is_unset || running.peek().is_none() || running.any(|container| container.at("/readinessProbe").exists()) {
+        return;
+    }
+    if !goes_on(review) || are_only_scraped(review) {
+        return;
+    }
+    let mut of_containers = Findings::default();
+    missing_readiness_probe(review, &mut of_containers);
+    if of_containers.is_grave() {
+        return;
+    }
+    let message = "no readinessProbe and no minReadySeconds: a version that crashes replaces all Pods";
+    let (severity, message) = match is_served(review) {
+        Knowledge::Yes => match others(review) {
+            Some(other) => (Severity::Warning, format!("{message}; the Service still has those of {other}")),
+            None => (Severity::Error, message.to_owned()),
+        },
+        Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
+        Knowledge::Unknown => {
+            findings.assume("some Service selects these Pods");
+            (Severity::Warning, message.to_owned())
+        }
+    };
+    // It has to be less than the deadline, which is 600 where nobody wrote it.
+    let has_time = review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
+    let help = match has_time {
+        true => "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask",
+        false => "write a readinessProbe; or minReadySeconds and a progressDeadlineSeconds that is longer than it",
+    };
+    let finding = findings.report(severity, &at, message, help);
+    if has_time {
+        let fix = Fix::changing("count a Pod only once it has run for 10 s");
+        finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
+    }
+}
+
+/// Whether an update replaces one Pod after the other until all are new.
+fn goes_on(review: &Review<'_>) -> bool {
+    if review.is(Kind::DEPLOYMENT) || review.is(Kind::ROLLOUT) {
+        let has_steps = review.at("/spec/strategy/canary/steps").has_content();
+        return !has_steps && Rollout::of(review).is_some_and(|rollout| rollout.replicas > 0);
+    }
+    let update = review.at("/spec/updateStrategy");
+    let kind = update.at("/type");
+    let is_rolling = kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"));
+    let is_held = update.at("/rollingUpdate/partition").as_i64().is_some_and(|partition| partition > 0);
+    let replicas = review.at("/spec/replicas").as_i64().unwrap_or(1);
+    is_rolling && !is_held && (replicas > 0 || review.is(Kind::DAEMON_SET))
+}
+
+const KINDS: [Kind<'static>; 4] = [Kind::DEPLOYMENT, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::ROLLOUT];

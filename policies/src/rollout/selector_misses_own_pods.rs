@@ -1,0 +1,57 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::selector::{self, Match};
+
+/// Workloads whose selector does not match their own Pods.
+///
+/// ## What it finds
+/// `error`: a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout whose `spec.selector` does
+/// not match the labels of its pod template.
+///
+/// ## Why
+/// The API server refuses it: "selector does not match template labels". It accepts a Rollout, for which the controller then
+/// does nothing. A label was renamed in one of the two places.
+///
+/// ## What to write
+/// The selector's labels in the template. The selector of what already runs can't be changed, so it is the template that
+/// has to follow:
+///
+/// ```yaml
+/// selector:
+///   matchLabels: {app: shop}
+/// template:
+///   metadata:
+///     labels: {app: shop}
+/// ```
+#[policy(on = LongRunning, severity = Error, since = "0.1.0")]
+pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
+    let at = review.at("/spec/selector");
+    let (Some(template), Some(selector)) = (review.template(), at.node()) else { return };
+    let labels = template.labels();
+    let is_miss = match review.is(Kind::REPLICATION_CONTROLLER) {
+        true => selector.len() > 0 && !selector::matches_map(selector, labels),
+        false => selector::matches(selector, labels) == Match::No,
+    };
+    if !is_miss {
+        return;
+    }
+    // The first label that differs says more than the whole.
+    let map = if review.is(Kind::REPLICATION_CONTROLLER) { at.clone() } else { at.at("/matchLabels") };
+    let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
+    let differing = map.members().find(|(key, wanted)| wanted.as_str() != value(key));
+    let (at, message, help) = match differing {
+        Some((key, wanted)) => {
+            let wanted_text = wanted.as_str().unwrap_or_default().to_owned();
+            let message = match value(key) {
+                Some(found) => format!("the selector wants {key}: {wanted_text}, and the template's Pods have {found}"),
+                None => format!("the selector wants {key}: {wanted_text}, and the template's Pods have no such label"),
+            };
+            (wanted, message, format!("write {key}: {wanted_text} in the labels of the template"))
+        }
+        None => (
+            at,
+            "the selector does not match the labels of the template".to_owned(),
+            "write labels in the template that the selector matches".to_owned(),
+        ),
+    };
+    findings.error(&at, message, help).about(&template.root().at("/metadata/labels"));
+}

@@ -1,0 +1,53 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
+
+/// Commands that sleep where the kubelet can.
+///
+/// ## What it finds
+/// `info`: a `preStop` of `exec` that does nothing but `sleep` a constant time, from Kubernetes 1.30 on, in a
+/// container or native sidecar of a workload that runs on.
+///
+/// ## Why
+/// The command needs a shell, or a `sleep`, in the image. In one without (distroless, scratch) the hook fails at once, which
+/// nobody sees but in an event, and SIGTERM comes without the wait. The kubelet can wait by itself.
+///
+/// ## What to write
+/// `--fix=hardening` writes it; the wait stays as long as it was:
+///
+/// ```yaml
+/// lifecycle:
+///   preStop:
+///     sleep: {seconds: 10}
+/// ```
+#[policy(
+    on = LongRunning, severity = Info, since = "0.1.0",
+    edits = [
+        "{template}/spec/containers/*/lifecycle/preStop/exec",
+        "{template}/spec/containers/*/lifecycle/preStop/sleep/seconds",
+        "{template}/spec/initContainers/*/lifecycle/preStop/exec",
+        "{template}/spec/initContainers/*/lifecycle/preStop/sleep/seconds",
+    ]
+)]
+pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    if !review.kubernetes_version().is_some_and(|version| version.at_least(1, 30)) {
+        return;
+    }
+    for container in template.containers().iter().filter(|container| container.class().runs_on()) {
+        let Some(sleep) = pre_stop_sleep(container).filter(|sleep| sleep.is_command && sleep.is_all) else { continue };
+        let hook = container.at("/lifecycle/preStop");
+        let seconds = sleep.seconds;
+        let message = format!(
+            "preStop of {} runs a command to sleep {seconds} s, which the kubelet can do",
+            container.describe()
+        );
+        let finding = findings.info(&hook.at("/exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
+        // The API server takes no sleep of 0 before 1.34, and none that is longer than the grace period.
+        if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
+            let fix = Fix::hardening("let the kubelet wait")
+                .add(&hook.at("/sleep/seconds"), seconds)
+                .remove(&hook.at("/exec"));
+            finding.fix(fix);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+use plimsoll_sdk::prelude::*;
+
+/// Settings of `unsafe-daemon-set-update`.
+#[derive(Debug, Settings)]
+pub struct Settings {
+    /// Hundredths of the nodes that may be without their Pod at a time
+    #[settings(default = 10, minimum = 1, maximum = 100)]
+    percent: i64,
+    /// How many nodes there are; 0: not known
+    #[settings(default = 0, minimum = 0)]
+    nodes: i64,
+}
+
+/// Updates of DaemonSets that hang, or that take many nodes at once.
+///
+/// ## What it finds
+/// Rolling updates of DaemonSets. Exactly one of `maxSurge` (0 where nobody wrote it) and `maxUnavailable` (1) is more than
+/// 0; both are rounded up.
+///
+/// - `error`: both are, or neither is. The API server refuses that.
+/// - `error`: `maxSurge` is, and the Pods take a port of their node (`hostPort`, or `hostNetwork` with a declared port).
+/// - `warning`: `maxUnavailable` is more than `percent` of the nodes, and more than one.
+///
+/// ## Why
+/// A surge starts the new Pod on the node of the old one, which still has the port: it never starts, and the old one never
+/// goes. And what a DaemonSet does, logs, network or storage, is missing on each node whose Pod is replaced; a broken
+/// version stops after `maxUnavailable` of them.
+///
+/// ## What to write
+/// One node after the other; `--fix=unsafe` writes it:
+///
+/// ```yaml
+/// updateStrategy:
+///   rollingUpdate: {maxUnavailable: 1}
+/// ```
+///
+/// ## Settings
+/// `percent`: of the nodes. `nodes`: how many there are, so that numbers can be judged as shares, and shares be resolved.
+///
+/// ## Assumptions
+/// Where `nodes` is 0, a number in `maxUnavailable` is assumed to be no more than `percent` of them.
+#[policy(
+    on = Kinds, kinds = ["apps/DaemonSet"], severity = Error, since = "0.1.0",
+    edits = ["/spec/updateStrategy/rollingUpdate/maxSurge", "/spec/updateStrategy/rollingUpdate/maxUnavailable"]
+)]
+pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: &mut Findings) {
+    let strategy = review.at("/spec/updateStrategy");
+    let kind = strategy.at("/type");
+    if !(kind.is_absent() || matches!(kind.as_str(), Some("" | "RollingUpdate"))) {
+        return;
+    }
+    let (surge_at, unavailable_at) =
+        (strategy.at("/rollingUpdate/maxSurge"), strategy.at("/rollingUpdate/maxUnavailable"));
+    let count = |at: &Cursor<'_>, unset: i64| match at.node() {
+        None if at.is_absent() => Some(IntOrPercent::Int(unset)),
+        node => IntOrPercent::from_node(node?).filter(|count| !matches!(count, IntOrPercent::Int(..0))),
+    };
+    let (Some(surge), Some(unavailable)) = (count(&surge_at, 0), count(&unavailable_at, 1)) else { return };
+    let is_zero = |count| matches!(count, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
+
+    let mut fix = Fix::changing("update one node after the other");
+    if surge_at.exists() {
+        fix = fix.remove(&surge_at);
+    }
+    fix = match unavailable_at.exists() {
+        true if unavailable == IntOrPercent::Int(1) => fix,
+        true => fix.replace(&unavailable_at, 1_i64),
+        false => fix.add(&unavailable_at, 1_i64),
+    };
+    let finding = match (is_zero(surge), is_zero(unavailable)) {
+        (false, false) => {
+            let message = format!(
+                "maxSurge {surge} and maxUnavailable {unavailable}: only one of them may be more than 0, so the API server \
+                 refuses it"
+            );
+            findings.error(&surge_at, message, "write maxUnavailable: 0 to surge, or take maxSurge out")
+        }
+        (true, true) => {
+            let message =
+                "maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so the API server refuses it";
+            findings.error(&unavailable_at, message, "write maxUnavailable: 1")
+        }
+        (false, true) => {
+            let Some((port, at)) = review.template().and_then(|template| template.host_port()) else { return };
+            let message = format!(
+                "maxSurge {surge}: the new Pod starts on the node of the old one, which has port {port} and waits \
+                 for the new one: the update hangs"
+            );
+            let finding = findings.error(&surge_at, message, "write maxUnavailable: 1 in the place of maxSurge");
+            finding.about(&at)
+        }
+        (true, false) => {
+            let Some(message) = too_many(unavailable, settings, findings) else { return };
+            findings.warning(&unavailable_at, message, "write maxUnavailable: 1")
+        }
+    };
+    finding.fix(fix).about(&surge_at).about(&unavailable_at);
+}
+
+/// What is too much about it.
+fn too_many(unavailable: IntOrPercent, settings: &Settings, findings: &mut Findings) -> Option<String> {
+    let Settings { percent, nodes } = *settings;
+    let share = match unavailable {
+        IntOrPercent::Int(1) => return None,
+        count if nodes > 0 => {
+            let down = count.resolve_up(nodes);
+            let is_too_many = down > 1 && down.saturating_mul(100) > percent.saturating_mul(nodes);
+            return is_too_many.then(|| {
+                format!("maxUnavailable {unavailable} comes to {down} of {nodes} nodes at once, more than {percent}%")
+            });
+        }
+        IntOrPercent::Int(_) => {
+            findings.assume("maxUnavailable is no more than the allowed share of the nodes");
+            return None;
+        }
+        IntOrPercent::Percent(share) => share,
+    };
+    (share > percent).then(|| {
+        format!("maxUnavailable {unavailable}: so many of all nodes are without it at once, more than {percent}%")
+    })
+}

@@ -1,0 +1,85 @@
+use plimsoll_sdk::prelude::*;
+
+/// Containers with more capabilities than the baseline Pod Security Standard allows.
+///
+/// ## What it finds
+/// `error`: a container of any class whose `capabilities.add` names a capability that the baseline standard does not allow;
+/// one finding for each list, which names them. These may be added:
+///
+/// `AUDIT_WRITE`, `CHOWN`, `DAC_OVERRIDE`, `FOWNER`, `FSETID`, `KILL`, `MKNOD`, `NET_BIND_SERVICE`, `SETFCAP`, `SETGID`,
+/// `SETPCAP`, `SETUID`, `SYS_CHROOT`.
+///
+/// It is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes. As there,
+/// names are compared letter by letter, so that `CAP_CHOWN` and `chown` are findings: not every container runtime takes
+/// them for `CHOWN`.
+///
+/// A container with `privileged: true` has all capabilities anyway, which `privileged-container` says.
+///
+/// ## Why
+/// | capability | gives |
+/// | --- | --- |
+/// | `ALL` | every right of root: nearly that of `privileged: true` |
+/// | `SYS_ADMIN` | mounts, namespaces and much else: the way out of the container |
+/// | `SYS_MODULE`, `SYS_RAWIO`, `BPF` | code in the kernel, or its memory |
+/// | `SYS_PTRACE`, `DAC_READ_SEARCH` | the memory of other processes, or any file |
+/// | `NET_ADMIN`, `NET_RAW` | addresses, routes and firewall of the Pod (with `hostNetwork` of the node); forged packets |
+///
+/// ## What to write
+/// Take out what the app does not need. `NET_RAW` is mostly there for `ping`, which needs none where the node's sysctl
+/// `net.ipv4.ping_group_range` allows it. A port below 1024 needs `NET_BIND_SERVICE` alone, or a higher port.
+///
+/// `kubectl debug` adds `SYS_PTRACE` to its ephemeral container. `--profile=baseline` and `--profile=restricted` do not.
+///
+/// Agents of the node may need them. Keep these in a namespace of their own, and exempt that.
+///
+/// `--fix=unsafe` takes them out of the list. An app that needs them fails after that.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    edits = [
+        "{template}/spec/containers/*/securityContext/capabilities/add",
+        "{template}/spec/initContainers/*/securityContext/capabilities/add",
+        "{template}/spec/ephemeralContainers/*/securityContext/capabilities/add",
+    ]
+)]
+pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    for container in template.all_containers() {
+        let at = container.at("/securityContext/capabilities/add");
+        let (kept, added): (Vec<&str>, Vec<&str>) =
+            at.items().filter_map(|item| item.as_str()).partition(|name| HARMLESS.contains(name));
+        let is_privileged = container.at("/securityContext/privileged").as_bool() == Some(true);
+        if added.is_empty() || is_privileged {
+            continue;
+        }
+        let (who, names) = (container.describe(), added.join(", "));
+        let fix = Fix::changing(format!("take {names} from {who}"));
+        let kept: Vec<Value> = kept.into_iter().map(Value::from).collect();
+        findings
+            .error(
+                &at,
+                format!("{who} adds {names}: more than the baseline Pod Security Standard allows"),
+                match container.class() {
+                    Class::Ephemeral => "use kubectl debug --profile=baseline, which adds none".to_owned(),
+                    _ => format!("take {names} out of capabilities.add; exempt agents of the node"),
+                },
+            )
+            .fix(if kept.is_empty() { fix.remove(&at) } else { fix.replace(&at, Value::List(kept)) });
+    }
+}
+
+/// What the baseline standard lets containers add.
+const HARMLESS: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];

@@ -1,0 +1,60 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::workload::PodTemplate;
+
+/// Pods that share a namespace of their node's kernel.
+///
+/// ## What it finds
+/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec, each a finding of its own. It is the
+/// check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+///
+/// ## Why
+/// | field | what the containers can do |
+/// | --- | --- |
+/// | `hostNetwork` | reach what listens on the node's `localhost` alone, listen on its ports, pass NetworkPolicies |
+/// | `hostPID` | see every process of the node, with its arguments and often its environment; with a capability or the same user also trace and kill them |
+/// | `hostIPC` | read and write the shared memory of the node's processes |
+///
+/// With `hostNetwork` a Pod also takes its ports from the node, so that no second one fits there.
+///
+/// ## What to write
+/// Take the field out. An app that has to be reached from outside needs a Service, an Ingress or a Gateway instead of
+/// `hostNetwork`. A debugger needs `shareProcessNamespace: true`, which shares the processes of its own Pod only.
+///
+/// Agents of the node (network drivers, `kube-proxy`, node exporters) need them. Keep these in a namespace of their own,
+/// and exempt that.
+///
+/// `--fix=unsafe` takes the field out. An app that needs it fails after that.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0",
+    edits = ["{template}/spec/hostNetwork", "{template}/spec/hostPID", "{template}/spec/hostIPC"]
+)]
+pub fn host_namespaces(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    for (field, what, harm) in NAMESPACES {
+        let at = template.spec().key(field);
+        if at.as_bool() != Some(true) {
+            continue;
+        }
+        let message = format!("{field}: true: the Pod shares {what} of its node, so that its containers {harm}");
+        // The API server demands it beside a hostProcess.
+        if field == "hostNetwork" && has_host_process(template) {
+            findings.error(&at, message, "take out hostProcess: true, which needs it, too; exempt agents of the node");
+            continue;
+        }
+        let help = format!("take out {field}: true; exempt agents of the node");
+        findings.error(&at, message, help).fix(Fix::changing(format!("give the Pod {what} of its own")).remove(&at));
+    }
+}
+
+fn has_host_process(template: &PodTemplate<'_>) -> bool {
+    let of_containers = template.all_containers().map(|container| container.at("/securityContext").at(HOST_PROCESS));
+    of_containers.chain([template.security(HOST_PROCESS)]).any(|at| at.as_bool() == Some(true))
+}
+
+const HOST_PROCESS: &str = "/windowsOptions/hostProcess";
+
+const NAMESPACES: [(&str, &str, &str); 3] = [
+    ("hostNetwork", "the network", "reach what listens on the node alone, past NetworkPolicies"),
+    ("hostPID", "the processes", "see all of them, and what is in their arguments"),
+    ("hostIPC", "the shared memory", "read and write what belongs to other processes"),
+];

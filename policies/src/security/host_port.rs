@@ -1,0 +1,51 @@
+use plimsoll_sdk::prelude::*;
+
+/// Containers that take a port of their node.
+///
+/// ## What it finds
+/// `error`: a `hostPort` from 1 in the `ports` of a container, a native sidecar or an init container; one finding for each
+/// port. It is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+///
+/// Pods with `hostNetwork: true` are left out. All of their ports are ports of the node, whether they say so or not (the
+/// API server copies `containerPort` to `hostPort` there), and `host-namespaces` has a finding for them.
+///
+/// ## Why
+/// The port is open at every address of the node, also to the outside, without the Service, the Ingress or the Gateway
+/// that would check who asks. It may take the place of a port that the node itself needs. And only one such Pod fits on a
+/// node: the next one stays Pending, in a rollout too (`rollout-blocked-by-host-port`).
+///
+/// ## What to write
+/// Take `hostPort` out, and let a Service lead to the `containerPort`: of type `LoadBalancer` or `NodePort`, or behind an
+/// Ingress or a Gateway. For a debugging session `kubectl port-forward` is enough.
+///
+/// `--fix=unsafe` takes `hostPort` out. Clients that ask at the node's address are refused after that.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0",
+    edits = [
+        "{template}/spec/containers/*/ports/*/hostPort",
+        "{template}/spec/initContainers/*/ports/*/hostPort",
+    ]
+)]
+pub fn host_port(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    if template.spec().at("/hostNetwork").as_bool() == Some(true) {
+        return;
+    }
+    for container in template.all_containers().filter(|container| container.class() != Class::Ephemeral) {
+        let who = container.describe();
+        for port in container.at("/ports").items() {
+            let at = port.at("/hostPort");
+            let Some(number) = at.as_i64().filter(|number| *number != 0) else { continue };
+            findings
+                .error(
+                    &at,
+                    format!(
+                        "{who} takes port {number} of its node: it is open to all that reach the node, and only one such \
+                         Pod fits there"
+                    ),
+                    format!("take out hostPort: {number}, and let a Service lead to the containerPort"),
+                )
+                .fix(Fix::changing(format!("leave port {number} to the node")).remove(&at));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
+use plimsoll_sdk::workload::{about_all, describe_all};
+
+const TYPE: &str = "/seccompProfile/type";
+
+/// Containers whose system calls are not filtered.
+///
+/// ## What it finds
+/// `error`: a `seccompProfile` of type `Unconfined`, in the Pod's or any container's `securityContext`. `warning`:
+/// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. The
+/// Pod's `Unconfined` is a `warning` where each container has a profile of its own: it counts for containers that are
+/// added later. An
+/// ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more. Pods
+/// that run on Windows are exempt, as they are from `privilege-escalation`, and where they may run on Windows nothing is
+/// filled in. These are the checks of the baseline and the
+/// restricted Pod Security Standard. The old `seccomp.security.alpha.kubernetes.io` annotations count for nothing:
+/// since Kubernetes 1.27 nothing reads them.
+///
+/// ## Why
+/// Without a profile a container may make every system call of the node's kernel, hundreds of which no app needs and
+/// some of which have had holes. The container runtime's own profile refuses those; kubelets use it by default only
+/// where somebody set `seccompDefault`.
+///
+/// ## What to write
+/// Once for all containers, in the pod spec:
+///
+/// ```yaml
+/// securityContext:
+///   seccompProfile: {type: RuntimeDefault}
+/// ```
+///
+/// Programs that use io_uring or trace other processes may notice. They need a profile of their own: type `Localhost`.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    edits = [
+        "{template}/spec/securityContext/seccompProfile/type",
+        "{template}/spec/containers/*/securityContext/seccompProfile/type",
+        "{template}/spec/initContainers/*/securityContext/seccompProfile/type",
+        "{template}/spec/ephemeralContainers/*/securityContext/seccompProfile/type",
+    ]
+)]
+pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    if is_host_process(review, findings) || is_exempt_as_windows(review) {
+        return;
+    }
+    let of_pod = template.security(TYPE);
+    let inherits = |container: &Container<'_>| container.at("/securityContext").at(TYPE).is_absent();
+    if template.all_containers().any(inherits) {
+        unconfined(&of_pod, "the Pod", findings);
+    } else if of_pod.as_str() == Some("Unconfined") {
+        let harm = "the containers have profiles, but one that is added later (injected, ephemeral) gets none";
+        let finding = findings.warning(&of_pod, format!("seccompProfile Unconfined of the Pod: {harm}"), CONFINE);
+        finding.fix(confining(&of_pod, "the Pod"));
+    }
+    let mut missing = Vec::new();
+    for (index, container) in template.all_containers().enumerate() {
+        let own = container.at("/securityContext").at(TYPE);
+        unconfined(&own, &container.describe(), findings);
+        // An injection fills in what is missing, and leaves what is written.
+        if !own.is_absent() || index >= template.containers().len() {
+            continue;
+        }
+        if container.class() == Class::Ephemeral {
+            if of_pod.is_absent() || of_pod.as_str() == Some("Unconfined") {
+                findings.warning(
+                    &own,
+                    format!("{} has no seccomp profile, so every system call is allowed unless the kubelet sets seccompDefault", container.describe()),
+                    "write securityContext.seccompProfile.type: RuntimeDefault in the ephemeral container",
+                );
+            }
+        } else if of_pod.is_absent() {
+            missing.push(container);
+        }
+    }
+    if !missing.is_empty() {
+        let finding = findings.warning(
+            &of_pod,
+            format!(
+                "no seccomp profile, so every system call is allowed unless the kubelet sets seccompDefault: {}",
+                describe_all(&missing)
+            ),
+            "write securityContext.seccompProfile.type: RuntimeDefault in the pod spec",
+        );
+        if !template.may_run_on_windows() {
+            let fix = Fix::hardening("give the Pod the container runtime's seccomp profile");
+            finding.fix(fix.add(&of_pod, "RuntimeDefault"));
+        }
+        about_all(finding, &missing, "/name");
+    }
+}
+
+fn unconfined(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
+    if at.as_str() == Some("Unconfined") {
+        findings
+            .error(at, format!("{who} turns seccomp off, so every system call is allowed"), CONFINE)
+            .fix(confining(at, who));
+    }
+}
+
+const CONFINE: &str = "write type: RuntimeDefault, or Localhost with a profile of its own";
+
+fn confining(at: &Cursor<'_>, who: &str) -> Fix {
+    Fix::changing(format!("give {who} the container runtime's seccomp profile")).replace(at, "RuntimeDefault")
+}

@@ -1,0 +1,99 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
+
+/// Containers whose processes may gain privileges.
+///
+/// ## What it finds
+/// A container of any class whose `securityContext.allowPrivilegeEscalation` is `true` or not set, which means the same.
+/// The Pod has no such field: each container needs its own. It is the restricted Pod Security Standard's check.
+///
+/// - `error`: `true` is written, or the container adds `CAP_SYS_ADMIN`;
+/// - `warning`: nothing is written;
+/// - `info`: the container is privileged. `privileged-container` has the finding that counts.
+///
+/// Pods that run on Windows are exempt: by `os: {name: windows}` (from Kubernetes 1.25), where the API refuses the field,
+/// by the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity, or by `hostProcess`. The kubelet of
+/// a Linux node passes over `hostProcess`, so it is a finding where nothing else keeps the Pods on Windows nodes.
+///
+/// Nothing is filled in where the Pods may run on Windows: with a `runtimeClassName`, `windowsOptions`, or a toleration, node
+/// selector or node affinity that names Windows, unless something keeps them on Linux. The API server would refuse the
+/// field as soon as their author writes `os: {name: windows}`.
+///
+/// ## Why
+/// With `false` the kernel's `no_new_privs` holds for every process of the container: a setuid program such as `sudo`,
+/// or one with file capabilities, gives a process no more rights than its parent has. Without it one forgotten setuid
+/// file in the image is a way from an app's user to root in the container.
+///
+/// ## What to write
+/// `allowPrivilegeEscalation: false` in each container's `securityContext`. Only a program that needs a setuid helper
+/// (`sudo`, `ping` in old images) notices. The API server refuses `false` together with `privileged: true` or the
+/// capability `CAP_SYS_ADMIN`: take these out first, or exempt the workload.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    edits = [
+        "{template}/spec/containers/*/securityContext/allowPrivilegeEscalation",
+        "{template}/spec/initContainers/*/securityContext/allowPrivilegeEscalation",
+        "{template}/spec/ephemeralContainers/*/securityContext/allowPrivilegeEscalation",
+    ]
+)]
+pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
+    if is_host_process(review, findings) || is_exempt_as_windows(review) {
+        return;
+    }
+    let Some(template) = review.template() else { return };
+    // It reads all containers, so it is asked once.
+    let may_fix = !template.may_run_on_windows();
+    for (index, container) in template.all_containers().enumerate() {
+        let at = container.at("/securityContext/allowPrivilegeEscalation");
+        let is_explicit = at.as_bool() == Some(true);
+        if !is_explicit && !at.is_absent() {
+            continue;
+        }
+        // An injection fills in what is missing, and leaves what is written.
+        let is_injected = index >= template.containers().len();
+        if is_injected && !is_explicit && forbids_false(container).is_none() {
+            continue;
+        }
+        let who = container.describe();
+        if let Some((what, remedy)) = forbids_false(container) {
+            let help = format!(
+                "{remedy} and write allowPrivilegeEscalation: false (the API server refuses both together), or exempt the \
+                 workload"
+            );
+            let severity = if is_privileged(container) { Severity::Info } else { Severity::Error };
+            findings.report(severity, &at, format!("{who} {what}, so its processes may gain privileges"), help);
+        } else if is_explicit {
+            findings
+                .error(
+                    &at,
+                    format!("{who} lets its processes gain privileges (setuid programs)"),
+                    "write allowPrivilegeEscalation: false",
+                )
+                .fix(Fix::changing(format!("forbid {who} to gain privileges")).replace(&at, false));
+        } else {
+            let finding = findings.warning(
+                &at,
+                format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
+                "write securityContext.allowPrivilegeEscalation: false in the container",
+            );
+            if may_fix {
+                finding.fix(Fix::hardening(format!("forbid {who} to gain privileges")).add(&at, false));
+            }
+        }
+    }
+}
+
+/// What the API server does not accept beside `allowPrivilegeEscalation: false` (ValidateSecurityContext; it knows
+/// `CAP_SYS_ADMIN` in this spelling alone), and what to do about it.
+fn forbids_false(container: &Container<'_>) -> Option<(&'static str, &'static str)> {
+    if is_privileged(container) {
+        return Some(("is privileged", "take out privileged: true"));
+    }
+    let mut added = container.at("/securityContext/capabilities/add").items();
+    let is_admin = added.any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN"));
+    is_admin.then_some(("adds CAP_SYS_ADMIN", "take out CAP_SYS_ADMIN"))
+}
+
+fn is_privileged(container: &Container<'_>) -> bool {
+    container.at("/securityContext/privileged").as_bool() == Some(true)
+}

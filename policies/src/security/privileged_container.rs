@@ -1,0 +1,70 @@
+use plimsoll_sdk::prelude::*;
+
+const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
+
+/// Containers with every right of their node.
+///
+/// ## What it finds
+/// `error`, once for each place:
+///
+/// - `privileged: true` in the `securityContext` of a container of any class;
+/// - `windowsOptions.hostProcess: true`, in the Pod's or a container's `securityContext`: its counterpart on Windows.
+///
+/// These are two checks of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes. A
+/// user namespace (`hostUsers: false`) changes nothing about them.
+///
+/// ## Why
+/// A privileged container has all capabilities and all devices of its node, and neither a seccomp nor an AppArmor profile
+/// applies to it. It can mount the node's disk, load kernel modules, and read the Secrets of every Pod there. One hole in
+/// the app then costs the node, and with the node's credentials often the cluster.
+///
+/// ## What to write
+/// Take out `privileged: true`. Where the app needs one thing of it, name that thing: a capability in
+/// `capabilities.add`, a device by a device plugin, a `sysctl` in the pod spec.
+///
+/// Agents of the node (storage and network drivers, monitoring of the kernel) may need all of it. Keep these in a
+/// namespace of their own, and exempt that.
+///
+/// `--fix=unsafe` takes `privileged` and `hostProcess` out. A container that needs them fails after that.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    edits = [
+        "{template}/spec/securityContext/windowsOptions/hostProcess",
+        "{template}/spec/containers/*/securityContext/privileged",
+        "{template}/spec/containers/*/securityContext/windowsOptions/hostProcess",
+        "{template}/spec/initContainers/*/securityContext/privileged",
+        "{template}/spec/initContainers/*/securityContext/windowsOptions/hostProcess",
+        "{template}/spec/ephemeralContainers/*/securityContext/privileged",
+        "{template}/spec/ephemeralContainers/*/securityContext/windowsOptions/hostProcess",
+    ]
+)]
+pub fn privileged_container(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    host_process(&template.spec().at(HOST_PROCESS), "the Pod", findings);
+    for container in template.all_containers() {
+        let who = container.describe();
+        let at = container.at("/securityContext/privileged");
+        if at.as_bool() == Some(true) {
+            findings
+                .error(
+                    &at,
+                    format!("{who} is privileged: it has every right of its node, and can read the Secrets of all Pods there"),
+                    "take out privileged: true; exempt agents of the node",
+                )
+                .fix(Fix::changing(format!("take its privileges from {who}")).remove(&at));
+        }
+        host_process(&container.at(HOST_PROCESS), &who, findings);
+    }
+}
+
+fn host_process(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
+    if at.as_bool() == Some(true) {
+        findings
+            .error(
+                at,
+                format!("{who} runs as a process of its Windows node, outside of any container"),
+                "take out windowsOptions.hostProcess: true; exempt agents of the node",
+            )
+            .fix(Fix::changing(format!("run {who} inside of a container")).remove(at));
+    }
+}

@@ -1,0 +1,206 @@
+use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::windows::is_host_process;
+use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
+
+/// Containers that run as root, or may.
+///
+/// ## What it finds
+/// Each of these is a finding of its own, for containers of every class:
+///
+/// - `error`: `runAsUser: 0`, in the Pod's or a container's `securityContext`;
+/// - `error`: `runAsNonRoot: false`, in either;
+/// - `info`: `runAsUser: 0`, where `runAsNonRoot: true` keeps each such container from starting, which
+///   `root-against-non-root` reports;
+/// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
+///   containers, except those with a `runAsUser`. An ephemeral container has a finding of its own, because the Pod that it
+///   is added to cannot be changed any more;
+/// - `info`: the same, but each of these containers has a `runAsUser` from 1, so that none runs as root.
+///
+/// At the Pod, `runAsUser: 0` and `runAsNonRoot: false` are a `warning` where each container states something else. They
+/// then count only for containers that are added later, such as injected and ephemeral ones.
+///
+/// These are two checks of the restricted Pod Security Standard. As there, Pods with `hostUsers: false` are exempt from
+/// Kubernetes 1.35 (their root is nobody on the node), and Windows Pods are not: there `runAsNonRoot` refuses
+/// ContainerAdministrator, though `runAsUser` does not apply. Pods with `hostProcess` run as an account of their Windows
+/// node, which `runAsUserName` names, and are exempt, if something keeps them on such nodes.
+///
+/// ## Why
+/// Root in a container is root of the node's kernel, held back only by what the container runtime takes away. A hole in
+/// the app, the runtime or the kernel then costs the node. With `runAsNonRoot: true` the kubelet refuses to start an
+/// image whose user is root, whatever a later build of it does.
+///
+/// ## What to write
+/// Once for all containers, in the pod spec; the number is the user of the image:
+///
+/// ```yaml
+/// securityContext:
+///   runAsNonRoot: true
+///   runAsUser: 1001
+/// ```
+///
+/// Where every container already has a `runAsUser` from 1, no container notices `runAsNonRoot: true`: the webhook adds
+/// it, and so does `--fix=hardening`, which replaces all Pods once. Else an image that runs as root no longer starts with it, which is
+/// why only `--fix=unsafe` writes it. A `runAsUser` is yours to choose: no fix writes one.
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    // Where the user is not known, an image that runs as root would be admitted and then not start.
+    mutates = Hardening,
+    edits = [
+        "{template}/spec/securityContext/runAsNonRoot",
+        "{template}/spec/containers/*/securityContext/runAsNonRoot",
+        "{template}/spec/initContainers/*/securityContext/runAsNonRoot",
+        "{template}/spec/ephemeralContainers/*/securityContext/runAsNonRoot",
+    ]
+)]
+pub fn runs_as_root(review: &Review, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    let has_own_users = template.spec().at("/hostUsers").as_bool() == Some(false);
+    if has_own_users && review.kubernetes_version().is_some_and(|version| version.at_least(1, 35)) {
+        return;
+    }
+    if is_host_process(review, findings) {
+        return;
+    }
+    if !template.is_windows() {
+        root_user_of_pod(template, findings);
+        for container in template.all_containers() {
+            let at = container.at("/securityContext/runAsUser");
+            root_user(&at, &container.describe(), container.security("runAsNonRoot").as_bool() == Some(true), findings);
+        }
+    }
+    may_be_root(template, findings);
+}
+
+fn root_user(at: &Cursor<'_>, who: &str, never_starts: bool, findings: &mut Findings) {
+    if at.as_i64() == Some(0) && never_starts {
+        // `root-against-non-root` has the finding that counts.
+        let message = format!("{who} has user 0, which is root, and never starts because of runAsNonRoot: true");
+        findings.info(at, message, "write the image's own user, a number from 1 such as runAsUser: 1001");
+    } else if at.as_i64() == Some(0) {
+        findings.error(
+            at,
+            format!("{who} runs as user 0, which is root"),
+            "write the image's own user, a number from 1 such as runAsUser: 1001",
+        );
+    }
+}
+
+/// A Pod's user counts for the containers that state none.
+fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
+    let at = template.security("runAsUser");
+    let has_own = |container: &Container<'_>| container.at("/securityContext/runAsUser").exists();
+    if !template.all_containers().all(has_own) {
+        let mut inheriting = template.all_containers().filter(|container| !has_own(container));
+        let never_starts = inheriting.all(|container| container.security("runAsNonRoot").as_bool() == Some(true));
+        return root_user(&at, "the Pod", never_starts, findings);
+    }
+    if at.as_i64() == Some(0) {
+        findings.warning(
+            &at,
+            format!("runAsUser: 0 of the Pod is root: {ADDED}"),
+            "write the image's own user, a number from 1 such as runAsUser: 1001",
+        );
+    }
+}
+
+/// Harm of what each container states otherwise than its Pod.
+const ADDED: &str = "the containers state another, but one that is added later (injected, ephemeral) gets it";
+
+fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
+    let of_pod = template.security("runAsNonRoot");
+    let inherits = |container: &&Container<'_>| container.at("/securityContext/runAsNonRoot").is_absent();
+    let (ephemeral, others): (Vec<_>, Vec<_>) =
+        template.containers().iter().partition(|container| container.class() == Class::Ephemeral);
+    let inheriting: Vec<_> = others.into_iter().filter(inherits).collect();
+    // Of these there is an error already.
+    let (is_windows, of_all) = (template.is_windows(), template.security("runAsUser").as_i64());
+    let is_root = |container: &&Container<'_>| {
+        let own = container.at("/securityContext/runAsUser");
+        !is_windows && own.as_i64().or(of_all) == Some(0)
+    };
+    let perhaps: Vec<_> = inheriting.iter().copied().filter(|container| !is_root(container)).collect();
+    let is_unknown = |container: &&Container<'_>| is_windows || user(container).is_none();
+    let unknown: Vec<_> = perhaps.iter().copied().filter(is_unknown).collect();
+
+    if of_pod.as_bool() == Some(false) {
+        if inheriting.is_empty() && !template.containers().is_empty() {
+            let finding = findings.warning(&of_pod, format!("runAsNonRoot: false of the Pod: {ADDED}"), TRUE);
+            finding.fix(Fix::changing("refuse to start the Pod as root").replace(&of_pod, true));
+        } else {
+            explicit(&of_pod, "the Pod", &inheriting, findings);
+        }
+    } else if of_pod.is_absent() && !perhaps.is_empty() {
+        let write = "write securityContext.runAsNonRoot: true in the pod spec";
+        let finding = match (is_windows, unknown.as_slice()) {
+            (false, []) => findings.info(&of_pod, is_forbidden(&perhaps), write),
+            (true, _) => {
+                let who = describe_all(&perhaps);
+                findings.warning(
+                    &of_pod,
+                    format!("no runAsNonRoot, so may run as ContainerAdministrator: {who}"),
+                    write,
+                )
+            }
+            (false, _) => {
+                let who = describe_all(&unknown);
+                let help = format!("{write}, and a runAsUser from 1 where the user is root");
+                findings.warning(&of_pod, format!("no runAsNonRoot, so may run as root: {who}"), help)
+            }
+        };
+        let title = "refuse to start containers as root";
+        let mut affected = template.containers().iter().filter(inherits);
+        if affected.all(|container| user(container).is_some_and(|user| user >= 1)) && !template.is_windows() {
+            finding.fix(Fix::hardening(title).add(&of_pod, true));
+        } else if !inheriting.iter().any(|container| user(container) == Some(0)) {
+            finding.fix(Fix::changing(title).add(&of_pod, true));
+        }
+        about_all(finding, &perhaps, "/name");
+    }
+    for container in template.all_containers() {
+        let at = container.at("/securityContext/runAsNonRoot");
+        if at.as_bool() == Some(false) {
+            explicit(&at, &container.describe(), &[container], findings);
+        }
+    }
+    for container in ephemeral.into_iter().filter(inherits).filter(|container| !is_root(container)) {
+        if of_pod.is_absent() || of_pod.as_bool() == Some(false) {
+            let at = container.at("/securityContext/runAsNonRoot");
+            let help = "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)";
+            match is_unknown(&container) {
+                true => findings.warning(
+                    &at,
+                    format!("no runAsNonRoot, so may run as root: {}", container.describe()),
+                    help,
+                ),
+                false => findings.info(&at, is_forbidden(&[container]), help),
+            };
+        }
+    }
+}
+
+const TRUE: &str = "write runAsNonRoot: true, and a runAsUser from 1 where the user is root";
+
+/// Each of these containers has a user, and nothing else keeps root out.
+fn is_forbidden(containers: &[&Container<'_>]) -> String {
+    let mut users: Vec<_> = containers.iter().filter_map(|container| user(container)).collect();
+    users.sort_unstable();
+    users.dedup();
+    match users.as_slice() {
+        [user] => format!("runs as user {user}, but without runAsNonRoot: {}", describe_all(containers)),
+        _ => format!("run as users other than root, but without runAsNonRoot: {}", describe_all(containers)),
+    }
+}
+
+/// `runAsNonRoot: false`, and the containers for which it holds.
+fn explicit(at: &Cursor<'_>, who: &str, containers: &[&Container<'_>], findings: &mut Findings) {
+    let finding = findings.error(at, format!("{who} has runAsNonRoot: false, so it may run as root"), TRUE);
+    // A container with both runAsNonRoot: true and user 0 does not start.
+    if !containers.iter().any(|container| user(container) == Some(0)) {
+        finding.fix(Fix::changing(format!("refuse to start {who} as root")).replace(at, true));
+    }
+}
+
+/// The user as whom the container runs, if anybody states one.
+fn user(container: &Container<'_>) -> Option<i64> {
+    container.security("runAsUser").as_i64()
+}

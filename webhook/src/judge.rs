@@ -9,15 +9,14 @@ use std::time::Instant;
 use plimsoll_sdk::findings::MAX_FINDINGS;
 use serde_json::Value;
 
+use crate::admission::Verdict;
 use crate::admission::decide::{
     Case, Decision, Judgement, Known, Looked, Need, decide, is_revision, is_system_deletion, may_roll_back, misused,
 };
-use crate::admission::edit::Edit;
 use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
-use crate::admission::{Review, Verdict};
 use crate::context::{Context, Surrounded, pinned};
-use crate::engine::{Call, Failure, Finding, Input, Outcome, Place, Session, Subject};
-use crate::moment::Moment;
+use crate::engine::{Call, Input, Session};
+use crate::model::{Edit, Failure, Finding, Moment, Outcome, Place, Review, Subject};
 use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
 use look::Look;
 

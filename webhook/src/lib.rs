@@ -14,12 +14,10 @@ pub mod certs;
 pub mod check;
 pub mod cli;
 pub mod context;
-pub mod duration;
 pub mod engine;
 pub mod files;
 pub mod judge;
-pub mod moment;
-pub mod pointer;
+pub mod model;
 pub mod printed;
 #[cfg(feature = "serve")]
 pub mod register;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use plimsoll_sdk::owners::is_made_of;
 use serde_json::{Value, json};
 
-use crate::admission::Action;
 use crate::check::World;
 use crate::check::beside::Beside;
 use crate::check::collect::Source;
+use crate::check::report::ObjectName;
 use crate::check::run::{self, Found};
 use crate::context::existing::Existing;
+use crate::model::Action;
 use crate::registry::Registry;
-use crate::report::ObjectName;
 use crate::yaml::Budget;
 
 pub use report::{human, json, names};

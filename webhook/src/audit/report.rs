@@ -177,7 +177,7 @@ fn plural(count: usize, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::ObjectName;
+    use crate::check::report::ObjectName;
 
     fn denied(policy: &str, namespace: &str) -> Denied {
         let object = ObjectName {

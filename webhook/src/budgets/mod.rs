@@ -16,7 +16,7 @@ use kube::{Api, Client, ResourceExt as _};
 
 use crate::context::Context as _;
 use crate::context::watch::Watches;
-use crate::moment::Moment;
+use crate::model::Moment;
 use crate::server::{Current, Health, Loaded, Part};
 use plan::{Plan, Withdrawn, plan};
 

@@ -19,7 +19,7 @@ use crate::audit::{self, Scan};
 use crate::check::config::{self, Choice, Configuration};
 use crate::check::{CheckError, ExitStatus, beside};
 use crate::context::existing::{self, Existing};
-use crate::duration::parse_duration;
+use crate::model::parse_duration;
 use crate::printed;
 use crate::register::looked_at;
 use crate::registry::Registry;

@@ -35,11 +35,10 @@ use plimsoll_flat::Node;
 pub use question::Question;
 pub use rights::rights;
 
-use crate::admission::Review;
 use crate::admission::authored::Authorship;
 use crate::admission::decide::{Looked, Owner, Revision};
-use crate::admission::review::Operation;
-use crate::engine::{Answer, Knowledge, Subject, Surroundings};
+use crate::engine::{Answer, Surroundings};
+use crate::model::{Knowledge, Operation, Review, Subject};
 use crate::registry::Workloads;
 use kept::Keeping;
 use question::Shape;

@@ -10,8 +10,10 @@ use super::Limits;
 use super::bundle::Bundle;
 use super::clock::thread_time;
 use super::imports::contract::plimsoll::policy::types;
-use super::imports::{ANSWERS, AskedTooMuch, State, Surroundings, TooLong, contract};
-use super::outcome::{Failure, Outcome, Report};
+use super::imports::{ANSWERS, AskedTooMuch, MAX_QUESTIONS, State, Surroundings, TooLong, contract};
+use super::outcome;
+use crate::model::{Failure, Knowledge, Outcome, Report, Subject};
+use crate::printed::words;
 
 /// Maximum processor time of one policy in the repeat after a trap.
 const ALONE: Duration = Duration::from_millis(50);
@@ -22,15 +24,6 @@ const GREATEST_SHARE: u64 = 5;
 
 /// To start, and to say which policies there are. Nobody waits for an answer then.
 const LOADING: Duration = Duration::from_secs(1);
-
-/// Which version of the reviewed object is judged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Subject {
-    /// The object of the request.
-    Object,
-    /// The object as it was.
-    OldObject,
-}
 
 /// One policy with its settings.
 #[derive(Clone, Copy, Debug)]
@@ -245,7 +238,7 @@ fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<
         let slot = outcomes
             .get_mut(judgement.call as usize)
             .ok_or_else(|| Failure::Contract(format!("a judgement of call {} of {calls}", judgement.call)))?;
-        *slot = judgement.outcome.map_err(|said| Failure::Policy(Outcome::words(said))).and_then(Outcome::from_guest);
+        *slot = judgement.outcome.map_err(|said| Failure::Policy(words(said))).and_then(outcome::outcome);
     }
     Ok(outcomes)
 }
@@ -288,18 +281,18 @@ fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) -> Failure 
         return Failure::Contract(too_long.to_string());
     }
     if error.is::<AskedTooMuch>() {
-        return Failure::Questions;
+        return Failure::Questions { most: MAX_QUESTIONS, bytes: ANSWERS };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Deadline,
         Some(Trap::OutOfFuel) => Failure::Fuel(end.fuel),
         Some(trap) => {
             let said = state.and_then(|state| state.last_words.as_deref());
-            Failure::Trap(said.map_or_else(|| trap.to_string(), |said| Outcome::words(said.to_owned())))
+            Failure::Trap(said.map_or_else(|| trap.to_string(), |said| words(said.to_owned())))
         }
         None if is_too_much(error) => Failure::Output,
         // What is neither a trap of the guest nor of ours is what it handed over: not of its type.
-        None => Failure::Contract(Outcome::words(format!("{:#}", error.root_cause()))),
+        None => Failure::Contract(words(format!("{:#}", error.root_cause()))),
     }
 }
 
@@ -328,7 +321,7 @@ impl Surroundings for Nobody {
     fn listing(&self, _: Subject, _: &str) -> super::Answer {
         super::Answer::unknown()
     }
-    fn authored(&self, _: Subject, _: &str) -> super::Knowledge {
-        super::Knowledge::Unknown
+    fn authored(&self, _: Subject, _: &str) -> Knowledge {
+        Knowledge::Unknown
     }
 }

@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::complaints::Complaints;
 use super::metrics::Metrics;
 use super::{Loaded, Webhook};
-use crate::admission::review::Malformed;
-use crate::admission::{Action, Review, Verdict, respond};
+use crate::admission::{Verdict, respond};
 use crate::judge;
+use crate::model::review::Malformed;
+use crate::model::{Action, Review};
 
 /// What is queued.
 #[derive(Debug)]

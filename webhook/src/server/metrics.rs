@@ -14,12 +14,12 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::health::{Part, State};
 use super::{App, Webhook};
+use crate::admission::Verdict;
 use crate::admission::patch::Untouched;
-use crate::admission::{Action, Verdict};
 use crate::certs;
 use crate::context::{Knowing, Watched};
-use crate::engine::Failure;
 use crate::judge::{Mutation, Reason};
+use crate::model::{Action, Failure};
 use crate::registry::Policy;
 
 /// Seconds of a review: from what a fast one takes to what the API server waits.

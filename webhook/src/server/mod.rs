@@ -37,14 +37,14 @@ use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use crate::duration::parse_duration;
+pub use crate::model::parse_duration;
 pub use current::Current;
 pub use health::{Health, Part};
 pub use tls::{Clients, TlsError};
 
-use crate::admission::MAX_BODY;
 use crate::context::Context;
 use crate::engine::give_memory_back;
+use crate::model::MAX_BODY;
 use crate::registry::Registry;
 use complaints::Complaints;
 use gate::{Gate, Share};

@@ -4,8 +4,6 @@
 //! map; the modules stand in the order in which a review passes through them.
 
 pub mod admission;
-#[cfg(all(feature = "serve", feature = "check"))]
-pub mod audit;
 #[cfg(feature = "serve")]
 pub mod budgets;
 #[cfg(feature = "serve")]
@@ -24,6 +22,10 @@ pub mod register;
 pub mod registry;
 #[cfg(feature = "check")]
 pub mod report;
+#[cfg(all(feature = "serve", feature = "check"))]
+pub mod scan;
 #[cfg(feature = "serve")]
 pub mod server;
+#[cfg(feature = "serve")]
+pub mod serving;
 pub mod yaml;

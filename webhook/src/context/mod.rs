@@ -8,8 +8,6 @@
 
 #[cfg(feature = "serve")]
 mod events;
-#[cfg(feature = "serve")]
-pub mod existing;
 pub mod files;
 mod gaps;
 mod index;
@@ -22,7 +20,7 @@ mod references;
 mod revisions;
 mod rights;
 #[cfg(feature = "serve")]
-mod served;
+pub(crate) mod served;
 mod versions;
 #[cfg(feature = "serve")]
 pub mod watch;
@@ -110,7 +108,7 @@ pub enum Knowing {
 }
 
 /// No policy ever sees a Secret, whatever it declares.
-fn is_secret(kind: &str) -> bool {
+pub(crate) fn is_secret(kind: &str) -> bool {
     kind == "/Secret"
 }
 

@@ -160,7 +160,7 @@ impl Bundle {
 
     /// The ids that the component exports must be those of its metadata, in the same order.
     fn compare_ids(&self) -> Result<(), LoadError> {
-        let exported = super::session::policies(self).map_err(LoadError::Policies)?;
+        let exported = super::instance::policies(self).map_err(LoadError::Policies)?;
         let described = self.metadata().policies.iter().map(|policy| policy.id.as_str());
         if exported.iter().map(String::as_str).eq(described.clone()) {
             return Ok(());

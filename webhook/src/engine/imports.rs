@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker};
 use wasmtime::{ResourceLimiter, Result};
 
-use super::session::End;
+use super::instance::End;
 use crate::model::{Knowledge, Subject};
 use crate::printed::words;
 

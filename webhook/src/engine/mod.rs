@@ -6,6 +6,7 @@ mod clock;
 mod code;
 mod codegen;
 mod imports;
+mod instance;
 mod memory;
 mod outcome;
 mod session;

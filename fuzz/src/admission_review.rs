@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use plimsoll::admission::authored::Authorship;
-use plimsoll::admission::review::{LAST_APPLIED, Malformed};
-use plimsoll::admission::{Review, Verdict, respond};
-use plimsoll::engine::Subject;
+use plimsoll::admission::{Verdict, respond};
+use plimsoll::model::review::{LAST_APPLIED, Malformed};
+use plimsoll::model::{Review, Subject};
 use plimsoll_flat::{Node, validate};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 //! The first line of an input chooses the edits, four characters each: the kind, the place among those of the document, what is
 //! added to the place, and the value. The rest is the file.
 
-use plimsoll::admission::edit::{self, Edit};
+use plimsoll::model::{Edit, edit};
 use plimsoll::yaml::splice::{self, Reason, Spliced};
 use plimsoll::yaml::{Document, SyntaxError, read};
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use plimsoll::admission::Review;
 use plimsoll::engine::{Bundle, Engine, Limits};
+use plimsoll::model::Review;
 use plimsoll::registry::{Documents, Options, Registry, read};
 use serde_json::{Value, json};
 

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll::admission::{Review, respond};
+use plimsoll::admission::respond;
 use plimsoll::context::{Context, Surrounded, Unknown};
-use plimsoll::engine::{BUILTIN, Engine, Knowledge, Limits, Subject as HostSubject, Surroundings};
+use plimsoll::engine::{BUILTIN, Engine, Limits, Surroundings};
 use plimsoll::judge;
+use plimsoll::model::{Knowledge, Review, Subject as HostSubject};
 use plimsoll::registry::{Options, Profile, Registry, read};
 use plimsoll_sdk::bundle::{Answer, Host, RunPolicy, evaluate};
 use plimsoll_sdk::guest::{Knowledge as GuestKnowledge, Subject};

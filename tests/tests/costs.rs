@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll::admission::Review;
 use plimsoll::context::{Surrounded, Unknown};
-use plimsoll::engine::{BUILTIN, Bundle, Call, Cost, Engine, Input, Limits, Session, Subject};
+use plimsoll::engine::{BUILTIN, Bundle, Call, Cost, Engine, Input, Limits, Session};
+use plimsoll::model::{Review, Subject};
 use plimsoll::registry::{Options, Registry};
 use wasmparser::{Parser, Payload};
 

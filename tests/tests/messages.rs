@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use plimsoll::admission::{Review, Verdict, message};
+use plimsoll::admission::{Verdict, message};
 use plimsoll::context::Context;
 use plimsoll::context::files::{Files, Objects};
 use plimsoll::engine::{Engine, Limits};
 use plimsoll::judge::validate;
+use plimsoll::model::Review;
 use plimsoll::registry::{Options, Registry, read};
 use plimsoll_tests::{corpus, named_policies};
 use serde_json::Value;

@@ -4,8 +4,6 @@
 //! map; the modules stand in the order in which a review passes through them.
 
 pub mod admission;
-#[cfg(all(feature = "serve", feature = "check"))]
-pub mod audit;
 #[cfg(feature = "serve")]
 pub mod budgets;
 #[cfg(feature = "serve")]
@@ -14,18 +12,20 @@ pub mod certs;
 pub mod check;
 pub mod cli;
 pub mod context;
-pub mod duration;
 pub mod engine;
 pub mod files;
 pub mod judge;
-pub mod moment;
-pub mod pointer;
+pub mod model;
 pub mod printed;
 #[cfg(feature = "serve")]
 pub mod register;
 pub mod registry;
 #[cfg(feature = "check")]
 pub mod report;
+#[cfg(all(feature = "serve", feature = "check"))]
+pub mod scan;
 #[cfg(feature = "serve")]
 pub mod server;
+#[cfg(feature = "serve")]
+pub mod serving;
 pub mod yaml;

@@ -22,6 +22,26 @@ pub fn is_hidden(character: char) -> bool {
     }
 }
 
+/// A text of a guest that is part of one of our sentences: no longer than that sentence can bear.
+pub(crate) fn words(text: String) -> String {
+    cut(text, 400)
+}
+
+/// A text of a guest: what is hidden becomes a blank, and what is longer than `most` characters ends there.
+pub(crate) fn cut(mut text: String, most: usize) -> String {
+    // No character is shorter than a byte, so most texts need not be counted.
+    if text.len() > most
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control()) {
+        return text;
+    }
+    text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
+}
+
 /// A text within one line. Breaks become blanks, and what is hidden becomes an escape: `\x1b`, `\u202e`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, Breaks::Blanks, false)

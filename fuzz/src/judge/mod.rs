@@ -8,10 +8,11 @@ mod request;
 
 use std::sync::Arc;
 
-use plimsoll::admission::review::Malformed;
-use plimsoll::admission::{Operation, Review, Verdict, respond};
+use plimsoll::admission::{Verdict, respond};
 use plimsoll::context::{Context, Unknown};
 use plimsoll::judge::{self, Mutation, Reason};
+use plimsoll::model::review::Malformed;
+use plimsoll::model::{Operation, Review};
 use serde_json::Value;
 
 use crate::script::Script;
@@ -100,7 +101,7 @@ fn answer(answer: &Value, review: &Review) -> Value {
 }
 
 fn denials(verdict: &Verdict) -> Vec<&str> {
-    let denied = verdict.judged.iter().filter(|judged| judged.action == plimsoll::admission::Action::Deny);
+    let denied = verdict.judged.iter().filter(|judged| judged.action == plimsoll::model::Action::Deny);
     denied.map(|judged| judged.key.as_str()).collect()
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use plimsoll::admission::Review;
-use plimsoll::admission::edit::Edit;
 use plimsoll::context::{Surrounded, Unknown};
-use plimsoll::engine::{self, Call, Finding, Fix, Input, Outcome, Session, Surroundings};
+use plimsoll::engine::{self, Call, Input, Session, Surroundings};
+use plimsoll::model::{self, Edit, Finding, Fix, Outcome, Review};
 use plimsoll_sdk::bundle::{Answer, Host, evaluate};
 use plimsoll_sdk::flat::Node;
 use plimsoll_sdk::guest::{Edit as GuestEdit, Knowledge, Outcome as GuestOutcome, RawFinding, RawFix, Subject};
@@ -22,7 +21,7 @@ pub(super) fn agrees(review: &Arc<Review>) {
         selected.iter().map(|selected| Call { policy: selected.policy.index, settings: &selected.settings }).collect();
     let surroundings: Arc<dyn Surroundings> = Arc::<Surrounded>::clone(&surrounded);
     let mut session = Session::new(bundle.clone(), surroundings, deadline());
-    let input = Input { environment: &environment, review: review.document(), subject: engine::Subject::Object };
+    let input = Input { environment: &environment, review: review.document(), subject: model::Subject::Object };
     let wasm = session.evaluate(&input, &calls);
     let failed: Vec<_> = wasm.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
     assert!(failed.is_empty(), "{failed:?}");
@@ -41,7 +40,7 @@ pub(super) fn agrees(review: &Arc<Review>) {
                     && native.findings.iter().zip(&wasm.findings).all(|(native, wasm)| finds(native, wasm))
             }
             (Some(Ok(GuestOutcome::Skipped(_))), Ok(Outcome::Skipped(_))) => true,
-            (None, Ok(Outcome::Evaluated(report))) => *report == engine::Report::default(),
+            (None, Ok(Outcome::Evaluated(report))) => *report == model::Report::default(),
             _ => false,
         };
         assert!(same, "{}: natively {native:?}, as WebAssembly {wasm:?}", selected.policy.id);
@@ -89,10 +88,10 @@ fn mends(native: &RawFix, wasm: &Fix) -> bool {
 
 struct Native<'a>(&'a dyn Surroundings);
 
-fn subject(subject: Subject) -> engine::Subject {
+fn subject(subject: Subject) -> model::Subject {
     match subject {
-        Subject::Object => engine::Subject::Object,
-        Subject::OldObject => engine::Subject::OldObject,
+        Subject::Object => model::Subject::Object,
+        Subject::OldObject => model::Subject::OldObject,
     }
 }
 
@@ -118,9 +117,9 @@ impl Host for Native<'_> {
     }
     fn is_authored(&self, about: Subject, pointer: &str) -> Knowledge {
         match self.0.authored(subject(about), pointer) {
-            engine::Knowledge::Yes => Knowledge::Yes,
-            engine::Knowledge::No => Knowledge::No,
-            engine::Knowledge::Unknown => Knowledge::Unknown,
+            model::Knowledge::Yes => Knowledge::Yes,
+            model::Knowledge::No => Knowledge::No,
+            model::Knowledge::Unknown => Knowledge::Unknown,
         }
     }
     fn log(&self, _: &str) {}

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use plimsoll::admission::{Review, Verdict};
+use plimsoll::admission::Verdict;
 use plimsoll::context::{Context, Unknown};
 use plimsoll::engine::{Engine, Limits};
 use plimsoll::judge;
+use plimsoll::model::Review;
 use plimsoll::registry::{Options, Registry, read};
 use plimsoll_sdk::metadata::SECTION;
 

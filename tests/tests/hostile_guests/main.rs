@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bundle::{CREATE, HOSTILE, engine, judged, registry};
-use plimsoll::admission::{Action, Review, Verdict, message};
+use plimsoll::admission::{Verdict, message};
 use plimsoll::context::{Surrounded, Unknown};
-use plimsoll::engine::{Bundle, Call, Engine, Failure, Input, Limits, Session, Subject};
+use plimsoll::engine::{Bundle, Call, Engine, Input, Limits, Session};
+use plimsoll::model::{Action, Failure, Review, Subject};
 use plimsoll::registry::{Options, Registry, read};
 use raw::{Finding, Memory, component, component_of};
 
@@ -341,7 +342,7 @@ fn evaluated(
     bundle: &Bundle,
     calls: &[Call],
     time: Duration,
-) -> (Vec<Result<plimsoll::engine::Outcome, Failure>>, Duration) {
+) -> (Vec<Result<plimsoll::model::Outcome, Failure>>, Duration) {
     let review = Arc::new(Review::from_admission_review(CREATE).unwrap());
     let environment = Registry::new(bundle_engine(), Vec::new(), Options::default()).unwrap().environment(&review);
     let surrounded = Arc::new(Surrounded::new(Arc::clone(&review), Arc::new(Unknown)));

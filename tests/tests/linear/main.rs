@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use plimsoll::admission::Review;
 use plimsoll::context::{Context as _, Surrounded, files::Files};
-use plimsoll::engine::{Answer, Bundle, Call, Engine, Input, Knowledge, Limits, Session, Subject, Surroundings};
+use plimsoll::engine::{Answer, Bundle, Call, Engine, Input, Limits, Session, Surroundings};
+use plimsoll::model::{Knowledge, Review, Subject};
 use plimsoll::registry::{Options, Policy, Registry};
 use plimsoll_sdk::metadata::{ANY, Operation, Stage, Workloads};
 

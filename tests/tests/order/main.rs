@@ -11,11 +11,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll::admission::{Review, Verdict};
+use plimsoll::admission::Verdict;
 use plimsoll::context::Context;
 use plimsoll::context::files::{Files, Objects};
-use plimsoll::engine::{Engine, Limits, Severity};
+use plimsoll::engine::{Engine, Limits};
 use plimsoll::judge;
+use plimsoll::model::{Review, Severity};
 use plimsoll::registry::{Options, Registry, Site, read};
 use plimsoll_sdk::metadata::{Policy, Stage};
 use serde_json::{Value, json};

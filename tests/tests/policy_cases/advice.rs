@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll::admission::edit::{self, Edit};
 use plimsoll::context::Context;
 use plimsoll::context::files::{Files, Objects};
-use plimsoll::engine::Finding;
 use plimsoll::judge;
+use plimsoll::model::{Edit, Finding, edit};
 use plimsoll::registry::{Registry, Site};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use plimsoll::engine::FixClass;
+use plimsoll::model::FixClass;
 use plimsoll::yaml;
 use plimsoll_sdk::metadata::Severity;
 

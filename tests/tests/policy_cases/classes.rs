@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll::admission::edit::{self, Edit};
-use plimsoll::engine::FixClass;
+use plimsoll::model::{Edit, FixClass, edit};
 use plimsoll::registry::Site;
 use plimsoll_tests::ControlPlane;
 use serde_json::Value;

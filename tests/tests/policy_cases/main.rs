@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use plimsoll::admission::edit::{self, Edit};
-use plimsoll::admission::{Review, decide};
+use plimsoll::admission::decide;
 use plimsoll::context::files::{Files, Objects};
 use plimsoll::context::{Context, Surrounded};
-use plimsoll::engine::{Call, Engine, FixClass, Input, Limits, Outcome, Report, Session, Subject};
+use plimsoll::engine::{Call, Engine, Input, Limits, Session};
+use plimsoll::model::{Edit, FixClass, Outcome, Report, Review, Subject, edit};
 use plimsoll::registry::{Options, Registry, Selected, Site, read};
 use plimsoll::{judge, yaml};
 use plimsoll_sdk::guest::Subject as GuestSubject;
@@ -212,7 +212,7 @@ fn of_file(case: &Case, object: &Value) -> Result<Review> {
     let objects = documents(&case.input)?;
     let identity = |object: &Value| {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let kind = plimsoll::admission::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
+        let kind = plimsoll::model::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
         (kind.group_kind(), text("/metadata/namespace"), text("/metadata/name"))
     };
     let same: Vec<&Value> = objects.iter().filter(|other| identity(other) == identity(object)).collect();
@@ -233,7 +233,7 @@ fn deletion(object: &Value) -> Result<Review> {
 fn admission_review(object: &Value, old: Option<&Value>, applied: Option<&Value>) -> Result<Review> {
     let mut object = object.clone();
     if let Some(applied) = applied {
-        object["metadata"]["annotations"][plimsoll::admission::review::LAST_APPLIED] = applied.to_string().into();
+        object["metadata"]["annotations"][plimsoll::model::review::LAST_APPLIED] = applied.to_string().into();
     }
     let mut review = request(&object, if old.is_some() { "UPDATE" } else { "CREATE" });
     review["request"]["oldObject"] = old.cloned().unwrap_or_default();
@@ -242,7 +242,7 @@ fn admission_review(object: &Value, old: Option<&Value>, applied: Option<&Value>
 
 fn request(object: &Value, operation: &str) -> Value {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let kind = plimsoll::admission::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
+    let kind = plimsoll::model::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -306,7 +306,7 @@ fn run(case: &Case) -> Result<()> {
     Ok(())
 }
 
-fn compare(expected: &[Expected], found: &[(usize, plimsoll::engine::Finding)]) -> Result<()> {
+fn compare(expected: &[Expected], found: &[(usize, plimsoll::model::Finding)]) -> Result<()> {
     let mut open: Vec<_> = found.iter().collect();
     let mut problems = String::new();
     for wanted in expected {
@@ -382,7 +382,7 @@ fn no_new_finding<'a>(
     case: &Case,
     fixed: &str,
     class: FixClass,
-    before: impl Iterator<Item = &'a plimsoll::engine::Finding>,
+    before: impl Iterator<Item = &'a plimsoll::model::Finding>,
 ) -> Result<()> {
     let before: Vec<_> = before.collect();
     let changed = Case {

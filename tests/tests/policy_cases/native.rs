@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use plimsoll::admission::edit::Edit;
-use plimsoll::engine::{self, Outcome, Report, Surroundings};
+use plimsoll::engine::{self, Surroundings};
+use plimsoll::model::{self, Edit, Outcome, Report};
 use plimsoll_sdk::bundle::{Answer, Host, evaluate};
 use plimsoll_sdk::flat::Node;
 use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as GuestOutcome, Setting, Subject};
@@ -158,10 +158,10 @@ fn write_native(outcome: &GuestOutcome) -> String {
     text.replace("Severity::", "")
 }
 
-fn subject(subject: Subject) -> engine::Subject {
+fn subject(subject: Subject) -> model::Subject {
     match subject {
-        Subject::Object => engine::Subject::Object,
-        Subject::OldObject => engine::Subject::OldObject,
+        Subject::Object => model::Subject::Object,
+        Subject::OldObject => model::Subject::OldObject,
     }
 }
 
@@ -187,9 +187,9 @@ impl Host for Native<'_> {
     }
     fn is_authored(&self, about: Subject, pointer: &str) -> Knowledge {
         match self.surroundings.authored(subject(about), pointer) {
-            engine::Knowledge::Yes => Knowledge::Yes,
-            engine::Knowledge::No => Knowledge::No,
-            engine::Knowledge::Unknown => Knowledge::Unknown,
+            model::Knowledge::Yes => Knowledge::Yes,
+            model::Knowledge::No => Knowledge::No,
+            model::Knowledge::Unknown => Knowledge::Unknown,
         }
     }
     fn log(&self, _: &str) {}

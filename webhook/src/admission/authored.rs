@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock};
 use plimsoll_flat::Node;
 use serde_json::{Map, Value};
 
-use super::review::{Aside, Origin, Review};
-use crate::engine::{Knowledge, Subject};
-use crate::pointer::unescape;
+use crate::model::pointer::unescape;
+use crate::model::review::{Aside, Origin};
+use crate::model::{Knowledge, Review, Subject};
 
 /// Answers for one review; what was set aside is parsed when it is first asked for.
 #[derive(Debug)]

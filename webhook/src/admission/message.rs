@@ -9,8 +9,8 @@ use plimsoll_flat::Node;
 use plimsoll_sdk::kind::SCALABLE;
 
 use super::decide::named_path;
-use super::review::{Operation, Review};
-use super::verdict::{Action, Failed, Judged, Verdict};
+use super::verdict::{Failed, Judged, Verdict};
+use crate::model::{Action, Operation, Review};
 use crate::printed;
 use crate::registry::plural;
 use ending::ending;

@@ -7,11 +7,7 @@ use serde_json::Value;
 
 use super::authored::Authorship;
 use super::decide::Annotations;
-use super::edit::{self, Edit};
-use super::review::{Operation, Review};
-use super::verdict::Action;
-use crate::engine::{Finding, FixClass, Knowledge, Outcome, Subject};
-use crate::moment::Moment;
+use crate::model::{Action, Edit, Finding, FixClass, Knowledge, Moment, Operation, Outcome, Review, Subject, edit};
 use crate::registry::{Policy, REVISION, Selected, Workloads};
 
 /// Why a review is not mutated at all.

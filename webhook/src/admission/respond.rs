@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use super::message;
-use super::review::Review;
-use super::verdict::{Action, Silence, Verdict};
+use super::verdict::{Silence, Verdict};
+use crate::model::{Action, Review};
 use crate::printed;
 
 /// The prefix that the API server puts before our audit annotations is the webhook's name; these are their keys.

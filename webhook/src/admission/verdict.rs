@@ -2,36 +2,8 @@
 
 use std::sync::Arc;
 
-use plimsoll_sdk::metadata::Severity;
-
-use crate::engine::{Failure, Finding};
-use crate::registry::{Exemption, Policy, Selected, Version};
-
-/// What is done about a finding, mildest first.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Action {
-    /// Nothing; the policy does not even run.
-    #[default]
-    Off,
-    /// Recorded, not shown.
-    Audit,
-    /// Shown to whoever applies.
-    Warn,
-    /// Refused.
-    Deny,
-}
-
-impl Action {
-    /// As PolicySets and reports spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::Off => "Off",
-            Action::Audit => "Audit",
-            Action::Warn => "Warn",
-            Action::Deny => "Deny",
-        }
-    }
-}
+use crate::model::{Action, Failure, Finding, Spared};
+use crate::registry::{Exemption, Ground, Policy, Recourse, Selected};
 
 /// One finding and what follows from it.
 #[derive(Clone, Debug)]
@@ -56,61 +28,6 @@ impl Judged {
         if self.action > most {
             self.action = most;
             self.spared = Some(why);
-        }
-    }
-}
-
-/// Why less is done than the PolicySets say.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Spared {
-    /// The mode is `observe`.
-    Observed,
-    /// Who asks may break the glass.
-    BreakGlass,
-    /// Who asks is one of `trustedControllers`.
-    TrustedController,
-    /// The policy, or this meaning of it, is newer than `policiesAsOf`.
-    New,
-    /// The old object broke the policy in the same way.
-    Ratchet,
-    /// Only metadata changes.
-    MetadataOnly,
-    /// A HorizontalPodAutoscaler scales.
-    Autoscaler,
-    /// The workload goes back to a template that it has had.
-    Rollback,
-    /// A controller makes it of what its owner says.
-    Owned,
-    /// What is missing may still come: the object is new.
-    Young,
-    /// An object that follows in the same release may end it.
-    Unsettled,
-    /// What is missing has nothing to do with what changes.
-    Untouched,
-    /// The namespace is being deleted.
-    Terminating,
-    /// It rests on an object that is absent, and a second look did not confirm that.
-    Unconfirmed,
-}
-
-impl Spared {
-    /// As audit annotations and metrics spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Spared::Observed => "observed",
-            Spared::BreakGlass => "break-glass",
-            Spared::TrustedController => "trusted-controller",
-            Spared::New => "new-policy",
-            Spared::Ratchet => "already-so",
-            Spared::MetadataOnly => "metadata-only",
-            Spared::Autoscaler => "autoscaler",
-            Spared::Rollback => "rollback",
-            Spared::Owned => "owned",
-            Spared::Young => "young",
-            Spared::Unsettled => "unsettled",
-            Spared::Untouched => "untouched",
-            Spared::Terminating => "terminating",
-            Spared::Unconfirmed => "unconfirmed",
         }
     }
 }
@@ -173,34 +90,6 @@ impl Failed {
             self.spared = Some(why);
         }
     }
-}
-
-/// A policy that denies, as the PolicySets know it.
-#[derive(Clone, Debug)]
-pub struct Ground {
-    /// Which.
-    pub policy: Arc<Policy>,
-    /// Its settings: sets with others do not deny by the same call.
-    pub settings: Arc<[u8]>,
-    /// The `policiesAsOf` of these sets.
-    pub as_of: Option<Version>,
-    /// Of what it found; none where it failed.
-    pub severity: Option<Severity>,
-}
-
-/// Ways past a denial, beside following the policies.
-#[derive(Clone, Debug, Default)]
-pub struct Recourse {
-    /// `contact` of the PolicySets that deny, each once.
-    pub contacts: Vec<String>,
-    /// The PolicySets that deny, by name.
-    pub sets: Vec<String>,
-    /// Namespaces in each of which a PolicyExemption counts for everything that is denied.
-    pub exemption_namespaces: Vec<String>,
-    /// Whether annotations of the object silence everything that is denied.
-    pub self_exempt: bool,
-    /// The policies that deny and whose page the binary has, most severe first.
-    pub explained: Vec<String>,
 }
 
 /// Everything that is to be said of one review.

@@ -12,12 +12,11 @@ use plimsoll_sdk::kind::{Autoscaler, Kind};
 use plimsoll_sdk::metadata::Judges;
 use serde_json::Value;
 
-use crate::admission::{Action, Review};
 use crate::context::watch::Watches;
 use crate::context::{Context, Question};
 use crate::engine::Answer;
 use crate::judge::validate;
-use crate::moment::Moment;
+use crate::model::{Action, Moment, Review};
 use crate::registry::{Registry, Selected};
 
 const BUDGET: &str = Kind::POD_DISRUPTION_BUDGET.as_str();

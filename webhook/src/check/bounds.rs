@@ -1,7 +1,6 @@
 //! What one run takes at most, so that no repository makes it take all memory or never end. `docs/check.md` lists them.
 
-use crate::files;
-use crate::yaml;
+use crate::{files, yaml};
 
 /// Maximum size of a file of manifests, and of the standard input.
 pub const MAX_FILE: u64 = yaml::MAX_BYTES as u64;

@@ -9,7 +9,7 @@ use super::collect::Source;
 use super::fix::generated;
 use super::run::Checked;
 use super::world::World;
-use crate::engine::FixClass;
+use crate::model::FixClass;
 use crate::yaml;
 
 /// The new files of one round.

@@ -8,10 +8,8 @@ use super::companions::Companions;
 use super::run::{self, Checked, Found};
 use super::world::{Object, World};
 use super::{collect::Source, threads};
-use crate::admission::Review;
-use crate::admission::edit::Edit;
-use crate::engine::{Fix, FixClass};
-use crate::pointer::Zones;
+use crate::model::pointer::Zones;
+use crate::model::{Edit, Fix, FixClass, Review};
 use crate::registry::Registry;
 use crate::yaml::splice::{self, Reason, Work};
 

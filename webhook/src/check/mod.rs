@@ -1,7 +1,7 @@
 //! The offline checker: the cluster's verdict on files, with line, column and fix.
 //!
-//! [`run`] reads the input, judges it as the webhook would, edits it where that is asked, and yields a [`Report`];
-//! what is printed of it is [`crate::report`]'s.
+//! [`run`] reads the input, judges it as the webhook would, edits it where that is asked, and yields a [`Report`]. The
+//! module `report` prints it.
 
 pub mod beside;
 pub mod bounds;
@@ -16,6 +16,7 @@ mod patches;
 mod patterns;
 mod places;
 pub mod rendered;
+pub mod report;
 pub mod run;
 mod sets;
 mod threads;
@@ -28,10 +29,9 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::admission::Action;
-use crate::engine::FixClass;
+use crate::check::report::{Made, Passed, Report};
+use crate::model::{Action, FixClass};
 use crate::registry::ConfigError;
-use crate::report::{Made, Passed, Report};
 use beside::Beside;
 use collect::Input;
 pub use exit::ExitStatus;

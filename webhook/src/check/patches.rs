@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::admission::Kind;
+use crate::model::Kind;
 use crate::registry::{Workloads, is_group_of_kubernetes};
 
 /// How a strategic merge patch says what becomes of a list or a value.

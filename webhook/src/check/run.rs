@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use super::threads;
 use super::world::{Object, World};
 use crate::admission::verdict::{Failed, Silence, Unused};
-use crate::admission::{Action, Judged, Review, Verdict};
+use crate::admission::{Judged, Verdict};
 use crate::context::Context;
 use crate::context::files::{Files, Objects, SetNumber};
 use crate::engine::Bundle;
 use crate::judge::{mutate, validate};
+use crate::model::{Action, Review};
 use crate::registry::{Policy, Registry};
 
 /// Fuel that policies may burn on all objects, three minutes of a usual core. Beyond it they fail on the others. No clock

@@ -11,8 +11,8 @@ use super::beside::Beside;
 use super::collect::{Role, Source};
 use super::unread::{Gap, kinds_of, kinds_of_broken};
 use super::{Problem, bounds, declared, makers, patches, sets, threads};
-use crate::admission::{Kind, Review};
 use crate::context::files::{Files, Folders, Mixed, Objects, Place, SetNumber};
+use crate::model::{Kind, Review};
 use crate::registry::{Registry, Workloads};
 use crate::yaml::{Budget, Document, Stream, SyntaxError};
 

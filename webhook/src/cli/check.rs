@@ -10,10 +10,9 @@ use clap::{Args, ValueEnum};
 use similar::TextDiff;
 
 use super::{Failure, output};
-use crate::admission::Action;
 use crate::check::config::Choice;
 use crate::check::{self, CheckError, Edits, Limits, Options, Outcome};
-use crate::engine::FixClass;
+use crate::model::{Action, FixClass};
 use crate::{printed, report};
 
 /// Check manifests as the cluster would, and fix them

@@ -9,10 +9,10 @@ use plimsoll_sdk::metadata::{ANY, FURTHER, Policy, Severity, Stage, Workloads};
 use serde_json::Value;
 
 use super::{Failure, output};
-use crate::admission::Action;
 use crate::context::rights;
 use crate::engine::{BUILTIN, Bundle, Description, Engine, Limits, LoadError};
 use crate::files;
+use crate::model::Action;
 use crate::registry::{Profile, Reason};
 
 /// Show policies and bundles

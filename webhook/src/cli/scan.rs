@@ -15,14 +15,14 @@ use tokio::time::{Instant, timeout};
 use tower::util::MapResponseLayer;
 
 use super::{Failure, output};
-use crate::audit::{self, Scan};
 use crate::check::config::{self, Choice, Configuration};
 use crate::check::{CheckError, ExitStatus, beside};
-use crate::context::existing::{self, Existing};
-use crate::duration::parse_duration;
-use crate::printed;
+use crate::model::parse_duration;
 use crate::register::looked_at;
 use crate::registry::Registry;
+use crate::scan::existing::Existing;
+use crate::scan::{Scan, existing};
+use crate::{printed, scan};
 
 /// Timeout for the first answer of the API server.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::unread(
             format!(
                 "nothing can be judged: the API server serves none of the kinds that policies look at: {}",
-                audit::names(judged.iter())
+                scan::names(judged.iter())
             ),
             "`kubectl api-resources` shows what it serves; the `server` of the kubeconfig must lead to an API server of \
              Kubernetes",
@@ -137,10 +137,10 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     if let Some(folder) = &arguments.record {
         write(folder, &registry, &existing)?;
     }
-    let scan = audit::scan(&registry, &existing);
+    let scan = scan::scan(&registry, &existing);
     let printed = match arguments.format {
-        Format::Human => output::print(&audit::human(&scan)),
-        Format::Json => output::print_data(&audit::json(&scan)),
+        Format::Human => output::print(&scan::human(&scan)),
+        Format::Json => output::print_data(&scan::json(&scan)),
     };
     printed.map_err(|error| Failure::output(&error))?;
     incomplete(&scan, existing.is_cut).map_or(Ok(ExitCode::SUCCESS), Err)
@@ -154,7 +154,7 @@ fn incomplete(scan: &Scan, is_cut: bool) -> Option<Failure> {
         let message = format!("the report is incomplete, because policies failed: {}", policies.join(", "));
         (ExitStatus::PolicyFailed, message, "the lines \"not judged\" of the report say why")
     } else if !gaps.is_empty() {
-        let message = format!("the report is incomplete: it does not know {}", audit::names(gaps.iter()));
+        let message = format!("the report is incomplete: it does not know {}", scan::names(gaps.iter()));
         (ExitStatus::Unparsable, message, if is_cut { TAKES_LONG } else { SAYS_WHY })
     } else {
         return None;

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::admission::Review;
+use crate::model::Review;
 use crate::printed;
 
 /// What waits to be written. More than this at once is dropped: the log and the audit log have it.

@@ -10,8 +10,8 @@ use super::question::{Question, Shape};
 use super::references::{among_all, names_namespaces};
 use super::versions::{Identities, Viewer};
 use super::{Context, MAX_BYTES, MAX_DOCUMENTS, NAMESPACE, is_secret, name_of};
-use crate::admission::Kind;
 use crate::engine::Answer;
+use crate::model::Kind;
 use crate::registry::{Workloads, is_cluster_scoped};
 
 pub use super::gaps::Unread;

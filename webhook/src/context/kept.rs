@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::question::Shape;
 use super::references::{self, Referred};
-use crate::admission::review::LAST_APPLIED;
+use crate::model::review::LAST_APPLIED;
 use crate::registry::Parts;
 
 /// An object as it is kept, and what it names.

@@ -24,9 +24,9 @@ use super::references::among_all;
 use super::revisions::Workload;
 use super::served::Resource;
 use super::{Context, Live, NAMESPACE};
-use crate::admission::Review;
 use crate::admission::decide::{Looked, Owner, Revision};
 use crate::engine::Answer;
+use crate::model::Review;
 use crate::registry::Workloads;
 
 /// Number of objects that one page of a list holds.

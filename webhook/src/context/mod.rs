@@ -8,8 +8,6 @@
 
 #[cfg(feature = "serve")]
 mod events;
-#[cfg(feature = "serve")]
-pub mod existing;
 pub mod files;
 mod gaps;
 mod index;
@@ -22,7 +20,7 @@ mod references;
 mod revisions;
 mod rights;
 #[cfg(feature = "serve")]
-mod served;
+pub(crate) mod served;
 mod versions;
 #[cfg(feature = "serve")]
 pub mod watch;
@@ -35,11 +33,10 @@ use plimsoll_flat::Node;
 pub use question::Question;
 pub use rights::rights;
 
-use crate::admission::Review;
 use crate::admission::authored::Authorship;
 use crate::admission::decide::{Looked, Owner, Revision};
-use crate::admission::review::Operation;
-use crate::engine::{Answer, Knowledge, Subject, Surroundings};
+use crate::engine::{Answer, Surroundings};
+use crate::model::{Knowledge, Operation, Review, Subject};
 use crate::registry::Workloads;
 use kept::Keeping;
 use question::Shape;
@@ -111,7 +108,7 @@ pub enum Knowing {
 }
 
 /// No policy ever sees a Secret, whatever it declares.
-fn is_secret(kind: &str) -> bool {
+pub(crate) fn is_secret(kind: &str) -> bool {
     kind == "/Secret"
 }
 

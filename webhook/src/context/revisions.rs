@@ -9,8 +9,8 @@ use kube::Resource;
 use plimsoll_flat::Node;
 use serde_json::Value;
 
-use crate::admission::Review;
 use crate::admission::decide::Revision;
+use crate::model::Review;
 
 /// The field manager of kube-controller-manager, which writes revisions unless another program does its work.
 const CONTROLLER_MANAGER: &str = "kube-controller-manager";

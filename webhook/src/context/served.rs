@@ -19,10 +19,10 @@ use super::question::Shape;
 use crate::registry::Parts;
 
 /// Timeout for one request, with its answer read.
-pub(super) const REQUEST_TIME: Duration = Duration::from_secs(60);
+pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(60);
 
 /// Said where that was not enough.
-pub(super) const TOO_SLOW: &str = "the API server did not answer in time";
+pub(crate) const TOO_SLOW: &str = "the API server did not answer in time";
 
 /// Maximum number of pages of a list. At 250 objects a page, this is a million.
 const MAX_PAGES: usize = 4_000;
@@ -32,14 +32,14 @@ const MAX_VERSIONS: usize = 20;
 
 /// The `continue` tokens of one list, by which it is known whether it comes to an end.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(HashSet<String>);
+pub(crate) struct Tokens(HashSet<String>);
 
 impl Tokens {
     /// The token of the next page; none where this was the last.
     ///
     /// # Errors
     /// Where the list would go on for ever, as a broken proxy or a hostile API server has it.
-    pub(super) fn next(&mut self, token: Option<String>) -> Result<Option<String>, String> {
+    pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, String> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
         if self.0.len() >= MAX_PAGES {
             return Err(format!("the API server sends a list of more than {MAX_PAGES} pages"));
@@ -53,7 +53,7 @@ impl Tokens {
 
 /// A kind as the API server has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Resource {
+pub(crate) struct Resource {
     /// `apps/v1`
     pub(super) api_version: String,
     /// `Deployment`
@@ -76,16 +76,16 @@ impl Resource {
 
 /// Part of a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    pub(super) metadata: ListMeta,
+pub(crate) struct Page {
+    pub(crate) metadata: ListMeta,
     /// Without `apiVersion` and `kind`.
     #[serde(default)]
-    pub(super) items: Option<Vec<Value>>,
+    pub(crate) items: Option<Vec<Value>>,
 }
 
 impl Resource {
     /// Some of its objects.
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &self,
         client: &Client,
         namespace: Option<&str>,
@@ -131,6 +131,13 @@ impl Resource {
         Keeping::new(shape, parts).typed(&self.api_version, &self.kind)
     }
 
+    /// A whole object with its status, as a document. None if it is no object, or beyond the limits of a document.
+    #[cfg(feature = "check")]
+    pub(crate) fn whole(&self, object: &Value) -> Option<Vec<u8>> {
+        let keeping = self.keeping(Shape { kind: "", templates: &[] }, None).with_status();
+        Some(keeping.keep(object)?.document)
+    }
+
     /// The data of ConfigMaps does not even leave the API server.
     fn is_known_by_metadata(&self) -> bool {
         self.api_version == "v1" && self.kind == "ConfigMap"
@@ -141,7 +148,7 @@ impl Resource {
 ///
 /// It is asked for the groups and for the resources of a few versions. A group that is there but does not answer, as when
 /// an aggregated API server is down, is an error: that kind may well exist.
-pub(super) async fn discover(
+pub(crate) async fn discover(
     client: &Client,
     kinds: &BTreeSet<String>,
 ) -> BTreeMap<String, Result<Option<Resource>, String>> {
@@ -168,7 +175,7 @@ pub(super) async fn discover(
 }
 
 /// In short, for who reads a log or `/readyz?verbose`.
-pub(super) fn reason(error: &kube::Error) -> String {
+pub(crate) fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         kube::Error::Api(status) => format!("{} {}", status.code, status.reason),

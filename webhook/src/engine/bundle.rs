@@ -12,9 +12,10 @@ use wasmtime::component::Linker;
 
 use super::code::{self, Code};
 use super::imports::{State, contract, link};
-use super::outcome::{Failure, Outcome};
 use super::{Engine, Limits};
-use crate::pointer::is_pointer;
+use crate::model::Failure;
+use crate::model::pointer::is_pointer;
+use crate::printed::words;
 
 /// How a component begins, where a module has a 0 in place of the 0x01.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -24,7 +25,7 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 #[non_exhaustive]
 pub enum LoadError {
     /// No WebAssembly component, or one that does not compile.
-    #[error("it is no WebAssembly component that can be compiled: {}", words(.0))]
+    #[error("it is no WebAssembly component that can be compiled: {}", said(.0))]
     Component(wasmtime::Error),
     /// Another file.
     #[error("it is {0}; a bundle is a WebAssembly component, as plimsoll-bundle makes it of a crate of policies")]
@@ -33,7 +34,7 @@ pub enum LoadError {
     #[error(
         "it does not keep to the contract plimsoll:policy@{ABI}: {}; a bundle imports nothing but context, authored and \
          log of that package (no WASI) and exports policies and evaluate, as docs/contract.md says",
-        words(.0)
+        said(.0)
     )]
     Contract(wasmtime::Error),
     /// Nobody can ask it for its policies.
@@ -45,8 +46,8 @@ pub enum LoadError {
 }
 
 /// What wasmtime says can quote what a guest wrote.
-fn words(error: &wasmtime::Error) -> String {
-    Outcome::words(format!("{error:#}"))
+fn said(error: &wasmtime::Error) -> String {
+    words(format!("{error:#}"))
 }
 
 /// What a bundle says of itself, read without compiling or running anything.
@@ -159,7 +160,7 @@ impl Bundle {
 
     /// The ids that the component exports must be those of its metadata, in the same order.
     fn compare_ids(&self) -> Result<(), LoadError> {
-        let exported = super::session::policies(self).map_err(LoadError::Policies)?;
+        let exported = super::instance::policies(self).map_err(LoadError::Policies)?;
         let described = self.metadata().policies.iter().map(|policy| policy.id.as_str());
         if exported.iter().map(String::as_str).eq(described.clone()) {
             return Ok(());
@@ -167,10 +168,7 @@ impl Bundle {
         let difference =
             match exported.iter().map(String::as_str).zip(described.clone()).find(|(one, other)| one != other) {
                 Some((exported, described)) => {
-                    format!(
-                        "names the policy {described:?} where the component has {:?}",
-                        Outcome::words(exported.to_owned())
-                    )
+                    format!("names the policy {described:?} where the component has {:?}", words(exported.to_owned()))
                 }
                 None => format!("names {} policies, but the component has {}", described.count(), exported.len()),
             };
@@ -202,7 +200,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     match value.get("abi").and_then(serde_json::Value::as_str) {
         Some(ABI) => {}
         spoken => {
-            let spoken = Outcome::words(spoken.unwrap_or("none").to_owned());
+            let spoken = words(spoken.unwrap_or("none").to_owned());
             return refuse(format!(
                 "speaks version {spoken} of the contract, this host {ABI}: build it with the SDK of {ABI}, or use the \
                  plimsoll that it was made for"
@@ -212,12 +210,12 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     let metadata: Metadata = match serde_json::from_value(value) {
         Ok(metadata) => metadata,
         Err(error) => {
-            return refuse(format!("is not of the shape of {ABI}: {}", Outcome::words(error.to_string())));
+            return refuse(format!("is not of the shape of {ABI}: {}", words(error.to_string())));
         }
     };
     for (kind, pointer) in metadata.reads.iter().flat_map(|(kind, it)| it.iter().map(move |pointer| (kind, pointer))) {
         if !may_read(pointer) {
-            let (kind, pointer) = (Outcome::words(kind.clone()), Outcome::words(pointer.clone()));
+            let (kind, pointer) = (words(kind.clone()), words(pointer.clone()));
             return refuse(format!(
                 "reads {pointer:?} of {kind}, which is no pointer: write {{template}}/spec/volumes/*/name, or /spec/ports"
             ));
@@ -227,7 +225,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     for policy in &metadata.policies {
         let id = &policy.id;
         if !is_id(id) {
-            let id = Outcome::words(id.clone());
+            let id = words(id.clone());
             return refuse(format!(
                 "names a policy {id:?}: write an id in kebab-case, such as missing-readiness-probe"
             ));
@@ -241,7 +239,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
             ));
         }
         if let Some(edit) = policy.edits.iter().find(|edit| !may_declare(edit, policy.stage)) {
-            let edit = Outcome::words(edit.clone());
+            let edit = words(edit.clone());
             return refuse(format!("lets {id} edit {edit:?}, which no policy may (docs/contract.md)"));
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker};
 use wasmtime::{ResourceLimiter, Result};
 
-use super::Subject;
-use super::outcome::Outcome;
-use super::session::End;
+use super::instance::End;
+use crate::model::{Knowledge, Subject};
+use crate::printed::words;
 
 /// The types and calls of `sdk/wit/plimsoll.wit`.
 #[allow(
@@ -41,17 +41,6 @@ impl Answer {
     pub fn unknown() -> Self {
         Self::default()
     }
-}
-
-/// Whether the author wrote a field.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Knowledge {
-    /// It stands in what the author applied.
-    Yes,
-    /// It does not.
-    No,
-    /// Nobody can tell.
-    Unknown,
 }
 
 /// What surrounds one review: the other objects of its namespace, and what its author wrote.
@@ -208,9 +197,9 @@ impl authored::Host for State {
 impl log::Host for State {
     fn log(&mut self, level: log::Level, message: String) -> Result<()> {
         if matches!(level, log::Level::Error) {
-            self.last_words = Some(Outcome::words(message));
+            self.last_words = Some(words(message));
         } else if tracing::enabled!(target: "plimsoll::guest", tracing::Level::DEBUG) {
-            tracing::debug!(target: "plimsoll::guest", "{}", Outcome::words(message));
+            tracing::debug!(target: "plimsoll::guest", "{}", words(message));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod clock;
 mod code;
 mod codegen;
 mod imports;
+mod instance;
 mod memory;
 mod outcome;
 mod session;
@@ -18,11 +19,9 @@ use std::time::Duration;
 pub use bundle::{Bundle, Description, LoadError};
 pub use cache::{Cache, CacheError, NotPrivate};
 pub use code::{BUILTIN, BUILTIN_DIGEST, Code};
-pub use imports::{Answer, Knowledge, Surroundings};
+pub use imports::{Answer, Surroundings};
 pub use memory::{give_memory_back, keep_little_memory};
-pub use outcome::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
-pub use plimsoll_sdk::metadata::Severity;
-pub use session::{Call, Cost, Input, Session, Subject};
+pub use session::{Call, Cost, Input, Session};
 
 /// So often a guest is stopped to see whether its time is over.
 const TICK: Duration = Duration::from_millis(5);

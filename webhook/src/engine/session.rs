@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use wasmtime::{Store, Trap, UpdateDeadline};
-
 use super::Limits;
 use super::bundle::Bundle;
 use super::clock::thread_time;
 use super::imports::contract::plimsoll::policy::types;
-use super::imports::{ANSWERS, AskedTooMuch, State, Surroundings, TooLong, contract};
-use super::outcome::{Failure, Outcome, Report};
+use super::imports::{ANSWERS, Surroundings};
+use super::instance::{End, Instance, failure};
+use super::outcome;
+use crate::model::{Failure, Outcome, Report, Subject};
+use crate::printed::words;
 
 /// Maximum processor time of one policy in the repeat after a trap.
 const ALONE: Duration = Duration::from_millis(50);
@@ -19,18 +20,6 @@ const ALONE: Duration = Duration::from_millis(50);
 /// Where fuel is counted, one policy has between these parts of it in the repeat after a trap, as it has of the time.
 const LEAST_SHARE: u64 = 10;
 const GREATEST_SHARE: u64 = 5;
-
-/// To start, and to say which policies there are. Nobody waits for an answer then.
-const LOADING: Duration = Duration::from_secs(1);
-
-/// Which version of the reviewed object is judged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Subject {
-    /// The object of the request.
-    Object,
-    /// The object as it was.
-    OldObject,
-}
 
 /// One policy with its settings.
 #[derive(Clone, Copy, Debug)]
@@ -52,24 +41,6 @@ pub struct Cost {
     pub fuel: u64,
 }
 
-/// When a call must end: at a moment, or once its thread has computed for so long. Where fuel is counted, only that counts.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct End {
-    moment: Instant,
-    computed: Duration,
-    fuel: u64,
-}
-
-impl End {
-    fn within(wait: Duration, time: Duration, fuel: u64) -> Self {
-        Self { moment: Instant::now() + wait, computed: thread_time() + time, fuel }
-    }
-
-    fn is_over(self) -> bool {
-        Instant::now() >= self.moment || thread_time() >= self.computed
-    }
-}
-
 /// What the calls of a batch share: flat documents, and which object is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
@@ -89,11 +60,6 @@ pub struct Session {
     shares: u32,
     instance: Option<Instance>,
     cost: Cost,
-}
-
-struct Instance {
-    store: Store<State>,
-    exports: contract::Bundle,
 }
 
 impl std::fmt::Debug for Session {
@@ -245,90 +211,7 @@ fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<
         let slot = outcomes
             .get_mut(judgement.call as usize)
             .ok_or_else(|| Failure::Contract(format!("a judgement of call {} of {calls}", judgement.call)))?;
-        *slot = judgement.outcome.map_err(|said| Failure::Policy(Outcome::words(said))).and_then(Outcome::from_guest);
+        *slot = judgement.outcome.map_err(|said| Failure::Policy(words(said))).and_then(outcome::outcome);
     }
     Ok(outcomes)
-}
-
-/// The ids that a bundle exports, asked once when it is loaded.
-pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
-    let end = End::within(LOADING, LOADING, bundle.limits().fuel);
-    let mut instance = Instance::new(bundle, Arc::new(Nobody), end).map_err(|error| failure(&error, None, end))?;
-    let ids = instance.exports.call_policies(&mut instance.store);
-    ids.map_err(|error| failure(&error, Some(instance.store.data()), end))
-}
-
-impl Instance {
-    /// An instance that starts before `end`: a guest can have code that runs before any call.
-    fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>, end: End) -> wasmtime::Result<Self> {
-        let limits = bundle.limits();
-        let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory, end));
-        store.limiter(|state| state);
-        store.set_hostcall_fuel(limits.output);
-        if bundle.engine().metered {
-            store.set_fuel(end.fuel)?;
-        } else {
-            // A tick only makes us look at the clock: on a machine without a core to spare ticks come late.
-            store.set_epoch_deadline(1);
-            store.epoch_deadline_callback(|store| {
-                let over = store.data().end.is_over();
-                Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
-            });
-        }
-        let exports = bundle.component().instantiate(&mut store)?;
-        Ok(Self { store, exports })
-    }
-}
-
-fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) -> Failure {
-    if state.is_some_and(|state| state.out_of_memory) {
-        return Failure::Memory;
-    }
-    if let Some(too_long) = error.downcast_ref::<TooLong>() {
-        return Failure::Contract(too_long.to_string());
-    }
-    if error.is::<AskedTooMuch>() {
-        return Failure::Questions;
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => Failure::Deadline,
-        Some(Trap::OutOfFuel) => Failure::Fuel(end.fuel),
-        Some(trap) => {
-            let said = state.and_then(|state| state.last_words.as_deref());
-            Failure::Trap(said.map_or_else(|| trap.to_string(), |said| Outcome::words(said.to_owned())))
-        }
-        None if is_too_much(error) => Failure::Output,
-        // What is neither a trap of the guest nor of ours is what it handed over: not of its type.
-        None => Failure::Contract(Outcome::words(format!("{:#}", error.root_cause()))),
-    }
-}
-
-/// Whether a guest handed over more than [`super::Limits::output`]. wasmtime has a type for it and keeps it to itself, so it is
-/// known by its text alone; `tests/tests/hostile_guests.rs` fails when that changes.
-fn is_too_much(error: &wasmtime::Error) -> bool {
-    error.root_cause().to_string().ends_with("fuel allocated for hostcalls has been exhausted")
-}
-
-/// Knows nothing.
-struct Nobody;
-
-impl Surroundings for Nobody {
-    fn get(&self, _: Subject, _: &str, _: &str) -> super::Answer {
-        super::Answer::unknown()
-    }
-    fn selecting(&self, _: Subject, _: &str, _: &[u8]) -> super::Answer {
-        super::Answer::unknown()
-    }
-    fn selected_by(&self, _: Subject, _: &str, _: &[u8]) -> super::Answer {
-        super::Answer::unknown()
-    }
-    fn referring(&self, _: Subject, _: &str, _: &str, _: &str) -> super::Answer {
-        super::Answer::unknown()
-    }
-    fn listing(&self, _: Subject, _: &str) -> super::Answer {
-        super::Answer::unknown()
-    }
-    fn authored(&self, _: Subject, _: &str) -> super::Knowledge {
-        super::Knowledge::Unknown
-    }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use plimsoll_flat::Node;
 
-use crate::admission::Review;
 use crate::admission::decide::{Looked, Owner, Revision};
 use crate::context::{Context, Live, NAMESPACE, Question};
+use crate::model::Review;
 
 /// Time that one review may spend on requests to the API server, all of them together.
 const LOOKING: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use plimsoll_sdk::metadata::{self, Severity};
 use super::Actions;
 use super::policy_set::PolicySet;
 use super::profile::Start;
-use crate::admission::Action;
+use crate::model::Action;
 
 /// policies[id], else categories, else severities, else the profile, else by severity.
 ///

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Field, Mapping, Reader};
 use super::policy_set::Located;
-use crate::admission::Review;
-use crate::admission::verdict::Spared;
-use crate::duration::parse_duration;
+use crate::model::{Review, Spared, parse_duration};
 use crate::printed::is_hidden;
 
 /// From this age of an object on, what it lacks beside it counts.

@@ -5,8 +5,7 @@ use super::matching::Match;
 use super::namespaces::Namespaces;
 use super::policy_set::Located;
 use super::problem::Position;
-use crate::admission::Review;
-use crate::moment::Moment;
+use crate::model::{Moment, Review};
 
 /// One PolicyExemption. It counts only where a PolicySet lists its namespace, and until it expires.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::problem::{ConfigError, Hint, Position, Problem};
-use crate::pointer::{join, unescape};
+use crate::model::pointer::{join, unescape};
 use crate::yaml::Document;
 
 /// One document, and what was found wrong with it so far.

@@ -11,7 +11,7 @@ use super::namespaces::{ByNamespace, Namespaces, is_name_or_pattern};
 use super::plural::{is_cluster_scoped, looks_like_kind, plural};
 use super::policy_set::{MODES, first_line};
 use super::problem::Problem;
-use crate::admission::{Operation, Review};
+use crate::model::{Operation, Review};
 
 /// Requests by kind: `match` of a PolicySet.
 #[derive(Clone, Debug, Default)]

@@ -29,6 +29,7 @@ use plimsoll_sdk::metadata::{self, Judges, Severity, Stage};
 pub use exemption::Exemption;
 pub use nearest::nearest;
 pub(crate) use parts::Parts;
+pub use plan::{Ground, Recourse};
 pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
@@ -38,8 +39,7 @@ pub use registry::{MAX_TEMPLATES, NEWEST_KUBERNETES, Options, Registry, Site};
 pub(crate) use served::is_group_of_kubernetes;
 pub use workloads::{REVISION, Template, Workloads, places};
 
-use crate::admission::Action;
-use crate::admission::verdict::Spared;
+use crate::model::{Action, Spared};
 
 /// Whether objects of a `group/Kind` lie in no namespace, as far as is known without a cluster.
 pub(crate) fn is_cluster_scoped(group_kind: &str) -> bool {

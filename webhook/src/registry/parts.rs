@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::admission::edit::tokens;
+use crate::model::edit::tokens;
 
 /// An object, or some of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -16,8 +16,9 @@ use super::plural::plural;
 use super::policy_set::{Located, PolicySet};
 use super::problem::{ConfigError, Hint, Position, Problem};
 use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settings};
-use crate::admission::verdict::Spared;
-use crate::admission::{Action, Operation, Review};
+use crate::model::{Action, Operation, Review, Spared};
+
+pub use recourse::{Ground, Recourse};
 
 /// What every review needs.
 #[derive(Debug)]

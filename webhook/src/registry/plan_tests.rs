@@ -4,9 +4,9 @@ use plimsoll_sdk::metadata::{Bundle, On, Severity};
 use serde_json::json;
 
 use super::*;
-use crate::admission::verdict::{Ground, Recourse};
 use crate::registry::policy_set::tests::{named, set};
 use crate::registry::test_bundle::{bundle, policy, with_settings};
+use crate::registry::{Ground, Recourse};
 
 thread_local! {
     /// Pairs of policy and set that were looked at.

@@ -15,7 +15,7 @@ use super::problem::{ConfigError, Hint, Position, Problem};
 use super::profile::{self, Profile};
 use super::workloads::Further;
 use super::{Mode, Version};
-use crate::admission::Action;
+use crate::model::Action;
 use crate::yaml::{self, Document};
 
 /// The version of the documents that are read.

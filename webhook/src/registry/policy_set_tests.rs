@@ -1,5 +1,5 @@
 use super::*;
-use crate::moment::Moment;
+use crate::model::Moment;
 
 /// A set named `test` of this spec, in YAML.
 pub(in crate::registry) fn set(spec: &str) -> PolicySet {

@@ -13,10 +13,10 @@ use super::problem::{ConfigError, Position, Problem};
 use super::served::{Unserved, unserved};
 use super::workloads::places;
 use super::{Exemption, Policy, Profile, Selected, Workloads};
-use crate::admission::Review;
-use crate::admission::verdict::{Ground, Recourse};
 use crate::engine::{BUILTIN, Bundle, Engine};
 use crate::files;
+use crate::model::Review;
+use crate::registry::{Ground, Recourse};
 
 /// What files are judged by where nobody says.
 pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 37);

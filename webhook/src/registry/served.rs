@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use plimsoll_flat::Writer;
 use plimsoll_sdk::version::KubernetesVersion;
 
-use crate::admission::Kind;
+use crate::model::Kind;
 
 /// Written by `tests/tools/served` from the life cycles of the types; `tests/tests/served.rs` compares it with an API server.
 const TABLE: &str = include_str!("served/table.txt");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{describe, path};
 use super::problem::{Hint, Problem};
-use crate::pointer::join;
+use crate::model::pointer::join;
 
 /// A compiled pattern of a schema may take this much; the engine is linear in the text.
 const PATTERN_BYTES: usize = 1 << 20;

@@ -7,12 +7,11 @@ use std::fmt::Write as _;
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE, Style};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::{Counted, Finding, Made, Permission, Report};
-use crate::admission::Action;
 use crate::check::fix::End;
 use crate::check::rendered::{Check, PassedOver};
+use crate::check::report::{Counted, Finding, Made, Permission, Report};
 use crate::check::{ExitStatus, Problem, World};
-use crate::engine::FixClass;
+use crate::model::{Action, FixClass};
 use crate::printed;
 use crate::yaml::Span;
 

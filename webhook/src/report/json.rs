@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Counted, Finding, Passed, Permission, Report, Unused};
+use crate::check::report::{Counted, Finding, Passed, Permission, Report, Unused};
 use crate::check::{Problem, World};
 use crate::printed;
 
@@ -69,7 +69,7 @@ struct Document<'a> {
 struct Item<'a> {
     policy: &'a str,
     category: &'a str,
-    severity: crate::engine::Severity,
+    severity: crate::model::Severity,
     action: &'static str,
     file: &'a str,
     line: Option<usize>,

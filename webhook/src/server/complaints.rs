@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::admission::{Review, Verdict};
+use crate::admission::Verdict;
+use crate::model::Review;
 
 /// So long a policy that was complained of is not mentioned again; the metrics count every failure.
 const QUIET: Duration = Duration::from_secs(60);

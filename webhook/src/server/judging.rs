@@ -8,12 +8,14 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::Webhook;
 use super::complaints::Complaints;
 use super::metrics::Metrics;
-use super::{Loaded, Webhook};
-use crate::admission::review::Malformed;
-use crate::admission::{Action, Review, Verdict, respond};
+use crate::admission::{Verdict, respond};
 use crate::judge;
+use crate::model::review::Malformed;
+use crate::model::{Action, Review};
+use crate::serving::Loaded;
 
 /// What is queued.
 #[derive(Debug)]

@@ -12,15 +12,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::health::{Part, State};
 use super::{App, Webhook};
+use crate::admission::Verdict;
 use crate::admission::patch::Untouched;
-use crate::admission::{Action, Verdict};
 use crate::certs;
 use crate::context::{Knowing, Watched};
-use crate::engine::Failure;
 use crate::judge::{Mutation, Reason};
+use crate::model::{Action, Failure};
 use crate::registry::Policy;
+use crate::serving::Part;
+use crate::serving::health::State;
 
 /// Seconds of a review: from what a fast one takes to what the API server waits.
 const BUCKETS: [f64; 18] = [

@@ -12,9 +12,7 @@
 mod address;
 mod complaints;
 mod connections;
-mod current;
 mod gate;
-mod health;
 mod judging;
 mod listen;
 mod metrics;
@@ -37,15 +35,11 @@ use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use crate::duration::parse_duration;
-pub use current::Current;
-pub use health::{Health, Part};
 pub use tls::{Clients, TlsError};
 
-use crate::admission::MAX_BODY;
-use crate::context::Context;
 use crate::engine::give_memory_back;
-use crate::registry::Registry;
+use crate::model::MAX_BODY;
+use crate::serving::{Current, Health, Loaded, Part};
 use complaints::Complaints;
 use gate::{Gate, Share};
 use judging::{Answer, Task, Witnesses};
@@ -59,17 +53,6 @@ const TRIM: Duration = Duration::from_secs(30);
 
 /// Who asks for health or metrics at the very end is given up after this.
 const HEALTH_LIMIT: Duration = Duration::from_secs(1);
-
-/// Everything that reviews are judged by. A new configuration is a new one.
-#[derive(Debug)]
-pub struct Loaded {
-    /// Bundles and PolicySets.
-    pub registry: Registry,
-    /// The other objects of the cluster.
-    pub context: Arc<dyn Context>,
-    /// Whether anything can be denied: some mode is `enforce`.
-    pub enforces: bool,
-}
 
 /// How the server works.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use super::gate::Place;
 use super::judging::{self, Answer, Task};
 use super::tls::Peer;
 use super::{App, Webhook, timeout};
-use crate::admission::MAX_BODY;
+use crate::model::MAX_BODY;
 
 /// So much of a body that is too large is read and thrown away, so that its sender gets to read why. A connection that is
 /// closed with unread data is reset, and the answer is lost with it.
@@ -141,7 +141,7 @@ fn wanted_timeout(uri: &Uri) -> Result<Duration, Answer> {
     let Query(parameters) =
         Query::<Parameters>::try_from_uri(uri).map_err(|error| refuse(format!("plimsoll: {}", error.body_text())))?;
     let Some(text) = parameters.timeout else { return Ok(timeout::DEFAULT) };
-    crate::duration::parse_duration(&text)
+    crate::model::parse_duration(&text)
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| refuse(format!("plimsoll: timeout={text:.100?} is no duration; write for instance timeout=10s")))
 }

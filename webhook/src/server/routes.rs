@@ -12,11 +12,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use time::OffsetDateTime;
 
-use super::health::{self, Part};
 use super::judging::{Answer, Content};
 use super::{App, Webhook, metrics, reviews};
 use crate::certs;
 use crate::context::{Context, Knowing, Watched};
+use crate::serving::{Part, health};
 
 pub(super) fn all(app: Arc<App>) -> Router {
     routes_of_health()

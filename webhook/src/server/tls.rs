@@ -8,8 +8,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-use super::Current;
 use crate::certs;
+use crate::serving::Current;
 
 /// Who may ask for reviews. Health and metrics are answered to everybody, for a kubelet has no certificate.
 #[derive(Debug)]

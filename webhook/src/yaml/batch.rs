@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::splice::{Reason, normalise};
 use super::write::Writer;
 use super::{Document, read};
-use crate::admission::edit::{self, Edit};
-use crate::pointer::Zones;
+use crate::model::pointer::Zones;
+use crate::model::{Edit, edit};
 
 /// Maximum number of times that the text of a file is read to edit it.
 const MOST_READINGS: usize = 64;

@@ -32,7 +32,7 @@ use compose::Composed;
 use position::Positions;
 use tree::{Fault, Kind, NodeId, Tree};
 
-use crate::pointer::unescape;
+use crate::model::pointer::unescape;
 
 /// Larger texts are refused: the server takes 16 MiB, and no manifest comes near it.
 pub const MAX_BYTES: usize = 32 << 20;

@@ -11,7 +11,8 @@ use serde_json::Value;
 pub use super::batch::Work;
 use super::batch::{Batch, List};
 use super::{Budget, Stream, scalar};
-use crate::admission::edit::{Edit, EditError};
+use crate::model::Edit;
+use crate::model::edit::EditError;
 
 /// What became of a file.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Reason, apply, normalise};
-use crate::admission::edit::{self, Edit};
-use crate::pointer::join;
+use crate::model::pointer::join;
+use crate::model::{Edit, edit};
 use crate::yaml::read;
 
 /// Writes an object as a person might: block style, now and then brackets, quotes, comments and blank lines.

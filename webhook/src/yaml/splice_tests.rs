@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{Reason, apply};
-use crate::admission::edit::Edit;
+use crate::model::Edit;
 use crate::yaml::read;
 
 fn add(pointer: &str, value: Value) -> Edit {

@@ -10,8 +10,8 @@ use super::lines::Lines;
 use super::splice::Reason;
 use super::tree::{Entry, Item, Kind, Layout, NodeId, Style};
 use super::{Document, Step, tree};
-use crate::admission::edit::{self, Edit};
-use crate::pointer::escape;
+use crate::model::pointer::escape;
+use crate::model::{Edit, edit};
 
 /// A document that begins at byte 0 of its text.
 pub(super) struct Writer<'a> {

@@ -9,10 +9,8 @@ use plimsoll_sdk::metadata::Judges;
 use super::naming::key;
 use super::{Case, Judgement};
 use crate::admission::authored::identity;
-use crate::admission::review::{Operation, Review};
-use crate::admission::verdict::{Action, Judged, Spared};
-use crate::engine::Outcome;
-use crate::moment::Moment;
+use crate::admission::verdict::Judged;
+use crate::model::{Action, Moment, Operation, Outcome, Review, Spared};
 use crate::registry::Selected;
 
 /// Whether a finding rests on the absence of another object.

@@ -26,11 +26,9 @@ pub use passage::{Owner, collectors, control_plane, is_system_deletion};
 pub use reserved::misused;
 pub use rollback::{Revision, is_revision, may_roll_back};
 
-use super::review::{Operation, Review};
-use super::verdict::{Action, Failed, Ground, Judged, Spared, Verdict};
-use crate::engine::{Failure, Finding, Outcome};
-use crate::moment::Moment;
-use crate::registry::Selected;
+use super::verdict::{Failed, Judged, Verdict};
+use crate::model::{Action, Failure, Finding, Moment, Operation, Outcome, Review, Spared};
+use crate::registry::{Ground, Selected};
 use passage::Passage;
 pub(super) use silence::Annotations;
 

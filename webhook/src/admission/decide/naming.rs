@@ -3,8 +3,8 @@
 use plimsoll_flat::{Kind, Node};
 
 use crate::admission::authored::identity;
-use crate::engine::Finding;
-use crate::pointer::unescape;
+use crate::model::Finding;
+use crate::model::pointer::unescape;
 
 /// Policy, related object and place; list items are named by their merge key, so that reordering changes nothing.
 pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String {

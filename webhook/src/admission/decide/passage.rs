@@ -4,8 +4,8 @@ use plimsoll_flat::Node;
 use plimsoll_sdk::metadata::Judges;
 
 use super::Case;
-use crate::admission::review::{Operation, Review};
-use crate::admission::verdict::{Action, Judged, Spared};
+use crate::admission::verdict::Judged;
+use crate::model::{Action, Operation, Review, Spared};
 
 /// The accounts of the controllers of kube-controller-manager lie here. Who can act as one of them owns the cluster.
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";

@@ -5,9 +5,8 @@ use plimsoll_sdk::metadata::Judges;
 
 use super::Judgement;
 use super::naming::{key, named_path};
-use crate::admission::review::{Operation, Review};
 use crate::admission::verdict::Judged;
-use crate::engine::{Finding, Outcome};
+use crate::model::{Finding, Operation, Outcome, Review};
 use crate::registry::Selected;
 
 /// Transitions are judged by what changes, so an old violation excuses nothing; what rests on another object's absence

@@ -5,8 +5,8 @@ use plimsoll_sdk::disruption::STAND_IN;
 use plimsoll_sdk::reserved::{PREFIX, PROTECT, PROTECTABLE};
 
 use super::silence::IGNORE;
-use crate::admission::review::Review;
 use crate::admission::verdict::Unused;
+use crate::model::Review;
 use crate::registry::nearest;
 
 /// Pointer to the annotations of an object.

@@ -4,9 +4,9 @@ use plimsoll_flat::{Kind, Node};
 use serde_json::Value;
 
 use super::Case;
-use crate::admission::edit::tokens;
-use crate::admission::review::{Operation, Review};
 use crate::admission::verdict::Judged;
+use crate::model::edit::tokens;
+use crate::model::{Operation, Review};
 use crate::registry::Selected;
 
 /// An earlier pod template of a workload, which an object holds that the workload controls.

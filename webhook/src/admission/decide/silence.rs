@@ -5,8 +5,8 @@ use std::sync::Arc;
 use plimsoll_flat::Node;
 
 use super::reserved::ANNOTATIONS;
-use crate::admission::verdict::{Action, Silence, Unused};
-use crate::moment::Moment;
+use crate::admission::verdict::{Silence, Unused};
+use crate::model::{Action, Moment};
 use crate::registry::Selected;
 
 /// Before the policy's id, in the name of an annotation whose value is the reason.

@@ -4,7 +4,7 @@ use plimsoll_sdk::metadata::{Judges, Severity};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::{Place, Report};
+use crate::model::{Place, Report};
 use crate::registry::test_bundle::policy;
 use crate::registry::{Actions, Policy};
 

@@ -3,8 +3,9 @@
 use plimsoll_flat::Node;
 
 use super::shorten;
-use crate::admission::review::{Operation, Review};
-use crate::admission::verdict::{Recourse, Verdict};
+use crate::admission::verdict::Verdict;
+use crate::model::{Operation, Review};
+use crate::registry::Recourse;
 
 /// Longest name of a release; helm allows no more.
 const MAX_RELEASE: usize = 53;

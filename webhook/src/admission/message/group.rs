@@ -7,7 +7,7 @@ use plimsoll_flat::Node;
 use super::fit::Reason;
 use super::place::{Subject, placed, subject};
 use super::shorten;
-use crate::engine::Finding;
+use crate::model::Finding;
 use crate::printed;
 
 /// Findings of which the text is made. More would never fit, and an object may have thousands; they are only counted.

@@ -4,8 +4,8 @@ use plimsoll_flat::{Kind, Node};
 
 use super::shorten;
 use crate::admission::authored::identity;
-use crate::engine::Finding;
-use crate::pointer::unescape;
+use crate::model::Finding;
+use crate::model::pointer::unescape;
 
 /// Maximum number of characters of a name. Those of Kubernetes' containers and ports have at most 63.
 const MAX_NAME: usize = 63;

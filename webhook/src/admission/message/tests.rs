@@ -4,10 +4,8 @@ use plimsoll_sdk::metadata::Severity;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::admission::verdict::Recourse;
-use crate::engine::{Failure, Finding, Place};
-use crate::registry::Policy;
-use crate::registry::test_bundle;
+use crate::model::{Failure, Finding, Place};
+use crate::registry::{Policy, Recourse, test_bundle};
 
 pub(super) fn finding(pointer: &str, message: &str, help: &str) -> Finding {
     Finding {

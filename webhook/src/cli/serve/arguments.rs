@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use crate::model::parse_duration;
 use crate::register;
 use crate::registry::{Mode, Profile};
-use crate::server::parse_duration;
 
 /// With --service, where --authority-secret does not say otherwise.
 const AUTHORITY_SECRET: &str = "plimsoll-authority";

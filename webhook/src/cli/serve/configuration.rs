@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::engine::{Bundle, Cache, Engine, Limits};
 use crate::files as bounded;
 use crate::registry::{self, ConfigError, Documents, PolicySet, Registry};
-use crate::server::Loaded;
+use crate::serving::Loaded;
 
 /// Instances are reserved for so many bundles, so that a few more than there are at start cost nothing.
 const ROOM: usize = 4;

@@ -20,14 +20,14 @@ use anyhow::{Context as _, Result, anyhow};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
-use crate::budgets;
 use crate::context::watch::Watches;
 use crate::context::{Context, Knowing, Unknown, Watched};
 use crate::engine::Limits;
-use crate::printed;
 use crate::register::{self, AuthoritySecret, RegisterError, Registrar, Registration, Rules, State, Wanted};
 use crate::registry::{self, PolicySet, Profile};
-use crate::server::{self, Clients, Current, Health, Loaded, Part, Server};
+use crate::server::{self, Clients, Server};
+use crate::serving::{Current, Health, Loaded, Part};
+use crate::{budgets, printed};
 pub(super) use arguments::ServeArgs;
 use background::Background;
 use certificate::{Certificate, Source};

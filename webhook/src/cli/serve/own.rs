@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::certs::{Authorities, Leaf};
 use crate::register::{AuthoritySecret, RegisterError, Registrar};
-use crate::server::{Current, Health, Part};
+use crate::serving::{Current, Health, Part};
 
 /// How often is looked whether something is due, or was done by another replica.
 const PERIOD: Duration = Duration::from_secs(10);

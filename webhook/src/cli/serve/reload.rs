@@ -14,7 +14,8 @@ use super::configuration::Loader;
 use super::watched::Fingerprint;
 use crate::context::watch::Watches;
 use crate::register::{Registrar, Rules};
-use crate::server::{Clients, Current, Health, Loaded, Part};
+use crate::server::Clients;
+use crate::serving::{Current, Health, Loaded, Part};
 
 /// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
 const PUBLISHED: Duration = Duration::from_secs(2);

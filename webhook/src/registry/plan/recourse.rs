@@ -3,8 +3,37 @@
 use std::sync::Arc;
 
 use super::{Plan, Rule, Set};
-use crate::admission::verdict::{Ground, Recourse};
-use crate::admission::{Action, Review};
+use crate::model::{Action, Review};
+use crate::registry::{Policy, Version};
+use plimsoll_sdk::metadata::Severity;
+
+/// A policy that denies, as the PolicySets know it.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// Which.
+    pub policy: Arc<Policy>,
+    /// Its settings: sets with others do not deny by the same call.
+    pub settings: Arc<[u8]>,
+    /// The `policiesAsOf` of these sets.
+    pub as_of: Option<Version>,
+    /// Of what it found; none where it failed.
+    pub severity: Option<Severity>,
+}
+
+/// Ways past a denial, beside following the policies.
+#[derive(Clone, Debug, Default)]
+pub struct Recourse {
+    /// `contact` of the PolicySets that deny, each once.
+    pub contacts: Vec<String>,
+    /// The PolicySets that deny, by name.
+    pub sets: Vec<String>,
+    /// Namespaces in each of which a PolicyExemption counts for everything that is denied.
+    pub exemption_namespaces: Vec<String>,
+    /// Whether annotations of the object silence everything that is denied.
+    pub self_exempt: bool,
+    /// The policies that deny and whose page the binary has, most severe first.
+    pub explained: Vec<String>,
+}
 
 impl Plan {
     /// Only sets whose own rule denies are asked for a contact. An exemption has to count for every set that shares the

@@ -6,7 +6,7 @@ pub use self::table::Reason;
 
 use self::table::{InDefault, InProduction, Mutates, On, Row, TABLE};
 use super::Actions;
-use crate::admission::Action;
+use crate::model::Action;
 
 /// Where a PolicySet starts from; its own lines come on top.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

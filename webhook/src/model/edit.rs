@@ -4,7 +4,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
-use crate::pointer::{is_pointer, unescape};
+use crate::model::pointer::{is_pointer, unescape};
 
 /// One change of an object. Pointers are RFC 6901; never the whole object.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,7 +178,7 @@ fn path(tokens: &[String]) -> PointerBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::model::edit::*;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -4,7 +4,8 @@
 use plimsoll_flat::json::from_json_omitting;
 use plimsoll_flat::{MAX_NODES, Node};
 
-use super::review::{Malformed, Operation};
+use crate::model::Operation;
+use crate::model::review::Malformed;
 
 /// Maximum size of a body, in bytes. etcd takes 1.5 MiB of an object; in JSON a byte of it can take six (`\u003c`), and an
 /// UPDATE holds two of these.
@@ -83,8 +84,8 @@ fn count(node: Node<'_>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::admission::Review;
+    use crate::model::Review;
+    use crate::model::size::*;
 
     fn review(operation: &str, object: &str, old: &str) -> Result<Review, Malformed> {
         let kind = r#""kind":{"group":"apps","version":"v1","kind":"Deployment"}"#;

@@ -1,5 +1,6 @@
 //! What exists already, judged as if it were applied now: nothing is installed for it, and nothing is written.
 
+pub mod existing;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -9,14 +10,14 @@ use plimsoll_sdk::kind::Kind;
 use plimsoll_sdk::owners::is_made_of;
 use serde_json::{Value, json};
 
-use crate::admission::Action;
 use crate::check::World;
 use crate::check::beside::Beside;
 use crate::check::collect::Source;
+use crate::check::report::ObjectName;
 use crate::check::run::{self, Found};
-use crate::context::existing::Existing;
+use crate::model::Action;
 use crate::registry::Registry;
-use crate::report::ObjectName;
+use crate::scan::existing::Existing;
 use crate::yaml::Budget;
 
 pub use report::{human, json, names};
@@ -220,7 +221,7 @@ fn drain(budget: &Value) -> Option<Drain> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::scan::*;
 
     #[test]
     fn drains_that_block() {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Denied, Scan};
 use crate::printed::{self, line};
+use crate::scan::{Denied, Scan};
 
 const SCHEMA: &str = "plimsoll.dev/scan/v1";
 
@@ -192,8 +192,8 @@ fn plural(count: usize, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::report::ObjectName;
+    use crate::check::report::ObjectName;
+    use crate::scan::report::*;
 
     fn denied(policy: &str, namespace: &str) -> Denied {
         let object = ObjectName {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use plimsoll_flat::json::{JsonError, JsonErrorKind, from_json_omitting};
 use plimsoll_flat::{Node, Writer};
 
-use super::size;
+use crate::model::size;
 
 /// Where the parts lie that no policy reads as they are: they are kept as text and parsed when `authored` is asked.
 const ASIDE: &[&[&str]] = &[

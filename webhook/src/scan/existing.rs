@@ -9,9 +9,8 @@ use plimsoll_flat::Node;
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::is_secret;
-use super::question::Shape;
-use super::served::{REQUEST_TIME, Resource, TOO_SLOW, Tokens, discover, reason};
+use crate::context::is_secret;
+use crate::context::served::{REQUEST_TIME, Resource, TOO_SLOW, Tokens, discover, reason};
 
 /// Objects that are asked for at once.
 const PAGE: u32 = 500;
@@ -136,11 +135,10 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
         let page = page.map_err(|_| Cut::Ended(TOO_SLOW.to_owned()))?.map_err(Cut::Failed)?;
         let (items, next) = (page.items.unwrap_or_default(), page.metadata.continue_);
         // They are judged themselves, all of them.
-        let keeping = resource.keeping(Shape { kind: "", templates: &[] }, None).with_status();
         for object in &items {
-            let Some(kept) = keeping.keep(object) else { continue };
-            room.take(objects.len(), kept.document.len()).map_err(Cut::Ended)?;
-            objects.extend(Node::root(&kept.document).ok().and_then(|node| serde_json::to_value(node).ok()));
+            let Some(document) = resource.whole(object) else { continue };
+            room.take(objects.len(), document.len()).map_err(Cut::Ended)?;
+            objects.extend(Node::root(&document).ok().and_then(|node| serde_json::to_value(node).ok()));
         }
         match tokens.next(next).map_err(Cut::Ended)? {
             Some(token) => parameters = parameters.continue_token(&token),
@@ -167,7 +165,7 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::scan::existing::*;
 
     #[test]
     fn what_a_scan_reads_is_bounded() {

@@ -31,13 +31,13 @@ pub struct Health {
 
 /// The state of a part.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// How many versions were taken over; 0 is a part that is not in use.
-    pub(super) generation: u64,
-    pub(super) last_success: Option<SystemTime>,
-    pub(super) failures: u64,
+    pub(crate) generation: u64,
+    pub(crate) last_success: Option<SystemTime>,
+    pub(crate) failures: u64,
     /// Why the newest version was refused, until one is taken over.
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
 }
 
 impl Health {
@@ -64,11 +64,11 @@ impl Health {
         self.foreign.store(foreign, Ordering::Relaxed);
     }
 
-    pub(super) fn is_registered_by_another(&self) -> bool {
+    pub(crate) fn is_registered_by_another(&self) -> bool {
         self.foreign.load(Ordering::Relaxed)
     }
 
-    pub(super) fn of(&self, part: Part) -> State {
+    pub(crate) fn of(&self, part: Part) -> State {
         self.lock()[part as usize].clone()
     }
 
@@ -78,14 +78,14 @@ impl Health {
 }
 
 /// One line, and not too long.
-pub(super) fn bounded(reason: &str) -> String {
+pub(crate) fn bounded(reason: &str) -> String {
     let words = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     printed::line(&words).chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::serving::health::*;
 
     #[test]
     fn trouble_ends_with_the_next_success() {

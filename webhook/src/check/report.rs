@@ -1,0 +1,356 @@
+//! What was found, in the order and the words of reports.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::admission::verdict::{self, Silence};
+use crate::check::collect::Role;
+use crate::check::fix::End;
+use crate::check::rendered::PassedOver;
+use crate::check::run::{Checked, Found};
+use crate::check::world::Object;
+use crate::check::{ExitStatus, Limits, Places, Problem, World};
+use crate::model::pointer::join;
+use crate::model::{Action, FixClass, Moment, Severity};
+use crate::registry::{Policy, Registry};
+use crate::yaml::Span;
+
+/// Everything that a report says.
+#[derive(Debug)]
+pub struct Report {
+    /// By file in the order of the input, then most severe first.
+    pub findings: Vec<Finding>,
+    /// What an ignore or an exemption silenced.
+    pub ignored: Vec<(Finding, Permission)>,
+    /// Ignores and exemptions that count for nothing.
+    pub unused: Vec<Unused>,
+    pub skipped: Vec<Counted>,
+    pub assumed: Vec<Counted>,
+    /// Findings beyond what a policy may return, by policy.
+    pub more: Vec<Counted>,
+    /// What could not be judged.
+    pub problems: Vec<Problem>,
+    pub passed_over: Passed,
+    /// What became of the fixes, where they were asked for.
+    pub made: Option<Made>,
+    pub summary: Summary,
+}
+
+/// One finding at its place.
+#[derive(Debug)]
+pub struct Finding {
+    pub policy: Arc<Policy>,
+    pub severity: Severity,
+    /// What the cluster would do in mode `enforce`.
+    pub action: Action,
+    /// Index into the files of the world.
+    pub file: usize,
+    pub span: Option<Span>,
+    pub object: ObjectName,
+    /// RFC 6901, from the root of the document.
+    pub path: String,
+    pub message: String,
+    pub help: String,
+    /// The cluster mends it by itself.
+    pub defaulted: bool,
+    pub fix: Option<FixOffer>,
+    /// Why the fix was not made, where it was to be.
+    pub refused: Option<String>,
+}
+
+/// What was found and not read.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Folders that must be rendered.
+    pub folders: Vec<PassedOver>,
+    /// Symbolic links that lead out of every path that was given.
+    pub links: Vec<String>,
+    /// Symbolic links to what is hidden.
+    pub hidden_links: Vec<String>,
+    /// Files that are no YAML before they are rendered.
+    pub templates: Vec<String>,
+    /// What a pattern excludes.
+    pub excluded: Vec<String>,
+    /// Files with patches of kustomize.
+    pub patches: Vec<String>,
+    /// Files in folders of kustomizations that these name.
+    pub named: Vec<String>,
+}
+
+/// What silenced a finding.
+#[derive(Debug)]
+pub enum Permission {
+    Annotation { reason: String, until: Option<String> },
+    Exemption { name: String, reason: String, owner: String, until: String },
+}
+
+/// A permission that counts for nothing.
+#[derive(Debug)]
+pub struct Unused {
+    /// None for what is not among the files checked.
+    pub file: Option<String>,
+    /// Line and column, 1-based.
+    pub place: Option<(usize, usize)>,
+    pub message: String,
+}
+
+/// How an object is known.
+#[derive(Clone, Debug)]
+pub struct ObjectName {
+    pub api_version: String,
+    pub kind: String,
+    /// Empty where none is stated.
+    pub namespace: String,
+    pub name: String,
+}
+
+/// A fix that can be had.
+#[derive(Clone, Debug)]
+pub struct FixOffer {
+    pub title: String,
+    pub class: FixClass,
+}
+
+/// Something that is said of a policy once, however often it happened.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub policy: String,
+    pub text: String,
+    pub count: usize,
+}
+
+/// What became of the fixes.
+#[derive(Debug)]
+pub struct Made {
+    pub class: FixClass,
+    /// By policy.
+    pub counts: BTreeMap<String, usize>,
+    /// Edited and new ones.
+    pub files: usize,
+    pub new_files: Vec<String>,
+    pub only_shown: bool,
+    /// By number of the finding: why not.
+    pub refused: HashMap<usize, String>,
+    pub end: End,
+}
+
+/// The counts.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub objects: usize,
+    pub files: usize,
+    /// Documents that are no Kubernetes objects.
+    pub other_documents: usize,
+    pub deny: usize,
+    pub warn: usize,
+    pub audit: usize,
+    pub defaulted: usize,
+    pub ignored: usize,
+    /// Policies that failed, counted for each object.
+    pub failed: usize,
+    pub would_deny: bool,
+    /// Why the run fails although the cluster would deny nothing.
+    pub fails: Option<String>,
+    pub exit_status: ExitStatus,
+    pub kubernetes_version: String,
+    pub bundles: Vec<String>,
+}
+
+impl Report {
+    /// Puts together what was found.
+    pub fn new(
+        registry: &Registry,
+        world: &World,
+        checked: Checked,
+        mut problems: Vec<Problem>,
+        passed_over: Passed,
+        made: Option<Made>,
+        limits: Limits,
+    ) -> Self {
+        let mut places = Places::new(world);
+        let unparsable = !problems.is_empty();
+        let denying = checked.failed.iter().any(|(_, failed)| failed.action == Action::Deny);
+        let failed = checked.failed.len();
+        for (object, failed) in &checked.failed {
+            problems.push(failure(world, &mut places, *object, &failed.policy.id, &failed.failure.to_string()));
+        }
+        let refused = made.as_ref().map(|made| &made.refused);
+        let mut findings: Vec<Finding> = checked
+            .findings
+            .into_iter()
+            .enumerate()
+            .map(|(number, found)| {
+                let refused = refused.and_then(|refused| refused.get(&number)).cloned();
+                Finding::new(world, &mut places, found, refused)
+            })
+            .collect();
+        findings.sort_by_cached_key(Finding::rank);
+        let ignored: Vec<(Finding, Permission)> = checked
+            .silenced
+            .into_iter()
+            .map(|(found, silence)| (Finding::new(world, &mut places, found, None), Permission::from(silence)))
+            .collect();
+        let count = |action| findings.iter().filter(|finding| !finding.defaulted && finding.action == action).count();
+        let mut summary = Summary {
+            objects: world.checked().count(),
+            files: world.files.iter().filter(|file| file.source.role == Role::Checked).count(),
+            other_documents: world.others,
+            deny: count(Action::Deny),
+            warn: count(Action::Warn),
+            audit: count(Action::Audit),
+            defaulted: findings.iter().filter(|finding| finding.defaulted).count(),
+            ignored: ignored.len(),
+            failed,
+            would_deny: denying || count(Action::Deny) > 0,
+            fails: None,
+            exit_status: ExitStatus::Ok,
+            kubernetes_version: registry.kubernetes_version().to_string(),
+            bundles: registry.bundles().iter().map(|bundle| bundle.digest().to_owned()).collect(),
+        };
+        summary.judge(limits, unparsable);
+        Self {
+            findings,
+            ignored,
+            unused: unused(registry, world, &mut places, &checked.unused),
+            skipped: counted(checked.skipped.into_iter().map(|(policy, text)| (policy, text, 1))),
+            assumed: counted(checked.assumed.into_iter().map(|(policy, text)| (policy, text, 1))),
+            more: counted(
+                checked
+                    .more
+                    .into_iter()
+                    .map(|(policy, more)| (policy, String::new(), usize::try_from(more).unwrap_or(usize::MAX))),
+            ),
+            problems,
+            passed_over,
+            made,
+            summary,
+        }
+    }
+}
+
+impl Summary {
+    fn judge(&mut self, limits: Limits, unparsable: bool) {
+        let over = match limits.fail_on {
+            _ if self.would_deny => None,
+            Action::Audit if self.warn + self.audit > 0 => Some("--fail-on audit".to_owned()),
+            Action::Warn if self.warn > 0 => Some("--fail-on warn".to_owned()),
+            _ => None,
+        };
+        let too_many =
+            limits.max_warnings.filter(|most| self.warn > *most).map(|most| format!("--max-warnings {most}"));
+        self.fails = over.or(too_many.filter(|_| !self.would_deny));
+        let denied = (self.would_deny || self.fails.is_some()) && !limits.exit_zero;
+        let statuses = [
+            (self.failed > 0, ExitStatus::PolicyFailed),
+            (unparsable, ExitStatus::Unparsable),
+            (denied, ExitStatus::Denied),
+            (self.objects == 0 && !limits.allow_empty, ExitStatus::Empty),
+        ];
+        let statuses = statuses.into_iter().filter(|(applies, _)| *applies).map(|(_, status)| status);
+        self.exit_status = ExitStatus::first_of(statuses);
+    }
+}
+
+impl Finding {
+    fn new(world: &World, places: &mut Places<'_>, found: Found, refused: Option<String>) -> Self {
+        let object = &world.objects[found.object];
+        let finding = found.judged.finding;
+        let full = finding.at.full();
+        let fix = finding.fix.map(|fix| FixOffer { title: fix.title, class: fix.class });
+        Self {
+            policy: found.judged.policy,
+            severity: finding.severity,
+            action: found.judged.action,
+            file: object.file,
+            span: places.span(object, &full),
+            object: ObjectName::of(object),
+            path: format!("{}{full}", object.prefix),
+            message: finding.message,
+            help: finding.help,
+            defaulted: found.defaulted,
+            fix,
+            refused,
+        }
+    }
+
+    fn rank(&self) -> impl Ord + use<> {
+        let start = self.span.map_or(0, |span| span.start);
+        let severity = std::cmp::Reverse((self.action, self.severity));
+        (self.file, self.defaulted, severity, start, self.policy.bundle, self.policy.index, self.path.clone())
+    }
+}
+
+impl ObjectName {
+    pub(crate) fn of(object: &Object) -> Self {
+        Self {
+            api_version: object.review.kind.api_version(),
+            kind: object.review.kind.kind.clone(),
+            namespace: object.review.namespace.clone(),
+            name: object.review.name.clone(),
+        }
+    }
+}
+
+impl From<Silence> for Permission {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::Annotation { reason, until } => Self::Annotation { reason, until },
+            Silence::Exemption(exemption) => Self::Exemption {
+                name: exemption.name.clone(),
+                reason: exemption.reason.clone(),
+                owner: exemption.owner.clone(),
+                until: exemption.expires.clone(),
+            },
+        }
+    }
+}
+
+/// An exemption that nothing here needs may be needed elsewhere; one that is over counts nowhere.
+fn unused(
+    registry: &Registry,
+    world: &World,
+    places: &mut Places<'_>,
+    annotations: &[(usize, verdict::Unused)],
+) -> Vec<Unused> {
+    let annotations = annotations.iter().map(|(object, unused)| {
+        let object = &world.objects[*object];
+        let span = places.span(object, &join(&unused.at, &unused.name));
+        Unused {
+            file: Some(world.file(object).source.name.clone()),
+            place: span.map(|span| (span.line, span.column)),
+            message: format!("{} {}", unused.name, unused.complaint),
+        }
+    });
+    let now = Moment::now();
+    let over = registry.exemptions().iter().filter(|exemption| exemption.expired(now)).map(|exemption| Unused {
+        file: None,
+        place: None,
+        message: format!(
+            "the PolicyExemption {} of {} ended on {}; take it away, or have it prolonged",
+            exemption.name, exemption.owner, exemption.expires
+        ),
+    });
+    annotations.chain(over).collect()
+}
+
+fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, reason: &str) -> Problem {
+    let object = &world.objects[object];
+    let name = ObjectName::of(object);
+    Problem {
+        file: world.file(object).source.name.clone(),
+        place: places.span(object, "").map(|span| (span.line, span.column)),
+        message: format!("the policy {policy} could not judge the {} {}: {reason}", name.kind, name.name),
+        help: Some(
+            "without its findings nobody knows what the cluster would say; please report it to its author".to_owned(),
+        ),
+    }
+}
+
+/// The same of the same policy once, in the order of the catalogue.
+fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Counted> {
+    let mut counts: BTreeMap<(usize, u32, String), (String, usize)> = BTreeMap::new();
+    for (policy, text, count) in items {
+        counts.entry((policy.bundle, policy.index, text)).or_insert_with(|| (policy.id.clone(), 0)).1 += count;
+    }
+    counts.into_iter().map(|((_, _, text), (policy, count))| Counted { policy, text, count }).collect()
+}

@@ -1,0 +1,186 @@
+//! The outcomes of the policies that apply: one session for each bundle, and checks of what came back.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use plimsoll_sdk::findings::MAX_FINDINGS;
+
+use crate::admission::authored::Authorship;
+use crate::admission::decide::Judgement;
+use crate::context::{Context, Surrounded};
+use crate::engine::{Call, Input, Session};
+use crate::model::{Failure, Finding, Outcome, Place, Review, Subject};
+use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
+
+/// One review on the bundles of a registry: one session each, kept for the old object.
+pub(super) struct Evaluation<'a> {
+    registry: &'a Registry,
+    review: &'a Review,
+    surrounded: Arc<Surrounded>,
+    deadline: Instant,
+    sessions: HashMap<usize, Session>,
+}
+
+impl<'a> Evaluation<'a> {
+    pub(super) fn new(
+        registry: &'a Registry,
+        review: &'a Arc<Review>,
+        context: &Arc<dyn Context>,
+        deadline: Instant,
+    ) -> Self {
+        let surrounded = Surrounded::new(Arc::clone(review), Arc::clone(context)).knowing(registry.workloads());
+        Self { registry, review, surrounded: Arc::new(surrounded), deadline, sessions: HashMap::new() }
+    }
+
+    /// What the review's author wrote.
+    pub(super) fn authorship(&self) -> &Authorship {
+        self.surrounded.authorship()
+    }
+
+    /// The outcomes of these policies, in the same order; one call for each bundle. They stand in the order of the
+    /// catalogue, so that those of a bundle follow each other.
+    pub(super) fn run(&mut self, selected: &[&Selected], subject: Subject) -> Vec<Judgement> {
+        let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
+        let Some(environments) = self.registry.environments(self.review, object) else {
+            let reason = format!("the object has more than {MAX_TEMPLATES} pod templates");
+            return selected.iter().map(|_| Err(Failure::Policy(reason.clone()))).collect();
+        };
+        let batches: Vec<_> = selected.chunk_by(|one, next| one.policy.bundle == next.policy.bundle).collect();
+        let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
+        let judged = batches.into_iter().zip((1..=count).rev()).flat_map(|(batch, left)| {
+            // What a bundle leaves of its share is the others'; what it uses up is its own.
+            let now = Instant::now();
+            let end = now + self.deadline.saturating_duration_since(now) / left;
+            self.batch(batch, &environments, end, subject)
+        });
+        judged.collect()
+    }
+
+    /// The outcomes of policies of one bundle: one call for each pod template.
+    fn batch(
+        &mut self,
+        selected: &[&Selected],
+        environments: &[Arc<[u8]>],
+        end: Instant,
+        subject: Subject,
+    ) -> Vec<Judgement> {
+        let Some(first) = selected.first() else { return Vec::new() };
+        let session = self.sessions.entry(first.policy.bundle).or_insert_with_key(|bundle| {
+            let surroundings = Arc::clone(&self.surrounded);
+            Session::new(self.registry.bundles()[*bundle].clone(), surroundings, self.deadline)
+        });
+        session.end_at(end);
+        session.share(environments.len());
+        let calls: Vec<Call<'_>> = selected
+            .iter()
+            .map(|selected| Call { policy: selected.policy.index, settings: &selected.settings })
+            .collect();
+        let mut judgements: Vec<Judgement> = Vec::new();
+        let mut seen: Vec<HashSet<(Place, String)>> = vec![HashSet::new(); calls.len()];
+        for environment in environments {
+            let input = Input { environment, review: self.review.document(), subject };
+            let next = session.evaluate(&input, &calls);
+            judgements = match judgements.is_empty() {
+                true => next,
+                false => {
+                    let both = judgements.into_iter().zip(next).zip(&mut seen);
+                    both.map(|((one, other), seen)| joined(one, other, seen)).collect()
+                }
+            };
+            if judgements.iter().all(Result::is_err) {
+                break;
+            }
+        }
+        let checked = selected.iter().zip(judgements).map(|(selected, judgement)| {
+            judgement.and_then(|outcome| declared(&selected.policy, self.registry, self.review, outcome))
+        });
+        checked.collect()
+    }
+}
+
+/// What a policy says of several pod templates of one object. What it says of the object itself it says for each. `seen` are
+/// the findings so far.
+fn joined(one: Judgement, other: Judgement, seen: &mut HashSet<(Place, String)>) -> Judgement {
+    let known = |finding: &Finding| (finding.at.clone(), finding.message.clone());
+    match (one?, other?) {
+        (Outcome::Evaluated(mut one), Outcome::Evaluated(other)) => {
+            if seen.is_empty() {
+                seen.extend(one.findings.iter().map(known));
+            }
+            let new: Vec<Finding> = other.findings.into_iter().filter(|finding| seen.insert(known(finding))).collect();
+            let room = MAX_FINDINGS.saturating_sub(one.findings.len());
+            let cut = u32::try_from(new.len().saturating_sub(room)).unwrap_or(u32::MAX);
+            one.findings.extend(new.into_iter().take(room));
+            let new: Vec<String> = other.assumptions.into_iter().filter(|it| !one.assumptions.contains(it)).collect();
+            one.assumptions.extend(new);
+            one.more = one.more.saturating_add(other.more).saturating_add(cut);
+            Ok(Outcome::Evaluated(one))
+        }
+        (Outcome::Skipped(reason), Outcome::Evaluated(mut report))
+        | (Outcome::Evaluated(mut report), Outcome::Skipped(reason))
+            if !report.findings.is_empty() =>
+        {
+            report.assumptions.push(format!("nothing is wrong with another pod template, of which it says: {reason}"));
+            Ok(Outcome::Evaluated(report))
+        }
+        (skipped @ Outcome::Skipped(_), _) | (_, skipped) => Ok(skipped),
+    }
+}
+
+/// Refuses an outcome beyond what the policy declared: a higher severity, an edit of another pointer.
+fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outcome) -> Judgement {
+    let Outcome::Evaluated(report) = &outcome else { return Ok(outcome) };
+    if report.findings.iter().any(|finding| finding.severity > policy.metadata.severity) {
+        return Err(Failure::Contract("a finding more severe than the policy declares".to_owned()));
+    }
+    let mut edits =
+        report.findings.iter().filter_map(|finding| finding.fix.as_ref()).flat_map(|fix| &fix.edits).peekable();
+    // Most outcomes have none: those are not worth a look at the kind.
+    if edits.peek().is_none() {
+        return Ok(outcome);
+    }
+    let kind = review.kind.group_kind();
+    let templates = registry.workloads().templates(&kind);
+    let is_declared = |pattern: &str, pointer: &str| match pattern.strip_prefix("{template}") {
+        Some(below) if templates.is_empty() => covers(below, pointer),
+        Some(below) => templates.iter().any(|template| covers(&format!("{template}{below}"), pointer)),
+        None => covers(pattern, pointer),
+    };
+    for edit in edits {
+        if !policy.metadata.edits.iter().any(|pattern| is_declared(pattern, edit.pointer())) {
+            return Err(Failure::undeclared(edit.pointer()));
+        }
+    }
+    Ok(outcome)
+}
+
+/// Whether a declared pattern covers a pointer: `*` stands for one segment.
+fn covers(pattern: &str, pointer: &str) -> bool {
+    let (mut wanted, mut given) = (pattern.split('/'), pointer.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(wanted), Some(given)) if wanted == given => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_covers_one_segment() {
+        for (pattern, pointer) in [("/spec/replicas", "/spec/replicas"), ("/spec/*/name", "/spec/0/name")] {
+            assert!(covers(pattern, pointer), "{pattern} {pointer}");
+        }
+        for (pattern, pointer) in
+            [("/spec/*", "/spec"), ("/spec/*", "/spec/a/b"), ("/spec/*/name", "/spec/0/image"), ("/spec", "/spec/a")]
+        {
+            assert!(!covers(pattern, pointer), "{pattern} {pointer}");
+        }
+    }
+}

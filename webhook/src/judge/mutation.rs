@@ -1,0 +1,152 @@
+//! What the webhook fills in: in rounds, each on the object of the one before, until there is nothing left to add.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::evaluation::Evaluation;
+use super::look::Look;
+use crate::admission::decide::{Judgement, Looked, is_revision, may_roll_back};
+use crate::admission::patch::{Lost, Untouched, additions, checked_patch, may_mutate};
+use crate::context::{Context, pinned};
+use crate::model::{Edit, Failure, Moment, Review, Subject};
+use crate::registry::{Policy, Registry, Selected};
+
+/// Mutation ends after this many rounds, whether or not it has converged.
+const MAX_ROUNDS: usize = 3;
+
+/// What the webhook makes of an object.
+#[derive(Debug, Default)]
+pub struct Mutation {
+    /// From the object as received to the object as completed; empty where nothing is added.
+    pub patch: json_patch::Patch,
+    /// The completed object; none where nothing is added.
+    pub object: Option<Value>,
+    /// Each addition and the policy it comes from.
+    pub added: Vec<(Arc<Policy>, Edit)>,
+    /// Additions that lost against another policy's.
+    pub lost: Vec<Lost>,
+    /// Policies that could not judge in one of the rounds; they add nothing.
+    pub failed: Vec<(Arc<Policy>, Failure)>,
+    /// Why nothing was added, where that has a reason.
+    pub untouched: Option<Reason>,
+}
+
+/// Why an object was not completed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// The hard rules: what is never mutated.
+    Rule(Untouched),
+    /// No policy that applies is allowed to.
+    NoPolicy,
+    /// After three rounds there was still something to add.
+    NoConvergence,
+    /// Our own check of the patch found a difference.
+    BadPatch,
+    /// The workload goes back to a template that it has had, which is to be the same again.
+    Rollback,
+    /// Whether it goes back to one could not be found out in time.
+    MaybeRollback,
+}
+
+/// Completes an object with what the PolicySets allow to be added.
+pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Context>, deadline: Instant) -> Mutation {
+    if let Err(rule) = may_mutate(review, registry.workloads()) {
+        return Mutation::nothing(Reason::Rule(rule));
+    }
+    let mut selected = registry.select(review);
+    selected.retain(|selected| selected.mutate);
+    if selected.is_empty() {
+        return Mutation::nothing(Reason::NoPolicy);
+    }
+    let context = &pinned(context, review);
+    let all: Vec<&Selected> = selected.iter().collect();
+    let mut current = Arc::clone(review);
+    let mut object: Option<Value> = None;
+    let (mut added, mut lost, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let now = Moment::now();
+    for _ in 0..MAX_ROUNDS {
+        let mut evaluation = Evaluation::new(registry, &current, context, deadline);
+        let outcomes = evaluation.run(&all, Subject::Object);
+        failed = failures(failed, &selected, &outcomes);
+        let judged =
+            selected.iter().zip(&outcomes).filter_map(|(selected, outcome)| Some((selected, outcome.as_ref().ok()?)));
+        let round = additions(&current, evaluation.authorship(), judged, now);
+        lost.extend(round.lost);
+        if round.edits.is_empty() {
+            return Mutation { failed, ..Mutation::of(review, added, lost) };
+        }
+        if added.is_empty()
+            && let Some(reason) = rolls_back(registry, review, context, deadline)
+        {
+            return Mutation { failed, ..Mutation::nothing(reason) };
+        }
+        let before = match object.take().or_else(|| value(review)) {
+            Some(before) => before,
+            None => return Mutation::nothing(Reason::BadPatch),
+        };
+        let edits: Vec<Edit> = round.edits.iter().map(|(_, edit)| edit.clone()).collect();
+        let Some((_, after)) = checked_patch(&before, &edits) else { return Mutation::nothing(Reason::BadPatch) };
+        let Some(next) = current.with_object(&after) else { return Mutation::nothing(Reason::BadPatch) };
+        current = Arc::new(next);
+        object = Some(after);
+        added.extend(round.edits);
+    }
+    Mutation { failed, ..Mutation::nothing(Reason::NoConvergence) }
+}
+
+/// Why an update is not completed, where it may be a rollback. Whatever was added to that would make another revision of
+/// it, and policies would judge what the author did not send.
+fn rolls_back(registry: &Registry, review: &Review, context: &Arc<dyn Context>, deadline: Instant) -> Option<Reason> {
+    let kind = review.kind.group_kind();
+    let template = registry.workloads().template(&kind);
+    if !may_roll_back(review, template) {
+        return None;
+    }
+    match Look::new(context, review, deadline).revisions() {
+        Looked::Found(revisions) => is_revision(review, template, &revisions).then_some(Reason::Rollback),
+        Looked::Absent => None,
+        Looked::Unknown => Some(Reason::MaybeRollback),
+    }
+}
+
+/// Each policy once, with the first thing that went wrong.
+fn failures(
+    mut known: Vec<(Arc<Policy>, Failure)>,
+    selected: &[Selected],
+    outcomes: &[Judgement],
+) -> Vec<(Arc<Policy>, Failure)> {
+    for (selected, outcome) in selected.iter().zip(outcomes) {
+        if let Err(failure) = outcome
+            && !known.iter().any(|(policy, _)| Arc::ptr_eq(policy, &selected.policy))
+        {
+            known.push((Arc::clone(&selected.policy), failure.clone()));
+        }
+    }
+    known
+}
+
+impl Mutation {
+    /// Nothing is added.
+    fn nothing(reason: Reason) -> Self {
+        Self { untouched: Some(reason), ..Self::default() }
+    }
+
+    /// What was added until there was no more to add.
+    fn of(review: &Review, added: Vec<(Arc<Policy>, Edit)>, lost: Vec<Lost>) -> Self {
+        let unchanged = Self { lost, ..Self::default() };
+        if added.is_empty() {
+            return unchanged;
+        }
+        let edits: Vec<Edit> = added.iter().map(|(_, edit)| edit.clone()).collect();
+        match value(review).and_then(|object| checked_patch(&object, &edits)) {
+            Some((patch, object)) => Self { patch, object: Some(object), added, ..unchanged },
+            None => Self { untouched: Some(Reason::BadPatch), ..unchanged },
+        }
+    }
+}
+
+fn value(review: &Review) -> Option<Value> {
+    serde_json::to_value(review.object()?).ok()
+}

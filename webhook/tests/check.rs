@@ -203,8 +203,8 @@ error[latest-image-tag]: container \"app\": the image has no tag, so it is `late
    = help: write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)
 
 passed over: 1 document without a Kubernetes object
-2 objects in 3 files: 1 denied, 1 warned of, 0 audited
-would be denied
+2 objects in 3 files: 1 denied, 1 warned, 0 recorded
+The cluster would deny this.
 ";
     assert_eq!(run.out, expected);
     assert_eq!(run.status, 1);
@@ -267,7 +267,7 @@ fn exit_statuses() {
     }
     let run = folder.check(&["huge.json"]);
     assert!(run.out.contains("could not judge the Pod huge"), "{}", run.out);
-    assert!(run.out.ends_with("not judged: a policy failed\n"), "{}", run.out);
+    assert!(run.out.ends_with("Not judged: a policy failed.\n"), "{}", run.out);
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn broken_documents_hide_no_other() {
     assert_eq!(errors, [("a.yaml", 4), ("a.yaml", 19), ("t.yaml", 1)]);
     let run = folder.check(&["t.yaml"]);
     assert!(run.out.contains("= help: it contains `{{`, as templates do: render it first"), "{}", run.out);
-    assert!(run.out.ends_with("not judged: some of the input could not be read\n"), "{}", run.out);
+    assert!(run.out.ends_with("Not judged: part of the input could not be read.\n"), "{}", run.out);
 }
 
 #[test]
@@ -417,8 +417,8 @@ fn what_the_cluster_fills_in_fails_nothing() {
     assert_eq!(report["summary"]["defaulted"], 1);
     assert_eq!((&report["summary"]["wouldDeny"], &report["summary"]["exitStatus"]), (&false.into(), &0.into()));
     let run = folder.check(&["a.yaml", "--fail-on=audit"]);
-    let expected = "defaulted: the cluster fills in privilege-escalation\n\
-                    1 object in 1 file: 0 denied, 0 warned of, 0 audited\nwould be admitted\n";
+    let expected = "the webhook would add allowPrivilegeEscalation: false (privilege-escalation)\n\
+                    1 object in 1 file: 0 denied, 0 warned, 0 recorded\nThe cluster would admit this.\n";
     assert_eq!((run.status, run.out.as_str()), (0, expected));
 }
 
@@ -458,7 +458,11 @@ fn schema_of(report: &Value) -> Value {
 fn several_formats_and_the_schema() {
     let folder = Folder::new(&[("a.yaml", LATEST), ("b.yaml", "kind: ["), ("c.yaml", ESCALATES)]);
     let run = folder.check(&[".", "--format", "human", "--format", "json=report.json"]);
-    assert!(run.out.ends_with("would be denied, and some of the input could not be read\n"), "{}", run.out);
+    assert!(
+        run.out.ends_with("The cluster would deny this, and part of the input could not be read.\n"),
+        "{}",
+        run.out
+    );
     let report: Value = serde_json::from_str(&folder.read("report.json")).unwrap();
     let schema = schema_of(&report);
     // Every member of the report is in the schema, and the other way round.

@@ -102,7 +102,7 @@ fn what_is_missing_is_written_to_a_new_file() {
     assert_eq!(status, 0);
     assert_eq!((read("shop.pdb.yaml"), read("shop.yaml")), (budgets, two));
     assert!(report.contains("fixed: missing-disruption-budget × 2 in 1 file\nwrote: set/shop.pdb.yaml\n"), "{report}");
-    assert!(report.contains("4 objects in 2 files: 0 denied, 0 warned of"), "the report is that after: {report}");
+    assert!(report.contains("4 objects in 2 files: 0 denied, 0 warned"), "the report is that after: {report}");
     let (_, report, _) = check(path, &["set", "--fix=unsafe"]);
     assert!(report.contains("fixed: nothing"), "{report}");
 }

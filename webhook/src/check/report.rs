@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::admission::verdict::{self, Silence};
 use crate::check::collect::Role;
 use crate::check::fix::End;
@@ -10,8 +12,8 @@ use crate::check::rendered::PassedOver;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Places, Problem, World};
-use crate::model::pointer::join;
-use crate::model::{Action, FixClass, Moment, Severity};
+use crate::model::pointer::{join, unescape};
+use crate::model::{Action, Edit, FixClass, Moment, Severity};
 use crate::registry::{Policy, Registry};
 use crate::yaml::Span;
 
@@ -109,6 +111,8 @@ pub struct ObjectName {
 pub struct FixOffer {
     pub title: String,
     pub class: FixClass,
+    /// The fields that it adds, with their values: `seccompProfile.type: RuntimeDefault`.
+    pub adds: Vec<String>,
 }
 
 /// Something that is said of a policy once, however often it happened.
@@ -256,7 +260,7 @@ impl Finding {
         let object = &world.objects[found.object];
         let finding = found.judged.finding;
         let full = finding.at.full();
-        let fix = finding.fix.map(|fix| FixOffer { title: fix.title, class: fix.class });
+        let fix = finding.fix.map(|fix| FixOffer { adds: adds(&fix.edits), title: fix.title, class: fix.class });
         Self {
             policy: found.judged.policy,
             severity: finding.severity,
@@ -278,6 +282,31 @@ impl Finding {
         let severity = std::cmp::Reverse((self.action, self.severity));
         (self.file, self.defaulted, severity, start, self.policy.bundle, self.policy.index, self.path.clone())
     }
+}
+
+/// What edits add. Of an object with one member, that member is named.
+fn adds(edits: &[Edit]) -> Vec<String> {
+    let added = edits.iter().filter_map(|edit| match edit {
+        Edit::Add { pointer, value } | Edit::Append { pointer, value } => Some((pointer, value)),
+        Edit::Replace { .. } | Edit::Remove { .. } => None,
+    });
+    let text = |(pointer, value): (&String, &Value)| {
+        let (_, last) = pointer.rsplit_once('/')?;
+        let (mut name, mut value) = (unescape(last).into_owned(), value);
+        while let Value::Object(members) = value
+            && members.len() == 1
+            && let Some((member, inner)) = members.iter().next()
+        {
+            name = format!("{name}.{member}");
+            value = inner;
+        }
+        Some(match value {
+            Value::String(text) => format!("{name}: {text}"),
+            Value::Array(_) | Value::Object(_) => name,
+            other => format!("{name}: {other}"),
+        })
+    };
+    added.filter_map(text).collect()
 }
 
 impl ObjectName {
@@ -346,7 +375,7 @@ fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, 
     }
 }
 
-/// The same of the same policy once, in the order of the catalogue.
+/// Groups equal messages by policy and counts them, in the order of the policies.
 fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Counted> {
     let mut counts: BTreeMap<(usize, u32, String), (String, usize)> = BTreeMap::new();
     for (policy, text, count) in items {

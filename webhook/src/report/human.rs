@@ -69,7 +69,7 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
         notes(&mut out, report, look.verbose);
         passed_over(&mut out, report, look.verbose);
         if recorded > 0 {
-            let _ = writeln!(out, "not shown: {}; `--verbose` shows them", plural(recorded, "audited finding"));
+            let _ = writeln!(out, "not shown: {}; `--verbose` shows them", plural(recorded, "recorded finding"));
         }
         counts(&mut out, report);
     }
@@ -182,9 +182,9 @@ fn table(out: &mut String, report: &Report) {
     }
     let mut rows: Vec<_> = counts.into_iter().collect();
     rows.sort_by_key(|(policy, counts)| (std::cmp::Reverse(*counts), *policy));
-    let _ = writeln!(out, "denied  warned of  audited  policy");
+    let _ = writeln!(out, "denied  warned  recorded  policy");
     for (policy, [deny, warn, audit]) in rows {
-        let _ = writeln!(out, "{deny:>6}  {warn:>9}  {audit:>7}  {}", clean(policy));
+        let _ = writeln!(out, "{deny:>6}  {warn:>6}  {audit:>8}  {}", clean(policy));
     }
     out.push('\n');
 }
@@ -193,7 +193,7 @@ fn counts(out: &mut String, report: &Report) {
     let summary = &report.summary;
     let _ = writeln!(
         out,
-        "{} in {}: {} denied, {} warned of, {} audited",
+        "{} in {}: {} denied, {} warned, {} recorded",
         plural(summary.objects, "object"),
         plural(summary.files, "file"),
         summary.deny,
@@ -209,15 +209,9 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     if let Some(made) = &report.made {
         fixes(out, made, &report.findings);
     }
-    let mut defaulted: Vec<Counted> = Vec::new();
-    for finding in report.findings.iter().filter(|finding| finding.defaulted) {
-        match defaulted.iter_mut().find(|known| known.policy == finding.policy.id) {
-            Some(known) => known.count += 1,
-            None => defaulted.push(Counted { policy: finding.policy.id.clone(), text: String::new(), count: 1 }),
-        }
-    }
-    if !defaulted.is_empty() {
-        let _ = writeln!(out, "defaulted: the cluster fills in {}", by_policy(&defaulted));
+    for added in filled_in(&report.findings) {
+        let text = format!("{} ({})", added.text, times(&added));
+        let _ = writeln!(out, "the webhook would add {}", clean(&text));
     }
     if !report.ignored.is_empty() {
         let items = ignored(&report.ignored);
@@ -236,6 +230,20 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     lines(out, "assumed", assumed, verbose);
     let skipped = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text));
     lines(out, "skipped", skipped, verbose);
+}
+
+/// What the webhook fills in, each once, with its policy.
+fn filled_in(findings: &[Finding]) -> Vec<Counted> {
+    let mut all: Vec<Counted> = Vec::new();
+    for finding in findings.iter().filter(|finding| finding.defaulted) {
+        let Some(fix) = &finding.fix else { continue };
+        let text = fix.adds.join(", ");
+        match all.iter_mut().find(|known| known.policy == finding.policy.id && known.text == text) {
+            Some(known) => known.count += 1,
+            None => all.push(Counted { policy: finding.policy.id.clone(), text, count: 1 }),
+        }
+    }
+    all
 }
 
 /// One line for each; without `--verbose` no more than fit beside the findings.
@@ -371,18 +379,21 @@ fn fixes(out: &mut String, made: &Made, findings: &[Finding]) {
 fn verdict(out: &mut String, report: &Report, look: Look) {
     let summary = &report.summary;
     let (style, text) = match (summary.exit_status, &summary.fails) {
-        (ExitStatus::PolicyFailed, _) => (DEFAULT_ERROR_STYLE, "not judged: a policy failed".to_owned()),
+        (ExitStatus::PolicyFailed, _) => (DEFAULT_ERROR_STYLE, "Not judged: a policy failed.".to_owned()),
         (ExitStatus::Unparsable, _) if summary.would_deny => {
-            (DEFAULT_ERROR_STYLE, "would be denied, and some of the input could not be read".to_owned())
+            (DEFAULT_ERROR_STYLE, "The cluster would deny this, and part of the input could not be read.".to_owned())
         }
         (ExitStatus::Unparsable, _) => {
-            (DEFAULT_ERROR_STYLE, "not judged: some of the input could not be read".to_owned())
+            (DEFAULT_ERROR_STYLE, "Not judged: part of the input could not be read.".to_owned())
         }
-        _ if summary.would_deny => (DEFAULT_ERROR_STYLE, "would be denied".to_owned()),
-        _ if summary.objects == 0 => (DEFAULT_WARNING_STYLE, "no Kubernetes objects found".to_owned()),
-        (_, Some(limit)) => (DEFAULT_ERROR_STYLE, format!("would be admitted, but fails: {limit}")),
-        _ if summary.warn > 0 => (DEFAULT_WARNING_STYLE, "would be admitted, with warnings".to_owned()),
-        _ => (Style::new().bold(), "would be admitted".to_owned()),
+        _ if summary.would_deny => (DEFAULT_ERROR_STYLE, "The cluster would deny this.".to_owned()),
+        _ if summary.objects == 0 => (DEFAULT_WARNING_STYLE, "No Kubernetes objects found.".to_owned()),
+        (_, Some(limit)) => (DEFAULT_ERROR_STYLE, format!("The cluster would admit this; the check fails by {limit}.")),
+        _ if summary.warn > 0 => {
+            let warnings = plural(summary.warn, "warning");
+            (DEFAULT_WARNING_STYLE, format!("The cluster would admit this, with {warnings}."))
+        }
+        _ => (Style::new().bold(), "The cluster would admit this.".to_owned()),
     };
     if look.color {
         let _ = writeln!(out, "{style}{text}{style:#}");

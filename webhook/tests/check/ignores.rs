@@ -48,8 +48,8 @@ fn an_annotation_with_a_reason_silences_a_warning() {
     let run = folder.check(&["a.yaml", "--fail-on", "warn"]);
     assert_eq!(
         run.out,
-        "ignored: privilege-escalation (ping is setuid, until 2099-01-31)\n1 object in 1 file: 0 denied, 0 warned of, 0 \
-         audited\nwould be admitted\n"
+        "ignored: privilege-escalation (ping is setuid, until 2099-01-31)\n1 object in 1 file: 0 denied, 0 warned, 0 \
+         recorded\nThe cluster would admit this.\n"
     );
     assert_eq!(run.status, 0);
     let report = folder.json(&["a.yaml"]);

@@ -65,7 +65,7 @@ fn namesakes_in_two_folders_do_not_meet() {
         ("prod/scaling.yaml", &scaled_too),
     ]);
     for path in ["dev", "prod", "."] {
-        counts(&folder.check(&[path]), "0 denied, 0 warned of, 0 audited");
+        counts(&folder.check(&[path]), "0 denied, 0 warned, 0 recorded");
     }
     // Named together, they are applied together.
     let run = folder.check(&["dev/web.yaml", "prod/web.yaml"]);
@@ -77,7 +77,7 @@ fn namesakes_in_two_folders_do_not_meet() {
 fn nothing_is_concluded_from_what_another_folder_has() {
     let (web, scaled) = (deployment("web"), autoscaler("web"));
     let apart = folder(&[("a/web.yaml", &web), ("b/budget.yaml", BUDGET), ("c/scaling.yaml", &scaled)]);
-    counts(&apart.check(&["."]), "0 denied, 0 warned of, 0 audited");
+    counts(&apart.check(&["."]), "0 denied, 0 warned, 0 recorded");
     let missing = folder(&[("a/web.yaml", &web), ("c/scaling.yaml", &autoscaler("shop"))]);
     let run = missing.check(&["."]);
     assert!(run.out.contains("[missing-disruption-budget]"), "{}", run.out);
@@ -162,7 +162,7 @@ spec:
     ]);
     folder.write(".plimsoll.yaml", config);
     let run = folder.check(&["."]);
-    counts(&run, "0 denied, 1 warned of");
+    counts(&run, "0 denied, 1 warned");
     let names = |file: &str| run.out.contains(&format!("(with what other folders have in this namespace: {file})"));
     assert!(names("d/scaling.yaml") || names("e/web.yaml"), "{}", run.out);
 }

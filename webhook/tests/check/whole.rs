@@ -139,8 +139,10 @@ fn many_findings_begin_with_a_table() {
     let folder = Folder::new(&[("few.yaml", &pods(10)), ("many.yaml", &pods(11))]);
     assert!(folder.check(&["few.yaml"]).out.starts_with("error["));
     let run = folder.check(&["many.yaml"]);
-    let table = "denied  warned of  audited  policy\n    11          0        0  latest-image-tag\n\nerror[";
+    let table = "denied  warned  recorded  policy\n    11       0         0  latest-image-tag\n\nerror[";
     assert!(run.out.starts_with(table), "{}", run.out);
-    assert!(run.out.ends_with("\n11 objects in 1 file: 11 denied, 0 warned of, 0 audited\nwould be denied\n"));
-    assert!(!folder.check(&["many.yaml", "-q"]).out.contains("warned of  audited"));
+    assert!(
+        run.out.ends_with("\n11 objects in 1 file: 11 denied, 0 warned, 0 recorded\nThe cluster would deny this.\n")
+    );
+    assert!(!folder.check(&["many.yaml", "-q"]).out.contains("warned  recorded"));
 }

@@ -47,6 +47,7 @@ lint: build ## Formatting, clippy with -D warnings, generated pages, width of Ma
 .PHONY: docs
 docs: build ## Writes the generated pages anew
 	scripts/docs.sh
+	PLIMSOLL_WRITE=1 cargo test --release --quiet --package plimsoll-policies --test coverage
 
 .PHONY: bench
 bench: setup ## Measures the cost of a review and of its context, as ratios of one run

@@ -1,10 +1,6 @@
 //! The policies built into Plimsoll: one file each, one line each here. Reports and lists keep this order.
 
-#[cfg(not(target_arch = "wasm32"))]
-mod reads;
-
 plimsoll_sdk::bundle![
-    reads = reads::READS;
     mod autoscaling::lack;
     mod resources::requests;
     mod rollout::counted_jobs;

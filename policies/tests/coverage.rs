@@ -1,31 +1,50 @@
-//! What stands beside the policies and is about all of them: `docs/checks.md` names each of them and no other, and so does
-//! the table of what they read the kinds that they ask for.
+//! What is about all policies: `docs/checks.md`, which is written from what each says that it covers, and what they read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
+const HEAD: &str = "\
+# Which policy covers which check
+
+The catalogue that Plimsoll works through has 242 checks in twelve categories, with names of its own. A policy's id names the bad thing instead, and one policy may cover several checks.
+This table leads from the one to the other. The last column says what is narrower than the check, or done differently. Checks that are not listed are not covered.
+What `plimsoll check` says of a file without any policy (its YAML, its schema) is not in the table.
+
+| check | policy | what is narrower, or differs |
+| --- | --- | --- |
+";
+
+/// Written from `covers = […]` of the policies; `PLIMSOLL_WRITE=1` writes the page anew.
 #[test]
-fn the_table_of_checks_names_every_policy_and_no_other() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/checks.md");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut named = BTreeSet::new();
-    let mut checks = Vec::new();
-    for line in text.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        assert_eq!(cells.len(), 3, "{line}");
-        checks.push(cells[0]);
-        for link in cells[1].split(", ") {
-            let (id, page) = link.trim_start_matches('[').split_once("](").expect(line);
-            assert!(page.starts_with("policies/") && page.ends_with(&format!("/{id}.md)")), "{line}");
-            let file = path.with_file_name(page.trim_end_matches(')'));
-            assert!(file.is_file(), "{line}: there is no {}", file.display());
-            named.insert(id);
+fn the_table_of_checks_is_what_the_policies_say_that_they_cover() {
+    let known: Vec<&str> =
+        include_str!("../checks.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let mut rows: BTreeMap<usize, Vec<(String, &str)>> = BTreeMap::new();
+    for policy in plimsoll_policies::POLICIES {
+        assert!(!policy.covers.is_empty(), "{} covers no check: say `covers = [\"…\"]`", policy.id);
+        let category = (policy.metadata)().category;
+        for covered in policy.covers {
+            let (check, narrower) = covered.split_once(": ").unwrap_or((covered, ""));
+            let number = known.iter().position(|known| *known == check);
+            let number = number.unwrap_or_else(|| panic!("{}: policies/checks.txt has no {check:?}", policy.id));
+            let link = format!("[{}](policies/{category}/{}.md)", policy.id, policy.id);
+            rows.entry(number).or_default().push((link, narrower));
         }
     }
-    let known: BTreeSet<&str> = plimsoll_policies::POLICIES.iter().map(|policy| policy.id).collect();
-    assert_eq!(named, known, "the table's policies against the bundle's");
-    let distinct: BTreeSet<&str> = checks.iter().copied().collect();
-    assert_eq!(distinct.len(), checks.len(), "a check stands in the table twice");
+    let mut page = HEAD.to_owned();
+    for (number, policies) in rows {
+        let links: Vec<&str> = policies.iter().map(|(link, _)| link.as_str()).collect();
+        let narrower: Vec<&str> = policies.iter().map(|(_, said)| *said).filter(|said| !said.is_empty()).collect();
+        let _ = writeln!(page, "| `{}` | {} | {} |", known[number], links.join(", "), narrower.join("; "));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/checks.md");
+    if std::env::var_os("PLIMSOLL_WRITE").is_some_and(|write| !write.is_empty()) {
+        std::fs::write(&path, page).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        return;
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(found == page, "docs/checks.md is not what the policies say: run `make docs`, and look at what changes");
 }
 
 #[test]
@@ -35,5 +54,23 @@ fn what_is_read_of_other_objects_is_declared_of_each_kind_that_is_asked_for() {
     let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
     let mut declared: BTreeSet<&str> = bundle.reads.keys().map(String::as_str).collect();
     assert!(declared.remove(plimsoll_sdk::metadata::FURTHER));
-    assert_eq!(declared, asked);
+    assert_eq!(declared, asked, "a policy without `reads = […]` makes the host keep whole objects");
+}
+
+/// The modules of a category are files of its folder, and each policy has its cases beside those of its category.
+#[test]
+fn every_policy_has_its_cases_in_the_folder_of_its_category() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cases = BTreeSet::new();
+    for policy in plimsoll_policies::metadata().policies {
+        let file = format!("{}/{}.md", policy.category, policy.id);
+        assert!(folder.join("cases").join(&file).is_file(), "policies/cases/{file} is missing");
+        cases.insert(file);
+    }
+    for category in std::fs::read_dir(folder.join("cases")).expect("policies/cases").flatten() {
+        for file in std::fs::read_dir(category.path()).expect("a folder of a category").flatten() {
+            let file = format!("{}/{}", category.file_name().display(), file.file_name().display());
+            assert!(cases.contains(&file), "policies/cases/{file} is of no policy");
+        }
+    }
 }

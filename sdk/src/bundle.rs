@@ -19,6 +19,12 @@ pub struct Policy {
     /// What registries and tools read without running anything.
     #[cfg(not(target_arch = "wasm32"))]
     pub metadata: fn() -> crate::metadata::Policy,
+    /// What it reads of other objects; none: everything.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub reads: fn() -> Option<crate::reads::Reads>,
+    /// The rows of `docs/checks.md` that it covers: `check`, or `check: what is narrower`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub covers: &'static [&'static str],
 }
 
 /// Runs a policy by its number in the bundle.
@@ -103,7 +109,7 @@ pub fn evaluate(
 /// Declares a crate's policies by their constants: for policies that a macro makes. [`bundle!`](crate::bundle!) is what authors use.
 #[macro_export]
 macro_rules! export_policies {
-    (reads = $reads:expr; $($policy:expr),* $(,)?) => {
+    ($($policy:expr),* $(,)?) => {
         /// Every policy of this bundle, in the order of the lines of `bundle!`.
         pub const POLICIES: &[$crate::Policy] = &[$($policy),*];
 
@@ -129,7 +135,7 @@ macro_rules! export_policies {
         /// What the bundle says of itself, for its custom section.
         #[cfg(not(target_arch = "wasm32"))]
         pub fn metadata() -> $crate::metadata::Bundle {
-            $crate::metadata::Bundle::new(POLICIES, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).reading($reads)
+            $crate::metadata::Bundle::new(POLICIES, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         }
 
         #[cfg(target_arch = "wasm32")]
@@ -158,8 +164,5 @@ macro_rules! export_policies {
 
             $crate::guest::export!(Bundle with_types_in $crate::guest);
         }
-    };
-    ($($policy:expr),* $(,)?) => {
-        $crate::export_policies![reads = &[]; $($policy),*];
     };
 }

@@ -19,6 +19,8 @@
 pub mod affinity;
 #[cfg(target_arch = "wasm32")]
 mod allocator;
+#[cfg(doctest)]
+mod attribute;
 pub mod autoscaling;
 pub mod budgets;
 pub mod bundle;
@@ -41,6 +43,8 @@ pub mod monitors;
 pub mod owners;
 pub mod quantity;
 pub mod quota;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod reads;
 pub mod references;
 pub mod reserved;
 pub mod resources;

@@ -1,74 +1,23 @@
 //! What a bundle says of its policies: JSON in a custom section, read by hosts, registries and tools without running
 //! anything. Written when the bundle is built, by running the policies natively.
 
-use std::collections::BTreeMap;
+mod profiles;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::profiles::{FillsIn, InDefault, InProduction, Only, Profiles, Reason};
+pub(crate) use self::words::is_same;
+pub use self::words::{CATEGORIES, category_of_module, is_category, is_edit, is_group_kind, is_read, is_version};
+use crate::reads::{Reads, WORKLOAD_KINDS};
 
 /// The name of the custom section of the component that holds a [`Bundle`] as JSON.
 pub const SECTION: &str = "plimsoll:metadata";
 
 /// The version of the contract that this SDK speaks: that of the WIT package.
 pub const ABI: &str = "0.1.0";
-
-/// The categories by which PolicySets set actions.
-pub const CATEGORIES: [&str; 12] = [
-    "probes",
-    "resources",
-    "security",
-    "availability",
-    "autoscaling",
-    "rollout",
-    "service",
-    "image",
-    "network",
-    "stateful",
-    "manifest",
-    "swarm",
-];
-
-/// The category of a policy that states none: the folder of its module, `crate::category::policy`.
-///
-/// # Panics
-/// If the folder is no category. `#[policy]` calls this when the crate is compiled, so that it does not compile then.
-pub const fn category_of_module(path: &'static str) -> &'static str {
-    let bytes = path.as_bytes();
-    let mut end = None;
-    let mut index = bytes.len();
-    while index > 1 {
-        index -= 1;
-        if bytes[index] != b':' || bytes[index - 1] != b':' {
-            continue;
-        }
-        if let Some(end) = end {
-            let (before, _) = bytes.split_at(end);
-            let (_, folder) = before.split_at(index + 1);
-            let mut number = 0;
-            while number < CATEGORIES.len() {
-                if is_same(CATEGORIES[number].as_bytes(), folder) {
-                    return CATEGORIES[number];
-                }
-                number += 1;
-            }
-            break;
-        }
-        index -= 1;
-        end = Some(index);
-    }
-    panic!(
-        "a policy lies in the folder of its category, as in src/security/host_network.rs with `security::host_network` in \
-         bundle!; or it states `category = \"security\"`. Categories are probes, resources, security, availability, \
-         autoscaling, rollout, service, image, network, stateful, manifest and swarm"
-    )
-}
-
-const fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let mut index = 0;
-    while index < one.len() && index < other.len() && one[index] == other[index] {
-        index += 1;
-    }
-    index == one.len() && index == other.len()
-}
 
 /// A bundle's policies and their contract.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -95,24 +44,43 @@ pub const FURTHER: &str = "*";
 impl Bundle {
     /// Describes a crate's policies.
     pub fn new(policies: &[crate::Policy], name: &str, version: &str) -> Self {
+        let described: Vec<Policy> = policies.iter().map(|policy| (policy.metadata)()).collect();
+        let reads = policies.iter().map(|policy| (policy.reads)()).zip(&described);
         Self {
             abi: ABI.to_owned(),
             name: name.to_owned(),
             version: version.to_owned(),
-            reads: BTreeMap::new(),
-            policies: policies.iter().map(|policy| (policy.metadata)()).collect(),
+            reads: united(reads),
+            policies: described,
         }
     }
+}
 
-    /// With what its policies read of other objects.
-    #[must_use]
-    pub fn reading(mut self, reads: &[(&str, &[&str])]) -> Self {
-        for (kind, pointers) in reads {
-            let known = self.reads.entry((*kind).to_owned()).or_default();
-            known.extend(pointers.iter().map(|pointer| (*pointer).to_owned()));
+/// What policies read together. Of a kind that one of them asks for without saying what it reads there is nothing: everything is
+/// shown.
+fn united<'a>(policies: impl Iterator<Item = (Option<Reads>, &'a Policy)>) -> BTreeMap<String, Vec<String>> {
+    let mut united: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut whole = BTreeSet::new();
+    for (reads, policy) in policies {
+        let mut asked: BTreeSet<&str> = policy.requires.iter().chain(&policy.refines).map(String::as_str).collect();
+        // Who asks about workloads is shown those that a configuration brings as well.
+        if asked.iter().any(|kind| WORKLOAD_KINDS.contains(kind)) {
+            asked.insert(FURTHER);
         }
-        self
+        for kind in asked {
+            let pointers = reads.and_then(|reads| reads.of(kind));
+            match pointers {
+                Some(pointers) => united.entry(kind).or_default().extend(pointers),
+                None => {
+                    whole.insert(kind);
+                }
+            }
+        }
     }
+    united.retain(|kind, _| !whole.contains(kind));
+    let owned =
+        |(kind, pointers): (&str, BTreeSet<&str>)| (kind.to_owned(), pointers.into_iter().map(str::to_owned).collect());
+    united.into_iter().map(owned).collect()
 }
 
 /// One policy.
@@ -145,6 +113,9 @@ pub struct Policy {
     pub edits: Vec<String>,
     /// The highest class of fix that the webhook may make of its findings, where a PolicySet says `mutate: true`.
     pub mutates: FixClass,
+    /// What the profiles make of it.
+    #[serde(default, skip_serializing_if = "Profiles::is_rule")]
+    pub profiles: Profiles,
     /// JSON Schema of its settings.
     pub settings_schema: serde_json::Value,
     /// The settings' defaults.

@@ -39,7 +39,9 @@ use plimsoll_sdk::volumes::keep_one_pod;
         "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
         "monitoring.coreos.com/PodMonitor", "/PersistentVolumeClaim", "storage.k8s.io/StorageClass", "/PersistentVolume"
     ],
-    edits = ["/spec/minReplicas"]
+    edits = ["/spec/minReplicas"],
+    reads = [Workloads, Autoscalers, Services, Storage],
+    covers = ["hpa-bounds"]
 )]
 pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/minReplicas");

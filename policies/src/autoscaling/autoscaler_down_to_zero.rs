@@ -26,7 +26,9 @@ use plimsoll_sdk::prelude::*;
 /// Before Kubernetes 1.37 the feature is off.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Error,
-    since = "0.1.0", stage = Source, edits = ["/spec/minReplicas"]
+    since = "0.1.0", stage = Source, edits = ["/spec/minReplicas"],
+    default = Deny(CannotWork),
+    covers = ["hpa-min-zero: over files alone: the API server refuses it itself"]
 )]
 pub fn autoscaler_down_to_zero(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/minReplicas");

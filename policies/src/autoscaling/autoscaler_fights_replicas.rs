@@ -48,7 +48,10 @@ use plimsoll_sdk::prelude::*;
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
     ],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
-    refines = ["keda.sh/ScaledObject", "argoproj.io/Rollout"], edits = ["/spec/replicas"]
+    refines = ["keda.sh/ScaledObject", "argoproj.io/Rollout"], edits = ["/spec/replicas"],
+    default = Warn,
+    reads = [Workloads, Autoscalers],
+    covers = ["hpa-replicas-conflict", "hpa-disabled-by-zero"]
 )]
 pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
     let Change::Of(workload, at) = Change::of(review) else { return };

@@ -29,7 +29,9 @@ use plimsoll_sdk::prelude::*;
     ],
     severity = Warning, since = "0.1.0",
     requires = ["autoscaling/HorizontalPodAutoscaler", "autoscaling.k8s.io/VerticalPodAutoscaler"],
-    refines = ["keda.sh/ScaledObject"]
+    refines = ["keda.sh/ScaledObject"],
+    reads = [Autoscalers, VerticalAutoscalers],
+    covers = ["hpa-vpa-conflict"]
 )]
 pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };

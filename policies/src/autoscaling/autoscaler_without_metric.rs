@@ -20,7 +20,8 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Info,
-    since = "0.1.0", stage = Source
+    since = "0.1.0", stage = Source,
+    covers = ["hpa-default-metric"]
 )]
 pub fn autoscaler_without_metric(review: &Review, findings: &mut Findings) {
     let is_version_1 = review.at("/apiVersion").as_str() == Some("autoscaling/v1");

@@ -25,7 +25,10 @@ use plimsoll_sdk::prelude::*;
         "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
         "/ReplicationController", "argoproj.io/Rollout"
     ],
-    refines = ["keda.sh/ScaledObject"]
+    refines = ["keda.sh/ScaledObject"],
+    profile = Strict,
+    reads = [Workloads, Autoscalers],
+    covers = ["hpa-cpu-no-readiness"]
 )]
 pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };

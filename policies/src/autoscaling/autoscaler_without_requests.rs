@@ -53,7 +53,10 @@ use crate::autoscaling::lack::{Containers, Harm, Lack, injected};
         "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
         "/ReplicationController", "argoproj.io/Rollout"
     ],
-    refines = ["keda.sh/ScaledObject", "/LimitRange", "autoscaling.k8s.io/VerticalPodAutoscaler"]
+    refines = ["keda.sh/ScaledObject", "/LimitRange", "autoscaling.k8s.io/VerticalPodAutoscaler"],
+    default = Deny(CannotWork),
+    reads = [Workloads, Autoscalers, VerticalAutoscalers, LimitRanges, crate::autoscaling::lack::READS],
+    covers = ["hpa-request-missing", "hpa-container-missing: the nearest name is not proposed"]
 )]
 pub fn autoscaler_without_requests(review: &Review, findings: &mut Findings) {
     match Autoscaler::of(review) {

@@ -34,7 +34,10 @@ use plimsoll_sdk::volumes::keep_one_pod;
     refines = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "/PersistentVolumeClaim", "storage.k8s.io/StorageClass", "/PersistentVolume"
-    ]
+    ],
+    default = Deny(CannotWork),
+    reads = [Workloads, Storage],
+    covers = ["hpa-bounds"]
 )]
 pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
     let (fields, defaults) = match review.is(Kind::SCALED_OBJECT) {

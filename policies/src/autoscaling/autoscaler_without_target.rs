@@ -35,7 +35,10 @@ use plimsoll_sdk::prelude::*;
     severity = Error, since = "0.1.0",
     requires = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ]
+    ],
+    default = Deny(CannotWork),
+    reads = [Workloads],
+    covers = ["hpa-target-missing", "hpa-target-unscalable"]
 )]
 pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return };

@@ -20,7 +20,10 @@ use plimsoll_sdk::prelude::*;
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
-    refines = ["keda.sh/ScaledObject"]
+    refines = ["keda.sh/ScaledObject"],
+    default = Warn,
+    reads = [Autoscalers],
+    covers = ["hpa-duplicate"]
 )]
 pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
     let Some(object) = review.object().node().filter(|object| !is_made_by_keda(review, *object)) else { return };

@@ -27,7 +27,8 @@ use plimsoll_sdk::prelude::*;
     edits = [
         "/spec/behavior/scaleDown/stabilizationWindowSeconds",
         "/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/stabilizationWindowSeconds",
-    ]
+    ],
+    covers = ["hpa-flapping"]
 )]
 pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
     let down = match review.is(Kind::SCALED_OBJECT) {

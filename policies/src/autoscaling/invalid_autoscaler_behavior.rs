@@ -26,7 +26,9 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
-    severity = Error, since = "0.1.0"
+    severity = Error, since = "0.1.0",
+    default = Deny(CannotWork),
+    covers = ["hpa-behavior-invalid"]
 )]
 pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
     let behavior = match review.is(Kind::SCALED_OBJECT) {

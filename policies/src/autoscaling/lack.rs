@@ -3,8 +3,21 @@
 use plimsoll_sdk::autoscaling::Utilization;
 use plimsoll_sdk::measured::Measured;
 use plimsoll_sdk::prelude::*;
+#[cfg(not(target_arch = "wasm32"))]
+use plimsoll_sdk::reads::Read;
 use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
 use plimsoll_sdk::workload::PodTemplate;
+
+/// What it reads of workloads besides: what is injected, and the requests of that.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) const READS: &[Read] = &[Read::OfWorkloads(&[
+    "{template}/metadata/annotations/config.linkerd.io~1proxy-cpu-request",
+    "{template}/metadata/annotations/config.linkerd.io~1proxy-memory-request",
+    "{template}/metadata/annotations/dapr.io~1enabled",
+    "{template}/metadata/annotations/dapr.io~1sidecar-cpu-request",
+    "{template}/metadata/annotations/dapr.io~1sidecar-memory-request",
+    "{template}/metadata/annotations/linkerd.io~1inject",
+])];
 
 /// What follows where a share can't be computed.
 pub(crate) struct Harm {

@@ -43,7 +43,13 @@ use plimsoll_sdk::resources::Resources as _;
         "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
         "/ReplicationController", "argoproj.io/Rollout"
     ],
-    refines = ["keda.sh/ScaledObject", "/LimitRange"]
+    refines = ["keda.sh/ScaledObject", "/LimitRange"],
+    default = Warn,
+    reads = [
+        Workloads, Autoscalers, LimitRanges, "autoscaling/HorizontalPodAutoscaler/spec/behavior/scaleUp/tolerance",
+        "keda.sh/ScaledObject/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/tolerance"
+    ],
+    covers = ["hpa-target-unreachable: also where no more than the tolerance is left"]
 )]
 pub fn unreachable_autoscaler_target(review: &Review, findings: &mut Findings) {
     match Autoscaler::of(review) {

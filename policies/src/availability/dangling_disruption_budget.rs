@@ -33,7 +33,9 @@ use plimsoll_sdk::prelude::*;
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "apps/DaemonSet", "batch/Job", "batch/CronJob"
     ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    reads = [Workloads, Autoscalers],
+    covers = ["avail-pdb-selector-empty", "avail-pdb-dangling"]
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("/spec/selector");

@@ -34,7 +34,9 @@ use plimsoll_sdk::prelude::*;
         "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout"
     ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/DaemonSet", "batch/Job"]
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/DaemonSet", "batch/Job"],
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = ["avail-pdb-no-readiness"]
 )]
 pub fn disruption_budget_without_readiness(review: &Review, findings: &mut Findings) {
     if review.is(Kind::POD_DISRUPTION_BUDGET) {

@@ -81,7 +81,14 @@ use plimsoll_sdk::prelude::*;
         "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
     ],
     refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
-    edits = ["/spec/minAvailable", "/spec/maxUnavailable"]
+    edits = ["/spec/minAvailable", "/spec/maxUnavailable"],
+    default = Deny(BlocksOthers),
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = [
+        "avail-pdb-drain-deadlock", "avail-pdb-hpa-deadlock", "avail-pdb-single-replica",
+        "avail-pdb-unmanaged: not Pods that nobody manages, nor those of kinds that are not known",
+        "avail-pdb-both-or-none"
+    ]
 )]
 pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
     if review.is(Kind::POD_DISRUPTION_BUDGET) {

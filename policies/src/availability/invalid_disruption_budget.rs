@@ -21,7 +21,9 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Error, since = "0.1.0",
-    stage = Source
+    stage = Source,
+    default = Deny(CannotWork),
+    covers = ["avail-pdb-both-or-none"]
 )]
 pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
     let [min, max] = ["/spec/minAvailable", "/spec/maxUnavailable"].map(|field| review.at(field));

@@ -35,7 +35,11 @@ use plimsoll_sdk::prelude::*;
 ///     labelSelector: {matchLabels: {app: shop}}
 ///     matchLabelKeys: [pod-template-hash]
 /// ```
-#[policy(on = Workloads, severity = Error, since = "0.1.0")]
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0",
+    default = Deny(CannotWork),
+    covers = ["avail-spread-invalid"]
+)]
 pub fn invalid_spread(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let mut earlier: BTreeSet<(&str, &str)> = BTreeSet::new();

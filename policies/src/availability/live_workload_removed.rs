@@ -73,6 +73,11 @@ const SELECTED: [Kind<'static>; 7] = [
     refines = [
         "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout", "batch/Job"
+    ],
+    default = Deny(TakesDown),
+    reads = [Workloads],
+    covers = [
+        "bluegreen-active-removed: any workload with ready Pods, whether or not it is the only backend of a Service"
     ]
 )]
 pub fn live_workload_removed(review: &Review, findings: &mut Findings) {

@@ -60,7 +60,10 @@ pub struct Settings {
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
         "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
-    ]
+    ],
+    production = Deny,
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = ["avail-pdb-missing", "sts-pdb"]
 )]
 pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings: &mut Findings) {
     if last::workloads(review, findings, &SCALABLE, |review, findings| {

@@ -26,7 +26,11 @@ pub struct Settings {
 ///
 /// ## Settings
 /// `allowed`: the classes that may be named. An empty list allows any.
-#[policy(on = LongRunning, severity = Info, since = "0.1.0")]
+#[policy(
+    on = LongRunning, severity = Info, since = "0.1.0",
+    profile = OptIn,
+    covers = ["avail-priority-class"]
+)]
 pub fn missing_priority_class(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let at = template.spec().at("/priorityClassName");

@@ -78,7 +78,9 @@ pub struct Settings {
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
         "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
     ],
-    edits = ["{template}/spec/topologySpreadConstraints"]
+    edits = ["{template}/spec/topologySpreadConstraints"],
+    reads = [Workloads, Autoscalers],
+    covers = ["avail-spread-missing", "sts-anti-affinity"]
 )]
 pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findings) {
     if last::workloads(review, findings, &SCALABLE, |review, findings| missing_spread(review, settings, findings)) {

@@ -32,7 +32,10 @@ use plimsoll_sdk::prelude::*;
         "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
         "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
     ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"]
+    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    default = Warn,
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = ["avail-pdb-overlap"]
 )]
 pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) {
     if review.is(Kind::POD_DISRUPTION_BUDGET) {

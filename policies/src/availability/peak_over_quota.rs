@@ -49,6 +49,14 @@ use plimsoll_sdk::workload::PodTemplate;
         "/LimitRange", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
         "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet",
         "batch/Job"
+    ],
+    reads = [
+        Workloads, Autoscalers, LimitRanges, "/ResourceQuota/spec/hard", "/ResourceQuota/spec/scopes",
+        "/ResourceQuota/spec/scopeSelector"
+    ],
+    covers = [
+        "res-quota-surge: by `spec.hard` and the workloads that are known; what is used, a status, is not looked at",
+        "cap-peak-over-quota: as above"
     ]
 )]
 pub fn peak_over_quota(review: &Review, findings: &mut Findings) {

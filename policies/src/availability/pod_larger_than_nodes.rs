@@ -37,7 +37,12 @@ pub struct Settings {
 /// ## Order
 /// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
 /// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
-#[policy(on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"])]
+#[policy(
+    on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
+    profile = OptIn,
+    reads = [LimitRanges],
+    covers = ["cap-peak-over-quota: the second is opt-in, for it has to be told how large the nodes are"]
+)]
 pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     for (resource, most) in [("cpu", settings.cpu), ("memory", settings.memory)] {

@@ -40,7 +40,9 @@ use plimsoll_sdk::rounding::Budget;
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/StatefulSet", "apps/ReplicaSet",
         "/ReplicationController", "apps/DaemonSet", "batch/Job"
-    ]
+    ],
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = ["avail-pdb-vs-rollout"]
 )]
 pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings) {
     if review.is(Kind::POD_DISRUPTION_BUDGET) {

@@ -63,7 +63,10 @@ pub struct Settings {
     ],
     edits = [
         "{template}/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/*/matchLabelKeys"
-    ]
+    ],
+    default = Deny(BlocksOthers),
+    reads = [Workloads, Autoscalers],
+    covers = ["avail-required-antiaffinity-surge: the nodes are a setting"]
 )]
 pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, |review, findings| {

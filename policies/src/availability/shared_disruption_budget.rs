@@ -38,7 +38,10 @@ use plimsoll_sdk::prelude::*;
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "apps/DaemonSet", "batch/Job", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
         "keda.sh/ScaledObject"
-    ]
+    ],
+    default = Warn,
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = ["avail-pdb-selector-empty", "avail-pdb-multi-workload"]
 )]
 pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
     if last::budgets(review, findings, shared_disruption_budget) {

@@ -48,7 +48,10 @@ use plimsoll_sdk::sharing::others;
         "argoproj.io/Rollout", "apps/DaemonSet",
         "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
-    edits = ["/spec/replicas"]
+    edits = ["/spec/replicas"],
+    profile = Strict,
+    reads = [Workloads, Autoscalers, Services],
+    covers = ["avail-replicas-min"]
 )]
 pub fn single_replica(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &SCALABLE, single_replica) {

@@ -28,7 +28,8 @@ use plimsoll_sdk::selector;
 /// ```
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", edits = ["{template}/spec/topologySpreadConstraints/*/matchLabelKeys"]
+    since = "0.1.0", edits = ["{template}/spec/topologySpreadConstraints/*/matchLabelKeys"],
+    covers = ["avail-spread-hash"]
 )]
 pub fn spread_counts_old_pods(review: &Review, findings: &mut Findings) {
     let Some((template, label)) = review.template().zip(revision_label(review)) else { return };

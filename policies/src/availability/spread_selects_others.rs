@@ -48,7 +48,10 @@ use plimsoll_sdk::selector;
         "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "batch/Job",
         "batch/CronJob"
     ],
-    edits = ["{template}/spec/topologySpreadConstraints/*/labelSelector"]
+    edits = ["{template}/spec/topologySpreadConstraints/*/labelSelector"],
+    default = Warn,
+    reads = [Workloads, Autoscalers],
+    covers = ["avail-spread-self: the fix is for constraints, not for anti-affinity"]
 )]
 pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[], spread_selects_others) {

@@ -40,7 +40,9 @@ use plimsoll_sdk::rounding::Budget;
         "apps/DaemonSet", "batch/Job"
     ],
     refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "policy/PodDisruptionBudget"],
-    edits = ["/spec/minAvailable", "/spec/maxUnavailable"]
+    edits = ["/spec/minAvailable", "/spec/maxUnavailable"],
+    reads = [Workloads, DisruptionBudgets, Autoscalers],
+    covers = ["avail-pdb-too-loose"]
 )]
 pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
     if last::budgets(review, findings, toothless_disruption_budget) {

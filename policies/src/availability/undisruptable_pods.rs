@@ -34,7 +34,14 @@ use plimsoll_sdk::prelude::*;
     severity = Warning, since = "0.1.0", requires = ["/Service"],
     refines = [
         "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ]
+    ],
+    profile = Strict,
+    reads = [
+        Workloads, Services, "{template}/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict",
+        "{template}/metadata/annotations/karpenter.sh~1do-not-disrupt",
+        "{template}/metadata/annotations/karpenter.sh~1do-not-evict"
+    ],
+    covers = ["avail-do-not-disrupt"]
 )]
 pub fn undisruptable_pods(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &SCALABLE, undisruptable_pods) {

@@ -22,7 +22,8 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Info, since = "0.1.0",
-    edits = ["/spec/unhealthyPodEvictionPolicy"]
+    edits = ["/spec/unhealthyPodEvictionPolicy"],
+    covers = ["avail-pdb-unhealthy-policy"]
 )]
 pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/unhealthyPodEvictionPolicy");

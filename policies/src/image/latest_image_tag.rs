@@ -28,7 +28,11 @@ pub struct Settings {
 /// ## Settings
 /// `allowed` lists repositories to pass over, as they stand in manifests or in full: `nginx` and
 /// `docker.io/library/nginx` are the same. `registry.example.com/sandbox/*` allows all that begins so.
-#[policy(on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"])]
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    default = Warn,
+    covers = ["img-tag-latest"]
+)]
 pub fn latest_image_tag(review: &Review, settings: &Settings, findings: &mut Findings) {
     for image in review.template().into_iter().flat_map(PodTemplate::images) {
         let Some(reference) = image.reference.as_str().and_then(Reference::parse) else { continue };

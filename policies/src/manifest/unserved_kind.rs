@@ -29,7 +29,11 @@ use plimsoll_sdk::review::Why;
 ///
 /// A newer version may ask for more: a Deployment of `apps/v1` needs `spec.selector`. If the cluster is of another version
 /// than the newest, say so: `plimsoll check --kubernetes-version 1.34`.
-#[policy(on = Kinds, kinds = ["*"], severity = Error, since = "0.1.0", stage = Source)]
+#[policy(
+    on = Kinds, kinds = ["*"], severity = Error, since = "0.1.0", stage = Source,
+    default = Deny(CannotWork),
+    covers = ["api-removed: not deprecated versions that are still served"]
+)]
 pub fn unserved_kind(review: &Review, findings: &mut Findings) {
     let Some(unserved) = review.unserved() else { return };
     let (api_version_at, kind_at) = (review.at("/apiVersion"), review.at("/kind"));

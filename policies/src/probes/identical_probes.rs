@@ -26,7 +26,10 @@ const PATIENCE: i64 = 30;
 /// readinessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 10, failureThreshold: 3}
 /// livenessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 10, failureThreshold: 9}
 /// ```
-#[policy(on = LongRunning, severity = Warning, since = "0.1.0")]
+#[policy(
+    on = LongRunning, severity = Warning, since = "0.1.0",
+    covers = ["probe-identical"]
+)]
 pub fn identical_probes(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
         let (Some(liveness), Some(readiness)) = (container.probe("livenessProbe"), container.probe("readinessProbe"))

@@ -75,7 +75,13 @@ use plimsoll_sdk::workload::{Handler, Port};
         "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
         "monitoring.coreos.com/PodMonitor"
     ],
-    edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"]
+    edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"],
+    default = Warn,
+    reads = [Workloads, Services],
+    covers = [
+        "probe-readiness-missing",
+        "probe-sidecar: the readiness of a sidecar that a Service targets; not a startupProbe for those that others wait for"
+    ]
 )]
 pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[], missing_readiness_probe) {

@@ -26,7 +26,10 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 /// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
 /// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
-    on = LongRunning, severity = Info, since = "0.1.0", refines = ["/LimitRange"]
+    on = LongRunning, severity = Info, since = "0.1.0", refines = ["/LimitRange"],
+    profile = OptIn,
+    reads = [LimitRanges],
+    covers = ["res-qos-guaranteed: no fix"]
 )]
 pub fn evictable_under_pressure(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

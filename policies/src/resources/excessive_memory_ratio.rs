@@ -51,7 +51,10 @@ pub struct Settings {
     edits = [
         "{template}/spec/containers/*/resources/requests/memory",
         "{template}/spec/initContainers/*/resources/requests/memory",
-    ]
+    ],
+    production = Deny,
+    reads = [LimitRanges],
+    covers = ["res-memory-ratio"]
 )]
 pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &mut Findings) {
     let allowed = settings.limit.max(Quantity::from_milli(1000));

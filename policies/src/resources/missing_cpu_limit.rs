@@ -28,7 +28,10 @@ use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown}
 /// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     on = Workloads, severity = Info, since = "0.1.0", refines = ["/LimitRange"],
-    subresources = ["resize"]
+    subresources = ["resize"],
+    profile = OptIn,
+    reads = [LimitRanges],
+    covers = ["res-cpu-limit-missing: no fix"]
 )]
 pub fn missing_cpu_limit(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| lacks_limit(review, container, "cpu")) {

@@ -51,7 +51,10 @@ pub struct Settings {
     edits = [
         "{template}/spec/containers/*/resources/limits/memory",
         "{template}/spec/initContainers/*/resources/limits/memory",
-    ]
+    ],
+    default = Audit,
+    reads = [LimitRanges],
+    covers = ["res-memory-limit-missing: the webhook writes it only where a PolicySet says `mutate: true`"]
 )]
 pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut Findings) {
     let requests = Requests::of(review, &OfRequests::default());

@@ -96,6 +96,12 @@ pub struct Settings {
         "{template}/spec/containers/*/resources/requests/memory",
         "{template}/spec/initContainers/*/resources/requests/cpu",
         "{template}/spec/initContainers/*/resources/requests/memory",
+    ],
+    default = Warn, fills_in = Mutate,
+    reads = [LimitRanges],
+    covers = [
+        "res-cpu-request-missing", "res-memory-request-missing",
+        "res-qos-besteffort: said of each container, not of the Pod"
     ]
 )]
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {

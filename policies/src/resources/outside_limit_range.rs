@@ -35,7 +35,10 @@ use plimsoll_sdk::resources::{Resources as _, Side, filled, pod_total};
 /// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
 /// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
-    on = Workloads, severity = Error, since = "0.1.0", requires = ["/LimitRange"]
+    on = Workloads, severity = Error, since = "0.1.0", requires = ["/LimitRange"],
+    default = Deny(CannotWork),
+    reads = [LimitRanges],
+    covers = ["res-limitrange-violation: found at workloads, not at the LimitRange"]
 )]
 pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
     let ranges = review.limit_ranges();

@@ -35,7 +35,9 @@ use plimsoll_sdk::references::{scales_down, workload_ref};
 /// Where a person is meant to promote, ignore this policy for the Rollout.
 #[policy(
     on = Kinds, kinds = ["argoproj.io/Rollout", "apps/Deployment"], severity = Warning,
-    since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment"]
+    since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment"],
+    reads = [Workloads],
+    covers = ["argo-rollout-basics"]
 )]
 pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
     if review.is(Kind::DEPLOYMENT) {

@@ -32,7 +32,12 @@ use plimsoll_sdk::workload::PodTemplate;
 /// ## Assumptions
 /// A ConfigMap that is not known is assumed not to change.
 #[policy(
-    on = LongRunning, severity = Info, since = "0.1.0", stage = Source, refines = ["/ConfigMap"]
+    on = LongRunning, severity = Info, since = "0.1.0", stage = Source, refines = ["/ConfigMap"],
+    profile = OptIn,
+    reads = ["/ConfigMap"],
+    covers = [
+        "rollout-config-no-checksum: over files alone, so that the webhook needs no right to read ConfigMaps; not Secrets, which policies are never shown"
+    ]
 )]
 pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -26,7 +26,8 @@ use plimsoll_sdk::prelude::*;
         "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding", "scheduling.k8s.io/PriorityClass",
         "storage.k8s.io/StorageClass"
     ],
-    severity = Warning, since = "0.1.0", stage = Source
+    severity = Warning, since = "0.1.0", stage = Source,
+    covers = ["object-declared-twice: no check of the catalogue; within one folder, over files alone"]
 )]
 pub fn declared_twice(review: &Review, findings: &mut Findings) {
     let places: Vec<&str> = review.declarations().collect();

@@ -19,7 +19,8 @@ use plimsoll_sdk::prelude::*;
         "{template}/spec/containers/*/env/*",
         "{template}/spec/initContainers/*/env/*",
         "{template}/spec/ephemeralContainers/*/env/*",
-    ]
+    ],
+    covers = ["rollout-env-duplicate"]
 )]
 pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
     for container in review.containers() {

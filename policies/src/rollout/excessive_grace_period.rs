@@ -29,7 +29,11 @@ pub struct Settings {
 ///
 /// ## Settings
 /// `seconds`: what the drains of this cluster wait for.
-#[policy(on = LongRunning, severity = Warning, since = "0.1.0")]
+#[policy(
+    on = LongRunning, severity = Warning, since = "0.1.0",
+    profile = OptIn,
+    covers = ["shutdown-grace-huge"]
+)]
 pub fn excessive_grace_period(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let Some(grace) = grace_period(template).filter(|grace| *grace > settings.seconds) else { return };

@@ -52,7 +52,9 @@ const UNCOUNTABLE: i64 = i32::MAX as i64;
     refines = [
         "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
     ],
-    edits = ["/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/canary/maxSurge"]
+    edits = ["/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/canary/maxSurge"],
+    reads = [Workloads, Autoscalers],
+    covers = ["rollout-surge-excess: Pods that still end are named, and not counted: nobody knows them"]
 )]
 pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, |review, findings| {

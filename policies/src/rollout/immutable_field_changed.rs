@@ -28,7 +28,10 @@ use plimsoll_sdk::prelude::*;
     severity = Error, since = "0.1.0", stage = Source, judges = Transition,
     refines = [
         "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/Service", "/PersistentVolumeClaim"
-    ]
+    ],
+    default = Deny(CannotWork),
+    reads = [Workloads, Services, Storage],
+    covers = ["rollout-immutable-change: against a record (`check --context`); not against a revision of git"]
 )]
 pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
     let old = review.old();

@@ -60,7 +60,10 @@ use crate::rollout::counted_jobs::{self, JOBS};
     ],
     refines = [
         "batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/LimitRange"
-    ]
+    ],
+    default = Warn,
+    reads = [Workloads, Autoscalers, LimitRanges, crate::autoscaling::lack::READS],
+    covers = ["rollout-selector-overlap: not Jobs"]
 )]
 pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) {
     if let Some(scaler) = Autoscaler::of(review) {

@@ -21,7 +21,8 @@ use plimsoll_sdk::prelude::*;
 /// Where nobody can tell whether it was written, it was not.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", edits = ["/spec/paused"]
+    since = "0.1.0", edits = ["/spec/paused"],
+    covers = ["rollout-paused"]
 )]
 pub fn paused_rollout(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/paused");

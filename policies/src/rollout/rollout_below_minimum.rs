@@ -60,7 +60,9 @@ pub struct Settings {
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
         "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable",
         "/spec/updateStrategy/rollingUpdate/maxUnavailable"
-    ]
+    ],
+    reads = [Workloads, Autoscalers],
+    covers = ["rollout-min-available"]
 )]
 pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mut Findings) {
     if review.is(Kind::STATEFUL_SET) {

@@ -41,7 +41,9 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count};
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
         "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
-    ]
+    ],
+    reads = [Workloads, Autoscalers],
+    covers = ["rollout-hostport-surge: how many nodes there are is not known; of hostNetwork only declared ports"]
 )]
 pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, rollout_blocked_by_host_port) {

@@ -61,7 +61,10 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
         "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
         "argoproj.io/Rollout", "storage.k8s.io/StorageClass", "/PersistentVolume"
     ],
-    edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
+    edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
+    default = Deny(BlocksOthers),
+    reads = [Workloads, Autoscalers, Storage],
+    covers = ["rollout-rwo-surge: of one Pod; several are volume-shared-by-replicas"]
 )]
 pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, rollout_blocked_by_volume) {

@@ -21,7 +21,8 @@ use plimsoll_sdk::prelude::*;
 /// A StatefulSet that must be updated in steps can use `rollingUpdate.partition`. Where an operator deletes the Pods in an
 /// order of its own, ignore this policy for it.
 #[policy(
-    on = Kinds, kinds = ["apps/StatefulSet", "apps/DaemonSet"], severity = Warning, since = "0.1.0"
+    on = Kinds, kinds = ["apps/StatefulSet", "apps/DaemonSet"], severity = Warning, since = "0.1.0",
+    covers = ["rollout-on-delete"]
 )]
 pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/updateStrategy/type");

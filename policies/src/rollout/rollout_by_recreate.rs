@@ -47,7 +47,9 @@ use plimsoll_sdk::volumes::{Access, claims};
         "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
-    edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"]
+    edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
+    reads = [Workloads, Services, Storage],
+    covers = ["rollout-strategy-recreate: the fix is not made where the Pods take a port of their node"]
 )]
 pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[Kind::DEPLOYMENT], rollout_by_recreate) {

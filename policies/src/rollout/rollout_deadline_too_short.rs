@@ -31,7 +31,9 @@ const NEVER: i64 = i32::MAX as i64;
 /// Or a shorter startup window, if Pods that take so long are broken. `--fix=unsafe` writes the longer deadline.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
-    since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"]
+    since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"],
+    default = Deny(CannotWork),
+    covers = ["rollout-deadline-invalid", "rollout-deadline-short"]
 )]
 pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
     let (deadline_at, min_ready_at) = (review.at("/spec/progressDeadlineSeconds"), review.at("/spec/minReadySeconds"));

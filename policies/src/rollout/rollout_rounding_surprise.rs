@@ -43,7 +43,9 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
         "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"
-    ]
+    ],
+    reads = [Workloads, Autoscalers],
+    covers = ["rollout-rounding-surprise"]
 )]
 pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, rollout_rounding_surprise) {

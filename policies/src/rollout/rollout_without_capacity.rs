@@ -75,7 +75,10 @@ use crate::rollout::stateful_sets;
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
         "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable",
         "/spec/updateStrategy/rollingUpdate/maxUnavailable"
-    ]
+    ],
+    default = Deny(TakesDown), fills_in = Mutate,
+    reads = [Workloads, Autoscalers, Services],
+    covers = ["rollout-both-zero", "rollout-zero-available"]
 )]
 pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     if review.is(Kind::STATEFUL_SET) {

@@ -17,7 +17,8 @@ use plimsoll_sdk::rollout::time_to_ready;
 /// where that is more.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
-    since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"]
+    since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"],
+    covers = ["rollout-deadline-infinite"]
 )]
 pub fn rollout_without_deadline(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/progressDeadlineSeconds");

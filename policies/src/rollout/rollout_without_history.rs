@@ -17,7 +17,9 @@ use plimsoll_sdk::prelude::*;
 #[policy(
     on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"], severity = Error,
-    since = "0.1.0", edits = ["/spec/revisionHistoryLimit"]
+    since = "0.1.0", edits = ["/spec/revisionHistoryLimit"],
+    default = Warn,
+    covers = ["rollout-history-zero"]
 )]
 pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/revisionHistoryLimit");

@@ -37,7 +37,10 @@ use plimsoll_sdk::rollout::is_served;
         "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
         "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
-    edits = ["/spec/minReadySeconds"]
+    edits = ["/spec/minReadySeconds"],
+    profile = Strict,
+    reads = [Workloads, Services],
+    covers = ["rollout-min-ready-missing: where there is no readinessProbe either, rollout-without-readiness says it"]
 )]
 pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &KINDS, rollout_without_min_ready) {

@@ -57,7 +57,10 @@ use crate::probes::missing_readiness_probe::missing_readiness_probe;
         "apps/ReplicaSet", "/ReplicationController",
         "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
     ],
-    edits = ["/spec/minReadySeconds"]
+    edits = ["/spec/minReadySeconds"],
+    default = Warn,
+    reads = [Workloads, Services],
+    covers = ["rollout-unprotected: without a Service it is an info"]
 )]
 pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &KINDS, rollout_without_readiness) {

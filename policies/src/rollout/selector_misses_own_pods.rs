@@ -22,7 +22,11 @@ use plimsoll_sdk::selector::{self, Match};
 ///   metadata:
 ///     labels: {app: shop}
 /// ```
-#[policy(on = LongRunning, severity = Error, since = "0.1.0")]
+#[policy(
+    on = LongRunning, severity = Error, since = "0.1.0",
+    default = Deny(CannotWork),
+    covers = ["rollout-selector-mismatch"]
+)]
 pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/selector");
     let (Some(template), Some(selector)) = (review.template(), at.node()) else { return };

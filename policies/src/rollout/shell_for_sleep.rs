@@ -26,7 +26,8 @@ use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
         "{template}/spec/containers/*/lifecycle/preStop/sleep/seconds",
         "{template}/spec/initContainers/*/lifecycle/preStop/exec",
         "{template}/spec/initContainers/*/lifecycle/preStop/sleep/seconds",
-    ]
+    ],
+    covers = ["shutdown-prestop-exec-sleep"]
 )]
 pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -46,7 +46,9 @@ pub struct Settings {
 /// `drainSeconds`: what the program needs after SIGTERM.
 #[policy(
     on = LongRunning, severity = Error, since = "0.1.0",
-    edits = ["{template}/spec/terminationGracePeriodSeconds"]
+    edits = ["{template}/spec/terminationGracePeriodSeconds"],
+    default = Warn,
+    covers = ["shutdown-prestop-ge-grace", "shutdown-budget", "shutdown-grace-zero", "sts-grace-zero"]
 )]
 pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -45,7 +45,10 @@ const DRAIN: i64 = 10;
         "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
         "monitoring.coreos.com/PodMonitor"
     ],
-    edits = ["{template}/spec/containers/*/lifecycle/preStop"]
+    edits = ["{template}/spec/containers/*/lifecycle/preStop"],
+    profile = Strict,
+    reads = [Workloads, Services],
+    covers = ["shutdown-prestop-missing"]
 )]
 pub fn shutdown_without_pre_stop(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[], shutdown_without_pre_stop) {

@@ -19,7 +19,11 @@ use plimsoll_sdk::shell;
 /// ```yaml
 /// command: [sh, -c, "migrate && exec server --port=8080"]
 /// ```
-#[policy(on = LongRunning, severity = Warning, since = "0.1.0")]
+#[policy(
+    on = LongRunning, severity = Warning, since = "0.1.0",
+    profile = Strict,
+    covers = ["shutdown-shell-pid1: not entrypoints of images"]
+)]
 pub fn signals_lost_in_shell(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
         let words = container.at("/command").items().chain(container.at("/args").items());

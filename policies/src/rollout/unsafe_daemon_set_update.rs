@@ -41,7 +41,9 @@ pub struct Settings {
 /// Where `nodes` is 0, a number in `maxUnavailable` is assumed to be no more than `percent` of them.
 #[policy(
     on = Kinds, kinds = ["apps/DaemonSet"], severity = Error, since = "0.1.0",
-    edits = ["/spec/updateStrategy/rollingUpdate/maxSurge", "/spec/updateStrategy/rollingUpdate/maxUnavailable"]
+    edits = ["/spec/updateStrategy/rollingUpdate/maxSurge", "/spec/updateStrategy/rollingUpdate/maxUnavailable"],
+    default = Deny(BlocksOthers),
+    covers = ["rollout-daemonset: how many nodes there are is a setting"]
 )]
 pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: &mut Findings) {
     let strategy = review.at("/spec/updateStrategy");

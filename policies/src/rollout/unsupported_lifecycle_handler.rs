@@ -33,7 +33,9 @@ use plimsoll_sdk::prelude::*;
         "{template}/spec/initContainers/*/lifecycle",
         "{template}/spec/initContainers/*/lifecycle/preStop",
         "{template}/spec/initContainers/*/lifecycle/postStart",
-    ]
+    ],
+    default = Deny(CannotWork),
+    covers = ["shutdown-tcp-handler: of a postStart the fix is unsafe: the container then stays"]
 )]
 pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {

@@ -50,7 +50,10 @@ use plimsoll_sdk::workload::PodTemplate;
         "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
         "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
         "storage.k8s.io/StorageClass", "/PersistentVolume"
-    ]
+    ],
+    default = Deny(CannotWork),
+    reads = [Workloads, Autoscalers, Storage],
+    covers = ["rollout-rwo-shared: Pods that are tied to one node may share ReadWriteOnce"]
 )]
 pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
     match Autoscaler::of(review) {

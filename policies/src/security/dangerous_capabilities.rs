@@ -39,7 +39,9 @@ use plimsoll_sdk::prelude::*;
         "{template}/spec/containers/*/securityContext/capabilities/add",
         "{template}/spec/initContainers/*/securityContext/capabilities/add",
         "{template}/spec/ephemeralContainers/*/securityContext/capabilities/add",
-    ]
+    ],
+    default = Warn,
+    covers = ["sec-capabilities-baseline"]
 )]
 pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

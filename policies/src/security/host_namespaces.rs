@@ -26,7 +26,9 @@ use plimsoll_sdk::workload::PodTemplate;
 /// `--fix=unsafe` takes the field out. An app that needs it fails after that.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0",
-    edits = ["{template}/spec/hostNetwork", "{template}/spec/hostPID", "{template}/spec/hostIPC"]
+    edits = ["{template}/spec/hostNetwork", "{template}/spec/hostPID", "{template}/spec/hostIPC"],
+    default = Warn,
+    covers = ["sec-host-namespaces"]
 )]
 pub fn host_namespaces(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -25,7 +25,11 @@ use plimsoll_sdk::prelude::*;
 ///
 /// Agents of the node (log collectors, storage drivers, node exporters) need it. Keep these in a namespace of their own,
 /// and exempt that. There is no fix, because nobody else knows what the files are for.
-#[policy(on = Workloads, severity = Error, since = "0.1.0")]
+#[policy(
+    on = Workloads, severity = Error, since = "0.1.0",
+    default = Warn,
+    covers = ["sec-host-path"]
+)]
 pub fn host_path(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let volumes: Vec<_> =

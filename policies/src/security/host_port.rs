@@ -24,7 +24,9 @@ use plimsoll_sdk::prelude::*;
     edits = [
         "{template}/spec/containers/*/ports/*/hostPort",
         "{template}/spec/initContainers/*/ports/*/hostPort",
-    ]
+    ],
+    default = Warn,
+    covers = ["sec-host-ports: not of Pods with `hostNetwork`, of which `host-namespaces` has the finding"]
 )]
 pub fn host_port(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

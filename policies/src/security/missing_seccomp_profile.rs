@@ -38,7 +38,9 @@ const TYPE: &str = "/seccompProfile/type";
         "{template}/spec/containers/*/securityContext/seccompProfile/type",
         "{template}/spec/initContainers/*/securityContext/seccompProfile/type",
         "{template}/spec/ephemeralContainers/*/securityContext/seccompProfile/type",
-    ]
+    ],
+    default = Audit, fills_in = Mutate,
+    covers = ["sec-seccomp"]
 )]
 pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -34,7 +34,9 @@ use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
         "{template}/spec/containers/*/securityContext/allowPrivilegeEscalation",
         "{template}/spec/initContainers/*/securityContext/allowPrivilegeEscalation",
         "{template}/spec/ephemeralContainers/*/securityContext/allowPrivilegeEscalation",
-    ]
+    ],
+    default = Audit, fills_in = Mutate,
+    covers = ["sec-allow-privilege-escalation"]
 )]
 pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
     if is_host_process(review, findings) || is_exempt_as_windows(review) {

@@ -36,7 +36,9 @@ const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
         "{template}/spec/initContainers/*/securityContext/windowsOptions/hostProcess",
         "{template}/spec/ephemeralContainers/*/securityContext/privileged",
         "{template}/spec/ephemeralContainers/*/securityContext/windowsOptions/hostProcess",
-    ]
+    ],
+    default = Warn,
+    covers = ["sec-privileged", "sec-windows-hostprocess"]
 )]
 pub fn privileged_container(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -32,7 +32,9 @@ const USER_NAME: &str = "/securityContext/windowsOptions/runAsUserName";
 ///
 /// An image that needs root needs `runAsNonRoot: false`, which `runs-as-root` reports.
 #[policy(
-    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"]
+    on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
+    default = Deny(CannotWork),
+    covers = ["sec-run-as-root-uid"]
 )]
 pub fn root_against_non_root(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

@@ -50,7 +50,9 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
         "{template}/spec/containers/*/securityContext/runAsNonRoot",
         "{template}/spec/initContainers/*/securityContext/runAsNonRoot",
         "{template}/spec/ephemeralContainers/*/securityContext/runAsNonRoot",
-    ]
+    ],
+    default = Audit, production = Deny, fills_in = Default,
+    covers = ["sec-run-as-non-root", "sec-run-as-root-uid"]
 )]
 pub fn runs_as_root(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };

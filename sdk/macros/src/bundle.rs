@@ -2,7 +2,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, Ident, Path, Result, Token};
+use syn::{Error, Ident, Path, Result, Token};
 
 /// The modules of one folder; without a name, those of the crate's root.
 struct Folder {
@@ -12,14 +12,13 @@ struct Folder {
 }
 
 struct Bundle {
-    reads: Option<Expr>,
     folders: Vec<Folder>,
     /// In the order in which they were written.
     policies: Vec<Path>,
 }
 
 pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
-    let Bundle { reads, folders, policies } = syn::parse2(input)?;
+    let Bundle { folders, policies } = syn::parse2(input)?;
     let folders = folders.iter().map(|Folder { name, policies, helpers }| {
         let modules = quote!(#(pub(crate) mod #helpers;)* #(pub mod #policies;)*);
         match name {
@@ -30,11 +29,10 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
             None => modules,
         }
     });
-    let reads = reads.map(|reads| quote!(reads = #reads;));
     Ok(quote! {
         #(#folders)*
 
-        ::plimsoll_sdk::export_policies![#reads #(#policies::POLICY),*];
+        ::plimsoll_sdk::export_policies![#(#policies::POLICY),*];
     })
 }
 
@@ -58,16 +56,7 @@ impl Bundle {
 
 impl Parse for Bundle {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut bundle = Self { reads: None, folders: Vec::new(), policies: Vec::new() };
-        if input.peek(Ident) && input.peek2(Token![=]) {
-            let word: Ident = input.parse()?;
-            if word != "reads" {
-                return Err(Error::new(word.span(), "known here is `reads = …;`"));
-            }
-            input.parse::<Token![=]>()?;
-            bundle.reads = Some(input.parse()?);
-            input.parse::<Token![;]>()?;
-        }
+        let mut bundle = Self { folders: Vec::new(), policies: Vec::new() };
         while input.peek(Token![mod]) {
             input.parse::<Token![mod]>()?;
             let path: Path = input.parse()?;

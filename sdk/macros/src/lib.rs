@@ -2,7 +2,9 @@
 //! function and struct stay as they are written.
 
 mod bundle;
+mod checks;
 mod policy;
+mod reads;
 mod settings;
 
 use proc_macro::TokenStream;
@@ -12,7 +14,19 @@ use proc_macro::TokenStream;
 /// Arguments: `on = Workloads | LongRunning | Kinds`, `severity = Error | Warning | Info`, `since = "…"`;
 /// `category = "…"`, unless the policy lies in the folder of its category; optional `kinds = ["group/Kind"]`, `subresources = ["…"]`, `requires = ["group/Kind"]`,
 /// `refines = ["group/Kind"]`, `edits = ["pointer"]`, `stage = Source`, `judges = Transition | Companion`,
-/// `operations = [Create, Update, Delete]` (the first two, if unsaid), `mutates = Safe | Hardening` (the highest class of fix that the webhook may make; any, if unsaid).
+/// `operations = [Create, Update, Delete]` (the first two, if unsaid), `mutates = Safe | Hardening` (the highest class of fix that
+/// the webhook may make; any, if unsaid).
+///
+/// What the policy reads of the objects that it requires or refines by: `reads = [Workloads, "/Service/spec/ports"]`, groups of
+/// `plimsoll_sdk::reads` and pointers. The host keeps and shows no more than that. Names, labels and owners, selectors and the
+/// labels of pod templates are always shown. Without `reads` it shows everything but the status.
+///
+/// What the profiles make of the policy, where that is not its severity: `profile = Strict | OptIn` where it is not on in every
+/// one, `default = Warn | Audit | Deny(CannotWork | BlocksOthers | TakesDown)`, `production = Deny` where warnings deny as well,
+/// and of the built-in bundle `fills_in = Default | Mutate`, from which profile on the webhook fills in.
+///
+/// `covers = ["check", "check: what is narrower"]` names the rows of docs/checks.md that the policy covers.
+///
 /// The doc comment is the policy's page. The id is the function's name with hyphens.
 #[proc_macro_attribute]
 pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -24,9 +38,6 @@ pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The order of the lines is that of the bundle. A name without a category is a file directly in `src/`, whose policy states its
 /// category itself. `mod category::helper;` before the policies declares a module that several of them share.
-///
-/// `reads = …;` at the beginning says what the policies read of other objects, `&[("/Service", &["/spec/ports"])]`: the host then
-/// keeps and shows no more than that. Names, labels and owners, selectors and the labels of pod templates are always shown.
 #[proc_macro]
 pub fn bundle(policies: TokenStream) -> TokenStream {
     bundle::expand(policies.into()).unwrap_or_else(syn::Error::into_compile_error).into()

@@ -1,25 +1,31 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, ExprArray, ExprLit, ExprPath, ItemFn, Lit, MetaNameValue, Result, Token};
+use syn::{Error, Expr, ExprArray, ExprLit, ExprPath, ItemFn, Lit, LitStr, MetaNameValue, Result, Token};
 
-use crate::documentation;
+use crate::{checks, documentation, reads};
 
 #[derive(Default)]
 struct Arguments {
-    category: Option<String>,
-    since: Option<String>,
+    category: Option<LitStr>,
+    since: Option<LitStr>,
     severity: Option<syn::Ident>,
     on: Option<syn::Ident>,
     stage: Option<syn::Ident>,
     judges: Option<syn::Ident>,
     mutates: Option<syn::Ident>,
-    kinds: Vec<String>,
-    subresources: Vec<String>,
+    kinds: Vec<LitStr>,
+    subresources: Vec<LitStr>,
     operations: Option<Vec<syn::Ident>>,
-    requires: Vec<String>,
-    refines: Vec<String>,
-    edits: Vec<String>,
+    requires: Vec<LitStr>,
+    refines: Vec<LitStr>,
+    edits: Vec<LitStr>,
+    reads: Option<Expr>,
+    profile: Option<syn::Ident>,
+    default: Option<TokenStream>,
+    production: Option<syn::Ident>,
+    fills_in: Option<syn::Ident>,
+    covers: Vec<LitStr>,
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -69,8 +75,15 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         requires,
         refines,
         edits,
+        reads,
+        profile,
+        default,
+        production,
+        fills_in,
+        covers,
     } = arguments;
     let required = |what: &str| Error::new_spanned(name, format!("`#[policy]` needs `{what} = …`"));
+    let checked = category.as_ref().map(checks::category);
     let category = match category {
         Some(category) => quote!(#category),
         None => quote!({
@@ -91,7 +104,32 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             ));
         }
     };
-    let stage = stage.map_or(quote!(Both), |stage| quote!(#stage));
+    let stage = stage.unwrap_or_else(|| syn::Ident::new("Both", proc_macro2::Span::call_site()));
+    let asked: Vec<&LitStr> = requires.iter().chain(&refines).collect();
+    let (reads, reads_checked) = match &reads {
+        Some(list) => {
+            let (reads, checked) = reads::expand(list, &asked)?;
+            (quote!(::core::option::Option::Some(#reads)), checked)
+        }
+        None => (quote!(::core::option::Option::None), TokenStream::new()),
+    };
+    let checked = [
+        checked.unwrap_or_default(),
+        checks::since(&since),
+        checks::kinds("kinds", &kinds, Some(stage == "Source")),
+        checks::kinds("requires", &requires, None),
+        checks::kinds("refines", &refines, None),
+        checks::edits(&edits, &stage),
+        reads_checked,
+    ];
+    let profiles = {
+        let some = |value: Option<TokenStream>| value.map_or(quote!(None), |value| quote!(Some(#value)));
+        let only = some(profile.map(|word| quote!(Only::#word)));
+        let default = some(default.map(|action| quote!(InDefault::#action)));
+        let production = some(production.map(|action| quote!(InProduction::#action)));
+        let fills_in = some(fills_in.map(|word| quote!(FillsIn::#word)));
+        quote!(Profiles { only: #only, default: #default, production: #production, fills_in: #fills_in })
+    };
     let mutates = mutates.map_or(quote!(Unsafe), |class| quote!(#class));
     let judges = judges.map_or(quote!(State), |judges| quote!(#judges));
     let operations = operations.map_or(quote!(Operation::Create, Operation::Update), |words| {
@@ -102,6 +140,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     Ok(quote! {
         #function
 
+        #(#checked)*
+
         /// This file's policy, for the bundle's registry.
         pub const POLICY: ::plimsoll_sdk::Policy = ::plimsoll_sdk::Policy {
             id: #id,
@@ -111,7 +151,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             },
             #[cfg(not(target_arch = "wasm32"))]
             metadata: || {
-                use ::plimsoll_sdk::metadata::{FixClass, Judges, On, Operation, Policy, Severity, Stage, Workloads, split_documentation};
+                #[allow(unused_imports, reason = "few policies say something of profiles")]
+                use ::plimsoll_sdk::metadata::{
+                    FillsIn, FixClass, InDefault, InProduction, Judges, On, Only, Operation, Policy, Profiles, Reason, Severity, Stage,
+                    Workloads, split_documentation,
+                };
                 let (title, documentation) = split_documentation(#doc);
                 Policy {
                     id: #id.to_owned(),
@@ -132,10 +176,15 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                     requires: vec![#(#requires.to_owned()),*],
                     refines: vec![#(#refines.to_owned()),*],
                     edits: vec![#(#edits.to_owned()),*],
+                    profiles: #profiles,
                     settings_schema: #schema,
                     settings_defaults: #defaults,
                 }
             },
+            #[cfg(not(target_arch = "wasm32"))]
+            reads: || #reads,
+            #[cfg(not(target_arch = "wasm32"))]
+            covers: &[#(#covers),*],
         };
     })
 }
@@ -157,21 +206,34 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
         match name.as_str() {
             "category" => arguments.category = Some(text(&pair.value)?),
             "since" => arguments.since = Some(text(&pair.value)?),
-            "severity" => arguments.severity = Some(word(&pair.value)?),
+            "severity" => arguments.severity = Some(one_of(&pair, "severity", &["Error", "Warning", "Info"])?),
             "on" => arguments.on = Some(word(&pair.value)?),
-            "stage" => arguments.stage = Some(word(&pair.value)?),
-            "judges" => arguments.judges = Some(word(&pair.value)?),
-            "mutates" => arguments.mutates = Some(word(&pair.value)?),
+            "stage" => arguments.stage = Some(one_of(&pair, "stage", &["Both", "Source"])?),
+            "judges" => arguments.judges = Some(one_of(&pair, "judges", &["State", "Transition", "Companion"])?),
+            "mutates" => arguments.mutates = Some(one_of(&pair, "mutates", &["Safe", "Hardening", "Unsafe"])?),
             "kinds" => arguments.kinds = texts(&pair.value)?,
             "subresources" => arguments.subresources = texts(&pair.value)?,
-            "operations" => arguments.operations = Some(words(&pair.value)?),
+            "operations" => {
+                let operations = words(&pair.value)?;
+                for operation in &operations {
+                    checks::known(operation, "operations", &["Create", "Update", "Delete"])?;
+                }
+                arguments.operations = Some(operations);
+            }
             "requires" => arguments.requires = texts(&pair.value)?,
             "refines" => arguments.refines = texts(&pair.value)?,
             "edits" => arguments.edits = texts(&pair.value)?,
+            "reads" => arguments.reads = Some(pair.value),
+            "profile" => arguments.profile = Some(one_of(&pair, "profile", &["Strict", "OptIn"])?),
+            "default" => arguments.default = Some(checks::in_default(&pair.value)?),
+            "production" => arguments.production = Some(one_of(&pair, "production", &["Deny"])?),
+            "fills_in" => arguments.fills_in = Some(one_of(&pair, "fills_in", &["Default", "Mutate"])?),
+            "covers" => arguments.covers = texts(&pair.value)?,
             _ => {
                 return Err(Error::new_spanned(
                     &pair.path,
-                    "known are category, on, severity, since, kinds, subresources, operations, requires, refines, edits, stage, judges and mutates",
+                    "known are category, on, severity, since, kinds, subresources, operations, requires, refines, reads, edits, \
+                     stage, judges, mutates, profile, default, production, fills_in and covers",
                 ));
             }
         }
@@ -182,14 +244,20 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
     Ok(arguments)
 }
 
-fn text(value: &Expr) -> Result<String> {
+fn one_of(pair: &MetaNameValue, argument: &str, known: &[&str]) -> Result<syn::Ident> {
+    let word = word(&pair.value)?;
+    checks::known(&word, argument, known)?;
+    Ok(word)
+}
+
+fn text(value: &Expr) -> Result<LitStr> {
     match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.value()),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
         other => Err(Error::new_spanned(other, "a string is expected")),
     }
 }
 
-fn texts(value: &Expr) -> Result<Vec<String>> {
+fn texts(value: &Expr) -> Result<Vec<LitStr>> {
     match value {
         Expr::Array(ExprArray { elems, .. }) => elems.iter().map(text).collect(),
         other => Err(Error::new_spanned(other, "a list of strings is expected: [\"…\"]")),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_sdk::metadata::{
-    ABI, Bundle, FixClass, Judges, On, Policy, SECTION, Severity, Stage, Workloads, no_defaults, no_settings,
+    ABI, Bundle, FixClass, Judges, On, Policy, Profiles, SECTION, Severity, Stage, Workloads, no_defaults, no_settings,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -102,6 +102,7 @@ pub(crate) fn metadata(ids: &[&str]) -> String {
         refines: Vec::new(),
         edits: vec!["/spec/replicas".to_owned()],
         mutates: FixClass::Unsafe,
+        profiles: Profiles::default(),
         settings_schema: no_settings(),
         settings_defaults: no_defaults(),
     };

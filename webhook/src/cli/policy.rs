@@ -82,7 +82,7 @@ pub(super) fn list(policies: &[Policy]) -> String {
     let mut text = String::new();
     for policy in policies {
         let severity = word(&policy.severity);
-        let profile = Profile::beyond_default(&policy.id).map(|profile| format!(" [{profile}]"));
+        let profile = Profile::beyond_default(policy).map(|profile| format!(" [{profile}]"));
         let title = format!("{}{}", policy.title, profile.unwrap_or_default());
         let _ = writeln!(text, "{:id$}  {:category$}  {severity:7}  {title}", policy.id, policy.category);
     }
@@ -108,19 +108,19 @@ fn profiles(policies: &[Policy]) -> String {
     );
     for policy in policies {
         let cells: String = shown.iter().map(|profile| format!(" {} |", cell(policy, *profile))).collect();
-        let fills = match [Profile::Default, Profile::Mutate].map(|profile| profile.actions(&policy.id)) {
+        let fills = match [Profile::Default, Profile::Mutate].map(|profile| profile.actions(policy)) {
             [Some((.., true)), _] => "in each",
             [_, Some((.., true))] => "in `mutate`",
             _ => "",
         };
-        let reason = Profile::reason(&policy.id).map(|reason| reason.short()).unwrap_or_default();
+        let reason = Profile::reason(policy).map(|reason| reason.short()).unwrap_or_default();
         let _ = writeln!(text, "| `{}` |{cells} {fills} | {reason} |", policy.id);
     }
     text
 }
 
 fn cell(policy: &Policy, profile: Profile) -> String {
-    match (profile.actions(&policy.id), policy.severity) {
+    match (profile.actions(policy), policy.severity) {
         (None, _) => "off".to_owned(),
         (Some((error, warning, _)), Severity::Error) => format!("{} / {}", error.as_str(), warning.as_str()),
         (Some((_, warning, _)), Severity::Warning) => warning.as_str().to_owned(),
@@ -130,14 +130,14 @@ fn cell(policy: &Policy, profile: Profile) -> String {
 
 /// `errors deny, because …; warnings warn`
 fn said(policy: &Policy, profile: Profile) -> String {
-    let Some((error, warning, _)) = profile.actions(&policy.id) else { return "off".to_owned() };
+    let Some((error, warning, _)) = profile.actions(policy) else { return "off".to_owned() };
     let verb = |action| match action {
         Action::Deny => "deny",
         Action::Warn => "warn",
         Action::Audit => "are recorded",
         Action::Off => "are passed over",
     };
-    let reason = Profile::reason(&policy.id).filter(|_| profile == Profile::Default);
+    let reason = Profile::reason(policy).filter(|_| profile == Profile::Default);
     let reason =
         reason.map(|reason| format!(", because it {} ({})", reason.short(), reason.detail())).unwrap_or_default();
     match policy.severity {
@@ -195,11 +195,11 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
         ("on", on(policy)),
         ("judges", word(&policy.judges)),
     ];
-    if let Some(profile) = Profile::beyond_default(&policy.id) {
+    if let Some(profile) = Profile::beyond_default(policy) {
         facts.push(("profile", profile.to_owned()));
     }
     for (name, profile) in [("default", Profile::Default), ("production", Profile::Production)] {
-        if profile.actions(&policy.id).is_some() {
+        if profile.actions(policy).is_some() {
             facts.push((name, said(policy, profile)));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use plimsoll_sdk::metadata::{ABI, ANY, Bundle as Metadata, SECTION, Stage};
+use plimsoll_sdk::metadata::{self, ABI, ANY, Bundle as Metadata, Policy, SECTION, Stage};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
 
@@ -214,7 +214,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
         }
     };
     for (kind, pointer) in metadata.reads.iter().flat_map(|(kind, it)| it.iter().map(move |pointer| (kind, pointer))) {
-        if !may_read(pointer) {
+        if !metadata::is_read(pointer) {
             let (kind, pointer) = (words(kind.clone()), words(pointer.clone()));
             return refuse(format!(
                 "reads {pointer:?} of {kind}, which is no pointer: write {{template}}/spec/volumes/*/name, or /spec/ports"
@@ -233,17 +233,49 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
         if !ids.insert(id.as_str()) {
             return refuse(format!("names the policy {id} twice"));
         }
-        if policy.stage != Stage::Source && policy.on.kinds.iter().any(|kind| kind == ANY) {
-            return refuse(format!(
-                "lets {id} look at every kind in the cluster: name the kinds, or let it run over files alone (stage source)"
-            ));
-        }
-        if let Some(edit) = policy.edits.iter().find(|edit| !may_declare(edit, policy.stage)) {
-            let edit = words(edit.clone());
-            return refuse(format!("lets {id} edit {edit:?}, which no policy may (docs/contract.md)"));
+        if let Some(reason) = misspelling(policy) {
+            return refuse(reason);
         }
     }
     Ok(metadata)
+}
+
+/// What a policy says of itself in words that mean nothing, and would match nothing or forbid everything. `#[policy]` refuses the
+/// same when a policy is compiled.
+fn misspelling(policy: &Policy) -> Option<String> {
+    let id = &policy.id;
+    let words = |text: &str| words(text.to_owned());
+    if policy.stage != Stage::Source && policy.on.kinds.iter().any(|kind| kind == ANY) {
+        return Some(format!(
+            "lets {id} look at every kind in the cluster: name the kinds, or let it run over files alone (stage source)"
+        ));
+    }
+    let on = policy.on.kinds.iter().filter(|kind| *kind != ANY).map(|kind| ("looks at", kind));
+    let requires = policy.requires.iter().map(|kind| ("requires", kind));
+    let refines = policy.refines.iter().map(|kind| ("refines by", kind));
+    if let Some((verb, kind)) = on.chain(requires).chain(refines).find(|(_, kind)| !metadata::is_group_kind(kind)) {
+        let kind = words(kind);
+        return Some(format!(
+            "says that {id} {verb} {kind:?}, which is no group/Kind: write apps/Deployment, or /Service for a kind of the core \
+             group; without a version"
+        ));
+    }
+    if !metadata::is_category(&policy.category) {
+        let (category, known) = (words(&policy.category), metadata::CATEGORIES.join(", "));
+        return Some(format!(
+            "puts {id} into {category:?}, which is no category: write one of {known}; or a word of your own in kebab-case that is \
+             no misspelling of these"
+        ));
+    }
+    if !metadata::is_version(&policy.since) {
+        let since = words(&policy.since);
+        return Some(format!("says that {id} exists since {since:?}, which is no version: write one such as 0.1.0"));
+    }
+    let edit = policy.edits.iter().find(|edit| !metadata::is_edit(edit, policy.stage))?;
+    let edit = words(edit);
+    Some(format!(
+        "lets {id} edit {edit:?}, which no policy may: write a pointer such as /spec/replicas (docs/contract.md)"
+    ))
 }
 
 /// Ids stand in messages, labels of metrics and files.
@@ -251,25 +283,6 @@ fn is_id(id: &str) -> bool {
     let word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     id.len() <= 100 && id.starts_with(|first: char| first.is_ascii_lowercase()) && id.split('-').all(word)
-}
-
-/// What no fix may touch: what an object is, its status, and its metadata but for single labels and annotations. Only
-/// policies that run over files alone may correct an `apiVersion` or a `kind`.
-fn may_declare(pattern: &str, stage: Stage) -> bool {
-    let below = pattern.strip_prefix("{template}").unwrap_or(pattern);
-    let mut names = below.split('/').skip(1);
-    match (names.next(), names.next(), names.next()) {
-        (Some("apiVersion" | "kind"), None, _) => stage == Stage::Source,
-        (Some("metadata"), Some("labels" | "annotations"), Some(name)) => name != "*",
-        (None | Some("" | "*" | "apiVersion" | "kind" | "metadata" | "status"), ..) => false,
-        _ => true,
-    }
-}
-
-/// A pointer below an object, in which `{template}` may stand for the first part and `*` for each item.
-fn may_read(pointer: &str) -> bool {
-    let below = pointer.strip_prefix("{template}").unwrap_or(pointer);
-    is_pointer(below) && !below.is_empty() && !below.split('/').skip(1).any(str::is_empty)
 }
 
 /// The last custom section of this name at the top level of a component.
@@ -312,8 +325,10 @@ fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::{BUILTIN, Engine, Limits};
-    use super::{Arc, Bundle, Stage, is_id, may_declare, may_read};
+    use super::{Arc, Bundle, is_id, read_metadata, read_section};
 
     #[test]
     fn the_same_bundle_is_compiled_once_for_an_engine() {
@@ -341,26 +356,38 @@ mod tests {
         }
     }
 
+    /// Words that would match nothing, or forbid everything, are refused with the policy's name and with what to write.
     #[test]
-    fn what_a_bundle_may_declare_to_read() {
-        for pointer in ["/spec", "/spec/ports/*/name", "{template}/spec/volumes", "/metadata/annotations/a~1b"] {
-            assert!(may_read(pointer), "{pointer}");
+    fn misspelt_words_are_refused() {
+        let metadata = serde_json::to_value(read_metadata(BUILTIN).unwrap()).unwrap();
+        assert!(read_section(metadata.to_string().as_bytes()).is_ok());
+        for (pointer, wrong, says) in [
+            ("/on/kinds", json!(["*"]), "look at every kind in the cluster: name the kinds"),
+            ("/on/kinds", json!(["Service"]), "looks at \"Service\", which is no group/Kind"),
+            (
+                "/requires",
+                json!(["Service"]),
+                "requires \"Service\", which is no group/Kind: write apps/Deployment, or /Service",
+            ),
+            ("/requires", json!(["*"]), "requires \"*\", which is no group/Kind"),
+            ("/refines", json!(["apps/v1/Deployment"]), "refines by \"apps/v1/Deployment\""),
+            (
+                "/category",
+                json!("securty"),
+                "\"securty\", which is no category: write one of probes, resources, security",
+            ),
+            ("/since", json!("0.1"), "since \"0.1\", which is no version: write one such as 0.1.0"),
+            ("/edits", json!(["spec/replicas"]), "edit \"spec/replicas\", which no policy may: write a pointer"),
+            ("/edits", json!(["/status/replicas"]), "edit \"/status/replicas\""),
+        ] {
+            let mut section = metadata.clone();
+            *section.pointer_mut(&format!("/policies/0{pointer}")).unwrap() = wrong;
+            let error = read_section(section.to_string().as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("missing-readiness-probe") && error.contains(says), "{says}: {error}");
         }
-        for pointer in ["", "/", "spec", "{template}", "/spec/", "/spec//x", "/a~2", "/a~", "template/spec"] {
-            assert!(!may_read(pointer), "{pointer}");
-        }
-    }
-
-    #[test]
-    fn what_a_policy_may_declare_to_edit() {
-        for pattern in ["/spec/replicas", "{template}/spec/containers/*/image", "/metadata/labels/app", "/data/x"] {
-            assert!(may_declare(pattern, Stage::Both), "{pattern}");
-        }
-        for pattern in
-            ["", "/", "/*", "/status/x", "/metadata/name", "/metadata/labels/*", "/kind", "{template}/metadata"]
-        {
-            assert!(!may_declare(pattern, Stage::Both), "{pattern}");
-        }
-        assert!(may_declare("/apiVersion", Stage::Source));
+        let mut section = metadata;
+        section["reads"]["/Service"] = json!(["spec/ports"]);
+        let error = read_section(section.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("reads \"spec/ports\" of /Service, which is no pointer"), "{error}");
     }
 }

@@ -40,6 +40,8 @@ fn apply(action: Action, info: Action) -> Actions {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_sdk::metadata::InDefault;
+
     use super::*;
     use crate::registry::Profile;
     use crate::registry::policy_set::tests::set;
@@ -53,8 +55,9 @@ mod tests {
     /// Error, warning, info.
     fn of(spec: &str, id: &str, category: &str, severity: Severity) -> [Action; 3] {
         let set = set(spec);
-        let policy = policy(id, category, severity);
-        let actions = resolve(&set, &policy, Profile::Default.start(id, true));
+        let mut policy = policy(id, category, severity);
+        policy.profiles.default = (id == "runs-as-root").then_some(InDefault::Audit);
+        let actions = resolve(&set, &policy, Profile::Default.start(&policy, true));
         [actions.error, actions.warning, actions.info]
     }
 
@@ -82,7 +85,7 @@ mod tests {
         assert_eq!(warning("policies: [{id: p, action: Deny}]"), [D, D, A]);
         assert_eq!(warning("categories: [{name: resources, action: Deny}]"), [D, D, A]);
         assert_eq!(warning("policies: [{id: p, action: \"Off\"}]"), [O, O, O]);
-        assert_eq!(warning("severities: [{name: info, action: Warn}]"), [D, W, W], "by severity they can be raised");
+        assert_eq!(warning("severities: [{name: info, action: Warn}]"), [W, W, W], "by severity they can be raised");
         assert_eq!(warning("severities: [{name: info, action: Warn}]\npolicies: [{id: p, action: Deny}]"), [D, D, W]);
         assert_eq!(warning("severities: [{name: info, action: Warn}]\npolicies: [{id: p, action: Audit}]"), [A, A, A]);
         assert_eq!(

@@ -363,7 +363,7 @@ impl Rules<'_> {
     }
 
     fn rule(&mut self, policy: &metadata::Policy, builtin: bool) -> Option<Rule> {
-        let start = self.set.profile.start(&policy.id, builtin);
+        let start = self.set.profile.start(policy, builtin);
         let entry = self.set.entry(&policy.id);
         if start.is_none() && entry.is_none() {
             return None;

@@ -1,6 +1,6 @@
 use std::cell::Cell;
 
-use plimsoll_sdk::metadata::{Bundle, On, Severity};
+use plimsoll_sdk::metadata::{Bundle, FillsIn, InDefault, InProduction, On, Profiles, Severity};
 use serde_json::json;
 
 use super::*;
@@ -16,9 +16,15 @@ thread_local! {
 /// `missing-request` (resources, with settings), `runs-as-root` (security), `dangling` (service, on Services).
 fn built_in() -> Bundle {
     let on = On { kinds: vec!["/Service".to_owned()], ..On::default() };
+    let profiles = Profiles {
+        only: None,
+        default: Some(InDefault::Audit),
+        production: Some(InProduction::Deny),
+        fills_in: Some(FillsIn::Default),
+    };
     bundle(vec![
         with_settings(policy("missing-request", "resources", Severity::Warning)),
-        policy("runs-as-root", "security", Severity::Error),
+        metadata::Policy { profiles, ..policy("runs-as-root", "security", Severity::Error) },
         metadata::Policy { on, edits: Vec::new(), ..policy("dangling", "service", Severity::Error) },
     ])
 }

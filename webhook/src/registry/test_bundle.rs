@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_sdk::metadata::{
-    ABI, Bundle, FixClass, Judges, On, Policy, Severity, Stage, Workloads, no_defaults, no_settings,
+    ABI, Bundle, FixClass, Judges, On, Policy, Profiles, Severity, Stage, Workloads, no_defaults, no_settings,
 };
 use serde_json::json;
 
@@ -33,6 +33,7 @@ pub(crate) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
         refines: Vec::new(),
         edits: vec!["{template}/spec".to_owned()],
         mutates: FixClass::Unsafe,
+        profiles: Profiles::default(),
         settings_schema: no_settings(),
         settings_defaults: no_defaults(),
     }

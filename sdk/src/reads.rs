@@ -1,30 +1,83 @@
-//! What these policies read of other objects. The host keeps no more of them, and shows no more. Of the object that it
-//! judges a policy sees everything.
+//! What the SDK's own searches read of other objects, by group: the words of `reads = […]` in `#[policy]`.
 //!
-//! A pointer that is missing here reads as if nobody had written the field: the cases of a policy run natively with whole
-//! objects and as WebAssembly with these parts, and both have to say the same.
+//! A pointer that is missing here reads as if nobody had written the field. The cases of a policy run natively with whole objects
+//! and as WebAssembly with these parts, and both have to say the same.
 
-use plimsoll_sdk::metadata::FURTHER;
+use crate::metadata::{FURTHER, is_same};
 
-/// How many Pods there are and what is asked for them, how they are replaced, when they are ready, where they listen, what
-/// they mount, what keeps them apart, and whether they are protected.
-const WORKLOAD: &[&str] = &[
+/// Something of other objects that a policy reads. Pointers are written as in [`crate::metadata::Bundle::reads`].
+#[derive(Clone, Copy, Debug)]
+pub enum Read {
+    /// Of the objects of this `group/Kind`.
+    Of(&'static str, &'static [&'static str]),
+    /// Of every workload, those of kinds included that a configuration brings.
+    OfWorkloads(&'static [&'static str]),
+}
+
+/// All that a policy reads of other objects. Names, labels and owners, selectors and the labels of pod templates are always shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads(pub &'static [&'static [Read]]);
+
+impl Reads {
+    /// Pointers of a `group/Kind` that it reads, or of [`FURTHER`] workloads; none: it says nothing of the kind.
+    pub fn of(self, kind: &str) -> Option<Vec<&'static str>> {
+        let is_workload = kind == FURTHER || WORKLOAD_KINDS.contains(&kind);
+        let of_kind = |read: &Read| match *read {
+            Read::Of(known, pointers) => (known == kind).then_some(pointers),
+            Read::OfWorkloads(pointers) => is_workload.then_some(pointers),
+        };
+        let said: Vec<_> = self.0.iter().copied().flatten().filter_map(of_kind).collect();
+        (!said.is_empty()).then(|| said.concat())
+    }
+
+    /// Whether it says something of a `group/Kind`. `#[policy]` asks this when a policy is compiled.
+    pub const fn speak_of(self, kind: &str) -> bool {
+        let (kind, mut is_workload, mut number) = (kind.as_bytes(), false, 0);
+        while number < WORKLOAD_KINDS.len() {
+            is_workload |= is_same(WORKLOAD_KINDS[number].as_bytes(), kind);
+            number += 1;
+        }
+        let mut group = 0;
+        while group < self.0.len() {
+            let mut index = 0;
+            while index < self.0[group].len() {
+                let speaks = match self.0[group][index] {
+                    Read::Of(known, _) => is_same(known.as_bytes(), kind),
+                    Read::OfWorkloads(_) => is_workload,
+                };
+                if speaks {
+                    return true;
+                }
+                index += 1;
+            }
+            group += 1;
+        }
+        false
+    }
+}
+
+/// The kinds of [`Read::OfWorkloads`] that policies ask for by name.
+pub(crate) const WORKLOAD_KINDS: [&str; 8] = [
+    "apps/Deployment",
+    "apps/StatefulSet",
+    "apps/DaemonSet",
+    "apps/ReplicaSet",
+    "/ReplicationController",
+    "argoproj.io/Rollout",
+    "batch/Job",
+    "batch/CronJob",
+];
+
+/// `Workloads`: how many Pods there are and what is asked for them, how they are replaced, when they are ready, where they
+/// listen, what they mount, what keeps them apart, and whether they are protected.
+pub const WORKLOADS: &[Read] = &[Read::OfWorkloads(&[
     "/metadata/annotations/plimsoll.dev~1protect",
     "/spec/replicas",
     "/spec/strategy",
     "/spec/workloadRef",
     "/spec/updateStrategy",
     "/spec/minReadySeconds",
-    "{template}/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict",
-    "{template}/metadata/annotations/config.linkerd.io~1proxy-cpu-request",
-    "{template}/metadata/annotations/config.linkerd.io~1proxy-memory-request",
-    "{template}/metadata/annotations/dapr.io~1enabled",
-    "{template}/metadata/annotations/dapr.io~1sidecar-cpu-request",
-    "{template}/metadata/annotations/dapr.io~1sidecar-memory-request",
     "{template}/metadata/annotations/inject.istio.io~1templates",
-    "{template}/metadata/annotations/karpenter.sh~1do-not-disrupt",
-    "{template}/metadata/annotations/karpenter.sh~1do-not-evict",
-    "{template}/metadata/annotations/linkerd.io~1inject",
     "{template}/metadata/annotations/prometheus.io~1port",
     "{template}/metadata/annotations/prometheus.io~1scrape",
     "{template}/metadata/annotations/sidecar.istio.io~1inject",
@@ -54,24 +107,18 @@ const WORKLOAD: &[&str] = &[
     "{template}/spec/topologySpreadConstraints",
     "{template}/spec/nodeName",
     "{template}/spec/nodeSelector",
-];
+])];
 
-pub(crate) const READS: &[(&str, &[&str])] = &[
-    ("apps/Deployment", WORKLOAD),
-    ("apps/StatefulSet", WORKLOAD),
-    ("apps/DaemonSet", WORKLOAD),
-    ("apps/ReplicaSet", WORKLOAD),
-    ("/ReplicationController", WORKLOAD),
-    ("argoproj.io/Rollout", WORKLOAD),
-    ("batch/Job", WORKLOAD),
-    ("batch/CronJob", WORKLOAD),
-    (FURTHER, WORKLOAD),
-    ("policy/PodDisruptionBudget", &["/spec/minAvailable", "/spec/maxUnavailable"]),
-    (
+/// `DisruptionBudgets`: how many Pods may be away.
+pub const DISRUPTION_BUDGETS: &[Read] =
+    &[Read::Of("policy/PodDisruptionBudget", &["/spec/minAvailable", "/spec/maxUnavailable"])];
+
+/// `Autoscalers`: what is scaled, between which bounds, and by which metrics.
+pub const AUTOSCALERS: &[Read] = &[
+    Read::Of(
         "autoscaling/HorizontalPodAutoscaler",
         &[
             "/metadata/annotations/autoscaling.alpha.kubernetes.io~1metrics",
-            "/spec/behavior/scaleUp/tolerance",
             "/spec/maxReplicas",
             "/spec/metrics",
             "/spec/minReplicas",
@@ -79,13 +126,12 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/targetCPUUtilizationPercentage",
         ],
     ),
-    (
+    Read::Of(
         "keda.sh/ScaledObject",
         &[
             "/metadata/annotations/autoscaling.keda.sh~1paused",
             "/metadata/annotations/autoscaling.keda.sh~1paused-replicas",
             "/metadata/annotations/scaledobject.keda.sh~1transfer-hpa-ownership",
-            "/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/tolerance",
             "/spec/advanced/horizontalPodAutoscalerConfig/name",
             "/spec/maxReplicaCount",
             "/spec/minReplicaCount",
@@ -93,8 +139,15 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/triggers",
         ],
     ),
-    ("autoscaling.k8s.io/VerticalPodAutoscaler", &["/spec/resourcePolicy", "/spec/updatePolicy"]),
-    (
+];
+
+/// `VerticalAutoscalers`: which requests are changed.
+pub const VERTICAL_AUTOSCALERS: &[Read] =
+    &[Read::Of("autoscaling.k8s.io/VerticalPodAutoscaler", &["/spec/resourcePolicy", "/spec/updatePolicy"])];
+
+/// `Services`: which ports are reached, and by whom.
+pub const SERVICES: &[Read] = &[
+    Read::Of(
         "/Service",
         &[
             "/metadata/annotations/prometheus.io~1port",
@@ -104,8 +157,8 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/type",
         ],
     ),
-    ("monitoring.coreos.com/ServiceMonitor", &["/spec/endpoints/*/port", "/spec/endpoints/*/targetPort"]),
-    (
+    Read::Of("monitoring.coreos.com/ServiceMonitor", &["/spec/endpoints/*/port", "/spec/endpoints/*/targetPort"]),
+    Read::Of(
         "monitoring.coreos.com/PodMonitor",
         &[
             "/spec/podMetricsEndpoints/*/port",
@@ -113,9 +166,14 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/podMetricsEndpoints/*/targetPort",
         ],
     ),
-    ("/LimitRange", &["/spec/limits"]),
-    ("/ResourceQuota", &["/spec/hard", "/spec/scopes", "/spec/scopeSelector"]),
-    (
+];
+
+/// `LimitRanges`: what containers get that ask for nothing.
+pub const LIMIT_RANGES: &[Read] = &[Read::Of("/LimitRange", &["/spec/limits"])];
+
+/// `Storage`: how a volume is mounted, and by how many Pods at once.
+pub const STORAGE: &[Read] = &[
+    Read::Of(
         "/PersistentVolumeClaim",
         &[
             "/metadata/annotations/volume.beta.kubernetes.io~1storage-class",
@@ -126,7 +184,7 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/volumeName",
         ],
     ),
-    (
+    Read::Of(
         "storage.k8s.io/StorageClass",
         &[
             "/metadata/annotations/storageclass.beta.kubernetes.io~1is-default-class",
@@ -135,7 +193,7 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/volumeBindingMode",
         ],
     ),
-    (
+    Read::Of(
         "/PersistentVolume",
         &[
             "/spec/awsElasticBlockStore/volumeID",
@@ -155,5 +213,4 @@ pub(crate) const READS: &[(&str, &[&str])] = &[
             "/spec/vsphereVolume/volumePath",
         ],
     ),
-    ("/ConfigMap", &[]),
 ];

@@ -14,7 +14,7 @@ mod subject;
 pub use action::{Action, Spared};
 pub use duration::parse_duration;
 pub use edit::Edit;
-pub use finding::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
+pub use finding::{Failure, Finding, Fix, FixClass, Outcome, Place, Evaluated};
 pub use moment::Moment;
 pub use plimsoll_sdk::metadata::Severity;
 pub use review::{Kind, Operation, Review};

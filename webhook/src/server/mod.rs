@@ -42,7 +42,7 @@ use crate::model::MAX_BODY;
 use crate::serving::{Current, Health, Loaded, Part};
 use complaints::Complaints;
 use gate::{Gate, Share};
-use judging::{Answer, Task, Witnesses};
+use judging::{Reply, Task, Witnesses};
 use listen::Transport;
 use metrics::Metrics;
 use pool::Pool;
@@ -115,7 +115,7 @@ struct App {
     certificate: Arc<Current<CertifiedKey>>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
-    pool: Pool<Task, Answer>,
+    pool: Pool<Task, Reply>,
     gate: Gate,
     parties: parties::Reader,
     body_timeout: Duration,

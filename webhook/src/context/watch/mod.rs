@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::index::{Change, Shard};
+use super::index::{Growth, Shard};
 use super::kept::Kept;
 use super::live::{self, Cluster, Kinds};
 use super::question::{Question, Shape};
@@ -25,7 +25,7 @@ use crate::registry::Workloads;
 /// The cluster as it is watched.
 #[derive(Debug)]
 pub struct Watches {
-    known: RwLock<Known>,
+    known: RwLock<Contents>,
     /// Held while something is changed.
     states: Mutex<BTreeMap<String, State>>,
     /// All kinds that were wanted first were listed once.
@@ -46,7 +46,7 @@ type Wanted = BTreeMap<String, u64>;
 
 /// What reviews read.
 #[derive(Debug, Default)]
-struct Known {
+struct Contents {
     shards: HashMap<Arc<str>, Arc<Shard>>,
     kinds: Arc<HashMap<String, Extent>>,
 }
@@ -72,7 +72,7 @@ struct State {
     scopes: BTreeMap<Option<String>, Scope>,
     /// It could not be found out whether it is served.
     undiscovered: Option<String>,
-    change: Change,
+    change: Growth,
     failures: u64,
 }
 
@@ -187,7 +187,7 @@ impl Watches {
         state.undiscovered = None;
         state.scopes = scopes.iter().map(|scope| (scope.clone(), Scope::default())).collect();
         if state.not_served {
-            state.change = Change::default();
+            state.change = Growth::default();
             self.forget(kind);
         }
         self.publish(&states);
@@ -295,7 +295,7 @@ impl Watches {
     }
 
     /// Replaces the shard of a namespace by one with a change. Whoever calls this holds the lock of the states.
-    fn change(&self, namespace: &Arc<str>, state: &mut State, change: impl FnOnce(&mut Shard) -> Change) {
+    fn change(&self, namespace: &Arc<str>, state: &mut State, change: impl FnOnce(&mut Shard) -> Growth) {
         let known = || self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut shard = known().shards.get(namespace).cloned().unwrap_or_default();
         let made = change(Arc::make_mut(&mut shard));

@@ -5,7 +5,7 @@ use plimsoll_sdk::metadata::Severity;
 
 use super::imports::contract::plimsoll::policy::types;
 use crate::model::pointer::is_pointer;
-use crate::model::{Edit, Failure, Finding, Fix, FixClass, Outcome, Place, Evaluated};
+use crate::model::{Edit, Evaluated, Failure, Finding, Fix, FixClass, Outcome, Place};
 use crate::printed::{cut, words};
 
 /// Findings of one policy beyond this are counted and cut.

@@ -11,7 +11,7 @@ use super::imports::contract::plimsoll::policy::types;
 use super::imports::{ANSWERS, Surroundings};
 use super::instance::{End, Instance, failure};
 use super::outcome;
-use crate::model::{Failure, Outcome, Evaluated, Subject};
+use crate::model::{Evaluated, Failure, Outcome, Subject};
 use crate::printed::words;
 
 /// Maximum processor time of one policy in the repeat after a trap.

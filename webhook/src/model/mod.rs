@@ -2,6 +2,7 @@
 //! No I/O.
 
 mod action;
+mod current;
 mod duration;
 pub mod edit;
 mod finding;
@@ -12,9 +13,10 @@ mod size;
 mod subject;
 
 pub use action::{Action, Spared};
+pub use current::Current;
 pub use duration::parse_duration;
 pub use edit::Edit;
-pub use finding::{Failure, Finding, Fix, FixClass, Outcome, Place, Evaluated};
+pub use finding::{Evaluated, Failure, Finding, Fix, FixClass, Outcome, Place};
 pub use moment::Moment;
 pub use plimsoll_sdk::metadata::Severity;
 pub use review::{Kind, Operation, Review};

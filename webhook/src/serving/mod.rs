@@ -1,15 +1,14 @@
 //! What the server and the tasks beside it share: what reviews are judged by, how a part of it is replaced while it is in
 //! use, and how that went.
 
-mod current;
 pub(crate) mod health;
 
 use std::sync::Arc;
 
-pub use current::Current;
 pub use health::{Health, Part};
 
 use crate::context::Context;
+pub use crate::model::Current;
 use crate::registry::Registry;
 
 /// Everything that reviews are judged by. A new configuration is a new one.

@@ -1,6 +1,9 @@
 //! What a scalar means to kubectl: the resolution of go-yaml v2 (`resolve.go`), then sigs.k8s.io/yaml, then
 //! `encoding/json`. YAML 1.1 in spirit (`no` is false, `010` is 8), but neither base 60 nor timestamps.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use serde_json::{Number, Value};
 
 /// A scalar after resolution, before it becomes JSON. Numbers keep their Go type, since a mapping key is printed by it.
@@ -214,41 +217,10 @@ fn looks_like_date(text: &str) -> bool {
 
 /// Standard base64 with padding, line breaks ignored. Bytes that are no UTF-8 become U+FFFD one by one, as in Go.
 fn decode_base64(text: &str) -> Result<String, String> {
-    let invalid = || "!!binary value contains invalid base64 data".to_owned();
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let mut quantum = 0u32;
-    let (mut symbols, mut padding) = (0, 0);
-    for byte in text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')) {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' if symbols % 4 >= 2 => {
-                padding += 1;
-                symbols += 1;
-                quantum <<= 6;
-                if symbols % 4 == 0 {
-                    bytes.extend_from_slice(&quantum.to_be_bytes()[1..4 - padding]);
-                }
-                continue;
-            }
-            _ => return Err(invalid()),
-        };
-        if padding > 0 {
-            return Err(invalid());
-        }
-        quantum = quantum << 6 | u32::from(six);
-        symbols += 1;
-        if symbols % 4 == 0 {
-            bytes.extend_from_slice(&quantum.to_be_bytes()[1..]);
-            quantum = 0;
-        }
-    }
-    if symbols % 4 != 0 {
-        return Err(invalid());
-    }
+    // Go ignores the bits that the last symbol has too many.
+    const LIKE_GO: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD.with_decode_allow_trailing_bits(true));
+    let symbols: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+    let bytes = LIKE_GO.decode(symbols).map_err(|_| "!!binary value contains invalid base64 data".to_owned())?;
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());

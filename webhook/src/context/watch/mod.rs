@@ -15,11 +15,12 @@ use tokio::sync::watch;
 
 use super::index::{Growth, Shard};
 use super::kept::Kept;
-use super::live::{self, Cluster, Kinds};
+use super::live::{Cluster, Kinds};
 use super::question::{Question, Shape};
 use super::references::{among_all, names_namespaces};
 use super::{Context, Knowing, Live, NAMESPACE, Watched};
 use crate::engine::Answer;
+use crate::model::Current;
 use crate::registry::Workloads;
 
 /// The cluster as it is watched.
@@ -30,7 +31,7 @@ pub struct Watches {
     states: Mutex<BTreeMap<String, State>>,
     /// All kinds that were wanted first were listed once.
     ready: AtomicBool,
-    workloads: live::Known,
+    workloads: Arc<Current<Workloads>>,
     /// The namespaces that are watched; all of them if it is empty.
     only: Arc<[String]>,
     cluster: Arc<Cluster>,
@@ -95,12 +96,12 @@ impl Watches {
     pub fn start(client: Client, namespaces: Vec<String>) -> Arc<Self> {
         let (kinds, only) = (Arc::new(Kinds::default()), Arc::<[String]>::from(namespaces));
         let (wanted, changes) = watch::channel(Wanted::new());
-        let workloads = live::Known::default();
+        let workloads = Arc::<Current<Workloads>>::default();
         let watches = Arc::new(Self {
             known: RwLock::default(),
             states: Mutex::default(),
             ready: AtomicBool::new(false),
-            workloads: workloads.clone(),
+            workloads: Arc::clone(&workloads),
             only: Arc::clone(&only),
             cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds), workloads, only.is_empty())),
             wanted,

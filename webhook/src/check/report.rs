@@ -1,4 +1,4 @@
-//! What was found, in the order and the words of reports.
+//! The report: every finding at its place, and everything else that a report says.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub struct Entry {
     pub refused: Option<String>,
 }
 
-/// What was found and not read.
+/// Files and folders that were found and not read.
 #[derive(Debug, Default)]
 pub struct Passed {
     /// Folders that must be rendered.

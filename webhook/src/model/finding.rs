@@ -32,7 +32,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Where.
     pub at: Place,
-    /// What is wrong.
+    /// The fault, in words.
     pub message: String,
     /// What to write.
     pub help: String,

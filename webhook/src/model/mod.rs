@@ -1,5 +1,4 @@
-//! What engine, registry, admission and everything above them share: reviews, findings, edits, actions, places and times.
-//! No I/O.
+//! Types that all other modules share: reviews, findings, edits, actions, places and times. No I/O.
 
 mod action;
 mod current;

@@ -24,7 +24,7 @@ pub use report::{human, json, names};
 /// Objects of a kind that are read as one document. A document has limits, and holds no more than a few thousand.
 const TOGETHER: usize = 100;
 
-/// What is to be said of a cluster.
+/// The report on a cluster.
 #[derive(Debug)]
 pub struct Scan {
     pub kubernetes_version: String,

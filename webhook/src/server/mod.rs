@@ -51,7 +51,7 @@ use tls::Acceptor;
 /// How often memory that connections have freed is given back to the system.
 const TRIM: Duration = Duration::from_secs(30);
 
-/// Who asks for health or metrics at the very end is given up after this.
+/// Timeout for requests for health and metrics after the last review has ended.
 const HEALTH_LIMIT: Duration = Duration::from_secs(1);
 
 /// How the server works.
@@ -69,7 +69,7 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Between the signal and the end of accepting: so long does the news of `/readyz` need to get round.
     pub drain_delay: Duration,
-    /// So long may requests that are under way take after that.
+    /// How long requests that are under way may take after that.
     pub drain_limit: Duration,
 }
 

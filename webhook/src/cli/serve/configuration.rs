@@ -161,7 +161,7 @@ impl Loader {
     }
 }
 
-/// What is wrong with the files, as far as can be told without their bundles.
+/// Checks the files, as far as this is possible without their bundles.
 pub(super) fn readable(paths: &[PathBuf]) -> Result<(), NotLoaded> {
     read(paths).map(drop)
 }

@@ -51,7 +51,7 @@ const DRAIN_DELAY: Duration = Duration::from_secs(5);
 /// Serves until a signal ends it.
 ///
 /// # Errors
-/// What is wrong with arguments and files, with status 2; what the machine or the API server refuses, with status 1.
+/// Wrong arguments and files have status 2. An error of the machine or of the API server has status 1.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     log_to_stderr(args.log_format);
     // For the client of the API server; our own TLS names it. A second call, as in tests, changes nothing.

@@ -1,4 +1,4 @@
-//! What is replaced while it runs: PolicySets and bundles, and certificates; the registrar is told.
+//! Replaces PolicySets, bundles and certificates while the server runs, and tells the registrar.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,16 +22,16 @@ use crate::serving::{Current, Health, Loaded, Part};
 /// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
 const PUBLISHED: Duration = Duration::from_secs(2);
 
-/// So long a turn waits for that.
+/// Timeout for publishing it.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// So long a new configuration waits for the objects that its policies ask for.
+/// How long a new configuration waits for the objects that its policies ask for.
 const LISTED: Duration = Duration::from_secs(10);
 
 /// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// So often a change is looked at again in a row, before it is left for later.
+/// Maximum number of looks at files that keep changing, before the next turn.
 const PATIENCE: u32 = 20;
 
 /// Looks for something new in turns, and keeps what is good.
@@ -47,7 +47,7 @@ pub(super) struct Reloader {
 pub(super) struct Configuration {
     loader: Arc<Mutex<Loader>>,
     pub(super) loaded: Arc<Current<Loaded>>,
-    /// What was read last, good or bad.
+    /// Fingerprint of the files that were read last, good or bad.
     seen: Option<Fingerprint>,
     /// Older versions that reviews are still judged by.
     retired: Vec<Arc<Loaded>>,

@@ -6,7 +6,6 @@
 #[path = "src/engine/codegen.rs"]
 mod codegen;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -97,9 +96,5 @@ fn precompile(bundle: &[u8], target: &str, metered: bool) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }

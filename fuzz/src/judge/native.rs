@@ -40,7 +40,7 @@ pub(super) fn agrees(review: &Arc<Review>) {
                     && native.findings.iter().zip(&wasm.findings).all(|(native, wasm)| finds(native, wasm))
             }
             (Some(Ok(GuestOutcome::Skipped(_))), Ok(Outcome::Skipped(_))) => true,
-            (None, Ok(Outcome::Evaluated(report))) => *report == model::Report::default(),
+            (None, Ok(Outcome::Evaluated(report))) => *report == model::Evaluated::default(),
             _ => false,
         };
         assert!(same, "{}: natively {native:?}, as WebAssembly {wasm:?}", selected.policy.id);

@@ -21,7 +21,7 @@ use plimsoll::admission::decide;
 use plimsoll::context::files::{Files, Objects};
 use plimsoll::context::{Context, Surrounded};
 use plimsoll::engine::{Call, Engine, Input, Limits, Session};
-use plimsoll::model::{Edit, FixClass, Outcome, Report, Review, Subject, edit};
+use plimsoll::model::{Edit, Evaluated, FixClass, Outcome, Review, Subject, edit};
 use plimsoll::registry::{Options, Registry, Selected, Site, read};
 use plimsoll::{judge, yaml};
 use plimsoll_sdk::guest::Subject as GuestSubject;
@@ -137,8 +137,8 @@ impl Bench {
     }
 
     /// The report of the case's policy on a review; natively and as WebAssembly, which must agree.
-    fn report(&self, review: Review) -> Result<Report> {
-        let Some(selected) = self.selected(&review) else { return Ok(Report::default()) };
+    fn report(&self, review: Review) -> Result<Evaluated> {
+        let Some(selected) = self.selected(&review) else { return Ok(Evaluated::default()) };
         let review = Arc::new(review);
         let environment = self.registry.environment(&review);
         let surrounded = Surrounded::new(Arc::clone(&review), Arc::clone(&self.context));
@@ -171,7 +171,7 @@ impl Bench {
         ensure!(native == wasm, "native and WebAssembly differ:\n{native}\nagainst\n{wasm}");
         match outcome {
             Outcome::Evaluated(report) => Ok(report),
-            Outcome::Skipped(_) if self.skips => Ok(Report::default()),
+            Outcome::Skipped(_) if self.skips => Ok(Evaluated::default()),
             Outcome::Skipped(reason) => bail!("skipped: {reason}"),
         }
     }

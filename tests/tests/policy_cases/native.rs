@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use plimsoll::engine::{self, Surroundings};
-use plimsoll::model::{self, Edit, Outcome, Report};
+use plimsoll::model::{self, Edit, Evaluated, Outcome};
 use plimsoll_sdk::bundle::{Answer, Host, evaluate};
 use plimsoll_sdk::flat::Node;
 use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as GuestOutcome, Setting, Subject};
@@ -60,7 +60,7 @@ pub(crate) fn outcome(
     match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
         Some(Judgement { outcome: Err(error), .. }) => format!("error: {error}"),
-        None => write_wasm(&Outcome::Evaluated(Report::default())),
+        None => write_wasm(&Outcome::Evaluated(Evaluated::default())),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use plimsoll_flat::Node;
 use serde_json::{Map, Value};
 
-use crate::model::pointer::unescape;
+use crate::model::pointer::names;
 use crate::model::review::{Aside, Origin};
 use crate::model::{Knowledge, Review, Subject};
 
@@ -114,8 +114,7 @@ enum Step<'a> {
 fn steps<'a>(object: Node<'a>, pointer: &'a str) -> Option<Vec<Step<'a>>> {
     let mut node = Some(object);
     let mut steps = Vec::new();
-    for token in pointer.split('/').skip(1) {
-        let name = unescape(token);
+    for name in names(pointer) {
         match node.filter(|node| node.kind() == plimsoll_flat::Kind::Array) {
             Some(list) => {
                 let index = name.parse().ok()?;

@@ -37,7 +37,7 @@ pub async fn keep(
     let mut last: Option<String> = None;
     loop {
         tokio::time::sleep(rounds.every).await;
-        // What is not known yet is not absent.
+        // An object that is not known yet may exist.
         if writer.watches.is_ready() {
             last = writer.round(last).await;
         }
@@ -93,7 +93,8 @@ impl Writer {
             }
         }
         match trouble {
-            Some(why) => {
+            Some(undone) => {
+                let why = undone.to_string();
                 tracing::warn!(why, "a PodDisruptionBudget could not be written or withdrawn; it is tried again");
                 self.health.failed(Part::Budgets, &why);
             }
@@ -103,7 +104,17 @@ impl Writer {
     }
 }
 
-async fn create(api: &Api<PodDisruptionBudget>, namespace: &str, budget: PodDisruptionBudget) -> Result<(), String> {
+/// A budget that the API server did not take, or did not give up.
+#[derive(Debug, thiserror::Error)]
+#[error("PodDisruptionBudget {namespace}/{name} cannot be {what}: {error}")]
+struct Undone {
+    namespace: String,
+    name: String,
+    what: &'static str,
+    error: kube::Error,
+}
+
+async fn create(api: &Api<PodDisruptionBudget>, namespace: &str, budget: PodDisruptionBudget) -> Result<(), Undone> {
     let name = budget.name_any();
     match api.create(&PostParams::default(), &budget).await {
         Ok(_) => tracing::info!(namespace, name, "a PodDisruptionBudget was missing, and is written"),
@@ -111,7 +122,7 @@ async fn create(api: &Api<PodDisruptionBudget>, namespace: &str, budget: PodDisr
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         // Nothing can be made any more in a namespace that is on its way out.
         Err(kube::Error::Api(status)) if is_terminating(&status) => {}
-        Err(error) => return Err(format!("PodDisruptionBudget {namespace}/{name} cannot be written: {error}")),
+        Err(error) => return Err(Undone { namespace: namespace.to_owned(), name, what: "written", error }),
     }
     Ok(())
 }
@@ -120,14 +131,14 @@ fn is_terminating(status: &Status) -> bool {
     status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-async fn remove(api: &Api<PodDisruptionBudget>, namespace: &str, withdrawn: Withdrawn) -> Result<(), String> {
+async fn remove(api: &Api<PodDisruptionBudget>, namespace: &str, withdrawn: Withdrawn) -> Result<(), Undone> {
     let Withdrawn { name, uid } = withdrawn;
     // Not a namesake that somebody made meanwhile.
     let preconditions = Some(Preconditions { uid: Some(uid), ..Preconditions::default() });
     match api.delete(&name, &DeleteParams { preconditions, ..DeleteParams::default() }).await {
         Ok(_) => tracing::info!(namespace, name, "a PodDisruptionBudget is no longer missing; ours is withdrawn"),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-        Err(error) => return Err(format!("PodDisruptionBudget {namespace}/{name} cannot be withdrawn: {error}")),
+        Err(error) => return Err(Undone { namespace: namespace.to_owned(), name, what: "withdrawn", error }),
     }
     Ok(())
 }

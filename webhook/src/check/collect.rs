@@ -9,7 +9,7 @@ use super::patterns::Patterns;
 use super::rendered::{self, Built, PassedOver, Rendered};
 use super::unread::{Gap, Glance};
 use super::write::Found;
-use super::{CheckError, Problem, bounds, config};
+use super::{CheckError, Unjudged, bounds, config};
 use crate::files::{self, ReadError, size};
 
 /// How messages name the standard input.
@@ -85,7 +85,7 @@ pub struct Collected {
     /// Files that were to be checked and are not there any more.
     pub deleted: usize,
     /// What could not be read.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Unjudged>,
     /// What was not read may hold objects.
     pub(super) gaps: Vec<Gap>,
 }
@@ -396,7 +396,7 @@ impl Collector {
                     self.gap(&folder.canonicalize().unwrap_or_default(), format!("{file} could not be read"));
                 }
                 if source.role != Role::Known {
-                    self.collected.problems.push(Problem { file, place: Some((line, column)), message, help: None });
+                    self.collected.problems.push(Unjudged { file, place: Some((line, column)), message, help: None });
                 }
             }
         }
@@ -422,7 +422,7 @@ impl Collector {
         if self.role(&real) == Role::Known {
             return;
         }
-        self.collected.problems.push(Problem { file: name(path), place: None, message, help: None });
+        self.collected.problems.push(Unjudged { file: name(path), place: None, message, help: None });
     }
 }
 

@@ -52,7 +52,7 @@ impl Companions {
                     }
                     companions.made.push(index);
                 }
-                Err(reason) => companions.refused.push((index, reason)),
+                Err(why) => companions.refused.push((index, why.to_string())),
             }
         }
         companions.sources =
@@ -61,14 +61,25 @@ impl Companions {
     }
 }
 
+/// Why an object cannot be written to a new file.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+enum NoPlace {
+    #[error("{0}")]
+    Generated(&'static str),
+    #[error("there is no file to write a {kind} beside; what it is like stands on the policy's page")]
+    NoFile { kind: String },
+    #[error("{file} is there already, and is not written over; the {kind} may go in it")]
+    Taken { file: String, kind: String },
+}
+
 /// Where the object goes: `shop.pdb.yaml` beside `shop.yaml`.
-fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), String> {
+fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace> {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     if let Some(reason) = generated(&manifest.text) {
-        return Err(reason.to_owned());
+        return Err(NoPlace::Generated(reason));
     }
     let Some(path) = &manifest.path else {
-        return Err(format!("there is no file to write a {kind} beside; what it is like stands on the policy's page"));
+        return Err(NoPlace::NoFile { kind: kind.to_owned() });
     };
     let suffix = if kind == "PodDisruptionBudget" { "pdb".to_owned() } else { kind.to_lowercase() };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -76,7 +87,7 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), String>
     let (name, path) = (Path::new(&manifest.name).with_file_name(&file), path.with_file_name(&file));
     // A dangling link is something too.
     if path.symlink_metadata().is_ok() {
-        return Err(format!("{file} is there already, and is not written over; the {kind} may go in it"));
+        return Err(NoPlace::Taken { file, kind: kind.to_owned() });
     }
     Ok((path, name.to_string_lossy().into_owned()))
 }
@@ -114,9 +125,9 @@ mod tests {
             Ok("shops/shop.networkpolicy.yaml".to_owned())
         );
         std::fs::write(&wanted.0, "mine\n").unwrap();
-        assert!(place(&manifest, &budget).is_err_and(|reason| reason.contains("is there already")));
+        assert!(matches!(place(&manifest, &budget), Err(NoPlace::Taken { .. })));
         assert!(place(&source(None, "a: 1\n"), &budget).is_err(), "the standard input");
         let rendered = source(manifest.path, "# Source: shop/templates/shop.yaml\na: 1\n");
-        assert!(place(&rendered, &budget).is_err_and(|reason| reason.contains("rendered")));
+        assert!(place(&rendered, &budget).is_err_and(|why| why.to_string().contains("rendered")));
     }
 }

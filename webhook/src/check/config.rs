@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collect::is_stdin;
-use super::patterns::Patterns;
+use super::patterns::{BadPattern, Patterns};
 use super::{CheckError, bounds, threads};
 use crate::engine::{Cache, Engine, Limits};
 use crate::files;
@@ -54,8 +54,8 @@ impl Configuration {
 
     /// Which paths are passed over, and which folders are applied as a whole. `exclude` comes from the command line.
     pub(super) fn patterns(&self, exclude: &[String]) -> Result<[Patterns; 2], CheckError> {
-        let refuse = |message| CheckError::Usage {
-            message,
+        let refuse = |error: BadPattern| CheckError::Usage {
+            message: error.to_string(),
             help: "a pattern is a name, such as `vendor` or `*.tpl.yaml`, or a path with `*` and `**`".to_owned(),
         };
         let [mut excluded, mut sets] = [Patterns::default(), Patterns::default()];

@@ -151,7 +151,7 @@ impl Round {
             let object = &world.objects[found.object];
             match prepare(found, object) {
                 Ok(edits) => candidates.push(Candidate { finding, document: object.document, edits }),
-                Err(reason) => round.refused.push((finding, reason)),
+                Err(written) => round.refused.push((finding, written.to_string())),
             }
         }
         // In the order of the policies: if two fixes want the same place, the first one gets it.
@@ -290,15 +290,20 @@ fn zone(edit: &Edit) -> &str {
     }
 }
 
+/// An edit would replace what the author wrote at this pointer.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is written already, and what somebody wrote is not replaced")]
+struct Written(String);
+
 /// The edits of a finding's fix as edits of its document.
-fn prepare(found: &Found, object: &Object) -> Result<Vec<Edit>, String> {
+fn prepare(found: &Found, object: &Object) -> Result<Vec<Edit>, Written> {
     let edits = found.judged.finding.fix.iter().flat_map(|fix| &fix.edits);
     edits
         .map(|edit| {
             if let Edit::Add { pointer, .. } = edit
                 && is_written(&object.review, pointer)
             {
-                return Err(format!("`{pointer}` is written already, and what somebody wrote is not replaced"));
+                return Err(Written(pointer.clone()));
             }
             Ok(within(edit, &object.prefix))
         })

@@ -80,7 +80,7 @@ pub struct Edits {
 
 /// What was found out.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CheckResult {
     pub report: Report,
     /// What the report is about.
     pub world: World,
@@ -104,7 +104,7 @@ pub struct Edited {
 
 /// Something of the input that could not be judged.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Unjudged {
     pub file: String,
     /// Line and column, 1-based, where one place is to blame.
     pub place: Option<(usize, usize)>,
@@ -128,7 +128,7 @@ pub enum CheckError {
 ///
 /// # Errors
 /// Where the command line or the configuration is wrong, or an edited file cannot be written.
-pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckError> {
+pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, CheckError> {
     let configuration = config::Configuration::read(&options.config, &options.paths)?;
     let manifests = options.context.as_deref().filter(|folder| !beside::is_record(folder));
     let input = Input { arguments: &options.paths, only: options.only.as_deref(), context: manifests };
@@ -193,7 +193,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<Outcome, CheckErro
     };
     let limits = Limits { allow_empty: options.limits.allow_empty || collected.deleted > 0, ..options.limits };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);
-    Ok(Outcome { report, world, edited, stdin: text_of_stdin })
+    Ok(CheckResult { report, world, edited, stdin: text_of_stdin })
 }
 
 /// Why fixes were refused, by the findings of the input as it is.

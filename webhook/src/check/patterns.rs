@@ -9,20 +9,30 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 #[derive(Debug, Default)]
 pub(super) struct Patterns(Vec<(PathBuf, GlobSet)>);
 
+/// Why patterns cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadPattern {
+    #[error("`{pattern}` is no pattern of paths: {}", .error.kind())]
+    One { pattern: String, error: globset::Error },
+    /// All of them together.
+    #[error("{0}")]
+    All(globset::Error),
+}
+
 impl Patterns {
     /// Adds the patterns that were written in a folder.
     ///
     /// # Errors
     /// The pattern that makes no sense, and why.
-    pub(super) fn add(&mut self, folder: &Path, patterns: &[String]) -> Result<(), String> {
+    pub(super) fn add(&mut self, folder: &Path, patterns: &[String]) -> Result<(), BadPattern> {
         if patterns.is_empty() {
             return Ok(());
         }
         let mut globs = GlobSetBuilder::new();
         for pattern in patterns {
-            globs.add(glob(pattern).map_err(|error| format!("`{pattern}` is no pattern of paths: {}", error.kind()))?);
+            globs.add(glob(pattern).map_err(|error| BadPattern::One { pattern: pattern.clone(), error })?);
         }
-        let globs = globs.build().map_err(|error| error.to_string())?;
+        let globs = globs.build().map_err(BadPattern::All)?;
         self.0.push((folder.canonicalize().unwrap_or_else(|_| folder.to_owned()), globs));
         Ok(())
     }
@@ -70,6 +80,6 @@ mod tests {
             assert!(!patterns.match_path(Path::new("/elsewhere/vendor")));
         }
         let error = Patterns::default().add(Path::new("/"), &["a[".to_owned()]).unwrap_err();
-        assert!(error.starts_with("`a[` is no pattern of paths: "), "{error}");
+        assert!(error.to_string().starts_with("`a[` is no pattern of paths: "), "{error}");
     }
 }

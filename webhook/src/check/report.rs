@@ -1,4 +1,4 @@
-//! What was found, in the order and the words of reports.
+//! The report: every finding at its place, and everything else that a report says.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::check::fix::End;
 use crate::check::rendered::PassedOver;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
-use crate::check::{ExitStatus, Limits, Places, Problem, World};
+use crate::check::{ExitStatus, Limits, Places, Unjudged, World};
 use crate::model::pointer::{join, unescape};
 use crate::model::{Action, Edit, FixClass, Moment, Severity};
 use crate::registry::{Policy, Registry};
@@ -21,9 +21,9 @@ use crate::yaml::Span;
 #[derive(Debug)]
 pub struct Report {
     /// By file in the order of the input, then most severe first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Entry>,
     /// What an ignore or an exemption silenced.
-    pub ignored: Vec<(Finding, Permission)>,
+    pub ignored: Vec<(Entry, Permission)>,
     /// Ignores and exemptions that count for nothing.
     pub unused: Vec<Unused>,
     pub skipped: Vec<Counted>,
@@ -31,7 +31,7 @@ pub struct Report {
     /// Findings beyond what a policy may return, by policy.
     pub more: Vec<Counted>,
     /// What could not be judged.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Unjudged>,
     pub passed_over: Passed,
     /// What became of the fixes, where they were asked for.
     pub made: Option<Made>,
@@ -40,7 +40,7 @@ pub struct Report {
 
 /// One finding at its place.
 #[derive(Debug)]
-pub struct Finding {
+pub struct Entry {
     pub policy: Arc<Policy>,
     pub severity: Severity,
     /// What the cluster would do in mode `enforce`.
@@ -60,7 +60,7 @@ pub struct Finding {
     pub refused: Option<String>,
 }
 
-/// What was found and not read.
+/// Files and folders that were found and not read.
 #[derive(Debug, Default)]
 pub struct Passed {
     /// Folders that must be rendered.
@@ -166,7 +166,7 @@ impl Report {
         registry: &Registry,
         world: &World,
         checked: Checked,
-        mut problems: Vec<Problem>,
+        mut problems: Vec<Unjudged>,
         passed_over: Passed,
         made: Option<Made>,
         limits: Limits,
@@ -179,20 +179,20 @@ impl Report {
             problems.push(failure(world, &mut places, *object, &failed.policy.id, &failed.failure.to_string()));
         }
         let refused = made.as_ref().map(|made| &made.refused);
-        let mut findings: Vec<Finding> = checked
+        let mut findings: Vec<Entry> = checked
             .findings
             .into_iter()
             .enumerate()
             .map(|(number, found)| {
                 let refused = refused.and_then(|refused| refused.get(&number)).cloned();
-                Finding::new(world, &mut places, found, refused)
+                Entry::new(world, &mut places, found, refused)
             })
             .collect();
-        findings.sort_by_cached_key(Finding::rank);
-        let ignored: Vec<(Finding, Permission)> = checked
+        findings.sort_by_cached_key(Entry::rank);
+        let ignored: Vec<(Entry, Permission)> = checked
             .silenced
             .into_iter()
-            .map(|(found, silence)| (Finding::new(world, &mut places, found, None), Permission::from(silence)))
+            .map(|(found, silence)| (Entry::new(world, &mut places, found, None), Permission::from(silence)))
             .collect();
         let count = |action| findings.iter().filter(|finding| !finding.defaulted && finding.action == action).count();
         let mut summary = Summary {
@@ -255,7 +255,7 @@ impl Summary {
     }
 }
 
-impl Finding {
+impl Entry {
     fn new(world: &World, places: &mut Places<'_>, found: Found, refused: Option<String>) -> Self {
         let object = &world.objects[found.object];
         let finding = found.judged.finding;
@@ -362,10 +362,10 @@ fn unused(
     annotations.chain(over).collect()
 }
 
-fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, reason: &str) -> Problem {
+fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, reason: &str) -> Unjudged {
     let object = &world.objects[object];
     let name = ObjectName::of(object);
-    Problem {
+    Unjudged {
         file: world.file(object).source.name.clone(),
         place: places.span(object, "").map(|span| (span.line, span.column)),
         message: format!("the policy {policy} could not judge the {} {}: {reason}", name.kind, name.name),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::beside::Beside;
 use super::collect::{Role, Source};
 use super::unread::{Gap, kinds_of, kinds_of_broken};
-use super::{Problem, bounds, declared, makers, patches, sets, threads};
+use super::{Unjudged, bounds, declared, makers, patches, sets, threads};
 use crate::context::files::{Files, Folders, Mixed, Objects, Place, SetNumber};
 use crate::model::{Kind, Review};
 use crate::registry::{Registry, Workloads};
@@ -26,7 +26,7 @@ pub struct World {
     /// In the order of the files.
     pub objects: Vec<Object>,
     /// What cannot be read, or is no object though it looks like one.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Unjudged>,
     /// Documents that are no Kubernetes objects.
     pub others: usize,
     /// Files in folders that are no YAML before they are rendered.
@@ -234,7 +234,7 @@ fn identity(object: &Value) -> [String; 3] {
 struct Read {
     parts: Vec<usize>,
     objects: Vec<Object>,
-    problems: Vec<Problem>,
+    problems: Vec<Unjudged>,
     others: usize,
     /// Some of its documents are patches of kustomize.
     has_patches: bool,
@@ -315,12 +315,12 @@ impl<'a> Reader<'a> {
         if self.more > 0 {
             let message = format!("{} more of its documents cannot be judged", self.more);
             let file = self.source.name.clone();
-            self.read.problems.push(Problem { file, place: None, message, help: None });
+            self.read.problems.push(Unjudged { file, place: None, message, help: None });
         }
     }
 
     /// The first problems of a file are shown one by one, the others counted.
-    fn note(&mut self, problem: Problem) {
+    fn note(&mut self, problem: Unjudged) {
         if self.read.problems.len() < MOST_PROBLEMS {
             self.read.problems.push(problem);
         } else {
@@ -356,7 +356,7 @@ impl<'a> Reader<'a> {
         });
         let place = Some((error.line, error.column));
         self.gap(format!("{} could not be read", self.source.name), kinds_of_broken(text));
-        self.note(Problem { file: self.source.name.clone(), place, message: error.message, help });
+        self.note(Unjudged { file: self.source.name.clone(), place, message: error.message, help });
     }
 
     /// `kind`: what an item of a typed list is, as `apiVersion` and `kind`, where it does not say so itself.
@@ -444,7 +444,7 @@ impl<'a> Reader<'a> {
 
     fn problem(&mut self, at: At<'_>, prefix: &str, message: &str) {
         let (place, _) = at.document.locate_nearest(prefix);
-        self.note(Problem {
+        self.note(Unjudged {
             file: self.source.name.clone(),
             place: Some((place.value.line, place.value.column)),
             message: message.to_owned(),

@@ -11,7 +11,7 @@ use similar::TextDiff;
 
 use super::{Failure, output};
 use crate::check::config::Choice;
-use crate::check::{self, CheckError, Edits, Limits, Options, Outcome};
+use crate::check::{self, CheckError, CheckResult, Edits, Limits, Options};
 use crate::model::{Action, FixClass};
 use crate::{printed, report};
 
@@ -213,7 +213,7 @@ impl CheckArgs {
         }
     }
 
-    fn render(&self, format: &Format, outcome: &Outcome, aside: bool) -> String {
+    fn render(&self, format: &Format, outcome: &CheckResult, aside: bool) -> String {
         match format.kind {
             Kind::Json => report::json(&outcome.report, &outcome.world),
             Kind::Human => {
@@ -261,7 +261,7 @@ fn parse_format(text: &str) -> Result<Format, String> {
     Ok(Format { kind, path })
 }
 
-fn diff(outcome: &Outcome) -> String {
+fn diff(outcome: &CheckResult) -> String {
     let mut text = String::new();
     for edited in &outcome.edited {
         let before = edited.before.as_deref().unwrap_or_default();

@@ -15,15 +15,17 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::engine::BUILTIN_DIGEST;
 #[cfg(feature = "check")]
-use crate::{check::ExitStatus, printed, registry::ConfigError};
+use crate::check::ExitStatus;
+use crate::engine::BUILTIN_DIGEST;
+#[cfg(any(feature = "serve", feature = "check"))]
+use crate::{printed, registry::ConfigError};
 
 /// The command line or the configuration is wrong; clap uses the same number.
 const USAGE: u8 = 2;
 
 /// Problems of a configuration that are shown; the others are counted.
-#[cfg(feature = "check")]
+#[cfg(any(feature = "serve", feature = "check"))]
 const MOST_PROBLEMS: usize = 100;
 
 /// The load line for Kubernetes: the same policies at kubectl apply and over files
@@ -72,9 +74,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(all(feature = "serve", feature = "check"))]
         Command::Scan(arguments) => scan::run(&arguments),
         #[cfg(feature = "serve")]
-        Command::Serve(arguments) => {
-            serve::run(*arguments).map_err(|error| Failure { message: format!("{error:#}"), help: None, status: 1 })
-        }
+        Command::Serve(arguments) => serve::run(*arguments),
     };
     result.unwrap_or_else(|failure| {
         output::complain(&failure.to_string());
@@ -107,7 +107,7 @@ impl Failure {
     }
 
     /// Every problem of a configuration, a line each.
-    #[cfg(feature = "check")]
+    #[cfg(any(feature = "serve", feature = "check"))]
     fn config(problems: &[ConfigError]) -> Self {
         let mut lines: Vec<String> = problems
             .iter()
@@ -128,6 +128,14 @@ impl Failure {
 
     fn output(error: &std::io::Error) -> Self {
         Self { message: format!("cannot write the output: {error}"), help: None, status: USAGE }
+    }
+}
+
+/// What the machine or the API server refuses.
+#[cfg(feature = "serve")]
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { message: format!("{error:#}"), help: None, status: 1 }
     }
 }
 

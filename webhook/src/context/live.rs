@@ -26,7 +26,7 @@ use super::served::Resource;
 use super::{Context, Live, NAMESPACE};
 use crate::admission::decide::{Looked, Owner, Revision};
 use crate::engine::Answer;
-use crate::model::Review;
+use crate::model::{Current, Review};
 use crate::registry::Workloads;
 
 /// Number of objects that one page of a list holds.
@@ -38,20 +38,6 @@ const REVISIONS: u32 = 100;
 /// Number of pages that are read of one list. What lies beyond is not known.
 const PAGES: usize = 4;
 
-/// The kinds with a pod template, which a new configuration may change.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Known(Arc<RwLock<Arc<Workloads>>>);
-
-impl Known {
-    pub(super) fn get(&self) -> Arc<Workloads> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn replace(&self, workloads: Arc<Workloads>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = workloads;
-    }
-}
-
 /// The cluster behind the API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -59,7 +45,8 @@ pub struct Cluster {
     runtime: Handle,
     events: Events,
     kinds: Arc<Kinds>,
-    workloads: Known,
+    /// The kinds with a pod template.
+    workloads: Arc<Current<Workloads>>,
     /// Whether all namespaces may be read.
     everywhere: bool,
 }
@@ -72,7 +59,7 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Asked through this client, on the event loop that this is called from.
-    pub(super) fn new(client: Client, kinds: Arc<Kinds>, workloads: Known, everywhere: bool) -> Self {
+    pub(super) fn new(client: Client, kinds: Arc<Kinds>, workloads: Arc<Current<Workloads>>, everywhere: bool) -> Self {
         let (events, runtime) = (Events::start(client.clone()), Handle::current());
         Self { events, client, runtime, kinds, workloads, everywhere }
     }

@@ -21,14 +21,37 @@ use crate::registry::Parts;
 /// Timeout for one request, with its answer read.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(60);
 
-/// Said where that was not enough.
-pub(crate) const TOO_SLOW: &str = "the API server did not answer in time";
-
 /// Maximum number of pages of a list. At 250 objects a page, this is a million.
 const MAX_PAGES: usize = 4_000;
 
 /// Versions of a group that are looked at, best first.
 const MAX_VERSIONS: usize = 20;
+
+/// Why the objects of a kind are not known.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unread {
+    /// The API server's own words, or those of the connection.
+    #[error("{0}")]
+    Refused(String),
+    /// [`REQUEST_TIME`] is over.
+    #[error("the API server did not answer in time")]
+    TooSlow,
+    /// Discovery failed.
+    #[error("the API server does not say what it serves: {0}")]
+    Undiscovered(Box<Unread>),
+    /// A broken proxy, or a hostile API server.
+    #[error("the API server sends a list of more than {MAX_PAGES} pages")]
+    TooManyPages,
+    /// The same.
+    #[error("the API server sends the same `continue` token twice: its list never ends")]
+    Repeated,
+}
+
+impl From<kube::Error> for Unread {
+    fn from(error: kube::Error) -> Self {
+        Self::Refused(reason(&error))
+    }
+}
 
 /// The `continue` tokens of one list, by which it is known whether it comes to an end.
 #[derive(Debug, Default)]
@@ -39,13 +62,13 @@ impl Tokens {
     ///
     /// # Errors
     /// Where the list would go on for ever, as a broken proxy or a hostile API server has it.
-    pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, String> {
+    pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Unread> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
         if self.0.len() >= MAX_PAGES {
-            return Err(format!("the API server sends a list of more than {MAX_PAGES} pages"));
+            return Err(Unread::TooManyPages);
         }
         if !self.0.insert(token.clone()) {
-            return Err("the API server sends the same `continue` token twice: its list never ends".to_owned());
+            return Err(Unread::Repeated);
         }
         Ok(Some(token))
     }
@@ -151,17 +174,17 @@ impl Resource {
 pub(crate) async fn discover(
     client: &Client,
     kinds: &BTreeSet<String>,
-) -> BTreeMap<String, Result<Option<Resource>, String>> {
+) -> BTreeMap<String, Result<Option<Resource>, Unread>> {
     let mut found = BTreeMap::new();
     let groups = match timeout(REQUEST_TIME, client.list_api_groups()).await {
         Ok(Ok(groups)) => Ok(groups.groups),
-        Ok(Err(error)) => Err(reason(&error)),
-        Err(_) => Err(TOO_SLOW.to_owned()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Unread::TooSlow),
     };
     let groups = match groups {
         Ok(groups) => groups,
         Err(error) => {
-            let error = format!("the API server does not say what it serves: {error}");
+            let error = Unread::Undiscovered(Box::new(error));
             return kinds.iter().map(|kind| (kind.clone(), Err(error.clone()))).collect();
         }
     };
@@ -175,7 +198,7 @@ pub(crate) async fn discover(
 }
 
 /// In short, for who reads a log or `/readyz?verbose`.
-pub(crate) fn reason(error: &kube::Error) -> String {
+pub(super) fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
@@ -244,7 +267,7 @@ async fn resource(
     listed: &mut Listed<'_>,
     versions: &[String],
     kind: &str,
-) -> Result<Option<Resource>, String> {
+) -> Result<Option<Resource>, Unread> {
     for version in versions.iter().take(MAX_VERSIONS) {
         if !listed.versions.contains_key(version) {
             let resources = timeout(REQUEST_TIME, async {
@@ -256,8 +279,8 @@ async fn resource(
             let resources = match resources.await {
                 Ok(Ok(list)) => list.resources,
                 Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Vec::new(),
-                Ok(Err(error)) => return Err(reason(&error)),
-                Err(_) => return Err(TOO_SLOW.to_owned()),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => return Err(Unread::TooSlow),
             };
             listed.add(version, resources);
         }
@@ -307,12 +330,12 @@ mod tests {
         let mut tokens = Tokens::default();
         assert_eq!(tokens.next(token("a")), Ok(token("a")));
         assert_eq!(tokens.next(token("b")), Ok(token("b")));
-        assert!(tokens.next(token("a")).is_err_and(|why| why.contains("twice")), "in turns too");
+        assert_eq!(tokens.next(token("a")), Err(Unread::Repeated), "in turns too");
         assert_eq!((tokens.next(token("")), tokens.next(None)), (Ok(None), Ok(None)));
         let mut tokens = Tokens::default();
         let mut pages = 0..MAX_PAGES;
         assert!(pages.all(|page| tokens.next(token(&page.to_string())).is_ok()));
-        assert!(tokens.next(token("more")).is_err_and(|why| why.contains("pages")));
+        assert_eq!(tokens.next(token("more")), Err(Unread::TooManyPages));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Folders {
 /// Objects by identity, each known by a number.
 #[derive(Debug)]
 pub(super) struct Identities<K> {
-    known: HashMap<K, Known>,
+    known: HashMap<K, Occurrence>,
     several: Vec<Versions>,
     /// By number. Numbers are those of the input's objects, in their order.
     objects: Vec<Stands>,
@@ -106,7 +106,7 @@ impl<K> Default for Identities<K> {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Known {
+enum Occurrence {
     Once(u32, Place),
     /// Index into [`Identities::several`].
     Several(usize),
@@ -117,18 +117,18 @@ impl<K: Eq + Hash> Identities<K> {
         self.stands(number).place = Some(place);
         let index = match self.known.get(&identity).copied() {
             None => {
-                self.known.insert(identity, Known::Once(number, place));
+                self.known.insert(identity, Occurrence::Once(number, place));
                 return;
             }
-            Some(Known::Several(index)) => index,
-            Some(Known::Once(first, first_place)) => {
+            Some(Occurrence::Several(index)) => index,
+            Some(Occurrence::Once(first, first_place)) => {
                 let index = self.several.len();
                 let mut versions = Versions::default();
                 versions.add(first, first_place, folders);
                 self.several.push(versions);
                 self.stands(first).versions = Some(index);
                 self.note(index, first_place, is_workload);
-                self.known.insert(identity, Known::Several(index));
+                self.known.insert(identity, Occurrence::Several(index));
                 index
             }
         };
@@ -205,8 +205,8 @@ impl<K: Eq + Hash> Identities<K> {
     /// The object of an identity, in the version that belongs to this place.
     pub(super) fn find(&self, identity: &K, place: Place, folders: &Folders) -> Option<u32> {
         match self.known.get(identity)? {
-            Known::Once(number, _) => Some(*number),
-            Known::Several(index) => self.several.get(*index)?.nearest(place, folders),
+            Occurrence::Once(number, _) => Some(*number),
+            Occurrence::Several(index) => self.several.get(*index)?.nearest(place, folders),
         }
     }
 }

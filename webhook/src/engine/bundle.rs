@@ -1,13 +1,13 @@
 //! A loaded bundle: its metadata, and its component ready to be instantiated.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use plimsoll_sdk::metadata::{self, ABI, ANY, Bundle as Metadata, Policy, SECTION, Stage};
 use sha2::{Digest as _, Sha256};
+use wasmparser::{Chunk, Parser, Payload};
 use wasmtime::component::Linker;
 
 use super::code::{self, Code};
@@ -285,42 +285,26 @@ fn is_id(id: &str) -> bool {
     id.len() <= 100 && id.starts_with(|first: char| first.is_ascii_lowercase()) && id.split('-').all(word)
 }
 
-/// The last custom section of this name at the top level of a component.
+/// The last custom section of this name at the top level of a component. None if the bytes are no component.
 fn custom_section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut rest = bytes.get(8..)?;
-    let mut found = None;
-    while let Some((&id, body)) = rest.split_first() {
-        let (size, body) = leb128(body)?;
-        let (section, after) = body.split_at_checked(size)?;
-        if id == 0 {
-            let (length, section) = leb128(section)?;
-            let (title, content) = section.split_at_checked(length)?;
-            if title == name.as_bytes() {
-                found = Some(content);
+    let (mut parser, mut rest, mut found) = (Parser::new(0), bytes, None);
+    loop {
+        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true).ok()? else { return None };
+        rest = rest.get(consumed..)?;
+        match payload {
+            // The sections of a nested module or component are not the bundle's.
+            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
+                rest = rest.get(unchecked_range.len()..)?;
             }
-        }
-        rest = after;
-    }
-    found
-}
-
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0_u64;
-    for (index, byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, &bytes[index + 1..]));
+            Payload::CustomSection(section) if section.name() == name => found = Some(section.data()),
+            Payload::End(_) => return found,
+            _ => {}
         }
     }
-    None
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
 #[cfg(test)]

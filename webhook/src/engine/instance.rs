@@ -87,7 +87,7 @@ pub(super) fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) 
             Failure::Trap(said.map_or_else(|| trap.to_string(), |said| words(said.to_owned())))
         }
         None if is_too_much(error) => Failure::Output,
-        // What is neither a trap of the guest nor of ours is what it handed over: not of its type.
+        // Any other error is a result that is not of its type.
         None => Failure::Contract(words(format!("{:#}", error.root_cause()))),
     }
 }

@@ -12,7 +12,7 @@ mod outcome;
 mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub use imports::{Answer, Surroundings};
 pub use memory::{give_memory_back, keep_little_memory};
 pub use session::{Call, Cost, Input, Session};
 
-/// So often a guest is stopped to see whether its time is over.
+/// How often a running guest is interrupted to check its deadline.
 const TICK: Duration = Duration::from_millis(5);
 
 /// What a guest may use.
@@ -72,8 +72,6 @@ pub struct Engine {
     cache: Option<Arc<Cache>>,
     /// Fuel that all guests have burnt so far.
     burnt: Arc<AtomicU64>,
-    /// Stops the ticker with the last clone; none where fuel is counted.
-    _ticker: Option<Arc<Ticker>>,
 }
 
 impl Engine {
@@ -102,8 +100,10 @@ impl Engine {
 
     fn of(config: &wasmtime::Config, limits: Limits, metered: bool) -> Result<Self, wasmtime::Error> {
         let inner = wasmtime::Engine::new(config)?;
-        let ticker = (!metered).then(|| Arc::new(Ticker::start(inner.clone())));
-        Ok(Self { inner, limits, metered, cache: None, burnt: Arc::default(), _ticker: ticker })
+        if !metered {
+            tick(&inner);
+        }
+        Ok(Self { inner, limits, metered, cache: None, burnt: Arc::default() })
     }
 }
 
@@ -131,32 +131,18 @@ fn config(limits: Limits, metered: bool) -> wasmtime::Config {
     config
 }
 
-/// Advances the epoch, by which deadlines are noticed.
-#[derive(Debug)]
-struct Ticker {
-    stop: Arc<AtomicBool>,
-}
-
-impl Ticker {
-    fn start(engine: wasmtime::Engine) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        // A machine that cannot start a thread runs guests without a deadline no further than the review's own.
-        let ticking = thread::Builder::new().name("plimsoll-ticker".to_owned()).spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        });
-        if let Err(error) = ticking {
-            tracing::error!(%error, "cannot start the ticker of deadlines");
+/// Advances the epoch, by which deadlines are noticed, as long as the engine exists.
+fn tick(engine: &wasmtime::Engine) {
+    let engine = engine.weak();
+    // Without this thread guests have no deadline of their own, only the review's.
+    let ticking = thread::Builder::new().name("plimsoll-ticker".to_owned()).spawn(move || {
+        loop {
+            thread::sleep(TICK);
+            let Some(engine) = engine.upgrade() else { return };
+            engine.increment_epoch();
         }
-        Self { stop }
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+    });
+    if let Err(error) = ticking {
+        tracing::error!(%error, "cannot start the ticker of deadlines");
     }
 }

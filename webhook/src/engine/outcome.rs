@@ -5,7 +5,7 @@ use plimsoll_sdk::metadata::Severity;
 
 use super::imports::contract::plimsoll::policy::types;
 use crate::model::pointer::is_pointer;
-use crate::model::{Edit, Failure, Finding, Fix, FixClass, Outcome, Place, Report};
+use crate::model::{Edit, Evaluated, Failure, Finding, Fix, FixClass, Outcome, Place};
 use crate::printed::{cut, words};
 
 /// Findings of one policy beyond this are counted and cut.
@@ -25,7 +25,7 @@ pub(super) fn outcome(outcome: types::Outcome) -> Result<Outcome, Failure> {
             // The SDK cuts and counts; a guest of another kind is cut here.
             let more = report.findings.len().saturating_sub(MAX_FINDINGS);
             let findings = report.findings.into_iter().take(MAX_FINDINGS).map(finding);
-            Ok(Outcome::Evaluated(Report {
+            Ok(Outcome::Evaluated(Evaluated {
                 findings: findings.collect::<Result<_, _>>()?,
                 assumptions: report.assumptions.into_iter().take(MAX_FINDINGS).map(clean).collect(),
                 more: report.more.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)),

@@ -11,7 +11,7 @@ use super::imports::contract::plimsoll::policy::types;
 use super::imports::{ANSWERS, Surroundings};
 use super::instance::{End, Instance, failure};
 use super::outcome;
-use crate::model::{Failure, Outcome, Report, Subject};
+use crate::model::{Evaluated, Failure, Outcome, Subject};
 use crate::printed::words;
 
 /// Maximum processor time of one policy in the repeat after a trap.
@@ -206,7 +206,7 @@ impl Session {
 
 /// What a guest returned, one outcome for each call: those that it does not mention found nothing.
 fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
-    let mut outcomes: Vec<_> = (0..calls).map(|_| Ok(Outcome::Evaluated(Report::default()))).collect();
+    let mut outcomes: Vec<_> = (0..calls).map(|_| Ok(Outcome::Evaluated(Evaluated::default()))).collect();
     for judgement in judgements {
         let slot = outcomes
             .get_mut(judgement.call as usize)

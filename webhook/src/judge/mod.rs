@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::admission::Verdict;
-use crate::admission::decide::{Case, Decision, Known, Need, decide, is_system_deletion, misused};
+use crate::admission::decide::{Case, Decision, Facts, Need, decide, is_system_deletion, misused};
 use crate::context::{Context, pinned};
 use crate::model::{Moment, Review, Subject};
 use crate::registry::{Registry, Selected};
@@ -37,7 +37,7 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
     let template = registry.workloads().template(&kind);
     let case = Case { review, selected: &selected, outcomes: &outcomes, template, now: Moment::now() };
     let at = |places: &[usize]| places.iter().map(|&place| &selected[place]).collect::<Vec<_>>();
-    let mut known = Known::default();
+    let mut known = Facts::default();
     let mut look = Look::new(context, review, deadline);
     loop {
         let need = match decide(&case, &known) {

@@ -1,4 +1,4 @@
-//! What the webhook fills in: in rounds, each on the object of the one before, until there is nothing left to add.
+//! Mutation: the webhook adds in rounds, each on the object of the round before, until a round adds nothing.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -133,7 +133,7 @@ impl Mutation {
         Self { untouched: Some(reason), ..Self::default() }
     }
 
-    /// What was added until there was no more to add.
+    /// The result after the last round.
     fn of(review: &Review, added: Vec<(Arc<Policy>, Edit)>, lost: Vec<Lost>) -> Self {
         let unchanged = Self { lost, ..Self::default() };
         if added.is_empty() {

@@ -1,6 +1,6 @@
-//! What is done about a finding, and why less is done than the PolicySets say.
+//! The action on a finding, and the reason for a milder one than the PolicySets say.
 
-/// What is done about a finding, mildest first.
+/// The action on a finding, mildest first.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Action {
     /// Nothing; the policy does not even run.
@@ -31,9 +31,9 @@ impl Action {
 pub enum Spared {
     /// The mode is `observe`.
     Observed,
-    /// Who asks may break the glass.
+    /// The user may break the glass.
     BreakGlass,
-    /// Who asks is one of `trustedControllers`.
+    /// The user is one of `trustedControllers`.
     TrustedController,
     /// The policy, or this meaning of it, is newer than `policiesAsOf`.
     New,
@@ -47,11 +47,11 @@ pub enum Spared {
     Rollback,
     /// A controller makes it of what its owner says.
     Owned,
-    /// What is missing may still come: the object is new.
+    /// The missing object may still come: the reviewed one is new.
     Young,
     /// An object that follows in the same release may end it.
     Unsettled,
-    /// What is missing has nothing to do with what changes.
+    /// The request changes nothing that the missing object would be about.
     Untouched,
     /// The namespace is being deleted.
     Terminating,

@@ -1,10 +1,12 @@
 //! The edits of a fix: what policies ask for, applied to JSON and written as an RFC 6902 patch.
 
+use std::borrow::Cow;
+
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
-use crate::model::pointer::{is_pointer, unescape};
+use crate::model::pointer::{is_pointer, names};
 
 /// One change of an object. Pointers are RFC 6901; never the whole object.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,12 +60,10 @@ pub fn to_json_patch(object: &Value, edits: &[Edit]) -> Result<Patch, EditError>
 
 /// The unescaped tokens of a pointer that is not the root.
 pub fn tokens(pointer: &str) -> Result<Vec<String>, EditError> {
-    let broken = || EditError::Pointer(pointer.to_owned());
-    let rest = pointer.strip_prefix('/').ok_or_else(broken)?;
-    if !is_pointer(pointer) {
-        return Err(broken());
+    if pointer.is_empty() || !is_pointer(pointer) {
+        return Err(EditError::Pointer(pointer.to_owned()));
     }
-    Ok(rest.split('/').map(|token| unescape(token).into_owned()).collect())
+    Ok(names(pointer).map(Cow::into_owned).collect())
 }
 
 /// Applies one edit and returns the operation that does the same.

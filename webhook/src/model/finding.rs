@@ -9,14 +9,14 @@ use crate::printed::words;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// It judged.
-    Evaluated(Report),
+    Evaluated(Evaluated),
     /// It lacked required context; never a pass.
     Skipped(String),
 }
 
 /// Findings and assumptions of one policy.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct Evaluated {
     /// In the policy's own order.
     pub findings: Vec<Finding>,
     /// What it took for granted.
@@ -32,7 +32,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Where.
     pub at: Place,
-    /// What is wrong.
+    /// The fault, in words.
     pub message: String,
     /// What to write.
     pub help: String,

@@ -1,7 +1,7 @@
-//! What engine, registry, admission and everything above them share: reviews, findings, edits, actions, places and times.
-//! No I/O.
+//! Types that all other modules share: reviews, findings, edits, actions, places and times. No I/O.
 
 mod action;
+mod current;
 mod duration;
 pub mod edit;
 mod finding;
@@ -12,9 +12,10 @@ mod size;
 mod subject;
 
 pub use action::{Action, Spared};
+pub use current::Current;
 pub use duration::parse_duration;
 pub use edit::Edit;
-pub use finding::{Failure, Finding, Fix, FixClass, Outcome, Place, Report};
+pub use finding::{Evaluated, Failure, Finding, Fix, FixClass, Outcome, Place};
 pub use moment::Moment;
 pub use plimsoll_sdk::metadata::Severity;
 pub use review::{Kind, Operation, Review};

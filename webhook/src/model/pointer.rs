@@ -3,10 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Whether it is one: empty, or beginning with a slash, with each `~` followed by 0 or 1.
+use json_patch::jsonptr::Pointer;
+
+/// Whether a text is one: empty, or beginning with a slash, with each `~` followed by 0 or 1.
 pub fn is_pointer(text: &str) -> bool {
-    let escaped = text.match_indices('~').all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
-    (text.is_empty() || text.starts_with('/')) && escaped
+    Pointer::parse(text).is_ok()
+}
+
+/// The names along a pointer, from the root on.
+pub fn names(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    pointer.split('/').skip(1).map(unescape)
 }
 
 /// A member's name as the token of a pointer.
@@ -77,6 +83,8 @@ mod tests {
             assert_eq!(unescape(token), name);
             assert_eq!(join("/spec", name), format!("/spec/{token}"));
         }
+        assert_eq!(names("/a~1b//~01").collect::<Vec<_>>(), ["a/b", "", "~1"]);
+        assert_eq!(names("").count(), 0);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// What is done to the object.
+/// The operation on the object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
     /// It is made; every object of a file is.
@@ -95,7 +95,7 @@ pub enum Malformed {
     Request {
         /// Echoed in the answer.
         uid: String,
-        /// What is wrong with it.
+        /// The error, in words.
         reason: &'static str,
     },
 }
@@ -121,7 +121,7 @@ pub(crate) enum Origin {
 pub struct Review {
     /// The request's id, echoed in the answer; empty for a file.
     pub uid: String,
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
     /// The kind of the object in the request.
     pub kind: Kind,
@@ -133,7 +133,7 @@ pub struct Review {
     pub namespace: String,
     /// Empty where the API server will generate it.
     pub name: String,
-    /// Who asks; empty for a file.
+    /// The user; empty for a file.
     pub username: String,
     /// The groups of who asks.
     pub groups: Vec<String>,
@@ -265,7 +265,7 @@ impl Review {
         self.request("oldObject")
     }
 
-    /// Who wrote which field of the object as it was: the JSON text of `metadata.managedFields`.
+    /// The managers of the old object's fields: the JSON text of `metadata.managedFields`.
     #[cfg(feature = "serve")]
     pub(crate) fn old_managed_fields(&self) -> Option<&[u8]> {
         match &self.origin {
@@ -274,7 +274,7 @@ impl Review {
         }
     }
 
-    /// What is judged: the object, or on DELETE the one that goes.
+    /// The judged object: on DELETE the old one.
     pub fn subject(&self) -> Option<Node<'_>> {
         self.object().or_else(|| self.old_object())
     }

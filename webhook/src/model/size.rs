@@ -55,7 +55,7 @@ pub(super) fn check(uid: &str, body: &[u8], document: &[u8], operation: Operatio
     Ok(())
 }
 
-/// What is said of a request with more values than a document holds.
+/// The error for a request with more values than a document holds.
 pub(super) fn too_many() -> Malformed {
     let reason = format!(
         "the request has more than {MAX_NODES} values, and an object may have {MAX_VALUES}: split it into several objects"

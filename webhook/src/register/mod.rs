@@ -21,7 +21,7 @@ mod standing;
 mod stored;
 
 pub use errors::RegisterError;
-pub use registrar::Registrar;
+pub use registrar::{Registrar, Round};
 pub use rounds::{Registration, State};
 pub use rules::Rules;
 #[cfg(feature = "check")]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::errors::RegisterError;
 use super::{Registration, State, Wanted};
 
 /// Between rounds where nothing is to be waited for. A Namespace that is being deleted soon has no ServiceAccount any more;
@@ -33,13 +34,28 @@ pub struct Registrar {
     task: JoinHandle<()>,
 }
 
+/// One round: what it came to, or why it failed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Round {
+    /// The API server said how things are.
+    Done(State),
+    /// It could not be asked, or refused.
+    Failed(String),
+}
+
+impl From<Result<State, RegisterError>> for Round {
+    fn from(round: Result<State, RegisterError>) -> Self {
+        round.map_or_else(|error| Self::Failed(error.to_string()), Self::Done)
+    }
+}
+
 impl Registrar {
     /// Starts it. It ends after `leaving`, with one last look. `report` hears of each round that came to something new.
     pub fn start(
         mut registration: Registration,
         wanted: Wanted,
         leaving: impl Future<Output = ()> + Send + 'static,
-        report: impl Fn(&Result<State, String>) + Send + 'static,
+        report: impl Fn(&Round) + Send + 'static,
     ) -> Self {
         let (wanted, changes) = watch::channel((1, wanted));
         let (tell, told) = watch::channel(0);
@@ -86,20 +102,20 @@ async fn register(
     registration: &mut Registration,
     mut changes: watch::Receiver<(u64, Wanted)>,
     tell: watch::Sender<u64>,
-    report: impl Fn(&Result<State, String>),
+    report: impl Fn(&Round),
 ) {
     let mut pause = FIRST_PAUSE;
     let mut last = None;
     loop {
         let (number, wanted) = changes.borrow_and_update().clone();
-        let round = registration.round(&wanted).await.map_err(|error| error.to_string());
+        let round = Round::from(registration.round(&wanted).await);
         let wait = match &round {
-            Ok(State::AwaitingReplica | State::Missing | State::Foreign { answers: false, .. }) => SOON,
-            Ok(_) => PERIOD,
-            Err(_) => pause,
+            Round::Done(State::AwaitingReplica | State::Missing | State::Foreign { answers: false, .. }) => SOON,
+            Round::Done(_) => PERIOD,
+            Round::Failed(_) => pause,
         };
-        pause = if round.is_ok() { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-        if matches!(round, Ok(State::Registered { .. } | State::AwaitingReplica)) {
+        pause = if matches!(round, Round::Done(_)) { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        if matches!(round, Round::Done(State::Registered { .. } | State::AwaitingReplica)) {
             tell.send_replace(number);
         }
         if last.as_ref() != Some(&round) {
@@ -118,10 +134,10 @@ async fn register(
     }
 }
 
-fn log(round: &Result<State, String>) {
+fn log(round: &Round) {
     match round {
-        Ok(state @ (State::Registered { .. } | State::AwaitingReplica)) => tracing::info!("{state}"),
-        Ok(state) => tracing::warn!("{state}"),
-        Err(error) => tracing::error!("not registered, trying again: {error}"),
+        Round::Done(state @ (State::Registered { .. } | State::AwaitingReplica)) => tracing::info!("{state}"),
+        Round::Done(state) => tracing::warn!("{state}"),
+        Round::Failed(error) => tracing::error!("not registered, trying again: {error}"),
     }
 }

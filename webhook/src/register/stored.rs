@@ -258,9 +258,5 @@ pub(super) fn is_untouched<K: Configuration>(found: &K) -> bool {
 pub(super) fn digest<K: Configuration>(configuration: &K) -> String {
     // What came as JSON goes as JSON; if it ever did not, nothing would be equal, and it would be written.
     let webhooks = configuration.webhooks().unwrap_or_else(|_| configuration.name_any().into_bytes());
-    Sha256::digest(webhooks).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("sha256:{:x}", Sha256::digest(webhooks))
 }

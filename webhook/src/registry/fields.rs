@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::problem::{ConfigError, Hint, Position, Problem};
-use crate::model::pointer::{join, unescape};
+use crate::model::pointer::{join, names};
 use crate::yaml::Document;
 
 /// One document, and what was found wrong with it so far.
@@ -201,14 +201,14 @@ pub(super) fn locate(document: &Document, file: &Arc<str>, pointer: &str, key: b
 /// A pointer as people read it: `spec.policies[2].action`.
 pub(super) fn path(pointer: &str) -> String {
     let mut path = String::new();
-    for token in pointer.split('/').skip(1) {
-        if token.bytes().all(|byte| byte.is_ascii_digit()) && !token.is_empty() {
-            path.push_str(&format!("[{token}]"));
+    for name in names(pointer) {
+        if name.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() {
+            path.push_str(&format!("[{name}]"));
         } else {
             if !path.is_empty() {
                 path.push('.');
             }
-            path.push_str(&unescape(token));
+            path.push_str(&name);
         }
     }
     if path.is_empty() { "the document".to_owned() } else { path }

@@ -1,6 +1,7 @@
 //! What can be wrong with a PolicySet, and where it says so.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::nearest;
@@ -31,6 +32,13 @@ pub struct ConfigError {
     pub problem: Problem,
 }
 
+impl ConfigError {
+    /// A file that cannot be read, or that lacks something.
+    pub fn of_file(file: &Path, reason: impl Into<String>) -> Self {
+        Self { position: None, problem: Problem::File { file: file.display().to_string(), reason: reason.into() } }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.position {
@@ -50,6 +58,14 @@ impl std::error::Error for ConfigError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
+    /// A whole file.
+    #[error("{file}: {reason}")]
+    File {
+        /// As it was named.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No YAML, or no JSON.
     #[error("{0}")]
     Syntax(String),

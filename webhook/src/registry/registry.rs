@@ -328,8 +328,7 @@ fn workloads(sets: &[PolicySet], problems: &mut Vec<ConfigError>) -> Workloads {
     let mut workloads = Workloads::default();
     for further in sets.iter().flat_map(|set| &set.workloads) {
         if let Err(problem) = workloads.add(&further.value) {
-            let position = Some(further.position.clone());
-            problems.push(ConfigError { position, problem: Problem::Conflict(problem) });
+            problems.push(ConfigError { position: Some(further.position.clone()), problem });
         }
     }
     workloads

@@ -9,6 +9,7 @@ use plimsoll_sdk::metadata::{self, FURTHER};
 use super::fields::{Mapping, Reader};
 use super::parts::{Parts, Shown};
 use super::policy_set::Located;
+use super::problem::Problem;
 use super::registry::MAX_TEMPLATES;
 use plimsoll_sdk::kind::Kind;
 
@@ -118,13 +119,13 @@ impl Default for Workloads {
 impl Workloads {
     /// One kind more, or one template more of a kind that was added. What is said otherwise than before is an error: there
     /// is one cluster.
-    pub(super) fn add(&mut self, further: &Further) -> Result<(), String> {
+    pub(super) fn add(&mut self, further: &Further) -> Result<(), Problem> {
         let template: Template = further.template.clone().into();
         let known = self.further.iter().find(|known| known.kind == further.kind);
         let carrier = self.kinds.iter_mut().find(|carrier| carrier.kind == further.kind);
         match (known, carrier) {
             (Some(known), _) if (known.runs_on, known.scaled) != (further.runs_on, further.scaled) => {
-                return Err(format!("`workloads` says two things of `{}`", further.kind));
+                return Err(Problem::Conflict(format!("`workloads` says two things of `{}`", further.kind)));
             }
             (Some(_), Some(carrier)) => {
                 if !carrier.templates.contains(&template) {
@@ -133,7 +134,8 @@ impl Workloads {
                 return Ok(());
             }
             (None, Some(_)) => {
-                return Err(format!("`{}` is known already, and needs no place in `workloads`", further.kind));
+                let problem = format!("`{}` is known already, and needs no place in `workloads`", further.kind);
+                return Err(Problem::Conflict(problem));
             }
             (_, None) => {}
         }

@@ -9,8 +9,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use crate::check::fix::End;
 use crate::check::rendered::{Check, PassedOver};
-use crate::check::report::{Counted, Finding, Made, Permission, Report};
-use crate::check::{ExitStatus, Problem, World};
+use crate::check::report::{Counted, Entry, Made, Permission, Report};
+use crate::check::{ExitStatus, Unjudged, World};
 use crate::model::{Action, FixClass};
 use crate::printed;
 use crate::yaml::Span;
@@ -79,7 +79,7 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
     out
 }
 
-fn group<'a>(finding: &'a Finding, file: &str, text: &'a str, made: Option<&'a Made>) -> Group<'a> {
+fn group<'a>(finding: &'a Entry, file: &str, text: &'a str, made: Option<&'a Made>) -> Group<'a> {
     let level = match finding.action {
         Action::Deny => Level::ERROR,
         Action::Warn => Level::WARNING,
@@ -127,7 +127,7 @@ fn excerpt(text: &str, span: Span) -> Option<Shown> {
     Shown::new(shown, from, to.max(from))
 }
 
-fn name(finding: &Finding) -> String {
+fn name(finding: &Entry) -> String {
     let object = &finding.object;
     let name = if object.name.is_empty() { "(without a name)" } else { &object.name };
     match object.namespace.as_str() {
@@ -140,7 +140,7 @@ fn path(pointer: &str) -> &str {
     if pointer.is_empty() { "its root" } else { pointer }
 }
 
-fn error<'a>(problem: &'a Problem, text: Option<&str>) -> Group<'a> {
+fn error<'a>(problem: &'a Unjudged, text: Option<&str>) -> Group<'a> {
     let mut group = Group::with_title(Level::ERROR.primary_title(clean(&problem.message)));
     let file = clean(&problem.file);
     group = match (problem.place, text.zip(problem.place).and_then(|(text, place)| line_at(text, place))) {
@@ -319,7 +319,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
 }
 
 /// Each policy and permission once.
-fn ignored(items: &[(Finding, Permission)]) -> Vec<Counted> {
+fn ignored(items: &[(Entry, Permission)]) -> Vec<Counted> {
     let mut counts: Vec<Counted> = Vec::new();
     for (finding, permission) in items {
         let text = clean(&match permission {
@@ -337,7 +337,7 @@ fn ignored(items: &[(Finding, Permission)]) -> Vec<Counted> {
     counts
 }
 
-fn fixes(out: &mut String, made: &Made, findings: &[Finding]) {
+fn fixes(out: &mut String, made: &Made, findings: &[Entry]) {
     let counts: Vec<Counted> = made
         .counts
         .iter()
@@ -347,7 +347,7 @@ fn fixes(out: &mut String, made: &Made, findings: &[Finding]) {
     if counts.is_empty() {
         let _ = writeln!(out, "{verb}: nothing (class {})", made.class.as_str());
         for class in [FixClass::Hardening, FixClass::Unsafe].into_iter().filter(|class| *class > made.class) {
-            let offered = |finding: &&Finding| finding.fix.as_ref().is_some_and(|fix| fix.class == class);
+            let offered = |finding: &&Entry| finding.fix.as_ref().is_some_and(|fix| fix.class == class);
             let count = findings.iter().filter(offered).count();
             if count > 0 {
                 let fixes = if count == 1 { "1 fix".to_owned() } else { format!("{count} fixes") };

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::check::report::{Counted, Finding, Passed, Permission, Report, Unused};
-use crate::check::{Problem, World};
+use crate::check::report::{Counted, Entry, Passed, Permission, Report, Unused};
+use crate::check::{Unjudged, World};
 use crate::printed;
 
 const SCHEMA: &str = "plimsoll.dev/report/v1";
@@ -179,7 +179,7 @@ struct Counts {
 }
 
 impl<'a> Item<'a> {
-    fn new(finding: &'a Finding, world: &'a World) -> Self {
+    fn new(finding: &'a Entry, world: &'a World) -> Self {
         let span = finding.span;
         Self {
             policy: &finding.policy.id,
@@ -207,7 +207,7 @@ impl<'a> Item<'a> {
 }
 
 impl<'a> Ignored<'a> {
-    fn new(finding: &'a Finding, permission: &'a Permission, world: &'a World) -> Self {
+    fn new(finding: &'a Entry, permission: &'a Permission, world: &'a World) -> Self {
         let ignored_by = match permission {
             Permission::Annotation { reason, until } => {
                 IgnoredBy { kind: "annotation", name: None, reason, owner: None, until: until.as_deref() }
@@ -240,7 +240,7 @@ impl<'a> Assumed<'a> {
 }
 
 impl<'a> Error<'a> {
-    fn new(problem: &'a Problem) -> Self {
+    fn new(problem: &'a Unjudged) -> Self {
         Self {
             file: &problem.file,
             line: problem.place.map(|(line, _)| line),

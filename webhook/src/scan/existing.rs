@@ -10,16 +10,13 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::context::is_secret;
-use crate::context::served::{REQUEST_TIME, Resource, TOO_SLOW, Tokens, discover, reason};
+use crate::context::served::{REQUEST_TIME, Resource, Tokens, Unread, discover};
 
 /// Objects that are asked for at once.
 const PAGE: u32 = 500;
 
 /// Timeout for all objects of a kind.
 const KIND_TIME: Duration = Duration::from_secs(600);
-
-/// Said of a kind that the time of the whole reading left no time for.
-const TIME_IS_OVER: &str = "the time for reading the whole cluster is over (`--timeout`)";
 
 /// Maximum number of objects of a kind. The largest clusters have 150,000 Pods.
 const MAX_OBJECTS: usize = 200_000;
@@ -59,35 +56,35 @@ pub async fn read(
     let mut existing = Existing::default();
     let mut room = Room { objects: MAX_ALL_OBJECTS, bytes: MAX_ALL_BYTES };
     let Ok(discovered) = timeout_at(end, discover(client, &kinds)).await else {
-        let unread = kinds.into_iter().map(|kind| (kind, TIME_IS_OVER.to_owned())).collect();
+        let unread = kinds.into_iter().map(|kind| (kind, NotRead::Time.to_string())).collect();
         return Existing { unread, is_cut: true, ..existing };
     };
     for (kind, served) in discovered {
         let objects = match served {
-            Ok(Some(_)) if existing.is_cut => Err(TIME_IS_OVER.to_owned()),
+            Ok(Some(_)) if existing.is_cut => Err(NotRead::Time),
             Ok(Some(resource)) => {
                 let most = end.min(Instant::now() + KIND_TIME);
                 match timeout_at(most, all(client, &resource, &mut room)).await {
                     Ok(objects) => objects,
                     Err(_) if most == end => {
                         existing.is_cut = true;
-                        Err(TIME_IS_OVER.to_owned())
+                        Err(NotRead::Time)
                     }
-                    Err(_) => Err(format!("it was not read within {} minutes", KIND_TIME.as_secs() / 60)),
+                    Err(_) => Err(NotRead::KindTime),
                 }
             }
             Ok(None) => {
                 existing.unserved.insert(kind.clone());
                 Ok(Vec::new())
             }
-            Err(why) => Err(why),
+            Err(why) => Err(why.into()),
         };
         match objects {
             Ok(objects) => {
                 told(&kind, objects.len());
                 existing.kinds.insert(kind, objects);
             }
-            Err(why) => drop(existing.unread.insert(kind, why)),
+            Err(why) => drop(existing.unread.insert(kind, why.to_string())),
         }
     }
     existing
@@ -105,10 +102,27 @@ enum Cut {
     /// It is begun again.
     Failed(kube::Error),
     /// It is not.
-    Ended(String),
+    Ended(NotRead),
 }
 
-async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, String> {
+/// Why a kind was not read.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+enum NotRead {
+    #[error("the time for reading the whole cluster is over (`--timeout`)")]
+    Time,
+    #[error("it was not read within {} minutes", KIND_TIME.as_secs() / 60)]
+    KindTime,
+    #[error("there are more than {MAX_OBJECTS} objects of it, the most that a scan reads")]
+    TooManyOfKind,
+    #[error("there are more than {MAX_ALL_OBJECTS} objects in all, the most that a scan reads")]
+    TooMany,
+    #[error("the objects take more than {} MiB in all, the most that a scan reads", MAX_ALL_BYTES >> 20)]
+    TooLarge,
+    #[error(transparent)]
+    Unread(#[from] Unread),
+}
+
+async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, NotRead> {
     let mut failure = String::new();
     for _ in 0..ATTEMPTS {
         // What an attempt read that failed is given back.
@@ -119,11 +133,11 @@ async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Ve
                 return Ok(objects);
             }
             Err(Cut::Failed(kube::Error::Api(status))) if status.code == 410 => failure = status.message.clone(),
-            Err(Cut::Failed(error)) => return Err(reason(&error)),
+            Err(Cut::Failed(error)) => return Err(Unread::from(error).into()),
             Err(Cut::Ended(why)) => return Err(why),
         }
     }
-    Err(failure)
+    Err(Unread::Refused(failure).into())
 }
 
 async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, Cut> {
@@ -132,7 +146,7 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
     let mut tokens = Tokens::default();
     loop {
         let page = timeout(REQUEST_TIME, resource.list(client, None, &parameters)).await;
-        let page = page.map_err(|_| Cut::Ended(TOO_SLOW.to_owned()))?.map_err(Cut::Failed)?;
+        let page = page.map_err(|_| Cut::Ended(Unread::TooSlow.into()))?.map_err(Cut::Failed)?;
         let (items, next) = (page.items.unwrap_or_default(), page.metadata.continue_);
         // They are judged themselves, all of them.
         for object in &items {
@@ -140,7 +154,7 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
             room.take(objects.len(), document.len()).map_err(Cut::Ended)?;
             objects.extend(Node::root(&document).ok().and_then(|node| serde_json::to_value(node).ok()));
         }
-        match tokens.next(next).map_err(Cut::Ended)? {
+        match tokens.next(next).map_err(|why| Cut::Ended(why.into()))? {
             Some(token) => parameters = parameters.continue_token(&token),
             None => return Ok(objects),
         }
@@ -148,17 +162,15 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
 }
 
 impl Room {
-    fn take(&mut self, of_kind: usize, bytes: usize) -> Result<(), String> {
+    fn take(&mut self, of_kind: usize, bytes: usize) -> Result<(), NotRead> {
         if of_kind >= MAX_OBJECTS {
-            return Err(format!("there are more than {MAX_OBJECTS} objects of it, the most that a scan reads"));
+            return Err(NotRead::TooManyOfKind);
         }
         if self.objects == 0 {
-            return Err(format!("there are more than {MAX_ALL_OBJECTS} objects in all, the most that a scan reads"));
+            return Err(NotRead::TooMany);
         }
         self.objects -= 1;
-        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
-            format!("the objects take more than {} MiB in all, the most that a scan reads", MAX_ALL_BYTES >> 20)
-        })?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(NotRead::TooLarge)?;
         Ok(())
     }
 }
@@ -171,9 +183,9 @@ mod tests {
     fn what_a_scan_reads_is_bounded() {
         let mut room = Room { objects: 3, bytes: 10 };
         assert_eq!(room.take(0, 4), Ok(()));
-        assert!(room.take(MAX_OBJECTS, 1).is_err_and(|why| why.contains("objects of it")));
-        assert!(room.take(1, 7).is_err_and(|why| why.contains("MiB in all")));
+        assert_eq!(room.take(MAX_OBJECTS, 1), Err(NotRead::TooManyOfKind));
+        assert_eq!(room.take(1, 7), Err(NotRead::TooLarge));
         assert_eq!(room.take(1, 6), Ok(()));
-        assert!(room.take(2, 0).is_err_and(|why| why.contains("objects in all")));
+        assert_eq!(room.take(2, 0), Err(NotRead::TooMany));
     }
 }

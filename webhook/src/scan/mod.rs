@@ -25,7 +25,7 @@ pub use report::{human, json, names};
 /// Objects of a kind that are read as one document. A document has limits, and holds no more than a few thousand.
 const TOGETHER: usize = 100;
 
-/// What is to be said of a cluster.
+/// The report on a cluster.
 #[derive(Debug)]
 pub struct Scan {
     pub kubernetes_version: String,
@@ -76,7 +76,7 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
     let (mut owned, mut objects) = (0, 0);
     let mut namespaces = BTreeSet::new();
     let known = existing.kinds.iter().flat_map(|(kind, objects)| objects.iter().map(move |object| (kind, object)));
-    let known: HashSet<Known<'_>> = known.filter_map(|(kind, object)| Known::of(kind, object)).collect();
+    let known: HashSet<Identity<'_>> = known.filter_map(|(kind, object)| Identity::of(kind, object)).collect();
     let workloads = registry.workloads();
     for (kind, of_kind) in &existing.kinds {
         let (made, own): (Vec<&Value>, Vec<&Value>) = of_kind.iter().partition(|object| {
@@ -162,14 +162,14 @@ impl Denied {
 
 /// An object that exists. An owner reference counts only where it names one.
 #[derive(Eq, Hash, PartialEq)]
-struct Known<'a> {
+struct Identity<'a> {
     namespace: &'a str,
     kind: &'a str,
     name: &'a str,
     uid: &'a str,
 }
 
-impl<'a> Known<'a> {
+impl<'a> Identity<'a> {
     fn of(kind: &'a str, object: &'a Value) -> Option<Self> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let namespace = text("/metadata/namespace").unwrap_or_default();
@@ -182,7 +182,7 @@ impl<'a> Known<'a> {
 fn is_not_to_be_judged(
     kind: &str,
     object: &Value,
-    known: &HashSet<Known<'_>>,
+    known: &HashSet<Identity<'_>>,
     is_further: impl Fn(&str) -> bool,
 ) -> bool {
     let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
@@ -195,7 +195,7 @@ fn is_not_to_be_judged(
         // The kubelet makes one of each static Pod, and deletes any other that says so.
         let is_mirror =
             maker == "/Node" && object.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
-        let owner = Known { namespace, kind: &maker, name: text("name"), uid: text("uid") };
+        let owner = Identity { namespace, kind: &maker, name: text("name"), uid: text("uid") };
         let is_made = Kind::parse(kind).zip(Kind::parse(&maker)).is_some_and(|(kind, maker)| is_made_of(kind, maker));
         is_mirror || (is_made || is_further(&maker)) && known.contains(&owner)
     });
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn what_is_judged() {
         let owner = json!({"metadata": {"namespace": "shop", "name": "web", "uid": "u"}});
-        let known: HashSet<Known<'_>> = Known::of("apps/Deployment", &owner).into_iter().collect();
+        let known: HashSet<Identity<'_>> = Identity::of("apps/Deployment", &owner).into_iter().collect();
         let judged = |kind: &str, object: Value| !is_not_to_be_judged(kind, &object, &known, |_| false);
         let made = |uid: &str, controller: bool| {
             let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": uid, "controller": controller});

@@ -27,7 +27,7 @@ pub(super) struct Task {
 
 /// What is answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) content: Content,
     /// A word for metrics.
@@ -43,7 +43,7 @@ pub(super) enum Content {
     Text(String),
 }
 
-impl Answer {
+impl Reply {
     pub(super) fn error(status: StatusCode, outcome: &'static str, message: impl Into<String>) -> Self {
         Self { status, content: Content::Text(message.into()), outcome }
     }
@@ -64,7 +64,7 @@ pub(super) struct Witnesses {
     pub(super) complaints: Complaints,
 }
 
-pub(super) fn judge(loaded: &Loaded, witnesses: &Witnesses, task: &Task) -> Answer {
+pub(super) fn judge(loaded: &Loaded, witnesses: &Witnesses, task: &Task) -> Reply {
     let started = Instant::now();
     let answer = judged(loaded, witnesses, task, started);
     let metrics = &witnesses.metrics;
@@ -72,7 +72,7 @@ pub(super) fn judge(loaded: &Loaded, witnesses: &Witnesses, task: &Task) -> Answ
     answer
 }
 
-fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant) -> Answer {
+fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant) -> Reply {
     let Task { webhook, body, deadline } = task;
     if *deadline <= started {
         return late();
@@ -81,16 +81,16 @@ fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant)
         Ok(review) => Arc::new(review),
         Err(Malformed::Request { uid, reason }) => {
             tracing::debug!(%uid, reason, "cannot be judged");
-            return Answer::review("refused", &respond::refused(&uid, reason));
+            return Reply::review("refused", &respond::refused(&uid, reason));
         }
         // The API server quotes a denial, and nothing of an error of HTTP. Where nothing may be denied it has to be one.
         Err(Malformed::TooLarge { uid: Some(uid), reason }) if *webhook == Webhook::Validate && loaded.enforces => {
-            return Answer::review("refused", &respond::refused(&uid, &reason));
+            return Reply::review("refused", &respond::refused(&uid, &reason));
         }
         Err(Malformed::TooLarge { reason, .. }) => {
-            return Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "malformed", format!("plimsoll: {reason}"));
+            return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "malformed", format!("plimsoll: {reason}"));
         }
-        Err(malformed) => return Answer::error(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()),
+        Err(malformed) => return Reply::error(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()),
     };
     let answer = catch_unwind(AssertUnwindSafe(|| match webhook {
         Webhook::Validate => validate(loaded, witnesses, &review, *deadline),
@@ -109,11 +109,11 @@ fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant)
 }
 
 /// Nobody waits for this any more, so whatever `failurePolicy` says has happened.
-pub(super) fn late() -> Answer {
-    Answer::error(StatusCode::SERVICE_UNAVAILABLE, "late", "plimsoll: the time of this request is over")
+pub(super) fn late() -> Reply {
+    Reply::error(StatusCode::SERVICE_UNAVAILABLE, "late", "plimsoll: the time of this request is over")
 }
 
-fn validate(loaded: &Loaded, witnesses: &Witnesses, review: &Arc<Review>, deadline: Instant) -> Answer {
+fn validate(loaded: &Loaded, witnesses: &Witnesses, review: &Arc<Review>, deadline: Instant) -> Reply {
     let verdict = judge::validate(&loaded.registry, review, &loaded.context, deadline);
     witnesses.metrics.validated(&verdict);
     witnesses.complaints.log(review, &verdict);
@@ -125,7 +125,7 @@ fn validate(loaded: &Loaded, witnesses: &Witnesses, review: &Arc<Review>, deadli
         Action::Warn => "warned",
         Action::Audit | Action::Off => "allowed",
     };
-    Answer::review(outcome, &respond::validated(review, &verdict))
+    Reply::review(outcome, &respond::validated(review, &verdict))
 }
 
 /// A broken glass leaves traces: in the log, and as an Event of the object.
@@ -142,16 +142,16 @@ fn record(loaded: &Loaded, review: &Review, verdict: &Verdict) {
     }
 }
 
-fn mutate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Answer {
+fn mutate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: Instant) -> Reply {
     let mutation = judge::mutate(&loaded.registry, review, &loaded.context, deadline);
     metrics.mutated(&mutation);
     let outcome = if mutation.patch.0.is_empty() { "allowed" } else { "patched" };
-    Answer::review(outcome, &respond::mutated(review, Some(&mutation.patch)))
+    Reply::review(outcome, &respond::mutated(review, Some(&mutation.patch)))
 }
 
 /// An error is never an allow. Where nothing may be denied it is no denial either: then the answer is an error of HTTP,
 /// about which the registered `failurePolicy` decides, and that is `Ignore`.
-fn panicked(loaded: &Loaded, webhook: Webhook, review: &Review) -> Answer {
+fn panicked(loaded: &Loaded, webhook: Webhook, review: &Review) -> Reply {
     const MESSAGE: &str = "it failed on this object, which is a defect of Plimsoll: please report it";
     tracing::error!(
         uid = review.uid,
@@ -160,7 +160,7 @@ fn panicked(loaded: &Loaded, webhook: Webhook, review: &Review) -> Answer {
         "evaluation panicked"
     );
     if webhook == Webhook::Validate && loaded.enforces {
-        return Answer { outcome: "panicked", ..Answer::review("", &respond::refused(&review.uid, MESSAGE)) };
+        return Reply { outcome: "panicked", ..Reply::review("", &respond::refused(&review.uid, MESSAGE)) };
     }
-    Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "panicked", format!("plimsoll: {MESSAGE}"))
+    Reply::error(StatusCode::INTERNAL_SERVER_ERROR, "panicked", format!("plimsoll: {MESSAGE}"))
 }

@@ -42,7 +42,7 @@ use crate::model::MAX_BODY;
 use crate::serving::{Current, Health, Loaded, Part};
 use complaints::Complaints;
 use gate::{Gate, Share};
-use judging::{Answer, Task, Witnesses};
+use judging::{Reply, Task, Witnesses};
 use listen::Transport;
 use metrics::Metrics;
 use pool::Pool;
@@ -51,7 +51,7 @@ use tls::Acceptor;
 /// How often memory that connections have freed is given back to the system.
 const TRIM: Duration = Duration::from_secs(30);
 
-/// Who asks for health or metrics at the very end is given up after this.
+/// Timeout for requests for health and metrics after the last review has ended.
 const HEALTH_LIMIT: Duration = Duration::from_secs(1);
 
 /// How the server works.
@@ -69,7 +69,7 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Between the signal and the end of accepting: so long does the news of `/readyz` need to get round.
     pub drain_delay: Duration,
-    /// So long may requests that are under way take after that.
+    /// How long requests that are under way may take after that.
     pub drain_limit: Duration,
 }
 
@@ -115,7 +115,7 @@ struct App {
     certificate: Arc<Current<CertifiedKey>>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
-    pool: Pool<Task, Answer>,
+    pool: Pool<Task, Reply>,
     gate: Gate,
     parties: parties::Reader,
     body_timeout: Duration,

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 
 use super::connections::Seat;
 use super::gate::Place;
-use super::judging::{self, Answer, Task};
+use super::judging::{self, Reply, Task};
 use super::tls::Peer;
 use super::{App, Webhook, timeout};
 use crate::model::MAX_BODY;
@@ -35,7 +35,7 @@ struct Parameters {
     timeout: Option<String>,
 }
 
-pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, request: Request) -> Answer {
+pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, request: Request) -> Reply {
     let started = Instant::now();
     let in_flight = app.metrics.enter();
     let answer = review(&app, webhook, request, started).await.unwrap_or_else(|refusal| refusal);
@@ -46,7 +46,7 @@ pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, reques
 
 /// # Errors
 /// What is answered without an evaluation.
-async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Answer, Answer> {
+async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Reply, Reply> {
     let (head, body) = request.into_parts();
     check_peer(head.extensions.get())?;
     let Some(seat) = head.extensions.get::<Arc<Seat>>() else { return Err(overloaded()) };
@@ -54,7 +54,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
     if !app.loaded.get().context.is_ready() {
         // Nothing that a policy says of other objects would mean anything.
         read_away_shortly(body, reads_away).await;
-        return Err(Answer::error(
+        return Err(Reply::error(
             StatusCode::SERVICE_UNAVAILABLE,
             OVERLOADED,
             "plimsoll: not ready, for the objects of the cluster were not all listed yet",
@@ -83,7 +83,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
     timeout?;
     check_content_type(&head.headers)?;
     if body.is_empty() {
-        return Err(Answer::error(
+        return Err(Reply::error(
             StatusCode::BAD_REQUEST,
             MALFORMED,
             "plimsoll: the body is empty; send an AdmissionReview",
@@ -98,7 +98,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
     let answer = match timeout_at(deadline.into(), answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => {
-            Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "panicked", "plimsoll: it failed on this request")
+            Reply::error(StatusCode::INTERNAL_SERVER_ERROR, "panicked", "plimsoll: it failed on this request")
         }
         Err(_) => judging::late(),
     };
@@ -111,7 +111,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
 }
 
 /// Before anything of the body is read.
-fn check_peer(peer: Option<&Peer>) -> Result<(), Answer> {
+fn check_peer(peer: Option<&Peer>) -> Result<(), Reply> {
     let (status, message) = match peer {
         Some(Peer::Trusted) => return Ok(()),
         Some(Peer::Stranger(name)) => (
@@ -125,19 +125,19 @@ fn check_peer(peer: Option<&Peer>) -> Result<(), Answer> {
                 .to_owned(),
         ),
     };
-    Err(Answer::error(status, "unauthorized", message))
+    Err(Reply::error(status, "unauthorized", message))
 }
 
-fn overloaded() -> Answer {
-    Answer::error(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "plimsoll: too many requests at once; try again")
+fn overloaded() -> Reply {
+    Reply::error(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "plimsoll: too many requests at once; try again")
 }
 
-fn too_slow() -> Answer {
-    Answer::error(StatusCode::REQUEST_TIMEOUT, MALFORMED, "plimsoll: the body did not arrive in time")
+fn too_slow() -> Reply {
+    Reply::error(StatusCode::REQUEST_TIMEOUT, MALFORMED, "plimsoll: the body did not arrive in time")
 }
 
-fn wanted_timeout(uri: &Uri) -> Result<Duration, Answer> {
-    let refuse = |reason: String| Answer::error(StatusCode::BAD_REQUEST, MALFORMED, reason);
+fn wanted_timeout(uri: &Uri) -> Result<Duration, Reply> {
+    let refuse = |reason: String| Reply::error(StatusCode::BAD_REQUEST, MALFORMED, reason);
     let Query(parameters) =
         Query::<Parameters>::try_from_uri(uri).map_err(|error| refuse(format!("plimsoll: {}", error.body_text())))?;
     let Some(text) = parameters.timeout else { return Ok(timeout::DEFAULT) };
@@ -151,7 +151,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// JSON with any parameters: `charset=utf-8` says nothing that JSON does not. Nothing at all is taken for JSON.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Answer> {
+fn check_content_type(headers: &HeaderMap) -> Result<(), Reply> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let text: String = value.to_str().unwrap_or_default().chars().take(100).collect();
     let essence = text.split(';').next().unwrap_or_default().trim();
@@ -159,10 +159,10 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Answer> {
         return Ok(());
     }
     let message = format!("plimsoll: the content type is {text:?}, not application/json");
-    Err(Answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, MALFORMED, message))
+    Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, MALFORMED, message))
 }
 
-async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: Instant) -> Result<Bytes, Answer> {
+async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: Instant) -> Result<Bytes, Reply> {
     if declared.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large(body, 0, by).await);
     }
@@ -174,7 +174,7 @@ async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: In
         let arrived = u32::try_from((first.len() + whole.len()) >> 20).unwrap_or(u32::MAX);
         let by = by + (by - started).saturating_mul(arrived);
         let Some(frame) = timeout_at(by.into(), body.frame()).await.map_err(|_| too_slow())? else { break };
-        let broken = |_| Answer::error(StatusCode::BAD_REQUEST, MALFORMED, "plimsoll: the body broke off");
+        let broken = |_| Reply::error(StatusCode::BAD_REQUEST, MALFORMED, "plimsoll: the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let length = first.len() + whole.len();
         if length + data.len() > MAX_BODY {
@@ -195,10 +195,10 @@ async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: In
     Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
-async fn too_large(body: Body, so_far: usize, by: Instant) -> Answer {
+async fn too_large(body: Body, so_far: usize, by: Instant) -> Reply {
     let _ = timeout_at(by.into(), read_away(body, so_far)).await;
     let message = format!("plimsoll: the body is larger than {} MiB", MAX_BODY >> 20);
-    Answer::error(StatusCode::PAYLOAD_TOO_LARGE, MALFORMED, message)
+    Reply::error(StatusCode::PAYLOAD_TOO_LARGE, MALFORMED, message)
 }
 
 /// A connection of HTTP/1.1 that is closed with unread data is reset, and the answer is lost with it.

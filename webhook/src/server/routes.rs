@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use time::OffsetDateTime;
 
-use super::judging::{Answer, Content};
+use super::judging::{Content, Reply};
 use super::{App, Webhook, metrics, reviews};
 use crate::certs;
 use crate::context::{Context, Knowing, Watched};
@@ -163,7 +163,7 @@ async fn show_metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let mut response = match self.content {
             Content::Json(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),

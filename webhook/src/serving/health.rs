@@ -9,7 +9,7 @@ use crate::printed;
 /// Reasons are shown to whoever asks for `/readyz?verbose`, so that they are bounded, in characters.
 const LONGEST: usize = 1_000;
 
-/// What is replaced.
+/// A part that is replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Part {
     /// PolicySets and bundles.

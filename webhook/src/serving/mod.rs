@@ -1,12 +1,11 @@
-//! What the server and the tasks beside it share: what reviews are judged by, how a part of it is replaced while it is in
-//! use, and how that went.
+//! State that the server shares with the tasks beside it: the loaded configuration, and the health of each part that is
+//! replaced.
 
-mod current;
 pub(crate) mod health;
 
 use std::sync::Arc;
 
-pub use current::Current;
+pub use crate::model::Current;
 pub use health::{Health, Part};
 
 use crate::context::Context;

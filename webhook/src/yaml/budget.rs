@@ -43,11 +43,11 @@ impl Budget {
     }
 
     /// A document was read.
-    pub(super) fn spend(&self, nodes: usize, bytes: usize) -> Result<(), String> {
+    pub(super) fn spend(&self, nodes: usize, bytes: usize) -> Result<(), Spent> {
         let (nodes, bytes) = (self.nodes.take(nodes), self.bytes.take(bytes));
         if self.is_spent() || !nodes || !bytes {
             self.spent.store(true, Ordering::Relaxed);
-            return Err(self.message());
+            return Err(Spent(self.factor));
         }
         Ok(())
     }
@@ -56,13 +56,20 @@ impl Budget {
     pub(super) fn may_retry(&self, bytes: usize) -> bool {
         self.retries.take(bytes)
     }
+}
 
-    fn message(&self) -> String {
-        format!(
-            "the input has more than {} values or {} MiB of text, its aliases followed; check fewer files at once",
-            Self::MAX_NODES.saturating_mul(self.factor),
-            (Self::MAX_BYTES >> 20).saturating_mul(self.factor)
-        )
+/// A [`Budget`] is spent. It was so many times the usual one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the input has more than {} values or {} MiB of text, its aliases followed; check fewer files at once",
+    Budget::MAX_NODES.saturating_mul(*.0),
+    (Budget::MAX_BYTES >> 20).saturating_mul(*.0)
+)]
+pub(super) struct Spent(usize);
+
+impl From<Spent> for String {
+    fn from(error: Spent) -> Self {
+        error.to_string()
     }
 }
 

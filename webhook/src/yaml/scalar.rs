@@ -1,6 +1,9 @@
 //! What a scalar means to kubectl: the resolution of go-yaml v2 (`resolve.go`), then sigs.k8s.io/yaml, then
 //! `encoding/json`. YAML 1.1 in spirit (`no` is false, `010` is 8), but neither base 60 nor timestamps.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use serde_json::{Number, Value};
 
 /// A scalar after resolution, before it becomes JSON. Numbers keep their Go type, since a mapping key is printed by it.
@@ -14,9 +17,30 @@ pub(super) enum Scalar {
     Str(String),
 }
 
+/// Why a scalar means nothing to kubectl.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(super) enum Meaningless {
+    #[error("a mapping key is null; kubectl takes strings, numbers and booleans")]
+    NullKey,
+    #[error("the mapping key {0} is too large a number; put it in quotes")]
+    LargeKey(u64),
+    #[error("{0} cannot be written in JSON")]
+    NotJson(String),
+    #[error("cannot decode `{text}` as a !!{kind}")]
+    OtherTag { text: String, kind: String },
+    #[error("!!binary value contains invalid base64 data")]
+    Base64,
+}
+
+impl From<Meaningless> for String {
+    fn from(error: Meaningless) -> Self {
+        error.to_string()
+    }
+}
+
 impl Scalar {
     /// The JSON that is sent for it.
-    pub(super) fn to_json(&self) -> Result<Value, String> {
+    pub(super) fn to_json(&self) -> Result<Value, Meaningless> {
         Ok(match self {
             Self::Null => Value::Null,
             Self::Bool(bool) => Value::Bool(*bool),
@@ -28,34 +52,32 @@ impl Scalar {
     }
 
     /// The name of a member whose key it is (`convertToJSONableObject` of sigs.k8s.io/yaml).
-    pub(super) fn to_key(&self) -> Result<String, String> {
+    pub(super) fn to_key(&self) -> Result<String, Meaningless> {
         match self {
             Self::Str(string) => Ok(string.clone()),
             Self::Int(int) => Ok(int.to_string()),
             Self::Bool(bool) => Ok(bool.to_string()),
             Self::Float(float) => Ok(shortest_float32(*float)),
-            Self::Null => Err("a mapping key is null; kubectl takes strings, numbers and booleans".to_owned()),
-            Self::Uint(uint) => Err(format!("the mapping key {uint} is too large a number; put it in quotes")),
+            Self::Null => Err(Meaningless::NullKey),
+            Self::Uint(uint) => Err(Meaningless::LargeKey(*uint)),
         }
     }
 }
 
 /// `encoding/json` writes a float without fraction as an integer: its shortest digits, then zeros. It is read back as
 /// an integer if that fits. (Larger integers are floats to the API server, too.)
-pub(super) fn number(float: f64) -> Result<Value, String> {
+pub(super) fn number(float: f64) -> Result<Value, Meaningless> {
     if float.fract() == 0.0
         && float.abs() < 1e21
         && let Ok(int) = float.to_string().parse::<i64>()
     {
         return Ok(Value::from(int));
     }
-    Number::from_f64(float)
-        .map(Value::Number)
-        .ok_or_else(|| format!("{} cannot be written in JSON", shortest_float32(float)))
+    Number::from_f64(float).map(Value::Number).ok_or_else(|| Meaningless::NotJson(shortest_float32(float)))
 }
 
 /// Resolves a scalar. `tag` is the full tag (`tag:yaml.org,2002:int`), `plain` says that it was not quoted.
-pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scalar, String> {
+pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scalar, Meaningless> {
     let Some(tag) = tag else {
         return Ok(if plain { resolve_plain(text) } else { Scalar::Str(text.to_owned()) });
     };
@@ -74,7 +96,7 @@ pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scal
         | ("null", value @ Scalar::Null) => Ok(value),
         ("float", Scalar::Int(int)) => Ok(Scalar::Float(int as f64)),
         ("timestamp", Scalar::Str(_)) if looks_like_date(text) => Ok(Scalar::Str(text.to_owned())),
-        _ => Err(format!("cannot decode `{}` as a !!{kind}", text.chars().take(40).collect::<String>())),
+        _ => Err(Meaningless::OtherTag { text: text.chars().take(40).collect(), kind: kind.to_owned() }),
     }
 }
 
@@ -213,42 +235,11 @@ fn looks_like_date(text: &str) -> bool {
 }
 
 /// Standard base64 with padding, line breaks ignored. Bytes that are no UTF-8 become U+FFFD one by one, as in Go.
-fn decode_base64(text: &str) -> Result<String, String> {
-    let invalid = || "!!binary value contains invalid base64 data".to_owned();
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let mut quantum = 0u32;
-    let (mut symbols, mut padding) = (0, 0);
-    for byte in text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')) {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' if symbols % 4 >= 2 => {
-                padding += 1;
-                symbols += 1;
-                quantum <<= 6;
-                if symbols % 4 == 0 {
-                    bytes.extend_from_slice(&quantum.to_be_bytes()[1..4 - padding]);
-                }
-                continue;
-            }
-            _ => return Err(invalid()),
-        };
-        if padding > 0 {
-            return Err(invalid());
-        }
-        quantum = quantum << 6 | u32::from(six);
-        symbols += 1;
-        if symbols % 4 == 0 {
-            bytes.extend_from_slice(&quantum.to_be_bytes()[1..]);
-            quantum = 0;
-        }
-    }
-    if symbols % 4 != 0 {
-        return Err(invalid());
-    }
+fn decode_base64(text: &str) -> Result<String, Meaningless> {
+    // Go ignores the bits that the last symbol has too many.
+    const LIKE_GO: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD.with_decode_allow_trailing_bits(true));
+    let symbols: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+    let bytes = LIKE_GO.decode(symbols).map_err(|_| Meaningless::Base64)?;
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());
@@ -430,7 +421,7 @@ mod tests {
             ("0.000244140625", "0.00024414063"),
             (".inf", ".inf"),
         ] {
-            assert_eq!(key(text).as_deref(), Ok(expected));
+            assert_eq!(key(text).unwrap(), expected);
         }
         assert!(key("~").is_err());
         assert!(key("18446744073709551615").is_err());

@@ -32,8 +32,11 @@ fn every_problem_of_the_configuration_is_printed() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     for place in ["5:9: ", "6:3: "] {
-        assert!(stderr.contains(&format!("{}:{place}", first.display())), "{stderr}");
+        assert!(stderr.contains(&format!("error: {}:{place}", first.display())), "{stderr}");
     }
+    let checked =
+        Command::new(env!("CARGO_BIN_EXE_plimsoll")).args(["check", "--config"]).arg(&first).output().unwrap();
+    assert_eq!(stderr, String::from_utf8(checked.stderr).unwrap(), "`check` says the same of it");
     let output = serve().arg("--config").arg(&second).arg("--config").arg(folder.path().join("none")).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");

@@ -52,7 +52,7 @@ pub struct Case<'a> {
 
 /// What earlier decisions on the same case asked for.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct Facts {
     /// Outcomes on the old object, by their place in `selected`.
     pub old: Option<HashMap<usize, Judgement>>,
     /// Outcomes with what the policy asked for read anew.
@@ -101,7 +101,7 @@ pub enum Need {
 }
 
 /// Decides on one review.
-pub fn decide(case: &Case<'_>, known: &Known) -> Decision {
+pub fn decide(case: &Case<'_>, known: &Facts) -> Decision {
     let mut draft = Draft::new(case);
     match draft.settle(case, known) {
         Some(need) => Decision::Needs(need),
@@ -160,7 +160,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What more than the review decides, cheapest first. Says what is still needed.
-    fn settle(&mut self, case: &Case<'_>, known: &Known) -> Option<Need> {
+    fn settle(&mut self, case: &Case<'_>, known: &Facts) -> Option<Need> {
         if let Some(owner) = Owner::of(case.review) {
             match &known.owner {
                 // Warnings would go to a controller, and nobody reads them there; the owner has had its own.

@@ -4,7 +4,7 @@ use plimsoll_flat::{Kind, Node};
 
 use crate::admission::authored::identity;
 use crate::model::Finding;
-use crate::model::pointer::unescape;
+use crate::model::pointer::names;
 
 /// Policy, related object and place; list items are named by their merge key, so that reordering changes nothing.
 pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String {
@@ -16,8 +16,7 @@ pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String 
 pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
     let mut path = String::with_capacity(pointer.len());
     let mut node = object;
-    for token in pointer.split('/').skip(1) {
-        let name = unescape(token);
+    for name in names(pointer) {
         match node.filter(|node| node.kind() == Kind::Array) {
             Some(list) => {
                 let item = name.parse().ok().and_then(|index| list.item(index));

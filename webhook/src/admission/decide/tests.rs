@@ -4,7 +4,7 @@ use plimsoll_sdk::metadata::{Judges, Severity};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Place, Report};
+use crate::model::{Evaluated, Place};
 use crate::registry::test_bundle::policy;
 use crate::registry::{Actions, Policy};
 
@@ -104,10 +104,10 @@ fn finding(pointer: &str) -> Finding {
 }
 
 fn found(findings: Vec<Finding>) -> Judgement {
-    Ok(Outcome::Evaluated(Report { findings, ..Report::default() }))
+    Ok(Outcome::Evaluated(Evaluated { findings, ..Evaluated::default() }))
 }
 
-fn decide_on(request: &Request, selected: &Selected, outcome: &Judgement, known: &Known) -> Result<Judged, Need> {
+fn decide_on(request: &Request, selected: &Selected, outcome: &Judgement, known: &Facts) -> Result<Judged, Need> {
     let review = request.review();
     let case = Case {
         review: &review,
@@ -122,8 +122,8 @@ fn decide_on(request: &Request, selected: &Selected, outcome: &Judgement, known:
     }
 }
 
-fn old(judgement: Judgement) -> Known {
-    Known { old: Some(HashMap::from([(0, judgement)])), ..Known::default() }
+fn old(judgement: Judgement) -> Facts {
+    Facts { old: Some(HashMap::from([(0, judgement)])), ..Facts::default() }
 }
 
 const FIRST: &str = "/spec/template/spec/containers/0/image";
@@ -132,11 +132,11 @@ const SECOND: &str = "/spec/template/spec/containers/1/image";
 #[test]
 fn the_old_object_is_asked_for_only_where_there_is_a_deny_to_save() {
     let request = Request::update(deployment(&[("a", "x:latest")]), deployment(&[("a", "y:latest")]));
-    let need = decide_on(&request, &denying(), &found(vec![finding(FIRST)]), &Known::default()).unwrap_err();
+    let need = decide_on(&request, &denying(), &found(vec![finding(FIRST)]), &Facts::default()).unwrap_err();
     assert_eq!(need, Need::OldObject(vec![0]));
     let mut milder = finding(FIRST);
     milder.severity = Severity::Warning;
-    let judged = decide_on(&request, &denying(), &found(vec![milder]), &Known::default()).unwrap();
+    let judged = decide_on(&request, &denying(), &found(vec![milder]), &Facts::default()).unwrap();
     assert_eq!(judged.action, Action::Warn);
 }
 
@@ -154,7 +154,7 @@ fn what_is_created_was_not_so_before() {
 fn what_was_so_before_is_warned_of_and_what_is_worse_denied() {
     let before = deployment(&[("a", "x:latest"), ("b", "y:1")]);
     let was = || old(found(vec![finding(FIRST)]));
-    let verdict = |after: &[(&str, &str)], at: &str, known: Known| {
+    let verdict = |after: &[(&str, &str)], at: &str, known: Facts| {
         let mut after = deployment(after);
         after["spec"]["replicas"] = json!(3);
         let judged = decide_on(&Request::update(before.clone(), after), &denying(), &found(vec![finding(at)]), &known);
@@ -192,7 +192,7 @@ fn a_finding_about_several_places() {
     let both = deployment(&[("a", "x:latest"), ("b", "y:latest")]);
     let mut one = deployment(&[("a", "x:latest")]);
     one["spec"]["paused"] = json!(true);
-    let known = |judgement| Known { revisions: Some(Looked::Absent), ..old(judgement) };
+    let known = |judgement| Facts { revisions: Some(Looked::Absent), ..old(judgement) };
     let better = Request::update(both.clone(), one.clone());
     let judged = decide_on(&better, &denying(), &about(&[FIRST]), &known(about(&[FIRST, SECOND]))).unwrap();
     assert_eq!(judged.spared, Some(Spared::Ratchet));
@@ -206,7 +206,7 @@ fn a_transition_is_not_excused_by_what_was() {
     let request = Request::update(deployment(&[("a", "x:1")]), deployment(&[("a", "x:1"), ("b", "y:1")]));
     let mut transition = policy("changed-selector", "service", Severity::Error);
     transition.judges = Judges::Transition;
-    let known = Known { revisions: Some(Looked::Absent), ..Known::default() };
+    let known = Facts { revisions: Some(Looked::Absent), ..Facts::default() };
     let judged = decide_on(&request, &selected(transition), &found(vec![finding(FIRST)]), &known).unwrap();
     assert_eq!(judged.action, Action::Deny);
 }
@@ -219,7 +219,7 @@ fn what_only_touches_metadata_goes_through_but_for_the_labels_of_pods() {
     after["metadata"]["finalizers"] = json!([]);
     after["status"] = json!({"replicas": 1});
     let outcome = found(vec![finding(FIRST)]);
-    let judged = decide_on(&Request::update(before.clone(), after.clone()), &denying(), &outcome, &Known::default());
+    let judged = decide_on(&Request::update(before.clone(), after.clone()), &denying(), &outcome, &Facts::default());
     assert_eq!(judged.unwrap().spared, Some(Spared::MetadataOnly));
     let failed = Request::update(before.clone(), after.clone()).review();
     let case = Case {
@@ -229,7 +229,7 @@ fn what_only_touches_metadata_goes_through_but_for_the_labels_of_pods() {
         template: Some("/spec/template"),
         now: now(),
     };
-    let Decision::Verdict(verdict) = decide(&case, &Known::default()) else { panic!("nothing is open") };
+    let Decision::Verdict(verdict) = decide(&case, &Facts::default()) else { panic!("nothing is open") };
     assert!(verdict.allowed(), "a policy that fails does not keep a finalizer");
     // An owner that does not exist is the end of an object: what a policy says of that counts.
     let mut adopted = before.clone();
@@ -241,18 +241,18 @@ fn what_only_touches_metadata_goes_through_but_for_the_labels_of_pods() {
         [("alice", Action::Deny), ("system:serviceaccount:kube-system:generic-garbage-collector", Action::Warn)]
     {
         let request = Request::update(before.clone(), adopted.clone()).by(user);
-        let judged = decide_on(&request, &selected(transition.clone()), &owned, &Known::default()).unwrap();
+        let judged = decide_on(&request, &selected(transition.clone()), &owned, &Facts::default()).unwrap();
         assert_eq!(judged.action, action, "{user}");
-        let judged = decide_on(&request, &denying(), &outcome, &Known::default()).unwrap();
+        let judged = decide_on(&request, &denying(), &outcome, &Facts::default()).unwrap();
         assert_eq!(judged.spared, Some(Spared::MetadataOnly), "{user}");
     }
     let pod = json!({"group": "", "version": "v1", "kind": "Pod"});
     let relabelled = Request::update(before.clone(), after.clone()).with("kind", pod.clone());
-    assert!(matches!(decide_on(&relabelled, &denying(), &outcome, &Known::default()), Err(Need::OldObject(_))));
+    assert!(matches!(decide_on(&relabelled, &denying(), &outcome, &Facts::default()), Err(Need::OldObject(_))));
     after["metadata"]["labels"] = Value::Null;
     after["metadata"].as_object_mut().unwrap().remove("labels");
     let annotated = Request::update(before, after).with("kind", pod);
-    let judged = decide_on(&annotated, &denying(), &outcome, &Known::default()).unwrap();
+    let judged = decide_on(&annotated, &denying(), &outcome, &Facts::default()).unwrap();
     assert_eq!(judged.spared, Some(Spared::MetadataOnly));
 }
 
@@ -263,7 +263,7 @@ fn a_deletion_timestamp_excuses_nothing() {
     before["metadata"]["deletionTimestamp"] = json!(MOMENT);
     let mut after = before.clone();
     after["spec"]["template"]["spec"]["containers"][0]["image"] = json!("x:latest");
-    let known = Known { revisions: Some(Looked::Absent), ..old(found(Vec::new())) };
+    let known = Facts { revisions: Some(Looked::Absent), ..old(found(Vec::new())) };
     let judged = decide_on(&Request::update(before, after), &denying(), &found(vec![finding(FIRST)]), &known).unwrap();
     assert_eq!(judged.action, Action::Deny);
 }
@@ -280,7 +280,7 @@ fn revision(image: &str) -> Revision {
 fn a_rollback_is_at_most_warned_of() {
     let before = deployment(&[("a", "x:2")]);
     let after = deployment(&[("a", "x:latest")]);
-    let known = |revisions| Known { revisions: Some(Looked::Found(revisions)), ..old(found(Vec::new())) };
+    let known = |revisions| Facts { revisions: Some(Looked::Found(revisions)), ..old(found(Vec::new())) };
     let request = Request::update(before.clone(), after.clone());
     let outcome = found(vec![finding(FIRST)]);
     let judged =
@@ -291,7 +291,7 @@ fn a_rollback_is_at_most_warned_of() {
     let forged = Revision { own: false, ..revision("x:latest") };
     assert_eq!(decide_on(&request, &denying(), &outcome, &known(vec![forged])).unwrap().action, Action::Deny);
     for unknown in [Looked::Unknown, Looked::Absent] {
-        let known = Known { revisions: Some(unknown), ..old(found(Vec::new())) };
+        let known = Facts { revisions: Some(unknown), ..old(found(Vec::new())) };
         assert_eq!(decide_on(&request, &denying(), &outcome, &known).unwrap().action, Action::Deny);
     }
     // With the template something else was changed: that is judged, the template is not.
@@ -323,7 +323,7 @@ fn what_was_filled_in_makes_no_other_template() {
         "{template}/spec/containers/*/securityContext/readOnlyRootFilesystem".to_owned(),
     ];
     filling.policy = selected(metadata).policy;
-    let known = || Known { revisions: Some(Looked::Found(vec![revision("x:latest")])), ..old(found(Vec::new())) };
+    let known = || Facts { revisions: Some(Looked::Found(vec![revision("x:latest")])), ..old(found(Vec::new())) };
     let outcome = found(vec![finding(FIRST)]);
     let action = |selected: &Selected, before: Value, after: Value| {
         decide_on(&Request::update(before, after), selected, &outcome, &known()).unwrap().action
@@ -345,9 +345,9 @@ fn an_owner_excuses_what_a_controller_makes_of_it_if_it_exists() {
         json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "r", "controller": true}]);
     let controller = "system:serviceaccount:kube-system:replicaset-controller";
     let outcome = found(vec![finding(FIRST)]);
-    let known = |owner| Known { owner: Some(owner), ..Known::default() };
+    let known = |owner| Facts { owner: Some(owner), ..Facts::default() };
     let request = Request::create(pod.clone()).by(controller);
-    let need = decide_on(&request, &denying(), &outcome, &Known::default()).unwrap_err();
+    let need = decide_on(&request, &denying(), &outcome, &Facts::default()).unwrap_err();
     assert!(matches!(need, Need::Owner(Owner { uid, .. }) if uid == "r"));
     for (looked, action) in
         [(Looked::Found(()), Action::Audit), (Looked::Absent, Action::Deny), (Looked::Unknown, Action::Deny)]
@@ -359,7 +359,7 @@ fn an_owner_excuses_what_a_controller_makes_of_it_if_it_exists() {
         ["alice", "system:serviceaccount:shop:replicaset-controller", "system:serviceaccount:kube-system:default"]
     {
         let judged =
-            decide_on(&Request::create(pod.clone()).by(user), &denying(), &outcome, &Known::default()).unwrap();
+            decide_on(&Request::create(pod.clone()).by(user), &denying(), &outcome, &Facts::default()).unwrap();
         assert_eq!(judged.action, Action::Deny, "{user}");
     }
 }
@@ -375,7 +375,7 @@ fn an_autoscaler_scales() {
     };
     let outcome = found(vec![finding("/spec/replicas")]);
     let hpa = request("system:serviceaccount:kube-system:horizontal-pod-autoscaler");
-    let judged = decide_on(&hpa, &denying(), &outcome, &Known::default()).unwrap();
+    let judged = decide_on(&hpa, &denying(), &outcome, &Facts::default()).unwrap();
     assert_eq!((judged.action, judged.spared), (Action::Warn, Some(Spared::Autoscaler)));
     let judged = decide_on(&request("alice"), &denying(), &outcome, &old(found(Vec::new()))).unwrap();
     assert_eq!(judged.action, Action::Deny);
@@ -387,7 +387,7 @@ fn deletions() {
         Request::update(deployment(&[("a", "x:1")]), Value::Null).by(user).with("operation", json!("DELETE"))
     };
     let outcome = found(vec![finding("/metadata/annotations")]);
-    let need = decide_on(&request("alice"), &denying(), &outcome, &Known::default()).unwrap_err();
+    let need = decide_on(&request("alice"), &denying(), &outcome, &Facts::default()).unwrap_err();
     assert_eq!(need, Need::Terminating);
     for (looked, action) in [
         (Looked::Found(false), Action::Deny),
@@ -395,7 +395,7 @@ fn deletions() {
         (Looked::Absent, Action::Warn),
         (Looked::Unknown, Action::Deny),
     ] {
-        let known = Known { terminating: Some(looked), ..Known::default() };
+        let known = Facts { terminating: Some(looked), ..Facts::default() };
         assert_eq!(decide_on(&request("alice"), &denying(), &outcome, &known).unwrap().action, action);
     }
     for collector in ["generic-garbage-collector", "namespace-controller"] {
@@ -417,7 +417,7 @@ fn silenced(annotation: &str, selected: &Selected, severity: Severity) -> (usize
         template: Some("/spec/template"),
         now: now(),
     };
-    let Decision::Verdict(verdict) = decide(&case, &Known::default()) else { panic!("nothing is open") };
+    let Decision::Verdict(verdict) = decide(&case, &Facts::default()) else { panic!("nothing is open") };
     assert_eq!(verdict.judged.len() + verdict.silenced.len(), 1);
     (verdict.silenced.len(), verdict.unused.into_iter().map(|unused| unused.complaint).collect())
 }

@@ -5,20 +5,22 @@ use std::path::PathBuf;
 use rustls::sign::CertifiedKey;
 
 use super::arguments::ServeArgs;
+use super::watched::Fingerprint;
 use crate::certs::{self, CertError};
+use crate::cli::Failure;
 use crate::server::{Clients, TlsError};
 
 /// The files of certificates.
 #[derive(Debug)]
 pub(super) struct Source {
     /// The server's; without, it issues its own.
-    given: Option<Given>,
+    given: Option<Files>,
     client_ca: Option<PathBuf>,
     client_names: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Given {
+struct Files {
     files: certs::Files,
     ca_file: Option<PathBuf>,
     /// Under which the API server asks; none where it is not told to.
@@ -34,6 +36,12 @@ pub(super) enum Error {
     Clients { file: String, error: TlsError },
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::usage(error.to_string(), "`plimsoll serve --help` says which files of a certificate it takes")
+    }
+}
+
 /// What connections are secured with.
 #[derive(Debug)]
 pub(super) struct Certificate {
@@ -44,10 +52,37 @@ pub(super) struct Certificate {
     pub(super) clients: Option<Clients>,
 }
 
+/// What the files of the command line hold at start.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) source: Source,
+    /// From before they were read, so that a later change is found.
+    pub(super) seen: Fingerprint,
+    pub(super) certificate: Certificate,
+}
+
+impl Given {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If one of them cannot be read, or does not fit the others.
+    pub(super) fn read(args: &ServeArgs) -> Result<Self, Error> {
+        let source = Source::new(args);
+        let seen = Fingerprint::of(&source.watched());
+        let certificate = source.load()?;
+        Ok(Self { source, seen, certificate })
+    }
+
+    /// Whether it has to issue its own.
+    pub(super) fn needs_certificate(&self) -> bool {
+        self.certificate.key.is_none()
+    }
+}
+
 impl Source {
-    pub(super) fn new(args: &ServeArgs) -> Self {
+    fn new(args: &ServeArgs) -> Self {
         let files = args.tls_cert_file.clone().zip(args.tls_private_key_file.clone());
-        let given = files.map(|(certificate, private_key)| Given {
+        let given = files.map(|(certificate, private_key)| Files {
             files: certs::Files { certificate, private_key },
             ca_file: args.ca_file.clone(),
             host: args.host().filter(|_| args.register),

@@ -4,15 +4,58 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::arguments::ServeArgs;
 use super::watched::{Fingerprint, files};
-use crate::context::Context;
-use crate::engine::{Bundle, Cache, Engine, Limits};
+use crate::cli::Failure;
+use crate::context::watch::Watches;
+use crate::context::{Context, Unknown};
+use crate::engine::{Bundle, Cache, CacheError, Engine, Limits};
 use crate::files as bounded;
-use crate::registry::{self, ConfigError, Documents, PolicySet, Registry};
+use crate::registry::{self, ConfigError, Documents, PolicySet, Profile, Registry};
 use crate::serving::Loaded;
 
 /// Instances are reserved for so many bundles, so that a few more than there are at start cost nothing.
 const ROOM: usize = 4;
+
+/// Why there is nothing to judge by.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotLoaded {
+    /// The files are wrong.
+    #[error("{}", .0.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("; "))]
+    Config(Vec<ConfigError>),
+    /// The machine has too little address space.
+    #[error("cannot reserve memory for {instances} instances: {reason}; give fewer --threads")]
+    Memory { instances: usize, reason: String },
+    /// The folder for compiled code cannot be used.
+    #[error("--bundle-cache: {0}")]
+    Cache(#[from] CacheError),
+}
+
+impl NotLoaded {
+    /// Everything that is wrong, one text each.
+    pub(super) fn problems(&self) -> Vec<String> {
+        match self {
+            Self::Config(problems) => problems.iter().map(ConfigError::to_string).collect(),
+            other => vec![other.to_string()],
+        }
+    }
+}
+
+impl From<Vec<ConfigError>> for NotLoaded {
+    fn from(problems: Vec<ConfigError>) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl From<NotLoaded> for Failure {
+    fn from(error: NotLoaded) -> Self {
+        match error {
+            NotLoaded::Config(problems) => Failure::config(&problems),
+            NotLoaded::Memory { .. } => Failure::usage(error.to_string(), "see `ulimit -v`"),
+            NotLoaded::Cache(_) => Failure::usage(error.to_string(), "give a folder that only its owner can use"),
+        }
+    }
+}
 
 /// Makes one configuration after the other, and keeps of each what the next one needs too.
 #[derive(Debug)]
@@ -37,15 +80,36 @@ pub(super) struct Loader {
 }
 
 impl Loader {
+    /// A loader of what the command line names, with room for so many evaluating threads.
     pub(super) fn new(
-        (paths, unsaid): (Vec<PathBuf>, PolicySet),
-        options: registry::Options,
-        context: Arc<dyn Context>,
-        (threads, limits): (usize, Limits),
-        cache: Option<PathBuf>,
+        args: &ServeArgs,
+        threads: usize,
+        kubernetes_version: Option<String>,
+        watches: Option<Arc<Watches>>,
     ) -> Self {
-        let bundles = BTreeSet::new();
-        Self { paths, unsaid, options, context, threads, limits, cache, engine: None, compiled: Vec::new(), bundles }
+        let context: Arc<dyn Context> = match watches {
+            Some(watches) => watches,
+            None => Arc::new(Unknown),
+        };
+        let options = registry::Options {
+            profile: args.profile,
+            kubernetes_version,
+            whole_workloads: args.write_budgets.is_some(),
+            ..registry::Options::default()
+        };
+        Self {
+            paths: args.config.clone(),
+            unsaid: PolicySet::new("default", Profile::Default).with_mode(args.mode.into()),
+            options,
+            context,
+            // What writes budgets judges beside the evaluating threads.
+            threads: threads + usize::from(args.write_budgets.is_some()),
+            limits: Limits { time: args.evaluation_time, ..Limits::default() },
+            cache: args.bundle_cache.clone(),
+            engine: None,
+            compiled: Vec::new(),
+            bundles: BTreeSet::new(),
+        }
     }
 
     /// What the configuration is made of.
@@ -55,7 +119,7 @@ impl Loader {
 
     /// Reads and compiles what is there now. The fingerprint is that of what was read; with an error, that of what is to
     /// change before it is worth another try. None where it changed meanwhile.
-    pub(super) fn load(&mut self) -> (Option<Fingerprint>, Result<Loaded, Vec<String>>) {
+    pub(super) fn load(&mut self) -> (Option<Fingerprint>, Result<Loaded, NotLoaded>) {
         if let Ok(documents) = read(&self.paths) {
             self.bundles = documents.sets.iter().filter_map(PolicySet::bundle_file).collect();
         }
@@ -65,20 +129,19 @@ impl Loader {
         (same.then_some(before), loaded)
     }
 
-    fn compile(&mut self, mut documents: Documents) -> Result<Loaded, Vec<String>> {
+    fn compile(&mut self, mut documents: Documents) -> Result<Loaded, NotLoaded> {
         if documents.sets.is_empty() {
             documents.sets.push(self.unsaid.clone());
         }
         let enforces = documents.sets.iter().any(PolicySet::enforces);
-        let engine = self.engine(distinct_bundles(&documents.sets)).map_err(|problem| vec![problem])?;
-        let registry = Registry::reload(&engine, &self.compiled, documents, self.options.clone())
-            .map_err(|problems| problems.iter().map(ConfigError::to_string).collect::<Vec<_>>())?;
+        let engine = self.engine(distinct_bundles(&documents.sets))?;
+        let registry = Registry::reload(&engine, &self.compiled, documents, self.options.clone())?;
         self.compiled = registry.bundles().to_vec();
         Ok(Loaded { registry, context: Arc::clone(&self.context), enforces })
     }
 
     /// The one in use, as long as it has room; the others live on until the last review with them has ended.
-    fn engine(&mut self, bundles: usize) -> Result<Engine, String> {
+    fn engine(&mut self, bundles: usize) -> Result<Engine, NotLoaded> {
         if let Some((engine, _)) = self.engine.as_ref().filter(|(_, room)| *room >= bundles) {
             return Ok(engine.clone());
         }
@@ -87,11 +150,10 @@ impl Loader {
         // more is what a bundle is tried on when it is loaded.
         let instances = self.threads * room + 1;
         let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..self.limits };
-        let engine = Engine::new(limits).map_err(|error| {
-            format!("cannot reserve memory for {instances} instances: {error:#}; give fewer --threads")
-        })?;
+        let engine =
+            Engine::new(limits).map_err(|error| NotLoaded::Memory { instances, reason: format!("{error:#}") })?;
         let engine = match &self.cache {
-            Some(folder) => engine.with_cache(Cache::open(folder).map_err(|error| format!("--bundle-cache: {error}"))?),
+            Some(folder) => engine.with_cache(Cache::open(folder)?),
             None => engine,
         };
         self.engine = Some((engine.clone(), room));
@@ -99,44 +161,41 @@ impl Loader {
     }
 }
 
-/// What is wrong with the files, as far as can be told without their bundles.
-pub(super) fn readable(paths: &[PathBuf]) -> Result<(), Vec<String>> {
+/// Checks the files, as far as this is possible without their bundles.
+pub(super) fn readable(paths: &[PathBuf]) -> Result<(), NotLoaded> {
     read(paths).map(drop)
 }
 
 /// The documents of all files.
-fn read(paths: &[PathBuf]) -> Result<Documents, Vec<String>> {
+fn read(paths: &[PathBuf]) -> Result<Documents, NotLoaded> {
     let mut documents = Documents::default();
     let mut problems = Vec::new();
     for path in paths {
         match files(path) {
             Ok(files) if files.is_empty() => {
-                problems.push(format!("{}: there is no .yaml, .yml or .json file in this folder", path.display()));
+                problems.push(ConfigError::of_file(path, "there is no .yaml, .yml or .json file in this folder"));
             }
             Ok(files) => files.iter().for_each(|file| add(&mut documents, file, &mut problems)),
-            Err(error) => problems.push(format!("{}: cannot be read: {error}", path.display())),
+            Err(error) => problems.push(ConfigError::of_file(path, format!("cannot be read: {error}"))),
         }
     }
     if problems.is_empty() && documents.sets.is_empty() && !paths.is_empty() {
         // Half a file, most likely. The default set in its place would judge by what nobody asked for.
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        problems.push(format!(
-            "{}: there is no ClusterPolicySet in it; leave out --config for the default one",
-            names.join(", ")
-        ));
+        let reason = "there is no ClusterPolicySet in it; leave out --config for the default one";
+        problems.push(ConfigError::of_file(Path::new(&names.join(", ")), reason));
     }
-    if problems.is_empty() { Ok(documents) } else { Err(problems) }
+    if problems.is_empty() { Ok(documents) } else { Err(problems.into()) }
 }
 
-fn add(documents: &mut Documents, file: &Path, problems: &mut Vec<String>) {
-    let name = file.display().to_string();
+fn add(documents: &mut Documents, file: &Path, problems: &mut Vec<ConfigError>) {
     let text = match bounded::read_text(file, bounded::MAX_CONFIGURATION) {
         Ok(text) => text,
-        Err(error) => return problems.push(format!("{name}: cannot be read: {error}")),
+        Err(error) => return problems.push(ConfigError::of_file(file, format!("cannot be read: {error}"))),
     };
-    match registry::read(&text, &name) {
+    match registry::read(&text, &file.display().to_string()) {
         Ok(read) => documents.extend(read),
-        Err(errors) => problems.extend(errors.iter().map(ConfigError::to_string)),
+        Err(errors) => problems.extend(errors),
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::arguments::ServeArgs;
 use crate::certs::hosts_of;
-use crate::register::{Place, Reach};
+use crate::register::{Place, Reach, RegisterError, Registrar, Registration, Round, State, Wanted};
+use crate::serving::{Health, Part};
 
 impl ServeArgs {
     /// Where the API server finds this server, if it is to be told.
@@ -59,6 +61,29 @@ pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut()
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST);
     }
+}
+
+/// A user who starts it by hand sees at once what is wrong. In a Pod it goes on trying.
+pub(super) async fn register(
+    mut registration: Registration,
+    wanted: Wanted,
+    stopped: impl Future<Output = ()> + Send + 'static,
+    health: Arc<Health>,
+) -> Result<Registrar, RegisterError> {
+    if registration.is_by_hand() {
+        registration.round(&wanted).await?;
+    }
+    let report = move |round: &Round| {
+        health.registered_by_another(matches!(round, Round::Done(State::Foreign { .. })));
+        match round {
+            Round::Done(State::Registered { .. } | State::AwaitingReplica) => {
+                health.succeeded(Part::Registration);
+            }
+            Round::Done(state) => health.failed(Part::Registration, &state.to_string()),
+            Round::Failed(error) => health.failed(Part::Registration, error),
+        }
+    };
+    Ok(Registrar::start(registration, wanted, stopped, report))
 }
 
 pub(in crate::cli) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client> {

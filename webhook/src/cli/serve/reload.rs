@@ -1,16 +1,18 @@
-//! What is replaced while it runs: PolicySets and bundles, and certificates; the registrar is told.
+//! Replaces PolicySets, bundles and certificates while the server runs, and tells the registrar.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio::signal::unix::Signal;
 
 use super::background::Background;
-use super::certificate::{Certificate, Source};
-use super::configuration::Loader;
+use super::certificate::{Certificate, Given, Source};
+use super::configuration::{Loader, NotLoaded};
+use super::own::Own;
 use super::watched::Fingerprint;
 use crate::context::watch::Watches;
 use crate::register::{Registrar, Rules};
@@ -20,16 +22,16 @@ use crate::serving::{Current, Health, Loaded, Part};
 /// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
 const PUBLISHED: Duration = Duration::from_secs(2);
 
-/// So long a turn waits for that.
+/// Timeout for publishing it.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// So long a new configuration waits for the objects that its policies ask for.
+/// How long a new configuration waits for the objects that its policies ask for.
 const LISTED: Duration = Duration::from_secs(10);
 
 /// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// So often a change is looked at again in a row, before it is left for later.
+/// Maximum number of looks at files that keep changing, before the next turn.
 const PATIENCE: u32 = 20;
 
 /// Looks for something new in turns, and keeps what is good.
@@ -43,24 +45,24 @@ pub(super) struct Reloader {
 
 /// PolicySets and bundles.
 pub(super) struct Configuration {
-    pub(super) loader: Arc<Mutex<Loader>>,
+    loader: Arc<Mutex<Loader>>,
     pub(super) loaded: Arc<Current<Loaded>>,
-    /// What was read last, good or bad.
-    pub(super) seen: Option<Fingerprint>,
+    /// Fingerprint of the files that were read last, good or bad.
+    seen: Option<Fingerprint>,
     /// Older versions that reviews are still judged by.
-    pub(super) retired: Vec<Arc<Loaded>>,
+    retired: Vec<Arc<Loaded>>,
     /// What policies may ask for.
     pub(super) watches: Option<Arc<Watches>>,
 }
 
 /// The server's own, and its clients' authorities.
 pub(super) struct Certificates {
-    pub(super) source: Arc<Source>,
+    source: Arc<Source>,
     pub(super) key: Arc<Current<CertifiedKey>>,
     pub(super) clients: Option<Arc<Current<Clients>>>,
     /// PEM, for `caBundle`.
     pub(super) authority: Vec<u8>,
-    pub(super) seen: Option<Fingerprint>,
+    seen: Option<Fingerprint>,
 }
 
 impl Reloader {
@@ -105,9 +107,9 @@ impl Reloader {
                 self.configuration.seen = seen;
                 return self.take_over(loaded).await;
             }
-            Ok((seen, Err(problems))) => {
+            Ok((seen, Err(error))) => {
                 self.configuration.seen = seen;
-                problems
+                error.problems()
             }
             Err(error) => {
                 self.configuration.seen = Some(Fingerprint::of(&self.configuration.watched()));
@@ -208,8 +210,39 @@ impl Reloader {
 }
 
 impl Configuration {
+    /// Loads the first one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn load(mut loader: Loader, watches: Option<Arc<Watches>>) -> Result<Self, NotLoaded> {
+        let (seen, loaded) = loader.load();
+        let loaded = Arc::new(Current::new(loaded?));
+        if let Some(watches) = &watches {
+            let registry = &loaded.get().registry;
+            watches.want(registry.context_kinds(), registry.workloads());
+        }
+        Ok(Self { loader: Arc::new(Mutex::new(loader)), loaded, seen, retired: Vec::new(), watches })
+    }
+
     fn watched(&self) -> Vec<PathBuf> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner).watched()
+    }
+}
+
+impl Certificates {
+    /// Those of the files, or the server's own.
+    ///
+    /// # Errors
+    /// If there is neither.
+    pub(super) fn new(given: Given, own: Option<&Own>) -> Result<Self> {
+        let Given { source, seen, certificate: Certificate { key, authority, clients } } = given;
+        let (key, authority) = match (key, own) {
+            (Some(key), _) => (Arc::new(key), authority),
+            (None, Some(own)) => (own.key(), own.authority()),
+            (None, None) => bail!("there is no certificate, which is a defect of Plimsoll: please report it"),
+        };
+        let clients = clients.map(|clients| Arc::new(Current::new(clients)));
+        Ok(Self { source: Arc::new(source), key: Arc::new(Current::new(key)), clients, authority, seen: Some(seen) })
     }
 }
 

@@ -31,13 +31,13 @@ pub(super) struct Shard {
 
 /// What a change did to the memory that objects take.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Change {
+pub(super) struct Growth {
     pub(super) objects: isize,
     pub(super) bytes: isize,
 }
 
 #[cfg(any(feature = "serve", test))]
-impl AddAssign for Change {
+impl AddAssign for Growth {
     fn add_assign(&mut self, more: Self) {
         self.objects += more.objects;
         self.bytes += more.bytes;
@@ -46,7 +46,7 @@ impl AddAssign for Change {
 
 impl Shard {
     /// Stores an object of this kind in the place of its namesake. None where it was there already, to the byte.
-    pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Option<Change> {
+    pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Option<Growth> {
         if self.kinds.get(shape.kind).and_then(|objects| objects.get(name, copy)).is_some_and(|it| it.is(&kept)) {
             return None;
         }
@@ -112,8 +112,8 @@ impl Shard {
     }
 
     /// Removes an object of this kind; of namesakes the first.
-    pub(super) fn remove(&mut self, shape: Shape<'_>, name: &str) -> Change {
-        let Some(objects) = self.kinds.get_mut(shape.kind) else { return Change::default() };
+    pub(super) fn remove(&mut self, shape: Shape<'_>, name: &str) -> Growth {
+        let Some(objects) = self.kinds.get_mut(shape.kind) else { return Growth::default() };
         let change = Arc::make_mut(objects).remove(shape, name, 0);
         if objects.all.is_empty() {
             self.kinds.remove(shape.kind);
@@ -122,8 +122,8 @@ impl Shard {
     }
 
     /// Removes all objects of a kind but these, whose names are in order.
-    pub(super) fn retain(&mut self, shape: Shape<'_>, names: &[&str]) -> Change {
-        let mut change = Change::default();
+    pub(super) fn retain(&mut self, shape: Shape<'_>, names: &[&str]) -> Growth {
+        let mut change = Growth::default();
         let Some(objects) = self.kinds.get(shape.kind) else { return change };
         let gone: Vec<_> =
             objects.all.iter().filter(|stored| names.binary_search(&&*stored.name).is_err()).cloned().collect();
@@ -256,7 +256,7 @@ impl Objects {
         self.all.get(by_name(name, copy))
     }
 
-    fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Change {
+    fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Growth {
         let mut change = self.remove(shape, name, copy);
         let Kept { document, references } = kept;
         let (template, labels) =
@@ -287,8 +287,8 @@ impl Objects {
         change
     }
 
-    fn remove(&mut self, shape: Shape<'_>, name: &str, copy: u32) -> Change {
-        let Some(stored) = self.all.remove(by_name(name, copy)) else { return Change::default() };
+    fn remove(&mut self, shape: Shape<'_>, name: &str, copy: u32) -> Growth {
+        let Some(stored) = self.all.remove(by_name(name, copy)) else { return Growth::default() };
         for pair in &stored.labels {
             self.by_label.remove(&pair.0, &pair.1, &stored);
         }
@@ -302,7 +302,7 @@ impl Objects {
         for Named { pair, .. } in &stored.references {
             self.by_reference.remove(&pair.0, &pair.1, &stored);
         }
-        Change { objects: -1, bytes: -signed(stored.document.len()) }
+        Growth { objects: -1, bytes: -signed(stored.document.len()) }
     }
 
     /// The labels of the pod templates, each pair shared with the objects that have it too.

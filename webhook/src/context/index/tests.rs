@@ -168,7 +168,7 @@ proptest! {
             parts.add(pointer);
         }
         let (mut shard, mut model) = (Shard::default(), Model::new());
-        let mut all = Change::default();
+        let mut all = Growth::default();
         let (mut half, mut half_model) = (shard.clone(), model.clone());
         for (number, step) in steps.iter().enumerate() {
             match step {
@@ -313,5 +313,5 @@ fn what_is_the_same_is_left_alone() {
     let same = kept(shape, &json!({"metadata": {"name": "n0001"}}));
     assert_eq!(shard.put(shape, "n0001", 0, same), None);
     assert!(Arc::ptr_eq(&shard.kinds["/Service"], &before.kinds["/Service"]));
-    assert_eq!(shard.remove(shape, "absent"), Change::default());
+    assert_eq!(shard.remove(shape, "absent"), Growth::default());
 }

@@ -97,7 +97,7 @@ impl Follow {
             };
             let items = page.items.unwrap_or_default();
             sent.extend(items.iter().filter_map(|object| self.read(object)));
-            match tokens.next(page.metadata.continue_).map_err(End::Failed)? {
+            match tokens.next(page.metadata.continue_).map_err(|why| End::Failed(why.to_string()))? {
                 Some(token) => parameters = parameters.continue_token(&token),
                 None => {
                     let version = page.metadata.resource_version.unwrap_or_default();

@@ -13,24 +13,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::index::{Change, Shard};
+use super::index::{Growth, Shard};
 use super::kept::Kept;
-use super::live::{self, Cluster, Kinds};
+use super::live::{Cluster, Kinds};
 use super::question::{Question, Shape};
 use super::references::{among_all, names_namespaces};
 use super::{Context, Knowing, Live, NAMESPACE, Watched};
 use crate::engine::Answer;
+use crate::model::Current;
 use crate::registry::Workloads;
 
 /// The cluster as it is watched.
 #[derive(Debug)]
 pub struct Watches {
-    known: RwLock<Known>,
+    known: RwLock<Contents>,
     /// Held while something is changed.
     states: Mutex<BTreeMap<String, State>>,
     /// All kinds that were wanted first were listed once.
     ready: AtomicBool,
-    workloads: live::Known,
+    workloads: Arc<Current<Workloads>>,
     /// The namespaces that are watched; all of them if it is empty.
     only: Arc<[String]>,
     cluster: Arc<Cluster>,
@@ -46,7 +47,7 @@ type Wanted = BTreeMap<String, u64>;
 
 /// What reviews read.
 #[derive(Debug, Default)]
-struct Known {
+struct Contents {
     shards: HashMap<Arc<str>, Arc<Shard>>,
     kinds: Arc<HashMap<String, Extent>>,
 }
@@ -72,7 +73,7 @@ struct State {
     scopes: BTreeMap<Option<String>, Scope>,
     /// It could not be found out whether it is served.
     undiscovered: Option<String>,
-    change: Change,
+    change: Growth,
     failures: u64,
 }
 
@@ -95,12 +96,12 @@ impl Watches {
     pub fn start(client: Client, namespaces: Vec<String>) -> Arc<Self> {
         let (kinds, only) = (Arc::new(Kinds::default()), Arc::<[String]>::from(namespaces));
         let (wanted, changes) = watch::channel(Wanted::new());
-        let workloads = live::Known::default();
+        let workloads = Arc::<Current<Workloads>>::default();
         let watches = Arc::new(Self {
             known: RwLock::default(),
             states: Mutex::default(),
             ready: AtomicBool::new(false),
-            workloads: workloads.clone(),
+            workloads: Arc::clone(&workloads),
             only: Arc::clone(&only),
             cluster: Arc::new(Cluster::new(client.clone(), Arc::clone(&kinds), workloads, only.is_empty())),
             wanted,
@@ -187,7 +188,7 @@ impl Watches {
         state.undiscovered = None;
         state.scopes = scopes.iter().map(|scope| (scope.clone(), Scope::default())).collect();
         if state.not_served {
-            state.change = Change::default();
+            state.change = Growth::default();
             self.forget(kind);
         }
         self.publish(&states);
@@ -295,7 +296,7 @@ impl Watches {
     }
 
     /// Replaces the shard of a namespace by one with a change. Whoever calls this holds the lock of the states.
-    fn change(&self, namespace: &Arc<str>, state: &mut State, change: impl FnOnce(&mut Shard) -> Change) {
+    fn change(&self, namespace: &Arc<str>, state: &mut State, change: impl FnOnce(&mut Shard) -> Growth) {
         let known = || self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut shard = known().shards.get(namespace).cloned().unwrap_or_default();
         let made = change(Arc::make_mut(&mut shard));

@@ -43,7 +43,7 @@ pub(super) async fn run(
             match resource {
                 Err(why) => {
                     failed = true;
-                    held.undiscovered(&kind, &why);
+                    held.undiscovered(&kind, &why.to_string());
                 }
                 Ok(None) => {
                     kinds.set(&kind, None);

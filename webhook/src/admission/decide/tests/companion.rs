@@ -16,10 +16,10 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
         template: Some("/spec/template"),
         now: now(),
     };
-    let Decision::Verdict(verdict) = decide(&case, &Known::default()) else { panic!("nothing is open") };
+    let Decision::Verdict(verdict) = decide(&case, &Facts::default()) else { panic!("nothing is open") };
     assert!(verdict.judged.is_empty(), "on CREATE it says nothing");
 
-    let aged = |created: &str, change: &dyn Fn(&mut Value), known: &Known| {
+    let aged = |created: &str, change: &dyn Fn(&mut Value), known: &Facts| {
         let mut before = deployment(&[("a", "x:1")]);
         before["metadata"]["creationTimestamp"] = json!(created);
         let mut after = before.clone();
@@ -30,10 +30,10 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
     let template = |object: &mut Value| object["spec"]["template"]["metadata"]["labels"]["v"] = json!("2");
     let more = |object: &mut Value| object["spec"]["replicas"] = json!(3);
     let fewer = |object: &mut Value| object["spec"]["replicas"] = json!(1);
-    let confirmed = Known {
+    let confirmed = Facts {
         again: Some(HashMap::from([(0, outcome.clone())])),
         revisions: Some(Looked::Absent),
-        ..Known::default()
+        ..Facts::default()
     };
     let old = "2026-06-01T11:50:00Z";
     assert_eq!(aged("2026-06-01T11:51:00Z", &template, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
@@ -64,12 +64,12 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
     assert_eq!(aged(old, &fewer, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
     assert_eq!(aged("yesterday", &more, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
     // A Deny is confirmed by a second look, else it warns.
-    assert_eq!(aged(old, &more, &Known::default()), Err(Need::Again(vec![0])));
-    let late = Known { again: Some(HashMap::from([(0, Err(Failure::Deadline))])), ..Known::default() };
+    assert_eq!(aged(old, &more, &Facts::default()), Err(Need::Again(vec![0])));
+    let late = Facts { again: Some(HashMap::from([(0, Err(Failure::Deadline))])), ..Facts::default() };
     assert_eq!(aged(old, &more, &late), Ok((Action::Deny, None)), "slowness confirms nothing, and refutes nothing");
-    let there = Known { again: Some(HashMap::from([(0, found(Vec::new()))])), ..Known::default() };
+    let there = Facts { again: Some(HashMap::from([(0, found(Vec::new()))])), ..Facts::default() };
     assert_eq!(aged(old, &more, &there), Ok((Action::Warn, Some(Spared::Unconfirmed))));
-    let unknown = Known { again: Some(HashMap::new()), ..Known::default() };
+    let unknown = Facts { again: Some(HashMap::new()), ..Facts::default() };
     assert_eq!(aged(old, &more, &unknown), Ok((Action::Warn, Some(Spared::Unconfirmed))));
 }
 
@@ -80,7 +80,7 @@ fn what_the_same_release_may_end_only_warns() {
     let (before, mut after) = (deployment(&[("a", "x:1")]), deployment(&[("a", "x:1")]));
     after["spec"]["replicas"] = json!(1);
     let judged = |request: &Request| {
-        let known = Known { revisions: Some(Looked::Absent), ..old(found(Vec::new())) };
+        let known = Facts { revisions: Some(Looked::Absent), ..old(found(Vec::new())) };
         let judged = decide_on(request, &denying(), &found(vec![deadlock.clone()]), &known).unwrap();
         (judged.action, judged.spared)
     };

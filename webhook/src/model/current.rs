@@ -1,10 +1,10 @@
-//! What can be replaced while it is in use: certificates, and what is loaded.
+//! What can be replaced while it is in use: certificates, what is loaded, the kinds with a pod template.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A value of which each reader takes the newest version and keeps it as long as it likes. Replacing it is one store of
 /// a pointer, so that no review sees half of one version and half of the next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Current<T>(RwLock<Arc<T>>);
 
 impl<T> Current<T> {

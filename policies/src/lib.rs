@@ -5,6 +5,7 @@ mod lack;
 #[cfg(not(target_arch = "wasm32"))]
 mod reads;
 mod requests;
+mod several_pods;
 mod stateful_sets;
 
 plimsoll_sdk::bundle![

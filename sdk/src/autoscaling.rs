@@ -8,6 +8,7 @@ use plimsoll_flat::Node;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::disruption::{AUTOSCALERS, name, short, target_of};
+use crate::int_or_percent::pods_at;
 use crate::keda::Paused;
 use crate::references::{REFERRED, ROLLOUT};
 use crate::review::Review;
@@ -134,18 +135,20 @@ pub fn bounds(review: &Review<'_>, kind: &str, name: &str) -> (Vec<Bounds>, bool
             false => ("/spec/minReplicaCount", "/spec/maxReplicaCount", Some(100)),
         };
         let paused = |object| Paused::of(object).filter(|_| scaler != AUTOSCALERS[0]);
-        bounds.extend(answer.nodes().filter(|object| paused(*object) != Some(Paused::Now)).map(|object| {
+        bounds.extend(answer.nodes().filter(|object| paused(*object) != Some(Paused::Now)).filter_map(|object| {
             if let Some(Paused::At(pods)) = paused(object) {
-                return Bounds { least: pods, most: Some(pods), by: describe(scaler, object) };
+                return Some(Bounds { least: pods, most: Some(pods), by: describe(scaler, object) });
             }
-            let number = |pointer: &str| object.at(pointer).and_then(Node::as_i64);
-            Bounds { least: number(min).unwrap_or(1).max(1), most: number(max).or(unset), by: describe(scaler, object) }
+            // What the API server refuses scales nothing.
+            let least = pods_at(object, min, 1)?.max(1);
+            let most = pods_at(object, max, unset.unwrap_or(-1))?;
+            Some(Bounds { least, most: Some(most).filter(|most| *most >= 0), by: describe(scaler, object) })
         }));
     }
     (bounds, complete)
 }
 
-/// The most Pods that an autoscaler runs. KEDA's own default is 100.
+/// The most Pods that an autoscaler runs, 0 where the API server refuses what it says. KEDA's own default is 100.
 #[must_use]
 pub fn maximum(scaler: &str, object: Node<'_>) -> i64 {
     let is_hpa = scaler == AUTOSCALERS[0];
@@ -153,7 +156,7 @@ pub fn maximum(scaler: &str, object: Node<'_>) -> i64 {
     match Paused::of(object).filter(|_| !is_hpa) {
         Some(Paused::At(pods)) => pods,
         Some(Paused::Now) => 0,
-        None => object.at(pointer).and_then(Node::as_i64).unwrap_or(unset),
+        None => pods_at(object, pointer, unset).unwrap_or(0),
     }
 }
 
@@ -167,10 +170,10 @@ pub fn measuring(review: &Review<'_>, scaler: &'static str) -> (Vec<Rc<Answer>>,
     let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
     let mut complete = true;
     if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(kind)) {
-        let mut rollouts = review.references().to(kind, review.name());
-        let asked = rollouts.by_ref().take(MAX_ROLLOUTS);
+        let rollouts = review.rollouts_of(kind, review.name());
+        let asked = rollouts.nodes().take(MAX_ROLLOUTS);
         answers.extend(asked.map(|rollout| review.referring(scaler, ROLLOUT, name(rollout))));
-        complete = rollouts.next().is_none() && review.references().is_complete();
+        complete = rollouts.documents.len() <= MAX_ROLLOUTS && rollouts.complete;
     }
     complete &= answers.iter().all(|answer| answer.complete);
     (answers, complete)

@@ -4,6 +4,7 @@ use plimsoll_flat::Node;
 
 use crate::autoscaling::Scalers;
 use crate::disruption::{AUTOSCALERS, is_reviewed, name, short, target};
+use crate::int_or_percent::pods_at;
 use crate::keda::{PAUSED_REPLICAS, Paused};
 use crate::owners::is_owned_by;
 use crate::review::Review;
@@ -42,7 +43,7 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of:
         let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
             // What KEDA makes of a ScaledObject says the same.
             if !is_reviewed(review, scaler, name(object)) && !is_owned_by(review, AUTOSCALERS[1], object) {
-                floors.extend(minimum(scaler, object));
+                floors.extend(minimum(scaler, object, name(object)));
             }
         });
         // Where KEDA is, what it makes of a ScaledObject says the same.
@@ -52,15 +53,15 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: &str, name_of:
     if let (Some(scaler), Some(object)) = (own, review.object().node())
         && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
     {
-        floors.extend(minimum(scaler, object));
+        floors.extend(minimum(scaler, object, review.name()));
     }
     (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
 }
 
-/// None for a ScaledObject that is paused where it stands.
-fn minimum(scaler: &str, object: Node<'_>) -> Option<Floor> {
+/// None for a ScaledObject that is paused where it stands, and for a minimum that the API server refuses.
+fn minimum(scaler: &str, object: Node<'_>, name: &str) -> Option<Floor> {
     let is_hpa = scaler == AUTOSCALERS[0];
-    let by = format!("{} {}", short(scaler), name(object));
+    let by = format!("{} {name}", short(scaler));
     match Paused::of(object).filter(|_| !is_hpa) {
         Some(Paused::At(pods)) => return Some(Floor { pods, by, field: PAUSED_REPLICAS }),
         Some(Paused::Now) => return None,
@@ -70,6 +71,6 @@ fn minimum(scaler: &str, object: Node<'_>) -> Option<Floor> {
         true => ("minReplicas", "/spec/minReplicas", 1),
         false => ("minReplicaCount", "/spec/minReplicaCount", 0),
     };
-    let pods = object.at(pointer).and_then(Node::as_i64).unwrap_or(unset).max(1);
+    let pods = pods_at(object, pointer, unset)?.max(1);
     Some(Floor { pods, by, field })
 }

@@ -55,7 +55,7 @@ pub struct Review<'a> {
     template: OnceCell<Option<PodTemplate<'a>>>,
     /// The object that an Argo Rollout takes its template from, and its `group/Kind`.
     referenced: OnceCell<Option<(String, Rc<Answer>)>>,
-    references: OnceCell<References>,
+    references: References,
     workload: OnceCell<Option<Workload>>,
     services: OnceCell<Rc<Answer>>,
     limit_ranges: OnceCell<Rc<Answer>>,
@@ -160,7 +160,7 @@ impl<'a> Review<'a> {
             namespace: "",
             object,
             referenced: OnceCell::new(),
-            references: OnceCell::new(),
+            references: References::default(),
             workload: OnceCell::new(),
             template: OnceCell::new(),
             services: OnceCell::new(),
@@ -337,9 +337,10 @@ impl<'a> Review<'a> {
         self.template().is_some() || self.referenced().is_some()
     }
 
-    /// The Argo Rollouts that take their templates from workloads. Needs [`ROLLOUT`] in `requires` or `refines`.
-    pub fn references(&self) -> &References {
-        self.references.get_or_init(|| References::of(self))
+    /// The Argo Rollouts that take their template from the named workload of this `group/Kind`. Needs [`ROLLOUT`] in
+    /// `requires` or `refines`.
+    pub fn rollouts_of(&self, kind: &str, name: &str) -> Rc<Answer> {
+        self.references.to(self, kind, name)
     }
 
     /// The labels of the Pods; an error, which says whether there are none, where there is no template.

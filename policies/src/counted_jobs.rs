@@ -49,7 +49,15 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
     };
     for (kind, answer) in KINDS.iter().zip(review.selecting_each(&KINDS, labels)) {
         let is_meant = |other: &Node<'_>| is_selector(kind, *other, labels) && !is_owned(review, kind, *other);
-        for workload in answer.nodes().filter(is_meant).take(MAX_WORKLOADS) {
+        let selecting: Vec<_> = answer.nodes().filter(is_meant).collect();
+        if selecting.len() > MAX_WORKLOADS {
+            let more = selecting.len() - MAX_WORKLOADS;
+            findings.assume(&format!(
+                "no autoscaler scales {more} more workloads of kind {} that select its Pods",
+                short(kind)
+            ));
+        }
+        for workload in selecting.into_iter().take(MAX_WORKLOADS) {
             for scaler in AUTOSCALERS {
                 for object in review.referring(scaler, kind, name(workload)).nodes() {
                     let counting = Counting { by: describe(scaler, object), measures: utilizations(scaler, object) };

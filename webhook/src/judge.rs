@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use plimsoll_sdk::findings::MAX_FINDINGS;
+use plimsoll_sdk::metadata;
 use serde_json::Value;
 
 use crate::admission::decide::{
@@ -247,6 +248,8 @@ impl<'a> Evaluation<'a> {
             let reason = format!("the object has more than {MAX_TEMPLATES} pod templates");
             return which.iter().map(|_| Err(Failure::Policy(reason.clone()))).collect();
         };
+        let kind = self.review.kind.group_kind();
+        let lacking = self.registry.lacks_template(&kind, object);
         let asked = |bundle: usize| which.iter().any(|&index| selected[index].policy.bundle == bundle);
         let mut left = u32::try_from((0..self.registry.bundles().len()).filter(|&bundle| asked(bundle)).count())
             .unwrap_or(u32::MAX);
@@ -289,7 +292,8 @@ impl<'a> Evaluation<'a> {
             }
             let checked = places.iter().zip(judgements).map(|(&place, judgement)| {
                 let policy = &selected[which[place]].policy;
-                judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome))
+                let judgement = judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome));
+                without_template(policy, self.registry, &kind, lacking.as_deref(), judgement)
             });
             if places.len() == which.len() {
                 return checked.collect();
@@ -329,6 +333,25 @@ fn joined(one: Judgement, other: Judgement, seen: &mut HashSet<(Place, String)>)
             Ok(Outcome::Evaluated(report))
         }
         (skipped @ Outcome::Skipped(_), _) | (_, skipped) => Ok(skipped),
+    }
+}
+
+/// A policy that looks at pod templates and finds nothing has not judged an object whose template is not where the
+/// configuration says. What it finds of the object itself stays.
+fn without_template(
+    policy: &Policy,
+    registry: &Registry,
+    kind: &str,
+    lacking: Option<&str>,
+    judgement: Judgement,
+) -> Judgement {
+    let Some(reason) = lacking else { return judgement };
+    let is_silent = matches!(&judgement, Ok(Outcome::Evaluated(report)) if report.findings.is_empty());
+    let on = &policy.metadata.on;
+    let is_named = on.kinds.iter().any(|known| known == kind || known == metadata::ANY);
+    match is_silent && !is_named && registry.workloads().match_on(on, kind) {
+        true => Ok(Outcome::Skipped(reason.to_owned())),
+        false => judgement,
     }
 }
 

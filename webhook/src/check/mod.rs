@@ -19,6 +19,7 @@ pub mod rendered;
 pub mod run;
 mod sets;
 mod threads;
+mod unnamed;
 mod unread;
 pub mod world;
 mod write;

@@ -11,6 +11,8 @@ mod configurations;
 mod fixes;
 #[path = "check/ignores.rs"]
 mod ignores;
+#[path = "check/jobs.rs"]
+mod jobs;
 #[cfg(unix)]
 #[path = "check/links.rs"]
 mod links;

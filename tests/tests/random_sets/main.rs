@@ -15,6 +15,14 @@ use set::Set;
 
 const SETS: usize = 3000;
 
+/// A policy that no profile has on.
+const CONFIG: &str = "
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: random}
+spec: {policies: [{id: missing-priority-class, action: Warn}]}
+";
+
 /// The same numbers in every run (SplitMix64).
 struct Random(u64);
 
@@ -41,6 +49,7 @@ fn findings_are_what_the_controllers_do() -> Result<()> {
     let mut random = Random(20_261_129);
     let sets: Vec<Set> = (0..SETS).map(|_| Set::random(&mut random)).collect();
     let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join(".plimsoll.yaml"), CONFIG)?;
     for (number, set) in sets.iter().enumerate() {
         let own = folder.path().join("k").join(number.to_string());
         std::fs::create_dir_all(&own)?;

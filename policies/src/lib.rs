@@ -4,6 +4,7 @@ plimsoll_sdk::bundle![
     mod autoscaling::lack;
     mod resources::requests;
     mod rollout::counted_jobs;
+    mod rollout::several_pods;
     mod rollout::stateful_sets;
     probes::missing_readiness_probe,
     probes::identical_probes,

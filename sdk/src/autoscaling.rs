@@ -8,6 +8,7 @@ use plimsoll_flat::Node;
 use crate::bundle::Answer;
 use crate::cursor::Cursor;
 use crate::disruption::{name, target_of};
+use crate::int_or_percent::pods_at;
 use crate::keda::Paused;
 use crate::kind::{Autoscaler, Kind, OwnedKind};
 use crate::references::REFERRED;
@@ -134,24 +135,22 @@ pub fn bounds(review: &Review<'_>, kind: Kind<'_>, name: &str) -> (Vec<Bounds>, 
         let answer = review.referring(scaler.kind(), kind, name);
         // Where KEDA is, what it makes of a ScaledObject says the same.
         complete &= scaler.is_known(answer.complete);
-        let unset = (scaler == Autoscaler::Keda).then_some(100);
+        let unset = if scaler == Autoscaler::Keda { 100 } else { -1 };
         let paused = |object| Paused::of(object).filter(|_| scaler == Autoscaler::Keda);
-        bounds.extend(answer.nodes().filter(|object| paused(*object) != Some(Paused::Now)).map(|object| {
+        bounds.extend(answer.nodes().filter(|object| paused(*object) != Some(Paused::Now)).filter_map(|object| {
             if let Some(Paused::At(pods)) = paused(object) {
-                return Bounds { least: pods, most: Some(pods), by: scaler.describe(object) };
+                return Some(Bounds { least: pods, most: Some(pods), by: scaler.describe(object) });
             }
-            let number = |pointer: &str| object.at(pointer).and_then(Node::as_i64);
-            Bounds {
-                least: number(scaler.min()).unwrap_or(1).max(1),
-                most: number(scaler.max()).or(unset),
-                by: scaler.describe(object),
-            }
+            // What the API server refuses scales nothing.
+            let least = pods_at(object, scaler.min(), 1)?.max(1);
+            let most = pods_at(object, scaler.max(), unset)?;
+            Some(Bounds { least, most: Some(most).filter(|most| *most >= 0), by: scaler.describe(object) })
         }));
     }
     (bounds, complete)
 }
 
-/// The most Pods that an autoscaler runs. KEDA's own default is 100.
+/// The most Pods that an autoscaler runs, 0 where the API server refuses what it says. KEDA's own default is 100.
 #[must_use]
 pub fn maximum(scaler: Autoscaler, object: Node<'_>) -> i64 {
     let is_hpa = scaler == Autoscaler::Horizontal;
@@ -159,7 +158,7 @@ pub fn maximum(scaler: Autoscaler, object: Node<'_>) -> i64 {
     match Paused::of(object).filter(|_| !is_hpa) {
         Some(Paused::At(pods)) => pods,
         Some(Paused::Now) => 0,
-        None => object.at(scaler.max()).and_then(Node::as_i64).unwrap_or(unset),
+        None => pods_at(object, scaler.max(), unset).unwrap_or(0),
     }
 }
 
@@ -173,10 +172,10 @@ pub fn measuring(review: &Review<'_>, scaler: Autoscaler) -> (Vec<Rc<Answer>>, b
     let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
     let mut complete = true;
     if let Some(kind) = REFERRED.into_iter().find(|kind| review.is(*kind)) {
-        let mut rollouts = review.references().to(kind, review.name());
-        let asked = rollouts.by_ref().take(MAX_ROLLOUTS);
+        let rollouts = review.rollouts_of(kind, review.name());
+        let asked = rollouts.nodes().take(MAX_ROLLOUTS);
         answers.extend(asked.map(|rollout| review.referring(scaler.kind(), Kind::ROLLOUT, name(rollout))));
-        complete = rollouts.next().is_none() && review.references().is_complete();
+        complete = rollouts.documents.len() <= MAX_ROLLOUTS && rollouts.complete;
     }
     complete &= answers.iter().all(|answer| answer.complete);
     (answers, complete)

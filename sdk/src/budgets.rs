@@ -56,7 +56,7 @@ impl Budgets {
         if own.is_some() {
             let selector = review.at("/spec/selector").node();
             if selector.is_some_and(|selector| selector::matches(selector, labels).is_yes()) {
-                budgets.own = review.object().node().map(Node::to_document);
+                budgets.own = reviewed(review);
                 budgets.order.extend(budgets.own.as_ref().map(|_| None));
             }
         }
@@ -122,6 +122,24 @@ impl Budgets {
     pub fn names(&self) -> Vec<&str> {
         self.nodes().map(name).collect()
     }
+}
+
+/// The reviewed object, by the name that the review calls it by where the API server makes one up.
+fn reviewed(review: &Review<'_>) -> Option<Vec<u8>> {
+    let object = review.object().node()?;
+    if review.name().is_empty() || !name(object).is_empty() {
+        return Some(object.to_document());
+    }
+    let Value::Object(mut members) = Value::copy(object)? else { return None };
+    let metadata = members.iter().position(|(member, _)| member == "metadata");
+    let mut metadata = match metadata.map(|index| members.remove(index)) {
+        Some((_, Value::Object(metadata))) => metadata,
+        _ => Vec::new(),
+    };
+    metadata.retain(|(member, _)| member != "name");
+    metadata.push(("name".to_owned(), review.name().into()));
+    members.push(("metadata".to_owned(), Value::Object(metadata)));
+    Some(Value::Object(members).to_document())
 }
 
 /// The name of another object by its document; empty where there is none.

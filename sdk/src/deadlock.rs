@@ -16,7 +16,7 @@ impl Blocked {
             Blocked::Closed(None) => format!("neither minAvailable nor maxUnavailable is written, {harm}"),
             Blocked::Closed(budget) => format!("{} keeps all Pods, however many there are, {harm}", asked(*budget)),
             Blocked::NoScale(workload) => {
-                format!("{workload} has no scale, without which only a number in minAvailable can be computed, {harm}")
+                format!("{workload} has no scale, and only a number in minAvailable counts Pods without one, {harm}")
             }
             Blocked::NoController => format!(
                 "no workload made this Pod, and of such Pods only a number in minAvailable can be computed, {harm}"
@@ -44,7 +44,9 @@ impl Blocked {
     pub fn help(&self, selected: &Selected) -> String {
         let Blocked::All { budget, pods } = self else {
             return match self {
-                Blocked::NoScale(_) => "write minAvailable as a number below that of the Pods, or delete the budget",
+                Blocked::NoScale(_) => {
+                    "write a number of Pods into minAvailable, fewer than there are, or delete the budget"
+                }
                 Blocked::NoController => "run the Pod as a workload, or delete the budget",
                 Blocked::Narrow { .. } => {
                     "select the Pods by the labels of their workload, and write maxUnavailable: 1"

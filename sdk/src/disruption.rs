@@ -13,7 +13,7 @@ use crate::bundle::Answer;
 use crate::cursor::Cursor;
 pub use crate::floors::Floor;
 use crate::floors::floor;
-use crate::int_or_percent::IntOrPercent;
+use crate::int_or_percent::{IntOrPercent, pods_at};
 use crate::keda::{PAUSED_REPLICAS, Paused};
 use crate::kind::{Autoscaler, Kind, OwnedKind, SCALABLE};
 use crate::owners::is_owned;
@@ -233,12 +233,18 @@ impl Workload {
             return None;
         }
         let holder = holder.map(|(answer, kind)| (kind, answer));
-        let name = name(object).to_owned();
+        let name = match source {
+            // The API server makes one up where it generates it.
+            Source::Reviewed => review.name(),
+            Source::Answered(..) => name(object),
+        };
+        let name = name.to_owned();
         let is_scaled = kinds(review).any(|(known, scaled)| scaled && known == kind);
-        let replicas = is_scaled.then(|| match is_handed_over(review, kind, &name) {
-            true => 0,
-            false => replicas(review, kind, &name, object),
-        });
+        let replicas = match is_scaled {
+            false => None,
+            true if is_handed_over(review, kind, &name) => Some(0),
+            true => Some(replicas(review, kind, &name, object)?),
+        };
         let (floor, autoscalers_known) =
             if replicas.is_some() { floor(review, scalers, kind, &name) } else { (None, true) };
         Some(Self { kind: kind.into(), name, replicas, floor, autoscalers_known, source, holder })
@@ -319,8 +325,10 @@ impl Selected {
         let are_all =
             |kind: Kind<'_>| !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == kind);
         match () {
-            () if are_all(Kind::DAEMON_SET) => Some("kubectl drain passes by the Pods of DaemonSets"),
-            () if are_all(Kind::JOB) => Some("a drain waits until the Job is over"),
+            () if are_all(Kind::DAEMON_SET) => {
+                Some("kubectl drain --ignore-daemonsets leaves Pods of DaemonSets on the node and ends")
+            }
+            () if are_all(Kind::JOB) => Some("a drain ends when the Job has ended"),
             () => None,
         }
     }
@@ -393,9 +401,10 @@ impl<'a> Change<'a> {
 
 /// Adds the Argo Rollouts that take their template from one of these workloads.
 pub(crate) fn add_referring(review: &Review<'_>, answers: &mut Vec<(Kind<'_>, Rc<Answer>)>) {
-    let referred = answers.iter().filter(|(kind, answer)| REFERRED.contains(kind) && !answer.documents.is_empty());
-    let referring: Vec<_> = referred.map(|(kind, answer)| review.references().to_any(*kind, answer)).collect();
-    answers.extend(referring.into_iter().map(|answer| (Kind::ROLLOUT, Rc::new(answer))));
+    let referred = answers.iter().filter(|(kind, _)| REFERRED.contains(kind));
+    let named = referred.flat_map(|(kind, answer)| answer.nodes().map(|workload| (*kind, name(workload))));
+    let referring: Vec<_> = named.map(|(kind, name)| (Kind::ROLLOUT, review.rollouts_of(kind, name))).collect();
+    answers.extend(referring);
 }
 
 /// The kinds of workloads, those of the configuration too, and whether each has a scale.
@@ -417,12 +426,13 @@ pub(crate) fn is_reviewed(review: &Review<'_>, kind: Kind<'_>, name: &str) -> bo
     review.is(kind) && name == review.name()
 }
 
-fn replicas(review: &Review<'_>, kind: Kind<'_>, name: &str, object: Node<'_>) -> i64 {
+/// None for what no field of a number of Pods holds: the API server refuses it.
+fn replicas(review: &Review<'_>, kind: Kind<'_>, name: &str, object: Node<'_>) -> Option<i64> {
     if review.name() == name && review.scaled().is_some_and(|scaled| scaled == kind) {
         // A Scale leaves a 0 out.
-        return review.at("/spec/replicas").as_i64().unwrap_or(0);
+        return pods_at(review.object().node()?, "/spec/replicas", 0);
     }
-    object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1)
+    pods_at(object, "/spec/replicas", 1)
 }
 
 /// What the reviewed autoscaler scales: `group/Kind` and name. None for what is no autoscaler, or says nothing.

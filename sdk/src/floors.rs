@@ -4,6 +4,7 @@ use plimsoll_flat::Node;
 
 use crate::autoscaling::Scalers;
 use crate::disruption::{is_reviewed, name, target};
+use crate::int_or_percent::pods_at;
 use crate::keda::{PAUSED_REPLICAS, Paused};
 use crate::kind::{Autoscaler, Kind};
 use crate::owners::is_owned_by;
@@ -43,7 +44,7 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name
         let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
             // What KEDA makes of a ScaledObject says the same.
             if !is_reviewed(review, scaler.kind(), name(object)) && !is_owned_by(review, Kind::SCALED_OBJECT, object) {
-                floors.extend(minimum(scaler, object));
+                floors.extend(minimum(scaler, object, name(object)));
             }
         });
         // Where KEDA is, what it makes of a ScaledObject says the same.
@@ -53,21 +54,21 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name
     if let (Some(scaler), Some(object)) = (own, review.object().node())
         && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
     {
-        floors.extend(minimum(scaler, object));
+        floors.extend(minimum(scaler, object, review.name()));
     }
     (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
 }
 
-/// None for a ScaledObject that is paused where it stands.
-fn minimum(scaler: Autoscaler, object: Node<'_>) -> Option<Floor> {
+/// None for a ScaledObject that is paused where it stands, and for a minimum that the API server refuses.
+fn minimum(scaler: Autoscaler, object: Node<'_>, name: &str) -> Option<Floor> {
     let is_hpa = scaler == Autoscaler::Horizontal;
-    let by = scaler.describe(object);
+    let by = format!("{} {name}", scaler.kind().name());
     match Paused::of(object).filter(|_| !is_hpa) {
         Some(Paused::At(pods)) => return Some(Floor { pods, by, field: PAUSED_REPLICAS }),
         Some(Paused::Now) => return None,
         None => {}
     }
     let (field, unset) = if is_hpa { ("minReplicas", 1) } else { ("minReplicaCount", 0) };
-    let pods = object.at(scaler.min()).and_then(Node::as_i64).unwrap_or(unset).max(1);
+    let pods = pods_at(object, scaler.min(), unset)?.max(1);
     Some(Floor { pods, by, field })
 }

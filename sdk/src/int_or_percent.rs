@@ -62,6 +62,16 @@ impl IntOrPercent {
     }
 }
 
+/// The number of Pods that a field states, or what it means where nobody wrote it. None for what no `int32` holds, such as
+/// `"50%"`: the API server refuses it.
+#[must_use]
+pub fn pods_at(object: Node<'_>, pointer: &str, unset: i64) -> Option<i64> {
+    match object.at(pointer).filter(|node| !node.is_null()) {
+        Some(node) => node.as_i64().filter(|value| i32::try_from(*value).is_ok()),
+        None => Some(unset),
+    }
+}
+
 impl fmt::Display for IntOrPercent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,6 +123,23 @@ mod tests {
         ] {
             let document = json::from_json(text.as_bytes()).unwrap();
             assert_eq!(IntOrPercent::from_node(Node::root(&document).unwrap()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_pods_are_whole_and_fit() {
+        for (text, expected) in [
+            ("{}", Some(7)),
+            (r#"{"replicas": null}"#, Some(7)),
+            (r#"{"replicas": 3}"#, Some(3)),
+            (r#"{"replicas": -1}"#, Some(-1)),
+            (r#"{"replicas": 2147483648}"#, None),
+            (r#"{"replicas": 1.5}"#, None),
+            (r#"{"replicas": "3"}"#, None),
+            (r#"{"replicas": "50%"}"#, None),
+        ] {
+            let document = json::from_json(text.as_bytes()).unwrap();
+            assert_eq!(super::pods_at(Node::root(&document).unwrap(), "/replicas", 7), expected, "{text}");
         }
     }
 

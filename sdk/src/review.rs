@@ -56,7 +56,7 @@ pub struct Review<'a> {
     template: OnceCell<Option<PodTemplate<'a>>>,
     /// The object that an Argo Rollout takes its template from, and its `group/Kind`.
     referenced: OnceCell<Option<(OwnedKind, Rc<Answer>)>>,
-    references: OnceCell<References>,
+    references: References,
     workload: OnceCell<Option<Workload>>,
     services: OnceCell<Rc<Answer>>,
     limit_ranges: OnceCell<Rc<Answer>>,
@@ -167,7 +167,7 @@ impl<'a> Review<'a> {
             namespace: "",
             object,
             referenced: OnceCell::new(),
-            references: OnceCell::new(),
+            references: References::default(),
             workload: OnceCell::new(),
             template: OnceCell::new(),
             services: OnceCell::new(),
@@ -352,9 +352,10 @@ impl<'a> Review<'a> {
         self.template().is_some() || self.referenced().is_some()
     }
 
-    /// The Argo Rollouts that take their templates from workloads. Needs [`Kind::ROLLOUT`] in `requires` or `refines`.
-    pub fn references(&self) -> &References {
-        self.references.get_or_init(|| References::of(self))
+    /// The Argo Rollouts that take their template from the named workload of this `group/Kind`. Needs [`Kind::ROLLOUT`] in
+    /// `requires` or `refines`.
+    pub fn rollouts_of(&self, kind: Kind<'_>, name: &str) -> Rc<Answer> {
+        self.references.to(self, kind, name)
     }
 
     /// The labels of the Pods; an error, which says whether there are none, where there is no template.

@@ -5,7 +5,7 @@ use plimsoll_flat::{Kind as Json, Node};
 use crate::affinity;
 use crate::cursor::Cursor;
 use crate::guest::Knowledge;
-use crate::int_or_percent::IntOrPercent;
+use crate::int_or_percent::{IntOrPercent, pods_at};
 use crate::keda::Paused;
 use crate::kind::{Autoscaler, Kind};
 use crate::references::is_reviewed_handed_over;
@@ -155,23 +155,19 @@ pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     }
 }
 
-/// The term of `podAntiAffinity` that demands a node for each Pod, Pods of the old revision included. A term that may
-/// look into other namespaces alone is none.
-#[must_use]
-pub fn own_node<'a>(review: &Review<'a>) -> Option<Cursor<'a>> {
-    let template = revision_label(review).and(review.template())?;
-    let mut required = affinity::anti_affinity(template).filter(|term| term.weight.is_none());
-    let is_own_node = |term: &affinity::Term<'a>| {
-        term.at.at("/topologyKey").as_str() == Some("kubernetes.io/hostname")
-            && term.selects(review, affinity::Pods::Old) == Knowledge::Yes
-    };
-    required.find(is_own_node).map(|term| term.at)
+/// The terms of `podAntiAffinity` that demand a domain for each Pod, such as a node or a zone, Pods of the old revision
+/// included: the `topologyKey` and the term. A term that may look into other namespaces alone is none.
+pub fn own_domains<'r, 'a>(review: &'r Review<'a>) -> impl Iterator<Item = (&'a str, Cursor<'a>)> + use<'r, 'a> {
+    let template = revision_label(review).and(review.template());
+    let required = template.into_iter().flat_map(affinity::anti_affinity).filter(|term| term.weight.is_none());
+    let own = required.filter(|term| term.selects(review, affinity::Pods::Old) == Knowledge::Yes);
+    own.filter_map(|term| Some((term.at.at("/topologyKey").as_str()?, term.at)))
 }
 
-/// Whether a new Pod has to wait for the place that an old one has: a port of the node, or a node of its own.
+/// Whether a new Pod has to wait for the place that an old one has: a port of the node, or a node or zone of its own.
 #[must_use]
 pub fn is_in_place(review: &Review<'_>) -> bool {
-    review.template().is_some_and(|template| template.host_port().is_some()) || own_node(review).is_some()
+    review.template().is_some_and(|template| template.host_port().is_some()) || own_domains(review).next().is_some()
 }
 
 /// Whether a Service sends requests to these Pods, as far as is known. One that is for metrics alone does not. A Rollout whose template stands elsewhere
@@ -216,16 +212,16 @@ pub fn autoscaler(review: &Review<'_>) -> Scaling {
     if group_kind(review).is_none() {
         return Scaling { floor: None, complete: false };
     }
-    let least =
-        |node: Node<'_>, pointer: &str, default: i64| node.at(pointer).and_then(Node::as_i64).unwrap_or(default).max(1);
+    // What the API server refuses scales nothing.
+    let least = |object: Node<'_>, pointer: &str, unset: i64| Some(pods_at(object, pointer, unset)?.max(1));
     let [hpas, scaled] = Autoscaler::ALL.map(|scaler| review.scaled_by(scaler));
     let floor = hpas
         .nodes()
-        .map(|hpa| least(hpa, "/spec/minReplicas", 1))
+        .filter_map(|hpa| least(hpa, "/spec/minReplicas", 1))
         .chain(scaled.nodes().filter_map(|object| match Paused::of(object) {
             Some(Paused::At(pods)) => Some(pods),
             Some(Paused::Now) => None,
-            None => Some(least(object, "/spec/minReplicaCount", 0)),
+            None => least(object, "/spec/minReplicaCount", 0),
         }))
         .min();
     Scaling { floor, complete: hpas.complete && scaled.complete }

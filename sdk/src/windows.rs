@@ -3,7 +3,7 @@
 use crate::cursor::Cursor;
 use crate::findings::Findings;
 use crate::review::Review;
-use crate::workload::PodTemplate;
+use crate::workload::{Container, PodTemplate};
 
 const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
 
@@ -93,9 +93,14 @@ impl<'a> PodTemplate<'a> {
     /// Where the Pod or one of its containers says that it is a process of its Windows node. The kubelet of a Linux node
     /// passes over it.
     pub fn host_process(&self) -> Option<Cursor<'a>> {
-        let own = self.containers().iter().map(|container| container.at(HOST_PROCESS));
-        let mut places = [self.spec().at(HOST_PROCESS)].into_iter().chain(own);
-        places.find(|at| at.as_bool() == Some(true))
+        self.host_processes().next().map(|(_, at)| at)
+    }
+
+    /// Each of these places, and the container that says so; none for the Pod itself.
+    pub fn host_processes(&self) -> impl Iterator<Item = (Option<&Container<'a>>, Cursor<'a>)> {
+        let of_containers = self.all_containers().map(|container| (Some(container), container.at(HOST_PROCESS)));
+        let places = std::iter::once((None, self.spec().at(HOST_PROCESS))).chain(of_containers);
+        places.filter(|(_, at)| at.as_bool() == Some(true))
     }
 }
 

@@ -167,7 +167,8 @@ impl<'a> PodTemplate<'a> {
         };
         self.spec().at("/nodeName").exists()
             || self.spec().at("/nodeSelector").key(HOST).exists()
-            || beside.any(|term| term.at("/topologyKey").as_str() == Some(HOST))
+            // A term without a selector selects no Pods, so it brings the Pods together with none.
+            || beside.any(|term| term.at("/topologyKey").as_str() == Some(HOST) && term.at("/labelSelector").exists())
             || names("matchExpressions", HOST)
             || names("matchFields", "metadata.name")
     }

@@ -5,13 +5,19 @@
 #[cfg(unix)]
 #[path = "check/bounds.rs"]
 mod bounds;
+#[path = "check/configurations.rs"]
+mod configurations;
 #[path = "check/fixes.rs"]
 mod fixes;
 #[path = "check/ignores.rs"]
 mod ignores;
+#[path = "check/jobs.rs"]
+mod jobs;
 #[cfg(unix)]
 #[path = "check/links.rs"]
 mod links;
+#[path = "check/monitors.rs"]
+mod monitors;
 #[cfg(unix)]
 #[path = "check/pages.rs"]
 mod pages;
@@ -24,6 +30,8 @@ mod sets;
 #[cfg(unix)]
 #[path = "check/terminals.rs"]
 mod terminals;
+#[path = "check/unnamed.rs"]
+mod unnamed;
 #[cfg(unix)]
 #[path = "check/whole.rs"]
 mod whole;

@@ -20,7 +20,7 @@ use plimsoll_sdk::prelude::*;
 ///
 /// `warning`: such a budget under which a drain ends nonetheless, while other evictions are refused:
 ///
-/// - over the Pods of DaemonSets alone, which `kubectl drain` passes by;
+/// - over the Pods of DaemonSets alone, which `kubectl drain --ignore-daemonsets` leaves on the node;
 /// - over the Pods of Jobs alone, which end;
 /// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) close a budget
 ///   while something else of theirs is away, and open it again.

@@ -1,3 +1,4 @@
+use plimsoll_sdk::flat::Kind;
 use plimsoll_sdk::prelude::*;
 
 /// PodDisruptionBudgets that the API server refuses.
@@ -6,7 +7,7 @@ use plimsoll_sdk::prelude::*;
 /// `error`, over files, for in the cluster the API server says it itself:
 ///
 /// - a PodDisruptionBudget with both `minAvailable` and `maxUnavailable`;
-/// - one of them that is negative, above 100%, or a text that is no percentage, such as `"1"`.
+/// - one of them that is negative, above 100%, no whole number, or a text that is no percentage, such as `"1"` or `"50.5%"`.
 ///
 /// One with neither of them is accepted and lets no Pod go: `drain-deadlock` says so.
 ///
@@ -42,6 +43,9 @@ pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
             Some(_) => continue,
             None => match at.as_str() {
                 Some(text) => format!("{name}: {text:?} is a text and no percentage: the API server refuses it"),
+                None if node.kind() == Kind::Number => {
+                    format!("{name} is no whole number up to {}, the greatest that the API holds", i32::MAX)
+                }
                 None => format!("{name} is neither a number nor a percentage"),
             },
         };

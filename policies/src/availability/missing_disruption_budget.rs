@@ -110,7 +110,8 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
 
 /// The budget for a new file. None where it could meet another one, or select more than these Pods.
 fn budget(review: &Review<'_>, workload: &Workload) -> Option<Value> {
-    let name = Some(review.name()).filter(|name| !name.is_empty())?;
+    // Where the API server generates the name, nobody knows it yet.
+    let name = review.at("/metadata/name").as_str().filter(|name| !name.is_empty())?;
     let written = review.at("/spec/selector");
     let is_map = review.is(Kind::REPLICATION_CONTROLLER);
     let labels = Value::copy(if is_map && !written.exists() {

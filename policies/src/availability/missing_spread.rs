@@ -98,6 +98,9 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         match term.selects(review, Pods::Same) {
             Knowledge::Yes => return,
             Knowledge::Unknown => return findings.assume("podAntiAffinity looks into the namespace of these Pods"),
+            Knowledge::No if !term.at.at("/labelSelector").exists() => {
+                others = " (podAntiAffinity without a labelSelector selects no Pods)";
+            }
             Knowledge::No => others = " (podAntiAffinity keeps them away from other Pods alone)",
         }
     }

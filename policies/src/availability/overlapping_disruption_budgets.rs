@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
 use plimsoll_sdk::budgets::Budgets;
-use plimsoll_sdk::disruption::{Change, Selected};
+use plimsoll_sdk::disruption::{Change, Selected, Workload};
 use plimsoll_sdk::prelude::*;
 
 /// Pods that two PodDisruptionBudgets select.
 ///
 /// ## What it finds
-/// `error`: a workload whose Pods, by their labels, are selected by more than one PodDisruptionBudget. It is found
+/// `error`, and for a DaemonSet `warning`: a workload whose Pods, by their labels, are selected by more than one PodDisruptionBudget. It is found
 /// whichever comes last: at a budget's selector, at the labels of the workload's Pods, or at the labels of a Pod, which may
 /// have more of them than its workload's template. `plimsoll check` says it once for a set.
 ///
@@ -17,7 +17,8 @@ use plimsoll_sdk::prelude::*;
 ///
 /// ## Why
 /// The API server evicts no Pod that has two budgets: it answers 500, "This pod has more than one PodDisruptionBudget, which
-/// the eviction subresource does not support." A drain asks again and again, and never ends, whatever the budgets allow.
+/// the eviction subresource does not support." `kubectl drain` fails at the first of them, whatever the budgets allow. It does
+/// not evict Pods of DaemonSets, and leaves them on the node (`--ignore-daemonsets`).
 ///
 /// ## What to write
 /// One budget for each workload, with the workload's own selector. Often one of two is a leftover, or selects a label that
@@ -41,16 +42,16 @@ pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) 
     if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return of_budget(review, findings);
     }
-    let budgets = match Change::of(review) {
-        Change::Of(workload, _) => workload.budgets(review),
-        _ if review.is(Kind::POD) => Budgets::of_pod(review),
+    let (budgets, (harm, severity)) = match Change::of(review) {
+        Change::Of(workload, _) => (workload.budgets(review), harm(workload.kind.get())),
+        _ if review.is(Kind::POD) => (Budgets::of_pod(review), harm(Kind::POD)),
         _ => return,
     };
     let names = budgets.names();
     if names.len() > 1 {
-        let message = format!("PodDisruptionBudgets {} all select these Pods: {HARM}", list(&names));
+        let message = format!("PodDisruptionBudgets {} all select these Pods: {harm}", list(&names));
         let labels = review.template().map(|template| template.root().at("/metadata/labels"));
-        let finding = findings.error(&labels.unwrap_or_else(|| review.at("/spec")), message, HELP);
+        let finding = findings.report(severity, &labels.unwrap_or_else(|| review.at("/spec")), message, HELP);
         finding.related(format!("PodDisruptionBudget/{}", names[0]));
     } else if !budgets.complete {
         findings.skip("the PodDisruptionBudgets that select its Pods are not all known");
@@ -62,7 +63,17 @@ pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) 
 const MAX_WORKLOADS: usize = 32;
 const MAX_READ: usize = 512 << 10;
 
-const HARM: &str = "none of them can be evicted, and a drain never ends";
+/// What follows, and how bad it is: a drain does not evict Pods of DaemonSets.
+fn harm(kind: Kind<'_>) -> (&'static str, Severity) {
+    match kind {
+        Kind::DAEMON_SET => (
+            "the API server refuses to evict them (status 500); kubectl drain --ignore-daemonsets leaves them on the node",
+            Severity::Warning,
+        ),
+        _ => ("the API server refuses to evict them (status 500), so kubectl drain fails", Severity::Error),
+    }
+}
+
 const HELP: &str = "keep one budget for these Pods, with the selector of their workload";
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
@@ -72,7 +83,10 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let mut is_known = selected.complete;
     let mut said: BTreeSet<String> = BTreeSet::new();
     let mut read = 0;
-    for (number, workload) in selected.workloads.iter().enumerate() {
+    // Of a pair that shares several, the worse is said.
+    let mut workloads: Vec<&Workload> = selected.workloads.iter().collect();
+    workloads.sort_by_key(|workload| workload.kind == Kind::DAEMON_SET);
+    for (number, workload) in workloads.into_iter().enumerate() {
         if number == MAX_WORKLOADS || read > MAX_READ {
             is_known = false;
             break;
@@ -84,8 +98,9 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         // Of a pair, each is said once, however many workloads they share.
         let is_said = others.iter().all(|other| said.contains(*other));
         let Some(other) = others.first().filter(|_| !is_said) else { continue };
-        let message = format!("the Pods of {} are selected by {} too: {HARM}", workload.describe(), list(&others));
-        let finding = findings.error(&selector, message, HELP);
+        let (harm, severity) = harm(workload.kind.get());
+        let message = format!("the Pods of {} are selected by {} too: {harm}", workload.describe(), list(&others));
+        let finding = findings.report(severity, &selector, message, HELP);
         // So that of two budgets one says it and the other refers to it.
         if *other < own {
             finding.related(format!("PodDisruptionBudget/{other}"));

@@ -1,7 +1,7 @@
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{ROLLING, Rollout, own_node, revision_label};
+use plimsoll_sdk::rollout::{ROLLING, Rollout, own_domains, revision_label};
 
 /// Settings of `rollout-without-spare-node`.
 #[derive(Debug, Settings)]
@@ -9,21 +9,26 @@ pub struct Settings {
     /// Nodes on which these Pods may run; 0 where that is not known
     #[settings(default = 0, minimum = 0)]
     nodes: i64,
+    /// Zones in which these Pods may run; 0 where that is not known
+    #[settings(default = 0, minimum = 0)]
+    zones: i64,
 }
 
-/// Rolling updates that need a free node for each new Pod.
+/// Rolling updates that need a free node, or zone, for each new Pod.
 ///
 /// ## What it finds
-/// A Deployment, or an Argo Rollout with a canary whose traffic is not routed, that must have each of its Pods on a node of
-/// its own (`podAntiAffinity`, `requiredDuringSchedulingIgnoredDuringExecution`, `kubernetes.io/hostname`, with a selector
-/// that selects its own Pods), and whose update takes no Pod down before a new one is ready: `maxUnavailable` comes to 0.
-/// Such an update needs as many nodes as there are Pods, and `maxSurge` more.
+/// A Deployment, or an Argo Rollout with a canary whose traffic is not routed, that must have each of its Pods on a node or
+/// in a zone of its own, and whose update takes no Pod down before a new one is ready: `maxUnavailable` comes to 0. Such an
+/// update needs as many nodes or zones as there are Pods, and `maxSurge` more.
 ///
-/// - `error`: there are not as many `nodes`, at its size or at the minimum of its autoscaler;
+/// Read are the required terms of `podAntiAffinity` (`requiredDuringSchedulingIgnoredDuringExecution`) that select the
+/// workload's own Pods. Their `topologyKey` is `kubernetes.io/hostname`, or `topology.kubernetes.io/zone` and its older name.
+///
+/// - `error`: there are not as many `nodes` or `zones`, at its size or at the minimum of its autoscaler;
 /// - `warning`: there are not as many at the autoscaler's maximum;
-/// - `warning`: nobody said how many nodes there are.
+/// - `warning`: the settings do not say how many there are.
 ///
-/// A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out, and so is one that may look into other
+/// A term without a `labelSelector` selects no Pods. A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out, and so is one that may look into other
 /// namespaces alone (`namespaces`, `namespaceSelector`).
 ///
 /// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
@@ -31,7 +36,7 @@ pub struct Settings {
 ///
 /// ## Why
 /// The new Pod may not lie beside an old one, and no old one goes before the new one is ready. Without a free node both
-/// wait, until `progressDeadlineSeconds` is over and somebody looks.
+/// wait, until `progressDeadlineSeconds` is over and somebody looks. An autoscaler of nodes adds nodes, and never a zone.
 ///
 /// ## What to write
 /// The label of the revision in the term, so that new Pods keep away from each other and not from old ones. `--fix=unsafe`
@@ -48,10 +53,10 @@ pub struct Settings {
 /// Or `maxUnavailable: 1` and `maxSurge: 0`, where two or more Pods are there and one fewer is enough; or a preference in the place of the must.
 ///
 /// ## Settings
-/// `nodes`: how many nodes there are for these Pods. With 0 it is not known.
+/// `nodes` and `zones`: how many there are for these Pods. With 0 it is not known.
 ///
 /// ## Assumptions
-/// Without `nodes`, there are no more nodes than Pods.
+/// Without `nodes`, there are no more nodes than Pods; without `zones`, no more zones.
 #[policy(
     on = Kinds,
     kinds = [
@@ -74,8 +79,36 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
     }) {
         return;
     }
-    let Some((rollout, label)) = Rollout::of(review).zip(revision_label(review)) else { return };
-    let Some(term) = own_node(review).filter(|_| rollout.replicas > 0 && !rollout.is_stuck()) else { return };
+    let Some(rollout) = Rollout::of(review).filter(|rollout| rollout.replicas > 0 && !rollout.is_stuck()) else {
+        return;
+    };
+    let mut judged: Vec<&str> = Vec::new();
+    for (key, term) in own_domains(review) {
+        let domain = match key {
+            "kubernetes.io/hostname" => Domain { noun: "node", place: "on a node", known: settings.nodes },
+            "topology.kubernetes.io/zone" | "failure-domain.beta.kubernetes.io/zone" => {
+                Domain { noun: "zone", place: "in a zone", known: settings.zones }
+            }
+            _ => continue,
+        };
+        // Two terms of one kind ask for the same.
+        if !judged.contains(&domain.noun) {
+            judged.push(domain.noun);
+            of_term(review, &rollout, &term, &domain, findings);
+        }
+    }
+}
+
+/// What each Pod must have for itself.
+struct Domain {
+    noun: &'static str,
+    place: &'static str,
+    /// How many there are; 0 where that is not known.
+    known: i64,
+}
+
+fn of_term(review: &Review, rollout: &Rollout, term: &Cursor<'_>, domain: &Domain, findings: &mut Findings) {
+    let Some(label) = revision_label(review) else { return };
     let kind = if review.is(Kind::DEPLOYMENT) { Kind::DEPLOYMENT } else { Kind::ROLLOUT };
     let (bounds, _) = bounds(review, kind, review.name());
     let least = bounds.iter().map(|bounds| bounds.least).min().unwrap_or(0).max(rollout.replicas);
@@ -88,29 +121,34 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
     for (size, why, severity) in sizes {
         let posts = rollout.fenceposts(size);
         let needed = size.saturating_add(posts.surge);
-        if posts.unavailable > 0 || settings.nodes >= needed {
+        if posts.unavailable > 0 || domain.known >= needed {
             continue;
         }
         let what = format!(
-            "an update of {size} {}{why}, each on a node of its own, needs {needed} nodes",
-            if size == 1 { "Pod" } else { "Pods" }
+            "an update of {size} {}{why}, each {} of its own, needs {needed} {}s",
+            if size == 1 { "Pod" } else { "Pods" },
+            domain.place,
+            domain.noun
         );
-        let (severity, message) = match settings.nodes {
+        let (severity, message) = match domain.known {
             0 => {
-                findings.assume("there are no more nodes than Pods");
+                findings.assume(&format!("there are no more {}s than Pods", domain.noun));
                 (Severity::Warning, format!("{what}: with fewer it hangs"))
             }
             nodes => (severity, format!("{what}: there are {nodes}, so it hangs")),
         };
         // A single Pod would be taken down by an update, of which rollout-without-capacity warns.
-        let other = if size == 1 { "prefer other nodes" } else { "maxUnavailable: 1 with maxSurge: 0" };
+        let other = match size {
+            1 => format!("prefer other {}s", domain.noun),
+            _ => "maxUnavailable: 1 with maxSurge: 0".to_owned(),
+        };
         // A key stands in one of the two lists.
         let is_mismatched = term.at("/mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
         let help = match is_mismatched {
             true => format!("take {label} out of mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),
             false => format!("write matchLabelKeys: [{label}] in the term, or {other}"),
         };
-        let finding = findings.report(severity, &term, message, help);
+        let finding = findings.report(severity, term, message, help);
         finding.about(&rollout.max_surge_at).about(&rollout.max_unavailable_at).about(&rollout.replicas_at);
         if !is_mismatched && review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
             let fix = Fix::changing("keep Pods of one revision apart").append(&term.at("/matchLabelKeys"), label);

@@ -79,7 +79,9 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
             continue;
         }
         let Some(key) = constraint.at("/topologyKey").as_str() else { continue };
-        let message = format!("the constraint on {key} selects other Pods than these, so it does not spread them");
+        let what =
+            if at.is_absent() { "has no labelSelector and counts no Pods" } else { "selects other Pods than these" };
+        let message = format!("the constraint on {key} {what}, so it does not spread them");
         let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
         if let Some(own) = own.clone() {
             let fix = Fix::changing("spread the Pods of this workload");
@@ -108,8 +110,9 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
     let Some(template) = review.template() else { return };
     let terms: Vec<_> = anti_affinity(template).collect();
     let selects_own = |term: &Term<'_>| {
-        let selector = term.at.at("/labelSelector").node().map(|node| selector::matches(node, labels));
-        selector != Some(selector::Match::No)
+        let at = term.at.at("/labelSelector");
+        // Without a selector it selects no Pods.
+        at.node().map_or(!at.is_absent(), |node| selector::matches(node, labels) != selector::Match::No)
     };
     // Anything but a clear no is left alone.
     if template.spec().at("/topologySpreadConstraints").has_content() || terms.iter().any(selects_own) {

@@ -1,6 +1,6 @@
 use plimsoll_sdk::disruption::name;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::references::{scales_down, workload_ref};
+use plimsoll_sdk::references::{REFERRED, scales_down, workload_ref};
 
 /// Argo Rollouts that wait for ever, or leave no way back.
 ///
@@ -11,15 +11,20 @@ use plimsoll_sdk::references::{scales_down, workload_ref};
 /// - `progressDeadlineSeconds` without `progressDeadlineAbort: true`;
 /// - `scaleDownDelaySeconds` of less than 30, with `blueGreen` or with a canary whose traffic is routed;
 /// - a `workloadRef` to a Deployment that keeps its own Pods: it has `replicas`, and `scaleDown` is `never`, which it also is
-///   where nobody wrote it. It is found at whichever of the two comes last.
+///   where nobody wrote it. It is found at whichever of the two comes last;
+/// - a `workloadRef` to a Deployment or ReplicaSet that does not exist, or to a kind that Argo Rollouts takes no template
+///   from.
 ///
 /// For everything else a Rollout is what a Deployment is to all policies.
+///
+/// Where other Deployments may exist that are not known, none is said to be missing. A PodTemplate never is.
 ///
 /// ## Why
 /// A pause without an end holds two versions beside each other until somebody remembers to promote it. A Rollout that misses
 /// its deadline is marked as degraded and goes on trying, with the broken version beside the good one, until somebody
 /// aborts it. A Deployment that goes on beside its Rollout has Pods with the same labels: Services send them requests, and
-/// budgets and autoscalers count them. And when the old Pods go sooner than every node has heard of the switch, requests still go to them.
+/// budgets and autoscalers count them. Without a template the controller marks the Rollout as invalid, and makes no Pods.
+/// And when the old Pods go sooner than every node has heard of the switch, requests still go to them.
 ///
 /// ## What to write
 /// ```yaml
@@ -35,7 +40,7 @@ use plimsoll_sdk::references::{scales_down, workload_ref};
 /// Where a person is meant to promote, ignore this policy for the Rollout.
 #[policy(
     on = Kinds, kinds = ["argoproj.io/Rollout", "apps/Deployment"], severity = Warning,
-    since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment"],
+    since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment", "apps/ReplicaSet"],
     reads = [Workloads],
     covers = ["argo-rollout-basics"]
 )]
@@ -43,6 +48,7 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
     if review.is(Kind::DEPLOYMENT) {
         return of_deployment(review, findings);
     }
+    without_template(review, findings);
     beside_deployment(review, findings);
     let strategy = review.at("/spec/strategy");
     for step in strategy.at("/canary/steps").items() {
@@ -71,6 +77,33 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
     }
 }
 
+const POD_TEMPLATE: Kind<'static> = Kind::new("/PodTemplate");
+
+/// The controller can't resolve the reference, marks the Rollout as invalid, and does nothing more for it
+/// (`rollout/templateref.go` of Argo Rollouts).
+fn without_template(review: &Review<'_>, findings: &mut Findings) {
+    let Some((kind, of)) = review.object().node().and_then(|object| workload_ref(Kind::ROLLOUT, object)) else {
+        return;
+    };
+    let at = review.at("/spec/workloadRef");
+    let what = kind.name();
+    if !REFERRED.contains(&kind.get()) && kind != POD_TEMPLATE {
+        let message =
+            format!("a Rollout takes no template from {:?}, so the controller makes no Pods", kind.get().as_str());
+        let help = "refer to a Deployment or ReplicaSet (apps/v1), or a PodTemplate (v1)";
+        findings.warning(&at.at("/kind"), message, help).about(&at.at("/apiVersion"));
+        return;
+    }
+    // Policies are not shown PodTemplates.
+    let answer = review.get(kind.get(), of);
+    if kind != POD_TEMPLATE && answer.complete && answer.documents.is_empty() {
+        let message =
+            format!("there is no {what} {of} here to take the template from, so the controller makes no Pods");
+        let help = format!("write the name of a {what} of this namespace, or a template in the place of workloadRef");
+        findings.warning(&at.at("/name"), message, help).about(&at.at("/kind")).companion();
+    }
+}
+
 fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
     let Some(object) = review.object().node().filter(|object| !scales_down(*object)) else { return };
     let Some((_, of)) = workload_ref(Kind::ROLLOUT, object).filter(|(kind, _)| *kind == Kind::DEPLOYMENT) else {
@@ -88,8 +121,8 @@ fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
 fn of_deployment(review: &Review<'_>, findings: &mut Findings) {
     let at = review.at("/spec/replicas");
     let pods = at.as_i64().unwrap_or(1);
-    let mut rollouts = review.references().to(Kind::DEPLOYMENT, review.name());
-    let Some(rollout) = rollouts.find(|rollout| pods > 0 && !scales_down(*rollout)) else { return };
+    let rollouts = review.rollouts_of(Kind::DEPLOYMENT, review.name());
+    let Some(rollout) = rollouts.nodes().find(|rollout| pods > 0 && !scales_down(*rollout)) else { return };
     let of = name(rollout);
     let message = format!("{} beside those that Rollout {of} makes of this template: {HARM}", count(pods));
     let help = format!("write replicas: 0, or workloadRef.scaleDown: onsuccess in Rollout {of}");

@@ -52,7 +52,15 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
     };
     for (kind, answer) in LONG_RUNNING.into_iter().zip(review.selecting_each(&LONG_RUNNING, labels)) {
         let is_meant = |other: &Node<'_>| is_selector(kind, *other, labels) && !is_owned(review, kind, *other);
-        for workload in answer.nodes().filter(is_meant).take(MAX_WORKLOADS) {
+        let selecting: Vec<_> = answer.nodes().filter(is_meant).collect();
+        if selecting.len() > MAX_WORKLOADS {
+            let more = selecting.len() - MAX_WORKLOADS;
+            findings.assume(&format!(
+                "no autoscaler scales {more} more workloads of kind {} that select its Pods",
+                kind.name()
+            ));
+        }
+        for workload in selecting.into_iter().take(MAX_WORKLOADS) {
             for scaler in Autoscaler::ALL {
                 for object in review.referring(scaler.kind(), kind, name(workload)).nodes() {
                     let counting = Counting { by: scaler.describe(object), measures: utilizations(scaler, object) };

@@ -26,8 +26,8 @@ use crate::rollout::counted_jobs::{self, JOBS};
 /// compared with it.
 ///
 /// ## Why
-/// A selector says which Pods are one's own. An autoscaler divides by the Pods of both, so it scales by the load of
-/// somebody else; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
+/// A selector says which Pods are one's own. An autoscaler, if there is one, divides by the Pods of both, so it scales by
+/// the load of another workload; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
 /// an owner, such as after `--cascade=orphan`, and deletes what is then too many.
 ///
 /// Pods of a Job count as well, for as long as they are there. Those that request nothing make the autoscaler fail ("missing
@@ -98,7 +98,8 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         let selecting: Vec<_> = selecting.nodes().filter(is_selecting).map(name).collect();
         is_found |= !selected.is_empty() || !selecting.is_empty();
         if let Some(first) = selected.first() {
-            let message = format!("the selector matches the Pods of {} too: {HARM}", list(kind, &selected));
+            let harm = harm(review, own, review.name());
+            let message = format!("the selector matches the Pods of {} too: {harm}", list(kind, &selected));
             let finding = findings.error(&at, message, HELP);
             // Of two that select each other's, one says it and the other refers to it.
             if selecting.contains(first) && (kind, *first) < (own, review.name()) {
@@ -108,7 +109,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         let known: BTreeSet<_> = selected.iter().copied().collect();
         let wider: Vec<_> = selecting.into_iter().filter(|name| !known.contains(name)).collect();
         if let Some(first) = wider.first() {
-            let message = format!("{} selects these Pods too: {HARM}", list(kind, &wider));
+            let message = format!("{} selects these Pods too: {}", list(kind, &wider), harm(review, kind, first));
             let labels = template.root().at("/metadata/labels");
             findings.error(&labels, message, HELP).related(format!("{}/{first}", kind.name()));
         }
@@ -128,7 +129,16 @@ fn share_template(review: &Review<'_>, own: Kind<'_>, kind: Kind<'_>, other: Nod
     refers(own_takes(), kind, name(other)) || refers(workload_ref(kind, other), own, review.name())
 }
 
-const HARM: &str = "autoscalers count the Pods of both, and each takes over what the other leaves";
+/// What follows where the selector of the named workload is too wide. An autoscaler is named if there is one.
+fn harm(review: &Review<'_>, kind: Kind<'_>, of: &str) -> String {
+    let scaler = Autoscaler::ALL.into_iter().find_map(|scaler| {
+        let answer = review.referring(scaler.kind(), kind, of);
+        answer.nodes().next().map(|object| format!("{} counts the Pods of both, and", scaler.describe(object)))
+    });
+    let scaler = scaler.unwrap_or_else(|| "an autoscaler would count the Pods of both, and".to_owned());
+    format!("{scaler} a Pod that loses its owner is adopted by either of them")
+}
+
 const HELP: &str = "write a label that only these Pods have into the selector and the template";
 
 /// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.

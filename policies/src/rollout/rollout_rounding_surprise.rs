@@ -27,7 +27,7 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_
 ///
 /// That needs room for one more Pod; `--fix=unsafe` writes it. Where there is no such room, `maxSurge: 0` with
 /// `maxUnavailable: 1` says what happens now. `--fix=unsafe` writes that where a new Pod waits for the place of an old one:
-/// a port of the node, or a `podAntiAffinity` that demands a node for each.
+/// a port of the node, or a `podAntiAffinity` that demands a node or zone for each.
 ///
 /// ## Assumptions
 /// Where not all autoscalers are known, none is assumed to scale the workload.

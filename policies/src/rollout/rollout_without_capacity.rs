@@ -1,7 +1,7 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{
-    DEFAULT, ROLLING, Rollout, autoscaler, describe_count, is_in_place, is_served, own_node, revision_label,
+    DEFAULT, ROLLING, Rollout, autoscaler, describe_count, is_in_place, is_served, own_domains, revision_label,
 };
 use plimsoll_sdk::sharing::others;
 use plimsoll_sdk::volumes::claims;
@@ -162,7 +162,7 @@ fn no_capacity(
     // With a surge the new Pod would wait for the place of an old one, and the old one for the new one.
     let mounts = pods == 1 && review.template().is_some_and(|template| claims(template).next().is_some());
     if mounts || is_in_place(review) {
-        let help = match own_node(review).and(revision_label(review)) {
+        let help = match own_domains(review).next().and(revision_label(review)) {
             _ if pods > 1 => {
                 "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one".to_owned()
             }

@@ -3,9 +3,10 @@ use plimsoll_sdk::disruption::{name, target};
 use plimsoll_sdk::kind::long_running;
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::references::is_handed_over;
 use plimsoll_sdk::volumes::{Access, Hold, claims};
 use plimsoll_sdk::workload::PodTemplate;
+
+use crate::rollout::several_pods::{several, taken};
 
 /// Several Pods on a volume that only one node, or one Pod, may mount.
 ///
@@ -18,6 +19,9 @@ use plimsoll_sdk::workload::PodTemplate;
 ///
 /// - `warning`: the claim is `ReadWriteOnce`, and its StorageClass, the default class of a claim without one, or the driver
 ///   is not known.
+///
+/// An Argo Rollout that takes its template from a workload (`workloadRef`) mounts the claims of that template. It counts at
+/// the workload and at the claim too.
 ///
 /// Nothing is found for a `ReadWriteOnce` volume of one node, to which the scheduler brings all Pods, nor for one of a file
 /// server. `rollout-blocked-by-volume` says how they are told apart.
@@ -69,20 +73,25 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some((claim, mode, severity)) = narrow_claim(review, template, findings) else { return };
     let Some(kind) = long_running(review).find(|kind| review.is(*kind)) else { return };
     let replicas = review.at("/spec/replicas");
-    let (pods, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
-    let Some(pods) = pods else {
-        if !known {
-            findings.assume("no autoscaler scales this workload");
+    let (own, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
+    let rollout = if own.is_none() { taken(review, kind, review.name()) } else { None };
+    let (message, other) = match (own, rollout) {
+        (Some(pods), _) => (format!("claim {claim} is {mode}, and {pods}: {HARM}"), None),
+        (None, Some((rollout, pods))) => {
+            let message = format!("claim {claim} is {mode}, Rollout {rollout} takes this template, and {pods}: {HARM}");
+            (message, Some(rollout))
         }
-        return;
+        (None, None) if known => return,
+        (None, None) => return findings.assume("no autoscaler scales this workload"),
     };
-    let message = format!("claim {claim} is {mode}, and {pods}: {HARM}");
     // The claim's name stands where it was found; in a template that stands elsewhere it has no place here.
     let places = claims(template).map(|known| known.at).filter(|_| review.template().is_some());
     let at = places.into_iter().find(|at| at.as_str() == Some(claim.as_str()));
     let at = at.unwrap_or_else(|| review.at("/spec/workloadRef"));
     let finding = report(findings, severity, &at, message).about(&at);
-    if kind != Kind::DAEMON_SET {
+    if let Some(rollout) = other {
+        finding.related(format!("Rollout/{rollout}"));
+    } else if kind != Kind::DAEMON_SET {
         finding.about(&replicas);
     }
 }
@@ -122,10 +131,10 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
             }
             let of = name(object);
             let replicas = object.at("/spec/replicas").and_then(Node::as_i64);
-            let (pods, _) = several(review, &scalers, *kind, of, replicas);
-            let Some(pods) = pods else { continue };
-            let workload = format!("{} {of}", kind.name());
-            let message = format!("the claim is {mode}, {workload} mounts it, and {pods}: {HARM}");
+            let own = several(review, &scalers, *kind, of, replicas).0.map(|pods| (*kind, of.to_owned(), pods));
+            let found = own.or_else(|| taken(review, *kind, of).map(|(rollout, pods)| (Kind::ROLLOUT, rollout, pods)));
+            let Some((kind, of, pods)) = found else { continue };
+            let message = format!("the claim is {mode}, {} {of} mounts it, and {pods}: {HARM}", kind.name());
             let finding = report(findings, severity, &review.at("/spec/accessModes"), message);
             finding.related(format!("{}/{of}", kind.name()));
         }
@@ -134,32 +143,6 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
 
 const HARM: &str = "a second one does not start on another node";
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
-
-/// More Pods than one, as a message says it; and whether every autoscaler is known.
-fn several(
-    review: &Review<'_>,
-    scalers: &Scalers,
-    kind: Kind<'_>,
-    of: &str,
-    replicas: Option<i64>,
-) -> (Option<String>, bool) {
-    if kind == Kind::DAEMON_SET {
-        return (Some("there is one Pod on each node".to_owned()), true);
-    }
-    let own = if is_handed_over(review, kind, of) { 0 } else { replicas.unwrap_or(1) };
-    let (mut pods, mut known) = (own, true);
-    let mut text = format!("there are {pods} Pods");
-    for scaler in Autoscaler::ALL {
-        known &= scalers.each(review, scaler, kind, of, &mut |object| {
-            let most = maximum(scaler, object);
-            if most > pods {
-                pods = most;
-                text = format!("there may be {pods} Pods by {}", scaler.describe(object));
-            }
-        });
-    }
-    ((pods > 1).then_some(text), known)
-}
 
 /// The first claim that not all Pods can mount, its mode, and how certain that is.
 fn narrow_claim(

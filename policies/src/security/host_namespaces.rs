@@ -1,5 +1,4 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::workload::PodTemplate;
 
 /// Pods that share a namespace of their node's kernel.
 ///
@@ -39,7 +38,7 @@ pub fn host_namespaces(review: &Review, findings: &mut Findings) {
         }
         let message = format!("{field}: true: the Pod shares {what} of its node, so that its containers {harm}");
         // The API server demands it beside a hostProcess.
-        if field == "hostNetwork" && has_host_process(template) {
+        if field == "hostNetwork" && template.host_process().is_some() {
             findings.error(&at, message, "take out hostProcess: true, which needs it, too; exempt agents of the node");
             continue;
         }
@@ -47,13 +46,6 @@ pub fn host_namespaces(review: &Review, findings: &mut Findings) {
         findings.error(&at, message, help).fix(Fix::changing(format!("give the Pod {what} of its own")).remove(&at));
     }
 }
-
-fn has_host_process(template: &PodTemplate<'_>) -> bool {
-    let of_containers = template.all_containers().map(|container| container.at("/securityContext").at(HOST_PROCESS));
-    of_containers.chain([template.security(HOST_PROCESS)]).any(|at| at.as_bool() == Some(true))
-}
-
-const HOST_PROCESS: &str = "/windowsOptions/hostProcess";
 
 const NAMESPACES: [(&str, &str, &str); 3] = [
     ("hostNetwork", "the network", "reach what listens on the node alone, past NetworkPolicies"),

@@ -1,7 +1,5 @@
 use plimsoll_sdk::prelude::*;
 
-const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
-
 /// Containers with every right of their node.
 ///
 /// ## What it finds
@@ -42,7 +40,16 @@ const HOST_PROCESS: &str = "/securityContext/windowsOptions/hostProcess";
 )]
 pub fn privileged_container(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    host_process(&template.spec().at(HOST_PROCESS), "the Pod", findings);
+    for (container, at) in template.host_processes() {
+        let who = container.map_or_else(|| "the Pod".to_owned(), Container::describe);
+        findings
+            .error(
+                &at,
+                format!("{who} runs as a process of its Windows node, outside of any container"),
+                "take out windowsOptions.hostProcess: true; exempt agents of the node",
+            )
+            .fix(Fix::changing(format!("run {who} inside of a container")).remove(&at));
+    }
     for container in template.all_containers() {
         let who = container.describe();
         let at = container.at("/securityContext/privileged");
@@ -55,18 +62,5 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
                 )
                 .fix(Fix::changing(format!("take its privileges from {who}")).remove(&at));
         }
-        host_process(&container.at(HOST_PROCESS), &who, findings);
-    }
-}
-
-fn host_process(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
-    if at.as_bool() == Some(true) {
-        findings
-            .error(
-                at,
-                format!("{who} runs as a process of its Windows node, outside of any container"),
-                "take out windowsOptions.hostProcess: true; exempt agents of the node",
-            )
-            .fix(Fix::changing(format!("run {who} inside of a container")).remove(at));
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration: which file, and the registry that it makes.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use super::patterns::{BadPattern, Patterns};
 use super::{CheckError, bounds, threads};
 use crate::engine::{Cache, Engine, Limits};
 use crate::files;
-use crate::registry::{self, Documents, Options, Profile, Registry, Site, nearest};
+use crate::registry::{self, CheckConfiguration, Documents, Options, Profile, Registry, Site, nearest};
 
 /// The name under which a repository keeps its configuration.
 pub const FILE: &str = ".plimsoll.yaml";
@@ -33,23 +34,37 @@ pub struct Choice {
 #[derive(Debug, Default)]
 pub struct Configuration {
     documents: Documents,
-    /// The folder that it stands in.
-    folder: PathBuf,
+    /// What each file says of paths, with the folder that the file stands in.
+    checks: Vec<(PathBuf, CheckConfiguration)>,
 }
 
 impl Configuration {
-    /// Reads the file that the command line names, or the nearest one.
+    /// Reads the file that the command line names, or the nearest one of each path.
     ///
     /// # Errors
-    /// Where it is wrong, or cannot be read.
+    /// Where one is wrong, or cannot be read, and where two of them have policies.
     pub fn read(choice: &Choice, paths: &[PathBuf]) -> Result<Self, CheckError> {
-        let file = match &choice.file {
-            Some(file) => Some(file.clone()),
+        let files = match &choice.file {
+            Some(file) => vec![file.clone()],
             None => find(paths)?,
         };
-        let Some(file) = file else { return Ok(Self::default()) };
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Self { documents: read(&file)?, folder: folder.to_owned() })
+        let mut configuration = Self::default();
+        let mut judge: Option<PathBuf> = None;
+        for file in files {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let mut documents = read(&file)?;
+            let checks = std::mem::take(&mut documents.checks);
+            configuration.checks.extend(checks.into_iter().map(|check| (folder.to_owned(), check)));
+            if documents.sets.is_empty() && documents.exemptions.is_empty() {
+                continue;
+            }
+            if let Some(first) = judge {
+                return Err(two_that_judge(&first, &file));
+            }
+            configuration.documents = documents;
+            judge = Some(file);
+        }
+        Ok(configuration)
     }
 
     /// Which paths are passed over, and which folders are applied as a whole. `exclude` comes from the command line.
@@ -61,9 +76,9 @@ impl Configuration {
         let [mut excluded, mut sets] = [Patterns::default(), Patterns::default()];
         excluded.add(Path::new("/"), &NEVER_APPLIED.map(str::to_owned)).map_err(refuse)?;
         excluded.add(Path::new("."), exclude).map_err(refuse)?;
-        for check in &self.documents.checks {
-            excluded.add(&self.folder, &check.exclude).map_err(refuse)?;
-            sets.add(&self.folder, &check.sets).map_err(refuse)?;
+        for (folder, check) in &self.checks {
+            excluded.add(folder, &check.exclude).map_err(refuse)?;
+            sets.add(folder, &check.sets).map_err(refuse)?;
         }
         Ok([excluded, sets])
     }
@@ -124,23 +139,46 @@ fn read(file: &Path) -> Result<Documents, CheckError> {
     registry::read(&text, &name).map_err(CheckError::Config)
 }
 
-/// The nearest `.plimsoll.yaml`, from the first path's folder upward to the root of its repository. For the standard
-/// input, from the current folder.
-fn find(paths: &[PathBuf]) -> Result<Option<PathBuf>, CheckError> {
-    let Ok(current) = std::env::current_dir().and_then(fs::canonicalize) else { return Ok(None) };
-    let start = match paths.first().filter(|path| !is_stdin(path)).map(fs::canonicalize) {
-        Some(Ok(path)) => path,
-        Some(Err(_)) => return Ok(None),
-        None => current.clone(),
+/// The nearest `.plimsoll.yaml` of each path, each once, in the order of the paths. For the standard input, and without a
+/// path, that of the current folder.
+fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CheckError> {
+    let Ok(current) = std::env::current_dir().and_then(fs::canonicalize) else { return Ok(Vec::new()) };
+    let mut starts: Vec<PathBuf> = Vec::new();
+    let mut known: HashSet<PathBuf> = HashSet::new();
+    let mut add = |folder: PathBuf| {
+        if known.insert(folder.clone()) {
+            starts.push(folder);
+        }
     };
-    let start = if start.is_dir() { Some(start.as_path()) } else { start.parent() };
+    for path in paths {
+        match fs::canonicalize(path) {
+            _ if is_stdin(path) => add(current.clone()),
+            Ok(path) if path.is_dir() => add(path),
+            Ok(path) => path.parent().map(Path::to_owned).into_iter().for_each(&mut add),
+            // A path that is not there is refused when it is read.
+            Err(_) => {}
+        }
+    }
+    if paths.is_empty() {
+        add(current.clone());
+    }
+    let mut files: Vec<PathBuf> = Vec::new();
+    for start in starts {
+        let file = nearest_file(&start, &current)?;
+        files.extend(file.filter(|file| !files.contains(file)));
+    }
+    Ok(files)
+}
+
+/// The nearest `.plimsoll.yaml`, from a folder upward to the root of its repository.
+fn nearest_file(start: &Path, current: &Path) -> Result<Option<PathBuf>, CheckError> {
     let is_root = |folder: &&Path| folder.join(".git").exists();
-    for folder in start.into_iter().flat_map(Path::ancestors) {
+    for folder in start.ancestors() {
         let file = folder.join(FILE);
         // A link to nothing, or a pipe, is a configuration that cannot be read, and not none.
         if file.symlink_metadata().is_ok() {
             let root = folder.ancestors().find(is_root).unwrap_or(folder);
-            let file = file.strip_prefix(&current).map(Path::to_owned).unwrap_or(file);
+            let file = file.strip_prefix(current).map(Path::to_owned).unwrap_or(file);
             return if leads_out(&file, root) { Err(foreign(&file)) } else { Ok(Some(file)) };
         }
         // What lies above the repository is another's.
@@ -155,6 +193,19 @@ fn find(paths: &[PathBuf]) -> Result<Option<PathBuf>, CheckError> {
 /// log of a CI job.
 fn leads_out(file: &Path, root: &Path) -> bool {
     fs::canonicalize(file).is_ok_and(|real| !real.starts_with(root))
+}
+
+/// One run judges everything by the same policies.
+fn two_that_judge(first: &Path, second: &Path) -> CheckError {
+    CheckError::Usage {
+        message: format!(
+            "the paths belong to two configurations with policies, {} and {}",
+            first.display(),
+            second.display()
+        ),
+        help: "check the paths of each in a run of its own, or name the one that counts for all by `--config`"
+            .to_owned(),
+    }
 }
 
 fn foreign(file: &Path) -> CheckError {

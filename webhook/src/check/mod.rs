@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 mod sets;
 mod threads;
+mod unnamed;
 mod unread;
 pub mod world;
 mod write;

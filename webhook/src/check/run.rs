@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use plimsoll_sdk::metadata;
+
 use super::threads;
 use super::world::{Object, World};
 use crate::admission::verdict::{Failed, Silence, Unused};
@@ -63,7 +65,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         let files = Arc::new(world.context(*object));
         let context: Arc<dyn Context> = Arc::<Files>::clone(&files);
         let (mut verdict, defaulted) = judge(registry, it, &context, end);
-        say_why(&mut verdict, &files);
+        say_why(&mut verdict, &files, registry);
         shared.soften(registry, world, *object, &mut verdict, end);
         (*object, verdict, defaulted)
     };
@@ -164,12 +166,26 @@ impl Said {
     }
 }
 
-/// Adds to what was skipped why it is not known.
-fn say_why(verdict: &mut Verdict, files: &Files) {
+/// Adds to what was skipped why it is not known. A policy is told of the kinds that it asks for.
+fn say_why(verdict: &mut Verdict, files: &Files, registry: &Registry) {
     let doubts = files.doubts();
-    let Some(first) = doubts.first() else { return };
-    let more = if doubts.len() > 1 { format!(" (and {} more)", doubts.len() - 1) } else { String::new() };
-    verdict.skipped.iter_mut().for_each(|(_, reason)| reason.push_str(&format!(": {first}{more}")));
+    let workloads = registry.workloads();
+    for (policy, reason) in &mut verdict.skipped {
+        let metadata::Policy { requires, refines, .. } = &policy.metadata;
+        let asks = |kinds: &[String], kind: &String| {
+            // The kinds of the configuration are asked for with those of Kubernetes.
+            let is_further = || workloads.further().any(|further| further == kind);
+            kinds.contains(kind) || is_further() && kinds.iter().any(|known| workloads.is_workload(known))
+        };
+        let of = |kinds: &[String]| -> BTreeSet<&String> {
+            doubts.iter().filter(|(kind, _)| asks(kinds, kind)).flat_map(|(_, doubts)| doubts).collect()
+        };
+        // What it can't do without comes first.
+        let own = Some(of(requires)).filter(|own| !own.is_empty()).unwrap_or_else(|| of(refines));
+        let Some(first) = own.first() else { continue };
+        let more = if own.len() > 1 { format!(" (and {} more)", own.len() - 1) } else { String::new() };
+        reason.push_str(&format!(": {first}{more}"));
+    }
 }
 
 /// Folders that state the same namespace.

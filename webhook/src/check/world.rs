@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::beside::Beside;
 use super::collect::{Role, Source};
 use super::unread::{Gap, kinds_of, kinds_of_broken};
-use super::{Unjudged, bounds, declared, makers, patches, sets, threads};
+use super::{Unjudged, bounds, declared, makers, patches, sets, threads, unnamed};
 use crate::context::files::{Files, Folders, Mixed, Objects, Place, SetNumber};
 use crate::model::{Kind, Review};
 use crate::registry::{Registry, Workloads};
@@ -126,7 +126,7 @@ impl World {
             }
             let kind = review.kind.group_kind();
             if context.wants(&kind)
-                && let Some(object) = review.object().and_then(|object| serde_json::to_value(object).ok())
+                && let Some(object) = review.object_as_called()
             {
                 context.add_at(number, *place, &object);
             } else if makers::is_maker(&kind, registry.workloads()) {
@@ -179,7 +179,7 @@ impl World {
         let of_set = (0..).zip(&self.objects).filter(|(_, object)| self.file(object).place.set == set);
         for (number, object) in of_set {
             if alone.wants(&object.review.kind.group_kind())
-                && let Some(value) = object.review.object().and_then(|object| serde_json::to_value(object).ok())
+                && let Some(value) = object.review.object_as_called()
             {
                 alone.add_at(number, self.file(object).place, &value);
             }
@@ -407,7 +407,14 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        match Review::from_object(value) {
+        let review = Review::from_object(value).and_then(|review| {
+            let name = || {
+                let line = at.document.locate_nearest(prefix).0.value.line;
+                unnamed::name(value, &self.source.name, line)
+            };
+            if review.name.is_empty() { review.called(&name()) } else { Some(review) }
+        });
+        match review {
             Some(review) => {
                 self.read.objects.push(Object {
                     file: 0,

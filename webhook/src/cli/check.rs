@@ -27,7 +27,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE", num_args = 0..)]
     only: Option<Vec<PathBuf>>,
 
-    /// File of ClusterPolicySets; without, .plimsoll.yaml from the first path's folder upward
+    /// File of ClusterPolicySets; without, the nearest .plimsoll.yaml of each path upward
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 

@@ -1,6 +1,6 @@
 //! The context of one check: the objects of its own input.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gaps::Gaps;
@@ -181,8 +181,8 @@ pub struct Files {
     objects: Arc<Objects>,
     place: Place,
     viewer: Option<Viewer>,
-    /// Why something that is missing may exist all the same.
-    doubts: Mutex<BTreeSet<String>>,
+    /// By `group/Kind`, why something that is missing may exist all the same.
+    doubts: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Files {
@@ -203,8 +203,8 @@ impl Files {
         Self { viewer: Some(Viewer::new(viewer)), ..self }
     }
 
-    /// Why answers were incomplete although the input is closed.
-    pub fn doubts(&self) -> BTreeSet<String> {
+    /// Why answers were incomplete although the input is closed, by the `group/Kind` that was asked for.
+    pub fn doubts(&self) -> BTreeMap<String, BTreeSet<String>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -303,7 +303,8 @@ impl Context for Files {
             doubt = doubt.or_else(|| self.doubt(&own, shape, namespace, question));
             if let Some(doubt) = doubt.filter(|_| !self.selects_another(&own, namespace, question)) {
                 answer.complete = false;
-                self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(doubt);
+                let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+                doubts.entry(kind.to_owned()).or_default().insert(doubt);
             }
         }
         Answer { complete: answer.complete && self.closed, ..answer }

@@ -210,6 +210,9 @@ impl Surrounded {
         }
         let shape = Shape::of(kind, &self.workloads);
         let keeping = Keeping::new(shape, self.workloads.shown(kind));
+        let called = object.filter(|_| review.is_called()).and_then(|_| review.object_as_called());
+        let called = called.and_then(|object| plimsoll_flat::to_document(&object).ok());
+        let object = called.as_deref().and_then(|document| Node::root(document).ok()).or(object);
         let belongs = object.filter(|object| question.matches(shape, &review.namespace, *object));
         if let Some(own) = belongs.and_then(|object| own.get_or_init(|| keeping.document(object)).as_ref()) {
             answer.documents.insert(answer.documents.partition_point(is_before), own.clone());

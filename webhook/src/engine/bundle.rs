@@ -14,7 +14,6 @@ use super::code::{self, Code};
 use super::imports::{State, contract, link};
 use super::{Engine, Limits};
 use crate::model::Failure;
-use crate::model::pointer::is_pointer;
 use crate::printed::words;
 
 /// How a component begins, where a module has a 0 in place of the 0x01.

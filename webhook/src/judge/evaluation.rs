@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use plimsoll_flat::Node;
 use plimsoll_sdk::findings::MAX_FINDINGS;
+use plimsoll_sdk::metadata;
 
 use crate::admission::authored::Authorship;
 use crate::admission::decide::Judgement;
@@ -38,21 +40,22 @@ impl<'a> Evaluation<'a> {
         self.surrounded.authorship()
     }
 
-    /// The outcomes of these policies, in the same order; one call for each bundle. They stand in the order of the
-    /// catalogue, so that those of a bundle follow each other.
+    /// The outcomes of these policies, in the same order; one call for each bundle. The policies of a bundle follow each
+    /// other.
     pub(super) fn run(&mut self, selected: &[&Selected], subject: Subject) -> Vec<Judgement> {
         let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
         let Some(environments) = self.registry.environments(self.review, object) else {
             let reason = format!("the object has more than {MAX_TEMPLATES} pod templates");
             return selected.iter().map(|_| Err(Failure::Policy(reason.clone()))).collect();
         };
+        let lacking = Lacking::of(self.registry, self.review, object);
         let batches: Vec<_> = selected.chunk_by(|one, next| one.policy.bundle == next.policy.bundle).collect();
         let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
         let judged = batches.into_iter().zip((1..=count).rev()).flat_map(|(batch, left)| {
             // What a bundle leaves of its share is the others'; what it uses up is its own.
             let now = Instant::now();
             let end = now + self.deadline.saturating_duration_since(now) / left;
-            self.batch(batch, &environments, end, subject)
+            self.batch(batch, &environments, end, subject, &lacking)
         });
         judged.collect()
     }
@@ -64,6 +67,7 @@ impl<'a> Evaluation<'a> {
         environments: &[Arc<[u8]>],
         end: Instant,
         subject: Subject,
+        lacking: &Lacking,
     ) -> Vec<Judgement> {
         let Some(first) = selected.first() else { return Vec::new() };
         let session = self.sessions.entry(first.policy.bundle).or_insert_with_key(|bundle| {
@@ -93,7 +97,9 @@ impl<'a> Evaluation<'a> {
             }
         }
         let checked = selected.iter().zip(judgements).map(|(selected, judgement)| {
-            judgement.and_then(|outcome| declared(&selected.policy, self.registry, self.review, outcome))
+            let policy = &selected.policy;
+            let judgement = judgement.and_then(|outcome| declared(policy, self.registry, self.review, outcome));
+            lacking.skip(policy, self.registry, judgement)
         });
         checked.collect()
     }
@@ -125,6 +131,33 @@ fn joined(one: Judgement, other: Judgement, seen: &mut HashSet<(Place, String)>)
             Ok(Outcome::Evaluated(report))
         }
         (skipped @ Outcome::Skipped(_), _) | (_, skipped) => Ok(skipped),
+    }
+}
+
+/// Whether an object has no pod template where the configuration says that its kind has one.
+struct Lacking {
+    kind: String,
+    /// Which pointers match nothing.
+    reason: Option<String>,
+}
+
+impl Lacking {
+    fn of(registry: &Registry, review: &Review, object: Option<Node<'_>>) -> Self {
+        let kind = review.kind.group_kind();
+        Self { reason: registry.lacks_template(&kind, object), kind }
+    }
+
+    /// A policy that looks at pod templates and finds nothing has not judged such an object. What it finds of the object
+    /// itself stays.
+    fn skip(&self, policy: &Policy, registry: &Registry, judgement: Judgement) -> Judgement {
+        let Some(reason) = &self.reason else { return judgement };
+        let is_silent = matches!(&judgement, Ok(Outcome::Evaluated(report)) if report.findings.is_empty());
+        let on = &policy.metadata.on;
+        let is_named = on.kinds.iter().any(|known| *known == self.kind || known == metadata::ANY);
+        match is_silent && !is_named && registry.workloads().match_on(on, &self.kind) {
+            true => Ok(Outcome::Skipped(reason.clone())),
+            false => judgement,
+        }
     }
 }
 

@@ -293,6 +293,31 @@ impl Review {
         self.with_member("object", object)
     }
 
+    /// The same request about an object that has no name yet: policies and messages call it so.
+    pub fn called(&self, name: &str) -> Option<Self> {
+        Some(Self { name: name.to_owned(), ..self.with_member("name", &name.into())? })
+    }
+
+    /// Whether the object has no name of its own, and is called by another one.
+    pub fn is_called(&self) -> bool {
+        let own = self.object().and_then(|object| object.at("/metadata/name")).and_then(Node::as_str);
+        !self.name.is_empty() && own.is_none_or(str::is_empty)
+    }
+
+    /// The object as others see it, by the name that it is called by.
+    pub fn object_as_called(&self) -> Option<serde_json::Value> {
+        let mut object = serde_json::to_value(self.object()?).ok()?;
+        if self.is_called()
+            && let Some(members) = object.as_object_mut()
+        {
+            let metadata = members.entry("metadata").or_insert_with(|| serde_json::json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.insert("name".to_owned(), self.name.as_str().into());
+            }
+        }
+        Some(object)
+    }
+
     /// The same request, which also says how the object was.
     pub fn with_old_object(&self, old: &serde_json::Value) -> Option<Self> {
         self.with_member("oldObject", old)

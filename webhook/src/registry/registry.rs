@@ -224,6 +224,18 @@ impl Registry {
         }
     }
 
+    /// Why a policy that looks at pod templates has nothing to judge in an object of a kind that the configuration brought:
+    /// the places that it names hold nothing.
+    pub fn lacks_template(&self, kind: &str, object: Option<Node<'_>>) -> Option<String> {
+        let object = object.filter(|_| self.workloads.further().any(|further| further == kind))?;
+        let templates = self.workloads.templates(kind);
+        if templates.iter().any(|template| !places(template, object).is_empty()) {
+            return None;
+        }
+        let named = templates.iter().map(|template| template.as_ref()).collect::<Vec<_>>().join(" or ");
+        Some(format!("there is no pod template at {named}, where `workloads` of the configuration says that it is"))
+    }
+
     /// The kinds with a pod template.
     pub fn workloads(&self) -> &Arc<Workloads> {
         &self.workloads

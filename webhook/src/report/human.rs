@@ -233,7 +233,7 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
 }
 
 /// What the webhook fills in, each once, with its policy.
-fn filled_in(findings: &[Finding]) -> Vec<Counted> {
+fn filled_in(findings: &[Entry]) -> Vec<Counted> {
     let mut all: Vec<Counted> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.defaulted) {
         let Some(fix) = &finding.fix else { continue };

@@ -1,0 +1,62 @@
+//! Objects whose names the API server makes up.
+
+use super::Folder;
+
+const CONFIG: &str = "\
+apiVersion: plimsoll.dev/v1alpha1
+kind: ClusterPolicySet
+metadata: {name: tests}
+spec:
+  profile: none
+  policies: [{id: overlapping-workload-selectors}, {id: drain-deadlock}, {id: overlapping-disruption-budgets}, {id: declared-twice}]
+";
+
+fn deployment(app: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{generateName: web-}}\nspec:\n  replicas: 3\n  \
+         selector: {{matchLabels: {{app: {app}}}}}\n  template:\n    metadata: {{labels: {{app: {app}}}}}\n    \
+         spec: {{containers: [{{name: app, image: app:1.4.2}}]}}\n"
+    )
+}
+
+fn budget(app: &str) -> String {
+    format!(
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{generateName: web-}}\n\
+         spec: {{minAvailable: 4, selector: {{matchLabels: {{app: {app}}}}}}}\n"
+    )
+}
+
+/// Two with one prefix are two objects, and each is called by where it stands.
+#[test]
+fn two_of_them_are_two() {
+    let both = format!("{}---\n{}", deployment("web"), deployment("web"));
+    let folder = Folder::new(&[("k/web.yaml", &both), (".plimsoll.yaml", CONFIG)]);
+    let run = folder.check(&["k"]);
+    assert!(run.out.contains("the selector matches the Pods of Deployment web-* (k/web.yaml:11) too"), "{}", run.out);
+    // One that stands alone meets nobody, and not itself.
+    folder.write("k/web.yaml", &deployment("web"));
+    let run = folder.check(&["k"]);
+    assert!(run.out.contains("0 denied, 0 warned of, 0 audited"), "{}", run.out);
+    assert!(!folder.check(&["k", "--verbose"]).out.contains("declared twice"));
+}
+
+/// A budget of four over three Pods, and none over the six of two.
+#[test]
+fn what_belongs_together_is_counted() {
+    let one = format!("{}---\n{}", deployment("web"), budget("web"));
+    let folder = Folder::new(&[("k/web.yaml", &one), (".plimsoll.yaml", CONFIG)]);
+    let run = folder.check(&["k"]);
+    assert!(run.out.contains("minAvailable 4 of 3 Pods (Deployment web-* (k/web.yaml:1))"), "{}", run.out);
+    let named = |out: &str| {
+        let titles = out.lines().filter(|line| line.starts_with("error[") || line.starts_with("warning["));
+        titles.into_iter().all(|title| [" :", " )", " ,", "  "].iter().all(|gap| !title.contains(gap)))
+    };
+    assert!(named(&run.out), "no name is empty: {}", run.out);
+    folder.write("k/web.yaml", &format!("{}---\n{one}", deployment("web")));
+    let run = folder.check(&["k"]);
+    assert!(!run.out.contains("[drain-deadlock]"), "{}", run.out);
+    // The place of a name is no reason to take two budgets for one.
+    folder.write("k/web.yaml", &format!("{one}---\n{}", budget("web")));
+    let run = folder.check(&["k"]);
+    assert!(run.out.contains("[overlapping-disruption-budgets]") && named(&run.out), "{}", run.out);
+}

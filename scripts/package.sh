@@ -8,7 +8,7 @@ root=$PWD
 say() { printf 'package: %s\n' "$*" >&2; }
 
 # In the order in which they depend on each other, which is that of `cargo publish`.
-crates=(plimsoll-flat plimsoll-sdk-macros plimsoll-sdk plimsoll-bundle plimsoll-policies plimsoll)
+crates=(plimsoll-flat plimsoll-sdk-macros plimsoll-sdk plimsoll-bundle plimsoll-policies plimsoll plimsoll-cases)
 
 verify=
 case "${1:-}" in

@@ -106,7 +106,7 @@ mod tests {
 
     use plimsoll_flat::{Node, json};
 
-    use super::{ASKED_EACH, is_handed_over};
+    use super::{ASKED_EACH, Kind, is_handed_over};
     use crate::bundle::{Answer, Host};
     use crate::guest::{Knowledge, Subject};
     use crate::review::Review;
@@ -138,7 +138,7 @@ mod tests {
             self.answer(format!("referring {kind} {name}"), name == "taken")
         }
         fn listing(&self, _: Subject, kind: &str) -> Answer {
-            self.answer(format!("listing {kind}"), kind == Kind::ROLLOUT)
+            self.answer(format!("listing {kind}"), kind == Kind::ROLLOUT.as_str())
         }
         fn is_authored(&self, _: Subject, _: &str) -> Knowledge {
             Knowledge::Unknown

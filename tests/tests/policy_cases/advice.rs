@@ -2,8 +2,8 @@
 //! finding, and each fixed document of a case. A finding of another policy that is as bad as the mended one is a failure,
 //! and so are fixes that undo each other.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,8 +14,7 @@ use plimsoll::model::{Edit, Finding, edit};
 use plimsoll::registry::{Registry, Site};
 use serde_json::{Value, json};
 
-use crate::case::Case;
-use crate::{Bench, documents, review};
+use plimsoll_cases::{Bench, Case, documents, review};
 
 /// Maximum number of rounds of fixes, as in `plimsoll check`.
 const MAX_ROUNDS: usize = 10;
@@ -41,23 +40,29 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ("autoscaler-without-metric", "autoscaler-without-readiness", "it is said of the metric that is written"),
 ];
 
-/// Follows all advice in all cases.
-pub(crate) fn follow(cases: &[Case], are_all: bool) -> (usize, Vec<String>) {
-    let (mut followed, mut failed, mut used) = (0, Vec::new(), HashSet::new());
-    // What the API server refuses is no start to give advice from, and a deletion gets none. Of an object that is declared
-    // twice the other version would have to be mended too.
-    let is_followed = |case: &&Case| !case.rejected && !case.deleted && !case.skipped && case.file != "declared-twice";
-    for case in cases.iter().filter(is_followed) {
-        match Stage::new(case).and_then(|stage| stage.follow(&mut followed, &mut used)) {
-            Ok(problems) if problems.is_empty() => {}
-            Ok(problems) => failed.push(format!("{}: {} (advice)\n{}", case.file, case.title, problems.join("\n"))),
-            Err(error) => failed.push(format!("{}: {} (advice)\n{error:#}", case.file, case.title)),
-        }
-    }
-    let unused = ACCEPTED.iter().enumerate().filter(|(index, _)| are_all && !used.contains(index));
-    failed
-        .extend(unused.map(|(_, (from, to, _))| format!("{from} never leads to {to} any more: take it from the list")));
-    (followed, failed)
+/// The exceptions that were needed.
+static USED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// What the API server refuses is no start to give advice from, and a deletion gets none. Of an object that is declared twice
+/// the other version would have to be mended too.
+pub(crate) fn is_followed(case: &Case) -> bool {
+    !case.rejected && !case.deleted && !case.skipped && case.file != "declared-twice"
+}
+
+/// Follows all advice in a case.
+pub(crate) fn follow(case: &Case) -> Result<()> {
+    let mut used = HashSet::new();
+    let problems = Stage::new(case)?.follow(&mut used)?;
+    USED.lock().map_err(|_| anyhow::anyhow!("another case panicked"))?.extend(used);
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(())
+}
+
+/// Exceptions that no case needs any more, after all were run.
+pub(crate) fn unused() -> Vec<String> {
+    let Ok(used) = USED.lock() else { return Vec::new() };
+    let unused = ACCEPTED.iter().enumerate().filter(|(index, _)| !used.contains(index));
+    unused.map(|(_, (from, to, _))| format!("{from} never leads to {to} any more: take it from the list")).collect()
 }
 
 /// A case with all policies.
@@ -96,18 +101,17 @@ impl<'a> Stage<'a> {
             "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ClusterPolicySet", "metadata": {"name": "all"},
             "spec": {"profile": "none", "policies": policies},
         });
-        let registry = Bench::registry(Bench::engine(), &set.to_string(), case.version.clone(), Site::Files)?;
+        let registry = Bench::registry(Bench::engine()?, &set.to_string(), case.version.clone(), Site::Files)?;
         Ok(Self { case, registry })
     }
 
     /// Returns the faults of the advice, one line each.
-    fn follow(&self, followed: &mut usize, used: &mut HashSet<usize>) -> Result<Vec<String>> {
+    fn follow(&self, used: &mut HashSet<usize>) -> Result<Vec<String>> {
         let given = World { judged: documents(&self.case.input)?, beside: documents(&self.case.context)? };
         let before = self.judge(&given)?;
         let mut problems = Vec::new();
         for said in &before {
             for (how, advised) in self.advice(&given, said) {
-                *followed += 1;
                 let after = self.judge(&advised)?;
                 let of_same = |other: &&Said| other.key == said.key && other.finding.message == said.finding.message;
                 if after.iter().any(|other| of_same(&other)) {
@@ -121,7 +125,6 @@ impl<'a> Stage<'a> {
             let after = self.judge(&fixed)?;
             let is_gone = |said: &&Said| said.policy == self.case.file && !after.iter().any(|now| now.key == said.key);
             if let Some(worst) = before.iter().filter(is_gone).max_by_key(|said| said.finding.severity) {
-                *followed += 1;
                 let how = format!("the document fixed={}", class.as_str());
                 self.compare(worst, &before, &after, &how, used, &mut problems);
             }

@@ -2,6 +2,7 @@
 //! a fix that changes nothing by then has no reason for another class.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use plimsoll::model::{Edit, FixClass, edit};
@@ -9,8 +10,7 @@ use plimsoll::registry::Site;
 use plimsoll_tests::ControlPlane;
 use serde_json::Value;
 
-use super::case::Case;
-use super::{Bench, documents, review};
+use plimsoll_cases::{Bench, Case, documents, review};
 
 /// One fix, before and after.
 struct Trial {
@@ -22,7 +22,7 @@ struct Trial {
 }
 
 /// How many fixes were compared, and what is wrong with them.
-pub(crate) fn compare(cases: &[Case], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
+pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
     let mut trials = Vec::new();
     // What is right for an older release may be refused by this one.
     for case in cases.iter().filter(|case| !case.rejected && !case.deleted && case.version.is_none()) {

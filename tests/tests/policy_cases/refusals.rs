@@ -1,20 +1,21 @@
 //! No finding claims a refusal that does not happen: where a message says that the API server refuses an object, it does.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use plimsoll::registry::Site;
 use plimsoll_tests::ControlPlane;
 
-use super::case::Case;
-use super::{Bench, documents, review};
+use plimsoll_cases::{Bench, Case, documents, review};
 
 /// How a message says it.
 const CLAIM: &str = "the API server refuses it";
 
 /// How many claims are true, and which are not.
-pub(crate) fn compare(cases: &[Case], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
+pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
     let mut claims = Vec::new();
     // Of another version, and of an update, a dry run of a creation says nothing.
-    let judged = |case: &&Case| !case.deleted && case.version.is_none() && case.old.is_none();
+    let judged = |case: &&Arc<Case>| !case.deleted && case.version.is_none() && case.old.is_none();
     for case in cases.iter().filter(judged) {
         let bench = Bench::new(case, Site::Files)?;
         for object in documents(&case.input)? {

@@ -13,8 +13,7 @@ use plimsoll_sdk::metadata::{Severity, Stage};
 use plimsoll_tests::{ControlPlane, Namespace, Options};
 use serde_json::{Value, json};
 
-use crate::case::Case;
-use crate::{Bench, admission_review, documents, review};
+use plimsoll_cases::{Bench, Case, admission_review, documents, review};
 
 /// An API server that takes what the newest known version of Kubernetes takes.
 pub(crate) fn control_plane() -> Result<&'static ControlPlane> {
@@ -40,9 +39,9 @@ const MISSING: &[&str] = &["no PriorityClass with name", "RuntimeClass \"", "pod
 
 /// Holds every finding of every policy of stage `source` against the API server, which has to name its place, in a refusal
 /// or in a warning.
-pub(crate) fn says_it_itself(cases: &[Case]) -> Result<(usize, Vec<String>)> {
+pub(crate) fn says_it_itself(cases: &[Arc<Case>]) -> Result<(usize, Vec<String>)> {
     let control_plane = self::control_plane()?;
-    let is_source = |case: &&Case| {
+    let is_source = |case: &&Arc<Case>| {
         let mut policies = plimsoll_policies::POLICIES.iter();
         policies.any(|policy| policy.id == case.file && (policy.metadata)().stage == Stage::Source)
             && FILES_ALONE.iter().all(|(id, _)| *id != case.file)
@@ -178,7 +177,7 @@ fn has_error(case: &Case, object: &Value, stored: &Value, site: Site) -> Result<
         "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ClusterPolicySet", "metadata": {"name": "all"},
         "spec": {"profile": "none", "policies": policies},
     });
-    let registry = Bench::registry(Bench::engine(), &set.to_string(), None, site)?;
+    let registry = Bench::registry(Bench::engine()?, &set.to_string(), None, site)?;
     let objects = Objects::new(registry.context_kinds(), Arc::clone(registry.workloads()));
     let context: Arc<dyn Context> = Arc::new(Files::new(!case.open, Arc::new(objects)));
     let review = match site {

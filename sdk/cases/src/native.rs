@@ -4,12 +4,15 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use plimsoll::engine::{self, Surroundings};
 use plimsoll::model::{self, Edit, Evaluated, Outcome};
 use plimsoll_sdk::bundle::{Answer, Host, evaluate};
 use plimsoll_sdk::flat::Node;
 use plimsoll_sdk::guest::{Edit as GuestEdit, Judgement, Knowledge, Outcome as GuestOutcome, Setting, Subject};
 use plimsoll_sdk::metadata::Policy;
+
+use crate::suite;
 
 struct Native<'a> {
     surroundings: &'a dyn Surroundings,
@@ -19,10 +22,9 @@ struct Native<'a> {
 }
 
 impl<'a> Native<'a> {
-    fn of(policy: u32, surroundings: &'a dyn Surroundings) -> Self {
+    fn of(policies: &[Policy], policy: u32, surroundings: &'a dyn Surroundings) -> Self {
         let declared =
             |policy: &Policy| policy.requires.iter().chain(&policy.refines).cloned().collect::<BTreeSet<_>>();
-        let policies = plimsoll_policies::metadata().policies;
         let own =
             usize::try_from(policy).ok().and_then(|policy| policies.get(policy)).map(declared).unwrap_or_default();
         let all: BTreeSet<String> = policies.iter().flat_map(declared).collect();
@@ -37,7 +39,7 @@ impl<'a> Native<'a> {
     }
 }
 
-/// The outcome of one policy of the built-in crate, run natively, as text.
+/// The outcome of one policy of the suite, run natively, as text.
 pub(crate) fn outcome(
     policy: u32,
     environment: &[u8],
@@ -45,23 +47,23 @@ pub(crate) fn outcome(
     settings: &[u8],
     surroundings: &dyn Surroundings,
     subject: Subject,
-) -> String {
+) -> Result<String> {
+    let suite = suite()?;
     let settings = match settings {
         [] => Vec::new(),
         settings => vec![Setting { call: 0, value: settings.to_vec() }],
     };
-    let run = plimsoll_policies::run_policy;
-    let native = Native::of(policy, surroundings);
-    let judgements = evaluate(run, &native, (environment, review), subject, &[policy], &settings);
+    let native = Native::of(&suite.metadata.policies, policy, surroundings);
+    let judgements = evaluate(suite.run_policy, &native, (environment, review), subject, &[policy], &settings);
     let asked = native.asked.into_inner();
     if !asked.is_empty() {
-        return format!("it asks for kinds that it does not declare: {asked:?}");
+        return Ok(format!("it asks for kinds that it does not declare: {asked:?}"));
     }
-    match judgements.into_iter().next() {
+    Ok(match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
         Some(Judgement { outcome: Err(error), .. }) => format!("error: {error}"),
         None => write_wasm(&Outcome::Evaluated(Evaluated::default())),
-    }
+    })
 }
 
 /// The outcome of the WebAssembly run, written in the same way.

@@ -1,6 +1,6 @@
-//! Reads the Markdown files of `policies/cases/` (docs/policy-cases.md).
+//! Reads the Markdown files of cases (docs/policy-cases.md).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use plimsoll::model::FixClass;
@@ -8,20 +8,35 @@ use plimsoll::yaml;
 use plimsoll_sdk::metadata::Severity;
 
 /// One case: a heading and its fences.
-#[derive(Debug, Default)]
-pub(crate) struct Case {
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    /// The file that holds it.
+    pub path: PathBuf,
+    /// The policy's id: the name of the file.
     pub file: String,
+    /// The heading.
     pub title: String,
+    /// The documents that are reviewed.
     pub input: String,
+    /// Other objects may exist elsewhere.
     pub open: bool,
+    /// The API server itself refuses the input.
     pub rejected: bool,
+    /// The input is deleted, not applied.
     pub deleted: bool,
+    /// The policy does not judge some of the input.
     pub skipped: bool,
+    /// Judged as for this version of Kubernetes.
     pub version: Option<String>,
+    /// The object as it was before an UPDATE.
     pub old: Option<String>,
+    /// Objects that are not reviewed.
     pub context: String,
+    /// The policy's settings.
     pub settings: Option<String>,
+    /// The input after the fixes of a class.
     pub fixed: Vec<(FixClass, String)>,
+    /// The input as the webhook completes it.
     pub mutated: Option<String>,
 }
 
@@ -43,7 +58,8 @@ impl Case {
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             if let Some(title) = line.strip_prefix("## ") {
-                cases.push(Case { file: file.clone(), title: title.to_owned(), ..Case::default() });
+                let path = path.to_owned();
+                cases.push(Case { path, file: file.clone(), title: title.to_owned(), ..Case::default() });
             } else if let Some(info) = line.strip_prefix("```") {
                 let mut body = String::new();
                 for line in lines.by_ref().take_while(|line| *line != "```") {
@@ -58,6 +74,11 @@ impl Case {
         cases.retain(|case| !case.input.is_empty());
         ensure!(!cases.is_empty(), "{file}: no case");
         Ok(cases)
+    }
+
+    /// As a test is called.
+    pub fn name(&self) -> String {
+        format!("{}: {}", self.file, self.title)
     }
 
     fn fence(&mut self, info: &str, body: String) -> Result<()> {
@@ -104,13 +125,8 @@ impl Case {
         for comment in yaml::read(&self.input).into_iter().flatten().flat_map(|document| document.comments().to_vec()) {
             let text = self.input[comment.range].trim_start_matches('#').trim();
             for part in text.split(';').map(str::trim) {
-                let (word, rest) = part.split_once(' ').unwrap_or((part, ""));
-                let severity = match word {
-                    "error" => Severity::Error,
-                    "warning" => Severity::Warning,
-                    "info" => Severity::Info,
-                    _ => continue,
-                };
+                let (_, rest) = part.split_once(' ').unwrap_or((part, ""));
+                let Some(severity) = severity_of(part) else { continue };
                 let rest = rest.trim();
                 let (missing, rest) = match rest.strip_prefix("missing=") {
                     Some(rest) => rest.split_once(' ').unwrap_or((rest, "")),
@@ -128,5 +144,15 @@ impl Case {
             }
         }
         Ok(expected)
+    }
+}
+
+/// The severity with which a part of a comment begins; none: it is prose.
+pub(crate) fn severity_of(part: &str) -> Option<Severity> {
+    match part.split(' ').next() {
+        Some("error") => Some(Severity::Error),
+        Some("warning") => Some(Severity::Warning),
+        Some("info") => Some(Severity::Info),
+        _ => None,
     }
 }

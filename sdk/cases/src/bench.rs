@@ -1,0 +1,225 @@
+//! A policy with the settings of a case, and the reviews that it is given.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use plimsoll::context::files::{Files, Objects};
+use plimsoll::context::{Context, Surrounded};
+use plimsoll::engine::{Call, Engine, Input, Limits, Session};
+use plimsoll::model::{Evaluated, Outcome, Review, Subject};
+use plimsoll::registry::{ConfigError, Options, Registry, Selected, Site, read};
+use plimsoll::{judge, yaml};
+use plimsoll_sdk::guest::Subject as GuestSubject;
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::{native, suite};
+
+/// A policy with the settings of a case, ready to run.
+#[derive(Debug)]
+pub struct Bench {
+    /// Of a PolicySet with this policy alone.
+    pub registry: Arc<Registry>,
+    /// The objects of the case.
+    pub context: Arc<dyn Context>,
+    /// The same, of which all is shown.
+    whole: Arc<dyn Context>,
+    /// Whether the case is about what is not judged.
+    skips: bool,
+}
+
+impl Bench {
+    /// For one case.
+    ///
+    /// # Errors
+    /// If its YAML or its settings are wrong.
+    pub fn new(case: &Case, site: Site) -> Result<Self> {
+        let engine = Self::engine()?;
+        let mut entry = json!({"id": case.file, "mutate": case.mutated.is_some()});
+        if let Some(settings) = &case.settings {
+            entry["settings"] = documents(settings)?.into_iter().next().context("settings")?;
+        }
+        let set = json!({
+            "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ClusterPolicySet", "metadata": {"name": "case"},
+            "spec": {"profile": "none", "policies": [entry]},
+        });
+        let registry = Self::registry(engine, &set.to_string(), case.version.clone(), site)?;
+        // Of the kinds that this policy declares alone.
+        let given: Vec<Value> = documents(&case.input)?.into_iter().chain(documents(&case.context)?).collect();
+        let [context, whole] = [Arc::clone(registry.workloads()), Arc::default()].map(|workloads| {
+            let mut objects = Objects::new(registry.context_kinds(), workloads);
+            given.iter().for_each(|object| objects.add(object));
+            Arc::new(Files::new(!case.open, Arc::new(objects))) as Arc<dyn Context>
+        });
+        Ok(Self { registry, context, whole, skips: case.skipped })
+    }
+
+    /// One for all cases.
+    ///
+    /// # Errors
+    /// If this machine runs no WebAssembly.
+    pub fn engine() -> Result<&'static Engine> {
+        static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
+        let engine = ENGINE.get_or_init(|| Engine::new(Limits::default()).map_err(|error| format!("{error:#}")));
+        engine.as_ref().map_err(|error| anyhow::anyhow!("WebAssembly cannot run on this machine: {error}"))
+    }
+
+    /// The registry of a PolicySet. A registry compiles the bundle, so cases with the same settings share one.
+    ///
+    /// # Errors
+    /// What is wrong with the PolicySet.
+    pub fn registry(engine: &Engine, set: &str, version: Option<String>, site: Site) -> Result<Arc<Registry>> {
+        static KNOWN: Mutex<BTreeMap<String, Arc<Registry>>> = Mutex::new(BTreeMap::new());
+        let key = format!("{set} {version:?} {site:?}");
+        let mut known = KNOWN.lock().map_err(|_| anyhow::anyhow!("another case panicked"))?;
+        if let Some(registry) = known.get(&key) {
+            return Ok(Arc::clone(registry));
+        }
+        let shown = |errors: Vec<ConfigError>| {
+            anyhow::anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        };
+        let sets = read(set, "case").map_err(shown)?;
+        let options = Options { kubernetes_version: version, site, ..Options::default() };
+        let registry = Registry::with_bundle(engine, &suite()?.component, sets, options);
+        let registry = Arc::new(registry.map_err(shown)?);
+        known.insert(key, Arc::clone(&registry));
+        Ok(registry)
+    }
+
+    fn selected(&self, review: &Review) -> Option<Selected> {
+        self.registry.select(review).into_iter().next()
+    }
+
+    /// The report of the case's policy on a review; natively and as WebAssembly, which must agree.
+    ///
+    /// # Errors
+    /// If they do not agree, or the policy fails, or is skipped where the case does not say so.
+    pub fn report(&self, review: Review) -> Result<Evaluated> {
+        let Some(selected) = self.selected(&review) else { return Ok(Evaluated::default()) };
+        let review = Arc::new(review);
+        let environment = self.registry.environment(&review);
+        let surrounded = Surrounded::new(Arc::clone(&review), Arc::clone(&self.context));
+        let surroundings = Arc::new(surrounded.knowing(self.registry.workloads()));
+        // Shown all of every object, it must say the same: what it reads is declared.
+        let everything = Surrounded::new(Arc::clone(&review), Arc::clone(&self.whole));
+        let bundle = self.registry.bundles()[selected.policy.bundle].clone();
+        let call = Call { policy: selected.policy.index, settings: &selected.settings };
+        let (subject, in_guest) = match review.object() {
+            Some(_) => (Subject::Object, GuestSubject::Object),
+            None => (Subject::OldObject, GuestSubject::OldObject),
+        };
+        let input = Input { environment: &environment, review: review.document(), subject };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let outcome = Session::new(bundle, surroundings, deadline)
+            .evaluate(&input, &[call])
+            .into_iter()
+            .next()
+            .context("an outcome")?
+            .map_err(|failure| anyhow::anyhow!("the policy failed: {failure}"))?;
+        let native = native::outcome(
+            selected.policy.index,
+            &environment,
+            review.document(),
+            &selected.settings,
+            &everything,
+            in_guest,
+        )?;
+        let wasm = native::write_wasm(&outcome);
+        ensure!(native == wasm, "native and WebAssembly differ:\n{native}\nagainst\n{wasm}");
+        match outcome {
+            Outcome::Evaluated(report) => Ok(report),
+            Outcome::Skipped(_) if self.skips => Ok(Evaluated::default()),
+            Outcome::Skipped(reason) => bail!("skipped: {reason}"),
+        }
+    }
+
+    /// How many of these objects the policy does not judge.
+    pub(crate) fn skipped(&self, objects: &[Value]) -> Result<usize> {
+        let mut skipped = 0;
+        for object in objects {
+            let review = Arc::new(Review::from_object(object).context("an object without a kind")?);
+            let verdict =
+                judge::validate(&self.registry, &review, &self.context, Instant::now() + Duration::from_secs(10));
+            // An edit that is not declared, say, is refused only there.
+            ensure!(verdict.failed.is_empty(), "{:?}", verdict.failed);
+            skipped += verdict.skipped.len();
+        }
+        Ok(skipped)
+    }
+}
+
+/// The objects of a YAML text.
+///
+/// # Errors
+/// If it is no YAML.
+pub fn documents(text: &str) -> Result<Vec<Value>> {
+    yaml::read(text).into_iter().map(|document| Ok(document?.value().clone())).collect()
+}
+
+/// The review of an object of a case.
+///
+/// # Errors
+/// If it is no object.
+pub fn review(case: &Case, object: &Value) -> Result<Review> {
+    match &case.old {
+        None if case.deleted => deletion(object),
+        None => of_file(case, object),
+        Some(old) => {
+            let old = documents(old)?.into_iter().next().context("an old object")?;
+            admission_review(object, Some(&old), None)
+        }
+    }
+}
+
+/// An object of a file, which says where the input declares it with other content, as `check` does.
+fn of_file(case: &Case, object: &Value) -> Result<Review> {
+    let review = Review::from_object(object).context("an object without a kind")?;
+    let objects = documents(&case.input)?;
+    let identity = |object: &Value| {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = plimsoll::model::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
+        (kind.group_kind(), text("/metadata/namespace"), text("/metadata/name"))
+    };
+    let same: Vec<&Value> = objects.iter().filter(|other| identity(other) == identity(object)).collect();
+    let is_last = same.last().is_some_and(|last| *last == object) && !review.name.is_empty();
+    if !is_last || same.iter().all(|other| *other == object) {
+        return Ok(review);
+    }
+    review.with_declarations(&["another document".to_owned()]).context("a review with declarations")
+}
+
+fn deletion(object: &Value) -> Result<Review> {
+    let mut review = request(object, "DELETE");
+    review["request"]["oldObject"] = review["request"]["object"].take();
+    Ok(Review::from_admission_review(review.to_string().as_bytes())?)
+}
+
+/// The review that the API server would send; `applied` is what `kubectl apply` leaves in the annotation.
+///
+/// # Errors
+/// If it is no object.
+pub fn admission_review(object: &Value, old: Option<&Value>, applied: Option<&Value>) -> Result<Review> {
+    let mut object = object.clone();
+    if let Some(applied) = applied {
+        object["metadata"]["annotations"][plimsoll::model::review::LAST_APPLIED] = applied.to_string().into();
+    }
+    let mut review = request(&object, if old.is_some() { "UPDATE" } else { "CREATE" });
+    review["request"]["oldObject"] = old.cloned().unwrap_or_default();
+    Ok(Review::from_admission_review(review.to_string().as_bytes())?)
+}
+
+fn request(object: &Value, operation: &str) -> Value {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = plimsoll::model::Kind::from_api_version(&text("/apiVersion"), &text("/kind"));
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "case", "operation": operation,
+            "kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+            "name": text("/metadata/name"), "namespace": text("/metadata/namespace"),
+            "object": object,
+        },
+    })
+}

@@ -1,0 +1,12 @@
+//! The cases of a bundle that is not the built-in one, as a crate of policies outside of this repository runs its own.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use plimsoll_cases::{Suite, main_of};
+
+fn main() -> ExitCode {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/companion");
+    let (metadata, run_policy) = (plimsoll_companion::metadata(), plimsoll_companion::run_policy);
+    main_of(Suite::of_package(folder, "plimsoll-companion", metadata, run_policy))
+}

@@ -74,14 +74,14 @@ fn with_comments(case: &Case) -> Result<String> {
     Ok(text)
 }
 
-/// A finding as a comment. Text behind a character that ends the text is left out.
+/// A finding as a comment. Text behind a semicolon, which ends a finding, is left out.
 fn words(finding: &Finding) -> String {
     let severity = format!("{:?}", finding.severity).to_lowercase();
     let missing = match finding.at.missing.as_str() {
         "" => String::new(),
         missing => format!(" missing={missing}"),
     };
-    let message = finding.message.split(['"', ';']).next().unwrap_or_default().trim();
+    let message = finding.message.split(';').next().unwrap_or_default().trim();
     format!("{severity}{missing} \"{message}\"")
 }
 

@@ -22,8 +22,11 @@ pub(crate) fn record(case: &Case) -> Result<()> {
     for (class, text) in &mut now.fixed {
         *text = fix(&commented, &commented.input, *class)?;
     }
-    if case.mutated.is_some() {
-        now.mutated = Some(mutated(&now)?);
+    if let Some(before) = &case.mutated {
+        let after = mutated(&commented)?;
+        if documents(before)? != documents(&after)? {
+            now.mutated = Some(after);
+        }
     }
     let held = FILES.lock().map_err(|_| anyhow!("another case panicked"))?;
     let text = std::fs::read_to_string(&case.path)?;
@@ -46,13 +49,17 @@ fn with_comments(case: &Case) -> Result<String> {
         }
     }
     wrong.extend(open.iter().map(|(line, _)| *line));
-    let comments: Vec<_> =
-        yaml::read(&case.input).into_iter().flatten().flat_map(|document| document.comments().to_vec()).collect();
+    Ok(annotated(&case.input, &wrong, &found))
+}
+
+/// A text in which the comments of these lines say what is found there, and nothing else. Prose in them stays.
+fn annotated(input: &str, lines: &[usize], found: &[(usize, Finding)]) -> String {
+    let comments = comments(input);
     let (mut text, mut offset) = (String::new(), 0);
-    for (index, line) in case.input.split_inclusive('\n').enumerate() {
+    for (index, line) in input.split_inclusive('\n').enumerate() {
         let start = offset;
         offset += line.len();
-        if !wrong.contains(&(index + 1)) {
+        if !lines.contains(&(index + 1)) {
             text.push_str(line);
             continue;
         }
@@ -71,21 +78,25 @@ fn with_comments(case: &Case) -> Result<String> {
         }
         text.push('\n');
     }
-    Ok(text)
+    text
 }
 
-/// A finding as a comment. Text behind a character that ends the text is left out.
+fn comments(text: &str) -> Vec<yaml::Comment> {
+    yaml::read(text).into_iter().flatten().flat_map(|document| document.comments().to_vec()).collect()
+}
+
+/// A finding as a comment. Text behind a semicolon, which ends a finding, is left out.
 fn words(finding: &Finding) -> String {
     let severity = format!("{:?}", finding.severity).to_lowercase();
     let missing = match finding.at.missing.as_str() {
         "" => String::new(),
         missing => format!(" missing={missing}"),
     };
-    let message = finding.message.split(['"', ';']).next().unwrap_or_default().trim();
+    let message = finding.message.split(';').next().unwrap_or_default().trim();
     format!("{severity}{missing} \"{message}\"")
 }
 
-/// The input with the edits of the webhook.
+/// The input with the edits of the webhook, and without what is expected of the input.
 fn mutated(case: &Case) -> Result<String> {
     let bench = Bench::new(case, Site::Files)?;
     let mut edits = Vec::new();
@@ -97,7 +108,8 @@ fn mutated(case: &Case) -> Result<String> {
     }
     let spliced = yaml::splice::apply(&case.input, &edits);
     ensure!(spliced.refused.is_empty(), "the webhook's edits can't be written into the input: write the fence by hand");
-    Ok(spliced.text)
+    let lines: Vec<usize> = comments(&spliced.text).iter().map(|comment| comment.line).collect();
+    Ok(annotated(&spliced.text, &lines, &[]))
 }
 
 /// The file with the fences of a case as they are now.
@@ -143,4 +155,40 @@ fn fences(section: &str, case: &Case, now: &Case) -> String {
         written.push_str(close);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll::engine::FixClass;
+
+    use super::*;
+
+    #[test]
+    fn comments_that_nobody_finds_go_and_prose_stays() {
+        let text = "a: 1 # error \"x\"; by hand\nb: 2 # warning missing=c\nc: 3 # info\n";
+        assert_eq!(annotated(text, &[1, 2], &[]), "a: 1 # by hand\nb: 2\nc: 3 # info\n");
+    }
+
+    #[test]
+    fn only_the_fences_of_the_case_change() {
+        let case = |input: &str, fixed: &str| Case {
+            title: "One".to_owned(),
+            input: input.to_owned(),
+            fixed: vec![(FixClass::Safe, fixed.to_owned())],
+            mutated: Some("m: 1\n".to_owned()),
+            ..Case::default()
+        };
+        let file = |input: &str, fixed: &str| {
+            format!(
+                "# Cases\n\n## One\n\n```yaml\nother: 1\n```\n\n## One\n\nProse.\n\n```yaml open\n{input}```\n\n```yaml \
+                 fixed=safe\n{fixed}```\n\n```yaml mutated\nm: 1\n```\n\n## Two\n\n```yaml\n{input}```\n"
+            )
+        };
+        let before = file("a: 1\n", "a: 2\n");
+        let after = replaced(&before, &case("a: 1\n", "a: 2\n"), &case("a: 1 # error\n", "a: 3\n")).unwrap();
+        let (one, two) = after.split_once("## Two").unwrap();
+        assert_eq!(one, file("a: 1 # error\n", "a: 3\n").split_once("## Two").unwrap().0);
+        assert_eq!(two, before.split_once("## Two").unwrap().1);
+        assert!(replaced(&before, &case("b: 1\n", ""), &case("", "")).is_err());
+    }
 }

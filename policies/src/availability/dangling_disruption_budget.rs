@@ -2,19 +2,21 @@ use plimsoll_sdk::disruption::Selected;
 use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
 
-/// PodDisruptionBudgets that guard nothing.
+/// PodDisruptionBudgets that protect no Pods.
 ///
 /// ## What it finds
-/// - `warning`: a PodDisruptionBudget whose selector matches the labels of no workload's Pods. It rests on something
-///   absent: in the cluster it is not said when the budget is made, and while it is young a change of it only warns.
-/// - `warning`: one without a selector, which selects no Pods at all.
+/// - `warning`: a PodDisruptionBudget whose selector matches the Pod labels of no workload. The finding depends on a
+///   missing object. In the cluster, the policy reports nothing when the budget is created. It only warns of an update
+///   while the budget is young.
+/// - `warning`: a PodDisruptionBudget without a selector, which selects no Pods.
 ///
-/// A budget that an operator made for its own Pods is not judged: its owner is of a kind that is not known here, and so are
-/// the owner's Pods. Pods without a workload are not looked at: there are too many Pods to know them all.
+/// The policy skips a budget if the kind of its controller is not known, as with most operators. The Pods of such an
+/// owner are not known either. The policy also does not look for Pods without a workload: there are too many Pods to
+/// watch them all.
 ///
 /// ## Why
-/// A budget that selects nothing looks like protection. A drain takes all Pods at once. Mostly a label was renamed, or the
-/// budget has the labels of the workload itself in the place of those of its pod template.
+/// A budget that selects nothing looks like protection, but a drain evicts all Pods at once. Usually a label was
+/// renamed. Or the budget has the labels of the workload itself instead of the labels of its pod template.
 ///
 /// ## What to write
 /// The workload's own selector:
@@ -26,7 +28,7 @@ use plimsoll_sdk::prelude::*;
 /// ```
 ///
 /// ## Order
-/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, but never which Pods a budget selects.
 #[policy(
     on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
     requires = [
@@ -39,7 +41,7 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("/spec/selector");
-    // An operator's own Pods are of no workload that is known here.
+    // The Pods of an operator belong to no workload that is known here.
     if let Some((kind, owner)) = review.object().node().and_then(controller)
         && !review.get(kind.get(), owner).complete
     {

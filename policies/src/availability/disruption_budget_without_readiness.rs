@@ -2,22 +2,23 @@ use plimsoll_sdk::disruption::{Change, Selected};
 use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::prelude::*;
 
-/// PodDisruptionBudgets over Pods that are ready as soon as they run.
+/// PodDisruptionBudgets over Pods without a readiness probe.
 ///
 /// ## What it finds
 /// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout whose Pods a PodDisruptionBudget
-/// selects, and in which no app container and no native sidecar has a readinessProbe. It is found whichever comes last; of
-/// a set it is said once, at the workload.
+/// selects, if none of its app containers and native sidecars has a readinessProbe. The policy reports it at the object
+/// that is applied last. `plimsoll check` reports it once for a set, at the workload.
 ///
-/// Whether each container needs a probe of its own is `missing-readiness-probe`'s to say.
+/// `missing-readiness-probe` checks whether each container has a probe of its own.
 ///
 /// ## Why
-/// A budget counts Pods that are ready. Without a probe that is every Pod whose containers have started, whether or not it
-/// answers. A drain that moves one Pod after the other, and waits for each, then waits for nothing: the last old Pod goes
-/// while none of the new ones serves.
+/// A budget counts Pods that are ready. Without a readiness probe, a Pod is ready as soon as its containers have
+/// started, even if it cannot answer yet. A drain moves one Pod after the other and waits until the new Pod is ready.
+/// Without a probe there is nothing to wait for. The drain evicts the last old Pod while none of the new Pods serves
+/// requests.
 ///
 /// ## What to write
-/// A probe that asks whether the container can serve:
+/// A probe that checks whether the container can serve requests:
 ///
 /// ```yaml
 /// readinessProbe:

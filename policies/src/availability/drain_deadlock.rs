@@ -4,47 +4,54 @@ use plimsoll_sdk::evictions::{Pinned, blocks_pod};
 use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
 
-/// PodDisruptionBudgets under which no Pod may ever be evicted.
+/// PodDisruptionBudgets that never allow an eviction.
 ///
 /// ## What it finds
-/// `error`: a PodDisruptionBudget that lets no Pod go although all are healthy. How many Pods there are is what the
-/// workloads ask for whose Pods it selects, by their labels; where a HorizontalPodAutoscaler or a ScaledObject scales one,
-/// its minimum counts in the place of `replicas`. Then the budget is resolved as the controller does it:
+/// `error`: a PodDisruptionBudget that allows no eviction although all Pods are healthy. The number of Pods is the sum
+/// of `replicas` of the workloads that the budget selects by their labels. If a HorizontalPodAutoscaler or a
+/// ScaledObject scales a workload, its minimum replaces `replicas`. The policy computes the budget as the disruption
+/// controller does:
 ///
-/// - `minAvailable` as a number: so many Pods must stay. As many as there are is too many: 2 of 2.
-/// - `minAvailable` as a percentage is rounded up: 51% of 2 is 2, and 1% of 1 is 1.
-/// - `maxUnavailable` as a percentage is rounded up too, so that 1% lets one go. `0` and `0%` let none go.
-/// - neither of them: the controller expects no Pods and lets none go.
-/// - a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job: these have no scale, so the controller cannot
-///   compute the budget, and lets none go.
+/// | budget | computation | no eviction, for example |
+/// | --- | --- | --- |
+/// | `minAvailable`, a number | this many Pods must stay | 2 of 2 Pods |
+/// | `minAvailable`, a percentage | rounded up | 51% of 2 is 2, and 1% of 1 is 1 |
+/// | `maxUnavailable`, a percentage | rounded up, so 1% allows one eviction | `0%` |
+/// | `maxUnavailable`, a number | this many Pods may go | `0` |
+/// | neither field | the controller expects no Pods | always |
+/// | a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job | impossible: these have no scale | always |
 ///
-/// `warning`: such a budget under which a drain ends nonetheless, while other evictions are refused:
+/// `warning`: such a budget, if a drain finishes all the same while other evictions are rejected:
 ///
-/// - over the Pods of DaemonSets alone, which `kubectl drain --ignore-daemonsets` leaves on the node;
-/// - over the Pods of Jobs alone, which end;
-/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) close a budget
-///   while something else of theirs is away, and open it again.
+/// - a budget over Pods of DaemonSets only, which `kubectl drain --ignore-daemonsets` leaves on the node;
+/// - a budget over Pods of Jobs only, which end by themselves;
+/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) close a
+///   budget while another part of their system is unavailable, and open it again.
 ///
-/// A budget that lets none of any number of Pods go (`maxUnavailable: 0`, `minAvailable: 100%`, neither field, or 150,000
-/// and more in `minAvailable`) is a deadlock whatever it selects, also where no workload is known that it selects.
+/// Some budgets allow no eviction for any number of Pods: `maxUnavailable: 0`, `minAvailable: 100%`, neither field, or
+/// a `minAvailable` of 150,000 or more. Such a budget is a deadlock whatever it selects, even if the policy knows no
+/// workload that it selects.
 ///
-/// Labels that only Pods have (`pod-template-hash`, `controller-revision-hash`, `statefulset.kubernetes.io/pod-name`,
-/// `apps.kubernetes.io/pod-index`, `batch.kubernetes.io/job-name` and more) narrow a budget down to some Pods of a workload,
-/// while the controller still expects all of them: `maxUnavailable: 1` over one Pod of a StatefulSet of 3 keeps 2 and lets
-/// none go.
+/// Some labels exist only on Pods: `pod-template-hash`, `controller-revision-hash`,
+/// `statefulset.kubernetes.io/pod-name`, `apps.kubernetes.io/pod-index`, `batch.kubernetes.io/job-name` and more. With
+/// such a label, a budget selects some Pods of a workload, but the controller still expects all of them. For example,
+/// `maxUnavailable: 1` over one Pod of a StatefulSet with 3 replicas keeps 2 Pods, so it never allows the eviction of
+/// that one.
 ///
-/// At a Pod it is found where the budget selects it by labels that its workload's template does not have, or where no
-/// workload made it. `warning`: a number in `minAvailable` over such Pods, for there may be more of them; and a label that
-/// a running Pod gets, as at a failover.
+/// The policy reports the problem at a Pod in two cases: the budget selects the Pod by labels that its workload's
+/// template does not have, or no workload created the Pod. Two cases are only a `warning`:
 ///
-/// It is found whichever object comes last: at the budget, at the workload (or its Scale), at the autoscaler, or at the Pod.
-/// `plimsoll check` says it once for a set, at the budget. `unhealthyPodEvictionPolicy` changes none of this, for it is
-/// about Pods that are not ready.
+/// - a number in `minAvailable` over Pods that no workload created, because there may be more such Pods;
+/// - an update of a running Pod, because a failover changes labels in this way.
+///
+/// The policy reports the problem at the object that is applied last: the budget, the workload (or its Scale), the
+/// autoscaler, or the Pod. `plimsoll check` reports it once for a set, at the budget. `unhealthyPodEvictionPolicy`
+/// makes no difference, because it is about Pods that are not ready.
 ///
 /// ## Why
-/// `kubectl drain`, an upgrade of the nodes and the cluster autoscaler ask for evictions, and ask again for as long as they
-/// are refused. Such a budget makes that forever: the node is never emptied, until somebody deletes Pods by hand, which no
-/// budget guards.
+/// `kubectl drain`, a node upgrade and the cluster autoscaler request evictions. If the API server rejects an eviction,
+/// they retry. With such a budget they retry forever: the node is never empty, until a user deletes the Pods by hand.
+/// No budget protects Pods from a deletion.
 ///
 /// ## What to write
 /// A budget that does not depend on the number of Pods:
@@ -55,21 +62,22 @@ use plimsoll_sdk::prelude::*;
 ///   unhealthyPodEvictionPolicy: AlwaysAllow
 /// ```
 ///
-/// `--fix=unsafe` writes `maxUnavailable: 1` in the place of what is there, from two Pods on. A single Pod needs a second
-/// one, or no budget: either it may be away for a moment, or it can't be moved.
+/// `--fix=unsafe` replaces the written field by `maxUnavailable: 1` if there are two or more Pods. A single Pod needs a
+/// second one, or no budget: either the Pod may be unavailable for a moment, or it can't be moved.
 ///
-/// Of several budgets that select the Pods of a workload the first two, by name, are looked at there. The API server evicts
-/// no Pod that two budgets select, which is `overlapping-disruption-budgets`'s to say.
+/// If several budgets select the Pods of a workload, the policy checks the first two by name at the workload. The API
+/// server evicts no Pod that two budgets select. `overlapping-disruption-budgets` reports that.
 ///
 /// ## Assumptions
-/// In the cluster a budget over a single Pod only warns, for more replicas or an autoscaler may follow in the same release. `plimsoll check` knows the whole set, and `kubectl scale` is no release: there it is an error.
+/// In the cluster, a budget over a single Pod only warns, because more replicas or an autoscaler may follow in the same
+/// release. `plimsoll check` knows the whole set, and `kubectl scale` is no release. Both report an error.
 ///
-/// If other workloads or autoscalers may exist, the policy assumes that there are none, and only warns. A budget that lets
-/// none of any number of Pods go is an error in any case.
+/// If other workloads or autoscalers may exist, the policy assumes that there are none, and only warns. A budget that
+/// allows no eviction for any number of Pods does not depend on this assumption.
 ///
 /// ## Order
-/// Pods are not watched. A budget that selects a part of a workload's Pods, by labels that only Pods have, is judged when the
-/// budget or the Pod is written, and not when the workload is.
+/// Plimsoll does not watch Pods. A budget may select a part of a workload's Pods by labels that only Pods have. The
+/// policy judges such a budget when the budget or the Pod is written, but not when the workload is written.
 #[policy(
     on = LongRunning,
     kinds = [
@@ -164,16 +172,16 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// How a drain ends although the budget lets none of these Pods go. An operator closes its budget for a while, and opens
-/// it again: its kind is in a group of its own, while no kind of Kubernetes makes budgets.
+/// How a drain finishes although the budget allows no eviction of these Pods. An operator closes its budget for a while
+/// and opens it again. The API group of its kind contains a dot, and no built-in kind creates budgets.
 fn end(budget: Node<'_>, selected: &Selected) -> Option<String> {
     let maker = controller(budget).filter(|(kind, _)| kind.group().contains('.'));
     let opened = maker.map(|(kind, name)| format!("{} {name} made the budget, and may open it again", kind.name()));
     opened.or_else(|| selected.drain_ends().map(str::to_owned))
 }
 
-/// Whether what makes a single Pod more than one may follow in the same release: replicas, or an autoscaler. Helm and
-/// kustomize apply the budget, the workload and the autoscaler in different orders.
+/// Whether replicas or an autoscaler that follow in the same release may add Pods to the single one. Helm and kustomize
+/// apply the budget, the workload and the autoscaler in different orders.
 fn may_grow(budget: &PodBudget, selected: &Selected) -> bool {
     let is_single = |it: &Workload| it.pods().is_some_and(|pods| pods <= 1);
     !budget.is_closed() && matches!(&selected.workloads[..], [one] if is_single(one))
@@ -185,7 +193,7 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
     for object in budgets.compared() {
         let (Some(budget), Some(selector)) = (PodBudget::read(object), object.at("/spec/selector")) else { continue };
         let Some((blocked, is_sure)) = blocks_pod(review, &budget, selector) else { continue };
-        // A running Pod gets other labels at a failover, and who refuses them causes the outage.
+        // A failover changes the labels of a running Pod. To deny this update would cause an outage.
         let is_denied = is_sure && review.operation() != "UPDATE";
         let severity = if is_denied { Severity::Error } else { Severity::Warning };
         let message = format!("PodDisruptionBudget {}: {}", budget.name, blocked.describe("these Pods", None));
@@ -194,7 +202,7 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// An error only where nothing that is not known could change it.
+/// Severity of the finding. It is an error only if no unknown workload or autoscaler can solve the problem.
 fn severity(budget: &PodBudget, selected: &Selected, end: Option<&str>, findings: &mut Findings) -> Severity {
     if end.is_some() {
         return Severity::Warning;

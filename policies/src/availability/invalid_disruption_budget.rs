@@ -1,19 +1,21 @@
 use plimsoll_sdk::flat::Kind;
 use plimsoll_sdk::prelude::*;
 
-/// PodDisruptionBudgets that the API server refuses.
+/// PodDisruptionBudgets that the API server rejects.
 ///
 /// ## What it finds
-/// `error`, over files, for in the cluster the API server says it itself:
+/// `error`, in files only, because in the cluster the API server rejects the budget itself:
 ///
 /// - a PodDisruptionBudget with both `minAvailable` and `maxUnavailable`;
-/// - one of them that is negative, above 100%, no whole number, or a text that is no percentage, such as `"1"` or `"50.5%"`.
+/// - a field that is negative, above 100%, not a whole number, or a string that is no percentage, such as `"1"` or
+///   `"50.5%"`.
 ///
-/// One with neither of them is accepted and lets no Pod go: `drain-deadlock` says so.
+/// The API server accepts a budget with neither field. Such a budget allows no eviction, and `drain-deadlock` reports
+/// it.
 ///
 /// ## Why
-/// The schema of the API allows all of it, so most checkers do. The budget is missing when it is needed, for it was never
-/// accepted.
+/// The schema of the API allows all of these values, and so do most checkers. The budget is missing when a drain needs
+/// it, because the API server never accepted it.
 ///
 /// ## What to write
 /// ```yaml
@@ -36,7 +38,7 @@ pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
         let Some(node) = at.node() else { continue };
         let wrong = match IntOrPercent::from_node(node) {
             Some(count @ IntOrPercent::Int(..0)) => format!("{name} {count} is negative"),
-            // As it is written: a number beyond all counters has been cut.
+            // Show the text as it is written: the parsed number is capped if it is too large.
             Some(IntOrPercent::Percent(101..)) => {
                 format!("{name} {} is more than all", at.as_str().unwrap_or_default())
             }

@@ -4,27 +4,27 @@ use plimsoll_sdk::affinity::has_label;
 use plimsoll_sdk::flat::Kind as Json;
 use plimsoll_sdk::prelude::*;
 
-/// Spread constraints and affinity terms that the API server refuses, at once or of each Pod.
+/// Spread constraints and affinity terms that the API server rejects, in the workload or in each of its Pods.
 ///
 /// ## What it finds
 /// `error`: a `topologySpreadConstraints` item
 ///
 /// - with a `maxSkew` or `minDomains` below 1, or without `maxSkew`;
 /// - without `topologyKey`, or with a `whenUnsatisfiable` that is neither `DoNotSchedule` nor `ScheduleAnyway`;
-/// - with `minDomains` and `ScheduleAnyway`: only what must be spread has a minimum;
-/// - with `matchLabelKeys` and no `labelSelector`;
-/// - of the same `topologyKey` and `whenUnsatisfiable` as an earlier one.
+/// - with `minDomains` and `ScheduleAnyway`, because only `DoNotSchedule` allows a minimum;
+/// - with `matchLabelKeys` but no `labelSelector`;
+/// - with the same `topologyKey` and `whenUnsatisfiable` as an earlier item.
 ///
-/// `error`: a key that is both in `matchLabelKeys` and in `labelSelector`, of such an item or of a term of `podAffinity` or
-/// `podAntiAffinity`, where the Pods have that label.
+/// `error`: a key that is in both `matchLabelKeys` and `labelSelector`, if the Pods have that label. This applies to
+/// such an item, and to a term of `podAffinity` or `podAntiAffinity`.
 ///
 /// ## Why
-/// The schema of the API allows all of it, so most checkers do. The API server refuses the whole workload when it is
-/// applied.
+/// The schema of the API allows all of these values, and so do most checkers. The API server rejects the whole workload
+/// when it is applied.
 ///
-/// The last one is worse. From Kubernetes 1.34 (of terms from 1.31) the API server accepts the workload. It adds the
-/// label's value to the selector of each Pod that is created, finds the key twice, and refuses the Pod. The workload stays
-/// without Pods, and only its events say why.
+/// The last error is worse. From Kubernetes 1.34 (for affinity terms from 1.31), the API server accepts the workload.
+/// For each new Pod, it adds the label's value to the selector, finds the key twice, and rejects the Pod. The workload
+/// stays without Pods, and only its events say why.
 ///
 /// ## What to write
 /// ```yaml
@@ -72,7 +72,7 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
             findings.error(&topology, message, "keep one of the two");
         }
     }
-    // Before that the API server drops the lists.
+    // Before Kubernetes 1.31, the API server drops `matchLabelKeys` and `mismatchLabelKeys` of affinity terms.
     if review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
         let affinity = template.spec().at("/affinity");
         for list in [affinity.at("/podAffinity"), affinity.at("/podAntiAffinity")] {
@@ -109,7 +109,7 @@ fn of_counts(constraint: &Cursor<'_>, findings: &mut Findings) {
     }
 }
 
-/// `merges`: the API server adds the labels of a Pod that `matchLabelKeys` names to its selector.
+/// `merges`: whether the API server adds the Pod's labels that `matchLabelKeys` names to the selector.
 fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mut Findings) {
     let (selector, keys) = (holder.at("/labelSelector"), holder.at("/matchLabelKeys"));
     let mismatch = holder.at("/mismatchLabelKeys");
@@ -152,7 +152,7 @@ fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mu
     }
 }
 
-/// Whether this is what the API server itself has added to a Pod.
+/// Whether the API server itself added this expression to a Pod.
 fn is_merged(review: &Review<'_>, expression: &Cursor<'_>) -> bool {
     let own = expression.at("/key").as_str().and_then(|key| review.template()?.labels()?.get(key)?.as_str());
     let values = expression.at("/values");

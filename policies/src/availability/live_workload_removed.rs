@@ -15,58 +15,60 @@ const SELECTED: [Kind<'static>; 7] = [
     Kind::JOB,
 ];
 
-/// Workloads taken away while they run.
+/// Workloads that are deleted or scaled to 0 while they run.
 ///
 /// ## What it finds
-/// A DELETE of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout that has ready Pods, and
-/// a change of its replicas to 0, by an update or by `kubectl scale`.
+/// The policy finds the DELETE of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout
+/// that has ready Pods. It also finds a change of its replicas to 0, by an update or by `kubectl scale`.
 ///
-/// - `error`: it carries the annotation `plimsoll.dev/protect: "true"`, whether or not anything of it is ready.
-/// - `warning`: it does not.
+/// - `error`: the workload has the annotation `plimsoll.dev/protect: "true"`, even if none of its Pods is ready.
+/// - `warning`: the workload does not have it.
 ///
-/// A Service can be protected in the same way. For a protected object these changes are errors too:
+/// The same annotation protects a Service. For a protected object, these changes are errors too:
 ///
-/// - an owner that is written into `metadata.ownerReferences`, or taken out while another one stays. The garbage collector
-///   deletes an object whose owners do not exist;
-/// - a Service that becomes an `ExternalName`, that is no `LoadBalancer` any more, or whose selector becomes empty or
-///   selects no workload that has Pods;
-/// - a DaemonSet whose `nodeName`, `nodeSelector` or required node affinity asks for something else.
+/// - a new owner in `metadata.ownerReferences`, or the removal of an owner while another one stays. The garbage
+///   collector deletes an object if none of its owners exists;
+/// - a Service that becomes an `ExternalName`, or that stops being a `LoadBalancer`;
+/// - a Service whose selector becomes empty, or selects no workload that has Pods any more;
+/// - a DaemonSet whose `nodeName`, `nodeSelector` or required node affinity gets a new value.
 ///
-/// Only the value `"true"` protects. The webhook warns of any other value but `"false"`, of the annotation on a kind that it
-/// does not protect, and of a label of that name.
+/// Only the value `"true"` protects an object. The webhook warns of any other value except `"false"`. It also warns of
+/// the annotation on a kind that it does not protect, and of a label with this name.
 ///
-/// The annotation counts as it was before the request: a request that takes it away changes nothing else of this. One that
-/// takes it away and changes an image warns: `kubectl rollout undo` brings the annotations of an older revision back.
+/// The policy reads the annotation from the object before the request. So a request that removes the annotation cannot
+/// also make one of these changes. A request that removes the annotation and changes an image is a `warning`:
+/// `kubectl rollout undo` restores the annotations of an older revision.
 ///
-/// The namespace controller, the garbage collector and autoscalers are never stopped, nor is anybody in a namespace that is
-/// being deleted. Files delete nothing, so `plimsoll check` never finds this.
+/// The policy never stops the namespace controller, the garbage collector or autoscalers. In a namespace that is being
+/// deleted, it stops no request at all. Files delete nothing, so `plimsoll check` never reports these findings.
 ///
 /// ## Why
-/// What serves is gone at once: nothing waits for a successor to be ready. A wrong context of kubectl, a prune of a
-/// GitOps tool or a script that scales down the wrong colour looks like any other change.
+/// The Pods that serve requests are gone at once: no controller waits until a successor is ready. A wrong context of
+/// kubectl, a prune of a GitOps tool or a script that scales down the wrong colour looks like any other change.
 ///
 /// ## What to write
-/// Nothing, where it is meant: a warning stops nobody. To remove a protected object, take the annotation away first, in a
-/// request of its own:
+/// Nothing, if the change is intended: a warning blocks no request. To remove a protected object, first remove the
+/// annotation in a separate request:
 ///
 /// ```sh
 /// kubectl annotate deployment shop plimsoll.dev/protect-
 /// ```
 ///
 /// ## Assumptions
-/// A Scale does not carry the annotations of what it scales. Where these cannot be read, it is assumed not to be protected.
-/// A Service is assumed to select no Pods but those of workloads. An object that had an owner before it was protected goes
-/// with that owner.
+/// A Scale does not carry the annotations of the workload that it scales. If the policy cannot read these, it assumes
+/// that the workload is not protected. It also assumes that a Service selects only Pods of workloads. An object that
+/// had an owner before it was protected is deleted together with that owner.
 ///
-/// The controller of a Deployment copies the annotation to its ReplicaSets, and so does that of a Rollout. They keep it when it
-/// is taken from the workload. Kubernetes' own controllers may remove them; that of Argo has to be one of the PolicySet's
-/// `trustedControllers` before a Rollout is protected. A protected ReplicaSet without an owner is adopted by a workload whose
-/// selector matches its labels, and goes with it.
+/// The controllers of Deployments and Rollouts copy the annotation to their ReplicaSets. The ReplicaSets keep it when a
+/// user removes it from the workload. Kubernetes' own controllers may remove such ReplicaSets. Argo's controller must
+/// be one of the PolicySet's `trustedControllers` before a Rollout is protected. A workload adopts a protected
+/// ReplicaSet without an owner if its selector matches the labels of the ReplicaSet. The ReplicaSet is then deleted
+/// together with the workload.
 ///
 /// ## Order
-/// A removal is judged when it happens, and nothing can come after it. By a Deployment, StatefulSet, ReplicaSet,
-/// ReplicationController or Rollout its own Scale is judged, because the annotation stands there. The selector of a Service
-/// is judged by all of these, and by each DaemonSet and Job, when the selector is changed.
+/// The policy judges a removal when it happens, and nothing can come after it. It judges a Scale by its Deployment,
+/// StatefulSet, ReplicaSet, ReplicationController or Rollout, because that object carries the annotation. It judges the
+/// selector of a Service by all of these kinds, and by each DaemonSet and Job, when the selector is changed.
 #[policy(
     on = LongRunning, kinds = ["/Service"], subresources = ["scale"],
     operations = [Update, Delete], severity = Error, since = "0.1.0", judges = Transition,
@@ -112,14 +114,14 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
 
 fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     let scaled = review.scaled();
-    // A Scale leaves a 0 out, a workload a 1.
+    // A missing `replicas` means 0 in a Scale, and 1 in a workload.
     let unwritten = if scaled.is_some() { 0 } else { 1 };
     let (at, before) = (review.at("/spec/replicas"), review.old().at("/spec/replicas"));
     let pods = before.as_i64().unwrap_or(unwritten);
     if at.as_i64().unwrap_or(unwritten) != 0 || pods == 0 {
         return;
     }
-    // The parent of a Scale has the annotations.
+    // The annotations are on the workload that the Scale belongs to.
     let scaled = scaled.map(|kind| review.get(kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
@@ -133,7 +135,7 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// The garbage collector deletes what has owners none of which exists, whoever wrote them.
+/// The garbage collector deletes an object if none of its owners exists, whoever wrote the references.
 fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
     let (old, new) = (review.old().at("/metadata/ownerReferences"), review.at("/metadata/ownerReferences"));
     let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
@@ -160,7 +162,7 @@ fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// By all of these the garbage collector looks for an owner.
+/// The four fields by which the garbage collector identifies an owner.
 fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
     [owner.at("/apiVersion"), owner.at("/kind"), owner.at("/name"), owner.at("/uid")].map(|field| field.as_str())
 }
@@ -186,16 +188,16 @@ fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
     let selector_of_pods = Value::object([("matchLabels", labels)]).to_document();
     let selected = review.selected_by_each(&SELECTED, &selector_of_pods);
     let has_pods = |object: Node<'_>| object.at("/spec/replicas").and_then(Node::as_i64) != Some(0);
-    // An answer that was cut is known by what it has; a kind of which nothing is known may have Pods.
+    // A truncated answer counts as known if it has any object. A kind without any known object may have Pods.
     let is_known = |answer: &Answer| answer.complete || answer.nodes().next().is_some();
     if selected.iter().all(|answer| is_known(answer) && !answer.nodes().any(has_pods)) {
         let message = format!("{what}, selects no workload with Pods any more");
-        // What it selects may have been made a moment ago.
+        // The workload that it selects may have been created a moment ago.
         findings.error(&selector, message, UNPROTECT).companion();
     }
 }
 
-/// A DaemonSet has no replicas: what runs nowhere is removed.
+/// A DaemonSet has no replicas. Node constraints that match no node remove it.
 fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
     for path in [
@@ -211,14 +213,14 @@ fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// The annotation, where it says so.
+/// The annotation, if its value is `"true"`.
 fn protection<'a>(object: &Cursor<'a>) -> Option<Cursor<'a>> {
     Some(object.at("/metadata/annotations").key(PROTECT)).filter(|annotation| annotation.as_str() == Some("true"))
 }
 
 const UNPROTECT: &str = "take the annotation plimsoll.dev/protect away first, in a request of its own, if it is meant";
 
-/// Ready Pods, by the status of any of these kinds.
+/// Number of ready Pods, from the status of any of these kinds.
 fn ready(object: &Cursor<'_>) -> i64 {
     let counts = [object.at("/status/readyReplicas"), object.at("/status/numberReady")];
     counts.iter().filter_map(Cursor::as_i64).max().unwrap_or(0)

@@ -7,31 +7,31 @@ use plimsoll_sdk::prelude::*;
 /// Settings of `missing-disruption-budget`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Pods from which on a workload needs a budget
+    /// Number of Pods from which a workload needs a budget
     #[settings(default = 2, minimum = 2)]
     replicas: i64,
 }
 
-/// Workloads of several Pods that a drain may take all at once.
+/// Workloads with several Pods but without a PodDisruptionBudget.
 ///
 /// ## What it finds
-/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods, or a workload of
-/// a further kind that the configuration names, of which no PodDisruptionBudget selects the Pods by their labels. Where a
-/// HorizontalPodAutoscaler or a ScaledObject scales it, the greater of `replicas` and of its minimum counts.
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with two or more Pods that no
+/// PodDisruptionBudget selects by their labels. Workloads of further kinds that the configuration names count too. If a
+/// HorizontalPodAutoscaler or a ScaledObject scales the workload, the greater of `replicas` and its minimum counts.
 ///
-/// It rests on something absent: in the cluster it is not said when a workload is made, and while this is young a change
-/// of it only warns. Workloads that an operator looks after are left out, and DaemonSets, whose Pods a drain does not
-/// evict.
+/// The finding depends on a missing object. In the cluster, the policy reports nothing when a workload is created. It
+/// only warns of an update while the workload is young. The policy skips workloads that an operator manages. It also
+/// skips DaemonSets, because a drain does not evict their Pods.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// The policy reports the problem at the object that is applied last: the workload, or the autoscaler at its
+/// `scaleTargetRef`. `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// A drain evicts as fast as it is allowed to. Without a budget it takes all Pods of a node at once, and those of the
-/// next node before the first ones are ready elsewhere. An upgrade of the nodes is then an outage.
+/// A drain evicts Pods as fast as the API server allows. Without a budget, it evicts all Pods of a node at once. It
+/// then evicts the Pods of the next node before the first ones are ready elsewhere. So a node upgrade is an outage.
 ///
 /// ## What to write
-/// A budget beside the workload, with its selector:
+/// A budget next to the workload, with its selector:
 ///
 /// ```yaml
 /// apiVersion: policy/v1
@@ -44,15 +44,16 @@ pub struct Settings {
 ///     matchLabels: {app: shop}
 /// ```
 ///
-/// `maxUnavailable: 1` never blocks a drain, however many Pods there are. `AlwaysAllow` lets Pods go that are not ready
-/// anyway. `--fix=unsafe` writes this to a new file beside the manifest, unless a budget of this name is there already, or
-/// the selector also selects other workloads' Pods.
+/// `maxUnavailable: 1` never blocks a drain, however many Pods there are. `AlwaysAllow` allows the eviction of Pods
+/// that are not ready anyway. `--fix=unsafe` writes this budget to a new file next to the manifest. It writes nothing
+/// if a budget of this name exists, or if the selector also selects Pods of other workloads.
 ///
 /// ## Settings
-/// `replicas`: from how many Pods on a budget is asked for.
+/// `replicas`: the number of Pods from which a workload needs a budget.
 ///
 /// ## Assumptions
-/// Where the budgets are not all known, nothing is judged. Where not all autoscalers are known, none scales the workload.
+/// If not all budgets are known, the policy judges nothing. If not all autoscalers are known, the policy assumes that
+/// no other one scales the workload.
 #[policy(
     on = LongRunning,
     kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Warning, since = "0.1.0",
@@ -93,7 +94,7 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
         _ => format!("{pods} Pods"),
     };
     let message = format!("{count}, and no PodDisruptionBudget selects them: a drain may take all at once");
-    // A budget counts ready Pods, which without a probe is every Pod that has started.
+    // A budget counts ready Pods. Without a readiness probe, every Pod that has started is ready.
     let help = match review.template().is_none_or(|template| template.has_readiness_probe()) {
         true => "write a PodDisruptionBudget with maxUnavailable: 1 and the selector of this workload",
         false => {
@@ -108,14 +109,15 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
     }
 }
 
-/// The budget for a new file. None where it could meet another one, or select more than these Pods.
+/// The budget for a new file. `None` if another budget may have this name, or if the selector may select more than
+/// these Pods.
 fn budget(review: &Review<'_>, workload: &Workload) -> Option<Value> {
-    // Where the API server generates the name, nobody knows it yet.
+    // A name that the API server generates is not known yet.
     let name = review.at("/metadata/name").as_str().filter(|name| !name.is_empty())?;
     let written = review.at("/spec/selector");
     let is_map = review.is(Kind::REPLICATION_CONTROLLER);
     let labels = Value::copy(if is_map && !written.exists() {
-        // Its selector is that of its labels where it is not written.
+        // Without a written selector, it selects the labels of its template.
         review.template()?.labels()?
     } else {
         written.node()?

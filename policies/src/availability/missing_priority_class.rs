@@ -3,20 +3,20 @@ use plimsoll_sdk::prelude::*;
 /// Settings of `missing-priority-class`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Classes that may be named; an empty list allows any
+    /// Priority classes that a workload may name; an empty list allows any
     #[settings(default = [])]
     allowed: Vec<String>,
 }
 
-/// Pods of no priority, or of one that is not theirs.
+/// Pods without a priority class, or with a class that is not allowed.
 ///
 /// ## What it finds
-/// `info`: a workload that runs on without `priorityClassName`, or with one that is not among `allowed`. It is on only where
-/// a PolicySet lists it.
+/// `info`: a long-running workload without `priorityClassName`, or with a class that is not in `allowed`. The policy is
+/// on only if a PolicySet lists it.
 ///
 /// ## Why
-/// When nodes are full, Pods of a higher class displace those of a lower one. Where nobody names a class, all are equally
-/// important, and which of them waits is chance.
+/// When nodes are full, Pods of a higher priority class preempt Pods of a lower one. Without classes, all Pods are
+/// equally important, and chance decides which of them waits.
 ///
 /// ## What to write
 /// ```yaml
@@ -25,7 +25,7 @@ pub struct Settings {
 /// ```
 ///
 /// ## Settings
-/// `allowed`: the classes that may be named. An empty list allows any.
+/// `allowed`: the priority classes that a workload may name. An empty list allows any class.
 #[policy(
     on = LongRunning, severity = Info, since = "0.1.0",
     profile = OptIn,

@@ -10,37 +10,43 @@ use plimsoll_sdk::selector;
 /// Settings of `missing-spread`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Pods from which on a workload is to be spread
+    /// Number of Pods from which a workload must be spread
     #[settings(default = 2, minimum = 2)]
     replicas: i64,
-    /// The cluster's scheduler is configured to spread Pods (`defaultConstraints`), so that nothing has to be written
+    /// Whether the cluster's scheduler spreads Pods by its own configuration (`defaultConstraints`)
     #[settings(default = false)]
     cluster_default: bool,
 }
 
-/// Workloads of several Pods that may all lie on one node.
+/// Workloads with several Pods that may all run on one node.
 ///
 /// ## What it finds
-/// `info`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout of two or more Pods with neither
-/// `topologySpreadConstraints` nor a `podAntiAffinity` that selects its own Pods. Where a HorizontalPodAutoscaler or a
-/// ScaledObject scales it, its maximum counts if that is more.
+/// `info`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with two or more Pods. It has
+/// neither `topologySpreadConstraints` nor a `podAntiAffinity` that selects its own Pods. If a HorizontalPodAutoscaler
+/// or a ScaledObject scales it, the greater of `replicas` and the autoscaler's maximum counts.
 ///
-/// A term of `podAntiAffinity` is read with its `namespaces`, `namespaceSelector`, `matchLabelKeys` and
-/// `mismatchLabelKeys`. Workloads that an operator looks after are left out. Constraints that select other Pods are a
-/// finding of `spread-selects-others`.
+/// The policy reads a term of `podAntiAffinity` with its `namespaces`, `namespaceSelector`, `matchLabelKeys` and
+/// `mismatchLabelKeys`. It skips workloads that an operator manages. `spread-selects-others` reports constraints that
+/// select other Pods.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// The policy reports the problem at the object that is applied last: the workload, or the autoscaler at its
+/// `scaleTargetRef`. `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// Three Pods on one node are one failure away from none. Where nothing is written, the scheduler has constraints of its
-/// own for these Pods: `ScheduleAnyway`, with a `maxSkew` of 3 between nodes and of 5 between zones. They are a preference
-/// among others, such as free resources and images that are already there, so the Pods are spread most of the time, and
-/// this is recorded only. Explicit constraints with a smaller `maxSkew` weigh more.
+/// If three Pods run on one node, a single failure stops all of them. Without constraints in the manifest, the
+/// scheduler uses its own constraints for these Pods:
+///
+/// | between | `maxSkew` | `whenUnsatisfiable` |
+/// | --- | --- | --- |
+/// | nodes | 3 | `ScheduleAnyway` |
+/// | zones | 5 | `ScheduleAnyway` |
+///
+/// They are one preference among others, such as free resources and images that a node already has. The Pods are spread
+/// most of the time, so the policy only records this. Explicit constraints with a smaller `maxSkew` weigh more.
 ///
 /// ## What to write
-/// Constraints that prefer other nodes and zones. `ScheduleAnyway` keeps no Pod from being started. `--fix=unsafe` writes
-/// them; all Pods are replaced:
+/// Constraints that prefer other nodes and zones. `ScheduleAnyway` never prevents a Pod from starting. `--fix=unsafe`
+/// writes these constraints. The change replaces all Pods:
 ///
 /// ```yaml
 /// topologySpreadConstraints:
@@ -56,17 +62,17 @@ pub struct Settings {
 ///     matchLabelKeys: [pod-template-hash]
 /// ```
 ///
-/// `matchLabelKeys` counts the Pods of one revision alone (of Deployments and Rollouts, from Kubernetes 1.27). Constraints
-/// of one's own replace those of the scheduler's configuration, so the webhook writes them only where a PolicySet says
-/// `mutate: true` of this policy.
+/// `matchLabelKeys` counts only the Pods of one revision (for Deployments and Rollouts, from Kubernetes 1.27).
+/// Constraints in the manifest replace those of the scheduler's configuration. So the webhook writes them only if a
+/// PolicySet sets `mutate: true` for this policy.
 ///
 /// ## Settings
-/// `replicas`: from how many Pods on. `clusterDefault: true`: the scheduler of the cluster has `defaultConstraints` that
-/// spread Pods, so nothing is found.
+/// `replicas`: the number of Pods from which a workload must be spread. `clusterDefault: true`: the scheduler of the
+/// cluster has `defaultConstraints` that spread Pods, so the policy finds nothing.
 ///
 /// ## Assumptions
-/// Where not all autoscalers are known, no further one scales the workload. A `namespaceSelector` whose answer is not
-/// known selects the workload's own namespace.
+/// If not all autoscalers are known, the policy assumes that no other one scales the workload. If the result of a
+/// `namespaceSelector` is not known, the policy assumes that it selects the workload's own namespace.
 #[policy(
     on = Kinds,
     kinds = [
@@ -132,12 +138,12 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
     }
 }
 
-/// The constraints, with the workload's own selector; none where that is not clear.
+/// The constraints, with the workload's own selector. `None` if that selector is not clear.
 fn spread(review: &Review<'_>) -> Option<Value> {
     let labels = review.template()?.labels();
     let written = review.at("/spec/selector").node();
     let selector = if review.is(Kind::REPLICATION_CONTROLLER) {
-        // Its selector is that of its labels where it is not written.
+        // Without a written selector, it selects the labels of its template.
         let map = written.or(labels).filter(|map| selector::matches_map(*map, labels))?;
         Value::object([("matchLabels", Value::copy(map)?)])
     } else {

@@ -7,25 +7,32 @@ use plimsoll_sdk::prelude::*;
 /// Pods that two PodDisruptionBudgets select.
 ///
 /// ## What it finds
-/// `error`, and for a DaemonSet `warning`: a workload whose Pods, by their labels, are selected by more than one PodDisruptionBudget. It is found
-/// whichever comes last: at a budget's selector, at the labels of the workload's Pods, or at the labels of a Pod, which may
-/// have more of them than its workload's template. `plimsoll check` says it once for a set.
+/// `error`, and for a DaemonSet `warning`: a workload whose Pods, by their labels, are selected by more than one
+/// PodDisruptionBudget. The policy reports the problem at the object that is applied last:
 ///
-/// A budget that `plimsoll serve --write-budgets` wrote (label `plimsoll.dev/stand-in`) does not count beside another one,
-/// for which it makes way. The label alone does not make a budget a stand-in: it has to have the name and the selector of
-/// a workload that owns it, and `maxUnavailable: 1`.
+/// - at the selector of a budget;
+/// - at the Pod labels of the workload;
+/// - at the labels of a Pod, which may have more labels than its workload's template.
+///
+/// `plimsoll check` reports it once for a set.
+///
+/// `plimsoll serve --write-budgets` writes stand-in budgets, with the label `plimsoll.dev/stand-in`. A stand-in does
+/// not count if another budget selects the same Pods, because the server then deletes the stand-in. The label alone
+/// does not make a budget a stand-in. The budget must also have `maxUnavailable: 1`, and the name and the selector of a
+/// workload that owns it.
 ///
 /// ## Why
-/// The API server evicts no Pod that has two budgets: it answers 500, "This pod has more than one PodDisruptionBudget, which
-/// the eviction subresource does not support." `kubectl drain` fails at the first of them, whatever the budgets allow. It does
-/// not evict Pods of DaemonSets, and leaves them on the node (`--ignore-daemonsets`).
+/// The API server evicts no Pod that has two budgets. It answers with status 500: "This pod has more than one
+/// PodDisruptionBudget, which the eviction subresource does not support." `kubectl drain` fails at the first such Pod,
+/// whatever the budgets allow. A drain does not evict Pods of DaemonSets: it leaves them on the node
+/// (`--ignore-daemonsets`).
 ///
 /// ## What to write
-/// One budget for each workload, with the workload's own selector. Often one of two is a leftover, or selects a label that
-/// all workloads of an application share.
+/// One budget for each workload, with the workload's own selector. Often one of the two budgets is a leftover. Or it
+/// selects a label that all workloads of an application share.
 ///
 /// ## Order
-/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, but never which Pods a budget selects.
 #[policy(
     on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job", "/Pod"],
     severity = Error, since = "0.1.0",
@@ -58,12 +65,12 @@ pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) 
     }
 }
 
-/// Maximum number of selected workloads whose other budgets are asked for, and maximum size in bytes of what is read of these.
-/// Where neither finds another budget, the rest is not known.
+/// Maximum number of selected workloads whose other budgets the policy requests, and maximum size of these budgets in
+/// bytes. If no other budget is found within these limits, the policy treats the rest as unknown.
 const MAX_WORKLOADS: usize = 32;
 const MAX_READ: usize = 512 << 10;
 
-/// What follows, and how bad it is: a drain does not evict Pods of DaemonSets.
+/// Effect of the overlap and its severity. It is lower for DaemonSets, because a drain does not evict their Pods.
 fn harm(kind: Kind<'_>) -> (&'static str, Severity) {
     match kind {
         Kind::DAEMON_SET => (
@@ -83,7 +90,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let mut is_known = selected.complete;
     let mut said: BTreeSet<String> = BTreeSet::new();
     let mut read = 0;
-    // Of a pair that shares several, the worse is said.
+    // If two budgets share several workloads, report the one with the higher severity.
     let mut workloads: Vec<&Workload> = selected.workloads.iter().collect();
     workloads.sort_by_key(|workload| workload.kind == Kind::DAEMON_SET);
     for (number, workload) in workloads.into_iter().enumerate() {
@@ -95,13 +102,13 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         read += budgets.size();
         is_known &= budgets.complete;
         let others: Vec<&str> = budgets.names().into_iter().filter(|name| *name != own).collect();
-        // Of a pair, each is said once, however many workloads they share.
+        // Report each pair of budgets once, however many workloads they share.
         let is_said = others.iter().all(|other| said.contains(*other));
         let Some(other) = others.first().filter(|_| !is_said) else { continue };
         let (harm, severity) = harm(workload.kind.get());
         let message = format!("the Pods of {} are selected by {} too: {harm}", workload.describe(), list(&others));
         let finding = findings.report(severity, &selector, message, HELP);
-        // So that of two budgets one says it and the other refers to it.
+        // Of two budgets, the first by name has the finding, and the second refers to the first.
         if *other < own {
             finding.related(format!("PodDisruptionBudget/{other}"));
         }

@@ -11,33 +11,37 @@ use plimsoll_sdk::resources::limit_ranges_unknown;
 use plimsoll_sdk::rollout::Rollout;
 use plimsoll_sdk::workload::PodTemplate;
 
-/// Workloads that outgrow the quota of their namespace.
+/// Workloads whose peak exceeds the ResourceQuota of their namespace.
 ///
 /// ## What it finds
-/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout, or the autoscaler of one, for which a
-/// ResourceQuota of the namespace leaves too little at its peak:
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout, or the autoscaler of one, if a
+/// ResourceQuota of the namespace is too small for its peak:
 ///
-/// - all of its Pods, at the maximum of its HorizontalPodAutoscaler or ScaledObject where there is one, and those that an
-///   update adds (`maxSurge`), beside the other workloads of the namespace at their minimum;
-/// - it has a container without a request or limit that the quota counts, so that none of its Pods can be made.
+/// - The quota has no room for all Pods of the workload. With a HorizontalPodAutoscaler or ScaledObject, its maximum
+///   counts. The Pods that an update adds (`maxSurge`) count too. The other workloads of the namespace count with their
+///   minimum.
+/// - A container has no request or limit for a resource that the quota counts. Then no Pod of the workload can be
+///   created.
 ///
-/// `requests.cpu`, `requests.memory`, `limits.cpu`, `limits.memory` and `pods` are compared with `spec.hard`. Of quotas with
-/// scopes (`BestEffort`, `NotBestEffort`, `NotTerminating`, `PriorityClass`) those count that hold for these Pods by what is
-/// written. What DaemonSets, Jobs and single Pods use is left out: the finding is sure, its absence is not.
+/// The policy compares `requests.cpu`, `requests.memory`, `limits.cpu`, `limits.memory` and `pods` with `spec.hard`. A
+/// quota with scopes (`BestEffort`, `NotBestEffort`, `NotTerminating`, `PriorityClass`) counts if it applies to these
+/// Pods by their manifest. The policy leaves out the usage of DaemonSets, Jobs and single Pods. So a finding is
+/// certain, but a quota without a finding may still be too small.
 ///
 /// ## Why
-/// Each Pod beyond the quota is refused: "exceeded quota". The autoscaler stops in the middle of the load that it is there
-/// for, or an update never ends, because its first new Pod is refused.
+/// The API server rejects each Pod beyond the quota: "exceeded quota". Then the autoscaler stops in the middle of the
+/// load that it exists for. Or an update never finishes, because its first new Pod is rejected.
 ///
 /// ## What to write
 /// A quota with room for the peak, a smaller `maxReplicas`, or `maxSurge: 0` with `maxUnavailable: 1`.
 ///
 /// ## Assumptions
-/// Where the quotas of the namespace are not known, nothing is judged. Where its LimitRanges are not, they fill in nothing.
+/// If the quotas of the namespace are not known, the policy judges nothing. If its LimitRanges are not known, the
+/// policy assumes that they set no default requests or limits.
 ///
 /// ## Order
-/// A ResourceQuota or a LimitRange that comes last is not judged: it changes no Pod that runs. The next change of a workload
-/// or an autoscaler is judged by it.
+/// The policy does not judge a ResourceQuota or a LimitRange that comes last, because it changes no Pod that runs. It
+/// judges the next change of a workload or an autoscaler by them.
 #[policy(
     on = Kinds,
     kinds = [
@@ -84,10 +88,10 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     of_workload(review, &Peak::of(review, kind, &scaled, &Cursor::of(workload)), &template, &quotas, findings);
 }
 
-/// Maximum number of ResourceQuotas that hold for a workload and are compared with the others beside it.
+/// Maximum number of ResourceQuotas that are compared with the peak of one workload and its neighbours.
 const MAX_QUOTAS: usize = 16;
 
-/// The most Pods that a workload has at a time.
+/// Maximum number of Pods that a workload has at a time.
 struct Peak {
     kind: Kind<'static>,
     name: String,
@@ -130,7 +134,7 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                     let total = own[index].as_ref();
                     let lacking = total.and_then(|total| total.lacking.as_ref());
                     if let Some(container) = lacking.filter(|_| is_workload) {
-                        // A template that stands elsewhere has no place here.
+                        // A template in another object has no place in the reviewed object.
                         let at = match review.template() {
                             Some(_) => container.at("/resources").key(side.as_str()).key(resource),
                             None => review.at("/spec/workloadRef"),

@@ -4,39 +4,47 @@ use plimsoll_sdk::resources::{Resources as _, Side, pod_total};
 /// Settings of `pod-larger-than-nodes`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// CPU that the largest node has for Pods (allocatable); 0 where that is not known
+    /// CPU that the largest node has for Pods (allocatable); 0 if it is not known
     #[settings(default = "0")]
     cpu: Quantity,
-    /// Memory that the largest node has for Pods (allocatable); 0 where that is not known
+    /// Memory that the largest node has for Pods (allocatable); 0 if it is not known
     #[settings(default = "0")]
     memory: Quantity,
 }
 
-/// Pods for which no node is large enough.
+/// Pods that are too large for every node.
 ///
 /// ## What it finds
-/// `warning`: a workload of any kind of which one Pod requests more CPU or memory than the largest node has for Pods. What a
-/// Pod requests is counted as the scheduler does: containers and sidecars together, or an init container where that is more,
-/// or what is requested for the Pod as a whole (from Kubernetes 1.34). It is on only where a PolicySet lists it, for it has
-/// to be told how large the nodes are.
+/// `warning`: a workload of any kind with a Pod that requests more CPU or memory than the largest node has for Pods.
+/// The policy is on only if a PolicySet lists it, because it needs the size of the nodes as a setting.
+///
+/// The policy counts requests as the scheduler does. The containers and sidecars count together. An init container
+/// counts instead if it requests more. If the Pod as a whole has a request, only that counts (from Kubernetes 1.34).
 ///
 /// ## Why
-/// The scheduler looks for a node with that much left, and there is none even when all are empty. The Pod stays Pending, and
-/// so does the rollout that made it.
+/// The scheduler looks for a node with enough free capacity. There is none, even if all nodes are empty. The Pod stays
+/// Pending, and the rollout that created it never finishes.
 ///
 /// ## What to write
-/// A request that a node can give, with room for what runs on each node (DaemonSets); or more replicas that are smaller.
+/// A request that a node can give, with room for the DaemonSet Pods of each node. Or more replicas that are smaller.
 ///
 /// ## Settings
-/// `cpu` and `memory` are Kubernetes quantities: what `kubectl get nodes -o custom-columns=CPU:.status.allocatable.cpu,MEMORY:.status.allocatable.memory`
-/// shows of the largest node that these Pods may run on. A 0 compares nothing.
+/// `cpu` and `memory` are Kubernetes quantities: the allocatable resources of the largest node on which these Pods may
+/// run. This command shows them:
+///
+/// ```sh
+/// kubectl get nodes -o custom-columns=CPU:.status.allocatable.cpu,MEMORY:.status.allocatable.memory
+/// ```
+///
+/// With a value of 0, the policy does not compare this resource.
 ///
 /// ## Assumptions
-/// None: what a LimitRange that is not known fills in only adds to the requests.
+/// None: an unknown LimitRange can only add to the requests.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// The policy does not judge a LimitRange that comes last. The LimitRange changes no Pod that runs, and only sets
+/// defaults for Pods that are created after it. The next change of the workload is judged by it. `plimsoll check`
+/// judges a set as a whole.
 #[policy(
     on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
     profile = OptIn,

@@ -4,23 +4,25 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{ROLLING, Rollout};
 use plimsoll_sdk::rounding::Budget;
 
-/// Rolling updates that take more Pods than the PodDisruptionBudget would let go.
+/// Rolling updates that take down more Pods than the PodDisruptionBudget allows.
 ///
 /// ## What it finds
-/// `info`: a Deployment, or an Argo Rollout with a canary whose traffic is not routed, whose rolling update may leave fewer
-/// Pods than the PodDisruptionBudget that selects them asks for. Both are resolved as their controllers do it:
-/// `maxUnavailable` of the update is rounded down, percentages of the budget up. Where a HorizontalPodAutoscaler or a
-/// ScaledObject scales the workload, its minimum counts, and `replicas` if these are more.
+/// `info`: a Deployment, or an Argo Rollout with a canary whose traffic is not routed. Its rolling update may leave
+/// fewer Pods than the PodDisruptionBudget that selects them requires. The policy computes both as their controllers
+/// do: `maxUnavailable` of the update is rounded down, and percentages of the budget are rounded up. If a
+/// HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts, and also `replicas` if that is
+/// more.
 ///
-/// It is found whichever comes last; of a set it is said once, at the workload. A budget that lets no Pod go at all is
-/// `drain-deadlock`'s to say. Of several budgets of a workload the first two, by name, are looked at.
+/// The policy reports the problem at the object that is applied last. `plimsoll check` reports it once for a set, at
+/// the workload. `drain-deadlock` reports a budget that allows no eviction at all. If a workload has several budgets,
+/// the policy checks the first two by name.
 ///
 /// ## Why
-/// Updates do not ask for budgets. What the budget is to keep, each update takes; and while it lasts nothing may be evicted,
-/// so an upgrade of the nodes waits for it, and for as long as a bad update hangs.
+/// An update ignores budgets, so it takes down Pods that the budget is meant to keep. During the update, the budget
+/// allows no eviction. A node upgrade then waits for the update, and it waits as long as a bad update hangs.
 ///
 /// ## What to write
-/// An update that takes down none, or no more than the budget lets go:
+/// An update that takes down no Pod, or no more Pods than the budget allows:
 ///
 /// ```yaml
 /// strategy:
@@ -28,7 +30,7 @@ use plimsoll_sdk::rounding::Budget;
 /// ```
 ///
 /// ## Assumptions
-/// Where other workloads may exist that are not known, the budget selects none of them.
+/// If other workloads may exist, the policy assumes that the budget selects none of them.
 #[policy(
     on = Kinds,
     kinds = [
@@ -103,23 +105,23 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// The Pods of all that a budget selects; none where a part of them has no scale.
+/// Number of Pods that a budget selects. `None` if one of the workloads has no scale.
 fn pods(selected: &Selected) -> Option<i64> {
     selected.workloads.iter().try_fold(0_i64, |sum, workload| Some(sum.saturating_add(workload.pods()?)))
 }
 
-/// An update that leaves too few.
+/// An update that leaves too few Pods.
 struct Short {
     pods: i64,
     taken: i64,
-    /// Pods that must stay, of all that the budget selects.
+    /// Number of Pods that must stay, of all Pods that the budget selects.
     kept: i64,
-    /// Pods that the budget lets go.
+    /// Number of Pods that the budget allows to evict.
     free: i64,
 }
 
 impl Short {
-    /// Of the smallest size at which it does.
+    /// The update at the smallest size that leaves too few Pods: the minimum, or `replicas` if that is more.
     fn of(rollout: &Rollout<'_>, workload: &Workload, all: Option<i64>, budget: Budget) -> Option<Self> {
         let all = all?;
         let least = workload.pods()?;

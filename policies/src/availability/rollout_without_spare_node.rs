@@ -6,10 +6,10 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, own_domains, revision_label};
 /// Settings of `rollout-without-spare-node`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Nodes on which these Pods may run; 0 where that is not known
+    /// Number of nodes on which these Pods may run; 0 if it is not known
     #[settings(default = 0, minimum = 0)]
     nodes: i64,
-    /// Zones in which these Pods may run; 0 where that is not known
+    /// Number of zones in which these Pods may run; 0 if it is not known
     #[settings(default = 0, minimum = 0)]
     zones: i64,
 }
@@ -17,30 +17,39 @@ pub struct Settings {
 /// Rolling updates that need a free node, or zone, for each new Pod.
 ///
 /// ## What it finds
-/// A Deployment, or an Argo Rollout with a canary whose traffic is not routed, that must have each of its Pods on a node or
-/// in a zone of its own, and whose update takes no Pod down before a new one is ready: `maxUnavailable` comes to 0. Such an
-/// update needs as many nodes or zones as there are Pods, and `maxSurge` more.
+/// The policy looks at Deployments, and at Argo Rollouts with a canary whose traffic is not routed. It finds a workload
+/// if:
 ///
-/// Read are the required terms of `podAntiAffinity` (`requiredDuringSchedulingIgnoredDuringExecution`) that select the
-/// workload's own Pods. Their `topologyKey` is `kubernetes.io/hostname`, or `topology.kubernetes.io/zone` and its older name.
+/// - each of its Pods must have a node or a zone of its own, and
+/// - its update takes down no Pod before a new one is ready, because `maxUnavailable` comes to 0.
 ///
-/// - `error`: there are not as many `nodes` or `zones`, at its size or at the minimum of its autoscaler;
-/// - `warning`: there are not as many at the autoscaler's maximum;
-/// - `warning`: the settings do not say how many there are.
+/// Such an update needs a node or a zone for each Pod, and `maxSurge` more.
 ///
-/// A term without a `labelSelector` selects no Pods. A term that counts the Pods of one revision alone (`matchLabelKeys`) is left out, and so is one that may look into other
-/// namespaces alone (`namespaces`, `namespaceSelector`).
+/// The policy reads the required terms of `podAntiAffinity` (`requiredDuringSchedulingIgnoredDuringExecution`) that
+/// select the workload's own Pods. Their `topologyKey` is `kubernetes.io/hostname`, or `topology.kubernetes.io/zone`
+/// and its older name.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// - `error`: `nodes` or `zones` is too small for the size of the workload, or for the minimum of its autoscaler;
+/// - `warning`: `nodes` or `zones` is too small only for the maximum of the autoscaler;
+/// - `warning`: the settings do not say how many nodes or zones there are.
+///
+/// The policy skips three kinds of terms:
+///
+/// - terms without a `labelSelector`, which select no Pods;
+/// - terms that count only the Pods of one revision (`matchLabelKeys`);
+/// - terms that may look only into other namespaces (`namespaces`, `namespaceSelector`).
+///
+/// The policy reports the problem at the object that is applied last: the workload, or the autoscaler at its
+/// `scaleTargetRef`. `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// The new Pod may not lie beside an old one, and no old one goes before the new one is ready. Without a free node both
-/// wait, until `progressDeadlineSeconds` is over and somebody looks. An autoscaler of nodes adds nodes, and never a zone.
+/// The new Pod must not run beside an old one, and no old Pod stops before the new one is ready. Without a free node,
+/// the update hangs until `progressDeadlineSeconds` is over and a user looks at it. A node autoscaler adds nodes, but
+/// never a zone.
 ///
 /// ## What to write
-/// The label of the revision in the term, so that new Pods keep away from each other and not from old ones. `--fix=unsafe`
-/// writes it (from Kubernetes 1.31):
+/// The label of the revision in the term. Then new Pods keep away from each other, but not from old ones.
+/// `--fix=unsafe` writes it (from Kubernetes 1.31):
 ///
 /// ```yaml
 /// podAntiAffinity:
@@ -50,13 +59,15 @@ pub struct Settings {
 ///       matchLabelKeys: [pod-template-hash]
 /// ```
 ///
-/// Or `maxUnavailable: 1` and `maxSurge: 0`, where two or more Pods are there and one fewer is enough; or a preference in the place of the must.
+/// Or `maxUnavailable: 1` and `maxSurge: 0`, if there are two or more Pods and one fewer is enough. Or a preferred term
+/// instead of the required one.
 ///
 /// ## Settings
-/// `nodes` and `zones`: how many there are for these Pods. With 0 it is not known.
+/// `nodes` and `zones`: the number of nodes and zones for these Pods. 0 means that the number is not known.
 ///
 /// ## Assumptions
-/// Without `nodes`, there are no more nodes than Pods; without `zones`, no more zones.
+/// Without `nodes`, the policy assumes that there are no more nodes than Pods. Without `zones`, it assumes that there
+/// are no more zones than Pods.
 #[policy(
     on = Kinds,
     kinds = [
@@ -91,7 +102,7 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
             }
             _ => continue,
         };
-        // Two terms of one kind ask for the same.
+        // Two terms of the same domain need the same.
         if !judged.contains(&domain.noun) {
             judged.push(domain.noun);
             of_term(review, &rollout, &term, &domain, findings);
@@ -99,11 +110,11 @@ pub fn rollout_without_spare_node(review: &Review, settings: &Settings, findings
     }
 }
 
-/// What each Pod must have for itself.
+/// The domain, node or zone, that each Pod needs for itself.
 struct Domain {
     noun: &'static str,
     place: &'static str,
-    /// How many there are; 0 where that is not known.
+    /// Number of nodes or zones; 0 if it is not known.
     known: i64,
 }
 
@@ -113,7 +124,7 @@ fn of_term(review: &Review, rollout: &Rollout, term: &Cursor<'_>, domain: &Domai
     let (bounds, _) = bounds(review, kind, review.name());
     let least = bounds.iter().map(|bounds| bounds.least).min().unwrap_or(0).max(rollout.replicas);
     let most = bounds.iter().filter_map(|bounds| Some((bounds.most?, &bounds.by))).max();
-    // A size, why it is that, and how bad it is where there are too few nodes for it.
+    // The size, the reason for it, and the severity if there are too few nodes or zones for it.
     let mut sizes = vec![(least, String::new(), Severity::Error)];
     if let Some((most, by)) = most.filter(|(most, _)| *most > least) {
         sizes.push((most, format!(" at the maximum of {by}"), Severity::Warning));
@@ -137,12 +148,12 @@ fn of_term(review: &Review, rollout: &Rollout, term: &Cursor<'_>, domain: &Domai
             }
             nodes => (severity, format!("{what}: there are {nodes}, so it hangs")),
         };
-        // A single Pod would be taken down by an update, of which rollout-without-capacity warns.
+        // An update with maxSurge: 0 takes down a single Pod. rollout-without-capacity warns of that.
         let other = match size {
             1 => format!("prefer other {}s", domain.noun),
             _ => "maxUnavailable: 1 with maxSurge: 0".to_owned(),
         };
-        // A key stands in one of the two lists.
+        // A key may be in only one of the two lists.
         let is_mismatched = term.at("/mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
         let help = match is_mismatched {
             true => format!("take {label} out of mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),

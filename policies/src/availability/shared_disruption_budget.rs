@@ -6,16 +6,17 @@ use plimsoll_sdk::prelude::*;
 /// PodDisruptionBudgets that count the Pods of several workloads together.
 ///
 /// ## What it finds
-/// - `warning`: a PodDisruptionBudget that selects the Pods of more than one workload: blue and green, stable and canary.
-/// - `error`: one with an empty selector, `{}`, which selects every Pod of the namespace.
+/// - `warning`: a PodDisruptionBudget that selects the Pods of more than one workload, such as blue and green, or
+///   stable and canary.
+/// - `error`: a PodDisruptionBudget with an empty selector, `{}`, which selects every Pod of the namespace.
 ///
-/// It is found whichever object comes last: at the budget, or at the labels of the workload's Pods. `plimsoll check`
-/// says it once for a set.
+/// The policy reports the problem at the object that is applied last: the budget, or the workload at its Pod labels.
+/// `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// The budget counts healthy Pods, whoever's they are. Five idle Pods of green that are healthy let a drain take all five
-/// of blue, which serve. And every Pod that a second budget selects too can't be evicted at all, which with an empty
-/// selector is any that has one of its own.
+/// The budget counts the healthy Pods of all these workloads together. If green has five healthy Pods that are idle, a
+/// drain may evict all five Pods of blue, which serve requests. Moreover, the API server never evicts a Pod that a
+/// second budget selects too. With an empty selector, this applies to every Pod that has a budget of its own.
 ///
 /// ## What to write
 /// One budget for each workload, with its selector:
@@ -27,10 +28,10 @@ use plimsoll_sdk::prelude::*;
 /// ```
 ///
 /// ## Assumptions
-/// Where not all workloads are known, there are no others.
+/// If not all workloads are known, the policy assumes that there are no others.
 ///
 /// ## Order
-/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, and never which Pods a budget selects.
+/// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, but never which Pods a budget selects.
 #[policy(
     on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job"], severity = Error,
     since = "0.1.0",
@@ -56,7 +57,7 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
         return;
     }
     let selected = Selected::by(review, Some(node));
-    // An Argo Rollout and what it takes its template from are one to every selector.
+    // No selector can tell an Argo Rollout from the workload that it takes its template from.
     let referring: Vec<_> = selected.workloads.iter().filter(|workload| workload.kind == Kind::ROLLOUT).collect();
     let stands_alone = |workload: &&Workload| !referring.iter().any(|rollout| rollout.takes_template_of(workload));
     let workloads: Vec<_> = selected.workloads.iter().filter(stands_alone).collect();

@@ -6,25 +6,28 @@ use plimsoll_sdk::references::is_reviewed_handed_over;
 use plimsoll_sdk::services::{Scraped, carries_requests};
 use plimsoll_sdk::sharing::others;
 
-/// Services that stand on a single Pod.
+/// Services that depend on a single Pod.
 ///
 /// ## What it finds
-/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with one replica, which it also has
-/// where nobody wrote it, whose Pods a Service selects (not for metrics alone) and which no HorizontalPodAutoscaler or ScaledObject scales. Nothing is
-/// found where each such Service also has Pods of another workload. It is on
-/// in profile `strict`, or where a PolicySet lists it.
+/// `warning`: a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout with one replica, if a Service
+/// selects its Pods. One replica is also the default. The policy is on in profile `strict`, or if a PolicySet lists it.
+/// It finds nothing in these cases:
 ///
-/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
-/// it once for a set.
+/// - a HorizontalPodAutoscaler or ScaledObject scales the workload;
+/// - the Service is for metrics only;
+/// - each such Service also has Pods of another workload.
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// The policy reports the problem at the object that is applied last: the workload, or the Service at its selector.
+/// `plimsoll check` reports it once for a set.
+///
+/// For a Service that comes last, the policy checks the first 16 workloads, by name, that the Service selects. It
+/// checks fewer if these are large. It assumes that the others are right.
 ///
 /// ## Why
-/// While that Pod is moved, replaced or broken nothing answers.
+/// While that Pod is moved, replaced or broken, no Pod answers.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes it, where the Pods mount no PersistentVolumeClaim and no autoscaler may exist:
+/// `--fix=unsafe` writes two replicas, if the Pods mount no PersistentVolumeClaim and no autoscaler may exist:
 ///
 /// ```yaml
 /// spec:
@@ -32,10 +35,10 @@ use plimsoll_sdk::sharing::others;
 /// ```
 ///
 /// ## Assumptions
-/// Where the Services or the autoscalers are not all known, nothing is judged.
+/// If the Services or the autoscalers are not all known, the policy judges nothing.
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder. A DaemonSet that comes last is not judged by it.
+/// Another workload behind the Service makes this milder. So the policy does not judge a DaemonSet that comes last.
 #[policy(
     on = Kinds,
     kinds = [

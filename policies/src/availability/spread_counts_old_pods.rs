@@ -2,21 +2,24 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::revision_label;
 use plimsoll_sdk::selector;
 
-/// Pods that must be spread, counted together with those that they replace.
+/// Required spread constraints that count the Pods of old revisions too.
 ///
 /// ## What it finds
-/// `warning`: a `topologySpreadConstraints` item of a Deployment or Rollout with `whenUnsatisfiable: DoNotSchedule` and
-/// without the label of the revision in `matchLabelKeys` (`pod-template-hash`; of a Rollout `rollouts-pod-template-hash`).
-/// It counts the Pods of all revisions. Deployments of type `Recreate`, which never have two, are left out.
+/// `warning`: a `topologySpreadConstraints` item of a Deployment or Rollout with `whenUnsatisfiable: DoNotSchedule`,
+/// but without the revision label in `matchLabelKeys`. This label is `pod-template-hash`, and for a Rollout
+/// `rollouts-pod-template-hash`. Such a constraint counts the Pods of all revisions. The policy skips Deployments of
+/// type `Recreate`, which never have two revisions.
 ///
-/// From Kubernetes 1.27 on, where the field has an effect.
+/// The policy applies from Kubernetes 1.27, because `matchLabelKeys` has no effect before.
 ///
 /// ## Why
-/// In an update new Pods are placed where old ones leave room by this count, and these go afterwards: what is left is not
-/// spread, and stays so. Where the old Pods lie badly, no new one fits anywhere, and the update hangs.
+/// During an update, the scheduler places new Pods where the old Pods leave room by this count. The old Pods go
+/// afterwards. The remaining Pods are not spread, and stay so. If the old Pods are badly spread, no new Pod fits
+/// anywhere, and the update hangs.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes it; all Pods are replaced, and the scheduler places them by it:
+/// `--fix=unsafe` writes the revision label. The change replaces all Pods, and the scheduler places them by the new
+/// constraint:
 ///
 /// ```yaml
 /// topologySpreadConstraints:
@@ -40,7 +43,7 @@ pub fn spread_counts_old_pods(review: &Review, findings: &mut Findings) {
     for constraint in template.spec().at("/topologySpreadConstraints").items() {
         let selector = constraint.at("/labelSelector");
         let is_own = selector.node().is_some_and(|node| selector::matches(node, template.labels()).is_yes());
-        // Whoever selects by the revision counts it already.
+        // A selector with the revision label already counts one revision only.
         let is_by_hand = selector.at("/matchLabels").key(label).exists()
             || selector.at("/matchExpressions").items().any(|item| item.at("/key").as_str() == Some(label));
         let at = constraint.at("/matchLabelKeys");

@@ -7,28 +7,33 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::selector;
 
-/// Pods that are spread by counting other Pods.
+/// Spread constraints and anti-affinity terms that count other Pods than their own.
 ///
 /// ## What it finds
-/// - `error`: a `topologySpreadConstraints` item whose `labelSelector` does not match the labels of the Pods themselves, or
-///   that has none, so that these may all lie on one node.
-/// - `warning`: a `podAntiAffinity` that was written for the Pods themselves and selects none of them. It has a term with
-///   the name of the workload, or the value of one of its labels, under a key that the Pods have not.
+/// - `error`: a `topologySpreadConstraints` item whose `labelSelector` is missing, or does not match the labels of its
+///   own Pods. All of these Pods may then run on one node.
+/// - `warning`: a `podAntiAffinity` that was written for its own Pods but selects none of them. One of its terms has the name
+///   of the workload, or a label value of its Pods, under a key that the Pods do not have.
 ///
-/// Keeping away from other Pods is a use of its own, so any other term that selects other Pods is right. `missing-spread`
-/// says what does not spread the Pods. Left out is also a term whose selector matches another workload of the namespace,
-/// that may look into other namespaces, or that is a preference with a `weight` below 50, and a workload with
-/// `topologySpreadConstraints`.
+/// A term may select other Pods on purpose, to keep away from them. So the policy accepts any other term that selects
+/// other Pods. `missing-spread` reports what does not spread the Pods. For `podAntiAffinity`, the policy also skips:
 ///
-/// A workload of a single Pod is left out, unless an autoscaler may make it larger. It is found whichever object comes last:
-/// at the workload, or at the target of the autoscaler. `plimsoll check` says it once for a set.
+/// - a term whose selector matches another workload of the namespace;
+/// - a term that may look into other namespaces;
+/// - a preferred term with a `weight` below 50;
+/// - a workload with `topologySpreadConstraints`.
+///
+/// The policy skips a workload with a single Pod, unless an autoscaler may make it larger. It reports the problem at
+/// the object that is applied last: the workload, or the autoscaler at its `scaleTargetRef`. `plimsoll check` reports
+/// it once for a set.
 ///
 /// ## Why
-/// The labels of the pod template were renamed, or a chart's selector was copied. The scheduler counts the Pods that the
-/// selector matches, finds none anywhere, and is content with any node. One node down is then all of the workload down.
+/// Usually the labels of the pod template were renamed, or the selector was copied from a chart. The scheduler counts
+/// the Pods that the selector matches. It finds none anywhere, so it accepts any node. If that node fails, the whole
+/// workload fails.
 ///
 /// ## What to write
-/// The workload's own selector; `--fix=unsafe` writes it in constraints:
+/// The workload's own selector. `--fix=unsafe` writes it in constraints:
 ///
 /// ```yaml
 /// topologySpreadConstraints:
@@ -39,7 +44,7 @@ use plimsoll_sdk::selector;
 /// ```
 ///
 /// ## Assumptions
-/// Where not all workloads are known, no other one has the labels that a term selects.
+/// If not all workloads are known, the policy assumes that no other workload has the labels that a term selects.
 #[policy(
     on = LongRunning, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0",
@@ -62,11 +67,11 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
         return;
     }
     let labels = template.labels();
-    // A Service's kind of selector is no LabelSelector.
+    // The selector of a ReplicationController is a plain map, like that of a Service, and no LabelSelector.
     let own =
         review.at("/spec/selector").node().filter(|own| own.len() > 0 && !review.is(Kind::REPLICATION_CONTROLLER));
     let own = own.filter(|own| selector::matches(*own, labels).is_yes()).and_then(Value::copy);
-    // Each fix has a copy of it.
+    // Each fix carries a copy of the selector.
     let own = own.filter(|own| own.to_document().len() <= MAX_SELECTOR);
     for constraint in template.spec().at("/topologySpreadConstraints").items() {
         let at = constraint.at("/labelSelector");
@@ -103,7 +108,7 @@ fn is_single(review: &Review<'_>) -> bool {
     is_one && is_complete && bounds.iter().all(|bounds| bounds.most == Some(1))
 }
 
-/// Smallest weight of a preference by which an author means to spread Pods. A lower one only prefers other neighbours.
+/// Minimum weight of a preferred term that is meant to spread Pods. A lower weight only prefers other neighbours.
 const LEAST_WEIGHT: i64 = 50;
 
 fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut Findings) {
@@ -111,10 +116,10 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
     let terms: Vec<_> = anti_affinity(template).collect();
     let selects_own = |term: &Term<'_>| {
         let at = term.at.at("/labelSelector");
-        // Without a selector it selects no Pods.
+        // A term without a selector selects no Pods.
         at.node().map_or(!at.is_absent(), |node| selector::matches(node, labels) != selector::Match::No)
     };
-    // Anything but a clear no is left alone.
+    // Judge the terms only if each of them clearly selects none of these Pods.
     if template.spec().at("/topologySpreadConstraints").has_content() || terms.iter().any(selects_own) {
         return;
     }
@@ -124,7 +129,7 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
             && term.looks_into(review.namespace()) == Knowledge::Yes
             && means_own(&names, &term.at.at("/labelSelector"), labels)
     });
-    // Each question to the host is a search, so only the first term is asked about.
+    // Each question to the host is a search, so only the first of these terms is checked.
     let Some(Term { at: term, .. }) = suspects.next() else { return };
     match are_there(review, term) {
         Knowledge::Yes => return,
@@ -136,14 +141,15 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
     findings.warning(&term.at("/labelSelector"), message, help);
 }
 
-/// What these Pods are called: the name of their workload, and the values of their labels.
+/// The names of these Pods: the name of their workload, and the values of their labels.
 fn own_names<'a>(review: &Review<'a>, labels: Option<Node<'a>>) -> BTreeSet<&'a str> {
     let values = labels.into_iter().flat_map(Node::members).filter_map(|(_, value)| value.as_str());
     values.chain([review.name()]).filter(|name| !name.is_empty()).collect()
 }
 
-/// Whether a selector that does not select these Pods was written for them: each of its values is a name of theirs, under
-/// a key that they have not. All others may keep away from other Pods on purpose.
+/// Whether a selector that does not select these Pods was written for them. Each of its labels must be one of theirs,
+/// or have one of their names under a key that they do not have. Any other selector may keep away from other Pods on
+/// purpose.
 fn means_own(names: &BTreeSet<&str>, selector: &Cursor<'_>, labels: Option<Node<'_>>) -> bool {
     let of_labels = selector.at("/matchLabels").members().map(|(key, value)| (Some(key), value.as_str()));
     let of_expressions = selector.at("/matchExpressions").items().map(|item| {

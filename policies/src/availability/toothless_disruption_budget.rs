@@ -3,23 +3,25 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rounding::Budget;
 
-/// PodDisruptionBudgets that let all Pods go at once.
+/// PodDisruptionBudgets that allow all Pods to be evicted at once.
 ///
 /// ## What it finds
-/// `warning`: a PodDisruptionBudget over two or more Pods under which none of them must stay: `minAvailable` of 0 or 0%, or
-/// a `maxUnavailable` that comes to all of them. How many there are is what the workloads ask for whose Pods it selects, at
-/// their autoscalers' minimum; percentages are rounded up, as the controller does it: 51% of 2 is 2.
+/// `warning`: a PodDisruptionBudget over two or more Pods that keeps none of them. Its `minAvailable` is 0 or 0%, or
+/// its `maxUnavailable` comes to all Pods.
 ///
-/// Of a single Pod nothing can be kept while it moves, so a budget of one is left out.
+/// The number of Pods is the sum of `replicas` of the workloads that the budget selects. If an autoscaler scales a
+/// workload, its minimum counts instead. Percentages are rounded up, as the controller does it: 51% of 2 is 2.
 ///
-/// It is found whichever object comes last: at the budget, at the labels of the workload's Pods, or at the target of
-/// the autoscaler. `plimsoll check` says it once for a set.
+/// The policy skips a budget over a single Pod, because no budget can keep that Pod while it moves.
+///
+/// The policy reports the problem at the object that is applied last: the budget, the workload at its Pod labels, or
+/// the autoscaler at its `scaleTargetRef`. `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// It looks like protection, and a drain may take everything at once.
+/// The budget looks like protection, but a drain may evict all Pods at once.
 ///
 /// ## What to write
-/// One at a time, which never blocks a drain either; `--fix=unsafe` writes it:
+/// One Pod at a time, which never blocks a drain either. `--fix=unsafe` writes it:
 ///
 /// ```yaml
 /// spec:
@@ -27,8 +29,8 @@ use plimsoll_sdk::rounding::Budget;
 /// ```
 ///
 /// ## Assumptions
-/// Where other workloads or autoscalers may exist that are not known, there are none. Where nothing of what it selects is
-/// known, nothing is judged.
+/// If other workloads or autoscalers may exist, the policy assumes that there are none. If nothing is known of what the
+/// budget selects, the policy judges nothing.
 #[policy(
     on = LongRunning,
     kinds = [

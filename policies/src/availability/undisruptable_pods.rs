@@ -2,29 +2,35 @@ use plimsoll_sdk::kind::SCALABLE;
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 
-/// Replicated Pods that forbid their nodes to go.
+/// Replicated Pods that block the removal of their nodes.
 ///
 /// ## What it finds
-/// `warning`: an annotation of the pod template that keeps autoscalers of nodes from emptying the node, in a workload of two
-/// or more Pods that a Service selects: `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`, or
-/// `karpenter.sh/do-not-disrupt: "true"` (`karpenter.sh/do-not-evict` in older versions). It is on in profile `strict`, or
-/// where a PolicySet lists it.
+/// `warning`: a workload with two or more Pods that a Service selects. Its pod template has an annotation that keeps node
+/// autoscalers from emptying the node. The policy is on in profile `strict`, or if a PolicySet lists it. The annotations
+/// are:
 ///
-/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
-/// it once for a set.
+/// | annotation | value |
+/// | --- | --- |
+/// | `cluster-autoscaler.kubernetes.io/safe-to-evict` | `"false"` |
+/// | `karpenter.sh/do-not-disrupt` | `"true"` |
+/// | `karpenter.sh/do-not-evict`, in older versions | `"true"` |
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// The policy reports the problem at the object that is applied last: the workload, or the Service at its selector.
+/// `plimsoll check` reports it once for a set.
+///
+/// For a Service that comes last, the policy checks the first 16 workloads, by name, that the Service selects. It
+/// checks fewer if these are large. It assumes that the others are right.
 ///
 /// ## Why
-/// A Pod that another one can stand in for has no reason to hold its node. Nodes that are nearly empty are kept, and paid
-/// for; those that have to be replaced are not.
+/// A Pod that another Pod can replace has no reason to hold its node. Nodes that are nearly empty stay, and cost money.
+/// Nodes that must be replaced stay too.
 ///
 /// ## What to write
-/// A PodDisruptionBudget with `maxUnavailable: 1`, which makes them go one by one, in the place of the annotation.
+/// A PodDisruptionBudget with `maxUnavailable: 1` instead of the annotation. It allows the eviction of one Pod at a
+/// time.
 ///
 /// ## Assumptions
-/// Where the Services are not all known, nothing is judged.
+/// If the Services are not all known, the policy judges nothing.
 #[policy(
     on = Kinds,
     kinds = [

@@ -1,20 +1,22 @@
 use plimsoll_sdk::prelude::*;
 
-/// PodDisruptionBudgets that keep Pods which are not healthy.
+/// PodDisruptionBudgets that block the eviction of unhealthy Pods.
 ///
 /// ## What it finds
-/// `info`: a PodDisruptionBudget that says nothing in `unhealthyPodEvictionPolicy`. It then means `IfHealthyBudget`: a
-/// Pod that runs and is not ready may only be evicted while as many others are healthy as the budget asks for. Nearly all
-/// budgets are like that, so it is recorded and not warned of. An author who wrote `IfHealthyBudget` meant it.
+/// `info`: a PodDisruptionBudget without `unhealthyPodEvictionPolicy`. The default is `IfHealthyBudget`. A running Pod
+/// that is not ready may then be evicted only while as many other Pods are healthy as the budget requires. Nearly all
+/// budgets are like this, so the policy only records it. It accepts a written `IfHealthyBudget`, because the author
+/// meant it.
 ///
-/// From Kubernetes 1.27 on, where the field has an effect.
+/// The policy applies from Kubernetes 1.27, because the field has no effect before.
 ///
 /// ## Why
-/// An application that crashes has no healthy Pods. Nothing would be lost if they moved, but the budget keeps them where
-/// they are, and a drain waits for somebody to mend the application first.
+/// An application that crashes has no healthy Pods. An eviction would do no harm, but the budget blocks it. A drain
+/// then waits until a user repairs the application.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes it, for a Pod that only catches up with the others may then be evicted, too:
+/// `--fix=unsafe` writes `AlwaysAllow`. The fix is unsafe because a Pod that is only catching up with the others may
+/// then be evicted too:
 ///
 /// ```yaml
 /// spec:

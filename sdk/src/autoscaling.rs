@@ -1,4 +1,4 @@
-//! What autoscalers measure.
+//! Autoscalers: their bounds, and the metrics that they measure.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,21 +14,21 @@ use crate::kind::{Autoscaler, Kind, OwnedKind};
 use crate::references::REFERRED;
 use crate::review::Review;
 
-/// A share of what the Pods request that an autoscaler aims at.
+/// Target of an autoscaler, as a share of the requests of the Pods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Utilization {
     /// `cpu`, `memory`.
     pub resource: String,
-    /// The one container that is measured; none for all of them.
+    /// The single container that is measured; `None` for all containers.
     pub container: Option<String>,
-    /// The hundredths of the request; none where it is no number.
+    /// Percentage of the request; `None` if it is no number.
     pub share: Option<i64>,
-    /// The number of the metric or trigger in its list; none where nobody wrote one and cpu is measured by default.
+    /// Index of the metric or trigger in its list; `None` for the default metric, cpu.
     pub index: Option<usize>,
 }
 
 impl Utilization {
-    /// Where the reviewed autoscaler of this kind says so, or would.
+    /// Place of this target in the reviewed autoscaler of this kind, even if it is missing.
     #[must_use]
     pub fn place<'a>(&self, review: &Review<'a>, scaler: Autoscaler) -> Cursor<'a> {
         let list = review.at(scaler.metrics());
@@ -41,28 +41,28 @@ impl Utilization {
     }
 }
 
-/// Between which sizes an autoscaler keeps a workload.
+/// Minimum and maximum size at which an autoscaler keeps a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
-    /// The fewest Pods while there are any.
+    /// Minimum number of Pods while there are any.
     pub least: i64,
-    /// The most Pods; none where it does not say.
+    /// Maximum number of Pods; `None` if the autoscaler has no maximum.
     pub most: Option<i64>,
     /// `HorizontalPodAutoscaler shop`
     pub by: String,
 }
 
-/// Maximum number of workloads whose autoscalers are asked for one by one.
+/// Maximum number of workloads whose autoscalers are requested one by one.
 const ASKED_EACH: usize = 4;
 
-/// The autoscalers of several workloads. Of few workloads each is asked for; for many all autoscalers of the namespace
-/// are listed once, so that the number of questions does not grow with the number of workloads.
+/// The autoscalers of several workloads. For a few workloads, each one is requested. For many, all autoscalers of the
+/// namespace are listed once. So the number of questions does not grow with the number of workloads.
 #[derive(Debug)]
 pub struct Scalers {
     listed: Option<[Listed; 2]>,
 }
 
-/// All autoscalers of a kind, and which of them scale what.
+/// All autoscalers of a kind, and their indexes by target.
 #[derive(Debug)]
 struct Listed {
     answer: Rc<Answer>,
@@ -70,14 +70,14 @@ struct Listed {
 }
 
 impl Scalers {
-    /// For so many workloads.
+    /// Prepares the questions for this number of workloads.
     #[must_use]
     pub fn of(review: &Review<'_>, workloads: usize) -> Self {
         let listed = (workloads > ASKED_EACH).then(|| Autoscaler::ALL.map(|scaler| Listed::of(scaler, review)));
         Self { listed }
     }
 
-    /// Hands over each autoscaler of this kind that scales a workload. False where there may be others.
+    /// Calls `found` for each autoscaler of this kind that scales a workload. Returns false if there may be others.
     pub fn each(
         &self,
         review: &Review<'_>,
@@ -100,7 +100,7 @@ impl Scalers {
             Autoscaler::Horizontal => hpas,
             Autoscaler::Keda => scaled_objects,
         };
-        // The key owns its text, so a look-up needs some too.
+        // The key owns its text, so a look-up needs an owned text too.
         for index in by_target.get(&(kind.into(), name.to_owned())).into_iter().flatten() {
             answer
                 .documents
@@ -126,14 +126,15 @@ impl Listed {
     }
 }
 
-/// What scales a workload, and whether nothing else does. Needs both autoscalers in `requires` or `refines`.
+/// The bounds of a workload's autoscalers, and whether there are no other autoscalers. Needs both autoscalers in
+/// `requires` or `refines`.
 #[must_use]
 pub fn bounds(review: &Review<'_>, kind: Kind<'_>, name: &str) -> (Vec<Bounds>, bool) {
     let mut complete = true;
     let mut bounds = Vec::new();
     for scaler in Autoscaler::ALL {
         let answer = review.referring(scaler.kind(), kind, name);
-        // Where KEDA is, what it makes of a ScaledObject says the same.
+        // KEDA creates a HorizontalPodAutoscaler with the same bounds, so ScaledObjects need not be known.
         complete &= scaler.is_known(answer.complete);
         let unset = if scaler == Autoscaler::Keda { 100 } else { -1 };
         let paused = |object| Paused::of(object).filter(|_| scaler == Autoscaler::Keda);
@@ -141,7 +142,7 @@ pub fn bounds(review: &Review<'_>, kind: Kind<'_>, name: &str) -> (Vec<Bounds>, 
             if let Some(Paused::At(pods)) = paused(object) {
                 return Some(Bounds { least: pods, most: Some(pods), by: scaler.describe(object) });
             }
-            // What the API server refuses scales nothing.
+            // An autoscaler with a value that the API server rejects scales nothing.
             let least = pods_at(object, scaler.min(), 1)?.max(1);
             let most = pods_at(object, scaler.max(), unset)?;
             Some(Bounds { least, most: Some(most).filter(|most| *most >= 0), by: scaler.describe(object) })
@@ -150,7 +151,7 @@ pub fn bounds(review: &Review<'_>, kind: Kind<'_>, name: &str) -> (Vec<Bounds>, 
     (bounds, complete)
 }
 
-/// The most Pods that an autoscaler runs, 0 where the API server refuses what it says. KEDA's own default is 100.
+/// Maximum number of Pods of an autoscaler; 0 if the API server rejects the written value. The default of KEDA is 100.
 #[must_use]
 pub fn maximum(scaler: Autoscaler, object: Node<'_>) -> i64 {
     let is_hpa = scaler == Autoscaler::Horizontal;
@@ -162,11 +163,11 @@ pub fn maximum(scaler: Autoscaler, object: Node<'_>) -> i64 {
     }
 }
 
-/// Maximum number of Rollouts of one workload whose autoscalers are asked for. It has one in general.
+/// Maximum number of Rollouts of one workload whose autoscalers are requested. A workload usually has one.
 const MAX_ROLLOUTS: usize = 4;
 
-/// The autoscalers of a kind that measure the Pods of the reviewed workload: its own, and those of Argo Rollouts that take
-/// their template from it. And whether there are no others.
+/// The autoscalers of a kind that measure the Pods of the reviewed workload, and whether there are no others. These are
+/// its own autoscalers, and those of Argo Rollouts that take their template from it.
 #[must_use]
 pub fn measuring(review: &Review<'_>, scaler: Autoscaler) -> (Vec<Rc<Answer>>, bool) {
     let mut answers = vec![Rc::clone(review.scaled_by(scaler))];
@@ -181,14 +182,14 @@ pub fn measuring(review: &Review<'_>, scaler: Autoscaler) -> (Vec<Rc<Answer>>, b
     (answers, complete)
 }
 
-/// The metrics of an autoscaler that are shares of requests. Without any metric a HorizontalPodAutoscaler measures 80% of
-/// cpu (`pkg/apis/autoscaling`).
+/// The metrics of an autoscaler that are shares of requests. Without any metric, a HorizontalPodAutoscaler measures 80%
+/// of cpu (`pkg/apis/autoscaling`).
 #[must_use]
 pub fn utilizations(scaler: Autoscaler, object: Node<'_>) -> Vec<Utilization> {
     if scaler == Autoscaler::Horizontal { of_hpa(object) } else { of_scaled_object(object) }
 }
 
-/// How many metrics an autoscaler has, shares of requests and others. It goes by each that can be computed
+/// Number of metrics of an autoscaler, shares of requests and others. The autoscaler uses each one that it can compute
 /// (`computeReplicasForMetrics`).
 #[must_use]
 pub fn metrics(scaler: Autoscaler, object: Node<'_>) -> usize {
@@ -196,7 +197,7 @@ pub fn metrics(scaler: Autoscaler, object: Node<'_>) -> usize {
     if scaler == Autoscaler::Keda {
         return count("/spec/triggers");
     }
-    // Version 1 has cpu, and the rest in an annotation.
+    // Version 1 has a field for cpu, and an annotation for all other metrics.
     let more = object.at("/metadata/annotations").and_then(|all| all.get(METRICS_OF_VERSION_1));
     count("/spec/metrics").max(1) + usize::from(more.is_some())
 }
@@ -205,7 +206,7 @@ const METRICS_OF_VERSION_1: &str = "autoscaling.alpha.kubernetes.io/metrics";
 
 fn of_hpa(object: Node<'_>) -> Vec<Utilization> {
     let metrics: Vec<_> = object.at("/spec/metrics").into_iter().flat_map(Node::items).collect();
-    // Version 1 keeps what it can't express in an annotation.
+    // Version 1 keeps metrics that it can't express in an annotation.
     let more = object.at("/metadata/annotations").and_then(|all| all.get(METRICS_OF_VERSION_1));
     let share = object.at("/spec/targetCPUUtilizationPercentage").and_then(Node::as_i64);
     if metrics.is_empty() {
@@ -215,7 +216,7 @@ fn of_hpa(object: Node<'_>) -> Vec<Utilization> {
     }
     let found: Vec<_> = metrics.iter().enumerate().filter_map(|(index, metric)| of_metric(index, *metric)).collect();
     match found.as_slice() {
-        // What the API server fills in and what somebody wrote in its place is the same.
+        // The API server's default and the same metric in the manifest must be equal.
         [Utilization { resource, container: None, share: Some(80), .. }] if metrics.len() == 1 && resource == "cpu" => {
             vec![Utilization { index: None, ..found[0].clone() }]
         }
@@ -247,7 +248,7 @@ fn of_scaled_object(object: Node<'_>) -> Vec<Utilization> {
         .filter_map(|(index, trigger)| {
             let text = |pointer: &str| trigger.at(pointer).and_then(Node::as_str);
             let resource = text("/type").filter(|kind| matches!(*kind, "cpu" | "memory"))?;
-            // Older versions have it among the metadata.
+            // Older versions have it in the metadata.
             let kind = text("/metricType").or_else(|| text("/metadata/type"));
             (kind == Some("Utilization")).then(|| Utilization {
                 resource: resource.to_owned(),
@@ -266,7 +267,7 @@ mod tests {
     use super::utilizations;
     use crate::kind::Autoscaler;
 
-    /// Resource, container, share, number in its list.
+    /// Resource, container, share, and index in the list.
     type Read = (String, Option<String>, Option<i64>, Option<usize>);
 
     fn read(scaler: Autoscaler, spec: &str) -> Vec<Read> {

@@ -1,4 +1,4 @@
-//! The budgets of some Pods.
+//! PodDisruptionBudgets that select the same Pods.
 
 use std::rc::Rc;
 
@@ -12,31 +12,32 @@ use crate::selector;
 use crate::stand_in::{claims_to_be_stand_in, is_stand_in};
 use crate::value::Value;
 
-/// The budgets of some Pods.
+/// The PodDisruptionBudgets that select some Pods.
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
     shown: Rc<Answer>,
-    /// The reviewed budget, where it is one of them.
+    /// The reviewed budget, if it is one of them.
     own: Option<Vec<u8>>,
-    /// By name; none for the reviewed one. They are not copied: a guest's memory is not given back during a call.
+    /// Indexes by name; `None` is the reviewed budget. The documents are not copied, because a guest frees no memory
+    /// during a call.
     order: Vec<Option<usize>>,
     /// Whether there are no others.
     pub complete: bool,
 }
 
-/// Maximum number of budgets of the same Pods that are compared with all that they select. The API server evicts no Pod
-/// that two budgets select, so a third one changes nothing.
+/// Maximum number of budgets of the same Pods that are compared with the workloads that they select. The API server
+/// evicts no Pod that two budgets select, so a third budget changes nothing.
 const MAX_BUDGETS: usize = 2;
 
-/// Maximum number of budgets of the same Pods of which is asked whether they are stand-ins; further ones count as any other.
-/// Plimsoll writes none for Pods that have a budget.
+/// Maximum number of budgets of the same Pods that are checked for being stand-ins. Further ones count as any other
+/// budget. Plimsoll writes no stand-in for Pods that have a budget.
 const MAX_STAND_INS: usize = 2;
 
-/// Maximum size in bytes of a selector that the host can be asked with.
+/// Maximum size in bytes of a selector in a question to the host.
 const MAX_SELECTOR: usize = 64 << 10;
 
 impl Budgets {
-    /// Those of the reviewed Pod.
+    /// The budgets of the reviewed Pod.
     #[must_use]
     pub fn of_pod(review: &Review<'_>) -> Self {
         let labels = review.template().and_then(|template| template.labels());
@@ -78,8 +79,9 @@ impl Budgets {
         self.order.iter().map(|index| self.document(*index))
     }
 
-    /// A stand-in is withdrawn as soon as there is another one, and counts no longer. Anyone can write the label, so one
-    /// counts as a stand-in only if it is as Plimsoll writes it, and the reviewed budget never does.
+    /// Removes the stand-ins if there is another budget, because the server then deletes them. Any user can write the
+    /// label. So a budget counts as a stand-in only if it looks as Plimsoll writes it. The reviewed budget never counts
+    /// as one.
     fn without_stand_ins(&self, review: &Review<'_>, order: Vec<Option<usize>>) -> Vec<Option<usize>> {
         if order.len() < 2 {
             return order;
@@ -97,8 +99,8 @@ impl Budgets {
         if others.is_empty() { stand_ins } else { others }
     }
 
-    /// Those to compare with what they select: the first by name. A selector that is longer than a question to the host may be
-    /// is left out: no such budget can be judged, so none is admitted.
+    /// The budgets to compare with the workloads that they select: the first ones by name. A budget is left out if its
+    /// selector is too long for a question to the host. No policy can judge such a budget, so none is admitted.
     pub fn compared(&self) -> impl Iterator<Item = Node<'_>> {
         let is_short = |budget: &Node<'_>| {
             budget.at("/spec/selector").is_none_or(|selector| selector.to_document().len() <= MAX_SELECTOR)
@@ -106,13 +108,13 @@ impl Budgets {
         self.nodes().filter(is_short).take(MAX_BUDGETS)
     }
 
-    /// Bytes of their documents.
+    /// Size of their documents in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.documents().map(<[u8]>::len).sum()
     }
 
-    /// Each of them, by name.
+    /// The budgets, sorted by name.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         self.documents().filter_map(|document| Node::root(document).ok())
     }
@@ -124,7 +126,7 @@ impl Budgets {
     }
 }
 
-/// The reviewed object, by the name that the review calls it by where the API server makes one up.
+/// The reviewed object. If the object has no name because the API server generates it, it gets the name of the review.
 fn reviewed(review: &Review<'_>) -> Option<Vec<u8>> {
     let object = review.object().node()?;
     if review.name().is_empty() || !name(object).is_empty() {
@@ -142,7 +144,7 @@ fn reviewed(review: &Review<'_>) -> Option<Vec<u8>> {
     Some(Value::Object(members).to_document())
 }
 
-/// The name of another object by its document; empty where there is none.
+/// Name of the object in a document; empty if it has none.
 fn name_of(document: &[u8]) -> &str {
     Node::root(document).map(name).unwrap_or_default()
 }

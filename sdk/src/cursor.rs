@@ -1,4 +1,4 @@
-//! A value of the reviewed object that knows its place, or the place where one is missing.
+//! A value of the reviewed object with its place, or the place of a missing value.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use plimsoll_flat::{Kind as Json, Node};
 
 use crate::guest::Place;
 
-/// A value of the object, or the place where one is missing: the nearest value that exists and the path below it.
+/// A value of the object, or the place of a missing value: the nearest existing value, and the path below it.
 ///
-/// `null` counts as missing, as it does for the API server. The place costs nothing until it is asked for: it is
-/// found again from the value's position in the document.
+/// `null` counts as missing, as in the API server. The place costs nothing until it is read: it is then computed from
+/// the position of the value in the document.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
     nearest: Node<'a>,
@@ -21,17 +21,18 @@ impl<'a> Cursor<'a> {
         Self { nearest: node, missing: Cow::Borrowed("") }
     }
 
-    /// The root of another object, such as one that the host answered with. Its places are of no use in a finding.
+    /// The root of another object, such as an object in an answer of the host. A finding can't use its places.
     #[must_use]
     pub fn of(object: Node<'a>) -> Self {
         Self::new(object)
     }
 
-    /// Goes down an RFC 6901 pointer of member names, `/resources/requests/memory`. For one name that may hold a slash or a
-    /// tilde, such as that of a label, use [`Cursor::key`].
+    /// Follows an RFC 6901 pointer of member names, such as `/resources/requests/memory`. For a single name that may
+    /// contain a slash or a tilde, such as a label, use [`Cursor::key`].
     ///
     /// # Panics
-    /// If the pointer does not begin with a slash. It is part of a policy's code, so the first test that comes by shows it.
+    /// If the pointer does not begin with a slash. The pointer is part of a policy's code, so the first test of that
+    /// code shows the mistake.
     #[must_use]
     #[inline]
     pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
@@ -42,12 +43,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// One member of a fixed name, which holds neither slash nor tilde: [`Cursor::key`] without a copy of the name.
+    /// One member with a fixed name that contains neither slash nor tilde: [`Cursor::key`] without a copy of the name.
     pub(crate) fn member(&self, name: &'static str) -> Cursor<'a> {
         self.below(name)
     }
 
-    /// Goes down member names that slashes divide.
+    /// Follows member names that are separated by slashes.
     fn below(&self, names: &'static str) -> Cursor<'a> {
         if !self.exists() {
             return Self { nearest: self.nearest, missing: join(&self.missing, names) };
@@ -67,7 +68,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// One member whose name may be anything: a label, an annotation, a name from settings.
+    /// One member with any name: a label, an annotation, or a name from settings.
     #[must_use]
     pub fn key(&self, name: &str) -> Cursor<'a> {
         if self.exists()
@@ -78,7 +79,7 @@ impl<'a> Cursor<'a> {
         Self { nearest: self.nearest, missing: join(&self.missing, &name.replace('~', "~0").replace('/', "~1")) }
     }
 
-    /// Goes down an RFC 6901 pointer, as the environment gives one for a pod template.
+    /// Follows an RFC 6901 pointer, such as the pointer to a pod template in the environment.
     #[must_use]
     pub fn pointer_to(&self, pointer: &str) -> Cursor<'a> {
         pointer.split('/').skip(1).fold(self.clone(), |cursor, part| {
@@ -91,18 +92,18 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The items of a list, each with its place; nothing where there is no list.
+    /// The items of a list, each with its place; empty if the value is no list.
     pub fn items(&self) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
         self.node().into_iter().flat_map(Node::items).map(Cursor::new)
     }
 
-    /// The item of a list, counted from 0.
+    /// An item of a list, counted from 0.
     #[must_use]
     pub fn item(&self, index: usize) -> Option<Cursor<'a>> {
         self.node()?.item(index).map(Cursor::new)
     }
 
-    /// The members of an object, each with its place; nothing where there is no object.
+    /// The members of an object, each with its place; empty if the value is no object.
     pub fn members(&self) -> impl Iterator<Item = (&'a str, Cursor<'a>)> + use<'a> {
         self.node().into_iter().flat_map(Node::members).map(|(name, node)| (name, Cursor::new(node)))
     }
@@ -117,8 +118,8 @@ impl<'a> Cursor<'a> {
         self.missing.is_empty()
     }
 
-    /// Whether nobody wrote a value here and one could stand here: what is around it is an object, or missing too.
-    /// False where something of another type is in the way, which the API server refuses.
+    /// Whether the value is missing and could be written here: its parent is an object, or is missing too. False if a
+    /// parent has another type, which the API server rejects.
     pub fn is_absent(&self) -> bool {
         !self.exists() && self.nearest.kind() == Json::Object
     }
@@ -128,12 +129,12 @@ impl<'a> Cursor<'a> {
         self.node()?.as_str()
     }
 
-    /// The number, if the value is a whole one.
+    /// The number, if the value is a whole number.
     pub fn as_i64(&self) -> Option<i64> {
         self.node()?.as_i64()
     }
 
-    /// The truth value, if the value is one.
+    /// The value, if it is a boolean.
     pub fn as_bool(&self) -> Option<bool> {
         self.node()?.as_bool()
     }
@@ -143,7 +144,7 @@ impl<'a> Cursor<'a> {
         self.node().is_some_and(|node| matches!(node.kind(), Json::Array | Json::Object) && node.len() > 0)
     }
 
-    /// RFC 6901 of this place in the object, missing parts included.
+    /// The RFC 6901 pointer of this place in the object, with the missing parts.
     pub fn pointer(&self) -> String {
         let Place { mut pointer, missing } = self.place();
         if !missing.is_empty() {
@@ -153,9 +154,9 @@ impl<'a> Cursor<'a> {
         pointer
     }
 
-    /// The nearest existing value and what is missing below it.
+    /// The pointer of the nearest existing value, and the missing path below it.
     pub fn place(&self) -> Place {
-        // The document is the request; the object is one of its members.
+        // The document is the request, and the object is one of its members.
         let mut pointer = self.nearest.pointer();
         let object = ["/object", "/oldObject"].into_iter().find(|member| pointer.starts_with(member));
         pointer.drain(..object.map_or(0, str::len));
@@ -169,7 +170,7 @@ fn no_pointer(pointer: &str) -> ! {
     panic!("`{pointer}` is not a JSON pointer (RFC 6901): write `/{pointer}`")
 }
 
-/// The first name of a path and what is below it.
+/// The first name of a path, and the path below it.
 #[inline]
 fn split(path: &'static str) -> (&'static str, &'static str) {
     match slash(path.as_bytes()) {
@@ -178,8 +179,8 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
     }
 }
 
-/// Where the first slash is. Eight bytes at a time: this is where policies go through, and in a guest the library's search
-/// is made for longer texts.
+/// Index of the first slash. It reads eight bytes at a time, because policies call it for every path. In a guest, the
+/// standard library's search is made for longer texts.
 #[inline]
 fn slash(path: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;

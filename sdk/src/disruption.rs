@@ -1,7 +1,8 @@
-//! What may be evicted: PodDisruptionBudgets, the workloads whose Pods they select, and what scales these.
+//! Evictions: PodDisruptionBudgets, the workloads whose Pods they select, and the autoscalers of these workloads.
 //!
-//! Read from Kubernetes 1.36, `pkg/controller/disruption` and `pkg/registry/core/pod/storage/eviction.go`. A policy that
-//! uses this needs [`Kind::POD_DISRUPTION_BUDGET`], both autoscalers and the kinds of workloads in `requires` or `refines`.
+//! The rules follow Kubernetes 1.36, `pkg/controller/disruption` and `pkg/registry/core/pod/storage/eviction.go`. A
+//! policy that uses this module needs [`Kind::POD_DISRUPTION_BUDGET`], both autoscalers and the kinds of workloads in
+//! `requires` or `refines`.
 
 use std::rc::Rc;
 
@@ -24,27 +25,27 @@ use crate::selector;
 use crate::value::Value;
 use crate::workload::PodTemplate;
 
-/// Number of Pods that no namespace has: Kubernetes supports clusters of 150,000 Pods
+/// Number of Pods that no namespace exceeds: Kubernetes supports clusters of 150,000 Pods
 /// (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>).
 const MOST_PODS: i64 = 150_000;
 
-/// The label of a PodDisruptionBudget that `plimsoll serve --write-budgets` wrote for want of another one.
+/// Label of a PodDisruptionBudget that `plimsoll serve --write-budgets` wrote because there was no other one.
 pub const STAND_IN: &str = "plimsoll.dev/stand-in";
 
-/// Kinds that have Pods and no scale.
+/// Kinds that have Pods but no scale.
 const UNSCALABLE: [Kind<'static>; 2] = [Kind::DAEMON_SET, Kind::JOB];
 
-/// What a PodDisruptionBudget asks for.
+/// Name and requirement of a PodDisruptionBudget.
 #[derive(Clone, Debug)]
 pub struct PodBudget {
     /// Its name.
     pub name: String,
-    /// None where it has neither field: the controller then expects no Pods, and lets none go.
+    /// `None` if it has neither field: the controller then expects no Pods and allows no eviction.
     pub budget: Option<Budget>,
 }
 
 impl PodBudget {
-    /// None where the API server refuses it: both fields, or no count, or more than 100 %.
+    /// Reads a budget. `None` if the API server rejects it: both fields, no count, or more than 100 %.
     #[must_use]
     pub fn read(object: Node<'_>) -> Option<Self> {
         let field = |pointer: &str| object.at(pointer).filter(|node| !node.is_null());
@@ -61,19 +62,20 @@ impl PodBudget {
         Some(Self { name: name(object).to_owned(), budget })
     }
 
-    /// Whether it lets no Pod go, however many there are.
+    /// Whether it allows no eviction for any number of Pods.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.budget.is_none_or(|budget| budget.fewest_evictable().is_none_or(|fewest| fewest > MOST_PODS))
     }
 
-    /// Whether the controller has to know the scale of what owns the Pods: for all but a number in `minAvailable`.
+    /// Whether the controller needs the scale of the Pods' owners. Only a number in `minAvailable` needs none.
     fn needs_scale(&self) -> bool {
         !matches!(self.budget, None | Some(Budget::MinAvailable(IntOrPercent::Int(_))))
     }
 
-    /// Why no Pod of these may ever be evicted while all are healthy, if so. Nothing for no Pods, and nothing where a
-    /// number is compared with that of Pods that have no scale.
+    /// Why no Pod of these workloads can ever be evicted while all are healthy, if so. `None` if there are no Pods.
+    /// Also `None` for a number in `minAvailable` if a workload has no scale, because the number of its Pods is not
+    /// known.
     #[must_use]
     pub fn blocks(&self, workloads: &[Workload]) -> Option<Blocked> {
         let pods = workloads.iter().map(Workload::pods).try_fold(0_i64, |sum, pods| Some(sum.saturating_add(pods?)));
@@ -90,33 +92,33 @@ impl PodBudget {
     }
 }
 
-/// Why a budget lets no Pod go.
+/// Why a budget allows no eviction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Blocked {
     /// It has neither `minAvailable` nor `maxUnavailable`.
     NothingAsked,
-    /// This workload has no scale, so the controller computes nothing, and nothing may go.
+    /// This workload has no scale, so the controller can't compute the budget and allows no eviction.
     NoScale(String),
-    /// It lets none go, however many Pods there are, and it is not known which it selects.
+    /// It allows no eviction for any number of Pods, and the workloads that it selects are not known.
     Closed(Option<Budget>),
     /// No controller made the Pod, and only a number in `minAvailable` counts such Pods.
     NoController,
-    /// It selects fewer Pods than it expects, or as few as it keeps.
+    /// It selects no more Pods than must stay.
     Narrow {
-        /// What it asks for.
+        /// The budget's requirement.
         budget: Budget,
-        /// Pods that it expects, where the number that it keeps depends on that.
+        /// Number of Pods that it expects, if the number that it keeps depends on it.
         all: Option<i64>,
-        /// Pods that must stay.
+        /// Number of Pods that must stay.
         kept: i64,
-        /// Which Pods it selects, and how.
+        /// The Pods that it selects, and how, for the message.
         how: String,
     },
     /// All of these Pods must stay.
     All {
-        /// What it asks for.
+        /// The budget's requirement.
         budget: Budget,
-        /// At the autoscaler's minimum, where there is one.
+        /// Number of Pods: the minimum of the autoscaler, if there is one.
         pods: i64,
     },
 }
@@ -128,18 +130,18 @@ pub struct Workload {
     pub kind: OwnedKind,
     /// Its name.
     pub name: String,
-    /// Pods asked for; 1 if unset, none where the kind has no scale.
+    /// Number of Pods that it asks for: 1 if unset, `None` if the kind has no scale.
     pub replicas: Option<i64>,
-    /// What scales it, if anything is known to.
+    /// The minimum of its autoscaler, if one is known.
     pub floor: Option<Floor>,
-    /// Whether every autoscaler that there may be is known.
+    /// Whether all autoscalers that may scale it are known.
     pub autoscalers_known: bool,
     source: Source,
-    /// `group/Kind` of what has its template, and that object, where it is another one (`workloadRef`).
+    /// The object that has its template, and the `group/Kind` of that object, if it is another object (`workloadRef`).
     holder: Option<(OwnedKind, Rc<Answer>)>,
 }
 
-/// Where a workload stands.
+/// Where the object of a workload comes from.
 #[derive(Clone, Debug)]
 enum Source {
     /// It is the reviewed object.
@@ -158,8 +160,8 @@ impl Source {
 }
 
 impl Workload {
-    /// The fewest Pods that it means to run: at its autoscaler's minimum, else at its own size. A budget that lets one of
-    /// these go also lets one of more go.
+    /// Minimum number of its Pods: the minimum of its autoscaler, else `replicas`. A budget that allows an eviction at
+    /// this number also allows one at any greater number.
     #[must_use]
     pub fn pods(&self) -> Option<i64> {
         let replicas = self.replicas?;
@@ -178,7 +180,7 @@ impl Workload {
         self.source.object(review)
     }
 
-    /// The template of its Pods: its own, or that of what it refers to.
+    /// The template of its Pods: its own, or that of the workload that it refers to.
     #[must_use]
     pub fn template<'s>(&'s self, review: &'s Review<'_>) -> Option<PodTemplate<'s>> {
         self.template_root(review).map(PodTemplate::new)
@@ -195,7 +197,7 @@ impl Workload {
         self.template_root(review)?.at("/metadata/labels").node()
     }
 
-    /// Whether it takes its template from this other workload, so that no selector tells their Pods apart.
+    /// Whether it takes its template from this other workload, so that no selector can distinguish their Pods.
     #[must_use]
     pub fn takes_template_of(&self, other: &Workload) -> bool {
         let is_other = |object: Node<'_>| name(object) == other.name;
@@ -221,7 +223,7 @@ impl Workload {
             return None;
         }
         let holder = workload_ref(kind, object).and_then(|(kind, name)| Some((review.holder(kind.get(), name)?, kind)));
-        // Where a kind has several templates, the host alone knows that one of them has the labels.
+        // If a kind has several templates, only the host knows that one of them has the labels.
         let is_further = || review.further_workloads().any(|(known, _)| known == kind);
         let has_template = match &holder {
             Some((answer, kind)) => {
@@ -234,7 +236,7 @@ impl Workload {
         }
         let holder = holder.map(|(answer, kind)| (kind, answer));
         let name = match source {
-            // The API server makes one up where it generates it.
+            // With `generateName`, only the review may know the name.
             Source::Reviewed => review.name(),
             Source::Answered(..) => name(object),
         };
@@ -251,7 +253,7 @@ impl Workload {
     }
 }
 
-/// The workloads among these answers, by kind, for which `is_wanted` says so.
+/// The workloads among these answers, by kind, that `is_wanted` accepts.
 pub(crate) fn workloads_of(
     review: &Review<'_>,
     answers: &[(Kind<'_>, Rc<Answer>)],
@@ -280,7 +282,8 @@ pub struct Selected {
 }
 
 impl Selected {
-    /// What this selector of a budget selects, with the reviewed object as the review has it. None selects nothing.
+    /// The workloads that this selector of a budget selects. The reviewed object counts as the review has it. `None`
+    /// selects nothing.
     pub fn by(review: &Review<'_>, selector: Option<Node<'_>>) -> Rc<Self> {
         match selector.filter(|selector| !selector.is_null()) {
             Some(selector) => review.selected(selector, || Self::read(review, selector)),
@@ -288,7 +291,7 @@ impl Selected {
         }
     }
 
-    /// The same without one workload.
+    /// The same selection without one workload.
     pub(crate) fn without(&self, kind: Kind<'_>, name: &str) -> Self {
         let others = self.workloads.iter().filter(|workload| workload.kind != kind || workload.name != name);
         Self { workloads: others.cloned().collect(), complete: self.complete }
@@ -319,7 +322,7 @@ impl Selected {
         text
     }
 
-    /// How a drain ends although none of these Pods may be evicted; none where nothing ends it.
+    /// How a drain finishes although none of these Pods may be evicted; `None` if it never finishes.
     #[must_use]
     pub fn drain_ends(&self) -> Option<&'static str> {
         let are_all =
@@ -333,33 +336,34 @@ impl Selected {
         }
     }
 
-    /// Whether each of them is scaled by somebody who is known, or by nobody.
+    /// Whether each workload has a known autoscaler, or certainly none.
     #[must_use]
     pub fn is_scale_known(&self) -> bool {
         self.workloads.iter().all(|workload| workload.autoscalers_known || workload.floor.is_some())
     }
 }
 
-/// What a review that is not of a budget says of evictions: the workload that it changes, and where.
+/// Effect on evictions of a review that is not about a budget: the workload that it changes, and the place of the
+/// change.
 #[derive(Debug)]
 pub enum Change<'a> {
-    /// This workload: the reviewed one, or the one that is scaled by the reviewed object.
+    /// This workload: the reviewed one, or the one that the reviewed object scales.
     Of(Box<Workload>, Cursor<'a>),
-    /// Something is scaled that is not there.
+    /// The review scales a workload that does not exist.
     Nothing,
-    /// Nobody knows what is scaled.
+    /// The review scales a workload that is not known.
     Unknown,
-    /// It changes nothing of a workload that stands for itself.
+    /// The review changes no workload, or one that another workload owns.
     Other,
 }
 
 impl<'a> Change<'a> {
-    /// Of a workload, its Scale, or an autoscaler.
+    /// Reads the review of a workload, of its Scale, or of an autoscaler.
     pub fn of(review: &Review<'a>) -> Self {
         if let Some(own) = reviewed(review) {
             let at = match own.replicas {
                 Some(_) => review.at("/spec/replicas"),
-                // Its template is where the kinds without a scale have it.
+                // Kinds without a scale have their template at this path.
                 None => review.at("/spec/template/metadata/labels"),
             };
             return Change::Of(Box::new(own), at);
@@ -407,13 +411,13 @@ pub(crate) fn add_referring(review: &Review<'_>, answers: &mut Vec<(Kind<'_>, Rc
     answers.extend(referring);
 }
 
-/// The kinds of workloads, those of the configuration too, and whether each has a scale.
+/// The kinds of workloads, with those of the configuration, and whether each has a scale.
 pub(crate) fn kinds<'a>(review: &Review<'a>) -> impl Iterator<Item = (Kind<'a>, bool)> {
     let scalable = SCALABLE.into_iter().map(|kind| (kind, true));
     scalable.chain(UNSCALABLE.into_iter().map(|kind| (kind, false))).chain(review.further_workloads())
 }
 
-/// The reviewed workload, where it is one that stands for itself.
+/// The reviewed object as a workload. `None` if it is no workload or a subresource, or if another workload owns it.
 fn reviewed(review: &Review<'_>) -> Option<Workload> {
     review.workload(|| {
         let (kind, _) = kinds(review).find(|(kind, _)| review.is(*kind))?;
@@ -426,25 +430,25 @@ pub(crate) fn is_reviewed(review: &Review<'_>, kind: Kind<'_>, name: &str) -> bo
     review.is(kind) && name == review.name()
 }
 
-/// None for what no field of a number of Pods holds: the API server refuses it.
+/// `None` for a value that cannot be a number of Pods: the API server rejects it.
 fn replicas(review: &Review<'_>, kind: Kind<'_>, name: &str, object: Node<'_>) -> Option<i64> {
     if review.name() == name && review.scaled().is_some_and(|scaled| scaled == kind) {
-        // A Scale leaves a 0 out.
+        // A missing `replicas` in a Scale means 0.
         return pods_at(review.object().node()?, "/spec/replicas", 0);
     }
     pods_at(object, "/spec/replicas", 1)
 }
 
-/// What the reviewed autoscaler scales: `group/Kind` and name. None for what is no autoscaler, or says nothing.
+/// Target of the reviewed autoscaler: `group/Kind` and name. `None` if the object is no autoscaler or names no target.
 pub fn target(review: &Review<'_>, object: Node<'_>) -> Option<(OwnedKind, String)> {
     target_of(Autoscaler::of(review)?, object)
 }
 
-/// What an autoscaler of this kind scales: `group/Kind` and name.
+/// Target of an autoscaler of this kind: `group/Kind` and name.
 pub(crate) fn target_of(scaler: Autoscaler, object: Node<'_>) -> Option<(OwnedKind, String)> {
     let reference = object.at("/spec/scaleTargetRef")?;
     let text = |member: &str| reference.get(member).and_then(Node::as_str).filter(|text| !text.is_empty());
-    // KEDA's own default is a Deployment.
+    // The default kind of KEDA is a Deployment.
     let (version, kind) = match (text("apiVersion"), text("kind")) {
         (version, Some(kind)) => (version.unwrap_or_default(), kind),
         (_, None) if scaler == Autoscaler::Keda => ("apps/v1", "Deployment"),
@@ -530,14 +534,15 @@ mod tests {
         assert_eq!(unsaid.blocks(&[]), None);
     }
 
-    /// Takes one Pod away and asks whether what is left is enough; shares are cross products, nothing is rounded.
+    /// Takes one Pod away and checks whether the rest is enough. Shares are compared as cross products, without
+    /// rounding.
     fn one_may_go(budget: Budget, pods: i64) -> bool {
         let left = pods - 1;
         match budget {
             Budget::MinAvailable(Int(least)) => left >= least,
             Budget::MinAvailable(Percent(share)) => left * 100 >= share * pods,
             Budget::MaxUnavailable(Int(most)) => most >= 1,
-            // However small a share is, the controller makes a whole Pod of it.
+            // The controller rounds even the smallest share up to a whole Pod.
             Budget::MaxUnavailable(Percent(share)) => share * pods > 0,
         }
     }
@@ -559,7 +564,7 @@ mod tests {
                 assert_eq!(blocked.is_none(), may_go, "{asked:?} of {workloads:?}");
                 if let Some(Blocked::All { pods: counted, .. }) = blocked {
                     assert_eq!(counted, pods);
-                    // What is proposed helps, and one less does not.
+                    // The proposed number of Pods is enough, and one less is not.
                     if let Some(fewest) = asked.fewest_evictable() {
                         assert!(one_may_go(*asked, fewest) && (fewest == 1 || !one_may_go(*asked, fewest - 1)));
                     }

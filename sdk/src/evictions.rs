@@ -1,8 +1,8 @@
-//! Budgets over Pods by what only Pods have: labels that controllers put on them, labels that a user added to a running
-//! Pod, and Pods that no workload made. No pod template tells of these.
+//! Budgets over Pods that no pod template describes: labels that controllers add to Pods, labels that a user added to a
+//! running Pod, and Pods that no workload created.
 //!
-//! Read from Kubernetes 1.36, `pkg/controller/disruption`: Pods without a controller do not count as expected, and a budget
-//! that expects none lets none go.
+//! The rules follow Kubernetes 1.36, `pkg/controller/disruption`. Pods without a controller do not count as expected. A
+//! budget that expects no Pods allows no eviction.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,8 @@ use crate::rounding::Budget;
 use crate::selector;
 use crate::value::Value;
 
-/// Labels that only Pods have, the kinds whose Pods have them, and whether one value stands for one Pod of a workload.
+/// Labels that only Pods have, the kinds whose Pods have them, and whether one value identifies a single Pod of a
+/// workload.
 const LABELS: [(&str, &[Kind<'static>], bool); 11] = [
     ("statefulset.kubernetes.io/pod-name", &[Kind::STATEFUL_SET], true),
     ("apps.kubernetes.io/pod-index", &[Kind::STATEFUL_SET], true),
@@ -32,12 +33,12 @@ const LABELS: [(&str, &[Kind<'static>], bool); 11] = [
     ("controller-uid", &[Kind::JOB], false),
 ];
 
-/// What a selector selects by labels that only Pods have.
+/// Selection by labels that only Pods have.
 #[derive(Debug)]
 pub struct Pinned {
     /// The first of these labels.
     label: &'static str,
-    /// The Pods of each workload that the labels leave at most; none where it may be all of them.
+    /// Maximum number of Pods of each workload that the labels select; `None` if it may be all of them.
     each: Option<i64>,
     /// The workloads whose Pods may have the labels.
     workloads: Vec<Workload>,
@@ -45,7 +46,7 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// None where the selector names no such label.
+    /// Reads a selector. `None` if it names no such label.
     #[must_use]
     pub fn read(review: &Review<'_>, selector: Node<'_>) -> Option<Self> {
         let demands = demands(selector)?;
@@ -65,13 +66,14 @@ impl Pinned {
         Some(Self { label: first.label, each, workloads, complete })
     }
 
-    /// Why a budget lets none of these Pods go, and whether it is so whichever workload they belong to.
+    /// Why a budget never allows the eviction of these Pods, and whether this is so for each workload that may own
+    /// them.
     #[must_use]
     pub fn blocks(&self, budget: &PodBudget) -> Option<(Blocked, bool)> {
         let sets: Vec<&[Workload]> = match self.each {
             Some(_) if self.workloads.is_empty() => Vec::new(),
             Some(_) => vec![&self.workloads],
-            // A revision is that of one workload.
+            // A revision belongs to one workload.
             None => self.workloads.chunks(1).collect(),
         };
         let blocked: Vec<Blocked> = sets.iter().filter_map(|set| self.blocks_set(budget, set)).collect();
@@ -91,8 +93,8 @@ impl Pinned {
     }
 }
 
-/// Why the reviewed Pod may never be evicted under a budget that selects it, and whether that is sure. None where its
-/// workload is judged instead.
+/// Why the reviewed Pod can never be evicted under a budget that selects it, and whether that is certain. `None` if the
+/// policy judges its workload instead.
 #[must_use]
 pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> Option<(Blocked, bool)> {
     let Some((kind, maker)) = review.object().node().and_then(controller) else {
@@ -120,7 +122,7 @@ pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -
     Some((if matches!(blocked, Blocked::NoScale(_)) { Blocked::NoScale(who) } else { blocked }, true))
 }
 
-/// Of a Pod that no workload made.
+/// The same for a Pod that no workload created.
 fn blocks_bare(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> Option<(Blocked, bool)> {
     let selected = Selected::by(review, Some(selector));
     let pods = selected.workloads.iter().map(Workload::pods).sum::<Option<i64>>()?;
@@ -129,7 +131,7 @@ fn blocks_bare(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> O
             let there = pods.saturating_add(1);
             let how =
                 format!("{} is all that is known of what it selects", if pods == 0 { "this Pod" } else { "one more" });
-            // Pods are not watched, so that there may be more of this kind.
+            // Pods are not watched, so there may be more Pods of this kind.
             (least >= there).then_some((Blocked::Narrow { budget: asked, all: None, kept: least, how }, false))
         }
         _ if pods > 0 => None,
@@ -137,7 +139,7 @@ fn blocks_bare(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> O
     }
 }
 
-/// Why none of so many Pods may go, where a budget expects all Pods of their controllers.
+/// Why a budget allows no eviction of `there` Pods, if it expects all Pods of their controllers.
 fn narrow(budget: &PodBudget, all: Option<i64>, there: i64, how: String) -> Option<Blocked> {
     let (asked, kept) = match (budget.budget, all) {
         (None, _) => return Some(Blocked::NothingAsked),
@@ -149,7 +151,7 @@ fn narrow(budget: &PodBudget, all: Option<i64>, there: i64, how: String) -> Opti
     (there > 0 && kept >= there).then_some(Blocked::Narrow { budget: asked, all, kept, how })
 }
 
-/// A label that only Pods have, with the values that it may have; no values mean any.
+/// A label that only Pods have, and the values that the selector allows; no values mean any value.
 struct Demand<'a> {
     label: &'static str,
     kinds: &'static [Kind<'static>],
@@ -163,8 +165,8 @@ impl<'a> Demand<'a> {
         Some(Self { label, kinds, is_single, values })
     }
 
-    /// The names of the workloads of this kind whose Pods may have such a value, by what controllers make of a workload's
-    /// name. None where it may be any of them.
+    /// Names of the workloads of this kind whose Pods may have such a value. Controllers derive the values from the
+    /// names. `None` if any workload is possible.
     fn names(&self, kind: Kind<'_>) -> Option<BTreeSet<&'a str>> {
         let of_value = match (self.label, kind) {
             ("statefulset.kubernetes.io/pod-name", _) | ("controller-revision-hash", Kind::STATEFUL_SET) => {
@@ -177,7 +179,7 @@ impl<'a> Demand<'a> {
     }
 }
 
-/// The names of the workloads of this kind whose Pods may be as all of this demands; none where it may be any of them.
+/// Names of the workloads of this kind whose Pods may satisfy all these demands; `None` if any workload is possible.
 fn names<'a>(demands: &[Demand<'a>], kind: Kind<'_>) -> Option<BTreeSet<&'a str>> {
     let each = demands.iter().filter_map(|demand| demand.names(kind));
     each.reduce(|mut all, next| {
@@ -186,7 +188,7 @@ fn names<'a>(demands: &[Demand<'a>], kind: Kind<'_>) -> Option<BTreeSet<&'a str>
     })
 }
 
-/// What a selector demands of labels that only Pods have. None where it is no selector.
+/// The demands of a selector on labels that only Pods have. `None` if it is no valid selector.
 fn demands<'a>(selector: Node<'a>) -> Option<Vec<Demand<'a>>> {
     let mut demands = Vec::new();
     for (key, value) in selector.get("matchLabels").into_iter().flat_map(Node::members) {
@@ -204,7 +206,7 @@ fn demands<'a>(selector: Node<'a>) -> Option<Vec<Demand<'a>>> {
     Some(demands)
 }
 
-/// The selector without what it demands of labels that only Pods have.
+/// The selector without its demands on labels that only Pods have.
 fn rest(selector: Node<'_>) -> Option<Value> {
     let is_rest = |key: &str| LABELS.iter().all(|(label, ..)| *label != key);
     let labels = selector.get("matchLabels").into_iter().flat_map(Node::members).filter(|(key, _)| is_rest(key));

@@ -1,40 +1,41 @@
-//! What a policy reports: findings with help and fixes, and what it took for granted.
+//! The result of a policy: findings with help and fixes, and the assumptions of the policy.
 
 use crate::cursor::Cursor;
 use crate::guest::{Edit, FixClass, Outcome, Place, PointedValue, RawFinding, RawFix, Report, Severity};
 use crate::value::Value;
 
-/// Findings of one policy beyond this are counted and cut.
+/// Maximum number of findings of one policy. Further findings are counted, but not kept.
 pub const MAX_FINDINGS: usize = 256;
 
-/// Collects what one policy has to say of one review.
+/// Collects the findings of one policy in one review.
 #[derive(Debug, Default)]
 pub struct Findings {
     findings: Vec<Finding>,
     assumptions: Vec<String>,
     skipped: Option<String>,
-    /// How many were cut, and the last of them, which a policy may go on to complete.
+    /// Number of findings that were not kept, and the last of them, which the policy may still complete.
     more: usize,
     cut: Option<Finding>,
 }
 
 impl Findings {
-    /// Something that the default action denies.
+    /// Reports a problem that the default action denies.
     pub fn error(&mut self, at: &Cursor<'_>, message: impl Into<String>, help: impl Into<String>) -> &mut Finding {
         self.report(Severity::Error, at, message, help)
     }
 
-    /// Something that the default action warns of.
+    /// Reports a problem that the default action warns of.
     pub fn warning(&mut self, at: &Cursor<'_>, message: impl Into<String>, help: impl Into<String>) -> &mut Finding {
         self.report(Severity::Warning, at, message, help)
     }
 
-    /// Something that the default action only records.
+    /// Reports a problem that the default action only records.
     pub fn info(&mut self, at: &Cursor<'_>, message: impl Into<String>, help: impl Into<String>) -> &mut Finding {
         self.report(Severity::Info, at, message, help)
     }
 
-    /// A finding of a severity that the policy computed. `message` says what is wrong, `help` what to write instead.
+    /// Reports a finding with a severity that the policy computed. `message` says what is wrong, and `help` says what
+    /// to write instead.
     pub fn report(
         &mut self,
         severity: Severity,
@@ -48,7 +49,7 @@ impl Findings {
             Finding(RawFinding { severity, at, message, help, fix, about, related, since, companion, unsettled })
         };
         if self.is_full() {
-            // Nobody will see it, so it costs no place and no text.
+            // The finding will not be shown, so it takes no space and no text.
             self.more += 1;
             let nowhere = Place { pointer: String::new(), missing: String::new() };
             return self.cut.insert(finding(nowhere, String::new(), String::new()));
@@ -58,19 +59,19 @@ impl Findings {
         &mut self.findings[last]
     }
 
-    /// Whether further findings are only counted. A policy that compares many things with many can stop then.
+    /// Whether further findings are only counted. A policy that compares many pairs can stop then.
     pub fn is_full(&self) -> bool {
         self.findings.len() >= MAX_FINDINGS
     }
 
-    /// What was taken for granted because it could not be known. Said once, however often it is called.
+    /// Records an assumption about a fact that the policy could not know. Equal assumptions are recorded once.
     pub fn assume(&mut self, text: &str) {
         if !self.assumptions.iter().any(|known| known == text) {
             self.assumptions.push(text.to_owned());
         }
     }
 
-    /// Not judged at all, because required context is not known.
+    /// Skips the review, because required context is not known.
     pub fn skip(&mut self, reason: impl Into<String>) {
         self.skipped = Some(reason.into());
     }
@@ -83,7 +84,7 @@ impl Findings {
         !self.findings.is_empty()
     }
 
-    /// Whether something was found that is worse than what is only recorded.
+    /// Whether there is a finding of a severity above `info`.
     #[must_use]
     pub fn is_grave(&self) -> bool {
         self.raw().any(|finding| finding.severity != Severity::Info)
@@ -93,7 +94,7 @@ impl Findings {
         self.findings.iter().map(|finding| &finding.0)
     }
 
-    /// The findings, none where it was not judged, and the assumptions.
+    /// The findings and the assumptions. There are no findings if the policy skipped the review.
     pub(crate) fn into_parts(self) -> (Vec<RawFinding>, Vec<String>) {
         let findings = if self.skipped.is_some() { Vec::new() } else { self.findings };
         (findings.into_iter().map(|finding| finding.0).collect(), self.assumptions)
@@ -111,67 +112,69 @@ impl Findings {
     }
 }
 
-/// One finding, to be completed: with a fix, with the places that it judged.
+/// One finding, which the policy can complete with a fix and with the places that it judged.
 #[derive(Debug)]
 pub struct Finding(RawFinding);
 
 impl Finding {
-    /// Attaches the edits that mend it.
+    /// Attaches the edits that solve the problem.
     pub fn fix(&mut self, fix: Fix) -> &mut Self {
         self.0.fix = Some(fix.0);
         self
     }
 
-    /// A further place whose value was judged: where it changes, the finding counts as a new one.
+    /// Adds a further place whose value was judged. If that value changes, the finding counts as a new one.
     pub fn about(&mut self, cursor: &Cursor<'_>) -> &mut Self {
         self.0.about.push(cursor.pointer());
         self
     }
 
-    /// The other object that this is about, `Kind/name`.
+    /// Names the other object that the finding is about, as `Kind/name`.
     pub fn related(&mut self, object: impl Into<String>) -> &mut Self {
         self.0.related = Some(object.into());
         self
     }
 
-    /// The version from which this meaning holds, where it is stricter than the policy's first.
+    /// Sets the version from which the policy reports this, if the policy became stricter after its first version.
     pub fn since(&mut self, version: &str) -> &mut Self {
         self.0.since = Some(version.to_owned());
         self
     }
 
-    /// It rests on another object's absence, so it counts only once a set had time to be complete.
+    /// Marks a finding that depends on the absence of another object. It counts only after a set has had time to be
+    /// complete.
     pub fn companion(&mut self) -> &mut Self {
         self.0.companion = true;
         self
     }
 
-    /// An object that follows in the same release may end it, so that in the cluster it only warns. A set of files is
-    /// complete, and `kubectl scale` is no release: there it counts.
+    /// Marks a finding that a later object of the same release may solve, so that it only warns in the cluster. It
+    /// counts for a set of files, which is complete, and for `kubectl scale`, which is no release.
     pub fn unsettled(&mut self) -> &mut Self {
         self.0.unsettled = true;
         self
     }
 }
 
-/// A title, a class and edits.
+/// A fix: a title, a class and edits.
 #[derive(Clone, Debug)]
 pub struct Fix(RawFix);
 
 impl Fix {
-    /// Nothing changes at run time: with the API's defaults the object is the same as before, its pod template too. It only
-    /// adds; the host takes a fix that replaces, removes or writes a companion for `unsafe`.
+    /// A fix that changes nothing at run time. With the API's defaults, the object is the same as before, and so is its
+    /// pod template. A safe fix only adds. The host treats a fix that replaces, removes or writes a companion as
+    /// `unsafe`.
     pub fn safe(title: impl Into<String>) -> Self {
         Self::new(FixClass::Safe, title)
     }
 
-    /// A well-behaved workload notices nothing, though its Pods may be replaced once.
+    /// A fix that does not affect a well-behaved workload, except that its Pods may be replaced once.
     pub fn hardening(title: impl Into<String>) -> Self {
         Self::new(FixClass::Hardening, title)
     }
 
-    /// Behaviour changes (class `unsafe`): what is served, scheduled, evicted or deleted, how fast a rollout goes, or what
-    /// the author decided.
+    /// A fix that changes behaviour (class `unsafe`): how Pods serve, are scheduled, evicted or deleted, the speed of a
+    /// rollout, or a decision of the author.
     pub fn changing(title: impl Into<String>) -> Self {
         Self::new(FixClass::Unsafe, title)
     }
@@ -180,35 +183,35 @@ impl Fix {
         Self(RawFix { title: title.into(), class, edits: Vec::new(), companion: None })
     }
 
-    /// Writes what the author did not write; missing parents are made.
+    /// Writes a value that the author did not write. Missing parents are created.
     #[must_use]
     pub fn add(mut self, at: &Cursor<'_>, value: impl Into<Value>) -> Self {
         self.0.edits.push(Edit::Add(PointedValue { pointer: at.pointer(), value: value.into().to_document() }));
         self
     }
 
-    /// Writes another value in the place of one that is there.
+    /// Replaces an existing value.
     #[must_use]
     pub fn replace(mut self, at: &Cursor<'_>, value: impl Into<Value>) -> Self {
         self.0.edits.push(Edit::Replace(PointedValue { pointer: at.pointer(), value: value.into().to_document() }));
         self
     }
 
-    /// Takes a value out.
+    /// Removes a value.
     #[must_use]
     pub fn remove(mut self, at: &Cursor<'_>) -> Self {
         self.0.edits.push(Edit::Remove(at.pointer()));
         self
     }
 
-    /// Adds an item at the end of a list, which is made where it is missing.
+    /// Appends an item to a list, which is created if it is missing.
     #[must_use]
     pub fn append(mut self, at: &Cursor<'_>, value: impl Into<Value>) -> Self {
         self.0.edits.push(Edit::Append(PointedValue { pointer: at.pointer(), value: value.into().to_document() }));
         self
     }
 
-    /// The object for a new file.
+    /// Adds an object for a new file.
     #[must_use]
     pub fn companion(mut self, object: impl Into<Value>) -> Self {
         self.0.companion = Some(object.into().to_document());

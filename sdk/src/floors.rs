@@ -1,4 +1,4 @@
-//! The fewest Pods that autoscalers keep.
+//! The minimum number of Pods that autoscalers keep.
 
 use plimsoll_flat::Node;
 
@@ -10,44 +10,44 @@ use crate::kind::{Autoscaler, Kind};
 use crate::owners::is_owned_by;
 use crate::review::Review;
 
-/// The fewest Pods that an autoscaler runs while it runs any.
+/// Minimum number of Pods that an autoscaler runs while it runs any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Floor {
-    /// How many.
+    /// Number of Pods.
     pub pods: i64,
     /// `HorizontalPodAutoscaler web`
     pub by: String,
-    /// What says so: `minReplicas`.
+    /// The field that sets it, such as `minReplicas`.
     pub field: &'static str,
 }
 
 impl Floor {
-    /// Whether KEDA says so, which starts Pods again where there is none.
+    /// Whether KEDA sets it. KEDA starts Pods again if there are none.
     #[must_use]
     pub fn is_of_keda(&self) -> bool {
         self.field != "minReplicas"
     }
 
-    /// Whether KEDA keeps this number, and no other.
+    /// Whether KEDA is paused at exactly this number of Pods.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.field == PAUSED_REPLICAS
     }
 }
 
-/// The lowest minimum of those that scale a workload, and whether all of them are known. The reviewed autoscaler counts
-/// as the review has it.
+/// The lowest minimum of the autoscalers of a workload, and whether all of them are known. The reviewed autoscaler
+/// counts as the review has it.
 pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name_of: &str) -> (Option<Floor>, bool) {
     let mut known = true;
     let mut floors = Vec::new();
     for scaler in Autoscaler::ALL {
         let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
-            // What KEDA makes of a ScaledObject says the same.
+            // The ScaledObject of this HorizontalPodAutoscaler has the same minimum.
             if !is_reviewed(review, scaler.kind(), name(object)) && !is_owned_by(review, Kind::SCALED_OBJECT, object) {
                 floors.extend(minimum(scaler, object, name(object)));
             }
         });
-        // Where KEDA is, what it makes of a ScaledObject says the same.
+        // KEDA creates a HorizontalPodAutoscaler with the same minimum, so ScaledObjects need not be known.
         known &= scaler.is_known(complete);
     }
     let own = Autoscaler::of(review);
@@ -59,7 +59,7 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name
     (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
 }
 
-/// None for a ScaledObject that is paused where it stands, and for a minimum that the API server refuses.
+/// `None` for a ScaledObject that is paused at its current size, and for a minimum that the API server rejects.
 fn minimum(scaler: Autoscaler, object: Node<'_>, name: &str) -> Option<Floor> {
     let is_hpa = scaler == Autoscaler::Horizontal;
     let by = format!("{} {name}", scaler.kind().name());

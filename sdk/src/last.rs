@@ -1,9 +1,9 @@
-//! Objects that come last: a Service, an autoscaler or a claim after the workload that it makes wrong, or a workload after
-//! its PodDisruptionBudget.
+//! Objects that come last: a Service, an autoscaler or a claim after its workload, or a workload after its
+//! PodDisruptionBudget.
 //!
-//! In the cluster any object of a set may come last. A policy that judges one object by another one calls [`workloads`] or
-//! [`budgets`] first: where the other one is reviewed, the policy judges what that bears on, once with it and once without
-//! it, and only what it makes wrong is reported, at the reviewed object.
+//! In the cluster, any object of a set may come last. A policy that judges one object by another one calls
+//! [`workloads`] or [`budgets`] first. If the other object is reviewed, the policy judges the objects that depend on
+//! it, once with it and once without it. Only the problems that it causes are reported, at the reviewed object.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,26 +20,27 @@ use crate::owners::owned;
 use crate::review::{Review, Seen};
 use crate::value::Value;
 
-/// Maximum number of workloads that are judged again because of an object that comes last, and maximum size in bytes of all
-/// but the first of them. Each is judged twice by every policy, with questions of its own.
+/// Maximum number of workloads that are judged again because of an object that comes last. Maximum size in bytes of all
+/// of them except the first. Every policy judges each of them twice, with questions of its own.
 const MAX_WORKLOADS: usize = 16;
 const MAX_READ: usize = 128 << 10;
 
-/// Maximum number of ports of a Service, times the workloads that are judged by it. One workload always is.
+/// Maximum of the ports of a Service, multiplied by the number of workloads that are judged by it. One workload is
+/// always judged.
 const MAX_PORTS: usize = 1 << 13;
 
-/// What the reviewed object bears on.
+/// The objects that depend on the reviewed object.
 #[derive(Debug, Default)]
 pub(crate) struct Concerned {
-    /// The first by name.
+    /// The first ones by name.
     subjects: Vec<Subject>,
-    /// How many more there are.
+    /// Number of further objects.
     more: usize,
-    /// The reviewed object, where it is a Service, and no Service at all.
+    /// If the reviewed object is a Service: an answer with this Service, and an empty answer.
     services: Option<[Rc<Answer>; 2]>,
 }
 
-/// Another object, among what the host showed.
+/// Another object, in an answer of the host.
 #[derive(Debug)]
 struct Subject {
     /// `group/Kind`
@@ -54,8 +55,8 @@ impl Subject {
     }
 }
 
-/// Where the reviewed object is a Service, an autoscaler or a claim, judges each workload of these kinds that it bears on,
-/// and answers true. Without kinds: every workload that runs on.
+/// If the reviewed object is a Service, an autoscaler or a claim, judges each workload of these kinds that depends on
+/// it, and returns true. An empty list of kinds means every long-running workload.
 pub fn workloads(
     review: &Review<'_>,
     findings: &mut Findings,
@@ -67,8 +68,8 @@ pub fn workloads(
     true
 }
 
-/// Where the reviewed object is no PodDisruptionBudget, judges each budget of the workload that it is or scales, and answers
-/// true.
+/// If the reviewed object is no PodDisruptionBudget, judges each budget of the workload that it is or scales, and
+/// returns true.
 pub fn budgets(review: &Review<'_>, findings: &mut Findings, judge: impl Fn(&Review<'_>, &mut Findings)) -> bool {
     let Some(concerned) = review.concerned(1, || concerned_budgets(review)) else { return false };
     each(review, concerned, &[Kind::POD_DISRUPTION_BUDGET], findings, judge);
@@ -102,14 +103,14 @@ fn each(
             report(review, (subject.kind.get(), disruption::name(object)), found, &before, findings);
         }
     }
-    // Over files each workload is judged by itself.
+    // In files, each workload is judged by itself.
     if concerned.more > 0 && !review.is_from_file() {
         findings
             .assume(&format!("nothing is wrong with {} more workloads, which are not judged by it", concerned.more));
     }
 }
 
-/// Reports what is found of the other object, and was not found without the reviewed one.
+/// Reports the worst finding of the other object that does not exist without the reviewed object.
 fn report(
     review: &Review<'_>,
     (kind, name): (Kind<'_>, &str),
@@ -160,7 +161,7 @@ fn rank(finding: &RawFinding) -> u8 {
     }
 }
 
-/// Where a finding about another object stands, and what of the reviewed one it depends on.
+/// Place of a finding about another object, and the places of the reviewed object that it depends on.
 fn places<'a>(review: &Review<'a>) -> (Cursor<'a>, Vec<Cursor<'a>>) {
     let spec: &[&'static str] = if review.is(Kind::SERVICE) {
         &["/spec/selector", "/spec/ports", "/spec/publishNotReadyAddresses", "/spec/type"]
@@ -179,7 +180,7 @@ fn places<'a>(review: &Review<'a>) -> (Cursor<'a>, Vec<Cursor<'a>>) {
     (review.at(spec.first().copied().unwrap_or("/spec")), about)
 }
 
-/// None where the reviewed object is none of the kinds that bear on workloads.
+/// `None` if workloads never depend on the kind of the reviewed object.
 fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
     let none = Some(Concerned::default());
     if !review.subresource().is_empty() {
@@ -212,7 +213,7 @@ fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
     None
 }
 
-/// None where the reviewed object is a budget itself.
+/// `None` if the reviewed object is a budget itself.
 fn concerned_budgets(review: &Review<'_>) -> Option<Concerned> {
     if review.is(Kind::POD_DISRUPTION_BUDGET) {
         return None;
@@ -228,7 +229,7 @@ fn concerned_budgets(review: &Review<'_>) -> Option<Concerned> {
 }
 
 impl Concerned {
-    /// The first by name, at most so many. What another one made is judged with its owner.
+    /// The first objects by name, at most `most`. An object that another one owns is judged with its owner.
     fn of(review: &Review<'_>, answers: Vec<(Kind<'_>, Rc<Answer>)>, most: usize) -> Self {
         let mut all = Vec::new();
         for (kind, answer) in &answers {
@@ -257,7 +258,7 @@ impl Concerned {
     }
 }
 
-/// The labels that the reviewed Service selects, as a label selector; none where it selects nothing.
+/// The selector of the reviewed Service as a label selector; `None` if it selects nothing.
 fn service_selector(review: &Review<'_>) -> Option<Vec<u8>> {
     let selector = review.at("/spec/selector");
     let is_external = review.at("/spec/type").as_str() == Some("ExternalName");
@@ -265,7 +266,7 @@ fn service_selector(review: &Review<'_>) -> Option<Vec<u8>> {
     Some(Value::object([("matchLabels", Value::copy(labels)?)]).to_document())
 }
 
-/// The reviewed Service with what policies read of one, and no more: it is judged by once for each workload.
+/// The reviewed Service, with only the fields that policies read, because every workload is judged by it.
 fn of_service(review: &Review<'_>) -> Option<Answer> {
     let mut spec = Vec::new();
     for field in ["ports", "type", "publishNotReadyAddresses", "selector"] {
@@ -281,7 +282,7 @@ fn of_service(review: &Review<'_>) -> Option<Answer> {
     if !scrape.is_empty() {
         metadata.push(("annotations".to_owned(), Value::Object(scrape)));
     }
-    // Monitors select by them.
+    // Monitors select Services by their labels.
     if let Some(labels) = review.at("/metadata/labels").node().and_then(Value::copy) {
         metadata.push(("labels".to_owned(), labels));
     }

@@ -1,4 +1,4 @@
-//! Which owner references count: anyone can write one, so that it says nothing by itself.
+//! Owner references that count. Any user can write one, so a reference alone proves nothing.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,29 +10,29 @@ use crate::disruption;
 use crate::kind::{Kind, OwnedKind};
 use crate::review::Review;
 
-/// Maximum number of owners that one review asks the host for. Any object can name one, so each question could be another one.
-/// Owners among the objects that the host showed anyway need no question.
+/// Maximum number of owners that one review asks the host for. Any object can name an owner, so each reference could be
+/// a new question. Owners in earlier answers of the host need no question.
 const MAX_OWNERS: usize = 32;
 
-/// The owners that are known in a review.
+/// The owners that a review knows.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
-    /// By `group/Kind` and name, the uid of the one that exists.
+    /// The uid of each existing owner, by `group/Kind` and name.
     uids: BTreeMap<OwnedKind, BTreeMap<String, Option<String>>>,
-    /// By `group/Kind`, what the host showed and was not looked through.
+    /// Answers of the host that were not searched yet, by `group/Kind`.
     shown: BTreeMap<OwnedKind, Vec<Rc<Answer>>>,
     asked: usize,
 }
 
 impl Owners {
-    /// The host showed these objects of a `group/Kind`.
+    /// Remembers these objects of a `group/Kind` in an answer of the host.
     pub(crate) fn saw(&mut self, kind: Kind<'_>, answer: &Rc<Answer>) {
         if !answer.documents.is_empty() {
             self.shown.entry(kind.into()).or_default().push(Rc::clone(answer));
         }
     }
 
-    /// The uid of the one of this name, if that is known.
+    /// The uid of the object of this kind and name, if it is known.
     fn find(&mut self, kind: &OwnedKind, name: &str) -> Option<&Option<String>> {
         if let Some(shown) = self.shown.remove(kind) {
             let uids = self.uids.entry(kind.clone()).or_default();
@@ -45,16 +45,16 @@ impl Owners {
     }
 }
 
-/// Whether another object made this one, of this `group/Kind`, and looks after it.
+/// Whether another object created this one, of this `group/Kind`, and manages it.
 ///
-/// Its controller has to exist in this namespace with the uid of the reference, and to be of a kind that makes such
-/// objects: a Deployment makes ReplicaSets and never another Deployment. A kind that the configuration brought may make
-/// anything. A controller that does not exist, or of a kind that is not known here, does not count.
+/// The controller of the object must exist in this namespace, with the uid of the reference. It must also be of a kind
+/// that creates such objects: a Deployment creates ReplicaSets, but never another Deployment. A kind from the
+/// configuration may create anything. A controller does not count if it does not exist, or if its kind is not known.
 pub fn is_owned(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> bool {
     owned(review, kind, object) == Some(true)
 }
 
-/// The same; none where too many owners were asked for to know.
+/// The same; `None` if the review has asked for too many owners to know.
 pub(crate) fn owned(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> Option<bool> {
     match controlling(object) {
         Some(owner) if group_kind(owner).is_some_and(|maker| makes(review, maker.get(), kind)) => exists(review, owner),
@@ -62,18 +62,18 @@ pub(crate) fn owned(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> Op
     }
 }
 
-/// `group/Kind` and name of the controller that an object names, whether that exists or not.
+/// `group/Kind` and name of the controller that an object names, whether that controller exists or not.
 pub fn controller(object: Node<'_>) -> Option<(OwnedKind, &str)> {
     let owner = controlling(object)?;
     Some((group_kind(owner)?, text(owner, "name")?))
 }
 
-/// The API server refuses a second one.
+/// The API server rejects a second controller.
 fn controlling(object: Node<'_>) -> Option<Node<'_>> {
     references(object).find(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))
 }
 
-/// Whether the reviewed object is owned in this sense.
+/// Whether [`is_owned`] is true for the reviewed object.
 pub fn is_reviewed_owned(review: &Review<'_>) -> bool {
     review.object().node().is_some_and(|object| is_owned(review, review.own_kind().get(), object))
 }
@@ -84,7 +84,8 @@ pub fn is_owned_by(review: &Review<'_>, kind: Kind<'_>, object: Node<'_>) -> boo
     owners.any(|owner| exists(review, owner) == Some(true))
 }
 
-/// What the built-in controllers, Argo Rollouts and KEDA make, and of what.
+/// Kinds of objects that the built-in controllers, Argo Rollouts and KEDA create, and the kinds that they create them
+/// for.
 const MAKERS: [(Kind<'static>, &[Kind<'static>]); 5] = [
     (Kind::POD, &[Kind::REPLICA_SET, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::REPLICATION_CONTROLLER, Kind::JOB]),
     (Kind::REPLICA_SET, &[Kind::DEPLOYMENT, Kind::ROLLOUT]),
@@ -93,7 +94,7 @@ const MAKERS: [(Kind<'static>, &[Kind<'static>]); 5] = [
     (Kind::HORIZONTAL_POD_AUTOSCALER, &[Kind::SCALED_OBJECT]),
 ];
 
-/// Whether the controller of objects of one `group/Kind` makes those of another one, `made`.
+/// Whether the controller of `maker` objects creates `made` objects.
 #[must_use]
 pub fn is_made_of(made: Kind<'_>, maker: Kind<'_>) -> bool {
     MAKERS.iter().any(|(kind, makers)| *kind == made && makers.contains(&maker))
@@ -115,7 +116,7 @@ fn group_kind(owner: Node<'_>) -> Option<OwnedKind> {
     Some(OwnedKind::new(text(owner, "apiVersion")?, text(owner, "kind")?))
 }
 
-/// None where too many were asked for to know.
+/// `None` if the review has asked for too many owners to know.
 fn exists(review: &Review<'_>, owner: Node<'_>) -> Option<bool> {
     let (Some(kind), Some(name), Some(uid)) = (group_kind(owner), text(owner, "name"), text(owner, "uid")) else {
         return Some(false);

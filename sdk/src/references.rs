@@ -1,7 +1,8 @@
 //! Argo Rollouts that take their pod template from another workload (`workloadRef`).
 //!
-//! The Rollout has Pods of its own by that template, and the workload keeps those that it asks for, unless the controller
-//! scales it down (`scaleDown`). Read from Argo Rollouts 1.8, `controller/workloadRef` and `rollout/controller.go`.
+//! The Rollout has its own Pods by that template. The workload also keeps the Pods that it asks for, unless the
+//! controller scales it down (`scaleDown`). The rules follow Argo Rollouts 1.8, `controller/workloadRef` and
+//! `rollout/controller.go`.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +14,11 @@ use crate::bundle::Answer;
 use crate::kind::{Kind, OwnedKind};
 use crate::review::Review;
 
-/// Kinds that a Rollout may refer to, and that have Pods of their own.
+/// Kinds that a Rollout may refer to and that have Pods of their own.
 pub const REFERRED: [Kind<'static>; 2] = [Kind::DEPLOYMENT, Kind::REPLICA_SET];
 
-/// What an object of this kind takes its pod template from: `group/Kind` and name. None where it has its own.
+/// The workload that an object of this kind takes its pod template from: `group/Kind` and name. `None` if the object
+/// has its own template.
 #[must_use]
 pub fn workload_ref<'a>(kind: Kind<'_>, object: Node<'a>) -> Option<(OwnedKind, &'a str)> {
     let reference = object.at("/spec/workloadRef").filter(|_| kind == Kind::ROLLOUT)?;
@@ -24,25 +26,25 @@ pub fn workload_ref<'a>(kind: Kind<'_>, object: Node<'a>) -> Option<(OwnedKind, 
     Some((OwnedKind::new(text("apiVersion")?, text("kind")?), text("name")?))
 }
 
-/// Whether the controller scales down what a Rollout refers to, once its own Pods run.
+/// Whether the controller scales down the workload that a Rollout refers to, once the Pods of the Rollout run.
 #[must_use]
 pub fn scales_down(rollout: Node<'_>) -> bool {
     let how = rollout.at("/spec/workloadRef/scaleDown").and_then(Node::as_str);
     matches!(how, Some("onsuccess" | "progressively"))
 }
 
-/// Maximum number of workloads of a review whose Rollouts are asked for one by one. Beyond it the Rollouts of the
-/// namespace are listed once, so that the number of questions does not grow with that of the workloads.
+/// Maximum number of workloads of a review whose Rollouts are requested one by one. Beyond this number, the Rollouts of
+/// the namespace are listed once. So the number of questions does not grow with the number of workloads.
 const ASKED_EACH: usize = 4;
 
-/// Which Rollouts of the namespace refer to workloads.
+/// The Rollouts of the namespace that refer to workloads.
 #[derive(Debug, Default)]
 pub(crate) struct References {
     asked: RefCell<BTreeSet<(OwnedKind, String)>>,
     listed: OnceCell<Listed>,
 }
 
-/// All Rollouts of the namespace, by what they refer to.
+/// All Rollouts of the namespace, by the workload that they refer to.
 #[derive(Debug)]
 struct Listed {
     answer: Rc<Answer>,
@@ -52,7 +54,7 @@ struct Listed {
 impl References {
     /// The Rollouts that take their template from the named workload of this kind.
     pub(crate) fn to(&self, review: &Review<'_>, kind: Kind<'_>, name: &str) -> Rc<Answer> {
-        // The key owns its text, so a look-up needs some too.
+        // The key owns its text, so a look-up needs an owned text too.
         let target = (kind.into(), name.to_owned());
         if self.listed.get().is_none() && self.may_ask_of(&target) {
             return review.referring(Kind::ROLLOUT, kind, name);
@@ -86,14 +88,14 @@ impl Listed {
     }
 }
 
-/// Whether the named workload of this kind hands its Pods over to a Rollout: it has none in the end, whatever its
-/// `replicas`.
+/// Whether the named workload of this kind hands its Pods over to a Rollout. It then has no Pods in the end, whatever
+/// its `replicas`.
 #[must_use]
 pub fn is_handed_over(review: &Review<'_>, kind: Kind<'_>, name: &str) -> bool {
     REFERRED.contains(&kind) && review.rollouts_of(kind, name).nodes().any(scales_down)
 }
 
-/// Whether that is true of the reviewed workload.
+/// Whether [`is_handed_over`] is true for the reviewed workload.
 #[must_use]
 pub fn is_reviewed_handed_over(review: &Review<'_>) -> bool {
     let kind = REFERRED.into_iter().find(|kind| review.is(*kind));
@@ -111,7 +113,7 @@ mod tests {
     use crate::guest::{Knowledge, Subject};
     use crate::review::Review;
 
-    /// A namespace with one Rollout, which takes over Deployment `taken`. It keeps the questions.
+    /// A namespace with one Rollout, which takes over Deployment `taken`. It records the questions.
     struct Namespace(RefCell<Vec<String>>);
 
     impl Namespace {
@@ -146,7 +148,7 @@ mod tests {
         fn log(&self, _: &str) {}
     }
 
-    /// What is asked of so many Deployments, the last of which is taken over.
+    /// The questions about this number of Deployments, the last of which is taken over.
     fn asked(deployments: usize) -> Vec<String> {
         let host = Namespace(RefCell::default());
         let document = json::from_json(b"{}").unwrap();
@@ -155,7 +157,7 @@ mod tests {
         for number in 1..deployments {
             assert!(!is_handed_over(&review, Kind::DEPLOYMENT, &format!("web-{number}")));
         }
-        // The second time nothing is asked.
+        // The second time, no question is asked.
         for _ in 0..2 {
             assert!(is_handed_over(&review, Kind::DEPLOYMENT, "taken"));
         }

@@ -1,4 +1,4 @@
-//! What a policy judges: one object of one request, and whom to ask about the rest.
+//! The input of a policy: one object of one request, and questions to the host about other objects.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,29 +20,29 @@ use crate::value::Value;
 use crate::version::KubernetesVersion;
 use crate::workload::{Container, PodTemplate};
 
-/// What the host knows of an `apiVersion` and a `kind` that the API server does not serve.
+/// Facts about an `apiVersion` and a `kind` that the API server does not serve.
 #[derive(Clone, Copy, Debug)]
 pub struct Unserved<'a> {
     /// Why it is not served.
     pub why: Why<'a>,
     /// The `apiVersion` to write instead, if one is served.
     pub api_version: Option<&'a str>,
-    /// The kind that was meant, where it is misspelt.
+    /// The kind that the author probably meant, if the kind is misspelt.
     pub kind: Option<&'a str>,
 }
 
-/// Why an `apiVersion` and a `kind` are not served; releases are such as `1.16`.
+/// Why an `apiVersion` and a `kind` are not served. Releases have the form `1.16`.
 #[derive(Clone, Copy, Debug)]
 pub enum Why<'a> {
-    /// Not any more, since this release.
+    /// Removed in this release.
     Removed(&'a str),
-    /// From this release on.
+    /// Served only from this release on.
     Later(&'a str),
     /// This version of the group never had the kind.
     Unknown,
 }
 
-/// One object of one request. Made once for all policies of a call; what is costly is computed when first asked for.
+/// One object of one request. A call creates it once for all policies. Costly values are computed on first use.
 pub struct Review<'a> {
     host: &'a dyn Host,
     environment: Node<'a>,
@@ -63,44 +63,45 @@ pub struct Review<'a> {
     ranges: OnceCell<Ranges>,
     budgets: OnceCell<Rc<Answer>>,
     autoscalers: [OnceCell<Rc<Answer>>; 2],
-    /// What the host answered, for this object and for those that it bears on.
+    /// Answers of the host, shared between this object and the objects that depend on it.
     asked: Rc<Asked>,
-    /// By the selector, a flat document.
+    /// By the selector as a flat document.
     selected: RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>,
-    /// How many requests that equal limits the host may still be asked about.
+    /// Number of questions left about the author of a resource request that equals its limit.
     copies_left: Cell<u32>,
-    /// For another object than the one that the request is about: how it is seen.
+    /// For an object other than the one of the request: the view in which it is judged.
     seen: Option<Seen<'a>>,
     concerned: [OnceCell<Option<Concerned>>; 2],
 }
 
-/// Maximum number of requests of one Pod about which the host is asked who wrote them. The host goes through lists for each
+/// Maximum number of questions about the author of a resource request, for one Pod. The host searches lists for each
 /// answer.
 const MAX_COPIES: u32 = 64;
 
-/// Maximum number of workloads that are asked for because a Rollout takes its template from them.
+/// Maximum number of workloads that are requested because a Rollout takes its template from them.
 const MAX_HOLDERS: usize = 32;
 
-/// How another object is judged than the one that the request is about.
+/// View in which an object other than the one of the request is judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
-    /// The Services to judge by, in the place of those that the host knows.
+    /// The Services to judge by, instead of those that the host knows.
     pub(crate) services: Option<&'a Rc<Answer>>,
     /// Kind and name of an object that is left out of every answer.
     pub(crate) without: Option<(Kind<'a>, &'a str)>,
 }
 
-/// What the host answered: no question is asked twice.
+/// Answers of the host, so that no question is asked twice.
 #[derive(Debug, Default)]
 struct Asked {
     /// By question, kind and argument.
     answers: RefCell<BTreeMap<Vec<u8>, Rc<Answer>>>,
     owners: RefCell<Owners>,
-    /// Which workloads with a template for Rollouts were asked for.
+    /// The workloads that were requested because a Rollout takes its template from them.
     holders: RefCell<BTreeSet<(OwnedKind, String)>>,
     leaves_out_holders: Cell<bool>,
     monitors: OnceCell<Monitors>,
-    /// What budgets select that are judged as other objects: by the selector, with the reviewed object and without it.
+    /// Selections of budgets that are judged as other objects, by the selector: with the reviewed object, and without
+    /// it.
     selected: [RefCell<BTreeMap<Vec<u8>, Rc<Selected>>>; 2],
 }
 
@@ -114,11 +115,11 @@ impl<'a> Review<'a> {
     pub(crate) fn new(host: &'a dyn Host, environment: Node<'a>, request: Node<'a>, subject: Subject) -> Self {
         let member = if matches!(subject, Subject::OldObject) { "oldObject" } else { "object" };
         let object = Cursor::new(request.get(member).unwrap_or(request));
-        // Asked by every policy, many times.
+        // Computed once, because every policy reads these values many times.
         let kind = request.get("kind");
         let of_kind = |name: &str| kind.and_then(|kind| kind.get(name)).and_then(Node::as_str).unwrap_or_default();
         let stated = request.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
-        // Where a collection is deleted, only the objects have names.
+        // If a collection is deleted, only the objects have names.
         let name = stated.or_else(|| request.at("/oldObject/metadata/name").and_then(Node::as_str)).unwrap_or_default();
         let namespace = request.get("namespace").and_then(Node::as_str).unwrap_or_default();
         Self {
@@ -128,15 +129,14 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Another object than the one that the request is about, as if it were reviewed: without a request, an operation or an
-    /// author.
+    /// A review of another object than the one of the request. It has no request, no operation and no author.
     pub(crate) fn other<'b>(&self, kind: Kind<'b>, object: Node<'b>, seen: Seen<'b>) -> Review<'b>
     where
         'a: 'b,
     {
         let environment: Node<'b> = self.environment;
         let name = crate::disruption::name(object);
-        // The environment has none of a request's members.
+        // The environment has no member of a request.
         let other = Review::of(
             (kind.group(), kind.name()),
             Cursor::new(object),
@@ -183,12 +183,12 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// What the reviewed object bears on; worked out once for all policies.
+    /// The objects that depend on the reviewed object; computed once for all policies.
     pub(crate) fn concerned(&self, number: usize, read: impl FnOnce() -> Option<Concerned>) -> Option<&Concerned> {
         self.concerned.get(number)?.get_or_init(read).as_ref()
     }
 
-    /// The owners that were asked for.
+    /// The owners that this review knows.
     pub(crate) fn owners(&self) -> &RefCell<Owners> {
         &self.asked.owners
     }
@@ -198,12 +198,12 @@ impl<'a> Review<'a> {
         &self.object
     }
 
-    /// The object as it was, on UPDATE and DELETE; elsewhere everything of it is missing.
+    /// The object before the request, for UPDATE and DELETE. For other operations, every field of it is missing.
     pub fn old(&self) -> Cursor<'a> {
         Cursor::new(self.request).at("/oldObject")
     }
 
-    /// `group/Kind` of what a `scale` scales, where that is one of the kinds with a pod template.
+    /// `group/Kind` of the object that a `scale` scales, if that kind has a pod template.
     pub fn scaled(&self) -> Option<Kind<'a>> {
         if self.subresource() != "scale" {
             return None;
@@ -220,7 +220,7 @@ impl<'a> Review<'a> {
         scaled.next().and_then(Kind::parse)
     }
 
-    /// Kinds with a pod template that the configuration brought, `group/Kind`, and whether they have a `scale`.
+    /// Kinds with a pod template that the configuration added, as `group/Kind`, and whether they have a `scale`.
     pub fn further_workloads(&self) -> impl Iterator<Item = (Kind<'a>, bool)> {
         let further = self.environment.get("further");
         further
@@ -229,7 +229,7 @@ impl<'a> Review<'a> {
             .filter_map(|(kind, scaled)| Some((Kind::parse(kind)?, scaled.as_bool()?)))
     }
 
-    /// A place in the reviewed object, `/spec/replicas`.
+    /// A place in the reviewed object, such as `/spec/replicas`.
     pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
         self.object.at(pointer)
     }
@@ -248,33 +248,33 @@ impl<'a> Review<'a> {
         OwnedKind::in_group(self.group, self.kind)
     }
 
-    /// The object's group, `apps`; empty for the core group.
+    /// The object's group, such as `apps`; empty for the core group.
     pub fn group(&self) -> &'a str {
         self.group
     }
 
-    /// The object's kind, `Deployment`.
+    /// The object's kind, such as `Deployment`.
     pub fn kind(&self) -> &'a str {
         self.kind
     }
 
-    /// The reviewed object as a workload, where it is one; worked out once for all policies.
+    /// The reviewed object as a workload, if it is one; computed once for all policies.
     pub(crate) fn workload(&self, read: impl FnOnce() -> Option<Workload>) -> Option<Workload> {
         self.workload.get_or_init(read).clone()
     }
 
-    /// The object's name; empty where the API server will generate one.
+    /// The object's name; empty if the API server will generate one.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// The object's namespace; none where a file states none.
+    /// The object's namespace; `None` if a file states none.
     pub fn namespace(&self) -> Option<&'a str> {
         let stated = Some(self.namespace).filter(|namespace| !namespace.is_empty());
         stated.or_else(|| self.at("/metadata/namespace").as_str()).filter(|namespace| !namespace.is_empty())
     }
 
-    /// The monitors that read in this namespace; worked out once for all policies.
+    /// The monitors that read in this namespace; computed once for all policies.
     pub(crate) fn monitors(&self) -> &Monitors {
         self.asked.monitors.get_or_init(|| Monitors::of(self))
     }
@@ -284,27 +284,27 @@ impl<'a> Review<'a> {
         self.request.get("operation").and_then(Node::as_str).unwrap_or_default()
     }
 
-    /// Whether it comes from a file, so that the other objects of its set are all judged by the same run.
+    /// Whether the object comes from a file. Then the same run judges all other objects of its set.
     pub(crate) fn is_from_file(&self) -> bool {
         self.request.get("resource").is_none()
     }
 
-    /// Where the files declare the same object with other content; nothing in the cluster.
+    /// Places where the files declare the same object with other content; empty in the cluster.
     pub fn declarations(&self) -> impl Iterator<Item = &'a str> {
         self.request.get("declarations").into_iter().flat_map(Node::items).filter_map(Node::as_str)
     }
 
-    /// The subresource, `ephemeralcontainers`; empty for the object itself.
+    /// The subresource, such as `ephemeralcontainers`; empty for the object itself.
     pub fn subresource(&self) -> &'a str {
         self.request.get("subResource").and_then(Node::as_str).unwrap_or_default()
     }
 
-    /// The cluster's version; in files the one asked for, or the newest known.
+    /// The version of the cluster. For files, the version that the user asked for, or the newest known version.
     pub fn kubernetes_version(&self) -> Option<KubernetesVersion> {
         KubernetesVersion::parse(self.environment.get("kubernetesVersion")?.as_str()?)
     }
 
-    /// Why the API server serves no object of this `apiVersion` and `kind`. Only files have such objects.
+    /// Why the API server serves no object of this `apiVersion` and `kind`. Only files contain such objects.
     pub fn unserved(&self) -> Option<Unserved<'a>> {
         let unserved = self.environment.get("unserved")?;
         let text = |name: &str| unserved.get(name).and_then(Node::as_str);
@@ -316,11 +316,11 @@ impl<'a> Review<'a> {
         Some(Unserved { why, api_version: text("apiVersion"), kind: text("kind") })
     }
 
-    /// The pod template that this kind carries, or the Pod itself; none for a kind without, or where it is absent.
+    /// The pod template of this kind, or the Pod itself. `None` if the kind has no template, or if it is absent.
     pub fn template(&self) -> Option<&PodTemplate<'a>> {
         self.template
             .get_or_init(|| {
-                // Group and kind are put together only here, once a review.
+                // Group and kind are joined only here, once per review.
                 let kind = self.own_kind();
                 let pointer = self.environment.get("workloads")?.get(kind.get().as_str())?.as_str()?;
                 let root = self.object.pointer_to(pointer);
@@ -329,14 +329,14 @@ impl<'a> Review<'a> {
             .as_ref()
     }
 
-    /// The pod template that the reviewed Argo Rollout takes from another workload (`workloadRef`), where that is known. It
+    /// The pod template that the reviewed Argo Rollout takes from another workload (`workloadRef`), if it is known. It
     /// has no place in the Rollout. Needs the kind of that workload in `requires` or `refines`.
     pub fn referenced(&self) -> Option<PodTemplate<'_>> {
         let (kind, answer) = self.reference()?;
         answer.nodes().next().and_then(|object| self.template_in(kind.get(), object))
     }
 
-    /// None where the reviewed object takes its template from no other one.
+    /// `None` if the reviewed object takes its template from no other object.
     fn reference(&self) -> Option<&(OwnedKind, Rc<Answer>)> {
         let read = || {
             let object = self.object.node().filter(|_| self.is(Kind::ROLLOUT))?;
@@ -347,7 +347,7 @@ impl<'a> Review<'a> {
         self.referenced.get_or_init(read).as_ref()
     }
 
-    /// Whether the Pods of the reviewed object are known: it has a template, or refers to one that is there.
+    /// Whether the Pods of the reviewed object are known: it has a template, or refers to an existing one.
     pub fn has_template(&self) -> bool {
         self.template().is_some() || self.referenced().is_some()
     }
@@ -358,7 +358,8 @@ impl<'a> Review<'a> {
         self.references.to(self, kind, name)
     }
 
-    /// The labels of the Pods; an error, which says whether there are none, where there is no template.
+    /// The labels of the Pods. Without a template, an error: `true` if there certainly is none, `false` if it is not
+    /// known.
     fn labels(&self) -> Result<Option<Node<'_>>, bool> {
         if let Some(template) = self.template() {
             return Ok(template.labels());
@@ -368,33 +369,34 @@ impl<'a> Review<'a> {
         root.map(|root| root.at("/metadata/labels").node()).ok_or(false)
     }
 
-    /// The pod template of another object of this kind; none for a kind without, or where it is absent.
+    /// The pod template of another object of this kind. `None` if the kind has no template, or if it is absent.
     pub fn template_in<'b>(&self, kind: Kind<'_>, object: Node<'b>) -> Option<PodTemplate<'b>> {
         self.template_root_in(kind, object).map(PodTemplate::new)
     }
 
-    /// The same as a place: what is asked of its labels alone need not go through its containers.
+    /// The same as a place. A caller that needs only the labels does not read the containers.
     pub(crate) fn template_root_in<'b>(&self, kind: Kind<'_>, object: Node<'b>) -> Option<Cursor<'b>> {
         let root = Cursor::of(object).pointer_to(self.environment.get("workloads")?.get(kind.as_str())?.as_str()?);
         root.exists().then_some(root)
     }
 
-    /// The containers of the pod template: app, native sidecar, init and ephemeral ones, in this order of classes
-    /// as they are written; nothing for a kind without a template.
+    /// The containers of the pod template: app, init and native sidecar, then ephemeral containers, each group in the
+    /// written order. Empty if the kind has no template.
     pub fn containers(&self) -> &[Container<'a>] {
         self.template().map_or(&[], |template| template.containers())
     }
 
-    /// Whether the author wrote what is at this place, as against the API server's defaults.
+    /// Whether the author wrote the value at this place, as opposed to a default of the API server.
     pub fn authored(&self, cursor: &Cursor<'_>) -> Knowledge {
         if self.seen.is_some() {
-            // That is known of the reviewed object alone.
+            // The authorship is known only for the reviewed object.
             return Knowledge::Unknown;
         }
         self.host.is_authored(self.subject, &cursor.pointer())
     }
 
-    /// The Services that select this pod template. Unknown and none is an incomplete answer without documents.
+    /// The Services that select this pod template. If they are not known, the answer is incomplete and has no
+    /// documents.
     pub fn services(&self) -> &Answer {
         self.services.get_or_init(|| {
             if let Some(given) = self.seen.and_then(|seen| seen.services) {
@@ -412,7 +414,7 @@ impl<'a> Review<'a> {
         self.limit_ranges.get_or_init(|| self.listing(Kind::LIMIT_RANGE))
     }
 
-    /// What the LimitRanges of the namespace say of containers, by resource.
+    /// The rules of the namespace's LimitRanges for containers, by resource.
     pub(crate) fn ranges(&self) -> &Ranges {
         self.ranges.get_or_init(|| Ranges::of(self.limit_ranges()))
     }
@@ -428,7 +430,7 @@ impl<'a> Review<'a> {
         })
     }
 
-    /// What scales this workload: its autoscalers of one of the autoscalers kinds.
+    /// The autoscalers of this workload, of one of the two autoscaler kinds.
     pub fn scaled_by(&self, scaler: Autoscaler) -> &Rc<Answer> {
         let [hpas, scaled_objects] = &self.autoscalers;
         let answer = match scaler {
@@ -438,17 +440,17 @@ impl<'a> Review<'a> {
         answer.get_or_init(|| self.referring(scaler.kind(), self.own_kind().get(), self.name()))
     }
 
-    /// All objects of a kind of which there are few in a namespace.
+    /// All objects of a kind in the namespace. For kinds with few objects only.
     pub fn listing(&self, kind: Kind<'_>) -> Rc<Answer> {
         self.ask(b'l', kind, &[], || self.host.listing(self.subject, kind.as_str()))
     }
 
-    /// Whether some Rollouts were left out because nobody asked for their templates.
+    /// Whether some Rollouts were left out because too many templates were requested.
     pub(crate) fn leaves_out_holders(&self) -> bool {
         self.asked.leaves_out_holders.get()
     }
 
-    /// The workload from which a Rollout takes its template; none beyond the first 32 of a review.
+    /// The workload from which a Rollout takes its template; `None` after the first 32 workloads of a review.
     pub(crate) fn holder(&self, kind: Kind<'_>, name: &str) -> Option<Rc<Answer>> {
         let mut holders = self.asked.holders.borrow_mut();
         let asked = (kind.into(), name.to_owned());
@@ -468,8 +470,8 @@ impl<'a> Review<'a> {
         self.ask(b'g', kind, &[name.as_bytes()], || self.host.get(self.subject, kind.as_str(), name))
     }
 
-    /// The object that has the pod template of the named one of this kind, and its own `group/Kind`: for an Argo
-    /// Rollout with a `workloadRef` what that names, else the object itself.
+    /// The object that has the pod template of the named object, and the `group/Kind` of that object. For an Argo
+    /// Rollout with a `workloadRef`, this is the referenced workload. Otherwise it is the object itself.
     pub fn template_of(&self, kind: Kind<'_>, name: &str) -> (OwnedKind, Rc<Answer>) {
         let answer = self.get(kind, name);
         let reference = answer.nodes().next().and_then(|object| workload_ref(kind, object));
@@ -489,7 +491,7 @@ impl<'a> Review<'a> {
         self.ask(b's', kind, &[labels], || self.host.selecting(self.subject, kind.as_str(), labels))
     }
 
-    /// Workloads of this kind whose pod template's labels this selector matches.
+    /// Workloads of this kind with a pod template whose labels match this selector.
     pub fn selected_by(&self, kind: Kind<'_>, selector: Node<'_>) -> Rc<Answer> {
         self.selected_by_document(kind, &selector.to_document())
     }
@@ -498,24 +500,25 @@ impl<'a> Review<'a> {
         self.ask(b'b', kind, &[selector], || self.host.selected_by(self.subject, kind.as_str(), selector))
     }
 
-    /// For each of these kinds the workloads whose pod template's labels this selector matches.
+    /// For each of these kinds, the workloads with a pod template whose labels match this selector.
     pub fn selected_by_each(&self, kinds: &[Kind<'_>], selector: &[u8]) -> Vec<Rc<Answer>> {
         kinds.iter().map(|kind| self.selected_by_document(*kind, selector)).collect()
     }
 
-    /// For each of these kinds the objects whose selector matches these labels.
+    /// For each of these kinds, the objects whose selector matches these labels.
     pub fn selecting_each(&self, kinds: &[Kind<'_>], labels: Node<'_>) -> Vec<Rc<Answer>> {
         let labels = labels.to_document();
         kinds.iter().map(|kind| self.selecting_labels(*kind, &labels)).collect()
     }
 
-    /// Objects of this kind that refer to the named one.
+    /// Objects of this kind that refer to the named object.
     pub fn referring(&self, kind: Kind<'_>, to_kind: Kind<'_>, to_name: &str) -> Rc<Answer> {
         let argument = [to_kind.as_str().as_bytes(), to_name.as_bytes()];
         self.ask(b'r', kind, &argument, || self.host.referring(self.subject, kind.as_str(), to_kind.as_str(), to_name))
     }
 
-    /// Asks each question once: policies ask the same ones, and each answer is a copy of up to half a megabyte.
+    /// Asks each question only once. Policies ask the same questions, and each answer is a copy of up to half a
+    /// megabyte.
     fn ask(&self, question: u8, kind: Kind<'_>, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
         let mut key = vec![question];
         for part in [kind.as_str().as_bytes()].iter().chain(argument) {
@@ -545,7 +548,7 @@ impl<'a> Review<'a> {
         Rc::clone(answers.borrow_mut().entry(key_without).or_insert_with(answer))
     }
 
-    /// What a selector selects; worked out once for all policies.
+    /// The workloads that a selector selects; computed once for all policies.
     pub(crate) fn selected(&self, selector: Node<'_>, read: impl FnOnce() -> Selected) -> Rc<Selected> {
         let selector = selector.to_document();
         let [with, without] = &self.asked.selected;
@@ -568,14 +571,14 @@ impl<'a> Review<'a> {
         selected
     }
 
-    /// Whether the host may be asked once more who wrote a request that equals a limit.
+    /// Whether the host may be asked once more about the author of a resource request that equals its limit.
     pub(crate) fn may_ask_of_copy(&self) -> bool {
         let left = self.copies_left.get();
         self.copies_left.set(left.saturating_sub(1));
         left > 0
     }
 
-    /// A line for the host's log.
+    /// Writes a line to the log of the host.
     pub fn log(&self, message: &str) {
         self.host.log(message);
     }

@@ -1,4 +1,4 @@
-//! Pod templates and their containers, over every kind that carries one.
+//! Pod templates and their containers, for every kind that has them.
 
 use std::rc::Rc;
 
@@ -10,21 +10,21 @@ use crate::image::Reference;
 use crate::resources::Inherited;
 use crate::review::Review;
 
-/// The four classes of containers. What the API allows, and what matters, differs by class.
+/// The four classes of containers. The fields that the API allows, and the fields that matter, differ by class.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Class {
     /// One of `containers`.
     App,
-    /// One of `initContainers` with `restartPolicy: Always`: it runs beside the app and counts for readiness.
+    /// One of `initContainers` with `restartPolicy: Always`. It runs beside the app and counts for readiness.
     Sidecar,
     /// One of `initContainers` that runs to its end before the app starts.
     Init,
-    /// Added to a running Pod; the API forbids it probes, ports and resources.
+    /// Added to a running Pod. The API allows it no probes, ports or resources.
     Ephemeral,
 }
 
 impl Class {
-    /// As a message names it.
+    /// The noun for this class in messages.
     pub fn noun(self) -> &'static str {
         match self {
             Class::App => "container",
@@ -34,7 +34,7 @@ impl Class {
         }
     }
 
-    /// Whether it runs for as long as the Pod: app containers and native sidecars.
+    /// Whether it runs as long as the Pod: app containers and native sidecars.
     pub fn runs_on(self) -> bool {
         matches!(self, Class::App | Class::Sidecar)
     }
@@ -57,7 +57,7 @@ impl<'a> PodTemplate<'a> {
         let is_injected_into = is_injected_into(&root);
         let mut collect = |list: &'static str, class: fn(&Cursor<'a>) -> Class| {
             for cursor in spec.member(list).items() {
-                // Text where an object belongs has no members; the API server refuses it, and so does the schema.
+                // A container that is no object has no members. The API server rejects it, and so does the schema.
                 if cursor.node().is_some_and(|node| node.kind() == Json::Object) {
                     let container = Container { class: class(&cursor), pod: Rc::clone(&pod), cursor };
                     let is_auto = container.at("/image").as_str() == Some("auto");
@@ -74,7 +74,7 @@ impl<'a> PodTemplate<'a> {
         Self { root, spec, containers, injected }
     }
 
-    /// The template (or the Pod): the parent of `metadata` and `spec`.
+    /// The template (or the Pod), which is the parent of `metadata` and `spec`.
     pub fn root(&self) -> &Cursor<'a> {
         &self.root
     }
@@ -89,18 +89,19 @@ impl<'a> PodTemplate<'a> {
         self.root.at("/metadata/labels").node()
     }
 
-    /// A field of the Pod's own `securityContext`, which containers without one of their own inherit.
+    /// A field of the Pod's own `securityContext`. Containers that do not set the field inherit it.
     pub fn security(&self, field: &'static str) -> Cursor<'a> {
         self.spec.at("/securityContext").member(field)
     }
 
-    /// App, then init and sidecar containers, then ephemeral ones, each as they are written; without [`Self::injected`].
+    /// App containers, then init and sidecar containers, then ephemeral ones, each in the written order. Without
+    /// [`Self::injected`].
     pub fn containers(&self) -> &[Container<'a>] {
         &self.containers
     }
 
-    /// The containers of which Istio's webhook fills in the image and what else is missing: `image: auto`, in Pods that
-    /// ask for the injection.
+    /// The containers with `image: auto`, in Pods that ask for the injection. The webhook of Istio adds their image and
+    /// other missing fields.
     pub fn injected(&self) -> &[Container<'a>] {
         &self.injected
     }
@@ -110,8 +111,8 @@ impl<'a> PodTemplate<'a> {
         self.containers.iter().chain(&self.injected)
     }
 
-    /// Every image that a Pod pulls, with its place: those of all containers, and those that volumes mount
-    /// (`volumes[*].image`, from Kubernetes 1.35 without a feature gate).
+    /// Every image that a Pod pulls, with its place: the images of [`Self::containers`], and the images that volumes
+    /// mount (`volumes[*].image`, from Kubernetes 1.35 without a feature gate).
     pub fn images(&self) -> impl Iterator<Item = Image<'a>> + use<'_, 'a> {
         let of_containers = self.containers.iter().map(|container| Image {
             noun: container.class.noun(),
@@ -128,15 +129,15 @@ impl<'a> PodTemplate<'a> {
         }))
     }
 
-    /// Whether anything but running makes the Pod ready: a readinessProbe of some container that runs on. An injected
-    /// container gets one.
+    /// Whether the readiness of the Pod depends on a readinessProbe, in a container that runs as long as the Pod. An
+    /// injected container gets such a probe.
     pub fn has_readiness_probe(&self) -> bool {
         let mut running = self.containers.iter().filter(|container| container.class().runs_on());
         !self.injected.is_empty() || running.any(|container| container.at("/readinessProbe").has_content())
     }
 
-    /// The first port of its node that a Pod takes, which no other Pod there can have: a `hostPort`, and with `hostNetwork`
-    /// every port that is declared.
+    /// The first port that a Pod takes on its node, so that no other Pod there can have it. This is a `hostPort`, or
+    /// any declared port with `hostNetwork`.
     pub fn host_port(&self) -> Option<(i64, Cursor<'a>)> {
         let is_host = self.spec.at("/hostNetwork").as_bool() == Some(true);
         let member = if is_host { "containerPort" } else { "hostPort" };
@@ -148,7 +149,7 @@ impl<'a> PodTemplate<'a> {
         })
     }
 
-    /// Whether all of its Pods are on one node: that of a name or a label, or that of another Pod.
+    /// Whether all of its Pods run on one node, selected by a name, a label, or another Pod on it.
     pub fn is_tied_to_node(&self) -> bool {
         const HOST: &str = "kubernetes.io/hostname";
         const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -167,14 +168,15 @@ impl<'a> PodTemplate<'a> {
         };
         self.spec().at("/nodeName").exists()
             || self.spec().at("/nodeSelector").key(HOST).exists()
-            // A term without a selector selects no Pods, so it brings the Pods together with none.
+            // A term without a selector selects no Pods, so it does not tie the Pods to another one.
             || beside.any(|term| term.at("/topologyKey").as_str() == Some(HOST) && term.at("/labelSelector").exists())
             || names("matchExpressions", HOST)
             || names("matchFields", "metadata.name")
     }
 }
 
-/// Whether Istio's webhook fills in containers of these Pods. The label `"false"` turns it off whatever else is written.
+/// Whether the webhook of Istio completes containers of these Pods. The label `"false"` turns it off, whatever else is
+/// written.
 fn is_injected_into(root: &Cursor<'_>) -> bool {
     let inject = "sidecar.istio.io/inject";
     let annotations = root.at("/metadata/annotations");
@@ -193,21 +195,23 @@ fn is_injected_into(root: &Cursor<'_>) -> bool {
 pub struct Image<'a> {
     noun: &'static str,
     name: &'a str,
-    /// Where its reference stands, or would.
+    /// Place of its reference, even if it is missing.
     pub reference: Cursor<'a>,
-    /// Where it says when it is pulled, or would: `imagePullPolicy` of a container, `pullPolicy` of a volume.
+    /// Place of its pull policy, even if it is missing: `imagePullPolicy` of a container, `pullPolicy` of a volume.
     pub pull_policy: Cursor<'a>,
 }
 
 impl<'a> Image<'a> {
-    /// As a message names what pulls it: `container "app"`, `volume "model"`; what has no name by its place, `volumes[0]`.
+    /// Name of the container or volume in messages: `container "app"`, `volume "model"`. Without a name, its place:
+    /// `volumes[0]`.
     #[must_use]
     pub fn describe(&self) -> String {
         described(self.noun, self.name, &self.reference)
     }
 
-    /// `Always`, `IfNotPresent` or `Never`, with the API server's default filled in: `Always` where the reference has the tag
-    /// `latest` or neither tag nor digest (`SetDefaults_Container` and `SetDefaults_Volume` of `pkg/apis/core/v1`).
+    /// `Always`, `IfNotPresent` or `Never`, with the default of the API server. The default is `Always` if the
+    /// reference has the tag `latest`, or neither tag nor digest (`SetDefaults_Container` and `SetDefaults_Volume` of
+    /// `pkg/apis/core/v1`).
     #[must_use]
     pub fn effective_pull_policy(&self) -> &'a str {
         let is_latest = || {
@@ -222,7 +226,7 @@ impl<'a> Image<'a> {
     }
 }
 
-/// What a message calls an item of a list of the pod spec, or something within it.
+/// Name in messages of an item in a list of the pod spec, or of a value within it.
 fn described(noun: &str, name: &str, at: &Cursor<'_>) -> String {
     if !name.is_empty() {
         return format!("{noun} {name:?}");
@@ -236,7 +240,7 @@ fn described(noun: &str, name: &str, at: &Cursor<'_>) -> String {
 /// Lists of the pod spec whose items have names.
 const LISTS: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "volumes"];
 
-/// Several containers as a message names them: at most three, and how many more.
+/// Names of several containers in messages: at most three, and the number of further ones.
 pub fn describe_all(containers: &[&Container<'_>]) -> String {
     let mut text = containers.iter().take(3).map(|container| container.describe()).collect::<Vec<_>>().join(", ");
     if containers.len() > 3 {
@@ -245,7 +249,8 @@ pub fn describe_all(containers: &[&Container<'_>]) -> String {
     text
 }
 
-/// Makes a finding at the Pod be about these containers too: another one is a new finding, reordering them is not.
+/// Makes a finding at the Pod depend on these containers too. Another container makes it a new finding, but another
+/// order does not.
 pub fn about_all(finding: &mut Finding, containers: &[&Container<'_>], pointer: &'static str) {
     let mut sorted = containers.to_vec();
     sorted.sort_by_key(|container| container.name());
@@ -262,7 +267,7 @@ pub struct Container<'a> {
     cursor: Cursor<'a>,
 }
 
-/// The pod spec around containers, and what was worked out of it.
+/// The pod spec around containers, and values that are computed from it.
 #[derive(Debug)]
 struct Around<'a> {
     spec: Cursor<'a>,
@@ -280,7 +285,7 @@ impl<'a> Container<'a> {
         self.cursor.at("/name").as_str().unwrap_or_default()
     }
 
-    /// As a message names it: `container "app"`; one without a name by its place, `containers[0]`.
+    /// Name in messages: `container "app"`. Without a name, its place: `containers[0]`.
     pub fn describe(&self) -> String {
         described(self.class.noun(), self.name(), &self.cursor)
     }
@@ -290,12 +295,12 @@ impl<'a> Container<'a> {
         &self.cursor
     }
 
-    /// A place below the container, `/resources/requests/memory`.
+    /// A place below the container, such as `/resources/requests/memory`.
     pub fn at(&self, pointer: &'static str) -> Cursor<'a> {
         self.cursor.at(pointer)
     }
 
-    /// A place in the pod spec around it, `/securityContext/runAsUser`.
+    /// A place in the pod spec around it, such as `/securityContext/runAsUser`.
     pub fn pod(&self, pointer: &'static str) -> Cursor<'a> {
         self.pod.spec.at(pointer)
     }
@@ -305,7 +310,7 @@ impl<'a> Container<'a> {
         self.pod.inherited.requests(review, &self.pod.spec, resource)
     }
 
-    /// A field that the container's own `securityContext` decides, else the Pod's: the effective one.
+    /// The effective place of a `securityContext` field: that of the container if it is set, else that of the Pod.
     pub fn security(&self, field: &'static str) -> Cursor<'a> {
         let own = self.cursor.at("/securityContext").member(field);
         if own.exists() {
@@ -315,7 +320,7 @@ impl<'a> Container<'a> {
         if of_pod.exists() { of_pod } else { own }
     }
 
-    /// The ports that it declares; it may listen on others too.
+    /// The ports that it declares. It may listen on other ports too.
     pub fn ports(&self) -> impl Iterator<Item = ContainerPort<'a>> + use<'a> {
         self.cursor.at("/ports").items().filter_map(|port| {
             Some(ContainerPort {
@@ -326,7 +331,7 @@ impl<'a> Container<'a> {
         })
     }
 
-    /// The probe of this member name: `readinessProbe`, `livenessProbe`, `startupProbe`.
+    /// The probe with this member name: `readinessProbe`, `livenessProbe` or `startupProbe`.
     pub fn probe(&self, member: &'static str) -> Option<Probe<'a>> {
         let cursor = self.cursor.member(member);
         cursor.exists().then(|| Probe { container: self.cursor.clone(), cursor })
@@ -336,7 +341,7 @@ impl<'a> Container<'a> {
 /// A port that a container declares, with the API server's defaults filled in.
 #[derive(Clone, Copy, Debug)]
 pub struct ContainerPort<'a> {
-    /// Its name; empty where it has none.
+    /// Its name; empty if it has none.
     pub name: &'a str,
     /// Its number.
     pub number: i64,
@@ -351,7 +356,7 @@ pub struct Probe<'a> {
     cursor: Cursor<'a>,
 }
 
-/// How a probe asks. Ports are numbers where the container declares the name.
+/// The handler of a probe. A port is a number if the container declares its name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Handler<'a> {
     /// `httpGet`
@@ -367,7 +372,7 @@ pub enum Handler<'a> {
 /// A probe's port.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Port<'a> {
-    /// A number, also one that a name stands for.
+    /// A number, or a name that the container declares with this number.
     Number(i64),
     /// A name that the container does not declare.
     Name(&'a str),
@@ -384,37 +389,37 @@ impl<'a> Probe<'a> {
         self.cursor.at(pointer)
     }
 
-    /// Seconds before the first question; 0 if unset.
+    /// Seconds before the first probe; 0 if unset.
     pub fn initial_delay(&self) -> i64 {
         self.number("initialDelaySeconds", 0)
     }
 
-    /// Seconds between questions; 10 if unset.
+    /// Seconds between two probes; 10 if unset.
     pub fn period(&self) -> i64 {
         self.number("periodSeconds", 10)
     }
 
-    /// Seconds until an answer counts as none; 1 if unset.
+    /// Seconds until a probe times out; 1 if unset.
     pub fn timeout(&self) -> i64 {
         self.number("timeoutSeconds", 1)
     }
 
-    /// Good answers in a row that count; 1 if unset.
+    /// Number of consecutive successes that count as success; 1 if unset.
     pub fn success_threshold(&self) -> i64 {
         self.number("successThreshold", 1)
     }
 
-    /// Bad answers in a row that count; 3 if unset.
+    /// Number of consecutive failures that count as failure; 3 if unset.
     pub fn failure_threshold(&self) -> i64 {
         self.number("failureThreshold", 3)
     }
 
-    /// A field that is unset, or 0 (which the API server replaces by its default too), counts as its default.
+    /// The value of a field. An unset field has its default. The API server also replaces 0 by the default.
     fn number(&self, field: &'static str, default: i64) -> i64 {
         self.cursor.member(field).as_i64().filter(|value| *value != 0).unwrap_or(default)
     }
 
-    /// Seconds that one question can take: max(period, timeout), for the next one waits for its answer.
+    /// Seconds that one probe can take: max(period, timeout), because the next probe waits for its answer.
     pub fn interval(&self) -> i64 {
         self.period().max(self.timeout())
     }
@@ -430,7 +435,7 @@ impl<'a> Probe<'a> {
         self.initial_delay().saturating_add(self.detection_window())
     }
 
-    /// How it asks; none where no handler is stated.
+    /// The handler of the probe; `None` if no handler is stated.
     pub fn handler(&self) -> Option<Handler<'a>> {
         let text =
             |cursor: Cursor<'a>, default: &'a str| cursor.as_str().filter(|text| !text.is_empty()).unwrap_or(default);

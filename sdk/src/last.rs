@@ -180,7 +180,7 @@ fn places<'a>(review: &Review<'a>) -> (Cursor<'a>, Vec<Cursor<'a>>) {
     (review.at(spec.first().copied().unwrap_or("/spec")), about)
 }
 
-/// `None` if workloads never depend on the kind of the reviewed object.
+/// `None` if workloads never depend on the kind of the reviewed object, or if it is a subresource.
 fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
     let none = Some(Concerned::default());
     if !review.subresource().is_empty() {

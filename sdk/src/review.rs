@@ -352,8 +352,8 @@ impl<'a> Review<'a> {
         self.template().is_some() || self.referenced().is_some()
     }
 
-    /// The Argo Rollouts that take their template from the named workload of this `group/Kind`. Needs [`Kind::ROLLOUT`] in
-    /// `requires` or `refines`.
+    /// The Argo Rollouts that take their template from the named workload of this `group/Kind`. Needs [`Kind::ROLLOUT`]
+    /// in `requires` or `refines`.
     pub fn rollouts_of(&self, kind: Kind<'_>, name: &str) -> Rc<Answer> {
         self.references.to(self, kind, name)
     }

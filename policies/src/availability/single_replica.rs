@@ -27,7 +27,7 @@ use plimsoll_sdk::sharing::others;
 /// While that Pod is moved, replaced or broken, no Pod answers.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes two replicas, if the Pods mount no PersistentVolumeClaim and no autoscaler may exist:
+/// `--fix=unsafe` writes two replicas, if the Pods mount no PersistentVolumeClaim and no autoscaler can exist:
 ///
 /// ```yaml
 /// spec:

@@ -12,8 +12,8 @@ use plimsoll_sdk::selector;
 /// ## What it finds
 /// - `error`: a `topologySpreadConstraints` item whose `labelSelector` is missing, or does not match the labels of its
 ///   own Pods. All of these Pods may then run on one node.
-/// - `warning`: a `podAntiAffinity` that was written for its own Pods but selects none of them. One of its terms has the
-///   name of the workload, or a label value of its Pods, under a key that the Pods do not have.
+/// - `warning`: a `podAntiAffinity` that was written for its own Pods but selects none of them. One of its terms has
+///   the name of the workload, or a label value of its Pods, under a key that the Pods do not have.
 ///
 /// A term may select other Pods on purpose, to keep away from them. So the policy accepts any other term that selects
 /// other Pods. `missing-spread` reports what does not spread the Pods. For `podAntiAffinity`, the policy also skips:

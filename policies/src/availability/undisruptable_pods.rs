@@ -5,9 +5,9 @@ use plimsoll_sdk::prelude::*;
 /// Replicated Pods that block the removal of their nodes.
 ///
 /// ## What it finds
-/// `warning`: a workload with two or more Pods that a Service selects. Its pod template has an annotation that keeps node
-/// autoscalers from emptying the node. The policy is on in profile `strict`, or if a PolicySet lists it. The annotations
-/// are:
+/// `warning`: a workload with two or more Pods that a Service selects. Its pod template has an annotation that keeps
+/// node autoscalers from emptying the node. The policy is on in profile `strict`, or if a PolicySet lists it. The
+/// annotations are:
 ///
 /// | annotation | value |
 /// | --- | --- |

@@ -45,6 +45,7 @@ impl<'a> Cursor<'a> {
 
     /// One member with a fixed name that contains neither slash nor tilde: [`Cursor::key`] without a copy of the name.
     pub(crate) fn member(&self, name: &'static str) -> Cursor<'a> {
+        debug_assert!(!name.contains('/'), "`{name}` is no name of a member");
         self.below(name)
     }
 

@@ -89,9 +89,9 @@ impl<'a> PodTemplate<'a> {
         self.root.at("/metadata/labels").node()
     }
 
-    /// A field of the Pod's own `securityContext`. Containers that do not set the field inherit it.
-    pub fn security(&self, field: &'static str) -> Cursor<'a> {
-        self.spec.at("/securityContext").member(field)
+    /// A place in the Pod's own `securityContext`, such as `/runAsUser`. Containers that do not set this value inherit it.
+    pub fn security(&self, pointer: &'static str) -> Cursor<'a> {
+        self.spec.at("/securityContext").at(pointer)
     }
 
     /// App containers, then init and sidecar containers, then ephemeral ones, each in the written order. Without
@@ -310,13 +310,14 @@ impl<'a> Container<'a> {
         self.pod.inherited.requests(review, &self.pod.spec, resource)
     }
 
-    /// The effective place of a `securityContext` field: that of the container if it is set, else that of the Pod.
-    pub fn security(&self, field: &'static str) -> Cursor<'a> {
-        let own = self.cursor.at("/securityContext").member(field);
+    /// The effective place in a `securityContext`, such as `/runAsNonRoot`: that of the container if it is set, else that
+    /// of the Pod.
+    pub fn security(&self, pointer: &'static str) -> Cursor<'a> {
+        let own = self.cursor.at("/securityContext").at(pointer);
         if own.exists() {
             return own;
         }
-        let of_pod = self.pod.spec.at("/securityContext").member(field);
+        let of_pod = self.pod.spec.at("/securityContext").at(pointer);
         if of_pod.exists() { of_pod } else { own }
     }
 

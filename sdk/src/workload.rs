@@ -89,7 +89,8 @@ impl<'a> PodTemplate<'a> {
         self.root.at("/metadata/labels").node()
     }
 
-    /// A place in the Pod's own `securityContext`, such as `/runAsUser`. Containers that do not set this value inherit it.
+    /// A place in the Pod's own `securityContext`, such as `/runAsUser`. Containers that do not set this value inherit
+    /// it.
     pub fn security(&self, pointer: &'static str) -> Cursor<'a> {
         self.spec.at("/securityContext").at(pointer)
     }
@@ -310,8 +311,8 @@ impl<'a> Container<'a> {
         self.pod.inherited.requests(review, &self.pod.spec, resource)
     }
 
-    /// The effective place in a `securityContext`, such as `/runAsNonRoot`: that of the container if it is set, else that
-    /// of the Pod.
+    /// The effective place in a `securityContext`, such as `/runAsNonRoot`: that of the container if it is set, else
+    /// that of the Pod.
     pub fn security(&self, pointer: &'static str) -> Cursor<'a> {
         let own = self.cursor.at("/securityContext").at(pointer);
         if own.exists() {

@@ -4,8 +4,8 @@ use plimsoll_sdk::selector::{self, Match};
 /// Workloads whose selector does not match their own Pods.
 ///
 /// ## What it finds
-/// `error`: a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout whose `spec.selector` does
-/// not match the labels of its pod template.
+/// `error`: the `spec.selector` of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout
+/// does not match the labels of its pod template.
 ///
 /// ## Why
 /// The API server rejects it: "selector does not match template labels". It accepts a Rollout, but the controller then

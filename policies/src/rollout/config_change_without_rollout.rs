@@ -7,7 +7,7 @@ use plimsoll_sdk::workload::PodTemplate;
 ///
 /// ## What it finds
 /// `info`: a long-running workload reads a known ConfigMap only once, at the start of a container: into environment
-/// variables (`envFrom`, `configMapKeyRef`) or by a mount with `subPath`. And nothing in its template changes when the
+/// variables (`envFrom`, `configMapKeyRef`) or by a mount with `subPath`. Nothing in its template changes when the
 /// ConfigMap changes. There is no finding with one of these:
 ///
 /// - an annotation with `checksum` or `hash` in its name;

@@ -10,15 +10,15 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
 /// PersistentVolumeClaim for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`). At the same time `maxSurge`
 /// comes to 1 or more, and `maxUnavailable` to 0. This is also the result of the defaults of 25%.
 ///
-/// For a `ReadWriteOnce` claim the type of the volume decides. A Pod waits for a volume that is attached to a node. The
-/// driver of the StorageClass or PersistentVolume shows whether the volume is attached. A claim without a class gets
-/// the default class of the cluster.
+/// For a `ReadWriteOnce` claim the type of the volume decides. A new Pod waits only for a volume that is attached to a
+/// node. The driver of the StorageClass or PersistentVolume shows whether that is so. A claim without a class gets the
+/// default class of the cluster.
 ///
 /// There is no finding for a volume of one node (`local-path`, `hostPath`, `local`), because the scheduler places the
 /// new Pod on that node too. There is none for a volume of a file server.
 ///
-/// - `warning`: the class, the default class of a claim without one, or the driver is unknown. The name of a class
-///   (`gp3`) is not enough.
+/// It is a `warning` if the class, the default class of a claim without one, or the driver is unknown. The name of a
+/// class (`gp3`) is not enough.
 ///
 /// `volume-shared-by-replicas` reports several Pods on such a claim. Pods that are tied to one node can share a
 /// `ReadWriteOnce` volume. Such Pods have one of these:

@@ -19,7 +19,7 @@ use crate::rollout::stateful_sets;
 ///   only one Pod and its author accepts the gap (`maxUnavailable: 1`, or `maxSurge: 0`), because that is a choice. It
 ///   is an `info` if no Service selects the Pods. It is also an `info` if each such Service has Pods of another
 ///   workload too, for example the stable one beside a canary.
-/// - `error`: both values are 0, so nothing could be replaced. The API server rejects that.
+/// - `error`: both values are written as 0, so nothing could be replaced. The API server rejects that.
 /// - `error`: `maxUnavailable` of a StatefulSet takes all of two or more Pods down at once.
 /// - `info`: neither value is written, and the default of 25% lets an update take Pods down (from four replicas). There
 ///   is no finding if the Pods use a port of their node.

@@ -22,8 +22,8 @@ use crate::rollout::several_pods::{several, taken};
 /// The finding appears at the object that is applied last: the workload's claim, the autoscaler's maximum or the access
 /// modes of the claim. `plimsoll check` reports it once for a set.
 ///
-/// - `warning`: the claim is `ReadWriteOnce`, and its StorageClass, the default class of a claim without one, or the
-///   driver is unknown.
+/// It is a `warning` if the claim is `ReadWriteOnce`, and its StorageClass, the default class of a claim without one,
+/// or the driver is unknown.
 ///
 /// An Argo Rollout that takes its template from a workload (`workloadRef`) mounts the claims of that template. So it
 /// counts at the workload and at the claim too.

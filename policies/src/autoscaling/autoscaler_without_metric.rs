@@ -8,7 +8,7 @@ use plimsoll_sdk::prelude::*;
 ///
 /// ## Why
 /// For most services 80% of cpu is too late. For a service that waits for a database it says nothing. An author who
-/// wrote no metric may not know that there is a default.
+/// wrote no metric may not know that there is a default metric.
 ///
 /// ## What to write
 /// The intended target:

@@ -18,9 +18,9 @@ use crate::autoscaling::lack::{Containers, Harm, Lack, injected};
 ///
 /// `warning`: the autoscaler has other metrics too, and adds Pods by those.
 ///
-/// `info`: the annotation `dapr.io/enabled` or `linkerd.io/inject` injects a container, and no annotation states the
-/// request of this container. All written requests are sufficient. If the settings of the injector do not set a
-/// request, the container requests nothing.
+/// `info`: the annotation `dapr.io/enabled` or `linkerd.io/inject` injects a container, no annotation states its
+/// request, and all written requests are sufficient. If the settings of the injector do not set a request, the
+/// container requests nothing.
 ///
 /// The effective request counts: a copied limit, the default of a LimitRange, or the value of a VerticalPodAutoscaler
 /// in any `updateMode` except `Off`. If the Pod as a whole states any resource (from Kubernetes 1.34), one request is

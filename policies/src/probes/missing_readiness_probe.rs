@@ -35,8 +35,8 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// - A port that a ServiceMonitor or PodMonitor of the Prometheus operator names, by the port's name, its number or its
 ///   `targetPort`. The monitor must select the Service or the Pods, also from another namespace (`namespaceSelector`).
 ///
-/// After an annotation or a monitor, ports 80 and 443, and Services of type `NodePort` or `LoadBalancer`, still count.
-/// In the cluster a monitor counts once it exists. `helm` applies it after the Service and the workload.
+/// Ports 80 and 443, and Services of type `NodePort` or `LoadBalancer`, count even if an annotation or a monitor names
+/// them. In the cluster a monitor counts once it exists. `helm` applies it after the Service and the workload.
 ///
 /// A Service's port with a name such as `http` or `grpc` always counts, because many programs serve both on one port.
 ///

@@ -51,8 +51,9 @@ pub struct Settings {
 /// If no request is stated, one of these takes effect:
 ///
 /// 1. The container's limit, which the API server copies. The policy records that as `info`: the container reserves all
-/// that it may ever use, which may not be intended. 2. The default of a LimitRange of the namespace: no finding. 3. The
-/// `resources` of the Pod as a whole (from Kubernetes 1.34): no finding.
+///    that it may ever use, which may not be intended.
+/// 2. The default of a LimitRange of the namespace: no finding.
+/// 3. The `resources` of the Pod as a whole (from Kubernetes 1.34): no finding.
 ///
 /// Each of these must also reach the smallest request that counts. A Pod as a whole needs this amount for each
 /// container without a request of its own. If it requests less, there is one finding at the Pod.

@@ -8,8 +8,8 @@ use plimsoll_sdk::resources::{Resources as _, Side, filled, pod_total};
 /// Workloads whose Pods a LimitRange forbids.
 ///
 /// ## What it finds
-/// `error`: a container, a native sidecar, an init container, or the Pod as a whole is outside the limits that a
-/// LimitRange of the namespace sets:
+/// `error`: a container, a native sidecar, an init container, or the Pod as a whole is outside the range that a
+/// LimitRange of the namespace allows:
 ///
 /// - A container requests less than `min`, or its limit is above `max`, or its limit is more than
 ///   `maxLimitRequestRatio` times the request.

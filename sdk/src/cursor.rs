@@ -44,6 +44,7 @@ impl<'a> Cursor<'a> {
 
     /// One member of a fixed name, which holds neither slash nor tilde: [`Cursor::key`] without a copy of the name.
     pub(crate) fn member(&self, name: &'static str) -> Cursor<'a> {
+        debug_assert!(!name.contains('/'), "`{name}` is no name of a member");
         self.below(name)
     }
 

@@ -89,9 +89,9 @@ impl<'a> PodTemplate<'a> {
         self.root.at("/metadata/labels").node()
     }
 
-    /// A field of the Pod's own `securityContext`, which containers without one of their own inherit.
-    pub fn security(&self, field: &'static str) -> Cursor<'a> {
-        self.spec.at("/securityContext").member(field)
+    /// A place in the Pod's own `securityContext`, `/runAsUser`, which containers without one of their own inherit.
+    pub fn security(&self, pointer: &'static str) -> Cursor<'a> {
+        self.spec.at("/securityContext").at(pointer)
     }
 
     /// App, then init and sidecar containers, then ephemeral ones, each as they are written; without [`Self::injected`].
@@ -305,13 +305,13 @@ impl<'a> Container<'a> {
         self.pod.inherited.requests(review, &self.pod.spec, resource)
     }
 
-    /// A field that the container's own `securityContext` decides, else the Pod's: the effective one.
-    pub fn security(&self, field: &'static str) -> Cursor<'a> {
-        let own = self.cursor.at("/securityContext").member(field);
+    /// A place, `/runAsNonRoot`, that the container's own `securityContext` decides, else the Pod's: the effective one.
+    pub fn security(&self, pointer: &'static str) -> Cursor<'a> {
+        let own = self.cursor.at("/securityContext").at(pointer);
         if own.exists() {
             return own;
         }
-        let of_pod = self.pod.spec.at("/securityContext").member(field);
+        let of_pod = self.pod.spec.at("/securityContext").at(pointer);
         if of_pod.exists() { of_pod } else { own }
     }
 

@@ -72,7 +72,7 @@ fn find(
     let mut report = |at: &Cursor<'_>, who: &str| {
         findings.error(at, format!("with runAsNonRoot: true the kubelet never starts {root}: {who}"), help);
     };
-    for container in template.all_containers().filter(|it| it.security("runAsNonRoot").as_bool() == Some(true)) {
+    for container in template.all_containers().filter(|it| it.security("/runAsNonRoot").as_bool() == Some(true)) {
         let own = container.at(field);
         if is_root(&own) {
             report(&own, &container.describe());

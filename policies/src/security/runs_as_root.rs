@@ -68,7 +68,7 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
         root_user_of_pod(template, findings);
         for container in template.all_containers() {
             let at = container.at("/securityContext/runAsUser");
-            root_user(&at, &container.describe(), container.security("runAsNonRoot").as_bool() == Some(true), findings);
+            root_user(&at, &container.describe(), container.security("/runAsNonRoot").as_bool() == Some(true), findings);
         }
     }
     may_be_root(template, findings);
@@ -90,11 +90,11 @@ fn root_user(at: &Cursor<'_>, who: &str, never_starts: bool, findings: &mut Find
 
 /// Judges the user of the Pod, which counts for the containers that state none.
 fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
-    let at = template.security("runAsUser");
+    let at = template.security("/runAsUser");
     let has_own = |container: &Container<'_>| container.at("/securityContext/runAsUser").exists();
     if !template.all_containers().all(has_own) {
         let mut inheriting = template.all_containers().filter(|container| !has_own(container));
-        let never_starts = inheriting.all(|container| container.security("runAsNonRoot").as_bool() == Some(true));
+        let never_starts = inheriting.all(|container| container.security("/runAsNonRoot").as_bool() == Some(true));
         return root_user(&at, "the Pod", never_starts, findings);
     }
     if at.as_i64() == Some(0) {
@@ -110,13 +110,13 @@ fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
 const ADDED: &str = "the containers state another, but one that is added later (injected, ephemeral) gets it";
 
 fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
-    let of_pod = template.security("runAsNonRoot");
+    let of_pod = template.security("/runAsNonRoot");
     let inherits = |container: &&Container<'_>| container.at("/securityContext/runAsNonRoot").is_absent();
     let (ephemeral, others): (Vec<_>, Vec<_>) =
         template.containers().iter().partition(|container| container.class() == Class::Ephemeral);
     let inheriting: Vec<_> = others.into_iter().filter(inherits).collect();
     // These containers already have an error.
-    let (is_windows, of_all) = (template.is_windows(), template.security("runAsUser").as_i64());
+    let (is_windows, of_all) = (template.is_windows(), template.security("/runAsUser").as_i64());
     let is_root = |container: &&Container<'_>| {
         let own = container.at("/securityContext/runAsUser");
         !is_windows && own.as_i64().or(of_all) == Some(0)
@@ -205,5 +205,5 @@ fn explicit(at: &Cursor<'_>, who: &str, containers: &[&Container<'_>], findings:
 
 /// The user of the container, if the container or its Pod states one.
 fn user(container: &Container<'_>) -> Option<i64> {
-    container.security("runAsUser").as_i64()
+    container.security("/runAsUser").as_i64()
 }

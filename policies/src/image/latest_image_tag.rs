@@ -5,8 +5,7 @@ use plimsoll_sdk::workload::PodTemplate;
 /// Settings of `latest-image-tag`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Repositories whose images may stay without a fixed tag, written without a tag; `*` at the end stands for any
-    /// rest.
+    /// Repositories, without a tag, whose images need no fixed tag; `*` at the end matches any rest.
     #[settings(default = [])]
     allowed: Vec<String>,
 }

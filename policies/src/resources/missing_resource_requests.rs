@@ -20,11 +20,10 @@ pub struct Settings {
     /// Smallest memory request that counts; 0 counts every request but 0.
     #[settings(default = "1Mi")]
     pub(crate) least_memory: Quantity,
-    /// If there is only a CPU limit, the request to write is the limit divided by this. 1 leaves the copy of the limit.
+    /// If there is only a CPU limit, the request to write is the limit divided by this; 1 keeps the copy.
     #[settings(default = "10")]
     pub(crate) cpu_ratio: Quantity,
-    /// If there is only a memory limit, the request to write is the limit divided by this. 1 leaves the copy of the
-    /// limit.
+    /// If there is only a memory limit, the request to write is the limit divided by this; 1 keeps the copy.
     #[settings(default = "4")]
     pub(crate) memory_ratio: Quantity,
 }

@@ -16,7 +16,7 @@ use plimsoll_sdk::prelude::*;
 /// nothing to add.
 ///
 /// ## Why
-/// The pipeline reports "field is immutable" after the merge, when half of a set is already applied. The only way out
+/// The pipeline reports "field is immutable" after the merge, when half of a set is already applied. The usual way out
 /// is to delete the object and create it again. That is an outage, which should be planned.
 ///
 /// ## What to write

@@ -4,23 +4,26 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::sharing::others_of;
 use plimsoll_sdk::volumes::keep_one_pod;
 
-/// Autoscalers that leave a single Pod.
+/// Autoscalers that may leave a single Pod.
 ///
 /// ## What it finds
-/// `warning`: a HorizontalPodAutoscaler with `minReplicas: 1`, which it also is where nobody wrote it. What KEDA scales to
-/// nothing, and wakes at the next message, is meant so and left out. So is what shares each of its Services with the Pods of
-/// another workload.
+/// `warning`: a HorizontalPodAutoscaler with `minReplicas: 1`, which is also the default. The policy skips these
+/// autoscalers:
 ///
-/// With `maxReplicas: 1` the number of Pods never changes, which `autoscaler-without-room` reports alone. Pods whose
-/// PersistentVolumeClaim only one of them may mount can't be two; `volume-shared-by-replicas` reports these.
+/// - The autoscaler that KEDA makes for a ScaledObject. KEDA scales the workload to zero and wakes it at the next
+///   message, which is intended.
+/// - The autoscaler of a workload whose Services all have Pods of another workload too.
+/// - An autoscaler with `maxReplicas: 1`. Its number of Pods never changes, and `autoscaler-without-room` reports that.
+/// - The autoscaler of Pods whose PersistentVolumeClaim can be mounted by only one of them. There can't be two Pods,
+///   and `volume-shared-by-replicas` reports that.
 ///
 /// ## Why
-/// Whenever it is quiet one Pod is left. A node that fails, a drain or a rollout that goes wrong is then an outage, at night,
-/// of something that has ten Pods by day. A PodDisruptionBudget can't help: of one Pod it either keeps none or blocks the
-/// drain.
+/// In a quiet period only one Pod is left. Then a failed node, a drain or a bad rollout is an outage at night, of a
+/// service that has ten Pods by day. A PodDisruptionBudget can't help: with one Pod it either protects no Pod or blocks
+/// the drain.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes it:
+/// `--fix=unsafe` writes this:
 ///
 /// ```yaml
 /// spec:
@@ -28,9 +31,9 @@ use plimsoll_sdk::volumes::keep_one_pod;
 /// ```
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder, and so does a volume. None of these is judged by it if it comes
-/// last: Service, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Rollout, PersistentVolumeClaim,
-/// StorageClass, PersistentVolume.
+/// Another workload behind the Service lowers the severity, and so does a volume. None of these is judged by it if it
+/// comes last: Service, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Rollout,
+/// PersistentVolumeClaim, StorageClass, PersistentVolume.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Warning,
     since = "0.1.0", 
@@ -50,7 +53,7 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     if !is_one || review.object().node().is_some_and(|object| is_owned_by(review, Kind::SCALED_OBJECT, object)) {
         return;
     }
-    // Where one is all that there is at most, `autoscaler-without-room` has the finding.
+    // If the maximum is one Pod, `autoscaler-without-room` has the finding.
     if most.is_none_or(|most| most <= 1) || is_backed_or_alone(review) {
         return;
     }
@@ -60,7 +63,7 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });
 }
 
-/// Whether Pods of another workload answer for what is scaled too, or a volume keeps it from being two.
+/// Whether Pods of another workload also serve the requests of the scaled workload, or a volume limits it to one Pod.
 fn is_backed_or_alone(review: &Review<'_>) -> bool {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
     let (holder, answer) = review.template_of(kind.get(), &name);

@@ -1,21 +1,22 @@
 use plimsoll_sdk::prelude::*;
 
-/// HorizontalPodAutoscalers that would end every Pod.
+/// HorizontalPodAutoscalers that would remove every Pod.
 ///
 /// ## What it finds
-/// `error`, over files, for in the cluster the API server says it itself: a HorizontalPodAutoscaler with `minReplicas: 0`
+/// `error`, over files: a HorizontalPodAutoscaler has `minReplicas: 0`, and one of these is true:
 ///
-/// - and no metric of type `Object` or `External`: without Pods there is nothing else to measure, so nothing would ever
-///   start one again;
-/// - before Kubernetes 1.37, where the feature `HPAScaleToZero` is off unless the API server was told otherwise.
+/// - It has no metric of type `Object` or `External`. Without Pods the other metrics have nothing to measure, so
+///   nothing would ever start a Pod again.
+/// - The version of Kubernetes is below 1.37. There the feature `HPAScaleToZero` is off by default.
 ///
-/// A ScaledObject of KEDA may scale to nothing: KEDA itself asks the metric then.
+/// In a cluster the API server itself reports this. A ScaledObject of KEDA may scale to zero, because KEDA itself reads
+/// the metric then.
 ///
 /// ## Why
-/// The API server refuses it when it is applied.
+/// The API server rejects the object when it is applied.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes 1; `autoscaler-down-to-one` says why two are better:
+/// `--fix=unsafe` writes 1. The page of `autoscaler-down-to-one` says why two are better:
 ///
 /// ```yaml
 /// spec:
@@ -23,7 +24,7 @@ use plimsoll_sdk::prelude::*;
 /// ```
 ///
 /// ## Assumptions
-/// Before Kubernetes 1.37 the feature is off.
+/// The policy assumes that the feature is off before Kubernetes 1.37.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Error,
     since = "0.1.0", stage = Source, edits = ["/spec/minReplicas"],

@@ -1,45 +1,46 @@
 use plimsoll_sdk::disruption::Change;
 use plimsoll_sdk::prelude::*;
 
-/// Manifests that set the number of Pods which an autoscaler sets too.
+/// Manifests that set the number of Pods, which an autoscaler sets too.
 ///
 /// ## What it finds
-/// A Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout whose author wrote `replicas`, while a
+/// The author of a Deployment, StatefulSet, ReplicaSet, ReplicationController or Rollout wrote `replicas`, while a
 /// HorizontalPodAutoscaler or a ScaledObject scales it.
 ///
-/// - `warning`: each apply sets the number back.
-/// - `error`: the number is 0. That turns a HorizontalPodAutoscaler off, and it never starts a Pod again. KEDA does.
+/// - `warning`: each apply resets the number.
+/// - `error`: the number is 0. That turns a HorizontalPodAutoscaler off, and it never starts a Pod again. (KEDA does.)
 ///
-/// A ScaledObject that is paused sets no number (`autoscaling.keda.sh/paused`), or the one of
-/// `autoscaling.keda.sh/paused-replicas`: nothing is found where that is the same number.
+/// A paused ScaledObject sets no number (`autoscaling.keda.sh/paused`), or the one of
+/// `autoscaling.keda.sh/paused-replicas`. If the manifest has the same number, there is no finding.
 ///
-/// An autoscaler that comes last is not blamed: the conflict is that of the workload's manifest, and is found when this
-/// is applied, which is when it does harm. What `kubectl scale` sets is nobody's manifest.
+/// An autoscaler that is applied last has no finding. The conflict is in the manifest of the workload, and does harm
+/// when the workload is applied, so the finding appears there. A number that `kubectl scale` sets is not in a manifest.
 ///
 /// ## Why
-/// Under load the autoscaler has made ten Pods of three. A deployment applies the manifest: seven of them are ended at once,
-/// in the middle of the day, and come back minutes later.
+/// Under load the autoscaler has scaled from three Pods to ten. A deployment applies the manifest, and seven Pods end
+/// at once, in the middle of the day. They come back minutes later.
 ///
 /// ## What to write
-/// Nothing in `replicas`; the autoscaler's minimum says how few there may be. `--fix=unsafe` takes it out.
+/// No `replicas`; the autoscaler's minimum is the lower bound. `--fix=unsafe` removes the field.
 ///
-/// Where `kubectl apply` wrote it once, taking it out sets the number to 1 for a moment: what an apply no longer mentions,
-/// it removes, and the API server fills in its default. So take it out of the record first, and then of the file:
+/// If `kubectl apply` wrote the field before, removing it sets the number to 1 for a moment. The next apply deletes the
+/// field, and the API server fills in its default. So first remove the field from the record, and then from the file:
 ///
 /// ```sh
 /// kubectl apply edit-last-applied deployment/shop   # delete the line `replicas:`
 /// ```
 ///
-/// With server-side apply, let the autoscaler become the owner of the field before: see "Migrating Deployments and
+/// With server-side apply, first let the autoscaler become the owner of the field. See "Migrating Deployments and
 /// StatefulSets to horizontal autoscaling" in the documentation of Kubernetes.
 ///
 /// ## Assumptions
-/// Where nobody can tell whether the number was written, it was not. Where the autoscalers are not known, nothing is
-/// judged.
+/// If it is unknown whether the author wrote the number, the policy assumes that the author did not. If the autoscalers
+/// are not known, it judges nothing.
 ///
 /// ## Order
-/// A HorizontalPodAutoscaler or a ScaledObject that comes last is not judged: of a stored workload it is not known whether
-/// its author wrote `replicas`. The next apply of the workload is judged, and `plimsoll check` judges a set as a whole.
+/// A HorizontalPodAutoscaler or a ScaledObject that comes last is not judged: for a stored workload it is unknown
+/// whether its author wrote `replicas`. The next apply of the workload is judged, and `plimsoll check` judges a set as
+/// a whole.
 ///
 /// A Rollout that takes the template of this workload, and comes last, changes nothing here: its own autoscaler counts.
 #[policy(
@@ -80,7 +81,7 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
              edit-last-applied {kind}/{name}, or the next apply scales to 1"
         ),
     };
-    // The written number counts, also if a Rollout takes the Pods over.
+    // The written number counts, even if a Rollout takes over the Pods.
     let finding = match at.as_i64() {
         Some(0) if !floor.is_of_keda() => {
             findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help)

@@ -3,20 +3,25 @@ use plimsoll_sdk::disruption::{name, target};
 use plimsoll_sdk::kind::OwnedKind;
 use plimsoll_sdk::prelude::*;
 
-/// Workloads that are scaled by a share of requests which another autoscaler changes.
+/// Workloads that scale by a share of requests, while another autoscaler changes these requests.
 ///
 /// ## What it finds
-/// `warning`: a HorizontalPodAutoscaler or a ScaledObject that aims at a share of the requested cpu or memory, of a workload
-/// whose requests for the same resource a VerticalPodAutoscaler sets (`updateMode` `Auto`, which is the default, `Recreate`
-/// or `InPlaceOrRecreate`, unless `controlledResources` or `mode: Off` leave it out for all containers). It is found
-/// whichever comes last; of a set it is said once, at the VerticalPodAutoscaler.
+/// `warning`: a HorizontalPodAutoscaler or a ScaledObject aims at a share of the requested cpu or memory. A
+/// VerticalPodAutoscaler sets the requests of the same workload for the same resource. The VerticalPodAutoscaler counts
+/// if both are true:
+///
+/// - Its `updateMode` is `Auto` (the default), `Recreate` or `InPlaceOrRecreate`.
+/// - `controlledResources` or `mode: Off` do not exclude the resource for all containers.
+///
+/// The finding appears at the object that is applied last. In a set it is reported once, at the VerticalPodAutoscaler.
 ///
 /// ## Why
-/// Under load one adds Pods and the other raises the request. A greater request makes the same use a smaller share, so the
-/// first takes Pods away again, and each restart for a new request takes one more out of service.
+/// Under load one autoscaler adds Pods and the other raises the request. With a greater request the same use is a
+/// smaller share, so the first one removes Pods again. Each restart for a new request takes one more Pod out of
+/// service.
 ///
 /// ## What to write
-/// A VerticalPodAutoscaler that recommends, or that leaves the measured resource alone:
+/// A VerticalPodAutoscaler that only recommends, or that excludes the measured resource:
 ///
 /// ```yaml
 /// spec:
@@ -98,7 +103,7 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
 /// The resources whose requests a VerticalPodAutoscaler can change.
 const SET: [&str; 2] = ["cpu", "memory"];
 
-/// Which of them it changes, in some container.
+/// Which of these resources it changes, in some container.
 fn sets(vertical: Node<'_>) -> [bool; 2] {
     let text = |pointer: &str| vertical.at(pointer).and_then(Node::as_str);
     if matches!(text("/spec/updatePolicy/updateMode"), Some("Off" | "Initial")) {
@@ -106,7 +111,8 @@ fn sets(vertical: Node<'_>) -> [bool; 2] {
     }
     let policies: Vec<_> =
         vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items).collect();
-    // What is said of `*` holds for every container without a policy of its own; of others nobody said anything.
+    // A policy for `*` covers every container without its own policy. Without a policy for `*`, the
+    // VerticalPodAutoscaler sets both resources of these containers.
     let rest = policies.iter().find(|policy| policy.get("containerName").and_then(Node::as_str) == Some("*"));
     SET.map(|resource| {
         let is_set = |policy: &Node<'_>| {

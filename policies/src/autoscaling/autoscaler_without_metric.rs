@@ -1,17 +1,17 @@
 use plimsoll_sdk::prelude::*;
 
-/// Autoscalers whose target nobody wrote.
+/// Autoscalers without a written target.
 ///
 /// ## What it finds
-/// `info`, over files, for the API server fills it in: a HorizontalPodAutoscaler without `metrics`, or one of version 1
-/// without `targetCPUUtilizationPercentage`. It then aims at 80% of the requested cpu.
+/// `info`, over files, because the API server fills in the target: a HorizontalPodAutoscaler has no `metrics`, or one
+/// of version 1 has no `targetCPUUtilizationPercentage`. It then aims at 80% of the requested cpu.
 ///
 /// ## Why
-/// 80% of cpu is late for most services, and says nothing of those that wait for a database. Who wrote no metric may not
-/// know that there is one.
+/// For most services 80% of cpu is too late. For a service that waits for a database it says nothing. An author who
+/// wrote no metric may not know that there is a default metric.
 ///
 /// ## What to write
-/// The target that is meant:
+/// The intended target:
 ///
 /// ```yaml
 /// metrics:
@@ -27,7 +27,7 @@ pub fn autoscaler_without_metric(review: &Review, findings: &mut Findings) {
     let is_version_1 = review.at("/apiVersion").as_str() == Some("autoscaling/v1");
     let field = if is_version_1 { "/spec/targetCPUUtilizationPercentage" } else { "/spec/metrics" };
     let at = review.at(field);
-    // Version 1 keeps what it can't express in an annotation.
+    // Version 1 keeps metrics that it can't express in an annotation.
     let more = review.at("/metadata/annotations").key("autoscaling.alpha.kubernetes.io/metrics");
     if more.exists() || !(at.is_absent() || at.node().is_some_and(|node| !is_version_1 && node.len() == 0)) {
         return;

@@ -5,13 +5,13 @@ use plimsoll_sdk::prelude::*;
 /// Autoscalers that measure Pods which are still starting.
 ///
 /// ## What it finds
-/// `warning`: a HorizontalPodAutoscaler or a ScaledObject that aims at a share of the requested cpu, of a workload in which
-/// no app container and no native sidecar has a readinessProbe. It is found whichever comes last; of a set it is said once,
-/// at the workload. It is on in profile `strict`, or where a PolicySet lists it.
+/// `warning`: a HorizontalPodAutoscaler or a ScaledObject aims at a share of the requested cpu. In its workload no app
+/// container and no native sidecar has a readinessProbe. The finding appears at the object that is applied last. In a
+/// set it is reported once, at the workload. This policy is on in profile `strict`, or if a PolicySet lists it.
 ///
 /// ## Why
-/// The autoscaler leaves the cpu of Pods out that are not ready yet. Without a probe they are ready at once, so what a
-/// program uses to start, often all it can get, counts as load. Each new Pod asks for another one.
+/// The autoscaler ignores the cpu of Pods that are not ready yet. Without a probe they are ready at once. So the cpu
+/// that a program uses to start, often all that it can get, counts as load. Each new Pod asks for another one.
 ///
 /// ## What to write
 /// ```yaml

@@ -8,30 +8,31 @@ use plimsoll_sdk::resources::Resources as _;
 
 use crate::autoscaling::lack::{Containers, Harm, Lack, injected};
 
-/// Autoscalers that measure a share of a request which nobody states.
+/// Autoscalers that measure a share of a request that does not exist.
 ///
 /// ## What it finds
-/// `error`: a HorizontalPodAutoscaler or a ScaledObject that aims at a share of the requested cpu or memory
-/// (`type: Utilization`; without any metric it is 80% of cpu), while a container or native sidecar of the workload
-/// requests none of it. It is found whichever comes last: at the container's request, or at the metric. A metric of type
-/// `ContainerResource` asks for the request of its own container alone, and for that container to be there.
+/// `error`: a HorizontalPodAutoscaler or a ScaledObject aims at a share of the requested cpu or memory. A container or
+/// native sidecar of the workload has no such request. The metric has `type: Utilization`; without any metric the
+/// default is 80% of cpu. The finding appears at the object that is applied last: at the container's request, or at the
+/// metric. A metric of type `ContainerResource` needs only its own container, and the request of this container.
 ///
-/// `warning`: the autoscaler has other metrics too. It adds Pods by those.
+/// `warning`: the autoscaler has other metrics too, and adds Pods by those.
 ///
-/// `info`: the annotation `dapr.io/enabled` or `linkerd.io/inject` has a container injected whose request no annotation
-/// states, and all requests that are written are enough. Without a setting of the injection itself it requests nothing.
+/// `info`: the annotation `dapr.io/enabled` or `linkerd.io/inject` injects a container, no annotation states its
+/// request, and all written requests are sufficient. If the settings of the injector do not set a request, the
+/// container requests nothing.
 ///
-/// The effective request counts: a limit is copied, a LimitRange fills in, and so does a VerticalPodAutoscaler in any
-/// `updateMode` but `Off`. Where the Pod as a whole states any resource (from Kubernetes 1.34), it takes one request for it,
-/// of the Pod or of any container.
+/// The effective request counts: a copied limit, the default of a LimitRange, or the value of a VerticalPodAutoscaler
+/// in any `updateMode` except `Off`. If the Pod as a whole states any resource (from Kubernetes 1.34), one request is
+/// enough, of the Pod or of any container.
 ///
 /// ## Why
-/// A share of nothing can't be computed: "missing request for cpu in container proxy". The autoscaler then does nothing at
-/// all, under any load, and says so only in its status. One forgotten sidecar is enough. With another metric that can be
-/// computed it adds Pods, and never takes one away.
+/// The autoscaler can't compute a share of nothing: "missing request for cpu in container proxy". It then does nothing
+/// at all, under any load, and only its status shows this. One forgotten sidecar is enough. If it can compute another
+/// metric, it adds Pods, and never removes one.
 ///
 /// ## What to write
-/// A request in every container that runs on:
+/// A request in every long-running container:
 ///
 /// ```yaml
 /// resources:
@@ -39,13 +40,12 @@ use crate::autoscaling::lack::{Containers, Harm, Lack, injected};
 /// ```
 ///
 /// ## Assumptions
-/// Where the LimitRanges or the VerticalPodAutoscalers of the namespace are not known, none is assumed to fill in requests,
-/// and findings are warnings.
-/// Where what is scaled, or what scales it, is not known, nothing is judged.
+/// If the LimitRanges or the VerticalPodAutoscalers of the namespace are not known, the policy assumes that none fills
+/// in requests. Findings are then warnings. If the scaled workload or the autoscaler is not known, nothing is judged.
 ///
 /// ## Order
-/// A LimitRange or a VerticalPodAutoscaler that comes last is not judged: it fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange or a VerticalPodAutoscaler that comes last is not judged: it fills in missing values only for Pods that
+/// are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     on = LongRunning,
     kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Error, since = "0.1.0",
@@ -118,7 +118,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     }
                     continue;
                 };
-                // KEDA and what it makes say the same.
+                // A ScaledObject and the HorizontalPodAutoscaler that KEDA makes for it have the same finding.
                 if !said.insert((measure.resource.clone(), measure.container.clone())) {
                     continue;
                 }

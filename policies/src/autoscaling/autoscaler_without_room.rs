@@ -5,17 +5,21 @@ use plimsoll_sdk::volumes::keep_one_pod;
 /// Autoscalers that cannot scale.
 ///
 /// ## What it finds
-/// A HorizontalPodAutoscaler or a ScaledObject whose minimum leaves nothing below its maximum. An unset minimum is 1 (0 for
-/// a ScaledObject), an unset maximum of a ScaledObject 100.
+/// A HorizontalPodAutoscaler or a ScaledObject has a minimum that is not below its maximum. The defaults are:
+///
+/// | | minimum | maximum |
+/// | --- | --- | --- |
+/// | HorizontalPodAutoscaler | 1 | none |
+/// | ScaledObject | 0 | 100 |
 ///
 /// - `warning`: both are equal, so the number of Pods never changes.
-/// - `error`: the minimum is greater. The API server refuses that, and KEDA does.
+/// - `error`: the minimum is greater. The API server and KEDA reject that.
 ///
 /// ## Why
-/// It looks as if the workload could grow, and it can't. Load comes, and nothing happens.
+/// The workload seems to scale, but it can't. When the load grows, nothing happens.
 ///
 /// ## What to write
-/// A maximum for the load that is to be survived, or `replicas` and no autoscaler:
+/// A maximum for the highest load that the workload must survive, or `replicas` and no autoscaler:
 ///
 /// ```yaml
 /// spec:
@@ -23,11 +27,12 @@ use plimsoll_sdk::volumes::keep_one_pod;
 ///   maxReplicas: 10
 /// ```
 ///
-/// Pods whose PersistentVolumeClaim only one of them may mount can't be more: there only the second is advised.
+/// Pods whose PersistentVolumeClaim can be mounted by only one of them can't be more. For these the help proposes only
+/// `replicas`.
 ///
 /// ## Order
-/// A volume changes only the advice. None of these is judged by it if it comes last: Deployment, StatefulSet, ReplicaSet,
-/// ReplicationController, Rollout, PersistentVolumeClaim, StorageClass, PersistentVolume.
+/// A volume changes only the advice. None of these is judged by it if it comes last: Deployment, StatefulSet,
+/// ReplicaSet, ReplicationController, Rollout, PersistentVolumeClaim, StorageClass, PersistentVolume.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0",
@@ -70,7 +75,7 @@ pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
     finding.about(&places[0]);
 }
 
-/// Whether a volume keeps what is scaled from being two Pods, so that a higher maximum would be denied.
+/// Whether a volume limits the scaled workload to one Pod, so that a higher maximum would be denied.
 fn is_kept_at_one(review: &Review<'_>) -> bool {
     let Some((kind, name)) = review.object().node().and_then(|object| target(review, object)) else { return false };
     let (holder, answer) = review.template_of(kind.get(), &name);

@@ -6,22 +6,22 @@ use plimsoll_sdk::prelude::*;
 /// Autoscalers that scale nothing.
 ///
 /// ## What it finds
-/// `error`: a HorizontalPodAutoscaler or a ScaledObject whose `scaleTargetRef` names
+/// `error`: the `scaleTargetRef` of a HorizontalPodAutoscaler or a ScaledObject names one of these:
 ///
-/// - a workload that is not there, in the namespace of the autoscaler. It rests on something absent: in the cluster it is
-///   not said when the autoscaler is made, and while this is young a change of it only warns.
-/// - a kind without a scale: a DaemonSet, Job, CronJob or Pod.
-/// - a ReplicaSet that belongs to a Deployment or a Rollout, which set its size themselves.
-/// - a kind of workloads in the wrong API group, such as a Deployment of `v1`.
+/// - A workload that does not exist in the namespace of the autoscaler. Such a finding rests on a missing object. So
+///   the cluster does not report it when the autoscaler is created, and for a young autoscaler a change only warns.
+/// - A kind without a scale: a DaemonSet, Job, CronJob or Pod.
+/// - A ReplicaSet that belongs to a Deployment or a Rollout, which set its size themselves.
+/// - A kind of workload in the wrong API group, such as a Deployment of `v1`.
 ///
-/// What it can't know, the kinds of an operator, is left out.
+/// The policy skips kinds that it can't know, such as the kinds of an operator.
 ///
 /// ## Why
-/// The autoscaler says so in its status and nowhere else. Mostly the workload was renamed, and since then runs at the size
-/// that it happened to have.
+/// Only the status of the autoscaler shows the problem. Mostly the workload was renamed, and since then it runs at the
+/// size that it happened to have.
 ///
 /// ## What to write
-/// Group, kind and name of what is to be scaled:
+/// Group, kind and name of the workload to scale:
 ///
 /// ```yaml
 /// spec:
@@ -29,7 +29,7 @@ use plimsoll_sdk::prelude::*;
 /// ```
 ///
 /// ## Assumptions
-/// Where the workloads are not all known, a missing one is not judged.
+/// If not all workloads are known, the policy does not report a missing one.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0",
@@ -50,7 +50,7 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
         return;
     }
     let Some(known) = SCALABLE.into_iter().find(|known| *known == kind) else {
-        // Other groups may have kinds of these names; the core group and the one that was removed have none.
+        // Other groups may have kinds of these names. The core group and the removed group have none.
         let meant = SCALABLE.iter().find(|known| known.name() == what);
         let is_wrong = matches!(kind.group(), "" | "extensions");
         if let Some(meant) = meant.filter(|_| is_wrong) {

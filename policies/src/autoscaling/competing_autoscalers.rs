@@ -6,17 +6,20 @@ use plimsoll_sdk::prelude::*;
 /// Workloads that two autoscalers scale.
 ///
 /// ## What it finds
-/// `error`: a HorizontalPodAutoscaler or a ScaledObject that scales what another one scales too. It is found at whichever
-/// comes last; `plimsoll check` says it once for a set. The HorizontalPodAutoscaler that KEDA makes of a ScaledObject is
-/// the same autoscaler and no other. So is one that the ScaledObject takes over by its name (annotation
-/// `scaledobject.keda.sh/transfer-hpa-ownership`).
+/// `error`: a HorizontalPodAutoscaler or a ScaledObject scales a workload that another one scales too. The finding
+/// appears at the autoscaler that is applied last; `plimsoll check` reports it once for a set. These two count as one
+/// autoscaler:
+///
+/// - a ScaledObject and the HorizontalPodAutoscaler that KEDA makes for it;
+/// - a ScaledObject and the HorizontalPodAutoscaler that it takes over by name (annotation
+///   `scaledobject.keda.sh/transfer-hpa-ownership`).
 ///
 /// ## Why
-/// Each sets the number that its own metrics ask for, every 15 seconds. The workload grows and shrinks without end, and a
-/// HorizontalPodAutoscaler that notices stops altogether (`AmbiguousSelector`).
+/// Every 15 seconds each autoscaler sets the number that its own metrics ask for. The workload grows and shrinks
+/// without end. A HorizontalPodAutoscaler that detects this stops altogether (`AmbiguousSelector`).
 ///
 /// ## What to write
-/// One autoscaler with all metrics: it takes the greatest number that any of them asks for.
+/// One autoscaler with all metrics: it takes the highest number that any metric asks for.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
@@ -53,20 +56,20 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
         format!("{} {scaled} is scaled by {} too: they set different numbers", kind.name(), other.replace('/', " "));
     let help = "keep one autoscaler, with the metrics of both";
     let finding = findings.error(&review.at("/spec/scaleTargetRef"), message, help);
-    // So that of two autoscalers one says it and the other refers to it.
+    // One of the two autoscalers has the finding, and the other is its related object.
     if *other < own {
         finding.related(other.as_str());
     }
 }
 
-/// Whether one of these, a ScaledObject, takes the other one over.
+/// Whether one of the two is a ScaledObject that takes over the other.
 fn is_one(own: (Autoscaler, Node<'_>), other: (Autoscaler, Node<'_>)) -> bool {
     [(own, other), (other, own)].into_iter().any(|((taker, object), (taken, hpa))| {
         taker == Autoscaler::Keda && taken == Autoscaler::Horizontal && taken_over(object) == Some(name(hpa))
     })
 }
 
-/// An owner reference alone says nothing: anyone can write one.
+/// The ScaledObject must exist, because any user can write an owner reference.
 fn is_made_by_keda(review: &Review<'_>, object: Node<'_>) -> bool {
     is_owned_by(review, Kind::SCALED_OBJECT, object)
 }

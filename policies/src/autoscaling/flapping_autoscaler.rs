@@ -1,20 +1,20 @@
 use plimsoll_sdk::flat::Kind as Json;
 use plimsoll_sdk::prelude::*;
 
-/// Autoscalers that take Pods away at the first quiet moment.
+/// Autoscalers that remove Pods at the first quiet moment.
 ///
 /// ## What it finds
-/// `warning`: a HorizontalPodAutoscaler, or the one that a ScaledObject asks for, with
-/// `behavior.scaleDown.stabilizationWindowSeconds: 0` and nothing that slows it down: no policies, or the default of 100% in
-/// 15 seconds.
+/// `warning`: a HorizontalPodAutoscaler, or the one that a ScaledObject asks for, has
+/// `behavior.scaleDown.stabilizationWindowSeconds: 0`, and nothing slows it down. It has no policies, or the default of
+/// 100% in 15 seconds.
 ///
 /// ## Why
-/// The window is how far back the autoscaler looks for the greatest number of Pods that it has wanted, five minutes if
-/// nobody says otherwise. Without it, fifteen seconds between two bursts of requests end all Pods but the minimum, and the
-/// second burst meets what is left, while new ones start.
+/// Within the window the autoscaler keeps the highest number of Pods that it has wanted. The default is five minutes.
+/// Without a window, a pause of fifteen seconds between two bursts of requests removes all Pods down to the minimum.
+/// The second burst hits the remaining Pods, while new ones start.
 ///
 /// ## What to write
-/// Nothing, which means 300; `--fix=unsafe` writes that. Or a policy for how fast Pods may go:
+/// Nothing, which means 300; `--fix=unsafe` writes that. Or a policy that limits how fast Pods are removed:
 ///
 /// ```yaml
 /// behavior:

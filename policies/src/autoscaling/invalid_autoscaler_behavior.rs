@@ -1,19 +1,21 @@
 use plimsoll_sdk::prelude::*;
 
-/// Behaviour of autoscalers that is refused, or that keeps them from growing.
+/// Autoscaler behaviour that the API rejects, or that prevents growth.
 ///
 /// ## What it finds
-/// In `behavior` of a HorizontalPodAutoscaler, or in that which a ScaledObject asks for, over files and in the cluster:
+/// The policy looks at `behavior` of a HorizontalPodAutoscaler, or of the one that a ScaledObject asks for, over files
+/// and in the cluster:
 ///
 /// - `error`: a `stabilizationWindowSeconds` below 0 or above 3600;
-/// - `error`: a `selectPolicy` that is none of `Max`, `Min` and `Disabled`;
-/// - `error`: an empty list of `policies`; a policy of a type other than `Pods` and `Percent`, with a `value` below 1, or with
-///   a `periodSeconds` below 1 or above 1800;
+/// - `error`: a `selectPolicy` other than `Max`, `Min` and `Disabled`;
+/// - `error`: an empty list of `policies`, or an invalid policy: its type is neither `Pods` nor `Percent`, its `value`
+///   is below 1, or its `periodSeconds` is below 1 or above 1800;
 /// - `warning`: `selectPolicy: Disabled` in `scaleUp`, so that Pods are never added.
 ///
 /// ## Why
-/// The schema of the API allows the first three, so most checkers do. The API server refuses the autoscaler when it is
-/// applied. It accepts a ScaledObject, for which KEDA then fails to make one. The last is often left over from an incident.
+/// The schema of the API allows the three errors, so most checkers do too. The API server rejects the autoscaler when
+/// it is applied. It accepts a ScaledObject, but KEDA then fails to make an autoscaler for it. The warning is often a
+/// leftover of an incident.
 ///
 /// ## What to write
 /// ```yaml

@@ -1,4 +1,4 @@
-//! What a share of a request lacks, so that an autoscaler can't compute it.
+//! The reasons why an autoscaler can't compute a share of a request.
 
 use plimsoll_sdk::autoscaling::Utilization;
 use plimsoll_sdk::measured::Measured;
@@ -8,7 +8,7 @@ use plimsoll_sdk::reads::Read;
 use plimsoll_sdk::resources::{Request, Resources as _, limit_ranges_unknown};
 use plimsoll_sdk::workload::PodTemplate;
 
-/// What it reads of workloads besides: what is injected, and the requests of that.
+/// Further fields of workloads that the policy reads: annotations for injected containers and their requests.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) const READS: &[Read] = &[Read::OfWorkloads(&[
     "{template}/metadata/annotations/config.linkerd.io~1proxy-cpu-request",
@@ -19,16 +19,16 @@ pub(crate) const READS: &[Read] = &[Read::OfWorkloads(&[
     "{template}/metadata/annotations/linkerd.io~1inject",
 ])];
 
-/// What follows where a share can't be computed.
+/// Consequence of a share that can't be computed.
 pub(crate) struct Harm {
     severity: Severity,
-    /// What the autoscaler does then.
+    /// Behaviour of the autoscaler in this case.
     text: &'static str,
 }
 
 impl Harm {
-    /// An autoscaler adds Pods by each metric that it can compute. It takes none away while it can't compute one
-    /// (`computeReplicasForMetrics`).
+    /// An autoscaler adds Pods by each metric that it can compute. While one metric can't be computed, it removes no
+    /// Pod (`computeReplicasForMetrics`).
     pub(crate) fn of(has_others: bool) -> Self {
         match has_others {
             true => {
@@ -43,10 +43,10 @@ impl Harm {
     }
 }
 
-/// The containers that an autoscaler measures, and what sets their requests.
+/// The containers that an autoscaler measures, and the objects that set their requests.
 pub(crate) struct Containers<'t, 'a> {
     measured: Measured<'t, 'a>,
-    /// Whether no VerticalPodAutoscaler may exist that is not known.
+    /// Whether no unknown VerticalPodAutoscaler can exist.
     is_known: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'t, 'a> Containers<'t, 'a> {
         Self { is_known: verticals.complete, measured: Measured::of(template).filled_by(verticals) }
     }
 
-    /// Each measure, with what it lacks if anything.
+    /// Each measure, with the reason why it can't be computed, if there is one.
     pub(crate) fn judge(
         &mut self,
         review: &Review<'_>,
@@ -67,7 +67,7 @@ impl<'t, 'a> Containers<'t, 'a> {
     }
 }
 
-/// What asks for the injection of a container, its value, that container, and the annotations for its requests.
+/// Annotation that asks for an injected container, its value, the container, and the annotations for its requests.
 const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
     ("dapr.io/enabled", "true", "daprd", ["dapr.io/sidecar-cpu-request", "dapr.io/sidecar-memory-request"]),
     (
@@ -78,8 +78,9 @@ const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
     ),
 ];
 
-/// A container that another webhook adds without the request that a metric of the whole Pod needs, unless its own
-/// configuration states one: where that is asked for, a message, and a help.
+/// Finds a container that another webhook injects, if no annotation sets the request that a metric of the whole Pod
+/// needs. Returns the place of the annotation, a message, and a help. The settings of the injector may still set a
+/// request.
 pub(crate) fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) -> Option<(Cursor<'a>, String, String)> {
     let annotations = template.root().at("/metadata/annotations");
     let index = ["cpu", "memory"].iter().position(|name| *name == measure.resource && measure.container.is_none())?;
@@ -93,11 +94,11 @@ pub(crate) fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) ->
     })
 }
 
-/// What a share of a request lacks.
+/// The missing part of a share.
 pub(crate) enum Lack<'t, 'a> {
-    /// The first container that has none.
+    /// The first container without a request.
     Request { container: &'t Container<'a> },
-    /// The container itself.
+    /// The container that the metric names does not exist.
     Container,
 }
 
@@ -108,7 +109,7 @@ impl<'t, 'a> Lack<'t, 'a> {
             return first.map(|container| Lack::Request { container });
         };
         let Some(container) = containers.container(name) else { return Some(Lack::Container) };
-        // What the Pod requests as a whole is no part of one container's.
+        // A request of the Pod as a whole does not count for a single container.
         let request = container.request(review, &measure.resource);
         let is_zero = request.quantity().is_some_and(Quantity::is_zero);
         let is_none = is_zero || matches!(request, Request::Missing | Request::FromPod);
@@ -116,7 +117,7 @@ impl<'t, 'a> Lack<'t, 'a> {
         is_none.then_some(Lack::Request { container })
     }
 
-    /// `container "app" requests no cpu`. `workload`: where that stands at another object.
+    /// Describes it as in `container "app" requests no cpu`. `workload` names the workload if it is another object.
     pub(crate) fn describe(&self, measure: &Utilization, workload: Option<&str>) -> String {
         let resource = &measure.resource;
         match (self, workload) {
@@ -131,7 +132,7 @@ impl<'t, 'a> Lack<'t, 'a> {
         }
     }
 
-    /// The same, and what follows.
+    /// The description, with the consequence for the autoscaler.
     pub(crate) fn message(
         &self,
         measure: &Utilization,

@@ -4,38 +4,39 @@ use plimsoll_sdk::measured::{Measured, Total};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::Resources as _;
 
-/// Autoscalers that wait for more than the limits allow.
+/// Autoscalers with a target that the limits of the Pods make unreachable.
 ///
 /// ## What it finds
-/// A HorizontalPodAutoscaler or a ScaledObject that aims at a share of the requested cpu or memory, which the Pods can't
-/// exceed by as much as it takes, because their limits end before. Requests and limits count as they take effect, summed
-/// over the app containers and native sidecars, or those of the one container that is measured. Nothing is found where one
-/// of them has no limit, nor where the Pod as a whole has `resources`.
+/// A HorizontalPodAutoscaler or a ScaledObject aims at a share of the requested cpu or memory. The Pods can't exceed
+/// this target by enough, because their limits stop them before. The policy compares the effective requests and limits.
+/// It adds them up over the app containers and native sidecars, or takes those of the one measured container. There is
+/// no finding if a measured container has no limit, or if the Pod as a whole has `resources`.
 ///
-/// - `error`: memory, and the limit is reached before the target: the container is killed.
-/// - `warning`: cpu, in the same way: it is throttled.
-/// - `warning`: the limit is above the target, but by no more than the tolerance (`behavior.scaleUp.tolerance`, 10% if
-///   nobody says otherwise), within which an autoscaler does nothing.
+/// - `error`: for memory, the limit is not above the target. The container is killed.
+/// - `warning`: for cpu, the limit is not above the target. The container is throttled.
+/// - `warning`: the limit is above the target, but only within the tolerance (`behavior.scaleUp.tolerance`, default
+///   10%). Within the tolerance an autoscaler does nothing.
 ///
-/// It is found whichever comes last; of a set it is said once, at the workload.
+/// The finding appears at the object that is applied last. In a set it is reported once, at the workload.
 ///
 /// ## Why
-/// The number of Pods never grows, whatever the load: the measure stays below the target because the limit keeps it there.
-/// What users see is a slow service, or one that restarts, with an autoscaler beside it that reports all is well.
+/// The number of Pods never grows, whatever the load, because the limit keeps the measured value below the target.
+/// Users see a slow service, or one that restarts, while the autoscaler reports no problem.
 ///
 /// ## What to write
-/// A target that is well below limit divided by request. With a limit as high as the request that is up to 90%:
+/// A target well below limit divided by request. If the limit equals the request, that is up to 90%:
 ///
 /// ```yaml
 /// resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
 /// ```
 ///
 /// ## Assumptions
-/// Where what is scaled, or what scales it, is not known, nothing is judged.
+/// If the scaled workload or the autoscaler is not known, nothing is judged.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = LongRunning,
     kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Error, since = "0.1.0",
@@ -103,12 +104,12 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// Where the limits end what is measured, and the autoscaler waits for more.
+/// Limits that stop the measured value before the autoscaler scales up.
 struct End {
     share: i64,
     request: Quantity,
     limit: Quantity,
-    /// The limits are above the target, within the tolerance.
+    /// The limits are above the target, but within the tolerance.
     is_near: bool,
     /// The autoscaler has no other metric.
     is_alone: bool,
@@ -130,7 +131,7 @@ impl End {
         let config = if scaler == Autoscaler::Horizontal { "" } else { "/advanced/horizontalPodAutoscalerConfig" };
         let tolerance = object.at(&format!("/spec{config}/behavior/scaleUp/tolerance"));
         let tolerance = tolerance.and_then(Quantity::from_node).map_or(100, Quantity::milli).max(0);
-        // What can be used at most, and what has to be exceeded, in the same unit.
+        // The highest possible use, and the value that it must exceed, in the same unit.
         let most = limit.checked_mul(100)?.checked_mul(1000)?;
         let aimed_at = request.checked_mul(share)?;
         let is_near = most > aimed_at.checked_mul(1000)?;

@@ -5,7 +5,7 @@ use plimsoll_sdk::workload::PodTemplate;
 /// Settings of `latest-image-tag`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Repositories whose images may stay without a fixed tag, without tag; `*` at the end stands for any rest.
+    /// Repositories, without a tag, whose images need no fixed tag; `*` at the end matches any rest.
     #[settings(default = [])]
     allowed: Vec<String>,
 }
@@ -13,21 +13,24 @@ pub struct Settings {
 /// Images without a fixed tag.
 ///
 /// ## What it finds
-/// An image reference with neither a tag nor a digest, or with the tag `latest`, in app containers, native sidecars, init
-/// containers and ephemeral containers, and in volumes that mount an image (`volumes[*].image.reference`). The reference is parsed as container runtimes parse it: in `localhost:5000/app`
-/// the number is a port, so the image has no tag; in `app:latest@sha256:…` the digest decides. What is no reference, such
-/// as a template that nobody filled in (`app:${TAG}`), is passed over here.
+/// An image reference has neither a tag nor a digest, or it has the tag `latest`. The policy looks at app containers,
+/// native sidecars, init containers and ephemeral containers, and at volumes that mount an image
+/// (`volumes[*].image.reference`).
+///
+/// It parses the reference as container runtimes do. In `localhost:5000/app` the number is a port, so the image has no
+/// tag. In `app:latest@sha256:…` the digest decides. The policy skips text that is not a reference, such as a template
+/// that was not filled in (`app:${TAG}`).
 ///
 /// ## Why
-/// `latest` is whatever was pushed last. Two Pods of one Deployment can run different programs, a rollback to an
-/// earlier revision pulls the image that broke, and nobody can say afterwards what was running.
+/// `latest` is the image that was pushed last. Two Pods of one Deployment can run different programs. A rollback to an
+/// earlier revision pulls the broken image again. Later it is unknown which program was running.
 ///
 /// ## What to write
-/// A tag that is never moved, `registry.example.com/app:1.4.2`, or a digest, `app@sha256:…`.
+/// A tag that never moves, `registry.example.com/app:1.4.2`, or a digest, `app@sha256:…`.
 ///
 /// ## Settings
-/// `allowed` lists repositories to pass over, as they stand in manifests or in full: `nginx` and
-/// `docker.io/library/nginx` are the same. `registry.example.com/sandbox/*` allows all that begins so.
+/// `allowed` lists repositories to skip, as they appear in manifests or in full: `nginx` and `docker.io/library/nginx`
+/// are the same. `registry.example.com/sandbox/*` allows all repositories that begin with this prefix.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
     default = Warn,
@@ -56,14 +59,15 @@ impl Settings {
     fn allow(&self, reference: &Reference<'_>) -> bool {
         let name = full_name(reference);
         self.allowed.iter().any(|allowed| match allowed.strip_suffix('*') {
-            // A prefix may end anywhere, so it is not parsed: it counts as it stands, or as the full name begins.
+            // A prefix may end anywhere, so it is not parsed. It matches the start of the written name or of the full
+            // name.
             Some(prefix) => name.starts_with(prefix) || short_name(reference).starts_with(prefix),
             None => Reference::parse(allowed).is_some_and(|allowed| full_name(&allowed) == name),
         })
     }
 }
 
-/// `registry.example.com/team/app`, as it is written.
+/// The name as written, such as `registry.example.com/team/app`.
 fn short_name(reference: &Reference<'_>) -> String {
     match reference.registry {
         Some(registry) => format!("{registry}/{}", reference.repository),
@@ -71,7 +75,7 @@ fn short_name(reference: &Reference<'_>) -> String {
     }
 }
 
-/// The same with all that is implied: `docker.io/library/nginx`.
+/// The full name with implied parts, such as `docker.io/library/nginx`.
 fn full_name(reference: &Reference<'_>) -> String {
     let registry = reference.registry_or_default();
     let is_official = registry == "docker.io" && !reference.repository.contains('/');

@@ -4,20 +4,20 @@ use plimsoll_sdk::review::Why;
 /// Objects of a kind that the API server does not serve.
 ///
 /// ## What it finds
-/// `error`: an `apiVersion` and a `kind` that Kubernetes' own API does not have together, for the version of Kubernetes
+/// `error`: Kubernetes' own API does not serve the `apiVersion` and the `kind` together, in the version of Kubernetes
 /// that the input is checked for:
 ///
-/// - a version that was removed, such as `Deployment` in `extensions/v1beta1`, or that comes in a later release;
-/// - a kind in another group than its own, such as `Deployment` in `v1`;
-/// - a well-known custom kind in a group without a dot or in one of Kubernetes, such as `Rollout` in `v1`;
+/// - a version that was removed, such as `Deployment` in `extensions/v1beta1`, or that a later release adds;
+/// - a kind in the wrong group, such as `Deployment` in `v1`;
+/// - a well-known custom kind in a group without a dot or in a group of Kubernetes, such as `Rollout` in `v1`;
 /// - a misspelt kind, such as `Deploymnet`.
 ///
-/// Custom resources are left alone: groups with a dot that are not Kubernetes' own. So is `v1` with a kind that is like
-/// none of Kubernetes, as configuration files of tools have it.
+/// The policy skips custom resources: groups with a dot that are not Kubernetes' own. It also skips `v1` with a kind
+/// that is not similar to any kind of Kubernetes, as in configuration files of tools.
 ///
 /// ## Why
-/// The API server refuses the object, and whatever it was to do is not done. Policies know kinds by their group, so none of
-/// them judges such an object.
+/// The API server rejects the object, so the object has no effect. Policies know kinds by their group, so no other
+/// policy judges such an object.
 ///
 /// ## What to write
 /// The `apiVersion` that serves the kind:
@@ -27,8 +27,8 @@ use plimsoll_sdk::review::Why;
 /// kind: Deployment
 /// ```
 ///
-/// A newer version may ask for more: a Deployment of `apps/v1` needs `spec.selector`. If the cluster is of another version
-/// than the newest, say so: `plimsoll check --kubernetes-version 1.34`.
+/// A newer version may require more fields: a Deployment of `apps/v1` needs `spec.selector`. If the cluster has another
+/// version than the newest, pass it: `plimsoll check --kubernetes-version 1.34`.
 #[policy(
     on = Kinds, kinds = ["*"], severity = Error, since = "0.1.0", stage = Source,
     default = Deny(CannotWork),

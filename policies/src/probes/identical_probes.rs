@@ -1,25 +1,25 @@
 use plimsoll_sdk::prelude::*;
 
-/// Seconds within which a restart is a warning. An app that does not answer for longer is seldom only slow.
+/// Seconds within which a restart is a warning. An app that does not answer for longer is rarely just slow.
 const PATIENCE: i64 = 30;
 
-/// Liveness probes that ask what readiness asks, and no later.
+/// Liveness probes that check the same as readiness probes, and fail no later.
 ///
 /// ## What it finds
-/// A container whose livenessProbe and readinessProbe have the same handler (same port, path, headers, command; a named
-/// port is the number that it stands for). A probe gives up after failureThreshold × the larger of periodSeconds and
-/// timeoutSeconds. The initial delays are left out, because they matter once, at the start.
+/// A container has a livenessProbe and a readinessProbe with the same handler: the same port, path, headers and
+/// command. A named port equals the number that it stands for. A probe fails after failureThreshold × the larger of
+/// periodSeconds and timeoutSeconds. Initial delays do not count, because they matter only once, at the start.
 ///
-/// - `warning`: liveness gives up within 30 seconds, and no later than readiness.
-/// - `info`: liveness gives up later than that.
+/// - `warning`: liveness fails within 30 seconds, and no later than readiness.
+/// - `info`: liveness fails after more than 30 seconds, or later than readiness.
 ///
 /// ## Why
-/// Readiness says "send me no requests now", liveness says "kill me". With one answer for both, an app that is slow for
-/// half a minute is not given the rest that readiness was made for: it is restarted. Under load all Pods are slow at
-/// once, so all are restarted at once, and an overload becomes an outage.
+/// Readiness says "send me no requests now", liveness says "kill me". Readiness exists to give a slow app a rest. With
+/// one answer for both, an app that is slow for half a minute is restarted instead. Under load all Pods are slow at the
+/// same time, so all restart at the same time, and an overload becomes an outage.
 ///
 /// ## What to write
-/// A liveness handler of its own that fails only when a restart helps (it asks no database and no other service). Or let
+/// A separate liveness handler that fails only if a restart helps (it calls no database and no other service). Or let
 /// liveness wait at least three times as long as readiness:
 ///
 /// ```yaml
@@ -41,7 +41,7 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
             continue;
         }
         let (kills, unready) = (liveness.detection_window(), readiness.detection_window());
-        // The API server refuses what is negative.
+        // The API server rejects negative values.
         if kills < 1 || unready < 1 || liveness.interval() < 1 {
             continue;
         }

@@ -4,55 +4,57 @@ use plimsoll_sdk::services::{Reaching, Scraped, Targets, are_only_scraped, disti
 use plimsoll_sdk::shell::always_succeeds;
 use plimsoll_sdk::workload::{Handler, Port};
 
-/// Containers that get requests before they can answer.
+/// Containers that receive requests before they can answer.
 ///
 /// ## What it finds
-/// A container without a readinessProbe in a workload that runs on (Deployment, StatefulSet, DaemonSet, ReplicaSet,
-/// ReplicationController, Rollout and configured kinds). How bad that is depends on the Services that select its Pods:
+/// A container has no readinessProbe, and its workload is long-running (Deployment, StatefulSet, DaemonSet, ReplicaSet,
+/// ReplicationController, Rollout and configured kinds). The severity depends on the Services that select its Pods:
 ///
-/// - `error`: a Service sends it requests. The container declares the Service's `targetPort`, or a probe of it asks that
-///   number; or no container does (or the Service has no ports), and this is the Pod's only app container.
-/// - `warning`: a Service may send it requests, because no container declares or probes the number of its `targetPort` and
-///   this is one of several app containers. Or no Service targets it, but it declares a port: then another container, such as a
-///   proxy, is likely to pass requests on to it, and the Pod is ready too early.
-/// - `info`: no Service targets it and it declares no port (it ships logs, say), or no Service selects the Pods.
+/// - `error`: a Service sends it requests. Either the container declares the Service's `targetPort`, or one of its
+///   probes uses that number. Or no container does (or the Service has no ports), and this is the Pod's only app
+///   container.
+/// - `warning`: a Service may send it requests. No container declares or probes the number of the `targetPort`, and
+///   this is one of several app containers.
+/// - `warning`: no Service targets it, but it declares a port. Then another container, such as a proxy, is likely to
+///   forward requests to it, and the Pod is ready too early.
+/// - `info`: no Service targets it and it declares no port (for example, it ships logs), or no Service selects the
+///   Pods.
+/// - `info`: a readinessProbe has a command that always succeeds, such as `true` or `sh -c "exit 0"`. It does not check
+///   the program, so the container is ready as soon as it has started.
 ///
-/// `info` too: a readinessProbe whose command always succeeds, such as `true` or `sh -c "exit 0"`. It asks the program
-/// nothing, so the container is ready as soon as it has started.
-///
-/// A native sidecar (an init container with `restartPolicy: Always`) needs a readinessProbe only where it declares a
+/// A native sidecar (an init container with `restartPolicy: Always`) needs a readinessProbe only if it declares a
 /// Service's `targetPort`.
 ///
-/// Metrics alone are no requests. These ports of a Service do not count:
+/// A port that serves only metrics gets no requests. These ports of a Service do not count:
 ///
-/// - the Service's port, its `targetPort` or the container's port has `metrics`, `metric`, `prometheus`, `prom` or
-///   `monitoring` as a word of its name;
-/// - nameless ones of a Service whose name ends in `-metrics`;
-/// - those that `prometheus.io/port` names, at the Service or at the Pods, and all of a Service with
-///   `prometheus.io/scrape: "true"` and no such port;
-/// - those that a ServiceMonitor or PodMonitor of the Prometheus operator names, by the port's name, its number or its
-///   `targetPort`. It has to select the Service or the Pods, also from another namespace (`namespaceSelector`).
+/// - A port with `metrics`, `metric`, `prometheus`, `prom` or `monitoring` as a word of its name. The name is that of
+///   the Service's port, of its `targetPort` or of the container's port.
+/// - A port without a name, if the name of the Service ends in `-metrics`.
+/// - A port that `prometheus.io/port` names, at the Service or at the Pods. If a Service has
+///   `prometheus.io/scrape: "true"` and no such port, none of its ports count.
+/// - A port that a ServiceMonitor or PodMonitor of the Prometheus operator names, by the port's name, its number or its
+///   `targetPort`. The monitor must select the Service or the Pods, also from another namespace (`namespaceSelector`).
 ///
-/// After an annotation or a monitor, ports 80 and 443, and Services of type `NodePort` or `LoadBalancer`, count all the
-/// same. In the cluster a monitor counts once it is there. `helm` applies it after the Service and the workload.
+/// Ports 80 and 443, and Services of type `NodePort` or `LoadBalancer`, count even if an annotation or a monitor names
+/// them. In the cluster a monitor counts once it exists. `helm` applies it after the Service and the workload.
 ///
-/// A Service's port with a name such as `http` or `grpc` always counts: many programs answer both on one port.
+/// A Service's port with a name such as `http` or `grpc` always counts, because many programs serve both on one port.
 ///
-/// Where such Services alone select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` ask for
+/// If only such Services select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` ask for
 /// Pods that are not ready, and do not count either.
 ///
-/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
-/// it once for a set.
+/// The finding appears at the object that is applied last: the workload or the selector of the Service.
+/// `plimsoll check` reports it once for a set.
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// If the Service is applied last, the policy looks at the first 16 workloads, by name, that it selects. It looks at
+/// fewer if these are large, and assumes that the others are correct.
 ///
 /// ## Why
 /// Without a readinessProbe a container is ready as soon as its process has started. Each rollout and each restart then
-/// sends requests to a program that does not listen yet, and a rollout goes on with a version that never answers.
+/// sends requests to a program that does not listen yet. A rollout continues with a version that never answers.
 ///
 /// ## What to write
-/// A probe that says yes once the container can serve:
+/// A probe that succeeds once the container can serve:
 ///
 /// ```yaml
 /// readinessProbe:
@@ -60,14 +62,13 @@ use plimsoll_sdk::workload::{Handler, Port};
 ///   periodSeconds: 10
 /// ```
 ///
-/// `--fix=unsafe` writes a `tcpSocket` probe of the one TCP port that Services target, or else of the one that the
-/// container declares: better than none, but it only says that something listens. It writes none where the livenessProbe
-/// asks just that, and never a livenessProbe.
+/// `--fix=unsafe` writes a `tcpSocket` probe of the one TCP port that Services target. If there is none, it uses the
+/// one port that the container declares. This is better than no probe, but it only shows that a program listens. The
+/// fix writes no probe if the livenessProbe already checks the same, and never a livenessProbe.
 ///
 /// ## Assumptions
-/// Where not all Services are known, and none of those that are counts, some Service is assumed to select the Pods; but no
-/// other one where a Service for metrics does.
-/// Findings are at most warnings then.
+/// If not all Services are known, and no known one counts, the policy assumes that some Service selects the Pods. If a
+/// Service for metrics selects them, it assumes that no other one does. Findings are at most warnings then.
 #[policy(
     on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
     refines = [
@@ -147,7 +148,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// A probe that says yes whatever the program does.
+/// Reports a probe that succeeds whatever the program does.
 fn asks_nothing(container: &Container<'_>, findings: &mut Findings) {
     let Some(Handler::Exec { command }) = container.probe("readinessProbe").and_then(|probe| probe.handler()) else {
         return;
@@ -164,7 +165,7 @@ fn listens(container: &Container<'_>) -> bool {
     container.ports().any(|port| !names_metrics(port.name))
 }
 
-/// Asks the one TCP port that Services target, or else the one that the container declares.
+/// Proposes a probe of the one TCP port that Services target, or else of the one that the container declares.
 fn tcp_probe(container: &Container<'_>, reaching: &Reaching<'_>) -> Option<Fix> {
     let declared = container.ports().filter(|port| port.protocol == "TCP" && !names_metrics(port.name));
     let port = match reaching.tcp.as_slice() {

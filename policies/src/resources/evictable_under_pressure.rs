@@ -4,13 +4,13 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 /// Pods that are not of the class `Guaranteed`.
 ///
 /// ## What it finds
-/// `info`: app containers, native sidecars and init containers whose effective request and limit of cpu or memory are not
-/// both there and equal; the first of them, and how many more there are. Where the Pod as a whole has `resources` (from Kubernetes 1.34), these alone count. It is on only
-/// where a PolicySet lists it.
+/// `info`: app containers, native sidecars and init containers need an effective request and limit of cpu and memory,
+/// and the two must be equal. The finding names the first container that differs, and counts the others. If the Pod as
+/// a whole has `resources` (from Kubernetes 1.34), these alone count. This policy is on only if a PolicySet lists it.
 ///
 /// ## Why
-/// When a node runs out of memory, Pods that use more than they requested go first. One whose containers request what they
-/// are limited to never does, and the static CPU manager gives cores of their own only to such.
+/// When a node runs out of memory, Pods that use more than they requested are evicted first. A Pod whose requests equal
+/// its limits never uses more. And the static CPU manager gives exclusive cores only to such Pods.
 ///
 /// ## What to write
 /// ```yaml
@@ -20,11 +20,12 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 /// ```
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, none is assumed to fill in requests or limits.
+/// If the LimitRanges of the namespace are not known, the policy assumes that none fills in requests or limits.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = LongRunning, severity = Info, since = "0.1.0", refines = ["/LimitRange"],
     profile = OptIn,

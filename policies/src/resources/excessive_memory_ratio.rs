@@ -5,7 +5,7 @@ use plimsoll_sdk::resources::{LEAST_MEMORY, Request, Resources, least_request, l
 /// Settings of `excessive-memory-ratio`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// How many times the memory request the memory limit may be. Below 1 counts as 1.
+    /// Maximum of memory limit divided by memory request. Below 1 counts as 1.
     #[settings(default = "8")]
     limit: Quantity,
 }
@@ -13,16 +13,18 @@ pub struct Settings {
 /// Containers that may use far more memory than is reserved for them.
 ///
 /// ## What it finds
-/// A memory limit that is more than eight times the memory request (setting `limit`), in app containers and native sidecars
-/// of every workload. Init containers are left out, because they end before the app starts. Both count as they take effect: a limit or request that nobody stated comes
-/// from the LimitRange of the namespace, and a request that is only a copy of the limit is no finding. A request below 1Mi
-/// is none, which `missing-resource-requests` says. The `resources` of the Pod as a whole count likewise (from Kubernetes 1.34), where both are
-/// written.
+/// A memory limit is more than eight times the memory request (setting `limit`). The policy looks at app containers and
+/// native sidecars of every workload. It skips init containers, because they end before the app starts.
+///
+/// Both values count as they take effect: if one is not written, the LimitRange of the namespace supplies it. There is
+/// no finding for a request that is only a copy of the limit. There is none for a request below 1Mi, because
+/// `missing-resource-requests` reports that. The same rule applies to the `resources` of the Pod as a whole (from
+/// Kubernetes 1.34), if both values are written.
 ///
 /// ## Why
-/// The scheduler fills a node by requests; limits may add up to many times what the node has. Memory cannot be taken
-/// back as CPU time can: when several containers use what they may, the kernel or the kubelet kills Pods, and first
-/// those that are furthest above their requests.
+/// The scheduler fills a node by requests, so the limits may add up to many times the memory of the node. The node
+/// cannot take back memory as it can CPU time. If several containers use memory up to their limits, the kernel or the
+/// kubelet kills Pods. It starts with those that are furthest above their requests.
 ///
 /// ## What to write
 /// A request near what the container uses under load, and a limit not far above it:
@@ -33,18 +35,20 @@ pub struct Settings {
 ///   limits: {memory: 512Mi}
 /// ```
 ///
-/// `--fix=unsafe` raises a written request to the least that the limit allows: more memory is reserved on the nodes, so
-/// fewer Pods fit.
+/// `--fix=unsafe` raises a written request to the lowest value that the limit allows. The nodes then reserve more
+/// memory, so fewer Pods fit.
 ///
 /// ## Settings
 /// `limit` is a number, `"8"` or `"2.5"`. 1 demands requests equal to limits.
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, a container without a memory limit is assumed to have none.
+/// If the LimitRanges of the namespace are not known, the policy assumes that none of them sets a limit for a container
+/// without one.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -66,7 +70,8 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
             }
             continue;
         };
-        // A copy of the limit is never below it. A request that counts as none is `missing-resource-requests`' to say.
+        // A copy of the limit is never below it. `missing-resource-requests` reports a request that is too small to
+        // count.
         if amount < LEAST_MEMORY || !ratio_exceeds(limit, amount, allowed) {
             continue;
         }
@@ -92,7 +97,7 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
     of_pod(review, allowed, findings);
 }
 
-/// What the Pod requests and is limited to as a whole, from Kubernetes 1.34.
+/// Judges the request and the limit of the Pod as a whole, from Kubernetes 1.34.
 fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
     let Some(of_pod) = review.template().map(|template| template.spec().at("/resources")).filter(|_| is_known) else {
@@ -115,15 +120,14 @@ fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     findings.warning(&request_at, message, help).about(&limit_at);
 }
 
-/// How many times the request the limit is, rounded up, so that it never reads as the allowed number; none for a request
-/// of nothing.
+/// Limit divided by request, rounded up, so that it never reads as the allowed number. None for a request of 0.
 fn times(limit: Quantity, request: Quantity) -> Option<String> {
     let (limit, request) = (i128::from(limit.bytes()), i128::from(request.bytes()));
     let hundredths = (limit * 100 + request - 1).checked_div(request)?;
     Some(decimal(hundredths * 10))
 }
 
-/// So many thousandths, without zeros at the end.
+/// Formats thousandths as a decimal number, without trailing zeros.
 fn decimal(thousandths: i128) -> String {
     let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,17 +1,18 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown};
 
-/// Containers that may take all the CPU time of their node.
+/// Containers that may use all the CPU time of their node.
 ///
 /// ## What it finds
-/// `info`: app containers, native sidecars and init containers, in workloads of every kind, without an effective cpu limit:
-/// neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one. It is on only
-/// where a PolicySet lists it, for whether there should be one is disputed: requests already divide what is there fairly,
-/// and a limit throttles a container while the node is idle.
+/// `info`: app containers, native sidecars and init containers of every workload without an effective cpu limit.
+/// Neither the container, nor a LimitRange of the namespace, nor the Pod as a whole (from Kubernetes 1.34) states one.
+///
+/// This policy is on only if a PolicySet lists it, because experts disagree about cpu limits. Requests already divide
+/// the CPU time fairly, and a limit throttles a container even on an idle node.
 ///
 /// ## Why
-/// With a limit a container is as fast on an empty node as on a full one, so that tests tell how it will be later, and nobody
-/// comes to rely on what others leave.
+/// With a limit a container is as fast on an empty node as on a full one. So tests show how it will perform later, and
+/// no program depends on CPU time that others leave.
 ///
 /// ## What to write
 /// ```yaml
@@ -21,11 +22,12 @@ use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown}
 /// ```
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, none is assumed to fill in limits.
+/// If the LimitRanges of the namespace are not known, the policy assumes that none fills in limits.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = Workloads, severity = Info, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],

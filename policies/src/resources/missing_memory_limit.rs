@@ -7,24 +7,25 @@ use crate::resources::requests::Requests;
 /// Settings of `missing-memory-limit`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Memory limit written, but no more than four times the request and no less than the request; 0 writes none.
+    /// Memory limit to write, at most four times the request and at least the request; 0 writes none.
     #[settings(default = "512Mi")]
     memory: Quantity,
 }
 
-/// Containers that may take all the memory of their node.
+/// Containers that may use all the memory of their node.
 ///
 /// ## What it finds
-/// `warning`: app containers, native sidecars and init containers, in workloads of every kind, without an effective memory
-/// limit: neither they nor a LimitRange of the namespace nor the Pod as a whole (from Kubernetes 1.34) state one. It is
-/// `info` for Pods that end by themselves (`restartPolicy` `Never` or `OnFailure`).
+/// `warning`: app containers, native sidecars and init containers of every workload without an effective memory limit.
+/// Neither the container, nor a LimitRange of the namespace, nor the Pod as a whole (from Kubernetes 1.34) states one.
+/// It is an `info` for Pods that run to completion (`restartPolicy` `Never` or `OnFailure`).
 ///
-/// There is no finding for a container that `missing-resource-requests` (with its default settings) has one for, because
-/// that finding says it too, also for Pods that end. Once the requests are written, the missing limit has a finding here.
+/// There is no finding for a container that has one of `missing-resource-requests` (with its default settings), also
+/// for Pods that run to completion. That finding mentions the missing limit too. Once the requests are written, the
+/// missing limit has a finding here.
 ///
 /// ## Why
-/// A program that leaks then takes memory until the node has none left. What the kernel kills there is not always the one
-/// that leaks, and the kubelet evicts its neighbours.
+/// A program that leaks memory then uses all memory of the node. The kernel does not always kill the program that
+/// leaks, and the kubelet evicts other Pods.
 ///
 /// ## What to write
 /// ```yaml
@@ -33,18 +34,20 @@ pub struct Settings {
 ///   limits: {memory: 512Mi}
 /// ```
 ///
-/// `--fix=unsafe` writes the setting `memory`, but no more than four times the request, and no less than the request. It
-/// writes nothing where the container has no request of its own: the limit would be copied, and reserved.
+/// `--fix=unsafe` writes the setting `memory`, but at most four times the request, and at least the request. It writes
+/// nothing if the container has no request of its own: the API server would copy the limit, and the node would reserve
+/// it.
 ///
 /// ## Settings
 /// `memory` is a Kubernetes quantity.
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, none is assumed to fill in limits, and nothing is written.
+/// If the LimitRanges of the namespace are not known, the policy assumes that none fills in limits, and writes nothing.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -72,9 +75,10 @@ pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut
         let severity = if requests.end { Severity::Info } else { Severity::Warning };
         let finding = findings.report(severity, &at, message, help);
         finding.about(&container.request_at("memory"));
-        // Without a request of its own the API server would copy the limit, and reserve all of it.
+        // If the container has no request, the API server would copy the limit, and the node would reserve all of it.
         let Request::Stated(request) = container.request(review, "memory") else { continue };
-        // A limit at the request kills what needs a little more at times; one far above it promises what no node reserved.
+        // A limit at the request kills a container at the first peak. A limit far above it promises memory that no node
+        // reserved.
         let limit = request.checked_mul(4).map_or(request, |most| request.max(settings.memory.min(most)));
         if !is_unknown && settings.memory > Quantity::ZERO && request >= LEAST_MEMORY {
             finding.fix(Fix::changing(format!("limit {} to {limit} of memory", container.describe())).add(&at, limit));

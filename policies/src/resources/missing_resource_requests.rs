@@ -8,10 +8,10 @@ use crate::resources::requests::{Requests, Resource};
 /// Settings of `missing-resource-requests`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// CPU request written where there is neither request nor limit; 0 writes none.
+    /// CPU request to write if there is neither request nor limit; 0 writes none.
     #[settings(default = "100m")]
     pub(crate) cpu: Quantity,
-    /// Memory request written where there is neither request nor limit; 0 writes none.
+    /// Memory request to write if there is neither request nor limit; 0 writes none.
     #[settings(default = "128Mi")]
     pub(crate) memory: Quantity,
     /// Smallest CPU request that counts; 0 counts every request but 0.
@@ -20,10 +20,10 @@ pub struct Settings {
     /// Smallest memory request that counts; 0 counts every request but 0.
     #[settings(default = "1Mi")]
     pub(crate) least_memory: Quantity,
-    /// Where only a CPU limit stands, the request written is the limit divided by this. 1 leaves the copy of the limit.
+    /// If there is only a CPU limit, the request to write is the limit divided by this; 1 keeps the copy.
     #[settings(default = "10")]
     pub(crate) cpu_ratio: Quantity,
-    /// Where only a memory limit stands, the request written is the limit divided by this. 1 leaves the copy of the limit.
+    /// If there is only a memory limit, the request to write is the limit divided by this; 1 keeps the copy.
     #[settings(default = "4")]
     pub(crate) memory_ratio: Quantity,
 }
@@ -31,36 +31,39 @@ pub struct Settings {
 /// Containers that reserve nothing.
 ///
 /// ## What it finds
-/// App containers, native sidecars and init containers, in workloads of every kind, without an effective request for
-/// memory or CPU; a request of less than `leastMemory` or `leastCpu` is none. There is one finding for each container:
+/// App containers, native sidecars and init containers of every workload need an effective request for memory and CPU.
+/// A request of less than `leastMemory` or `leastCpu` does not count. There is one finding for each container without
+/// one:
 ///
-/// - `error` where the memory request is missing, alone or with the CPU request;
-/// - `warning` where only the CPU request is missing;
-/// - `info` for Pods that end by themselves (`restartPolicy` `Never` or `OnFailure`): Jobs, CronJobs, hooks of Helm, and
-///   what `kubectl run --rm` makes for a smoke test.
+/// - `error` if the memory request is missing, alone or with the CPU request;
+/// - `warning` if only the CPU request is missing;
+/// - `info` for Pods that run to completion (`restartPolicy` `Never` or `OnFailure`): Jobs, CronJobs, hooks of Helm,
+///   and the Pod that `kubectl run --rm` makes for a smoke test.
 ///
-/// Where such a container has no memory limit either, the same finding says so, and `missing-memory-limit` is silent.
+/// If such a container has no memory limit either, the same finding says so, and `missing-memory-limit` reports
+/// nothing.
 ///
-/// An init container needs no request where the app containers and sidecars of its Pod request enough together. A Pod
-/// requests the larger of what its init containers need one by one and what the others need together.
+/// An init container needs no request if the app containers and sidecars of its Pod together request enough. The
+/// request of a Pod is the larger of two values: the largest need of a single init container, and the sum of the other
+/// containers.
 ///
-/// What takes effect where no request is stated:
+/// If no request is stated, one of these takes effect:
 ///
-/// 1. the container's limit, which the API server copies. That is recorded as `info`: the container reserves all that it
-///    may ever use, and perhaps nobody meant that;
-/// 2. the default of a LimitRange of the namespace: no finding;
-/// 3. the `resources` of the Pod as a whole (from Kubernetes 1.34): no finding.
+/// 1. The container's limit, which the API server copies. The policy records that as `info`: the container reserves all
+///    that it may ever use, which may not be intended.
+/// 2. The default of a LimitRange of the namespace: no finding.
+/// 3. The `resources` of the Pod as a whole (from Kubernetes 1.34): no finding.
 ///
-/// Each of them has to reach the smallest request that counts, too. Of a Pod as a whole this is so much for each container
-/// without a request of its own; if it is less, that is one finding at the Pod.
+/// Each of these must also reach the smallest request that counts. A Pod as a whole needs this amount for each
+/// container without a request of its own. If it requests less, there is one finding at the Pod.
 ///
 /// ## Why
-/// The scheduler places a Pod by its requests. One that requests nothing fits everywhere, so nodes are filled beyond what
-/// they have. When memory runs out there, Pods without a request are evicted first; when CPU time does, they get what
-/// is left. An autoscaler that goes by utilisation cannot work at all without requests.
+/// The scheduler places a Pod by its requests. A Pod without requests fits everywhere, so nodes get more load than they
+/// can carry. When memory runs out there, Pods without a request are evicted first. When CPU time runs out, they get
+/// what is left. An autoscaler that measures utilisation cannot work at all without requests.
 ///
 /// ## What to write
-/// What the container needs in normal operation:
+/// The amounts that the container needs in normal operation:
 ///
 /// ```yaml
 /// resources:
@@ -68,26 +71,31 @@ pub struct Settings {
 ///   limits: {memory: 512Mi}
 /// ```
 ///
-/// `--fix=unsafe`, and the webhook where `mutate` is on, write a request in the place of the copy of a limit: the limit
-/// divided by `cpuRatio` or `memoryRatio`, but no less than LimitRanges demand. This lowers what is reserved, and what an
-/// autoscaler compares use with. Where there is no limit either, they write the settings' `cpu` and `memory`. A limit is never written
-/// by this policy.
+/// `--fix=unsafe`, and the webhook if `mutate` is on, replace the copy of a limit by a written request. The request is
+/// the limit divided by `cpuRatio` or `memoryRatio`, but at least what LimitRanges demand. This lowers the reservation,
+/// and the value with which an autoscaler compares the use. If there is no limit either, they write the settings' `cpu`
+/// and `memory`. This policy never writes a limit.
 ///
 /// ## Settings
-/// `leastCpu` and `leastMemory` are the smallest requests that count. The API server rounds CPU up to thousandths, and the
-/// kubelet gives up to 2m the same share as no request (`MinShares` of `pkg/kubelet/cm`). No program fits into less than 1Mi:
-/// the smallest request for memory in the charts that Plimsoll is tested with is 10Mi. What is less is a slip (`128m` is an
-/// eighth of a byte, and `128` are bytes), or a way around this policy.
+/// `leastCpu` and `leastMemory` are the smallest requests that count.
+///
+/// - The API server rounds CPU up to thousandths. The kubelet treats a request of up to 2m like no request (`MinShares`
+///   of `pkg/kubelet/cm`).
+/// - No program fits into less than 1Mi of memory. The smallest memory request in the charts that Plimsoll is tested
+///   with is 10Mi. A smaller value is a slip, or a way around this policy: `128m` is an eighth of a byte, and `128`
+///   means bytes.
 ///
 /// `cpu` and `memory` are Kubernetes quantities, `cpuRatio` and `memoryRatio` numbers such as `"4"` or `"2.5"`.
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, none is assumed to fill in requests, and nothing is written.
-/// Where a Pod's request equals its limit and nobody can tell who wrote it, its author is assumed to have done so.
+/// If the LimitRanges of the namespace are not known, the policy assumes that none fills in requests, and writes
+/// nothing. If a Pod's request equals its limit and the author of the request is unknown, the policy assumes that the
+/// user wrote it.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -106,7 +114,7 @@ pub struct Settings {
 )]
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {
     let requests = Requests::of(review, settings);
-    // How many containers rely on what the Pod requests as a whole.
+    // Number of containers that rely on the request of the Pod as a whole, for each resource.
     let mut relying = [0_i64; 2];
     for container in review.containers().iter().filter(|container| container.class() != Class::Ephemeral) {
         let mut lacking = Vec::new();
@@ -130,7 +138,7 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
     }
 }
 
-/// One finding for all that the container lacks. It stands at the memory request where that is lacking.
+/// One finding for all missing requests of the container. It points to the memory request if that is missing.
 fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource, String)], findings: &mut Findings) {
     let Some((main, _)) = lacking.last() else { return };
     let at = |resource: &Resource| container.request_at(resource.name);
@@ -188,7 +196,7 @@ fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource
     }));
 }
 
-/// Amounts that no other policy finds wrong: a request far below a limit is `excessive-memory-ratio`.
+/// Proposes amounts without a finding of another policy: `excessive-memory-ratio` reports a request far below a limit.
 fn help(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource, String)], is_unlimited: bool) -> String {
     let amount = |resource: &Resource| resource.proposed(review, container);
     let names = |(resource, _): &(&Resource, String)| match amount(resource) {
@@ -215,10 +223,10 @@ fn help(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource, S
     format!("write {list}, with the amounts that the container needs in normal operation")
 }
 
-/// How many times the request the memory limit is that a help proposes.
+/// Ratio of memory limit to request in a proposed help.
 const LIMIT_RATIO: i64 = 4;
 
-/// The Pod as a whole has a request, on which so many containers rely.
+/// Judges the request of the Pod as a whole, on which `relying` containers rely.
 fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
     let total = pod_total(review, template, resource.name, Side::Request).and_then(|total| total.sum);
@@ -243,7 +251,7 @@ fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut
     finding.about(&of_pod.at("/limits").key(name));
 }
 
-/// Only a limit is stated.
+/// Reports a container that states only a limit.
 fn copied(
     resource: &Resource,
     review: &Review<'_>,
@@ -267,7 +275,7 @@ fn copied(
     finding.about(&container.limit_at(name));
     if !limit_ranges_unknown(review) {
         let title = format!("request {value} of {name}: lowers the reservation from {limit}, the copied limit");
-        // The quality of service and what utilisation is measured against change with it.
+        // The fix also changes the quality of service, and the base of the utilisation.
         finding.fix(Fix::changing(title).add(&at, value));
     }
 }

@@ -5,35 +5,36 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::quantity::ratio_exceeds;
 use plimsoll_sdk::resources::{Resources as _, Side, filled, pod_total};
 
-/// Workloads of which no Pod may be made, because a LimitRange forbids it.
+/// Workloads whose Pods a LimitRange forbids.
 ///
 /// ## What it finds
-/// `error`: a container or native sidecar or init container, or the Pod as a whole, that is outside of what a LimitRange of
-/// the namespace allows:
+/// `error`: a container, a native sidecar, an init container, or the Pod as a whole is outside the range that a
+/// LimitRange of the namespace allows:
 ///
-/// - it requests less than `min`, or its limit is above `max`, or its limit is more than `maxLimitRequestRatio` times the
-///   request;
-/// - it requests more than the limit that the LimitRange fills in where none is written;
-/// - the Pods' sum is outside of an item of `type: Pod`, has no limit where this has a `max`, or no request where it has a
-///   `min`.
+/// - A container requests less than `min`, or its limit is above `max`, or its limit is more than
+///   `maxLimitRequestRatio` times the request.
+/// - A container requests more than the limit that the LimitRange fills in if none is written.
+/// - For an item of `type: Pod`, the sum over the Pod is outside the range. Or the Pod has no limit although the item
+///   has a `max`, or no request although the item has a `min`.
 ///
-/// Requests and limits count as they take effect: what nobody wrote a LimitRange fills in, and a limit is copied to where
-/// the request is missing.
+/// Requests and limits count as they take effect: a LimitRange fills in missing values, and a limit is copied to a
+/// missing request.
 ///
 /// ## Why
-/// The API server accepts the Deployment, and refuses each of its Pods: "forbidden: maximum memory usage per Container is
-/// 1Gi, but limit is 2Gi". `kubectl apply` reports success, the rollout never starts, and only an event of the ReplicaSet
-/// says why.
+/// The API server accepts the Deployment, and rejects each of its Pods: "forbidden: maximum memory usage per Container
+/// is 1Gi, but limit is 2Gi". `kubectl apply` reports success, but the rollout never starts. Only an event of the
+/// ReplicaSet says why.
 ///
 /// ## What to write
-/// Requests and limits within the range, or another range.
+/// Requests and limits within the range, or a different range.
 ///
 /// ## Assumptions
-/// Where the LimitRanges of the namespace are not known, nothing is judged.
+/// If the LimitRanges of the namespace are not known, nothing is judged.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs, and fills in what is missing of Pods that are
-/// created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
+/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
+/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
+/// whole.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", requires = ["/LimitRange"],
     default = Deny(CannotWork),
@@ -46,7 +47,7 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
         return findings.skip("the LimitRanges of the namespace are not known");
     }
     let of_containers = read(ranges.nodes(), "Container");
-    // What is wrong of a container that says nothing of a resource.
+    // Resources for which a container without any values of its own breaks a LimitRange.
     let of_filled: Vec<_> =
         of_containers.iter().filter(|(resource, bounds)| bounds.break_filled(review, resource)).collect();
     let containers = review.containers().iter().filter(|container| container.class() != Class::Ephemeral);
@@ -76,10 +77,10 @@ pub fn outside_limit_range(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// Maximum number of resources of which the sum over a Pod is compared with LimitRanges.
+/// Maximum number of resources whose sum over a Pod is compared with LimitRanges.
 const MAX_RESOURCES: usize = 6;
 
-/// An amount, and the LimitRange that says it.
+/// An amount, and the LimitRange that sets it.
 #[derive(Clone, Copy)]
 struct Bound<'a> {
     amount: Quantity,
@@ -92,17 +93,17 @@ impl std::fmt::Display for Bound<'_> {
     }
 }
 
-/// What all LimitRanges together say of one resource: of several the strictest.
+/// Bounds of one resource over all LimitRanges; the strictest bound counts.
 #[derive(Default)]
 struct Bounds<'a> {
     min: Option<Bound<'a>>,
     max: Option<Bound<'a>>,
-    /// The first, which is filled in.
+    /// The first default, which is filled in.
     default: Option<Bound<'a>>,
     ratio: Option<Bound<'a>>,
 }
 
-/// By resource.
+/// Reads the bounds of each resource.
 fn read<'a>(ranges: impl Iterator<Item = Node<'a>>, of: &str) -> BTreeMap<&'a str, Bounds<'a>> {
     let mut all: BTreeMap<_, Bounds<'a>> = BTreeMap::new();
     for range in ranges {
@@ -133,7 +134,8 @@ fn read<'a>(ranges: impl Iterator<Item = Node<'a>>, of: &str) -> BTreeMap<&'a st
 }
 
 impl Bounds<'_> {
-    /// Whether what LimitRanges fill in is itself outside of them: of two, each may be sound.
+    /// Whether the values that LimitRanges fill in break a LimitRange themselves. Each of two LimitRanges may be sound
+    /// alone.
     fn break_filled(&self, review: &Review<'_>, resource: &str) -> bool {
         let (request, limit) = filled(review, resource);
         let exceeds = |amount: Option<Quantity>| amount.zip(self.max).is_some_and(|(amount, max)| amount > max.amount);

@@ -1,4 +1,4 @@
-//! The requests that the containers of a workload need, for the policies that judge one side of a container's resources.
+//! The requests that the containers of a workload need, for policies that judge one side of a container's resources.
 
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{Request, Resources as _, least_request, limit_ranges_unknown};
@@ -9,9 +9,10 @@ use crate::resources::missing_resource_requests::Settings;
 pub(crate) struct Requests {
     /// CPU, then memory.
     pub(crate) resources: [Resource; 2],
-    /// Whether the containers that run on request so much together that an init container needs no request of its own.
+    /// Whether the long-running containers together request so much that an init container needs no request of its own.
     are_reserved: [bool; 2],
-    /// Whether the Pods end by themselves: those of Jobs, hooks of Helm among them, and what people run by hand.
+    /// Whether the Pods run to completion: those of Jobs (also as hooks of Helm), and those that a person starts by
+    /// hand.
     pub(crate) end: bool,
 }
 
@@ -40,12 +41,12 @@ impl Requests {
         Self { resources: [cpu, memory], are_reserved, end }
     }
 
-    /// Whether the container has a finding here for a request that it lacks.
+    /// Whether the container has a finding here for a missing request.
     pub(crate) fn are_lacking(&self, review: &Review<'_>, container: &Container<'_>) -> bool {
         self.asked(container).any(|(_, resource)| resource.lack(container.request(review, resource.name)).is_some())
     }
 
-    /// What the container itself has to request.
+    /// The resources for which the container itself needs a request.
     pub(crate) fn asked<'s>(
         &'s self,
         container: &Container<'_>,
@@ -55,11 +56,11 @@ impl Requests {
     }
 }
 
-/// One of them.
+/// A resource, and the settings for it.
 pub(crate) struct Resource {
-    /// As the API names it.
+    /// Name in the API.
     pub(crate) name: &'static str,
-    /// As a message names it.
+    /// Name in messages.
     pub(crate) label: &'static str,
     pub(crate) severity: Severity,
     pub(crate) least: Quantity,
@@ -75,7 +76,7 @@ impl Resource {
         sum > Quantity::ZERO && sum >= self.least
     }
 
-    /// Says what is wrong where the effective request is none, or too small to count.
+    /// Text about an effective request that is missing, or too small to count.
     pub(crate) fn lack(&self, request: Request) -> Option<String> {
         let Self { name, label, least, .. } = self;
         let Some(amount) = request.quantity() else {
@@ -99,19 +100,19 @@ impl Resource {
         })
     }
 
-    /// The request to write; none where nobody can know, or nothing that counts fits.
+    /// The request to write. None if the LimitRanges are unknown, or if no value that counts fits.
     pub(crate) fn value(&self, review: &Review<'_>, container: &Container<'_>) -> Option<Quantity> {
         self.proposed(review, container).filter(|_| !limit_ranges_unknown(review))
     }
 
-    /// The request to propose; none where nothing that counts fits.
+    /// The request to propose. None if no value that counts fits.
     pub(crate) fn proposed(&self, review: &Review<'_>, container: &Container<'_>) -> Option<Quantity> {
-        // What replaces a 0 beside a limit must not be far below it.
+        // A value that replaces a 0 beside a limit must not be far below the limit.
         let value = match container.limit(review, self.name) {
             Some(limit) => least_request(review, self.name, limit, self.ratio),
             None => Some(self.default),
         };
-        // A limit of 0 leaves no room for a request, nor does what the Pod requests as a whole.
+        // A limit of 0 leaves no room for a request. A request of the Pod as a whole leaves none either.
         let is_capped = container.pod("/resources/requests").key(self.name).exists();
         let is_enough = |value: &Quantity| *value > Quantity::ZERO && *value >= self.least;
         value.filter(|value| !is_capped && is_enough(value))

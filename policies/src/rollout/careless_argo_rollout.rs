@@ -2,29 +2,34 @@ use plimsoll_sdk::disruption::name;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::references::{REFERRED, scales_down, workload_ref};
 
-/// Argo Rollouts that wait for ever, or leave no way back.
+/// Argo Rollouts that wait forever, or that leave no way back.
 ///
 /// ## What it finds
-/// `warning`, of an Argo Rollout:
+/// `warning`, for an Argo Rollout:
 ///
-/// - a step of its canary that pauses without a `duration`;
-/// - `progressDeadlineSeconds` without `progressDeadlineAbort: true`;
-/// - `scaleDownDelaySeconds` of less than 30, with `blueGreen` or with a canary whose traffic is routed;
-/// - a `workloadRef` to a Deployment that keeps its own Pods: it has `replicas`, and `scaleDown` is `never`, which it also is
-///   where nobody wrote it. It is found at whichever of the two comes last;
-/// - a `workloadRef` to a Deployment or ReplicaSet that does not exist, or to a kind that Argo Rollouts takes no template
-///   from.
+/// - A canary step pauses without a `duration`.
+/// - `progressDeadlineSeconds` is set without `progressDeadlineAbort: true`.
+/// - `scaleDownDelaySeconds` is less than 30, with `blueGreen` or with a canary that has traffic routing.
+/// - A `workloadRef` points to a Deployment that keeps its own Pods: it has `replicas`, and `scaleDown` is `never` (the
+///   default). The finding appears at the object that is applied last.
+/// - A `workloadRef` points to a Deployment or ReplicaSet that does not exist, or to a kind that Argo Rollouts takes no
+///   template from.
 ///
-/// For everything else a Rollout is what a Deployment is to all policies.
+/// In all other respects, every policy treats a Rollout like a Deployment.
 ///
-/// Where other Deployments may exist that are not known, none is said to be missing. A PodTemplate never is.
+/// If other Deployments may exist that are not known, the policy reports no missing reference. It never reports a
+/// missing PodTemplate.
 ///
 /// ## Why
-/// A pause without an end holds two versions beside each other until somebody remembers to promote it. A Rollout that misses
-/// its deadline is marked as degraded and goes on trying, with the broken version beside the good one, until somebody
-/// aborts it. A Deployment that goes on beside its Rollout has Pods with the same labels: Services send them requests, and
-/// budgets and autoscalers count them. Without a template the controller marks the Rollout as invalid, and makes no Pods.
-/// And when the old Pods go sooner than every node has heard of the switch, requests still go to them.
+/// A pause without an end keeps two versions running until a person promotes the Rollout. A Rollout that misses its
+/// deadline is marked as degraded and keeps trying. The broken version stays beside the good one until a person aborts
+/// the Rollout.
+///
+/// A Deployment that keeps running beside its Rollout has Pods with the same labels. Services send requests to them,
+/// and budgets and autoscalers count them. Without a template the controller marks the Rollout as invalid and creates
+/// no Pods.
+///
+/// If the old Pods stop before every node knows about the switch, they still receive requests.
 ///
 /// ## What to write
 /// ```yaml
@@ -37,7 +42,7 @@ use plimsoll_sdk::references::{REFERRED, scales_down, workload_ref};
 ///         - pause: {duration: 10m}
 /// ```
 ///
-/// Where a person is meant to promote, ignore this policy for the Rollout.
+/// If a person is meant to promote the Rollout, ignore this policy for it.
 #[policy(
     on = Kinds, kinds = ["argoproj.io/Rollout", "apps/Deployment"], severity = Warning,
     since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment", "apps/ReplicaSet"],
@@ -52,7 +57,7 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
     beside_deployment(review, findings);
     let strategy = review.at("/spec/strategy");
     for step in strategy.at("/canary/steps").items() {
-        // `pause: {}` and `pause:` are the same to the controller; only the step's name says that it is one.
+        // The controller treats `pause: {}` and `pause:` the same, so the test looks at the step's name alone.
         let is_pause = step.members().any(|(name, _)| name == "pause");
         if is_pause && !step.at("/pause/duration").exists() {
             let message = "this pause has no end: two versions run until somebody promotes the Rollout";
@@ -94,7 +99,7 @@ fn without_template(review: &Review<'_>, findings: &mut Findings) {
         findings.warning(&at.at("/kind"), message, help).about(&at.at("/apiVersion"));
         return;
     }
-    // Policies are not shown PodTemplates.
+    // The host shows no PodTemplates to policies.
     let answer = review.get(kind.get(), of);
     if kind != POD_TEMPLATE && answer.complete && answer.documents.is_empty() {
         let message =

@@ -6,19 +6,24 @@ use plimsoll_sdk::workload::PodTemplate;
 /// Workloads that don't notice when their configuration changes.
 ///
 /// ## What it finds
-/// `info`: a workload that runs on reads a ConfigMap that is known into environment variables (`envFrom`, `configMapKeyRef`)
-/// or by a mount with `subPath`, and nothing in its template changes with it: neither an annotation with `checksum` or
-/// `hash` in its name, nor a hash at the end of the ConfigMap's name, as kustomize writes it, nor an annotation of
-/// Reloader. On only where a PolicySet lists it. Secrets are not looked at, for policies are never shown any; and a cluster is
-/// not asked, for the right to read every ConfigMap would be too much for it.
+/// `info`: a long-running workload reads a known ConfigMap only once, at the start of a container: into environment
+/// variables (`envFrom`, `configMapKeyRef`) or by a mount with `subPath`. Nothing in its template changes when the
+/// ConfigMap changes. There is no finding with one of these:
+///
+/// - an annotation with `checksum` or `hash` in its name;
+/// - a hash at the end of the ConfigMap's name, as kustomize writes it;
+/// - an annotation of Reloader.
+///
+/// This policy is on only if a PolicySet lists it. It does not look at Secrets, because policies never see Secrets. It
+/// does not look at a cluster, because that would require the right to read every ConfigMap.
 ///
 /// ## Why
-/// Variables are read when a container starts, and a file by `subPath` is never updated. A changed ConfigMap is applied, the
-/// rollout that was meant does not happen, and the new value shows up one Pod at a time, weeks later, when they are
-/// replaced for another reason.
+/// A container reads variables when it starts, and a file from a `subPath` mount is never updated. After a change of
+/// the ConfigMap, the expected rollout does not happen. The new value appears weeks later, one Pod at a time, when Pods
+/// are replaced for another reason.
 ///
 /// ## What to write
-/// A checksum of the configuration in the template, so that it changes with it:
+/// A checksum of the configuration in the template, so that the template changes with it:
 ///
 /// ```yaml
 /// template:
@@ -27,10 +32,10 @@ use plimsoll_sdk::workload::PodTemplate;
 ///       checksum/config: {{ include (print $.Template.BasePath "/configmap.yaml") . | sha256sum }}
 /// ```
 ///
-/// Or kustomize's `configMapGenerator`, which gives each version a name of its own.
+/// Or use kustomize's `configMapGenerator`, which gives each version its own name.
 ///
 /// ## Assumptions
-/// A ConfigMap that is not known is assumed not to change.
+/// The policy assumes that an unknown ConfigMap does not change.
 #[policy(
     on = LongRunning, severity = Info, since = "0.1.0", stage = Source, refines = ["/ConfigMap"],
     profile = OptIn,
@@ -78,7 +83,7 @@ pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
 /// Maximum number of ConfigMaps of one workload that are looked up.
 const MAX_ASKED: usize = 256;
 
-/// The names of ConfigMaps that containers read only once, and where.
+/// The names of ConfigMaps that containers read only once, each with its place.
 fn read_once<'a>(template: &PodTemplate<'a>) -> Vec<(&'a str, Cursor<'a>)> {
     let mut found = Vec::new();
     let mut volumes = BTreeMap::new();
@@ -99,7 +104,7 @@ fn read_once<'a>(template: &PodTemplate<'a>) -> Vec<(&'a str, Cursor<'a>)> {
     found
 }
 
-/// Whether kustomize made this name: ten letters and digits at the end, of those that can't be mistaken or read.
+/// Whether kustomize generated this name: it ends in ten characters of kustomize's alphabet, which has no vowels.
 fn is_generated(name: &str) -> bool {
     const LETTERS: &str = "bcdfghkmt2456789";
     let Some((_, hash)) = name.rsplit_once('-') else { return false };

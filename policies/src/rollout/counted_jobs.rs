@@ -1,4 +1,4 @@
-//! Pods of Jobs and CronJobs among those that an autoscaler counts.
+//! Pods of Jobs and CronJobs that an autoscaler counts by mistake.
 
 use plimsoll_sdk::autoscaling::{Utilization, measuring, utilizations};
 use plimsoll_sdk::disruption::{name, target};
@@ -11,10 +11,10 @@ use plimsoll_sdk::workload::PodTemplate;
 use crate::autoscaling::lack::Lack;
 use crate::rollout::overlapping_workload_selectors::{as_selector, is_selector};
 
-/// Kinds whose Pods run to their end, and stay in the namespace for a while after that.
+/// Kinds whose Pods run to completion, and stay in the namespace for a while after that.
 pub(crate) const JOBS: [Kind<'static>; 2] = [Kind::CRON_JOB, Kind::JOB];
 
-/// Where the reviewed workload is scaled, and its selector takes in Pods of Jobs.
+/// Reports a scaled workload whose selector also selects Pods of Jobs.
 pub(crate) fn of_workload(review: &Review<'_>, own: Kind<'_>, findings: &mut Findings) {
     let at = review.at("/spec/selector");
     let Some(selector) = as_selector(own, at.node()) else { return };
@@ -31,7 +31,7 @@ pub(crate) fn of_workload(review: &Review<'_>, own: Kind<'_>, findings: &mut Fin
     }
 }
 
-/// Where the reviewed autoscaler counts Pods of Jobs too.
+/// Reports an autoscaler that also counts Pods of Jobs.
 pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Findings) {
     let Some(object) = review.object().node() else { return };
     let Some((kind, of)) = target(review, object).filter(|(kind, _)| LONG_RUNNING.contains(&kind.get())) else {
@@ -45,7 +45,7 @@ pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &
     findings.warning(&review.at("/spec/scaleTargetRef"), message, HELP).related(job.replace(' ', "/"));
 }
 
-/// Where the reviewed Job makes Pods that a scaled workload selects.
+/// Reports a Job whose Pods a scaled workload selects.
 pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
     let Some((template, labels)) = review.template().and_then(|template| Some((template, template.labels()?))) else {
         return;
@@ -74,19 +74,19 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// Maximum number of workloads of a kind whose autoscalers are asked for.
+/// Maximum number of workloads of a kind whose autoscalers are looked up.
 const MAX_WORKLOADS: usize = 4;
 
 const HELP: &str = "give the Pods of the Job other labels, or write a label that they lack into the selector";
 
-/// What an autoscaler measures of all Pods that a selector selects.
+/// The measures of an autoscaler that covers all Pods of a selector.
 struct Counting {
     by: String,
     measures: Vec<Utilization>,
 }
 
 impl Counting {
-    /// The first Job whose Pods count, as a message names it, and what follows.
+    /// The first Job whose Pods count, as a message names it, and the consequence.
     fn first_of(&self, review: &Review<'_>, selector: &[u8]) -> Option<(String, String)> {
         if self.measures.is_empty() {
             return None;
@@ -99,8 +99,9 @@ impl Counting {
         })
     }
 
-    /// The controller adds up the requests of all Pods, those that have ended included, and gives up at the first that has
-    /// none (`calculateRequests`). Pods that have ended count as using what they request when it would take Pods away.
+    /// The controller adds up the requests of all Pods, completed ones included. It gives up at the first Pod without a
+    /// request (`calculateRequests`). When the controller considers a scale-down, it assumes that a completed Pod uses
+    /// what it requests.
     fn harm(&self, review: &Review<'_>, template: &PodTemplate<'_>) -> Option<String> {
         let mut containers = Measured::of(template);
         let by = &self.by;

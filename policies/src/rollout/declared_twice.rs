@@ -3,19 +3,19 @@ use plimsoll_sdk::prelude::*;
 /// Objects that one folder declares twice, with different content.
 ///
 /// ## What it finds
-/// `warning`, over files: an object that another document of the same folder declares too, with other content. A cluster
-/// holds one object of a group, kind, namespace and name. It is found at the last one, in the order in which
-/// `kubectl apply` reads them.
+/// `warning`, over files: another document of the same folder declares the same object with different content. A
+/// cluster holds one object of a group, kind, namespace and name. The finding appears at the last document, in the
+/// order in which `kubectl apply` reads them.
 ///
-/// The same object in two folders is no finding: a folder for each environment, or for each cluster, is usual. Neither are two
-/// documents with the same content.
+/// The same object in two folders is no finding: one folder for each environment, or for each cluster, is usual. Two
+/// documents with the same content are no finding either.
 ///
 /// ## Why
-/// `kubectl apply` applies one after the other, so the last one counts. What the others say is lost, and each run of the
-/// pipeline rolls out both.
+/// `kubectl apply` applies one document after the other, so the last one counts. The content of the others is lost, and
+/// each run of the pipeline rolls out both.
 ///
 /// ## What to write
-/// One of them, or another name.
+/// One of the documents, or another name.
 #[policy(
     on = Workloads,
     kinds = [

@@ -2,17 +2,18 @@ use std::collections::BTreeMap;
 
 use plimsoll_sdk::prelude::*;
 
-/// Environment variables that stand twice in one container.
+/// Environment variables that appear twice in one container.
 ///
 /// ## What it finds
-/// `warning`: a name that is more than once in `env` of one container. It is found at the last one, which counts.
+/// `warning`: a name appears more than once in `env` of one container. The finding appears at the last one, which
+/// counts.
 ///
 /// ## Why
-/// The last one wins, so the others are read by nobody but people, who believe them. `kubectl apply` merges the list by name
-/// and keeps what it happens to find; with `--server-side` the API server refuses it.
+/// The last value wins, and a reader may believe one of the others. `kubectl apply` merges the list by name, so the
+/// result is hard to predict. With `--server-side` the API server rejects the list.
 ///
 /// ## What to write
-/// One of them. `--fix=unsafe` keeps the last.
+/// One of them. `--fix=unsafe` keeps the last one.
 #[policy(
     on = Workloads, severity = Warning, since = "0.1.0", stage = Source,
     edits = [
@@ -43,7 +44,7 @@ pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
             let times = if times == 2 { "twice".to_owned() } else { format!("{times} times") };
             let message = format!("{} has {name} {times} in env; this one, the last, counts", container.describe());
             let finding = findings.warning(last, message, "keep one of them");
-            // One fix for all of the list, from its end, so that what is still to go keeps its place.
+            // One fix covers the whole list. It removes from the end, so that the earlier positions stay valid.
             if position == 0 {
                 let fix = Fix::changing("keep the last of variables that stand there twice");
                 let places = hidden.iter().rev().filter_map(|number| variables.get(*number));

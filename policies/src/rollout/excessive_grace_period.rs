@@ -12,23 +12,23 @@ pub struct Settings {
 /// Pods that may take longer to end than a drain waits.
 ///
 /// ## What it finds
-/// `warning`: a `terminationGracePeriodSeconds` of more than `seconds`, in a workload that runs on. On only where a PolicySet
-/// lists it.
+/// `warning`: a long-running workload has a `terminationGracePeriodSeconds` of more than `seconds`. This policy is on
+/// only if a PolicySet lists it.
 ///
 /// ## Why
-/// The cluster autoscaler waits 600 seconds for the Pods of a node (`--max-graceful-termination-sec`), then takes it away
-/// with what still runs. An upgrade of the nodes waits as long for each of them, and a program that hangs holds it up for
-/// all of that time.
+/// The cluster autoscaler waits 600 seconds for the Pods of a node (`--max-graceful-termination-sec`). Then it removes
+/// the node, even if Pods still run on it. An upgrade of the nodes waits the full period for each Pod, so one program
+/// that hangs delays the upgrade by that time.
 ///
 /// ## What to write
-/// The time that the program needs, or a way for it to leave its work to another:
+/// The time that the program needs. Or let the program hand its work over to another Pod.
 ///
 /// ```yaml
 /// terminationGracePeriodSeconds: 60
 /// ```
 ///
 /// ## Settings
-/// `seconds`: what the drains of this cluster wait for.
+/// `seconds`: how long the drains of this cluster wait.
 #[policy(
     on = LongRunning, severity = Warning, since = "0.1.0",
     profile = OptIn,

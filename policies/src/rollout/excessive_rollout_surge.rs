@@ -10,25 +10,26 @@ pub struct Settings {
     most: i64,
 }
 
-/// From this number of Pods on the counters of controllers overflow. They take a percentage beyond `int32` for an error.
+/// From this number of Pods on, the counters of controllers overflow: they treat a percentage beyond `int32` as an
+/// error.
 const UNCOUNTABLE: i64 = i32::MAX as i64;
 
 /// Rollouts that more than double the Pods.
 ///
 /// ## What it finds
-/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, in which
-/// `maxSurge` comes to more Pods than there are, or to more than `most`.
+/// `warning`: `maxSurge` comes to more Pods than the workload has, or to more than `most`. The policy looks at rolling
+/// updates of Deployments, and of Argo Rollouts with a canary without traffic routing.
 ///
-/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the greater of its minimum and
-/// of `replicas`.
+/// If a HorizontalPodAutoscaler or a ScaledObject scales the workload, the number of Pods is the greater of its minimum
+/// and `replicas`.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// The finding appears at the object that is applied last: the workload or the target of the autoscaler.
+/// `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// All of these start at the same time, and Pods that still end count for none: an update needs the room, the database
-/// connections and the addresses of all three, old, new and ending. What is not there makes nodes start, quotas refuse
-/// and neighbours be evicted.
+/// All new Pods start at the same time, and controllers do not count Pods that are still ending. So an update needs
+/// room, database connections and addresses for the old, the new and the ending Pods. If these are missing, the cluster
+/// adds nodes, a quota rejects Pods, or other Pods are evicted.
 ///
 /// ## What to write
 /// ```yaml
@@ -36,13 +37,13 @@ const UNCOUNTABLE: i64 = i32::MAX as i64;
 ///   rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}
 /// ```
 ///
-/// `--fix=unsafe` writes a `maxSurge` of 25%, or `most` where that would be less.
+/// `--fix=unsafe` writes a `maxSurge` of 25%, or `most` if that is less.
 ///
 /// ## Settings
-/// `most`: 50 Pods, whatever share of the replicas they are.
+/// `most`: 50 Pods, regardless of their share of the replicas.
 ///
 /// ## Assumptions
-/// Where not all autoscalers are known, none is assumed to scale the workload.
+/// If not all autoscalers are known, the policy assumes that none scales the workload.
 #[policy(
     on = Kinds,
     kinds = [
@@ -75,7 +76,7 @@ pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &
     }
     let than = if pods <= settings.most { "than there are".to_owned() } else { format!("than {}", settings.most) };
     let replicas = if pods == 1 { "replica" } else { "replicas" };
-    // As it is written: a number beyond all counters has been cut.
+    // The text of the manifest: `max_surge` caps a number beyond all counters.
     let written = rollout.max_surge_at.as_str().map_or_else(|| rollout.max_surge.to_string(), str::to_owned);
     let message = match surge {
         UNCOUNTABLE.. => {

@@ -1,25 +1,26 @@
 use plimsoll_sdk::prelude::*;
 
-/// Changes of what can't be changed.
+/// Changes of fields that are immutable.
 ///
 /// ## What it finds
-/// `error`: an object differs from what is there in a field that the API server lets nobody change:
+/// `error`: an object differs from the existing one in a field that the API server does not allow to change:
 ///
 /// - `selector` of a Deployment, StatefulSet, DaemonSet or ReplicaSet;
 /// - `serviceName`, `podManagementPolicy` and `volumeClaimTemplates` of a StatefulSet;
-/// - `clusterIP` of a Service, where one is written;
+/// - `clusterIP` of a Service, if the manifest sets one;
 /// - `accessModes`, `storageClassName`, `volumeMode`, `volumeName`, `selector` and the data source of a
 ///   PersistentVolumeClaim, and a request for less storage.
 ///
-/// What is there is what `plimsoll check --context` reads: the record that `plimsoll scan --record` has written. Without it
-/// nothing is found. The API server itself refuses such a change, so the webhook has nothing to add.
+/// The existing object comes from `plimsoll check --context`: the record that `plimsoll scan --record` has written.
+/// Without a record nothing is found. In a cluster the API server itself rejects such a change, so the webhook has
+/// nothing to add.
 ///
 /// ## Why
-/// "field is immutable" is what a pipeline says after the merge, with half of a set applied. The way out, deleting the
-/// object and making it anew, is an outage that somebody should have planned.
+/// The pipeline reports "field is immutable" after the merge, when half of a set is already applied. The usual way out
+/// is to delete the object and create it again. That is an outage, which should be planned.
 ///
 /// ## What to write
-/// What was there. Or a new object beside the old one, under another name, and the old one removed once the new one serves.
+/// The existing value. Or create a new object under another name, and remove the old object once the new one serves.
 #[policy(
     on = Kinds,
     kinds = [
@@ -46,7 +47,7 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
     match review.kind() {
         "Service" => {
             let (new, old) = (review.at("/spec/clusterIP"), old.at("/spec/clusterIP"));
-            // Without one the API server keeps what it gave; of an ExternalName there is none.
+            // Without a value the API server keeps the address that it assigned. An ExternalName Service has none.
             let text = |at: &Cursor<'_>| at.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             if let (Some(wanted), Some(given)) = (text(&new), text(&old))
                 && wanted != given
@@ -98,7 +99,8 @@ fn of_stateful_set(review: &Review<'_>, old: &Cursor<'_>, found: &mut dyn FnMut(
     }
 }
 
-/// Whether all that is written is there; what is there has the API server's defaults besides. Lists are the same length.
+/// Whether the old value contains all of the new one. The old one also has the API server's defaults. Lists must have
+/// the same length.
 fn is_within(new: Option<Node<'_>>, old: Option<Node<'_>>) -> bool {
     let (Some(new), Some(old)) = (new, old) else { return new.is_none() && old.is_none() };
     if new.as_str().is_some() || new.as_i64().is_some() {
@@ -114,7 +116,7 @@ fn is_within(new: Option<Node<'_>>, old: Option<Node<'_>>) -> bool {
         Some(_) => {
             new.members().filter(|(_, value)| !value.is_null()).all(|(key, value)| is_within(Some(value), old.get(key)))
         }
-        // Nothing is asked for: within any object, and the same as what it equals.
+        // An empty new value asks for nothing: every object contains it, and so does an equal value.
         None => old.members().next().is_some() || new == old,
     }
 }

@@ -12,33 +12,37 @@ use crate::rollout::counted_jobs::{self, JOBS};
 /// Workloads that select each other's Pods.
 ///
 /// ## What it finds
-/// `error`: two workloads of a namespace, one of which selects by its `spec.selector` the Pods that the other makes. It is
-/// found at the selector that is too wide, and at the labels of the Pods that it takes in, whichever is applied last;
-/// where two select each other's, at both selectors. `plimsoll check` says it once for a set.
+/// `error`: the `spec.selector` of one workload selects the Pods of another workload of the namespace. The finding
+/// appears at the object that is applied last: at the selector that is too wide, or at the labels of the Pods that it
+/// selects. If both select each other's Pods, it appears at both selectors. `plimsoll check` reports it once for a set.
 ///
-/// `warning`: the selector of a workload takes in the Pods of a Job or a CronJob, and a HorizontalPodAutoscaler or a
-/// ScaledObject that scales the workload aims at a share of requests. It is found whichever of the three comes last.
+/// `warning`: the selector of a workload selects the Pods of a Job or a CronJob, and an autoscaler scales the workload
+/// by a share of requests. The autoscaler is a HorizontalPodAutoscaler or a ScaledObject. The finding appears at the
+/// last of the three objects.
 ///
-/// Looked at are Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers, Rollouts, and
-/// kinds that the configuration names (`workloads`), if they have a label selector at `spec.selector`.
+/// The policy looks at Deployments, StatefulSets, DaemonSets, ReplicaSets without an owner, ReplicationControllers and
+/// Rollouts. It also looks at kinds that the configuration names (`workloads`), if they have a label selector at
+/// `spec.selector`.
 ///
-/// An Argo Rollout that takes its template from a Deployment (`workloadRef`) has that one's labels by design, and is not
-/// compared with it.
+/// An Argo Rollout that takes its template from a Deployment (`workloadRef`) has the labels of that Deployment by
+/// design. The policy does not compare these two.
 ///
 /// ## Why
-/// A selector says which Pods are one's own. An autoscaler, if there is one, divides by the Pods of both, so it scales by
-/// the load of another workload; `kubectl logs deployment/…` shows the other's; and a controller takes over every Pod that is left without
-/// an owner, such as after `--cascade=orphan`, and deletes what is then too many.
+/// A selector says which Pods belong to a workload. If selectors overlap:
 ///
-/// Pods of a Job count as well, for as long as they are there. Those that request nothing make the autoscaler fail ("missing
-/// request for cpu in container …"), also once they have ended. Those that have ended look busy whenever it would take Pods
-/// away.
+/// - An autoscaler divides by the Pods of both workloads, so it scales by the load of another workload.
+/// - `kubectl logs deployment/…` shows the logs of the other workload.
+/// - A controller adopts every Pod that has no owner, for example after `--cascade=orphan`, and deletes the surplus.
 ///
-/// A canary beside its stable workload, or green beside blue, needs a label of its own in each selector.
+/// Pods of a Job count as well, for as long as they exist. A Pod without a request makes the autoscaler fail ("missing
+/// request for cpu in container …"), even after it has completed. Completed Pods look busy when the autoscaler
+/// considers a scale-down.
+///
+/// A canary and its stable workload, or blue and green, need a distinct label in each selector.
 ///
 /// ## What to write
-/// A label in the selector that only these Pods have. The selector of a Deployment can't be changed, so this means to make
-/// it anew:
+/// A label in the selector that only these Pods have. The selector of a Deployment is immutable, so the Deployment must
+/// be deleted and created again:
 ///
 /// ```yaml
 /// selector:
@@ -46,10 +50,10 @@ use crate::rollout::counted_jobs::{self, JOBS};
 /// ```
 ///
 /// ## Assumptions
-/// None: where other workloads may exist that are not known, and none of those that are overlaps, nothing is judged.
+/// None. If other workloads may exist that are not known, and no known workload overlaps, the policy reports nothing.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no Pod that runs.
+/// A LimitRange that comes last is not judged: it changes no running Pod.
 #[policy(
     on = LongRunning,
     kinds = ["batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
@@ -101,7 +105,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
             let harm = harm(review, own, review.name());
             let message = format!("the selector matches the Pods of {} too: {harm}", list(kind, &selected));
             let finding = findings.error(&at, message, HELP);
-            // Of two that select each other's, one says it and the other refers to it.
+            // If two select each other's Pods, one has the finding and the other is its related object.
             if selecting.contains(first) && (kind, *first) < (own, review.name()) {
                 finding.related(format!("{}/{first}", kind.name()));
             }
@@ -119,8 +123,8 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
     }
 }
 
-/// Whether one of the two is a Rollout that takes its template from the other one: it has the labels by design, and
-/// `careless-argo-rollout` says where both keep Pods.
+/// Whether one of the two is a Rollout that takes its template from the other: then the labels are equal by design.
+/// `careless-argo-rollout` reports the case where both keep Pods.
 fn share_template(review: &Review<'_>, own: Kind<'_>, kind: Kind<'_>, other: Node<'_>) -> bool {
     let own_takes = || review.object().node().and_then(|object| workload_ref(own, object));
     let refers = |reference: Option<(OwnedKind, &str)>, kind: Kind<'_>, of: &str| {
@@ -129,7 +133,7 @@ fn share_template(review: &Review<'_>, own: Kind<'_>, kind: Kind<'_>, other: Nod
     refers(own_takes(), kind, name(other)) || refers(workload_ref(kind, other), own, review.name())
 }
 
-/// What follows where the selector of the named workload is too wide. An autoscaler is named if there is one.
+/// The consequence of a selector of the named workload that is too wide. The text names an autoscaler if there is one.
 fn harm(review: &Review<'_>, kind: Kind<'_>, of: &str) -> String {
     let scaler = Autoscaler::ALL.into_iter().find_map(|scaler| {
         let answer = review.referring(scaler.kind(), kind, of);
@@ -141,7 +145,8 @@ fn harm(review: &Review<'_>, kind: Kind<'_>, of: &str) -> String {
 
 const HELP: &str = "write a label that only these Pods have into the selector and the template";
 
-/// The selector as a document, a ReplicationController's plain map as one too. None for one that is empty, which is refused.
+/// The selector as a document, also for a ReplicationController's plain map. None for an empty one, which the API
+/// server rejects.
 pub(crate) fn as_selector(kind: Kind<'_>, selector: Option<Node<'_>>) -> Option<Vec<u8>> {
     let selector = selector.filter(|selector| selector.len() > 0)?;
     match kind {
@@ -150,7 +155,7 @@ pub(crate) fn as_selector(kind: Kind<'_>, selector: Option<Node<'_>>) -> Option<
     }
 }
 
-/// Whether it is a selector of these, for one that is empty or absent is refused.
+/// Whether this selector matches the labels. An empty or absent selector never does, because the API server rejects it.
 pub(crate) fn is_selector(kind: Kind<'_>, other: Node<'_>, labels: Node<'_>) -> bool {
     let Some(written) = other.at("/spec/selector").filter(|selector| selector.len() > 0) else { return false };
     match kind {

@@ -3,14 +3,15 @@ use plimsoll_sdk::prelude::*;
 /// Manifests of rollouts that never start.
 ///
 /// ## What it finds
-/// `warning`: a Deployment or Rollout whose author wrote `paused: true`. `kubectl rollout pause` is nobody's manifest.
+/// `warning`: the author of a Deployment or Rollout wrote `paused: true`. A pause by `kubectl rollout pause` is not in
+/// a manifest, and is no finding.
 ///
 /// ## Why
-/// It was written to try something and then committed. Since then every deployment is accepted, changes the template, and
-/// starts no Pod; `kubectl rollout status` waits for its end.
+/// The field was added for a test and then committed. Since then every deployment is accepted and changes the template,
+/// but starts no Pod. `kubectl rollout status` waits forever.
 ///
 /// ## What to write
-/// Nothing; `--fix=unsafe` takes it out. To hold a rollout for a moment:
+/// Nothing; `--fix=unsafe` removes the field. To pause a rollout for a moment:
 ///
 /// ```sh
 /// kubectl rollout pause deployment/shop
@@ -18,7 +19,7 @@ use plimsoll_sdk::prelude::*;
 /// ```
 ///
 /// ## Assumptions
-/// Where nobody can tell whether it was written, it was not.
+/// If it is unknown whether the manifest contains the field, the policy assumes that it does not.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
     since = "0.1.0", edits = ["/spec/paused"],

@@ -7,7 +7,7 @@ use crate::rollout::stateful_sets;
 /// Settings of `rollout-below-minimum`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Hundredths of the Pods that stay available throughout an update
+    /// Percentage of the Pods that stay available throughout an update
     #[settings(default = 66, minimum = 1, maximum = 100)]
     available: i64,
 }
@@ -15,38 +15,41 @@ pub struct Settings {
 /// Rollouts that take down more than a third of the Pods.
 ///
 /// ## What it finds
-/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, during
-/// which less than `available` of the Pods stay. `maxSurge` and `maxUnavailable` count as the controller resolves them:
-/// of a percentage `maxSurge` is rounded up and `maxUnavailable` down. So does `maxUnavailable` of a StatefulSet, in
-/// Kubernetes 1.35.0 to 1.35.3 and from 1.37 on.
+/// `warning`: during a rolling update, less than `available` of the Pods stay available. The policy looks at
+/// Deployments, and at Argo Rollouts with a canary without traffic routing. It resolves `maxSurge` and `maxUnavailable`
+/// as the controller does: a percentage in `maxSurge` is rounded up, and one in `maxUnavailable` down.
 ///
-/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, it is judged at the minimum, and at `replicas`
-/// if these are more. One Pod at a time is the least where Pods take a port of their node, or must have a node of their own
-/// (`podAntiAffinity` by `kubernetes.io/hostname`). What leaves no Pod at all is
-/// `rollout-without-capacity`'s to say, and what only rounding takes down `rollout-rounding-surprise`'s.
+/// The policy also looks at `maxUnavailable` of a StatefulSet, in Kubernetes 1.35.0 to 1.35.3 and from 1.37 on.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// If a HorizontalPodAutoscaler or a ScaledObject scales the workload, the policy judges the minimum. It also judges
+/// `replicas` if that is more. One unavailable Pod at a time is no finding if Pods use a port of their node or need
+/// their own node (`podAntiAffinity` by `kubernetes.io/hostname`).
+///
+/// If no Pod stays at all, `rollout-without-capacity` reports it instead. If only rounding takes a Pod down,
+/// `rollout-rounding-surprise` reports it.
+///
+/// The finding appears at the object that is applied last: the workload or the target of the autoscaler.
+/// `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// Deployments are made while people work, which is when the load is. Of two Pods one away means twice as much for the
-/// other one, for as long as each new one takes to start.
+/// People deploy during working hours, when the load is high. If one of two Pods is down, the other one gets twice the
+/// load, for as long as each new Pod takes to start.
 ///
 /// ## What to write
-/// A new Pod first, then an old one goes:
+/// Start a new Pod before an old one stops:
 ///
 /// ```yaml
 /// strategy:
 ///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
 /// ```
 ///
-/// That needs room for one more Pod; `--fix=unsafe` writes it.
+/// This needs room for one more Pod; `--fix=unsafe` writes it.
 ///
 /// ## Settings
-/// `available`: with 66, one of three may be away. 75 means three quarters.
+/// `available`: with 66, one of three Pods may be down. 75 means three quarters.
 ///
 /// ## Assumptions
-/// Where not all autoscalers are known, none is assumed to scale the workload.
+/// If not all autoscalers are known, the policy assumes that none scales the workload.
 #[policy(
     on = Kinds,
     kinds = [
@@ -76,7 +79,7 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
         return;
     };
     let autoscaler = autoscaler(review);
-    // A new Pod waits for the place of an old one, which must go first.
+    // A new Pod waits for the place of an old one, which must stop first.
     let is_in_place = is_in_place(review);
     let sizes = match autoscaler.floor {
         Some(floor) if rollout.replicas > floor => [Some(floor), Some(rollout.replicas)],
@@ -86,7 +89,7 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
     let too_few = |pods: &i64| {
         let posts = rollout.fenceposts(*pods);
         let left = posts.min_available(*pods);
-        // Whatever may surge waits.
+        // A surge does not help: the extra Pods wait.
         let is_least = is_in_place && posts.unavailable <= 1;
         !posts.forced && !is_least && left > 0 && left.saturating_mul(100) < settings.available.saturating_mul(*pods)
     };

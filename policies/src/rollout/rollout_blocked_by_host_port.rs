@@ -2,33 +2,33 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count};
 
-/// Rollouts whose new Pod needs a node on which a port is free.
+/// Rollouts whose new Pod needs a node with a free port.
 ///
 /// ## What it finds
-/// `warning`: a rolling update of a Deployment, or of an Argo Rollout with a canary whose traffic is not routed, whose
-/// Pods take a port of their node (`hostPort`, or `hostNetwork` with a declared port), while `maxSurge` comes to 1 or
-/// more and `maxUnavailable` to 0.
+/// `warning`: a rolling update of Pods that use a port of their node, while `maxSurge` comes to 1 or more and
+/// `maxUnavailable` to 0. The port is a `hostPort`, or a declared port with `hostNetwork`. The policy looks at
+/// Deployments, and at Argo Rollouts with a canary without traffic routing.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// The finding appears at the object that is applied last: the workload or the target of the autoscaler.
+/// `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// A port of a node can be had once. The new Pod is placed only where no old one is, and no old one goes before the new
-/// one is ready: with as many Pods as nodes that they may run on, the rollout hangs until its deadline.
+/// Only one Pod can use a port of a node. So the new Pod needs a node without an old Pod, and no old Pod stops before
+/// the new one is ready. If every suitable node has a Pod, the rollout hangs until its deadline.
 ///
 /// ## What to write
-/// One Pod goes first:
+/// Stop an old Pod first:
 ///
 /// ```yaml
 /// strategy:
 ///   rollingUpdate: {maxSurge: 0, maxUnavailable: 1}
 /// ```
 ///
-/// `--fix=unsafe` writes it for two or more Pods; of a single one nothing would be left. Better still, take the port out: a
-/// Service needs none.
+/// `--fix=unsafe` writes it for two or more Pods. With a single Pod nothing would be left. It is better to remove the
+/// port, because a Service needs none.
 ///
 /// ## Assumptions
-/// How many nodes there are is not known. Where not all autoscalers are known, none is assumed to scale the workload.
+/// The number of nodes is unknown. If not all autoscalers are known, the policy assumes that none scales the workload.
 #[policy(
     on = Kinds,
     kinds = [

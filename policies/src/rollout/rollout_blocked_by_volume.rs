@@ -6,50 +6,55 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
 /// Rollouts whose new Pod waits for the volume of the old one.
 ///
 /// ## What it finds
-/// `error`: a Deployment of one Pod, or an Argo Rollout with a canary whose traffic is not routed, that mounts a
-/// PersistentVolumeClaim for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`), while `maxSurge` comes to 1 or
-/// more and `maxUnavailable` to 0. That is so with the defaults of 25%.
+/// `error`: a Deployment of one Pod, or an Argo Rollout with a canary without traffic routing, mounts a
+/// PersistentVolumeClaim for one node (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`). At the same time `maxSurge`
+/// comes to 1 or more, and `maxUnavailable` to 0. This is also the result of the defaults of 25%.
 ///
-/// A `ReadWriteOnce` claim counts by its volume. Pods wait for one that is attached to a node: the driver of its StorageClass
-/// or PersistentVolume says that. A claim without a class gets the default of the cluster. There is no finding for a volume
-/// of one node (`local-path`, `hostPath`, `local`), to which the scheduler brings the new Pod too, nor for one of a file
-/// server.
+/// For a `ReadWriteOnce` claim the type of the volume decides. A new Pod waits only for a volume that is attached to a
+/// node. The driver of the StorageClass or PersistentVolume shows whether that is so. A claim without a class gets the
+/// default class of the cluster.
 ///
-/// - `warning`: the class, the default class of a claim without one, or the driver is not known. The name of a class
-///   (`gp3`) is not enough.
+/// There is no finding for a volume of one node (`local-path`, `hostPath`, `local`), because the scheduler places the
+/// new Pod on that node too. There is none for a volume of a file server.
 ///
-/// Several Pods on such a claim are `volume-shared-by-replicas`'s to say. Pods that are tied to one node, by
-/// `nodeName`, the label `kubernetes.io/hostname` in `nodeSelector` or required node affinity, or a required `podAffinity` on it,
-/// can share what is for one node.
+/// It is a `warning` if the class, the default class of a claim without one, or the driver is unknown. The name of a
+/// class (`gp3`) is not enough.
 ///
-/// It is found whichever object comes last: at the workload, at the claim, or at the target of the autoscaler.
-/// `plimsoll check` says it once for a set.
+/// `volume-shared-by-replicas` reports several Pods on such a claim. Pods that are tied to one node can share a
+/// `ReadWriteOnce` volume. Such Pods have one of these:
 ///
-/// A claim that comes last is judged by the first 16 workloads, by name, that mount it, or by fewer where these are large. The
-/// others are assumed to be right.
+/// - `nodeName`;
+/// - the label `kubernetes.io/hostname` in `nodeSelector` or in the required node affinity;
+/// - a required `podAffinity` on that label.
+///
+/// The finding appears at the object that is applied last: the workload, the claim, or the target of the autoscaler.
+/// `plimsoll check` reports it once for a set.
+///
+/// If the claim is applied last, the policy looks at the first 16 workloads, by name, that mount it. It looks at fewer
+/// if these are large, and assumes that the others are correct.
 ///
 /// ## Why
-/// The old Pod stays until the new one is ready, and the new one starts once the old one has let go of the volume: on
-/// another node "Multi-Attach error for volume", for one Pod on every node. The rollout hangs until its deadline, at
-/// every deployment.
+/// The old Pod stays until the new one is ready, but the new Pod needs the volume that the old Pod still holds. On
+/// another node the new Pod fails with "Multi-Attach error for volume". With `ReadWriteOncePod` it waits on every node.
+/// The rollout hangs until its deadline, at every deployment.
 ///
 /// ## What to write
-/// The old Pod has to go first. `--fix=unsafe` writes this for a Deployment:
+/// The old Pod must stop first. `--fix=unsafe` writes this for a Deployment:
 ///
 /// ```yaml
 /// strategy:
 ///   type: Recreate
 /// ```
 ///
-/// Without an interruption it takes a volume for several nodes (`ReadWriteMany`), or a StatefulSet with a claim for each
-/// Pod.
+/// An update without an interruption needs a volume for several nodes (`ReadWriteMany`), or a StatefulSet with one
+/// claim for each Pod.
 ///
 /// ## Assumptions
-/// Where a claim is not known, it is assumed to be for several nodes. A volume of a StorageClass that is not known is assumed
-/// to be attached to one node at a time. Where not all autoscalers are known, none is assumed to scale the workload.
+/// The policy assumes that an unknown claim is for several nodes. It assumes that a volume of an unknown StorageClass
+/// is attached to one node at a time. If not all autoscalers are known, it assumes that none scales the workload.
 ///
 /// ## Order
-/// A StorageClass or a PersistentVolume that comes last is not judged: claims that exist keep their volume.
+/// A StorageClass or a PersistentVolume that comes last is not judged: existing claims keep their volume.
 #[policy(
     on = Kinds,
     kinds = [
@@ -121,7 +126,7 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
         true => "write strategy.type: Recreate, or claim a ReadWriteMany volume",
         false => "write maxSurge: 0 and maxUnavailable: 1, or claim a ReadWriteMany volume",
     };
-    // A template that stands elsewhere has no place here.
+    // The template of a `workloadRef` is in another object, so the finding points to the reference.
     let at = if review.template().is_some() { claim.at } else { review.at("/spec/workloadRef") };
     let finding = findings.report(severity, &at, message, help);
     finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);

@@ -1,16 +1,16 @@
 use plimsoll_sdk::prelude::*;
 
-/// Workloads whose new version reaches only Pods that somebody deletes.
+/// Workloads whose new version only reaches Pods that are deleted by hand.
 ///
 /// ## What it finds
-/// - `warning`: a StatefulSet or DaemonSet of type `OnDelete`;
-/// - `info`: a StatefulSet with a `partition` that is not below its `replicas`, where both are written. No Pod is updated,
-///   until somebody lowers it.
+/// - `warning`: a StatefulSet or DaemonSet has the update type `OnDelete`.
+/// - `info`: a StatefulSet has a `partition` that is not below its `replicas`, and both are set. No Pod is updated
+///   until the partition is lowered.
 ///
 /// ## Why
-/// Applying a new version changes nothing. Old and new Pods run beside each other for as long as nobody deletes the old
-/// ones; which of them is replaced, and when, is decided by the next drain or crash. A security fix that was rolled out
-/// everywhere runs nowhere.
+/// Applying a new version changes nothing. Old and new Pods run beside each other until the old ones are deleted. The
+/// next drain or crash decides which Pod is replaced, and when. A security fix seems to be rolled out everywhere, but
+/// runs nowhere.
 ///
 /// ## What to write
 /// ```yaml
@@ -18,8 +18,8 @@ use plimsoll_sdk::prelude::*;
 ///   type: RollingUpdate
 /// ```
 ///
-/// A StatefulSet that must be updated in steps can use `rollingUpdate.partition`. Where an operator deletes the Pods in an
-/// order of its own, ignore this policy for it.
+/// A StatefulSet that must be updated in steps can use `rollingUpdate.partition`. If an operator deletes the Pods in
+/// its own order, ignore this policy for the workload.
 #[policy(
     on = Kinds, kinds = ["apps/StatefulSet", "apps/DaemonSet"], severity = Warning, since = "0.1.0",
     covers = ["rollout-on-delete"]

@@ -4,22 +4,25 @@ use plimsoll_sdk::rollout::{is_in_place, is_served};
 use plimsoll_sdk::sharing::others;
 use plimsoll_sdk::volumes::{Access, claims};
 
-/// Deployments that end all Pods before they start new ones.
+/// Deployments that stop all Pods before they start new ones.
 ///
 /// ## What it finds
-/// `warning`: a Deployment of type `Recreate` with a Service that selects its Pods and is not for metrics alone. One that mounts a
-/// PersistentVolumeClaim is left out, unless all of its claims are known and shared (`ReadWriteMany`, `ReadOnlyMany`): the
-/// volume must be let go before the next Pod can have it. So is one where each such Service also has Pods of another workload.
+/// `warning`: a Deployment of type `Recreate` has a Service that selects its Pods and is not only for metrics. The
+/// policy skips these Deployments:
 ///
-/// It is found whichever object comes last: at the Deployment, at the selector of the Service, or at the claim.
-/// `plimsoll check` says it once for a set.
+/// - A Deployment that mounts a PersistentVolumeClaim, because the old Pod must release the volume before the next Pod
+///   can mount it. This exception does not apply if all claims are known and shared (`ReadWriteMany`, `ReadOnlyMany`).
+/// - A Deployment whose Services all have Pods of another workload too.
 ///
-/// A Service or claim that comes last is judged by the first 16 workloads, by name, that it bears on, or by fewer where these are large. The
-/// others are assumed to be right.
+/// The finding appears at the object that is applied last: the Deployment, the selector of the Service, or the claim.
+/// `plimsoll check` reports it once for a set.
+///
+/// If a Service or a claim is applied last, the policy looks at the first 16 workloads, by name, that it affects. It
+/// looks at fewer if these are large, and assumes that the others are correct.
 ///
 /// ## Why
-/// Between the last old Pod and the first new one that is ready the Service has nobody to send requests to, at every
-/// deployment, and for good if the new version does not start.
+/// At every deployment the Service has no Pod to send requests to, until the first new Pod is ready. If the new version
+/// does not start, the outage does not end.
 ///
 /// ## What to write
 /// ```yaml
@@ -28,17 +31,18 @@ use plimsoll_sdk::volumes::{Access, claims};
 ///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
 /// ```
 ///
-/// Both versions then run at the same time, for which a change of a database has to be made in two steps. `--fix=unsafe`
-/// writes it. Where a new Pod waits for the place of an old one (a port of the node, or a `podAntiAffinity` that demands a
-/// node for each), it writes `maxSurge: 0` and `maxUnavailable: 1`. A single such Pod is no finding.
+/// Both versions then run at the same time, so a change of the database schema needs two steps. `--fix=unsafe` writes
+/// it. If a new Pod waits for the place of an old one, the fix writes `maxSurge: 0` and `maxUnavailable: 1`. This is so
+/// with a port of the node, or with a `podAntiAffinity` that demands a separate node for each Pod. A single such Pod is
+/// no finding.
 ///
 /// ## Assumptions
-/// Where not all Services are known, some Service is assumed to select the Pods. Where a claim is not known, it is assumed
-/// to be for one node.
+/// If not all Services are known, the policy assumes that some Service selects the Pods. It assumes that an unknown
+/// claim is for one node.
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder. A StatefulSet, DaemonSet, ReplicaSet, ReplicationController or
-/// Rollout that comes last is not judged by it.
+/// Another workload behind the Service lowers the severity. A StatefulSet, DaemonSet, ReplicaSet, ReplicationController
+/// or Rollout that comes last is not judged by it.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
     severity = Warning, since = "0.1.0",
@@ -74,7 +78,7 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     }
     let is_in_place = is_in_place(review);
     let replicas = review.at("/spec/replicas").as_i64().unwrap_or(1);
-    // A single Pod has to go before the next one has its place, whatever the strategy.
+    // A single Pod must stop before the next one has a place, whatever the strategy.
     if is_in_place && replicas < 2 {
         return;
     }

@@ -1,34 +1,39 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::time_to_ready;
 
-/// What both controllers count where nobody wrote a deadline.
+/// Default deadline of both controllers, in seconds.
 const DEFAULT: i64 = 600;
-/// This deadline never passes.
+/// A deadline of this value never expires.
 const NEVER: i64 = i32::MAX as i64;
 
 /// Rollouts that are declared failed before they can succeed.
 ///
 /// ## What it finds
-/// Deployments and Argo Rollouts by their `progressDeadlineSeconds` (600 where it is not written):
+/// The policy looks at `progressDeadlineSeconds` of Deployments and Argo Rollouts (default 600).
 ///
-/// - `warning`: it is not longer than the time in which a Pod may get ready. That is the longest startup window of its app
-///   containers and native sidecars: initialDelaySeconds + failureThreshold × periodSeconds of the startupProbe; of a
-///   container without one, initialDelaySeconds + successThreshold × periodSeconds of the readinessProbe.
-/// - `error`: it is not longer than `minReadySeconds`. The API server refuses that.
+/// - `warning`: the deadline is not longer than the time that a Pod may take to become ready.
+/// - `error`: the deadline is not longer than `minReadySeconds`. The API server rejects that.
+///
+/// The time to become ready is the longest startup window of the app containers and native sidecars:
+///
+/// | the container has | startup window |
+/// | --- | --- |
+/// | a startupProbe | its initialDelaySeconds + failureThreshold × periodSeconds |
+/// | no startupProbe | initialDelaySeconds + successThreshold × periodSeconds of the readinessProbe |
 ///
 /// ## Why
-/// The deadline runs anew whenever a Pod is updated, gets ready or gets available. A Pod that starts slowly, but within
-/// what its probes allow, lets it pass: the rollout counts as failed, `kubectl rollout status` returns an error, and a
-/// pipeline that acts on it rolls back a version with nothing wrong.
+/// The deadline restarts whenever a Pod is updated, becomes ready or becomes available. A Pod that starts slowly, but
+/// within the limits of its probes, can exceed the deadline. Then the rollout counts as failed, and
+/// `kubectl rollout status` returns an error. A pipeline that reacts to this error rolls back a good version.
 ///
 /// ## What to write
-/// A deadline of at least twice what a Pod may take:
+/// A deadline of at least twice the time that a Pod may take:
 ///
 /// ```yaml
 /// progressDeadlineSeconds: 600
 /// ```
 ///
-/// Or a shorter startup window, if Pods that take so long are broken. `--fix=unsafe` writes the longer deadline.
+/// Or write a shorter startup window, if a Pod that takes so long is broken. `--fix=unsafe` writes the longer deadline.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
     since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"],
@@ -75,7 +80,7 @@ pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
             finding.about(&probe.cursor().key(field));
         }
     }
-    // Nothing is longer than the longest minReadySeconds.
+    // No deadline can exceed the longest possible minReadySeconds.
     if needed > min_ready {
         let fix = Fix::changing(format!("give a rollout {needed} s to make progress"));
         finding.fix(if deadline_at.exists() {

@@ -2,35 +2,42 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_place};
 
-/// Percentages of a rollout that round to nothing.
+/// Percentages of a rollout that round down to zero.
 ///
 /// ## What it finds
-/// Rolling updates of Deployments, and of Argo Rollouts with a canary whose traffic is not routed, in which `maxSurge` comes
-/// to 0, `maxUnavailable` is a percentage that is rounded down to 0, and the controller takes one Pod down all the same,
-/// because nothing could be replaced otherwise. Where that leaves no Pod at all, `rollout-without-capacity` says so instead.
+/// A rolling update takes one Pod down although both numbers come to 0:
 ///
-/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
+/// - `maxSurge` comes to 0.
+/// - `maxUnavailable` is a percentage that is rounded down to 0.
+/// - The controller takes one Pod down all the same, because otherwise it could replace nothing.
 ///
-/// It is found whichever object comes last: at the workload, or at the target of the autoscaler. `plimsoll check` says
-/// it once for a set.
+/// The policy looks at Deployments, and at Argo Rollouts with a canary without traffic routing. If no Pod is left,
+/// `rollout-without-capacity` reports it instead.
+///
+/// If a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts instead of `replicas`.
+///
+/// The finding appears at the object that is applied last: the workload or the target of the autoscaler.
+/// `plimsoll check` reports it once for a set.
 ///
 /// ## Why
-/// Who writes 25% of three replicas and no surge reads that a quarter may be missing. A third is.
+/// With 25% of three replicas and no surge, the author expects that at most a quarter of the Pods is down. In fact a
+/// third is down.
 ///
 /// ## What to write
-/// Numbers, so that what is written is what happens:
+/// Numbers, so that the manifest says what happens:
 ///
 /// ```yaml
 /// strategy:
 ///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
 /// ```
 ///
-/// That needs room for one more Pod; `--fix=unsafe` writes it. Where there is no such room, `maxSurge: 0` with
-/// `maxUnavailable: 1` says what happens now. `--fix=unsafe` writes that where a new Pod waits for the place of an old one:
-/// a port of the node, or a `podAntiAffinity` that demands a node or zone for each.
+/// This needs room for one more Pod; `--fix=unsafe` writes it. If there is no such room, write `maxSurge: 0` and
+/// `maxUnavailable: 1`, which is what happens now. `--fix=unsafe` writes these values if a new Pod waits for the place
+/// of an old one. This is so with a port of the node, or with a `podAntiAffinity` that demands a separate node or zone
+/// for each Pod.
 ///
 /// ## Assumptions
-/// Where not all autoscalers are known, none is assumed to scale the workload.
+/// If not all autoscalers are known, the policy assumes that none scales the workload.
 #[policy(
     on = Kinds,
     kinds = [
@@ -73,7 +80,7 @@ pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
     // With a surge a new Pod would wait for the place of an old one.
     let (help, title, surge) = match is_in_place(review) {
         true => ("write numbers: maxUnavailable: 1 and maxSurge: 0", "replace one Pod at a time", 0),
-        // Of two, one would be too few for `rollout-below-minimum`.
+        // With two Pods, one left would be too few for `rollout-below-minimum`.
         false if pods < 3 => {
             ("write numbers: maxSurge: 1 and maxUnavailable: 0", "start a new Pod before an old one goes", 1)
         }

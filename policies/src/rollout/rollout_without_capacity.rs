@@ -8,57 +8,63 @@ use plimsoll_sdk::volumes::claims;
 
 use crate::rollout::stateful_sets;
 
-/// Rollouts that take down what serves requests.
+/// Rollouts that leave too few Pods to serve requests.
 ///
 /// ## What it finds
-/// Rolling updates of Deployments, and of Argo Rollouts with a canary whose traffic is not routed. `maxSurge` and
-/// `maxUnavailable` count as the controller resolves them: of a percentage `maxSurge` is rounded up and `maxUnavailable`
-/// down, and where both come to 0 the controller takes one Pod down all the same.
+/// The policy looks at rolling updates of Deployments, and of Argo Rollouts with a canary without traffic routing. It
+/// resolves `maxSurge` and `maxUnavailable` as the controller does: a percentage in `maxSurge` is rounded up, and one
+/// in `maxUnavailable` down. If both come to 0, the controller takes one Pod down all the same.
 ///
-/// - `error`: no Pod stays available during an update, and a Service selects the Pods; `info` where none does, or where
-///   each such Service also has Pods of another workload, as a canary has beside the stable one. `warning` where there is
-///   only one Pod and its author lets it go (`maxUnavailable: 1`, or `maxSurge: 0`), for that is a choice.
-/// - `error`: both are 0, with which nothing could be replaced. The API server refuses that.
-/// - `error`: `maxUnavailable` of a StatefulSet's update takes every one of two or more Pods down at once.
-/// - `info`: nobody wrote either of them, and the defaults of 25% let an update take Pods down (from four replicas), which
-///   do not take a port of their node.
+/// - `error`: no Pod stays available during an update, and a Service selects the Pods. It is a `warning` if there is
+///   only one Pod and its author accepts the gap (`maxUnavailable: 1`, or `maxSurge: 0`), because that is a choice. It
+///   is an `info` if no Service selects the Pods. It is also an `info` if each such Service has Pods of another
+///   workload too, for example the stable one beside a canary.
+/// - `error`: both values are written as 0, so nothing could be replaced. The API server rejects that.
+/// - `error`: `maxUnavailable` of a StatefulSet takes all of two or more Pods down at once.
+/// - `info`: neither value is written, and the default of 25% lets an update take Pods down (from four replicas). There
+///   is no finding if the Pods use a port of their node.
 ///
-/// Where a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts in the place of `replicas`.
-/// With `replicas: 0` there is nothing to find, and what the API server refuses for other reasons is passed over.
+/// If a HorizontalPodAutoscaler or a ScaledObject scales the workload, its minimum counts instead of `replicas`. With
+/// `replicas: 0` there is no finding. The policy skips values that the API server rejects for other reasons.
 ///
-/// It is found whichever object comes last: at the workload, at the selector of the Service, or at the target of the
-/// autoscaler. `plimsoll check` says it once for a set.
+/// The finding appears at the object that is applied last: the workload, the selector of the Service, or the target of
+/// the autoscaler. `plimsoll check` reports it once for a set.
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// If the Service is applied last, the policy looks at the first 16 workloads, by name, that it selects. It looks at
+/// fewer if these are large, and assumes that the others are correct.
 ///
 /// ## Why
-/// The old Pods go before the new ones are ready. With nothing left the Service answers with errors for as long as a Pod
-/// takes to start, at every deployment, and for good if the new version does not start. A default of 25% means that a
-/// quarter of the capacity is missing during each update, most likely under load.
+/// The old Pods stop before the new ones are ready. Without any Pod the Service answers with errors for as long as a
+/// Pod takes to start, at every deployment. If the new version does not start, the outage does not end. With the
+/// default of 25%, a quarter of the capacity is missing during each update, most likely under load.
 ///
 /// ## What to write
-/// A new Pod first, then an old one goes:
+/// Start a new Pod before an old one stops:
 ///
 /// ```yaml
 /// strategy:
 ///   rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
 /// ```
 ///
-/// That needs room for one more Pod. `--fix=unsafe` writes it. Where a new Pod waits for the place of an old one (a port of
-/// the node, or a `podAntiAffinity` that demands a node for each), it writes `maxUnavailable: 1` and `maxSurge: 0` for two or
-/// more Pods. For a single Pod it writes nothing then, nor where that Pod mounts a PersistentVolumeClaim. Where neither was written, the webhook
-/// (with `mutate` on) does, too.
+/// This needs room for one more Pod; `--fix=unsafe` writes it. If neither value was written, the webhook (with `mutate`
+/// on) also writes it.
+///
+/// In some cases a new Pod waits for the place of an old one: the Pods use a port of the node, or a `podAntiAffinity`
+/// demands a separate node for each. Then the fix writes `maxUnavailable: 1` and `maxSurge: 0` for two or more Pods.
+/// For a single Pod it writes nothing in these cases. It also writes nothing for a single Pod that mounts a
+/// PersistentVolumeClaim.
 ///
 /// ## Assumptions
-/// Where not all Services are known, some Service is assumed to select the Pods. Where not all autoscalers are known,
-/// none is assumed to scale the workload. Findings are warnings then. Where nobody can tell whether the 25% were written,
-/// they are assumed to be. Kubernetes obeys a StatefulSet's `maxUnavailable` in 1.35.0 to 1.35.3 and from 1.37 on. Of 1.35
-/// without a patch release it is assumed to.
+/// If not all Services are known, the policy assumes that some Service selects the Pods. If not all autoscalers are
+/// known, it assumes that none scales the workload. In both cases findings are warnings. If it is unknown whether the
+/// author wrote the 25%, the policy assumes that the author did.
+///
+/// Kubernetes obeys a StatefulSet's `maxUnavailable` in 1.35.0 to 1.35.3 and from 1.37 on. For 1.35 without a known
+/// patch release, the policy assumes that it is obeyed.
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder. A StatefulSet, DaemonSet, ReplicaSet or ReplicationController that
-/// comes last is not judged by it.
+/// Another workload behind the Service lowers the severity. A StatefulSet, DaemonSet, ReplicaSet or
+/// ReplicationController that comes last is not judged by it.
 #[policy(
     on = Kinds,
     kinds = [
@@ -101,7 +107,7 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     }
     let autoscaler = autoscaler(review);
     let pods = autoscaler.floor.unwrap_or(replicas);
-    // KEDA keeps it at 0.
+    // KEDA keeps the workload at 0.
     if pods == 0 {
         return;
     }
@@ -113,7 +119,7 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
             false => format!("an update takes {} down", posts.unavailable),
         };
         let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
-        // An author who lets the only Pod go has chosen that: the defaults would start a second one first.
+        // With the only Pod, this is the author's choice: the defaults would start a second Pod first.
         let worst = if pods == 1 { Severity::Warning } else { Severity::Error };
         let is_scale_known = autoscaler.complete || autoscaler.floor.is_some();
         no_capacity(review, &rollout, pods, (worst, message), is_scale_known, findings);
@@ -140,7 +146,7 @@ fn no_capacity(
     if !is_scale_known && served != Knowledge::No {
         findings.assume("no autoscaler scales this workload");
     }
-    // Pods of others answer in the meantime.
+    // Pods of another workload answer in the meantime.
     let beside = if served == Knowledge::Yes { others(review) } else { None };
     let (severity, message) = match (served, beside) {
         (Knowledge::No, _) => (Severity::Info, format!("{message}; no Service selects these Pods")),
@@ -153,13 +159,13 @@ fn no_capacity(
         |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
     let mut finding = |help: &str, fix: Option<Fix>| {
         let finding = findings.report(severity, unavailable_at, message.as_str(), help);
-        // Another number of Pods makes nothing worse: none is left of any.
+        // The number of replicas is not part of the finding: no number of Pods leaves any.
         finding.about(surge_at);
         if let Some(fix) = fix {
             finding.fix(fix);
         }
     };
-    // With a surge the new Pod would wait for the place of an old one, and the old one for the new one.
+    // With a surge the new Pod would wait for the place of the old Pod, and the old Pod for the new one.
     let mounts = pods == 1 && review.template().is_some_and(|template| claims(template).next().is_some());
     if mounts || is_in_place(review) {
         let help = match own_domains(review).next().and(revision_label(review)) {

@@ -1,20 +1,21 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::time_to_ready;
 
-/// Rollouts that fail without saying so.
+/// Rollouts that fail without a sign.
 ///
 /// ## What it finds
-/// `warning`: a Deployment or Rollout whose `progressDeadlineSeconds` is more than an hour, or 2147483647, which means
-/// never. There is none where the probes allow the Pods half of that time to start, or `minReadySeconds` asks for it.
+/// `warning`: `progressDeadlineSeconds` of a Deployment or Rollout is more than an hour, or 2147483647, which means
+/// never. There is no finding if the Pods need such a deadline: their probes allow half of it for a start, or
+/// `minReadySeconds` requires it.
 ///
 /// ## Why
-/// A version that never becomes ready stops a rollout in the middle. The deadline is what makes that a failure: a condition
-/// that alerts see, and the end of `kubectl rollout status`. A pipeline that waits without one waits until it is ended
-/// itself, and says nothing of why.
+/// A version that never becomes ready stops a rollout halfway. The deadline turns that into a failure: a condition that
+/// alerts can see, and an exit of `kubectl rollout status`. Without a deadline, a pipeline waits until it times out
+/// itself, and does not say why.
 ///
 /// ## What to write
-/// Nothing: it is 600 where it is not written. `--fix=unsafe` writes that, or twice what the probes allow the Pods to start,
-/// where that is more.
+/// Nothing: the default is 600. `--fix=unsafe` writes that, or more if the Pods need more: twice the time that the
+/// probes allow for a start, or `minReadySeconds` plus 300 seconds.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
     since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"],

@@ -3,17 +3,18 @@ use plimsoll_sdk::prelude::*;
 /// Workloads that can't be rolled back.
 ///
 /// ## What it finds
-/// - `error`: a Deployment, StatefulSet, DaemonSet or Rollout with `revisionHistoryLimit: 0`, which keeps no earlier
+/// - `error`: a Deployment, StatefulSet, DaemonSet or Rollout has `revisionHistoryLimit: 0`, which keeps no earlier
 ///   revision.
-/// - `info`: one that keeps more than 20.
+/// - `info`: it keeps more than 20 revisions.
 ///
 /// ## Why
-/// `kubectl rollout undo` goes back to a revision that is kept. Without one, a broken version has to be mended by building
-/// and deploying another, while it is down. And of a hundred revisions nobody uses the oldest, but all lie in etcd.
+/// `kubectl rollout undo` goes back to an earlier revision. Without one, the team must build and deploy another version
+/// while the broken version is down. Too many revisions are no help either: the oldest are never used, but all of them
+/// fill etcd.
 ///
 /// ## What to write
-/// Nothing: 10 are kept where it is not written. `--fix=hardening` writes that in the place of 0. In the place of more than 20
-/// only `--fix=unsafe` does, because the controller then deletes the oldest revisions.
+/// Nothing: the default is 10. `--fix=hardening` writes that instead of 0. If the limit is more than 20, only
+/// `--fix=unsafe` writes it, because the controller then deletes the oldest revisions.
 #[policy(
     on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"], severity = Error,
@@ -31,7 +32,7 @@ pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
         }
         Some(many @ 21..) => {
             let message = format!("{many} earlier revisions are kept, more than a rollback needs");
-            // The controller deletes the others at once, and nothing brings them back.
+            // The controller deletes the surplus revisions at once, and they can't be restored.
             (findings.info(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::changing(title))
         }
         _ => return,

@@ -2,25 +2,25 @@ use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::is_served;
 
-/// Rollouts that go on as soon as a Pod has answered once.
+/// Rollouts that continue as soon as a Pod has answered once.
 ///
 /// ## What it finds
-/// `info`: a Deployment, StatefulSet, DaemonSet or Rollout with a Service that selects its Pods, whose `minReadySeconds` is
-/// 0. On in profile `strict`, or where a PolicySet lists it. Where no container has a readinessProbe either,
-/// `rollout-without-readiness` says so instead.
+/// `info`: a Deployment, StatefulSet, DaemonSet or Rollout has a Service that selects its Pods, and its
+/// `minReadySeconds` is 0. This policy is on in profile `strict`, or if a PolicySet lists it. If no container has a
+/// readinessProbe either, `rollout-without-readiness` reports it instead.
 ///
-/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
-/// it once for a set.
+/// The finding appears at the object that is applied last: the workload or the selector of the Service.
+/// `plimsoll check` reports it once for a set.
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// If the Service is applied last, the policy looks at the first 16 workloads, by name, that it selects. It looks at
+/// fewer if these are large, and assumes that the others are correct.
 ///
 /// ## Why
-/// One good answer is enough for the next Pod to be replaced. A version that leaks, or that fails under its first real
-/// requests, has then replaced all of them before it shows.
+/// After one good answer, the rollout replaces the next Pod. A version may leak memory, or fail at its first real
+/// requests. By the time this shows, it has replaced all Pods.
 ///
 /// ## What to write
-/// `--fix=unsafe` writes it; a rollout then takes longer:
+/// `--fix=unsafe` writes this; a rollout then takes longer:
 ///
 /// ```yaml
 /// spec:
@@ -28,7 +28,7 @@ use plimsoll_sdk::rollout::is_served;
 /// ```
 ///
 /// ## Assumptions
-/// Where not all Services are known, some Service is assumed to select the Pods.
+/// If not all Services are known, the policy assumes that some Service selects the Pods.
 #[policy(
     on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
@@ -59,7 +59,7 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     }
     let message = "minReadySeconds 0: an update goes on as soon as a new Pod has been ready once";
     let finding = findings.info(&at, message, "write minReadySeconds: 10");
-    // It has to be less than the deadline, which is 600 where nobody wrote it.
+    // It must be less than the deadline, which is 600 by default.
     if review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
         let fix = Fix::changing("count a Pod only once it has been ready for 10 s");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });

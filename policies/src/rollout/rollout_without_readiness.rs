@@ -6,48 +6,49 @@ use plimsoll_sdk::sharing::others;
 
 use crate::probes::missing_readiness_probe::missing_readiness_probe;
 
-/// Rollouts that nothing stops when the new version is broken.
+/// Rollouts that nothing stops if the new version is broken.
 ///
 /// ## What it finds
-/// A rolling update of a Deployment, StatefulSet or DaemonSet, or of an Argo Rollout with a canary without steps, of which
-/// no container has a readinessProbe, and whose `minReadySeconds` is 0:
+/// A rolling update of a Deployment, StatefulSet or DaemonSet, or of an Argo Rollout with a canary without steps. No
+/// container has a readinessProbe, and `minReadySeconds` is 0:
 ///
-/// - `info`: no Service selects the Pods. These are workers, which may have nothing to ask.
-/// - `error`: the Services that select the Pods all have `publishNotReadyAddresses: true`. `warning` where each of them also
-///   has Pods of another workload.
+/// - `info`: no Service selects the Pods. These are workers, which may have no endpoint to probe.
+/// - `error`: the Services that select the Pods all have `publishNotReadyAddresses: true`. It is a `warning` if each of
+///   them also has Pods of another workload.
 ///
-/// There is no finding where `missing-readiness-probe` has a warning or an error at a container: a readinessProbe is the
-/// better brake, and one thing is said once. Nor is there one where Services for metrics alone select the Pods.
+/// There is no finding if `missing-readiness-probe` has a warning or an error for a container. A readinessProbe
+/// protects better, and one problem is reported once. There is none if only Services for metrics select the Pods.
 ///
-/// A StatefulSet with a `partition` is left out, for it goes no further by itself.
+/// A StatefulSet with a `partition` is skipped, because its update stops there by itself.
 ///
-/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
-/// it once for a set.
+/// The finding appears at the object that is applied last: the workload or the selector of the Service.
+/// `plimsoll check` reports it once for a set.
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// If the Service is applied last, the policy looks at the first 16 workloads, by name, that it selects. It looks at
+/// fewer if these are large, and assumes that the others are correct.
 ///
 /// ## Why
-/// A rollout takes the next Pod once the last one is available. Without a probe a container is ready as soon as its process
-/// has started, so one that crashes after a second has been available: all Pods are replaced by broken ones before anybody
-/// has looked.
+/// A rollout replaces the next Pod once the last one is available. Without a probe, a container is ready as soon as its
+/// process has started. So a container that crashes after a second was available before. The rollout replaces all Pods
+/// by broken ones before anyone notices.
 ///
 /// ## What to write
-/// A readinessProbe in the container that serves. Where there is nothing to ask, such as in a worker, time:
+/// A readinessProbe in the container that serves. If there is no endpoint to probe, such as in a worker, a minimum
+/// time:
 ///
 /// ```yaml
 /// spec:
 ///   minReadySeconds: 10
 /// ```
 ///
-/// A Pod that crashes within it was never available. `--fix=unsafe` writes it.
+/// A Pod that crashes within this time was never available. `--fix=unsafe` writes it.
 ///
 /// ## Assumptions
-/// Where not all Services are known, some Service is assumed to select the Pods; findings are warnings then.
+/// If not all Services are known, the policy assumes that some Service selects the Pods. Findings are then warnings.
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder. A ReplicaSet or ReplicationController that comes last is not
-/// judged by it.
+/// Another workload behind the Service lowers the severity. A ReplicaSet or ReplicationController that comes last is
+/// not judged by it.
 #[policy(
     on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
@@ -92,7 +93,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
             (Severity::Warning, message.to_owned())
         }
     };
-    // It has to be less than the deadline, which is 600 where nobody wrote it.
+    // It must be less than the deadline, which is 600 by default.
     let has_time = review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
     let help = match has_time {
         true => "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask",

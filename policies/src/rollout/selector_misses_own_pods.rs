@@ -4,16 +4,16 @@ use plimsoll_sdk::selector::{self, Match};
 /// Workloads whose selector does not match their own Pods.
 ///
 /// ## What it finds
-/// `error`: a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout whose `spec.selector` does
-/// not match the labels of its pod template.
+/// `error`: the `spec.selector` of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout
+/// does not match the labels of its pod template.
 ///
 /// ## Why
-/// The API server refuses it: "selector does not match template labels". It accepts a Rollout, for which the controller then
-/// does nothing. A label was renamed in one of the two places.
+/// The API server rejects it: "selector does not match template labels". It accepts a Rollout, but the controller then
+/// does nothing for it. The usual cause is a label that was renamed in only one of the two places.
 ///
 /// ## What to write
-/// The selector's labels in the template. The selector of what already runs can't be changed, so it is the template that
-/// has to follow:
+/// The selector's labels in the template. The selector of an existing workload is immutable, so the template has to
+/// follow:
 ///
 /// ```yaml
 /// selector:
@@ -38,7 +38,7 @@ pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
     if !is_miss {
         return;
     }
-    // The first label that differs says more than the whole.
+    // The first label that differs is a more precise place than the whole selector.
     let map = if review.is(Kind::REPLICATION_CONTROLLER) { at.clone() } else { at.at("/matchLabels") };
     let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
     let differing = map.members().find(|(key, wanted)| wanted.as_str() != value(key));

@@ -1,11 +1,11 @@
-//! Whether a workload has more Pods than one, by its own size, its autoscalers, or the Rollouts that take its template.
+//! Whether a workload has more than one Pod, by its own size, its autoscalers, or the Rollouts that take its template.
 
 use plimsoll_sdk::autoscaling::{Scalers, maximum};
 use plimsoll_sdk::disruption::name;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::references::{REFERRED, is_handed_over};
 
-/// More Pods than one, as a message says it; and whether every autoscaler is known.
+/// A number of Pods above one, as a phrase for a message; and whether all autoscalers are known.
 pub(crate) fn several(
     review: &Review<'_>,
     scalers: &Scalers,
@@ -31,7 +31,8 @@ pub(crate) fn several(
     ((pods > 1).then_some(text), known)
 }
 
-/// The first Rollout that takes its template from the named workload and has more Pods than one, and how many.
+/// The first Rollout that takes its template from the named workload and has more than one Pod: its name, and the
+/// number of Pods as a phrase.
 pub(crate) fn taken(review: &Review<'_>, kind: Kind<'_>, of: &str) -> Option<(String, String)> {
     let rollouts = REFERRED.contains(&kind).then(|| review.rollouts_of(kind, of))?;
     let scalers = Scalers::of(review, rollouts.documents.len());

@@ -1,18 +1,18 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::shutdown::{grace_period, pre_stop_sleep};
 
-/// Commands that sleep where the kubelet can.
+/// Hook commands that only sleep, which the kubelet can do itself.
 ///
 /// ## What it finds
-/// `info`: a `preStop` of `exec` that does nothing but `sleep` a constant time, from Kubernetes 1.30 on, in a
-/// container or native sidecar of a workload that runs on.
+/// `info`: a `preStop` hook of type `exec` does nothing but `sleep` for a constant time. The policy looks at containers
+/// and native sidecars of long-running workloads, from Kubernetes 1.30 on.
 ///
 /// ## Why
-/// The command needs a shell, or a `sleep`, in the image. In one without (distroless, scratch) the hook fails at once, which
-/// nobody sees but in an event, and SIGTERM comes without the wait. The kubelet can wait by itself.
+/// The command needs a shell, or a `sleep`, in the image. In an image without them (distroless, scratch) the hook fails
+/// at once, and SIGTERM comes without the wait. Only an event shows the failure. The kubelet can wait by itself.
 ///
 /// ## What to write
-/// `--fix=hardening` writes it; the wait stays as long as it was:
+/// `--fix=hardening` writes this; the wait keeps its length:
 ///
 /// ```yaml
 /// lifecycle:
@@ -43,7 +43,8 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
             container.describe()
         );
         let finding = findings.info(&hook.at("/exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
-        // The API server takes no sleep of 0 before 1.34, and none that is longer than the grace period.
+        // Before 1.34 the API server rejects a sleep of 0. It always rejects a sleep that is longer than the grace
+        // period.
         if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
             let fix = Fix::hardening("let the kubelet wait")
                 .add(&hook.at("/sleep/seconds"), seconds)

@@ -12,25 +12,33 @@ pub struct Settings {
 /// Pods that are killed before they can finish.
 ///
 /// ## What it finds
-/// The time between the end of a container's `preStop` and the end of `terminationGracePeriodSeconds` (30, where nobody
-/// wrote it), in a workload that runs on. The grace period begins before `preStop`. What `preStop` takes is known for
-/// `sleep`. A command takes at least the sum of its sleeps of a constant length that run whatever happens. A sleep behind
-/// `||`, in a branch or a loop, beside other commands, or behind what ends the program does not count. Nor does one behind
-/// `&&` of a command that may fail.
+/// The policy computes the time that remains between the end of `preStop` and the end of
+/// `terminationGracePeriodSeconds` (default 30). It looks at the containers of long-running workloads. The grace period
+/// begins before `preStop`.
 ///
-/// - `error`: `preStop` takes all of it, so that the program gets SIGTERM and, two seconds later, SIGKILL.
+/// The duration of `preStop` is known for `sleep`. A command takes at least the sum of its sleeps of a constant length
+/// that always run. These sleeps do not count:
+///
+/// - a sleep behind `||`, in a branch or in a loop;
+/// - a sleep that runs beside other commands;
+/// - a sleep after a command that ends the program;
+/// - a sleep behind `&&` of a command that may fail.
+///
+/// Findings:
+///
+/// - `error`: `preStop` takes the whole period, so the program gets SIGTERM and, two seconds later, SIGKILL.
 /// - `warning`: less than `drainSeconds` remain after `preStop`.
 /// - `info`: the author wrote a period that is shorter than `drainSeconds`. That is a choice.
 /// - `info`: the period is 0. The API server then deletes the Pod at once, and nothing waits for its containers. The
-///   kubelet gives them 1 second for `preStop` and 2 seconds after SIGTERM. In a StatefulSet this is a `warning`: another
-///   Pod of the same name may start and write to the same volume before the first has ended.
+///   kubelet gives them 1 second for `preStop` and 2 seconds after SIGTERM. In a StatefulSet this is a `warning`:
+///   another Pod of the same name may start and write to the same volume before the first has ended.
 ///
 /// ## Why
-/// Each rollout and each drain ends Pods. Requests that run are cut off, and what was to be written is lost; a native
-/// sidecar stops after the app, within the same period.
+/// Each rollout and each drain ends Pods. Running requests are cut off, and data that was not yet written is lost. A
+/// native sidecar stops after the app, within the same period.
 ///
 /// ## What to write
-/// A grace period of the time that `preStop` takes and that the longest request takes:
+/// A grace period that covers `preStop` and the longest request:
 ///
 /// ```yaml
 /// terminationGracePeriodSeconds: 30
@@ -39,11 +47,11 @@ pub struct Settings {
 ///     lifecycle: {preStop: {sleep: {seconds: 10}}}
 /// ```
 ///
-/// `--fix=hardening` writes the time of `preStop` and twice `drainSeconds` where no period is written. In the place of a
-/// period only `--fix=unsafe` writes another one.
+/// If no period is written, `--fix=hardening` writes the time of `preStop` plus twice `drainSeconds`. If a period is
+/// written, only `--fix=unsafe` replaces it.
 ///
 /// ## Settings
-/// `drainSeconds`: what the program needs after SIGTERM.
+/// `drainSeconds`: the time that the program needs after SIGTERM.
 #[policy(
     on = LongRunning, severity = Error, since = "0.1.0",
     edits = ["{template}/spec/terminationGracePeriodSeconds"],
@@ -66,7 +74,7 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
         return;
     }
     let running = template.containers().iter().filter(|container| container.class().runs_on());
-    // One period for all of them, so the longest decides.
+    // All containers share one period, so the longest `preStop` decides.
     let hooks = running.filter_map(|container| Some((container, pre_stop_sleep(container)?)));
     let longest = hooks.reduce(|longest, next| if next.1.seconds > longest.1.seconds { next } else { longest });
     let taken = longest.as_ref().map_or(0, |(_, sleep)| sleep.seconds);
@@ -80,7 +88,7 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
         true => "write a sleep that ends, and a terminationGracePeriodSeconds that is longer".to_owned(),
         false => format!("write terminationGracePeriodSeconds: {wanted}"),
     };
-    // The author chose the period, whatever of it preStop takes.
+    // The author chose the period, whatever share of it `preStop` takes.
     let is_chosen = at.exists() && left > 0 && grace < settings.drain_seconds;
     let little = if is_chosen { Severity::Info } else { Severity::Warning };
     let takes = longest.as_ref().map(|(container, sleep)| {
@@ -97,7 +105,7 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
         None => (little, format!("a grace period of {grace} s is all that is left after SIGTERM")),
     };
     let title = format!("give it {wanted} s to end");
-    // A program that ends in time does not notice a longer period. A period that is written is its author's choice.
+    // A program that ends in time is not affected by a longer period. A written period is the author's choice.
     let fix = match at.exists() {
         true => Fix::changing(title).replace(&at, wanted),
         false => Fix::hardening(title).add(&at, wanted),

@@ -3,30 +3,30 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::is_served;
 use plimsoll_sdk::shutdown::grace_period;
 
-/// Seconds until everybody has heard that a Pod is gone.
+/// Seconds until every node and load balancer knows that a Pod is gone.
 const WAIT: i64 = 5;
-/// Seconds that its program needs after that: what `shutdown-cut-short` asks for.
+/// Seconds that the program needs after that: the value that `shutdown-cut-short` requires.
 const DRAIN: i64 = 10;
 
 /// Containers that stop while requests still come.
 ///
 /// ## What it finds
-/// `info`: a container without `preStop` that declares a port, or is the only app container, of a workload that runs on and
-/// whose Pods a Service selects. On in profile `strict`, or where a PolicySet lists it.
+/// `info`: a container without `preStop` belongs to a long-running workload whose Pods a Service selects. The container
+/// declares a port, or is the only app container. This policy is on in profile `strict`, or if a PolicySet lists it.
 ///
-/// It is found whichever object comes last: at the workload, or at the selector of the Service. `plimsoll check` says
-/// it once for a set.
+/// The finding appears at the object that is applied last: the workload or the selector of the Service.
+/// `plimsoll check` reports it once for a set.
 ///
-/// A Service that comes last is judged by the first 16 workloads, by name, that it selects, or by fewer where these are large. The
-/// others are assumed to be right.
+/// If the Service is applied last, the policy looks at the first 16 workloads, by name, that it selects. It looks at
+/// fewer if these are large, and assumes that the others are correct.
 ///
 /// ## Why
-/// When a Pod ends, SIGTERM and the news that its address is gone set out at the same time. The news goes by the API server
-/// to every node and every load balancer, so a program that closes its port at once refuses requests for a second or
-/// more: a few errors at each rollout.
+/// When a Pod ends, the program gets SIGTERM. At the same time the API server begins to tell every node and every load
+/// balancer that the address is gone. A program that closes its port at once rejects requests for a second or more. The
+/// result is a few errors at each rollout.
 ///
 /// ## What to write
-/// A short wait before SIGTERM. `--fix=unsafe` writes it, from Kubernetes 1.30 on and where the grace period leaves 10
+/// A short wait before SIGTERM. `--fix=unsafe` writes it, from Kubernetes 1.30 on, if the grace period leaves 10
 /// seconds for the rest:
 ///
 /// ```yaml
@@ -34,10 +34,10 @@ const DRAIN: i64 = 10;
 ///   preStop: {sleep: {seconds: 5}}
 /// ```
 ///
-/// A program that goes on serving for a while after SIGTERM needs none.
+/// A program that keeps serving for a while after SIGTERM needs no `preStop`.
 ///
 /// ## Assumptions
-/// Where not all Services are known, some Service is assumed to select the Pods.
+/// If not all Services are known, the policy assumes that some Service selects the Pods.
 #[policy(
     on = LongRunning, kinds = ["/Service"], severity = Info, since = "0.1.0",
     refines = [

@@ -1,17 +1,17 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::shell;
 
-/// Programs that never hear that they are to end.
+/// Programs that never receive the signal to stop.
 ///
 /// ## What it finds
-/// `warning`: a container or native sidecar of a workload that runs on whose command is a shell with a script (`sh -c`), in
-/// which neither `exec` nor `trap` is a word. On in profile `strict`, or where a PolicySet lists it. An entrypoint of the
-/// image is not known, and passed over.
+/// `warning`: the command of a container or native sidecar is a shell with a script (`sh -c`). The script contains
+/// neither the word `exec` nor the word `trap`. The policy looks at long-running workloads. It is on in profile
+/// `strict`, or if a PolicySet lists it. It skips an entrypoint of the image, which is unknown.
 ///
 /// ## Why
-/// The shell is process 1 and gets SIGTERM, which it neither obeys nor passes on. The program runs on until the grace period
-/// is over and is killed then: nothing is finished, and each rollout takes half a minute longer. Some shells replace
-/// themselves by the last command of a script; which do, and when, differs with the image.
+/// The shell is process 1 and gets SIGTERM, but it neither obeys the signal nor forwards it. The program runs until the
+/// grace period is over, and is then killed. It finishes nothing, and each rollout takes half a minute longer. Some
+/// shells replace themselves by the last command of a script. Which shells do so, and when, depends on the image.
 ///
 /// ## What to write
 /// `exec` before the program, or no shell:

@@ -1,25 +1,25 @@
-//! What policies say of the rolling update of a StatefulSet: `maxUnavailable`, where Kubernetes obeys it.
+//! Findings about `maxUnavailable` in the rolling update of a StatefulSet, for versions of Kubernetes that obey it.
 
 use plimsoll_sdk::autoscaling::bounds;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::rollout::{StatefulUpdate, is_served};
 
-/// What the findings assume where the patch release is not known.
+/// The assumption of the findings if the patch release is unknown.
 const ON: &str = "the feature MaxUnavailableStatefulSet is on, as in 1.35.0 to 1.35.3";
 
 /// A StatefulSet's update, and the sizes at which it is judged.
 struct Sizes<'a> {
     update: StatefulUpdate<'a>,
-    /// The autoscaler's minimum, and `replicas` if these are more.
+    /// The autoscaler's minimum, and `replicas` if that is more.
     pods: Vec<i64>,
-    /// Whether no autoscaler may exist that is not known.
+    /// Whether no unknown autoscaler can exist.
     is_known: bool,
 }
 
 /// An update that takes every Pod down at once.
 pub(crate) fn none_left(review: &Review<'_>, findings: &mut Findings) {
     let Some(Sizes { update, pods, is_known }) = sizes(review) else { return };
-    // What takes all of some takes all of fewer.
+    // A value that takes down all of many Pods also takes down all of fewer Pods.
     let Some(pods) = pods.first().copied() else { return };
     let taken = update.taken(pods);
     if taken < pods {
@@ -39,10 +39,10 @@ pub(crate) fn none_left(review: &Review<'_>, findings: &mut Findings) {
     report(review, (&update, is_known), severity, message, findings);
 }
 
-/// An update that leaves some Pods, and less than this share of them.
+/// An update that leaves some Pods, but less than this percentage of them.
 pub(crate) fn few_left(review: &Review<'_>, available: i64, findings: &mut Findings) {
     let Some(Sizes { update, pods, is_known }) = sizes(review) else { return };
-    // One Pod at a time is what every update takes.
+    // Every update takes at least one Pod at a time.
     let is_too_few = |pods: &i64| {
         let taken = update.taken(*pods);
         let left = pods.saturating_sub(taken);
@@ -59,7 +59,7 @@ pub(crate) fn few_left(review: &Review<'_>, available: i64, findings: &mut Findi
 }
 
 fn sizes<'a>(review: &Review<'a>) -> Option<Sizes<'a>> {
-    // Most have no `maxUnavailable`, and need no question to the host.
+    // Most StatefulSets have no `maxUnavailable`, and need no request to the host.
     let update = StatefulUpdate::of(review)?;
     let replicas_at = review.at("/spec/replicas");
     let replicas = if replicas_at.is_absent() { 1 } else { replicas_at.as_i64()? };

@@ -3,31 +3,34 @@ use plimsoll_sdk::prelude::*;
 /// Settings of `unsafe-daemon-set-update`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Hundredths of the nodes that may be without their Pod at a time
+    /// Percentage of the nodes that may be without their Pod at a time
     #[settings(default = 10, minimum = 1, maximum = 100)]
     percent: i64,
-    /// How many nodes there are; 0: not known
+    /// Number of nodes; 0: not known
     #[settings(default = 0, minimum = 0)]
     nodes: i64,
 }
 
-/// Updates of DaemonSets that hang, or that take many nodes at once.
+/// Updates of DaemonSets that hang, or that affect many nodes at once.
 ///
 /// ## What it finds
-/// Rolling updates of DaemonSets. Exactly one of `maxSurge` (0 where nobody wrote it) and `maxUnavailable` (1) is more than
-/// 0; both are rounded up.
+/// The policy looks at rolling updates of DaemonSets. Exactly one of `maxSurge` (default 0) and `maxUnavailable`
+/// (default 1) must be more than 0. Both are rounded up.
 ///
-/// - `error`: both are, or neither is. The API server refuses that.
-/// - `error`: `maxSurge` is, and the Pods take a port of their node (`hostPort`, or `hostNetwork` with a declared port).
+/// - `error`: both are more than 0, or neither is. The API server rejects that.
+/// - `error`: `maxSurge` is more than 0, and the Pods use a port of their node (`hostPort`, or `hostNetwork` with a
+///   declared port).
 /// - `warning`: `maxUnavailable` is more than `percent` of the nodes, and more than one.
 ///
 /// ## Why
-/// A surge starts the new Pod on the node of the old one, which still has the port: it never starts, and the old one never
-/// goes. And what a DaemonSet does, logs, network or storage, is missing on each node whose Pod is replaced; a broken
-/// version stops after `maxUnavailable` of them.
+/// A surge starts the new Pod on the node of the old one, which still holds the port. So the new Pod never starts, and
+/// the old one never stops.
+///
+/// A DaemonSet provides logs, network or storage. This service is missing on each node whose Pod is being replaced. A
+/// broken version stops after `maxUnavailable` nodes.
 ///
 /// ## What to write
-/// One node after the other; `--fix=unsafe` writes it:
+/// One node after the other; `--fix=unsafe` writes this:
 ///
 /// ```yaml
 /// updateStrategy:
@@ -35,10 +38,10 @@ pub struct Settings {
 /// ```
 ///
 /// ## Settings
-/// `percent`: of the nodes. `nodes`: how many there are, so that numbers can be judged as shares, and shares be resolved.
+/// `percent`: share of the nodes. `nodes`: number of nodes, so that the policy can convert between numbers and shares.
 ///
 /// ## Assumptions
-/// Where `nodes` is 0, a number in `maxUnavailable` is assumed to be no more than `percent` of them.
+/// If `nodes` is 0, the policy assumes that a number in `maxUnavailable` is at most `percent` of the nodes.
 #[policy(
     on = Kinds, kinds = ["apps/DaemonSet"], severity = Error, since = "0.1.0",
     edits = ["/spec/updateStrategy/rollingUpdate/maxSurge", "/spec/updateStrategy/rollingUpdate/maxUnavailable"],
@@ -99,7 +102,7 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     finding.fix(fix).about(&surge_at).about(&unavailable_at);
 }
 
-/// What is too much about it.
+/// Text about a `maxUnavailable` that is too high; none if it is not.
 fn too_many(unavailable: IntOrPercent, settings: &Settings, findings: &mut Findings) -> Option<String> {
     let Settings { percent, nodes } = *settings;
     let share = match unavailable {

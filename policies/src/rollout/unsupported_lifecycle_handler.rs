@@ -3,16 +3,16 @@ use plimsoll_sdk::prelude::*;
 /// Hooks that the kubelet can't run.
 ///
 /// ## What it finds
-/// In a container or native sidecar of a workload that runs on:
+/// The policy looks at containers and native sidecars of long-running workloads:
 ///
-/// - `error`: a `postStart` with `tcpSocket`. The container never stays.
-/// - `warning`: a `preStop` with `tcpSocket`. It does nothing, and the container runs and stops without it.
+/// - `error`: a `postStart` with `tcpSocket`. The container never stays up.
+/// - `warning`: a `preStop` with `tcpSocket`. The hook does nothing, and the container runs and stops without it.
 ///
 /// ## Why
-/// The API takes it, for the type is shared with probes: "NOT supported as a LifecycleHandler and kept for the backward
+/// The API accepts it, because probes use the same type: "NOT supported as a LifecycleHandler and kept for the backward
 /// compatibility. There are no validation of this field and lifecycle hooks will fail in runtime when tcp handler is
-/// specified." A `preStop` like that does nothing, and is not waited for; a container whose `postStart` fails is killed,
-/// and started again, for ever.
+/// specified." Such a `preStop` does nothing, and the kubelet does not wait for it. A container whose `postStart` fails
+/// is killed and restarted, forever.
 ///
 /// ## What to write
 /// Nothing, or a hook that does something:
@@ -22,8 +22,8 @@ use plimsoll_sdk::prelude::*;
 ///   preStop: {sleep: {seconds: 10}}
 /// ```
 ///
-/// `--fix=hardening` takes a `preStop` out, which no container notices. `--fix=unsafe` takes out a `postStart`, after
-/// which the container stays.
+/// `--fix=hardening` removes a `preStop`, which changes nothing for the container. `--fix=unsafe` removes a
+/// `postStart`; the container then stays up.
 #[policy(
     on = LongRunning, severity = Error, since = "0.1.0",
     edits = [
@@ -58,11 +58,11 @@ pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
             let message = format!("{name} of {who} has a tcpSocket, which the kubelet can't run: {harm}");
             let finding =
                 findings.report(severity, &at, message, format!("take {name} out, or write sleep, exec or httpGet"));
-            // With a second handler the API server refuses it, and which of them is meant nobody knows.
+            // The API server rejects a hook with two handlers, and it is unclear which one the author meant.
             if hook.members().count() == 1 {
                 let title = format!("take out a {name} that can't run");
                 let fix = if name == "preStop" { Fix::hardening(title) } else { Fix::changing(title) };
-                // An object without members would be refused.
+                // The API server would reject an empty object.
                 finding.fix(fix.remove(if hooks == 1 { &lifecycle } else { &hook }));
             }
         }

@@ -11,41 +11,49 @@ use crate::rollout::several_pods::{several, taken};
 /// Several Pods on a volume that only one node, or one Pod, may mount.
 ///
 /// ## What it finds
-/// `error`: a Deployment, StatefulSet, ReplicaSet, ReplicationController, Rollout or a kind that the configuration names
-/// (`workloads`) that runs, or that a HorizontalPodAutoscaler or ScaledObject may scale to, more than one Pod, and a
-/// DaemonSet, whose Pods mount one PersistentVolumeClaim by its name that is for one node (`ReadWriteOnce`) or one Pod
-/// (`ReadWriteOncePod`). It is found at the workload's claim, at the autoscaler's maximum or at the claim's modes,
-/// whichever is applied last; `plimsoll check` says it once for a set.
+/// `error`: more than one Pod mounts the same PersistentVolumeClaim by its name, and the claim is for one node
+/// (`ReadWriteOnce`) or one Pod (`ReadWriteOncePod`). The policy looks at these workloads:
 ///
-/// - `warning`: the claim is `ReadWriteOnce`, and its StorageClass, the default class of a claim without one, or the driver
-///   is not known.
+/// - a Deployment, StatefulSet, ReplicaSet, ReplicationController, Rollout or a kind that the configuration names
+///   (`workloads`), if it runs more than one Pod;
+/// - the same kinds, if a HorizontalPodAutoscaler or ScaledObject may scale them to more than one Pod;
+/// - a DaemonSet.
 ///
-/// An Argo Rollout that takes its template from a workload (`workloadRef`) mounts the claims of that template. It counts at
-/// the workload and at the claim too.
+/// The finding appears at the object that is applied last: the workload's claim, the autoscaler's maximum or the access
+/// modes of the claim. `plimsoll check` reports it once for a set.
 ///
-/// Nothing is found for a `ReadWriteOnce` volume of one node, to which the scheduler brings all Pods, nor for one of a file
-/// server. `rollout-blocked-by-volume` says how they are told apart.
+/// It is a `warning` if the claim is `ReadWriteOnce`, and its StorageClass, the default class of a claim without one,
+/// or the driver is unknown.
 ///
-/// Pods that are tied to one node, by `nodeName`, by the label `kubernetes.io/hostname` in `nodeSelector` or required node
-/// affinity, or by a required `podAffinity` on it, may share a `ReadWriteOnce` volume.
+/// An Argo Rollout that takes its template from a workload (`workloadRef`) mounts the claims of that template. So it
+/// counts at the workload and at the claim too.
+///
+/// There is no finding for a `ReadWriteOnce` volume of one node, because the scheduler places all Pods on that node.
+/// There is none for a volume of a file server. The page of `rollout-blocked-by-volume` says how these are told apart.
+///
+/// Pods that are tied to one node may share a `ReadWriteOnce` volume. Such Pods have one of these:
+///
+/// - `nodeName`;
+/// - the label `kubernetes.io/hostname` in `nodeSelector` or in the required node affinity;
+/// - a required `podAffinity` on that label.
 ///
 /// ## Why
-/// The second Pod is placed on another node and stays in ContainerCreating, "Multi-Attach error for volume". It works as
-/// long as all of them happen to be on one node, and fails on the day that this node is drained, or that load comes.
+/// The second Pod is placed on another node and stays in ContainerCreating, with "Multi-Attach error for volume". The
+/// setup works while all Pods happen to be on one node. It fails when this node is drained, or when the load grows.
 ///
 /// ## What to write
-/// A StatefulSet with `volumeClaimTemplates`, which gives each Pod a claim of its own; or a claim for several nodes:
+/// A StatefulSet with `volumeClaimTemplates`, which gives each Pod its own claim. Or a claim for several nodes:
 ///
 /// ```yaml
 /// accessModes: [ReadWriteMany]
 /// ```
 ///
 /// ## Assumptions
-/// Where a claim is not known, it is assumed to be for several nodes. A volume of a StorageClass that is not known is assumed
-/// to be attached to one node at a time. Where not all autoscalers are known, none is assumed to scale the workload.
+/// The policy assumes that an unknown claim is for several nodes. It assumes that a volume of an unknown StorageClass
+/// is attached to one node at a time. If not all autoscalers are known, it assumes that none scales the workload.
 ///
 /// ## Order
-/// A StorageClass or a PersistentVolume that comes last is not judged: claims that exist keep their volume.
+/// A StorageClass or a PersistentVolume that comes last is not judged: existing claims keep their volume.
 #[policy(
     on = LongRunning,
     kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/PersistentVolumeClaim"], severity = Error,
@@ -84,7 +92,8 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         (None, None) if known => return,
         (None, None) => return findings.assume("no autoscaler scales this workload"),
     };
-    // The claim's name stands where it was found; in a template that stands elsewhere it has no place here.
+    // The finding points to the claim's name. The template of a `workloadRef` is in another object, so there it points
+    // to the reference.
     let places = claims(template).map(|known| known.at).filter(|_| review.template().is_some());
     let at = places.into_iter().find(|at| at.as_str() == Some(claim.as_str()));
     let at = at.unwrap_or_else(|| review.at("/spec/workloadRef"));
@@ -144,7 +153,7 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
 const HARM: &str = "a second one does not start on another node";
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
 
-/// The first claim that not all Pods can mount, its mode, and how certain that is.
+/// The first claim that not all Pods can mount, its access mode, and the severity.
 fn narrow_claim(
     review: &Review<'_>,
     template: &PodTemplate<'_>,

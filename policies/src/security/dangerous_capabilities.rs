@@ -3,17 +3,17 @@ use plimsoll_sdk::prelude::*;
 /// Containers with more capabilities than the baseline Pod Security Standard allows.
 ///
 /// ## What it finds
-/// `error`: a container of any class whose `capabilities.add` names a capability that the baseline standard does not allow;
-/// one finding for each list, which names them. These may be added:
+/// `error`: `capabilities.add` of a container of any class names a capability that the baseline standard does not
+/// allow. There is one finding for each list, which names these capabilities. The standard allows these:
 ///
-/// `AUDIT_WRITE`, `CHOWN`, `DAC_OVERRIDE`, `FOWNER`, `FSETID`, `KILL`, `MKNOD`, `NET_BIND_SERVICE`, `SETFCAP`, `SETGID`,
-/// `SETPCAP`, `SETUID`, `SYS_CHROOT`.
+/// `AUDIT_WRITE`, `CHOWN`, `DAC_OVERRIDE`, `FOWNER`, `FSETID`, `KILL`, `MKNOD`, `NET_BIND_SERVICE`, `SETFCAP`,
+/// `SETGID`, `SETPCAP`, `SETUID`, `SYS_CHROOT`.
 ///
-/// It is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes. As there,
-/// names are compared letter by letter, so that `CAP_CHOWN` and `chown` are findings: not every container runtime takes
-/// them for `CHOWN`.
+/// This is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes. Like
+/// the standard, the policy compares names exactly, so `CAP_CHOWN` and `chown` are findings. Not every container
+/// runtime treats them as `CHOWN`.
 ///
-/// A container with `privileged: true` has all capabilities anyway, which `privileged-container` says.
+/// A container with `privileged: true` has all capabilities anyway, which `privileged-container` reports.
 ///
 /// ## Why
 /// | capability | gives |
@@ -25,14 +25,17 @@ use plimsoll_sdk::prelude::*;
 /// | `NET_ADMIN`, `NET_RAW` | addresses, routes and firewall of the Pod (with `hostNetwork` of the node); forged packets |
 ///
 /// ## What to write
-/// Take out what the app does not need. `NET_RAW` is mostly there for `ping`, which needs none where the node's sysctl
-/// `net.ipv4.ping_group_range` allows it. A port below 1024 needs `NET_BIND_SERVICE` alone, or a higher port.
+/// Remove the capabilities that the app does not need. `NET_RAW` is usually there for `ping`, which needs no capability
+/// if the node's sysctl `net.ipv4.ping_group_range` allows it. For a port below 1024, `NET_BIND_SERVICE` is enough; a
+/// higher port needs no capability.
 ///
-/// `kubectl debug` adds `SYS_PTRACE` to its ephemeral container. `--profile=baseline` and `--profile=restricted` do not.
+/// `kubectl debug` adds `SYS_PTRACE` to its ephemeral container. `--profile=baseline` and `--profile=restricted` do
+/// not.
 ///
-/// Agents of the node may need them. Keep these in a namespace of their own, and exempt that.
+/// Agents of the node may need such capabilities. Keep these agents in a namespace of their own, and exempt that
+/// namespace.
 ///
-/// `--fix=unsafe` takes them out of the list. An app that needs them fails after that.
+/// `--fix=unsafe` removes the capabilities from the list. An app that needs them fails after that.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
     edits = [
@@ -69,7 +72,7 @@ pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// What the baseline standard lets containers add.
+/// Capabilities that the baseline standard lets containers add.
 const HARMLESS: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",

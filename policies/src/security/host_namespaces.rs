@@ -3,8 +3,8 @@ use plimsoll_sdk::prelude::*;
 /// Pods that share a namespace of their node's kernel.
 ///
 /// ## What it finds
-/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec, each a finding of its own. It is the
-/// check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec; each is a separate finding. This is
+/// the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
 ///
 /// ## Why
 /// | field | what the containers can do |
@@ -13,16 +13,16 @@ use plimsoll_sdk::prelude::*;
 /// | `hostPID` | see every process of the node, with its arguments and often its environment; with a capability or the same user also trace and kill them |
 /// | `hostIPC` | read and write the shared memory of the node's processes |
 ///
-/// With `hostNetwork` a Pod also takes its ports from the node, so that no second one fits there.
+/// With `hostNetwork` a Pod also uses ports of the node, so a second such Pod does not fit on that node.
 ///
 /// ## What to write
-/// Take the field out. An app that has to be reached from outside needs a Service, an Ingress or a Gateway instead of
-/// `hostNetwork`. A debugger needs `shareProcessNamespace: true`, which shares the processes of its own Pod only.
+/// Remove the field. An app that must be reachable from outside needs a Service, an Ingress or a Gateway instead of
+/// `hostNetwork`. A debugger needs `shareProcessNamespace: true`, which shares only the processes of its own Pod.
 ///
-/// Agents of the node (network drivers, `kube-proxy`, node exporters) need them. Keep these in a namespace of their own,
-/// and exempt that.
+/// Agents of the node (network drivers, `kube-proxy`, node exporters) need these fields. Keep the agents in a namespace
+/// of their own, and exempt that namespace.
 ///
-/// `--fix=unsafe` takes the field out. An app that needs it fails after that.
+/// `--fix=unsafe` removes the field. An app that needs it fails after that.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0",
     edits = ["{template}/spec/hostNetwork", "{template}/spec/hostPID", "{template}/spec/hostIPC"],
@@ -37,7 +37,7 @@ pub fn host_namespaces(review: &Review, findings: &mut Findings) {
             continue;
         }
         let message = format!("{field}: true: the Pod shares {what} of its node, so that its containers {harm}");
-        // The API server demands it beside a hostProcess.
+        // The API server requires `hostNetwork` beside a hostProcess.
         if field == "hostNetwork" && template.host_process().is_some() {
             findings.error(&at, message, "take out hostProcess: true, which needs it, too; exempt agents of the node");
             continue;

@@ -3,17 +3,18 @@ use plimsoll_sdk::prelude::*;
 /// Pods that mount files of their node.
 ///
 /// ## What it finds
-/// `error`: a volume of type `hostPath`, whatever its path and however it is mounted; one finding for all volumes of a Pod. It is
-/// the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+/// `error`: a volume of type `hostPath`, whatever its path and however it is mounted. There is one finding for all
+/// volumes of a Pod. This is the check of the baseline Pod Security Standard, with the same meaning in all versions of
+/// Kubernetes.
 ///
-/// A PersistentVolume of type `hostPath` or `local` is written by an administrator, and no finding.
+/// An administrator writes a PersistentVolume of type `hostPath` or `local`, so that is no finding.
 ///
 /// ## Why
-/// The files are those of the node and of the other Pods there. A program that can write some of them (`/`, `/etc`,
-/// `/var/lib/kubelet`, the socket of the container runtime) owns the node. One that can only read them finds the logs, the
-/// Secrets and the credentials of all Pods, so `readOnly: true` of a mount is not enough.
+/// The files belong to the node and to the other Pods on it. A program that can write some of them controls the node:
+/// `/`, `/etc`, `/var/lib/kubelet`, the socket of the container runtime. A program that can only read them finds the
+/// logs, the Secrets and the credentials of all Pods. So `readOnly: true` in a mount is not enough.
 ///
-/// The data also stays behind: a Pod that moves to another node does not find it there.
+/// The data also stays on the node: a Pod that moves to another node does not find it there.
 ///
 /// ## What to write
 /// | for | write |
@@ -23,8 +24,8 @@ use plimsoll_sdk::prelude::*;
 /// | configuration, certificates | a ConfigMap, a Secret, or `projected` |
 /// | the clock's zone (`/etc/localtime`) | the variable `TZ`, with the zones in the image |
 ///
-/// Agents of the node (log collectors, storage drivers, node exporters) need it. Keep these in a namespace of their own,
-/// and exempt that. There is no fix, because nobody else knows what the files are for.
+/// Agents of the node (log collectors, storage drivers, node exporters) need `hostPath`. Keep them in a namespace of
+/// their own, and exempt that namespace. There is no fix, because only the author knows the purpose of the files.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0",
     default = Warn,
@@ -52,5 +53,5 @@ pub fn host_path(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// Further volumes than these are counted.
+/// Maximum number of volumes that a message names; it counts the others.
 const MOST_NAMED: usize = 3;

@@ -1,24 +1,25 @@
 use plimsoll_sdk::prelude::*;
 
-/// Containers that take a port of their node.
+/// Containers that use a port of their node.
 ///
 /// ## What it finds
-/// `error`: a `hostPort` from 1 in the `ports` of a container, a native sidecar or an init container; one finding for each
-/// port. It is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+/// `error`: a `hostPort` of 1 or more in the `ports` of a container, a native sidecar or an init container; one finding
+/// for each port. This is the check of the baseline Pod Security Standard, with the same meaning in all versions of
+/// Kubernetes.
 ///
-/// Pods with `hostNetwork: true` are left out. All of their ports are ports of the node, whether they say so or not (the
-/// API server copies `containerPort` to `hostPort` there), and `host-namespaces` has a finding for them.
+/// Pods with `hostNetwork: true` are skipped. All of their ports are ports of the node, declared or not (the API server
+/// copies `containerPort` to `hostPort` there). `host-namespaces` has a finding for these Pods.
 ///
 /// ## Why
-/// The port is open at every address of the node, also to the outside, without the Service, the Ingress or the Gateway
-/// that would check who asks. It may take the place of a port that the node itself needs. And only one such Pod fits on a
-/// node: the next one stays Pending, in a rollout too (`rollout-blocked-by-host-port`).
+/// The port is open at every address of the node, also to the outside. No Service, Ingress or Gateway checks the
+/// clients. The port may conflict with one that the node itself needs. And only one such Pod fits on a node: the next
+/// one stays Pending, in a rollout too (`rollout-blocked-by-host-port`).
 ///
 /// ## What to write
-/// Take `hostPort` out, and let a Service lead to the `containerPort`: of type `LoadBalancer` or `NodePort`, or behind an
-/// Ingress or a Gateway. For a debugging session `kubectl port-forward` is enough.
+/// Remove `hostPort`, and let a Service forward to the `containerPort`. The Service is of type `LoadBalancer` or
+/// `NodePort`, or behind an Ingress or a Gateway. For a debugging session `kubectl port-forward` is enough.
 ///
-/// `--fix=unsafe` takes `hostPort` out. Clients that ask at the node's address are refused after that.
+/// `--fix=unsafe` removes `hostPort`. After that, clients that use the node's address can't connect.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0",
     edits = [

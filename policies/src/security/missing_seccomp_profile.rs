@@ -4,23 +4,23 @@ use plimsoll_sdk::workload::{about_all, describe_all};
 
 const TYPE: &str = "/seccompProfile/type";
 
-/// Containers whose system calls are not filtered.
+/// Containers without a filter for system calls.
 ///
 /// ## What it finds
-/// `error`: a `seccompProfile` of type `Unconfined`, in the Pod's or any container's `securityContext`. `warning`:
-/// containers for which neither they nor the Pod state a profile; that is one finding at the Pod, which names them. The
-/// Pod's `Unconfined` is a `warning` where each container has a profile of its own: it counts for containers that are
-/// added later. An
-/// ephemeral container has a finding of its own, because the Pod that it is added to cannot be changed any more. Pods
-/// that run on Windows are exempt, as they are from `privilege-escalation`, and where they may run on Windows nothing is
-/// filled in. These are the checks of the baseline and the
-/// restricted Pod Security Standard. The old `seccomp.security.alpha.kubernetes.io` annotations count for nothing:
-/// since Kubernetes 1.27 nothing reads them.
+/// - `error`: a `seccompProfile` of type `Unconfined`, in the `securityContext` of the Pod or of any container. The
+///   Pod's `Unconfined` is a `warning` if each container has its own profile: it then counts only for containers that
+///   are added later.
+/// - `warning`: containers for which neither they nor the Pod state a profile. There is one finding at the Pod, which
+///   names them. An ephemeral container has its own finding, because the existing Pod cannot be changed any more.
+///
+/// Pods that run on Windows are exempt, by the same rules as in `privilege-escalation`. If they may run on Windows,
+/// nothing is filled in. These are the checks of the baseline and the restricted Pod Security Standard. The old
+/// `seccomp.security.alpha.kubernetes.io` annotations do not count: since Kubernetes 1.27 nothing reads them.
 ///
 /// ## Why
-/// Without a profile a container may make every system call of the node's kernel, hundreds of which no app needs and
-/// some of which have had holes. The container runtime's own profile refuses those; kubelets use it by default only
-/// where somebody set `seccompDefault`.
+/// Without a profile a container may make every system call of the node's kernel. Hundreds of these calls are not
+/// needed by any app, and some of them have had security holes. The container runtime's default profile rejects those
+/// calls. A kubelet uses this profile by default only if `seccompDefault` is set.
 ///
 /// ## What to write
 /// Once for all containers, in the pod spec:
@@ -30,7 +30,8 @@ const TYPE: &str = "/seccompProfile/type";
 ///   seccompProfile: {type: RuntimeDefault}
 /// ```
 ///
-/// Programs that use io_uring or trace other processes may notice. They need a profile of their own: type `Localhost`.
+/// Programs that use io_uring or trace other processes may fail with it. They need a profile of their own: type
+/// `Localhost`.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
     edits = [
@@ -60,7 +61,7 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     for (index, container) in template.all_containers().enumerate() {
         let own = container.at("/securityContext").at(TYPE);
         unconfined(&own, &container.describe(), findings);
-        // An injection fills in what is missing, and leaves what is written.
+        // A webhook that injects containers fills in missing values, and keeps written ones.
         if !own.is_absent() || index >= template.containers().len() {
             continue;
         }

@@ -4,30 +4,33 @@ use plimsoll_sdk::windows::{is_exempt_as_windows, is_host_process};
 /// Containers whose processes may gain privileges.
 ///
 /// ## What it finds
-/// A container of any class whose `securityContext.allowPrivilegeEscalation` is `true` or not set, which means the same.
-/// The Pod has no such field: each container needs its own. It is the restricted Pod Security Standard's check.
+/// `securityContext.allowPrivilegeEscalation` of a container of any class is `true` or not set, which means the same.
+/// The Pod has no such field: each container needs its own. This is the check of the restricted Pod Security Standard.
 ///
 /// - `error`: `true` is written, or the container adds `CAP_SYS_ADMIN`;
 /// - `warning`: nothing is written;
 /// - `info`: the container is privileged. `privileged-container` has the finding that counts.
 ///
-/// Pods that run on Windows are exempt: by `os: {name: windows}` (from Kubernetes 1.25), where the API refuses the field,
-/// by the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity, or by `hostProcess`. The kubelet of
-/// a Linux node passes over `hostProcess`, so it is a finding where nothing else keeps the Pods on Windows nodes.
+/// Pods that run on Windows are exempt. One of these shows it:
 ///
-/// Nothing is filled in where the Pods may run on Windows: with a `runtimeClassName`, `windowsOptions`, or a toleration, node
-/// selector or node affinity that names Windows, unless something keeps them on Linux. The API server would refuse the
-/// field as soon as their author writes `os: {name: windows}`.
+/// - `os: {name: windows}` (from Kubernetes 1.25), with which the API rejects the field;
+/// - the label `kubernetes.io/os` in `nodeSelector` or in the required node affinity;
+/// - `hostProcess`. The kubelet of a Linux node ignores it, so there is a finding unless something else keeps the Pods
+///   on Windows nodes.
+///
+/// Nothing is filled in if the Pods may run on Windows and nothing keeps them on Linux. This is so with a
+/// `runtimeClassName`, `windowsOptions`, or a toleration, node selector or node affinity that names Windows. The API
+/// server would reject the field as soon as the author writes `os: {name: windows}`.
 ///
 /// ## Why
-/// With `false` the kernel's `no_new_privs` holds for every process of the container: a setuid program such as `sudo`,
-/// or one with file capabilities, gives a process no more rights than its parent has. Without it one forgotten setuid
-/// file in the image is a way from an app's user to root in the container.
+/// With `false`, the kernel sets `no_new_privs` for every process of the container. A program with setuid, such as
+/// `sudo`, or with file capabilities then gives a process no more rights than its parent has. Without it, one forgotten
+/// setuid file in the image lets an app's user become root in the container.
 ///
 /// ## What to write
-/// `allowPrivilegeEscalation: false` in each container's `securityContext`. Only a program that needs a setuid helper
-/// (`sudo`, `ping` in old images) notices. The API server refuses `false` together with `privileged: true` or the
-/// capability `CAP_SYS_ADMIN`: take these out first, or exempt the workload.
+/// `allowPrivilegeEscalation: false` in each container's `securityContext`. It affects only programs that need a setuid
+/// helper (`sudo`, `ping` in old images). The API server rejects `false` together with `privileged: true` or the
+/// capability `CAP_SYS_ADMIN`: remove these first, or exempt the workload.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
     edits = [
@@ -43,7 +46,7 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
         return;
     }
     let Some(template) = review.template() else { return };
-    // It reads all containers, so it is asked once.
+    // The call reads all containers, so the result is computed once.
     let may_fix = !template.may_run_on_windows();
     for (index, container) in template.all_containers().enumerate() {
         let at = container.at("/securityContext/allowPrivilegeEscalation");
@@ -51,7 +54,7 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
         if !is_explicit && !at.is_absent() {
             continue;
         }
-        // An injection fills in what is missing, and leaves what is written.
+        // A webhook that injects containers fills in missing values, and keeps written ones.
         let is_injected = index >= template.containers().len();
         if is_injected && !is_explicit && forbids_false(container).is_none() {
             continue;
@@ -85,8 +88,8 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// What the API server does not accept beside `allowPrivilegeEscalation: false` (ValidateSecurityContext; it knows
-/// `CAP_SYS_ADMIN` in this spelling alone), and what to do about it.
+/// The field that the API server rejects beside `allowPrivilegeEscalation: false`, and the remedy.
+/// `ValidateSecurityContext` knows `CAP_SYS_ADMIN` only in this spelling.
 fn forbids_false(container: &Container<'_>) -> Option<(&'static str, &'static str)> {
     if is_privileged(container) {
         return Some(("is privileged", "take out privileged: true"));

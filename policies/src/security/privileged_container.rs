@@ -9,21 +9,21 @@ use plimsoll_sdk::prelude::*;
 /// - `windowsOptions.hostProcess: true`, in the Pod's or a container's `securityContext`: its counterpart on Windows.
 ///
 /// These are two checks of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes. A
-/// user namespace (`hostUsers: false`) changes nothing about them.
+/// user namespace (`hostUsers: false`) does not change the result.
 ///
 /// ## Why
-/// A privileged container has all capabilities and all devices of its node, and neither a seccomp nor an AppArmor profile
-/// applies to it. It can mount the node's disk, load kernel modules, and read the Secrets of every Pod there. One hole in
-/// the app then costs the node, and with the node's credentials often the cluster.
+/// A privileged container has all capabilities and all devices of its node, and neither a seccomp nor an AppArmor
+/// profile applies to it. It can mount the node's disk, load kernel modules, and read the Secrets of every Pod there.
+/// One hole in the app then gives away the node, and with the node's credentials often the cluster.
 ///
 /// ## What to write
-/// Take out `privileged: true`. Where the app needs one thing of it, name that thing: a capability in
-/// `capabilities.add`, a device by a device plugin, a `sysctl` in the pod spec.
+/// Remove `privileged: true`. If the app needs one of these rights, name it: a capability in `capabilities.add`, a
+/// device by a device plugin, a `sysctl` in the pod spec.
 ///
-/// Agents of the node (storage and network drivers, monitoring of the kernel) may need all of it. Keep these in a
-/// namespace of their own, and exempt that.
+/// Agents of the node (storage and network drivers, monitoring of the kernel) may need all rights. Keep these agents in
+/// a namespace of their own, and exempt that namespace.
 ///
-/// `--fix=unsafe` takes `privileged` and `hostProcess` out. A container that needs them fails after that.
+/// `--fix=unsafe` removes `privileged` and `hostProcess`. A container that needs them fails after that.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
     edits = [

@@ -4,22 +4,22 @@ use plimsoll_sdk::workload::{PodTemplate, describe_all};
 const USER: &str = "/securityContext/runAsUser";
 const USER_NAME: &str = "/securityContext/windowsOptions/runAsUserName";
 
-/// Containers that run as root and forbid it, so that they never start.
+/// Containers that never start, because they run as root and also forbid root.
 ///
 /// ## What it finds
-/// `error`: a container of any class for which both hold, whether it states them itself or its Pod does:
+/// `error`: both of these values apply to a container of any class, from the container itself or from its Pod:
 ///
 /// - `runAsNonRoot: true`, with `runAsUser: 0`;
-/// - `runAsNonRoot: true`, with `runAsUserName: ContainerAdministrator`, where the Pod runs on Windows.
+/// - `runAsNonRoot: true`, with `runAsUserName: ContainerAdministrator`, if the Pod runs on Windows.
 ///
-/// Containers that inherit the user of their Pod are one finding, at the Pod. A container's own value counts before that
-/// of its Pod. Pods with `hostProcess` are left out, because they run as an account of their Windows node. On Windows
+/// Containers that inherit the user of their Pod have one finding, at the Pod. A container's own value overrides that
+/// of its Pod. Pods with `hostProcess` are skipped, because they run as an account of their Windows node. On Windows
 /// `runAsUser` has no effect, and on Linux `runAsUserName` has none.
 ///
 /// ## Why
 /// The kubelet refuses to start such a container: "container's runAsUser breaks non-root policy". The Pod stays in
-/// CreateContainerConfigError. The API server accepts it, so `kubectl apply` reports success, and a rollout waits until its
-/// deadline.
+/// CreateContainerConfigError. The API server accepts it, so `kubectl apply` reports success, and a rollout waits until
+/// its deadline.
 ///
 /// ## What to write
 /// The user of the image:
@@ -59,7 +59,7 @@ pub fn root_against_non_root(review: &Review, findings: &mut Findings) {
     }
 }
 
-/// The effective values, as `verifyRunAsNonRoot` in `pkg/kubelet/kuberuntime` takes them.
+/// Compares the effective values, as `verifyRunAsNonRoot` in `pkg/kubelet/kuberuntime` does.
 fn find(
     template: &PodTemplate<'_>,
     field: &'static str,

@@ -2,35 +2,35 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::windows::is_host_process;
 use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
 
-/// Containers that run as root, or may.
+/// Containers that run as root, or that may run as root.
 ///
 /// ## What it finds
-/// Each of these is a finding of its own, for containers of every class:
+/// Each of these is a separate finding, for containers of every class:
 ///
 /// - `error`: `runAsUser: 0`, in the Pod's or a container's `securityContext`;
 /// - `error`: `runAsNonRoot: false`, in either;
-/// - `info`: `runAsUser: 0`, where `runAsNonRoot: true` keeps each such container from starting, which
+/// - `info`: `runAsUser: 0`, if `runAsNonRoot: true` prevents each such container from starting, which
 ///   `root-against-non-root` reports;
-/// - `warning`: `runAsNonRoot` set neither by a container nor by its Pod. That is one finding at the Pod, which names the
-///   containers, except those with a `runAsUser`. An ephemeral container has a finding of its own, because the Pod that it
-///   is added to cannot be changed any more;
-/// - `info`: the same, but each of these containers has a `runAsUser` from 1, so that none runs as root.
+/// - `warning`: neither a container nor its Pod sets `runAsNonRoot`. There is one finding at the Pod. It names the
+///   containers, except those with a `runAsUser`. An ephemeral container has its own finding, because the existing Pod
+///   cannot be changed any more;
+/// - `info`: the same, but each of these containers has a `runAsUser` of 1 or more, so none runs as root.
 ///
-/// At the Pod, `runAsUser: 0` and `runAsNonRoot: false` are a `warning` where each container states something else. They
+/// At the Pod, `runAsUser: 0` and `runAsNonRoot: false` are a `warning` if each container states another value. They
 /// then count only for containers that are added later, such as injected and ephemeral ones.
 ///
-/// These are two checks of the restricted Pod Security Standard. As there, Pods with `hostUsers: false` are exempt from
-/// Kubernetes 1.35 (their root is nobody on the node), and Windows Pods are not: there `runAsNonRoot` refuses
-/// ContainerAdministrator, though `runAsUser` does not apply. Pods with `hostProcess` run as an account of their Windows
-/// node, which `runAsUserName` names, and are exempt, if something keeps them on such nodes.
+/// These are two checks of the restricted Pod Security Standard. It exempts Pods with `hostUsers: false` from
+/// Kubernetes 1.35 on, because their root is an unprivileged user on the node. It does not exempt Windows Pods: there
+/// `runAsNonRoot` rejects ContainerAdministrator, though `runAsUser` does not apply. Pods with `hostProcess` run as an
+/// account of their Windows node, which `runAsUserName` names. They are exempt if something keeps them on such nodes.
 ///
 /// ## Why
-/// Root in a container is root of the node's kernel, held back only by what the container runtime takes away. A hole in
-/// the app, the runtime or the kernel then costs the node. With `runAsNonRoot: true` the kubelet refuses to start an
-/// image whose user is root, whatever a later build of it does.
+/// Root in a container is root of the node's kernel. Only the restrictions of the container runtime limit it. So a hole
+/// in the app, the runtime or the kernel gives away the node. With `runAsNonRoot: true` the kubelet refuses to start an
+/// image whose user is root, even if only a later build makes it root.
 ///
 /// ## What to write
-/// Once for all containers, in the pod spec; the number is the user of the image:
+/// Once for all containers, in the pod spec. The number is the user of the image:
 ///
 /// ```yaml
 /// securityContext:
@@ -38,12 +38,13 @@ use plimsoll_sdk::workload::{PodTemplate, about_all, describe_all};
 ///   runAsUser: 1001
 /// ```
 ///
-/// Where every container already has a `runAsUser` from 1, no container notices `runAsNonRoot: true`: the webhook adds
-/// it, and so does `--fix=hardening`, which replaces all Pods once. Else an image that runs as root no longer starts with it, which is
-/// why only `--fix=unsafe` writes it. A `runAsUser` is yours to choose: no fix writes one.
+/// If every container already has a `runAsUser` of 1 or more, `runAsNonRoot: true` changes nothing for the containers.
+/// The webhook adds it then. `--fix=hardening` adds it too, and replaces all Pods once. In other cases an image that
+/// runs as root no longer starts with it, so only `--fix=unsafe` writes it. The choice of a `runAsUser` is yours: no
+/// fix writes one.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", subresources = ["ephemeralcontainers"],
-    // Where the user is not known, an image that runs as root would be admitted and then not start.
+    // If the user of the image is unknown, an image that runs as root would be admitted and then not start.
     mutates = Hardening,
     edits = [
         "{template}/spec/securityContext/runAsNonRoot",
@@ -87,7 +88,7 @@ fn root_user(at: &Cursor<'_>, who: &str, never_starts: bool, findings: &mut Find
     }
 }
 
-/// A Pod's user counts for the containers that state none.
+/// Judges the user of the Pod, which counts for the containers that state none.
 fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
     let at = template.security("/runAsUser");
     let has_own = |container: &Container<'_>| container.at("/securityContext/runAsUser").exists();
@@ -105,7 +106,7 @@ fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
     }
 }
 
-/// Harm of what each container states otherwise than its Pod.
+/// Consequence of a Pod's value that each container overrides.
 const ADDED: &str = "the containers state another, but one that is added later (injected, ephemeral) gets it";
 
 fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
@@ -114,7 +115,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     let (ephemeral, others): (Vec<_>, Vec<_>) =
         template.containers().iter().partition(|container| container.class() == Class::Ephemeral);
     let inheriting: Vec<_> = others.into_iter().filter(inherits).collect();
-    // Of these there is an error already.
+    // These containers already have an error.
     let (is_windows, of_all) = (template.is_windows(), template.security("/runAsUser").as_i64());
     let is_root = |container: &&Container<'_>| {
         let own = container.at("/securityContext/runAsUser");
@@ -182,7 +183,7 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
 
 const TRUE: &str = "write runAsNonRoot: true, and a runAsUser from 1 where the user is root";
 
-/// Each of these containers has a user, and nothing else keeps root out.
+/// Each of these containers has a user, and nothing else forbids root.
 fn is_forbidden(containers: &[&Container<'_>]) -> String {
     let mut users: Vec<_> = containers.iter().filter_map(|container| user(container)).collect();
     users.sort_unstable();
@@ -193,7 +194,7 @@ fn is_forbidden(containers: &[&Container<'_>]) -> String {
     }
 }
 
-/// `runAsNonRoot: false`, and the containers for which it holds.
+/// Reports `runAsNonRoot: false`, and names the containers to which it applies.
 fn explicit(at: &Cursor<'_>, who: &str, containers: &[&Container<'_>], findings: &mut Findings) {
     let finding = findings.error(at, format!("{who} has runAsNonRoot: false, so it may run as root"), TRUE);
     // A container with both runAsNonRoot: true and user 0 does not start.
@@ -202,7 +203,7 @@ fn explicit(at: &Cursor<'_>, who: &str, containers: &[&Container<'_>], findings:
     }
 }
 
-/// The user as whom the container runs, if anybody states one.
+/// The user of the container, if the container or its Pod states one.
 fn user(container: &Container<'_>) -> Option<i64> {
     container.security("/runAsUser").as_i64()
 }

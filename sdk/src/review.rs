@@ -211,13 +211,17 @@ impl<'a> Review<'a> {
         let resource = self.request.get("resource")?;
         let text = |name: &str| resource.get(name).and_then(Node::as_str).unwrap_or_default();
         let (group, resource) = (text("group"), text("resource"));
-        let kinds = self.environment.get("workloads")?.members().map(|(kind, _)| kind);
-        // All of them have a regular plural.
-        let mut scaled = kinds.filter(|kind| {
-            kind.split_once('/')
-                .is_some_and(|(of, kind)| of == group && format!("{}s", kind.to_lowercase()) == resource)
-        });
-        scaled.next().and_then(Kind::parse)
+        let plurals = self.environment.get("plurals");
+        let is_scaled = |kind: &Kind<'_>| {
+            kind.group() == group
+                && match plurals.and_then(|plurals| plurals.get(kind.as_str())?.as_str()) {
+                    Some(plural) => plural == resource,
+                    // The kinds that every host knows have a regular plural.
+                    None => format!("{}s", kind.name().to_lowercase()) == resource,
+                }
+        };
+        let kinds = self.environment.get("workloads")?.members();
+        kinds.filter_map(|(kind, _)| Kind::parse(kind)).find(is_scaled)
     }
 
     /// Kinds with a pod template that the configuration added, as `group/Kind`, and whether they have a `scale`.

@@ -18,7 +18,7 @@ metadata: {name: default}
 spec:
   mode: enforce
   profile: production
-  workloads: [{group: fleets.example, kind: Fleet, template: /spec/crew/template}]
+  workloads: [{group: fleets.example, kind: Ferry, template: /spec/crew/template}]
 ";
 
 fn fleet(name: &str, replicas: u32, image: &str) -> Value {
@@ -26,7 +26,7 @@ fn fleet(name: &str, replicas: u32, image: &str) -> Value {
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
     let spec = deployment["spec"].take();
     json!({
-        "apiVersion": "fleets.example/v1", "kind": "Fleet", "metadata": {"name": name},
+        "apiVersion": "fleets.example/v1", "kind": "Ferry", "metadata": {"name": name},
         "spec": {"replicas": replicas, "selector": spec["selector"], "crew": {"template": spec["template"]}},
     })
 }
@@ -163,7 +163,7 @@ fn in_files() -> Result<()> {
         found.iter().any(|(id, message)| id == policy && message.contains(text))
     };
     ensure!(says(&known, "latest-image-tag", "latest"), "{known:?}");
-    ensure!(says(&known, "drain-deadlock", "minAvailable 2 of 2 Pods (Fleet ships)"), "{known:?}");
+    ensure!(says(&known, "drain-deadlock", "minAvailable 2 of 2 Pods (Ferry ships)"), "{known:?}");
     ensure!(!says(&known, "dangling-disruption-budget", ""), "{known:?}");
     // Who is not told of the kind knows that something may make Pods of it, and concludes nothing.
     let unknown = check(&[], &objects)?;
@@ -182,7 +182,7 @@ fn in_files() -> Result<()> {
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
     let both = check(&["--config=config"], &[other, mounting, claim])?;
     ensure!(
-        says(&both, "overlapping-workload-selectors", "Fleet ships")
+        says(&both, "overlapping-workload-selectors", "Ferry ships")
             || says(&both, "overlapping-workload-selectors", "Deployment boats"),
         "{both:?}"
     );
@@ -199,9 +199,9 @@ fn in_the_cluster() -> Result<()> {
     let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let crd = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "fleets.fleets.example"},
+        "metadata": {"name": "ferries.fleets.example"},
         "spec": {
-            "group": "fleets.example", "scope": "Namespaced", "names": {"plural": "fleets", "kind": "Fleet"},
+            "group": "fleets.example", "scope": "Namespaced", "names": {"plural": "ferries", "kind": "Ferry"},
             "versions": [{
                 "name": "v1", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}},
@@ -212,7 +212,7 @@ fn in_the_cluster() -> Result<()> {
         },
     });
     control_plane.kubectl().create(&crd.to_string())?.ok()?;
-    control_plane.kubectl().ok(&["wait", "--for=condition=Established", "crd/fleets.fleets.example"])?;
+    control_plane.kubectl().ok(&["wait", "--for=condition=Established", "crd/ferries.fleets.example"])?;
     let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(CONFIG))?;
     let namespace = Namespace::new(&control_plane, "fleets")?;
     let kubectl = namespace.kubectl();
@@ -236,13 +236,13 @@ fn in_the_cluster() -> Result<()> {
         let output = kubectl.run(&["apply", "--dry-run=server", "--filename=-"], Some(&three))?;
         Ok((!output.status.success()).then_some(output.stderr))
     })?;
-    ensure!(closed.contains("minAvailable 3 of 3 Pods (Fleet ships)"), "{closed}");
+    ensure!(closed.contains("minAvailable 3 of 3 Pods (Ferry ships)"), "{closed}");
     let applied = kubectl.apply(&budget("ships", json!({"minAvailable": 2})).to_string())?;
     ensure!(applied.status.success() && !applied.stderr.contains("Warning"), "{}", applied.stderr);
     let scale = until(Duration::from_secs(30), "a scale to 2 is denied", || {
-        let output = kubectl.run(&["scale", "fleet/ships", "--replicas=2", "--dry-run=server"], None)?;
+        let output = kubectl.run(&["scale", "ferry/ships", "--replicas=2", "--dry-run=server"], None)?;
         Ok((!output.status.success()).then_some(output.stderr))
     })?;
-    ensure!(scale.contains("minAvailable 2 of 2 Pods (Fleet ships)"), "{scale}");
+    ensure!(scale.contains("minAvailable 2 of 2 Pods (Ferry ships)"), "{scale}");
     Ok(())
 }

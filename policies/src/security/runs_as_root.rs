@@ -68,7 +68,12 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
         root_user_of_pod(template, findings);
         for container in template.all_containers() {
             let at = container.at("/securityContext/runAsUser");
-            root_user(&at, &container.describe(), container.security("/runAsNonRoot").as_bool() == Some(true), findings);
+            root_user(
+                &at,
+                &container.describe(),
+                container.security("/runAsNonRoot").as_bool() == Some(true),
+                findings,
+            );
         }
     }
     may_be_root(template, findings);

@@ -8,6 +8,7 @@ use plimsoll_sdk::metadata::{self, FURTHER};
 
 use super::fields::{Mapping, Reader};
 use super::parts::{Parts, Shown};
+use super::plural::plural;
 use super::policy_set::Located;
 use super::problem::Problem;
 use super::registry::MAX_TEMPLATES;
@@ -280,6 +281,14 @@ impl Workloads {
             for further in &self.further {
                 writer.key(&further.kind);
                 writer.bool(further.scaled);
+            }
+            writer.end();
+            writer.key("plurals");
+            writer.begin_object();
+            for further in self.further.iter().filter(|further| further.scaled) {
+                let (group, kind) = further.kind.split_once('/').unwrap_or(("", &further.kind));
+                writer.key(&further.kind);
+                writer.string(&plural(group, kind));
             }
             writer.end();
         }

@@ -23,8 +23,8 @@ pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Con
     }
     let selected = registry.select(review);
     if selected.is_empty() {
-        // The API server does not call the webhook for most objects without policies, so `serve` reports no misused names
-        // here. `check` reports them for every object.
+        // The API server does not call the webhook for most objects without policies, so `serve` reports no misused
+        // names here. `check` reports them for every object.
         let template = registry.workloads().template(&review.kind.group_kind());
         let unused = if review.is_from_file() { misused(review, template) } else { Vec::new() };
         return Verdict { unused, ..Verdict::default() };

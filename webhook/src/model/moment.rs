@@ -21,8 +21,8 @@ impl Moment {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(|moment| Self(moment.unix_timestamp()))
     }
 
-    /// Parses the end of a period: a moment, or a day without a time (`2026-12-31`). A day ends when the next one begins
-    /// in UTC.
+    /// Parses the end of a period: a moment, or a day without a time (`2026-12-31`). A day ends when the next one
+    /// begins in UTC.
     pub fn parse_end(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {
             let next = day(text)?.next_day()?;

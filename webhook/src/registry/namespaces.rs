@@ -75,7 +75,7 @@ impl Namespaces {
         self.of(namespace).is_some()
     }
 
-    /// Whether a pattern consists only of wildcards, as `*` and `?*`, so that it restricts at most the length of a name.
+    /// Whether a pattern consists only of wildcards, as `*` and `?*`, so that it restricts only the length of a name.
     pub(super) fn are_all(&self) -> bool {
         self.globs.iter().any(|(glob, ())| glob.contains('*') && glob.bytes().all(|byte| matches!(byte, b'*' | b'?')))
     }

@@ -14,7 +14,7 @@ pub(super) struct Patterns(Vec<(PathBuf, GlobSet)>);
 pub(super) enum BadPattern {
     #[error("`{pattern}` is no pattern of paths: {}", .error.kind())]
     One { pattern: String, error: globset::Error },
-    /// The patterns together are too much.
+    /// The patterns can't be compiled into one set.
     #[error("{0}")]
     All(globset::Error),
 }

@@ -170,8 +170,8 @@ impl Resource {
 
 /// How the API server serves each of these kinds (`group/Kind`). None for a kind that it does not serve.
 ///
-/// This asks for the groups, and for the resources of a few versions. If a group exists but does not answer, for
-/// example because an aggregated API server is down, the result is an error: the kind may exist.
+/// This asks for the groups, and for the resources of a few versions. A group that exists but does not answer is an
+/// error, because the kind may exist. This happens if an aggregated API server is down.
 pub(crate) async fn discover(
     client: &Client,
     kinds: &BTreeSet<String>,

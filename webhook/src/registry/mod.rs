@@ -124,7 +124,7 @@ pub struct Selected {
     pub actions: Actions,
     /// The action if the policy fails.
     pub on_error: Action,
-    /// Why a Deny would only warn here: the mode is `observe`, or the PolicySet exempts the user.
+    /// Why a Deny would only warn here: the mode is `observe`, or `breakGlass` or `trustedControllers` names the user.
     pub spared: Option<Spared>,
     /// Whether the webhook makes the policy's additions.
     pub mutate: bool,

@@ -13,7 +13,7 @@ pub enum Profile {
     /// Only listed policies are on.
     None,
     /// For a whole cluster. Denies objects that can't work, that block others, or that take a service down. Warns about
-    /// the rest, and records what a manifest only leaves unsaid.
+    /// the rest. Only records values that a manifest leaves out.
     #[default]
     Default,
     /// Like `default`, and the webhook fills in whatever it can without settings of its own.

@@ -39,8 +39,8 @@ pub enum Site {
 pub struct Options {
     /// Replaces the profile of every set: `--profile`.
     pub profile: Option<Profile>,
-    /// In the cluster, the version of the API server; `kubernetesVersion` of a set overrides it. For files, the version
-    /// of the command line, which overrides the sets.
+    /// In the cluster, the version from `serve`; `kubernetesVersion` of a set overrides it. For files, the version of
+    /// the command line, which overrides the sets.
     pub kubernetes_version: Option<String>,
     /// The place where the registry works.
     pub site: Site,

@@ -61,7 +61,7 @@ const BUFFER: usize = 32 << 10;
 /// Timeout for a client to take an answer.
 const TAKE: Duration = Duration::from_secs(5);
 
-/// Interval of HTTP/2 pings. A client that does not answer them is gone.
+/// Interval of HTTP/2 pings, and timeout for each. A client that does not answer in time is gone.
 const PING: Duration = Duration::from_secs(30);
 
 /// How long a new connection may still send its first request when the server ends. It was accepted before, and its

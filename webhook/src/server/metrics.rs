@@ -23,7 +23,7 @@ use crate::registry::Policy;
 use crate::serving::Part;
 use crate::serving::health::State;
 
-/// Buckets for the seconds of a review: from a fast review to the longest timeout of the API server.
+/// Buckets for the seconds of a review: from a fast review to the default timeout of the API server.
 const BUCKETS: [f64; 18] = [
     25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];

@@ -21,11 +21,11 @@ pub fn rests_on_absence(judged: &Judged) -> bool {
 /// Lowers the action of a finding that depends on an absence.
 ///
 /// - CREATE: the finding is dropped.
-/// - UPDATE that changes something that the missing object would be about: the finding warns, and counts in full once
-///   the reviewed object is old enough.
+/// - UPDATE that changes something that the missing object would be about: the finding warns at first. Once the
+///   reviewed object is old enough, it counts in full.
 /// - Any other UPDATE: the finding is only recorded.
-/// - Files, and policies that judge transitions: the finding counts at once. A transition removes something that
-///   existed, so no later object can resolve it.
+/// - Files, and policies that judge transitions: the finding counts at once. A transition is about a state that existed
+///   before, so it does not wait for a later object.
 pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
     let review = case.review;
     if judged.finding.unsettled && !review.is_from_file() && review.subresource.is_empty() {

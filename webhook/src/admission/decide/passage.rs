@@ -121,7 +121,7 @@ pub struct Owner {
     pub kind: String,
     /// Name in the object's namespace.
     pub name: String,
-    /// Tells owners of the same name apart.
+    /// Distinguishes owners with the same name.
     pub uid: String,
 }
 

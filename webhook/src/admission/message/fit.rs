@@ -40,9 +40,9 @@ impl Reason {
     }
 }
 
-/// One bullet for each reason, in at most `room` characters, including the line feeds before them. A last bullet names
-/// the policies of the other findings and counts them: reasons that do not fit, and the `more` findings that the engine
-/// cut.
+/// One bullet for each reason, in at most `room` characters, including the line feeds before them. A last bullet counts
+/// the findings that are left out, and names their policies. These are the reasons that do not fit, and the `more`
+/// findings that the engine cut.
 pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -> Vec<String> {
     let mut rest = Rest::new(more);
     let possible = reasons.len().min(MOST);

@@ -77,7 +77,7 @@ fn prefix(finding: &Finding, object: Option<Node<'_>>) -> Option<String> {
     (!is_clear).then(|| shorten(&field, MAX_NAME))
 }
 
-/// What lies on the way of a pointer.
+/// The container, the list item and the value that a pointer leads through.
 #[derive(Default)]
 struct Walk<'a> {
     /// Class and name of the container.

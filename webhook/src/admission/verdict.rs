@@ -59,7 +59,7 @@ pub struct Unused {
     pub warning: Option<String>,
 }
 
-/// A policy that could not judge.
+/// A policy that failed.
 #[derive(Clone, Debug)]
 pub struct Failed {
     /// The policy that failed.

@@ -29,7 +29,7 @@ impl Beside {
     /// Reads a record.
     ///
     /// # Errors
-    /// If the folder is no record.
+    /// If the folder is not a record.
     pub fn read(folder: &Path, registry: &Registry) -> Result<Self, CheckError> {
         let wrong = |what: String| CheckError::Usage {
             message: format!("--context {}: {what}", folder.display()),

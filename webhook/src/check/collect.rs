@@ -30,7 +30,7 @@ pub struct Source {
     /// The folder that is applied as a whole, without symbolic links. None for standard input and for files that are
     /// arguments. Together these form one set.
     pub(super) set: Option<PathBuf>,
-    /// Whether it was found in a folder, and is no argument itself.
+    /// Whether it was found in a folder, and is not an argument itself.
     pub(super) is_found: bool,
     /// Whether it was found in the folder of a kustomization, or below it.
     pub(super) is_beside: bool,
@@ -50,7 +50,7 @@ pub enum Role {
 }
 
 impl Source {
-    /// A text that is no file.
+    /// A text that is not a file.
     pub fn new(name: String, text: String) -> Self {
         Self {
             name,

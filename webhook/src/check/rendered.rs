@@ -290,7 +290,7 @@ fn needs(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Needs> 
     needs
 }
 
-/// The files of a folder that its kustomization reads as patches, or as other input that is no resource.
+/// The files of a folder that its kustomization reads as patches, or as other input that is not a resource.
 fn patches(folder: &Path, value: &Value) -> Vec<PathBuf> {
     let members = ["patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "configurations"];
     let items = members.iter().filter_map(|member| value.get(*member)?.as_array()).flatten();

@@ -69,7 +69,7 @@ pub struct Passed {
     pub links: Vec<String>,
     /// Symbolic links to hidden files.
     pub hidden_links: Vec<String>,
-    /// Templates, which are no YAML before they are rendered.
+    /// Templates, which are not YAML before they are rendered.
     pub templates: Vec<String>,
     /// Files and folders that a pattern excludes.
     pub excluded: Vec<String>,
@@ -143,7 +143,7 @@ pub struct Made {
 pub struct Summary {
     pub objects: usize,
     pub files: usize,
-    /// Number of documents that are no Kubernetes objects.
+    /// Number of documents that are not Kubernetes objects.
     pub other_documents: usize,
     pub deny: usize,
     pub warn: usize,

@@ -27,11 +27,11 @@ pub struct World {
     pub objects: Vec<Object>,
     /// Parts that can't be read, or that look like an object and are none.
     pub problems: Vec<Unjudged>,
-    /// Documents that are no Kubernetes objects.
+    /// Documents that are not Kubernetes objects.
     pub others: usize,
-    /// Templates in folders, which are no YAML before they are rendered.
+    /// Templates in folders, which are not YAML before they are rendered.
     pub templates: Vec<String>,
-    /// Files with patches of kustomize, which are no objects.
+    /// Files with patches of kustomize, which are not objects.
     pub patches: Vec<String>,
     /// Other objects that policies may ask for.
     pub(super) beside: Arc<Beside>,
@@ -240,7 +240,7 @@ struct Read {
     has_patches: bool,
     /// Parts of it that can't be read.
     gaps: Vec<Gap>,
-    /// Whether it was found in a folder and is a template, which is no YAML before it is rendered. Its documents are
+    /// Whether it was found in a folder and is a template, which is not YAML before it is rendered. Its documents are
     /// left out.
     is_template: bool,
 }
@@ -376,7 +376,7 @@ impl<'a> Reader<'a> {
         let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
             return self.no_object(at, prefix, value);
         };
-        // Files for kustomize and Helm are no objects of a cluster.
+        // Files for kustomize and Helm are not objects of a cluster.
         if api_version.starts_with("kustomize.config.k8s.io/") {
             self.read.others += 1;
             return;
@@ -464,7 +464,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a line that is no YAML, or the line before it, belongs to a template: it contains `{{` and is no comment.
+/// Whether a line that is not YAML, or the line before it, belongs to a template: it contains `{{` and is not a
+/// comment.
 fn is_rendered(text: &str, line: usize) -> bool {
     let lines = text.lines().skip(line.saturating_sub(2)).take(2);
     lines.into_iter().any(|line| line.contains("{{") && !line.trim_start().starts_with('#'))

@@ -48,7 +48,7 @@ impl<'a> Keeping<'a> {
         Self { status: true, ..self }
     }
 
-    /// None if the value is no object, or exceeds the limits of a document.
+    /// None if the value is not an object, or exceeds the limits of a document.
     pub(super) fn keep(&self, object: &Value) -> Option<Kept> {
         let whole = plimsoll_flat::to_document(object).ok()?;
         let object = Node::root(&whole).ok()?;

@@ -154,7 +154,7 @@ impl Resource {
         Keeping::new(shape, parts).typed(&self.api_version, &self.kind)
     }
 
-    /// A whole object with its status, as a document. None if the value is no object, or exceeds the limits of a
+    /// A whole object with its status, as a document. None if the value is not an object, or exceeds the limits of a
     /// document.
     #[cfg(feature = "check")]
     pub(crate) fn whole(&self, object: &Value) -> Option<Vec<u8>> {

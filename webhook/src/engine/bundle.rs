@@ -23,7 +23,7 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The file is no WebAssembly component, or the component does not compile.
+    /// The file is not a WebAssembly component, or the component does not compile.
     #[error("it is no WebAssembly component that can be compiled: {}", said(.0))]
     Component(wasmtime::Error),
     /// The file is something else.
@@ -96,7 +96,7 @@ impl Bundle {
     /// Compiles a component and checks its metadata.
     ///
     /// # Errors
-    /// If it is no component, if its imports or exports are not those of the contract, or if its metadata is wrong.
+    /// If it is not a component, if its imports or exports are not those of the contract, or if its metadata is wrong.
     pub fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let started = Instant::now();
         let description = Description::read(bytes)?;
@@ -285,7 +285,7 @@ fn is_id(id: &str) -> bool {
     id.len() <= 100 && id.starts_with(|first: char| first.is_ascii_lowercase()) && id.split('-').all(word)
 }
 
-/// The last custom section with this name at the top level of a component. None if the bytes are no component.
+/// The last custom section with this name at the top level of a component. None if the bytes are not a component.
 fn custom_section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (mut parser, mut rest, mut found) = (Parser::new(0), bytes, None);
     loop {

@@ -31,13 +31,13 @@ impl Action {
 pub enum Spared {
     /// The mode is `observe`.
     Observed,
-    /// The user may break the glass.
+    /// `breakGlass` of the PolicySet names the user.
     BreakGlass,
     /// The user is one of `trustedControllers`.
     TrustedController,
-    /// The policy, or this meaning of it, is newer than `policiesAsOf`.
+    /// The policy, or this kind of its findings, is newer than `policiesAsOf`.
     New,
-    /// The old object broke the policy in the same way.
+    /// The old object already violated the policy in the same way.
     Ratchet,
     /// The request changes only metadata.
     MetadataOnly,

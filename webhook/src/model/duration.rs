@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Parses a duration in Go's notation: `10s`, `1m30s`, `1.5s`, `250ms`. None if the text is no duration, or a negative
-/// one.
+/// Parses a duration in Go's notation: `10s`, `1m30s`, `1.5s`, `250ms`. None if the text is not a duration, or if it is
+/// negative.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     match rest {

@@ -72,11 +72,11 @@ impl Operation {
     }
 }
 
-/// Why a body is no AdmissionReview that can be judged.
+/// Why a body can't be judged as an AdmissionReview.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// The body is no JSON, or exceeds the limits of depth and size.
+    /// The body is not JSON, or exceeds the limits of depth and size.
     #[error("the body is not JSON that can be read: {0}")]
     Json(#[from] JsonError),
     /// The JSON has a different shape.
@@ -148,7 +148,7 @@ impl Review {
     /// Reads an AdmissionReview in one pass over its text.
     ///
     /// # Errors
-    /// If the body is no JSON or no AdmissionReview, or if the request is invalid or too large.
+    /// If the body is not JSON or not an AdmissionReview, or if the request is invalid or too large.
     pub fn from_admission_review(body: &[u8]) -> Result<Self, Malformed> {
         let (document, aside) = from_json_omitting(body, ASIDE).map_err(|error| match error.kind {
             JsonErrorKind::TooManyNodes => size::too_many(),

@@ -23,7 +23,7 @@ pub(super) struct Field<'a> {
     pub(super) pointer: String,
 }
 
-/// The members of a mapping. None if the value is no mapping; that problem is already recorded.
+/// The members of a mapping. None if the value is not a mapping; that problem is already recorded.
 #[derive(Debug)]
 pub(super) struct Mapping<'a> {
     members: Option<&'a Map<String, Value>>,

@@ -312,7 +312,7 @@ fn all_problems_of_all_documents_in_the_order_of_the_file() {
     assert_eq!(lines, [3, 5, 5, 6, 9, 14]);
 }
 
-/// Members that the API server adds to an object are no mistake of its author.
+/// Members that the API server adds to an object are not a mistake of its author.
 #[test]
 fn an_object_of_the_cluster() {
     let text = r#"{"apiVersion":"plimsoll.dev/v1alpha1","kind":"ClusterPolicySet","metadata":{"name":"a","uid":"1",

@@ -66,7 +66,7 @@ pub enum Problem {
         /// The problem.
         reason: String,
     },
-    /// The text is no YAML and no JSON.
+    /// The text is neither YAML nor JSON.
     #[error("{0}")]
     Syntax(String),
     /// An unknown key.

@@ -30,7 +30,7 @@ pub struct Unserved {
 /// What is wrong with an `apiVersion` and a `kind`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Why {
-    /// It is not served since this release.
+    /// This release removed it.
     Removed(KubernetesVersion),
     /// It is not served before this release.
     Later(KubernetesVersion),

@@ -51,7 +51,7 @@ impl Reply {
     fn review(outcome: &'static str, review: &Value) -> Self {
         match serde_json::to_vec(review) {
             Ok(body) => Self { status: StatusCode::OK, content: Content::Json(body), outcome },
-            // Only a map with keys that are no strings could fail, and there is none.
+            // Only a map with keys that are not strings could fail, and there is none.
             Err(error) => Self::error(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string()),
         }
     }
@@ -150,8 +150,8 @@ fn mutate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: In
     Reply::review(outcome, &respond::mutated(review, Some(&mutation.patch)))
 }
 
-/// An error is never an allow. If no PolicySet enforces, it is no denial either. Then the answer is an HTTP error, and
-/// the registered `failurePolicy` decides, which is `Ignore`.
+/// An error is never an allow. If no PolicySet enforces, it is not a denial either. Then the answer is an HTTP error,
+/// and the registered `failurePolicy` decides, which is `Ignore`.
 fn panicked(loaded: &Loaded, webhook: Webhook, review: &Review) -> Reply {
     const MESSAGE: &str = "it failed on this object, which is a defect of Plimsoll: please report it";
     tracing::error!(

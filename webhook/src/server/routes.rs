@@ -1,4 +1,4 @@
-//! The routes, and the answers that are no reviews.
+//! The routes, and the answers that are not reviews.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

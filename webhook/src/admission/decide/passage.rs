@@ -49,7 +49,7 @@ const ALL_IN_ONE: &str = "system:kube-controller-manager";
 pub(super) struct Passage {
     pub(super) most: Action,
     pub(super) why: Spared,
-    /// The changed metadata contains a new owner, and the user is no controller of the control plane.
+    /// The changed metadata contains a new owner, and the user is not a controller of the control plane.
     new_owner: bool,
 }
 

@@ -24,8 +24,8 @@ pub(in crate::admission) struct Annotations<'a> {
 struct Ignore<'a> {
     policy: &'a str,
     reason: String,
-    /// The last day as written, and the moment at which it ends. The moment is none if the text is no date. None if the
-    /// annotation names no day.
+    /// The last day as written, and the moment at which it ends. The moment is none if the text is not a date. None if
+    /// the annotation names no day.
     until: Option<(&'a str, Option<Moment>)>,
     used: bool,
     /// Whether it matched a finding that it may not silence, because the finding denies.

@@ -176,7 +176,7 @@ fn what_was_so_before_is_warned_of_and_what_is_worse_denied() {
         "/spec/template/spec/containers/2/image",
         was(),
     ));
-    // The policy failed on the old object, so there is no known finding that could excuse.
+    // The policy failed on the old object, so no known finding can excuse it.
     let after = |known| verdict(&[("a", "x:latest"), ("b", "y:1")], FIRST, known);
     assert_eq!(after(old(Err(Failure::Deadline))), Ok((Action::Deny, None)));
 }
@@ -355,7 +355,7 @@ fn an_owner_excuses_what_a_controller_makes_of_it_if_it_exists() {
     {
         assert_eq!(decide_on(&request, &denying(), &outcome, &known(looked)).unwrap().action, action);
     }
-    // These users are no built-in controllers, so they forged the owner.
+    // These users are not built-in controllers, so they forged the owner.
     for user in
         ["alice", "system:serviceaccount:shop:replicaset-controller", "system:serviceaccount:kube-system:default"]
     {

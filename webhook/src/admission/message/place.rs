@@ -82,7 +82,7 @@ fn prefix(finding: &Finding, object: Option<Node<'_>>) -> Option<String> {
 struct Walk<'a> {
     /// Class and name of the container.
     container: Option<(&'static str, &'a str)>,
-    /// The innermost list item that is no container.
+    /// The innermost list item that is not a container.
     item: Option<Item<'a>>,
     direction: Option<&'static str>,
     /// The value at the end of the pointer.

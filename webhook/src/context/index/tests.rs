@@ -20,7 +20,7 @@ const KINDS: [&str; 8] = [
     "/LimitRange",
 ];
 
-/// Few labels, so that objects share them. One value is no text.
+/// Few labels, so that objects share them. One value is not text.
 fn labels() -> impl Strategy<Value = Value> {
     let value = prop_oneof![
         8 => select(vec!["a", "b", "a-long-one"]).prop_map(Value::from),

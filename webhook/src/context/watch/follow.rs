@@ -225,7 +225,7 @@ impl Pause {
     }
 }
 
-/// The number is no secret. So without a source of randomness, a constant is good enough.
+/// The number is not secret. So without a source of randomness, a constant is good enough.
 fn random() -> u32 {
     getrandom::u32().unwrap_or(500)
 }

@@ -35,7 +35,7 @@ const PAGE: u32 = 500;
 /// Number of revisions in one page of a list. A Deployment keeps ten by default.
 const REVISIONS: u32 = 100;
 
-/// Maximum number of pages that are read of one list. With more pages, the answer is unknown.
+/// Maximum number of pages that are read of one list. A longer list counts as not read.
 const PAGES: usize = 4;
 
 /// The cluster behind the API server.

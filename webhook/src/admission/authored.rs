@@ -1,7 +1,7 @@
-//! Whether the author wrote a field, as against the API server's defaults.
+//! Tells whether the author wrote a field, or whether it is a default of the API server.
 //!
-//! In a file: what stands there was written. In the cluster: `managedFields` of operation Apply say it, else the
-//! last-applied annotation, else nobody can tell.
+//! In a file, the author wrote every field. In the cluster, the entries of `managedFields` with operation Apply tell
+//! it. Without such an entry, the last-applied annotation tells it. Without either, the answer is `Unknown`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,7 @@ use crate::model::pointer::names;
 use crate::model::review::{Aside, Origin};
 use crate::model::{Knowledge, Review, Subject};
 
-/// Answers for one review; what was set aside is parsed when it is first asked for.
+/// Answers for one review. The text that was set aside is parsed at the first question about it.
 #[derive(Debug)]
 pub struct Authorship {
     review: Arc<Review>,
@@ -21,12 +21,12 @@ pub struct Authorship {
 }
 
 impl Authorship {
-    /// Nothing is parsed yet.
+    /// Parses nothing yet.
     pub fn new(review: Arc<Review>) -> Self {
         Self { review, parsed: [OnceLock::new(), OnceLock::new()] }
     }
 
-    /// Whether the author wrote what stands at this pointer.
+    /// Whether the author wrote the value at this pointer.
     pub fn ask(&self, subject: Subject, pointer: &str) -> Knowledge {
         let (object, index) = match subject {
             Subject::Object => (self.review.object(), 0),
@@ -49,10 +49,10 @@ impl Authorship {
     }
 }
 
-/// What the cluster knows of who wrote what.
+/// What `managedFields` and the last-applied annotation say about the authors of fields.
 #[derive(Debug)]
 struct Written {
-    /// `fieldsV1` of each manager that applied, and of each that updated.
+    /// `fieldsV1` of each manager that applied, and of each manager that updated.
     applied: Vec<Map<String, Value>>,
     updated: Vec<Map<String, Value>>,
     last_applied: Option<Value>,
@@ -83,7 +83,7 @@ impl Written {
         if !self.applied.is_empty() {
             return match (owned(&self.applied), owned(&self.updated)) {
                 (true, _) => Knowledge::Yes,
-                // Another manager's write: it may have been a person, it may have been a default carried along.
+                // Another manager wrote it. That can be a user, or a default that the manager sent back.
                 (false, true) => Knowledge::Unknown,
                 (false, false) => Knowledge::No,
             };
@@ -105,7 +105,7 @@ fn parse<T: serde::de::DeserializeOwned>(text: Option<&[u8]>) -> Option<T> {
     serde_json::from_slice(text?).ok()
 }
 
-/// One step down: a member, or a list item with what identifies it.
+/// One step down: a member, or a list item with the key that identifies it.
 enum Step<'a> {
     Member(Cow<'a, str>),
     Item { index: usize, item: Option<Node<'a>> },
@@ -130,7 +130,7 @@ fn steps<'a>(object: Node<'a>, pointer: &'a str) -> Option<Vec<Step<'a>>> {
     Some(steps)
 }
 
-/// Whether a manager's `fieldsV1` names this path. Items are named by their key (`k:{"name":"app"}`) or value (`v:…`).
+/// Whether a manager's `fieldsV1` names this path. It names items by key (`k:{"name":"app"}`) or value (`v:…`).
 fn owns(fields: &Map<String, Value>, steps: &[Step<'_>]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return true };
     let child = match step {
@@ -153,13 +153,13 @@ fn owns(fields: &Map<String, Value>, steps: &[Step<'_>]) -> bool {
     };
     match child {
         None => false,
-        // An owned atomic value (`f:x: {}`) owns all that is below it.
+        // The owner of an atomic value (`f:x: {}`) owns everything below it.
         Some(Value::Object(below)) => below.is_empty() || owns(below, rest),
         Some(_) => true,
     }
 }
 
-/// Whether a configuration holds this path. Items are found by name, else by number.
+/// Whether a configuration has a value at this path. Items are found by name, or else by index.
 fn holds(value: &Value, steps: &[Step<'_>]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return !value.is_null() };
     let child = match step {
@@ -174,7 +174,7 @@ fn holds(value: &Value, steps: &[Step<'_>]) -> bool {
     child.is_some_and(|child| holds(child, rest))
 }
 
-/// The merge key of a list item, as far as the API's lists have one.
+/// The merge key of a list item, if its list has one in the API.
 pub(crate) fn identity(item: Node<'_>) -> Option<(&'static str, Node<'_>)> {
     ["name", "containerPort", "mountPath", "port", "type", "topologyKey", "key", "ip"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! What people read: the denial, the warnings, and the causes beside them.
+//! The texts for people: the denial, the warnings, and the causes of the denial.
 
 mod ending;
 mod fit;
@@ -17,19 +17,20 @@ use ending::ending;
 use fit::{MOST, Reason, bullets};
 use group::Group;
 
-/// The API server cuts every warning to 256 characters where all of them together pass 4,096; ours stay well below.
+/// Maximum number of characters of a warning. The API server cuts every warning to 256 characters if all of them
+/// together have more than 4,096. Plimsoll's warnings stay below.
 const MAX_WARNING: usize = 120;
-/// More warnings than this are counted.
+/// Maximum number of warnings. The rest are counted.
 const MAX_WARNINGS: usize = 10;
-/// Maximum number of characters of a denial. kubectl prints it in one piece, and a person reads it during a deployment.
+/// Maximum number of characters of a denial. kubectl prints it as one text, and a person reads it during a deployment.
 const MAX_MESSAGE: usize = 1000;
-/// Longest name that is shown of an object.
+/// Maximum number of characters of an object's name.
 const MAX_NAME: usize = 120;
-/// Longest kind, or resource, that is shown.
+/// Maximum number of characters of a kind or resource.
 const MAX_KIND: usize = 63;
 
-/// The message of a denial: what is refused, a bullet for each reason, most severe first, and how to go on. Warnings
-/// are not in it, because they are sent as warnings.
+/// The message of a denial: the rejected object, a bullet for each reason, most severe first, and the next step.
+/// Warnings are not part of it, because the API server gets them separately.
 pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let object = review.subject();
     let denying = verdict.denying().map(|Judged { policy, finding, .. }| (&*policy.id, finding));
@@ -42,7 +43,7 @@ pub fn denial(review: &Review, verdict: &Verdict) -> String {
     let cut: Vec<(&str, usize)> = cut.map(|(policy, more)| (policy.id.as_str(), number(*more))).collect();
     let summary = printed::line(&summary(review, ids.len(), !cut.is_empty() || !unread.is_empty())).into_owned();
     let ending = printed::line(&ending(review, verdict)).into_owned();
-    // The others are only counted.
+    // All other groups are only counted.
     let others = groups.iter().skip(MOST).map(|group| (group.id, group.size()));
     let others: Vec<_> = others.chain(unread.into_iter().map(|id| (id, 1))).chain(cut).collect();
     let room = MAX_MESSAGE.saturating_sub(length(&summary) + length(&ending) + 1);
@@ -85,13 +86,13 @@ pub fn warnings(review: &Review, verdict: &Verdict) -> Vec<String> {
     warnings
 }
 
-/// Annotations and labels of Plimsoll's that cannot do what their author wants.
+/// Plimsoll's annotations and labels that can't have the effect that their author wants.
 fn mistakes(verdict: &Verdict) -> impl Iterator<Item = String> {
     let mistakes = verdict.unused.iter().filter_map(|unused| Some((&unused.name, unused.warning.as_ref()?)));
     mistakes.map(|(name, warning)| format!("{name} {warning}"))
 }
 
-/// Findings that were counted and cut before anything was decided about them.
+/// Findings that the engine counted and cut before the decision.
 fn more(verdict: &Verdict) -> usize {
     verdict.more.iter().map(|(_, more)| number(*more)).fold(0, usize::saturating_add)
 }
@@ -114,7 +115,7 @@ pub fn causes(review: &Review, verdict: &Verdict) -> Vec<(String, String, String
     findings.chain(failures).collect()
 }
 
-/// As much as fits of: policy, path, what is wrong, what to write. The message names the container, so the path goes
+/// As much as fits of the policy, the path, the fault and the help. The message names the container, so the path is cut
 /// first, then the help.
 fn warning(judged: &Judged, object: Option<Node<'_>>) -> String {
     let (id, finding) = (&judged.policy.id, &judged.finding);
@@ -167,7 +168,7 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// At most so many characters, cut between words where that loses little.
+/// Cuts a text to at most `most` characters. Cuts between words if that loses little.
 fn shorten(text: &str, most: usize) -> String {
     if length(text) <= most {
         return text.to_owned();

@@ -1,5 +1,5 @@
-//! The pure middle: a request becomes a [`Review`](crate::model::Review), outcomes become a [`Verdict`], a verdict becomes an answer.
-//! No I/O.
+//! The pure middle: it turns a request into a [`Review`](crate::model::Review), outcomes into a [`Verdict`], and a
+//! verdict into an answer. No I/O.
 
 pub mod authored;
 pub mod decide;

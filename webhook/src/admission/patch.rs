@@ -1,4 +1,4 @@
-//! Mutation: what the webhook may add, and the patch that says so.
+//! Mutation: what the webhook may add, and the patch for it.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::registry::{Policy, REVISION, Selected, Workloads};
 pub enum Untouched {
     /// DELETE and CONNECT change nothing.
     Operation,
-    /// A subresource: the object is not the author's.
+    /// The request is for a subresource, so the object is not the author's.
     Subresource,
-    /// It belongs to a controller, which would fight the change, or is what one compares with.
+    /// A controller owns the object. It would undo the change, or compare the object with its own.
     Owned,
-    /// It is being deleted.
+    /// The object is being deleted.
     Deleting,
-    /// A static Pod's mirror.
+    /// The object is the mirror of a static Pod.
     Mirror,
-    /// The update does not touch what the defaults would complete.
+    /// The update does not change the part that the webhook would complete.
     Unchanged,
 }
 
@@ -56,8 +56,9 @@ pub fn may_mutate(review: &Review, workloads: &Workloads) -> Result<(), Untouche
     match review.old_object() {
         Some(old) if review.operation == Operation::Update => {
             let kind = review.kind.group_kind();
-            // What a Pod and a Job are made of cannot change; a template only where the request itself changes its Pods. A
-            // restart writes an annotation, which is no reason to make them other than they are.
+            // The spec of a Pod or a Job is immutable. The webhook completes a template only if the request itself
+            // changes the spec of its Pods. A restart only writes an annotation, so its new Pods must equal the old
+            // ones.
             let part = match workloads.template(&kind) {
                 Some("") => return Err(Untouched::Unchanged),
                 Some(_) if kind == "batch/Job" => return Err(Untouched::Unchanged),
@@ -70,26 +71,26 @@ pub fn may_mutate(review: &Review, workloads: &Workloads) -> Result<(), Untouche
     }
 }
 
-/// An edit that was not made, because another policy's edit of the same place came first.
+/// An edit that was skipped, because an earlier policy edits the same place.
 #[derive(Clone, Debug)]
 pub struct Lost {
-    /// Whose edit it was.
+    /// The policy whose edit was skipped.
     pub policy: Arc<Policy>,
-    /// Where.
+    /// Pointer of the edit.
     pub pointer: String,
 }
 
 /// The additions of one round, in the order of the policies.
 #[derive(Debug, Default)]
 pub struct Additions {
-    /// What is added, and whose it is.
+    /// The edits, each with its policy.
     pub edits: Vec<(Arc<Policy>, Edit)>,
-    /// What lost.
+    /// Edits that were skipped.
     pub lost: Vec<Lost>,
 }
 
-/// Picks what the webhook may make of the fixes: those of policies with `mutate`, that only add, and only where nothing
-/// stands that somebody wrote.
+/// Selects the edits that the webhook may make. Their policies have `mutate`, and they only add. They never change a
+/// value that the author may have written.
 pub fn additions<'a>(
     review: &Review,
     authorship: &Authorship,
@@ -106,11 +107,13 @@ pub fn additions<'a>(
         }
         for finding in &report.findings {
             let action = selected.actions.of(finding.severity);
-            // Whoever may live without it does not want it filled in either.
+            // If a PolicySet turns the finding off, or an exemption or annotation silences it, the webhook adds nothing
+            // either.
             if action == Action::Off || annotations.silence(selected, action, now).is_some() {
                 continue;
             }
-            // A policy knows best which of its fixes would only be a guess: those are for people, in files.
+            // A policy knows which of its fixes are only a guess. Those fixes are for files, where a person reviews
+            // them.
             let most = FixClass::from(selected.policy.metadata.mutates);
             if finding.fix.as_ref().is_some_and(|fix| fix.class > most) {
                 continue;
@@ -123,13 +126,15 @@ pub fn additions<'a>(
     additions
 }
 
-/// The edits of a finding's fix, if every one of them adds what nobody wrote; else nothing of it.
+/// The edits of a finding's fix, if all of them only add. An added value may replace only a default, never a value that
+/// the author may have written. Otherwise no edits.
 fn only_additions(finding: &Finding, object: Node<'_>, authorship: &Authorship) -> Vec<Edit> {
     let Some(fix) = &finding.fix else { return Vec::new() };
     let adds = fix.edits.iter().all(|edit| match edit {
         Edit::Add { pointer, .. } => match object.at(pointer).filter(|node| !node.is_null()) {
             None => true,
-            // It holds a value: only the API server's own default may give way, and only where that is known.
+            // There is a value. Only the API server's own default may be replaced, and only if the author is known not
+            // to have written it.
             Some(_) => authorship.ask(Subject::Object, pointer) == Knowledge::No,
         },
         _ => false,
@@ -157,7 +162,7 @@ fn overlap(left: &str, right: &str) -> bool {
     long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The patch from one version of an object to the next, or none where the patch does not do what it should: a patch
+/// The patch from one version of an object to the next. None if the patch does not have the intended result: a patch
 /// that does not apply would block every apply of that kind.
 pub fn checked_patch(object: &Value, edits: &[Edit]) -> Option<(json_patch::Patch, Value)> {
     let patch = edit::to_json_patch(object, edits).ok()?;
@@ -174,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// A controller compares it with the workload: filled in, it would be another revision.
+    /// A controller compares the revision with the workload. A completed revision would be a different one.
     #[test]
     fn a_revision_stays_as_it_is() {
         let may = |api_version: &str, kind: &str| {

@@ -1,4 +1,4 @@
-//! From a verdict to the AdmissionReview that the API server reads.
+//! Turns a verdict into the AdmissionReview that the API server reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::verdict::{Silence, Verdict};
 use crate::model::{Action, Review};
 use crate::printed;
 
-/// The prefix that the API server puts before our audit annotations is the webhook's name; these are their keys.
+/// Keys of the audit annotations. The API server puts the webhook's name before them.
 const DENIED: &str = "denied";
 const WARNED: &str = "warned";
 const AUDITED: &str = "audited";
@@ -53,12 +53,12 @@ pub fn validated(review: &Review, verdict: &Verdict) -> Value {
     envelope(response)
 }
 
-/// The answer to `/mutate`: always allowed, with a patch where there is something to add.
+/// The answer to `/mutate`: always allowed, with a patch if there is something to add.
 pub fn mutated(review: &Review, patch: Option<&json_patch::Patch>) -> Value {
     let mut response = Map::new();
     response.insert("uid".to_owned(), review.uid.clone().into());
     response.insert("allowed".to_owned(), true.into());
-    // A patch serialises: its values came out of JSON.
+    // A patch always serialises, because its values come from JSON.
     if let Some(text) = patch.filter(|patch| !patch.0.is_empty()).and_then(|patch| serde_json::to_vec(patch).ok()) {
         response.insert("patchType".to_owned(), "JSONPatch".into());
         response.insert("patch".to_owned(), BASE64.encode(&text).into());
@@ -66,7 +66,7 @@ pub fn mutated(review: &Review, patch: Option<&json_patch::Patch>) -> Value {
     envelope(response)
 }
 
-/// The answer to a request with a uid that cannot be judged.
+/// The answer to a request that has a uid but can't be judged.
 pub fn refused(uid: &str, reason: &str) -> Value {
     let mut response = Map::new();
     response.insert("uid".to_owned(), uid.into());
@@ -78,7 +78,7 @@ pub fn refused(uid: &str, reason: &str) -> Value {
     envelope(response)
 }
 
-/// Policies by what was done, for the audit log: ids only, never values.
+/// The policies by action, for the audit log: only ids, no values.
 fn annotations(verdict: &Verdict) -> Map<String, Value> {
     let mut annotations = Map::new();
     for (name, action) in [(DENIED, Action::Deny), (WARNED, Action::Warn), (AUDITED, Action::Audit)] {
@@ -91,7 +91,7 @@ fn annotations(verdict: &Verdict) -> Map<String, Value> {
             annotations.insert(name.to_owned(), ids.join(",").into());
         }
     }
-    // Why less was done than the PolicySets say: whoever audits a broken glass or a rollback looks for this.
+    // Why an action is lower than in the PolicySets. Auditors search for this after a break-glass or a rollback.
     let findings = verdict.judged.iter().filter_map(|judged| Some((judged.spared?, &judged.policy.id)));
     let failures = verdict.failed.iter().filter_map(|failed| Some((failed.spared?, &failed.policy.id)));
     let mut spared: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

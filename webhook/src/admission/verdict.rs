@@ -5,25 +5,25 @@ use std::sync::Arc;
 use crate::model::{Action, Failure, Finding, Spared};
 use crate::registry::{Exemption, Ground, Policy, Recourse, Selected};
 
-/// One finding and what follows from it.
+/// One finding and the action on it.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// Whose finding it is.
+    /// The policy that reported it.
     pub policy: Arc<Policy>,
-    /// What the policy said.
+    /// The finding as reported.
     pub finding: Finding,
-    /// What is done, everything considered.
+    /// The final action.
     pub action: Action,
-    /// What the PolicySets say, before the mode and anything else capped it.
+    /// The action of the PolicySets, before the mode or anything else lowered it.
     pub uncapped: Action,
-    /// The finding by policy, related object and place, list items named by their merge key.
+    /// Key of the finding: policy, related object and place. List items are named by their merge key.
     pub key: String,
-    /// Why less is done than that.
+    /// Why the action is lower than `uncapped`.
     pub spared: Option<Spared>,
 }
 
 impl Judged {
-    /// At most this is done about it, and why.
+    /// Lowers the action to at most `most`, and records the reason.
     pub(crate) fn lower(&mut self, most: Action, why: Spared) {
         if self.action > most {
             self.action = most;
@@ -37,45 +37,45 @@ impl Judged {
 pub enum Silence {
     /// An annotation of the object.
     Annotation {
-        /// Its value.
+        /// Value of the annotation.
         reason: String,
-        /// Its last day, where it names one.
+        /// The last day, if the annotation names one.
         until: Option<String>,
     },
     /// A PolicyExemption.
     Exemption(Arc<Exemption>),
 }
 
-/// An annotation or a label of Plimsoll's that does nothing.
+/// An annotation or label of Plimsoll that has no effect.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unused {
-    /// The pointer to the annotations or labels that it stands among.
+    /// The pointer to the annotations or labels that contain it.
     pub at: String,
     /// Its name.
     pub name: String,
-    /// Why it counts for nothing, and what to do.
+    /// Why it has no effect, and what to do.
     pub complaint: String,
-    /// The same for the user who applies it, without its value. None where it is no mistake for sure.
+    /// The complaint for the user who applies the object, without the value. None if it may be no mistake.
     pub warning: Option<String>,
 }
 
-/// A policy that could not judge.
+/// A policy that failed.
 #[derive(Clone, Debug)]
 pub struct Failed {
-    /// Which.
+    /// The policy that failed.
     pub policy: Arc<Policy>,
-    /// Why.
+    /// Cause of the failure.
     pub failure: Failure,
-    /// What is done, everything considered.
+    /// The final action.
     pub action: Action,
-    /// The PolicySet's `onError`.
+    /// `onError` of the PolicySet.
     pub uncapped: Action,
-    /// Why less is done than that.
+    /// Why the action is lower than `uncapped`.
     pub spared: Option<Spared>,
 }
 
 impl Failed {
-    /// What the PolicySets say of it.
+    /// A failure with the action of the PolicySets.
     pub(crate) fn new(selected: &Selected, failure: Failure) -> Self {
         let action = selected.on_error;
         let mut failed = Self { policy: Arc::clone(&selected.policy), failure, action, uncapped: action, spared: None };
@@ -83,7 +83,7 @@ impl Failed {
         failed
     }
 
-    /// At most this is done about it, and why.
+    /// Lowers the action to at most `most`, and records the reason.
     pub(crate) fn lower(&mut self, most: Action, why: Spared) {
         if self.action > most {
             self.action = most;
@@ -92,26 +92,26 @@ impl Failed {
     }
 }
 
-/// Everything that is to be said of one review.
+/// The complete result of one review.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// Most severe first, then in the order of the policies and of the object.
+    /// Findings, most severe first, then in the order of the policies and of the object.
     pub judged: Vec<Judged>,
-    /// Policies that lacked required context, and what they lacked.
+    /// Policies that lacked required context, with the context that was missing.
     pub skipped: Vec<(Arc<Policy>, String)>,
-    /// What policies took for granted.
+    /// Assumptions of policies.
     pub assumed: Vec<(Arc<Policy>, String)>,
-    /// Findings that were counted and cut.
+    /// Number of findings beyond the limit, by policy.
     pub more: Vec<(Arc<Policy>, u32)>,
     /// Policies that failed.
     pub failed: Vec<Failed>,
-    /// Findings of which nothing is done, by permission.
+    /// Findings that an exemption or an annotation silences.
     pub silenced: Vec<(Judged, Silence)>,
-    /// Annotations and labels of Plimsoll's that do nothing, each with the reason.
+    /// Annotations and labels of Plimsoll that have no effect, each with the reason.
     pub unused: Vec<Unused>,
-    /// What denies, by call.
+    /// Reasons of the denial, by call.
     pub grounds: Vec<Ground>,
-    /// Ways past the denial.
+    /// Ways to get past the denial.
     pub recourse: Recourse,
 }
 
@@ -127,7 +127,7 @@ impl Verdict {
         self.judged.iter().filter(|judged| judged.action == Action::Deny)
     }
 
-    /// The policies of what would be denied to anybody else, where the glass was broken.
+    /// The policies that would deny the request of a user who may not break the glass.
     pub fn broken_glass(&self) -> Vec<&str> {
         let findings = self.judged.iter().map(|judged| (judged.spared, judged.uncapped, &judged.policy.id));
         let failures = self.failed.iter().map(|failed| (failed.spared, failed.uncapped, &failed.policy.id));

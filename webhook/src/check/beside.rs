@@ -1,7 +1,8 @@
-//! Objects that are not checked themselves, but which policies may ask for: a record of a cluster.
+//! Objects that are not checked, but that policies may ask for: a record of a cluster.
 //!
-//! A record is a folder with one file for each kind that was read, `apps.Deployment.json` or `core.Service.json`, each a
-//! `List`, empty where there are none. A kind without a file was not read, so nothing is known of it.
+//! A record is a folder with one file for each kind, for example `apps.Deployment.json` or `core.Service.json`. Each
+//! file is a `List`, which is empty if there are no objects. A kind without a file was not read, so its objects are not
+//! known.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,13 +15,13 @@ use super::{CheckError, bounds, write};
 use crate::files;
 use crate::registry::Registry;
 
-/// What is known beside the input.
+/// Other objects that policies may ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
     pub objects: Vec<Value>,
-    /// `group/Kind` of what policies may ask for and nobody has read.
+    /// Kinds, as `group/Kind`, that policies may ask for and that were not read.
     pub unread: BTreeSet<String>,
-    /// What was found and passed over, and what could not be read.
+    /// Parts that were skipped, or that could not be read.
     pub gaps: Vec<Gap>,
 }
 
@@ -28,7 +29,7 @@ impl Beside {
     /// Reads a record.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If the folder is not a record.
     pub fn read(folder: &Path, registry: &Registry) -> Result<Self, CheckError> {
         let wrong = |what: String| CheckError::Usage {
             message: format!("--context {}: {what}", folder.display()),
@@ -44,7 +45,7 @@ impl Beside {
         for path in paths {
             let Some(kind) = path.file_name().and_then(|name| name.to_str()).and_then(kind_of_file) else { continue };
             let name = path.display();
-            // Whoever commits a record must not choose which other files are read.
+            // The author of a record must not choose which other files are read.
             if path.canonicalize().is_ok_and(|target| !target.starts_with(&real)) {
                 return Err(wrong(format!("{name} is a symbolic link that leads out of the folder")));
             }
@@ -67,7 +68,7 @@ impl Beside {
     }
 }
 
-/// Whether a folder is a record, or one of manifests.
+/// Whether a folder is a record. Otherwise it contains manifests.
 pub fn is_record(folder: &Path) -> bool {
     let is_kind = |name: &str| {
         let kind = kind_of_file(name).unwrap_or_default();
@@ -75,11 +76,11 @@ pub fn is_record(folder: &Path) -> bool {
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names = entries.map(|entry| entry.file_name()).peekable();
-    // What cannot be read, or is empty, is refused as a record.
+    // An unreadable or empty folder is treated as a record, which is then rejected.
     names.peek().is_none() || names.any(|name| name.to_str().is_some_and(is_kind))
 }
 
-/// What is kept of an object in a record: what policies are shown of others.
+/// The part of an object that a record keeps: the part that policies see of other objects.
 pub fn recorded(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(members) = object.as_object_mut() {
@@ -88,10 +89,10 @@ pub fn recorded(object: &Value) -> Value {
     object
 }
 
-/// Writes a record of all objects of a kind.
+/// Writes all objects of a kind to a record.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If the record cannot be written.
 pub fn record(folder: &Path, kind: &str, objects: &[Value]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut text = serde_json::to_string_pretty(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;

@@ -1,4 +1,4 @@
-//! Which files are read, and which are passed over.
+//! Decides which files are read, and which are skipped.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,45 +12,45 @@ use super::write::Found;
 use super::{CheckError, Unjudged, bounds, config};
 use crate::files::{self, ReadError, size};
 
-/// How messages name the standard input.
+/// Name of standard input in messages.
 pub const STDIN: &str = "<stdin>";
 
 /// A text of the input.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// As messages name it.
+    /// Name in messages.
     pub name: String,
-    /// None for the standard input.
+    /// None for standard input.
     pub path: Option<PathBuf>,
-    /// The file as it was when it was read; none for the standard input and for what is still to be written.
+    /// The file as it was when it was read. None for standard input and for new files.
     pub(super) found: Option<Found>,
     pub text: String,
-    /// Whether it came with everything that belongs to it: by its folder, or on the standard input.
+    /// Whether it belongs to a complete input: a folder, or standard input.
     pub closed: bool,
-    /// The folder of what is applied together, without symbolic links. None for the standard input and for files that were named
-    /// one by one: these are one set.
+    /// The folder that is applied as a whole, without symbolic links. None for standard input and for files that are
+    /// arguments. Together these form one set.
     pub(super) set: Option<PathBuf>,
-    /// It was found in a folder, and nobody named it.
+    /// Whether it was found in a folder, and is not an argument itself.
     pub(super) is_found: bool,
-    /// It was found in or below the folder of a kustomization.
+    /// Whether it was found in the folder of a kustomization, or below it.
     pub(super) is_beside: bool,
     pub(crate) role: Role,
 }
 
-/// What a text is there for.
+/// The role of a text.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Role {
-    /// The report is about it.
+    /// Its objects are judged, and the report is about them.
     #[default]
     Checked,
-    /// Its objects are known to those that are checked. `--only` leaves it out.
+    /// Its objects are visible to the checked objects. `--only` leaves it out of the report.
     Known,
-    /// The same. What is checked takes the place of its objects (`--context`).
+    /// Its objects are visible, too. Checked objects replace them (`--context`).
     Context,
 }
 
 impl Source {
-    /// A text that is no file.
+    /// A text that is not a file.
     pub fn new(name: String, text: String) -> Self {
         Self {
             name,
@@ -66,46 +66,46 @@ impl Source {
     }
 }
 
-/// The input as it was found.
+/// The collected input.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// In the order of the arguments, within a folder by name.
+    /// In the order of the arguments. In a folder, in the order of the names.
     pub sources: Vec<Source>,
     pub passed_over: Vec<PassedOver>,
-    /// Symbolic links in folders that lead out of every path that was given. They were not followed.
+    /// Symbolic links in folders that lead out of all given paths. They were not followed.
     pub links: Vec<String>,
-    /// Symbolic links in folders to what is hidden there. They were not followed.
+    /// Symbolic links in folders to hidden files. They were not followed.
     pub hidden_links: Vec<String>,
     /// Files and folders that a pattern excludes.
     pub excluded: Vec<String>,
     /// Files that a kustomization names as patches.
     pub patches: Vec<String>,
-    /// Files in folders of kustomizations that a kustomization names, or may name.
+    /// Files in folders of kustomizations that a kustomization names or may name.
     pub named: Vec<String>,
-    /// Files that were to be checked and are not there any more.
+    /// Number of files in `--only` that no longer exist.
     pub deleted: usize,
-    /// What could not be read.
+    /// Files that could not be read.
     pub problems: Vec<Unjudged>,
-    /// What was not read may hold objects.
+    /// Parts that were not read and may contain objects.
     pub(super) gaps: Vec<Gap>,
 }
 
-/// What is to be read.
+/// The paths to read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Input<'a> {
-    /// Files, folders, `-`.
+    /// Files, folders, or `-`.
     pub(super) arguments: &'a [PathBuf],
-    /// The files that the report is about; none: all.
+    /// The files that the report is about. None for all.
     pub(super) only: Option<&'a [PathBuf]>,
-    /// A folder of manifests that are known and not checked.
+    /// A folder of manifests whose objects are visible but not checked.
     pub(super) context: Option<&'a Path>,
 }
 
-/// Reads the files of these arguments; `-` is the standard input. In folders the first patterns exclude paths, the second ones
-/// name folders that are applied as a whole.
+/// Reads the files of these arguments; `-` is standard input. In folders, the first patterns exclude paths. The second
+/// patterns name folders that are applied as a whole.
 ///
 /// # Errors
-/// Where an argument names nothing, or the standard input cannot be read.
+/// If an argument does not exist, or if standard input cannot be read.
 pub(super) fn collect(
     Input { arguments, only, context }: Input<'_>,
     [exclude, sets]: [Patterns; 2],
@@ -124,7 +124,8 @@ pub(super) fn collect(
     }
     let mut collector = Collector { exclude, sets, ..Collector::default() };
     collector.only = only.map(|only| collector.changed(only)).transpose()?;
-    // Folders first, for a file that is also in one of them belongs to its closed world; the order stays the arguments'.
+    // Folders come first: a file that is also in one of them belongs to that complete input. The order of the arguments
+    // stays.
     let folders = arguments.iter().map(PathBuf::as_path).chain(context);
     for path in folders.filter(|path| !is_stdin(path) && path.is_dir()) {
         collector.closed_folders.extend(path.canonicalize().ok());
@@ -138,7 +139,7 @@ pub(super) fn collect(
             collector.waiting.push(Waiting { path: Some(path.clone()), ..Waiting::default() });
         }
     }
-    // What lies in a folder and was passed over stays so. Other files are as if they had been named.
+    // A file in a folder that was skipped stays skipped. Other files are treated like arguments.
     for path in only.into_iter().flatten().filter(|path| path.exists()) {
         let is_below = |real: PathBuf| collector.closed_folders.iter().any(|folder| real.starts_with(folder));
         if !path.canonicalize().is_ok_and(is_below) {
@@ -153,7 +154,7 @@ pub(super) fn collect(
     Ok(collector.finish())
 }
 
-/// Whether an argument stands for the standard input.
+/// Whether an argument means standard input.
 pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
@@ -165,23 +166,23 @@ struct Collector {
     sets: Patterns,
     rendered: Rendered,
     closed_folders: Vec<PathBuf>,
-    /// Files and folders that were visited, without symbolic links: nothing is read twice, and loops end.
+    /// Visited files and folders, without symbolic links. So nothing is read twice, and loops end.
     seen: HashSet<PathBuf>,
     stdin: bool,
-    /// Of all texts.
+    /// Total size of all texts.
     bytes: u64,
-    /// The files that the report is about, without symbolic links; none: all.
+    /// The files that the report is about, without symbolic links. None for all.
     only: Option<HashSet<PathBuf>>,
-    /// What is read now is not checked.
+    /// Whether the current files are context, which is not checked.
     is_context: bool,
     glance: Glance,
-    /// Files and the standard input, in the order in which they are read once all kustomizations are known.
+    /// Files and standard input, in order. They are read when all kustomizations are known.
     waiting: Vec<Waiting>,
-    /// What kustomizations hold that are in no other one.
+    /// What the outermost kustomizations build.
     built: Vec<(PathBuf, String, Built)>,
 }
 
-/// A file that is to be read, or the standard input.
+/// A file that will be read, or standard input.
 #[derive(Default)]
 struct Waiting {
     path: Option<PathBuf>,
@@ -191,7 +192,7 @@ struct Waiting {
 }
 
 impl Collector {
-    /// The files of `--only`. One that was deleted is none.
+    /// The existing files of `--only`. Deleted files are counted and left out.
     fn changed(&mut self, only: &[PathBuf]) -> Result<HashSet<PathBuf>, CheckError> {
         if let Some(folder) = only.iter().find(|path| path.is_dir()) {
             let folder = folder.display();
@@ -214,7 +215,7 @@ impl Collector {
         }
     }
 
-    /// Reads what waits. In the folders of kustomizations that is what none of them names.
+    /// Reads the waiting files. In folders of kustomizations, it reads only files that no kustomization names.
     fn read(&mut self, stdin: &mut dyn Read) -> Result<(), CheckError> {
         let (mut named, mut judged) = (Vec::new(), HashSet::new());
         for Waiting { path, is_found, within, is_context } in std::mem::take(&mut self.waiting) {
@@ -233,7 +234,7 @@ impl Collector {
             }
             self.file(&path, &within, is_found)?;
         }
-        // The command line may name them too, and a file may have several names.
+        // The command line may name these files, too, and a file can have several names.
         let is_reported = |collector: &Self, real: &Path| match &collector.only {
             Some(only) => only.contains(real),
             None => collector.closed_folders.iter().any(|folder| real.starts_with(folder)),
@@ -285,7 +286,7 @@ impl Collector {
         let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
         paths.sort();
         let has = |name: &str| folder.join(name).is_file();
-        // Links decide nothing that the folders that were given do not hold.
+        // Links count only if they lead to files in the given folders.
         let closed_folders = &self.closed_folders;
         let is_read = |path: &Path| target(closed_folders, path) == Target::Read;
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -299,7 +300,7 @@ impl Collector {
         let is_given = |path: &Path| closed_folders.iter().any(|folder| path.starts_with(folder));
         let built = self.rendered.kustomization(folder, name(folder), is_read, is_given);
         let is_known = built.as_ref().map(|built| built.is_known);
-        // What it holds is seen with the folder around it.
+        // The gap of the outer kustomization covers inner ones, unless the inner one is open.
         if let Some(built) = built.filter(|built| built.is_open || within.kustomization.is_none()) {
             self.built.push((real.clone(), name(folder), built));
         }
@@ -310,7 +311,7 @@ impl Collector {
             set: if is_set { Some(real.clone()) } else { within.set.clone() },
         };
         for path in paths {
-            // Hidden: `.git`, `.github`, and our own `.plimsoll.yaml`.
+            // Hidden files are skipped: `.git`, `.github`, and our own `.plimsoll.yaml`.
             let Some(file_name) = path.file_name().filter(|name| !name.as_encoded_bytes().starts_with(b".")) else {
                 continue;
             };
@@ -406,12 +407,12 @@ impl Collector {
     fn is_new(&mut self, path: &Path) -> bool {
         match path.canonicalize() {
             Ok(real) => self.seen.insert(real),
-            // A link to nothing: reading it says so.
+            // A broken link. The error appears when it is read.
             Err(_) => true,
         }
     }
 
-    /// Something in a folder that may be any manifest.
+    /// Records a gap in a folder that may contain any manifest.
     fn gap(&mut self, folder: &Path, reason: String) {
         self.collected.gaps.push(Gap::file(folder, reason, None));
     }
@@ -426,18 +427,18 @@ impl Collector {
     }
 }
 
-/// What a folder lies in.
+/// The surroundings of a folder.
 #[derive(Clone, Default)]
 struct Within {
-    /// Whether the nearest kustomization could be read, so that it is known which files it names.
+    /// Whether the nearest kustomization could be read. If so, the files that it names are known.
     kustomization: Option<bool>,
-    /// It is not the folder that was given, whose `.plimsoll.yaml` is that of the run.
+    /// Whether the folder is below the given folder. The `.plimsoll.yaml` of the given folder is that of the run.
     is_below: bool,
-    /// The folder with a configuration of its own, whose files are one set.
+    /// The nearest folder that is applied as a whole, if there is one.
     set: Option<PathBuf>,
 }
 
-/// Where something in a folder leads.
+/// Where a path in a folder leads.
 #[derive(Clone, Copy, PartialEq)]
 enum Target {
     Read,
@@ -445,12 +446,12 @@ enum Target {
     Hidden,
 }
 
-/// Where a path of a folder leads. A repository must not decide which other files are read, let alone edited: those
-/// outside of all folders that were given, and those that are hidden in them.
+/// Where a path in a folder leads. A repository must not decide which other files are read or edited. Other files are
+/// those outside all given folders, and hidden files.
 fn target(closed_folders: &[PathBuf], path: &Path) -> Target {
     let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
     let Some(real) = path.canonicalize().ok().filter(|_| is_link) else {
-        // A link to nothing is an error of its own.
+        // A broken link is reported as an error later.
         return Target::Read;
     };
     let mut inside = closed_folders.iter().filter_map(|folder| real.strip_prefix(folder).ok()).peekable();
@@ -469,7 +470,7 @@ fn is_manifest(path: &Path) -> bool {
     matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
 }
 
-/// A path as messages name it: with slashes, without `./` in front.
+/// A path in the form used in messages: with slashes, and without leading `./`.
 fn name(path: &Path) -> String {
     let text = path.to_string_lossy().replace('\\', "/");
     let text = text.strip_prefix("./").unwrap_or(&text).trim_end_matches('/');

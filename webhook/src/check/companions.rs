@@ -1,4 +1,4 @@
-//! Fixes that are another object: each goes to a new file beside the manifest that needs it.
+//! Fixes that consist of another object. Each goes to a new file next to the manifest that needs it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use crate::yaml;
 #[derive(Debug, Default)]
 pub(super) struct Companions {
     pub(super) sources: Vec<Source>,
-    /// Findings whose fix is in them.
+    /// Findings whose fix is in the new files.
     pub(super) made: Vec<usize>,
     pub(super) refused: Vec<(usize, String)>,
 }
 
 impl Companions {
-    /// The companion objects of this class of fixes and of those before it; one file for each manifest and kind.
+    /// The companion objects of fixes up to this class. Each manifest and kind gets one file.
     pub(super) fn new(world: &World, checked: &Checked, class: FixClass) -> Self {
         let mut companions = Self::default();
         let mut files: BTreeMap<PathBuf, (Source, Vec<String>)> = BTreeMap::new();
@@ -72,7 +72,7 @@ enum NoPlace {
     Taken { file: String, kind: String },
 }
 
-/// Where the object goes: `shop.pdb.yaml` beside `shop.yaml`.
+/// The path of the new file: `shop.pdb.yaml` next to `shop.yaml`.
 fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace> {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     if let Some(reason) = generated(&manifest.text) {
@@ -85,7 +85,7 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let file = format!("{stem}.{suffix}.yaml");
     let (name, path) = (Path::new(&manifest.name).with_file_name(&file), path.with_file_name(&file));
-    // A dangling link is something too.
+    // A broken link also takes the name.
     if path.symlink_metadata().is_ok() {
         return Err(NoPlace::Taken { file, kind: kind.to_owned() });
     }

@@ -1,4 +1,4 @@
-//! The configuration: which file, and the registry that it makes.
+//! Finds and reads the configuration, and builds the registry from it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,13 +11,13 @@ use crate::engine::{Cache, Engine, Limits};
 use crate::files;
 use crate::registry::{self, CheckConfiguration, Documents, Options, Profile, Registry, Site, nearest};
 
-/// The name under which a repository keeps its configuration.
+/// Name of the configuration file in a repository.
 pub const FILE: &str = ".plimsoll.yaml";
 
-/// Names of folders that are never applied: Go's tools and npm's give them their meaning.
+/// Names of folders that are never applied. Go's tools and npm reserve these names.
 const NEVER_APPLIED: [&str; 2] = ["testdata", "node_modules"];
 
-/// What the command line says about it.
+/// The options of the command line for the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// `--config`
@@ -30,19 +30,19 @@ pub struct Choice {
     pub bundle_cache: Option<PathBuf>,
 }
 
-/// A configuration as it was read.
+/// A configuration as read.
 #[derive(Debug, Default)]
 pub struct Configuration {
     documents: Documents,
-    /// What each file says of paths, with the folder that the file stands in.
+    /// The path patterns of each file, with the file's folder.
     checks: Vec<(PathBuf, CheckConfiguration)>,
 }
 
 impl Configuration {
-    /// Reads the file that the command line names, or the nearest one of each path.
+    /// Reads the file that the command line names, or else the nearest configuration of each path.
     ///
     /// # Errors
-    /// Where one is wrong, or cannot be read, and where two of them have policies.
+    /// If a file is wrong or cannot be read, or if two of them contain policies.
     pub fn read(choice: &Choice, paths: &[PathBuf]) -> Result<Self, CheckError> {
         let files = match &choice.file {
             Some(file) => vec![file.clone()],
@@ -67,7 +67,8 @@ impl Configuration {
         Ok(configuration)
     }
 
-    /// Which paths are passed over, and which folders are applied as a whole. `exclude` comes from the command line.
+    /// The patterns of skipped paths, and of folders that are applied as a whole. `exclude` comes from the command
+    /// line.
     pub(super) fn patterns(&self, exclude: &[String]) -> Result<[Patterns; 2], CheckError> {
         let refuse = |error: BadPattern| CheckError::Usage {
             message: error.to_string(),
@@ -84,18 +85,18 @@ impl Configuration {
     }
 }
 
-/// The policies to check by.
+/// Loads the policies.
 ///
 /// # Errors
-/// Where the configuration is wrong, or cannot be read.
+/// If the configuration is wrong or cannot be read.
 pub fn load(choice: &Choice, configuration: Configuration) -> Result<Registry, CheckError> {
     let profile = choice.profile.as_deref().map(profile).transpose()?;
     let documents = configuration.documents;
     let threads = u32::try_from(threads::most()).unwrap_or(1);
-    // Each thread has one instance of each bundle, and no set has more than one.
+    // Each thread has one instance of each bundle, and a set has at most one bundle.
     let bundles = u32::try_from(documents.sets.len()).unwrap_or(1).max(1);
     let instances = threads.saturating_mul(bundles).clamp(1, 1000);
-    // By fuel, so that a busy machine changes no verdict.
+    // Fuel instead of time, so that a busy machine changes no verdict.
     let engine = Engine::metered(Limits { instances, ..Limits::default() }).map_err(|error| CheckError::Usage {
         message: format!("WebAssembly cannot run on this machine: {error:#}"),
         help: "the policies need some GiB of address space, though hardly any memory: see `ulimit -v`".to_owned(),
@@ -139,8 +140,8 @@ fn read(file: &Path) -> Result<Documents, CheckError> {
     registry::read(&text, &name).map_err(CheckError::Config)
 }
 
-/// The nearest `.plimsoll.yaml` of each path, each once, in the order of the paths. For the standard input, and without a
-/// path, that of the current folder.
+/// The nearest `.plimsoll.yaml` of each path, without repetition, in the order of the paths. Standard input and an
+/// empty list use the current folder.
 fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CheckError> {
     let Ok(current) = std::env::current_dir().and_then(fs::canonicalize) else { return Ok(Vec::new()) };
     let mut starts: Vec<PathBuf> = Vec::new();
@@ -155,7 +156,7 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CheckError> {
             _ if is_stdin(path) => add(current.clone()),
             Ok(path) if path.is_dir() => add(path),
             Ok(path) => path.parent().map(Path::to_owned).into_iter().for_each(&mut add),
-            // A path that is not there is refused when it is read.
+            // A path that does not exist is reported when it is read.
             Err(_) => {}
         }
     }
@@ -170,18 +171,18 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CheckError> {
     Ok(files)
 }
 
-/// The nearest `.plimsoll.yaml`, from a folder upward to the root of its repository.
+/// The nearest `.plimsoll.yaml`, from a folder up to the root of its repository.
 fn nearest_file(start: &Path, current: &Path) -> Result<Option<PathBuf>, CheckError> {
     let is_root = |folder: &&Path| folder.join(".git").exists();
     for folder in start.ancestors() {
         let file = folder.join(FILE);
-        // A link to nothing, or a pipe, is a configuration that cannot be read, and not none.
+        // A broken link or a pipe counts as an unreadable configuration, not as a missing one.
         if file.symlink_metadata().is_ok() {
             let root = folder.ancestors().find(is_root).unwrap_or(folder);
             let file = file.strip_prefix(current).map(Path::to_owned).unwrap_or(file);
             return if leads_out(&file, root) { Err(foreign(&file)) } else { Ok(Some(file)) };
         }
-        // What lies above the repository is another's.
+        // Folders above the repository belong to other projects.
         if is_root(&folder) {
             return Ok(None);
         }
@@ -189,13 +190,13 @@ fn nearest_file(start: &Path, current: &Path) -> Result<Option<PathBuf>, CheckEr
     Ok(None)
 }
 
-/// A configuration that nobody named is the repository's own: a link must not show other files to those who read the
-/// log of a CI job.
+/// Whether a configuration file that was found by search leads out of the repository. The author of the repository
+/// controls such a file. A link must not show other files to readers of the CI log.
 fn leads_out(file: &Path, root: &Path) -> bool {
     fs::canonicalize(file).is_ok_and(|real| !real.starts_with(root))
 }
 
-/// One run judges everything by the same policies.
+/// A run has only one set of policies.
 fn two_that_judge(first: &Path, second: &Path) -> CheckError {
     CheckError::Usage {
         message: format!(

@@ -1,4 +1,4 @@
-//! Objects that are declared twice in one folder. A cluster keeps the one that is applied last.
+//! Objects that are declared twice in one folder. The cluster keeps the one that is applied last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::collect::Role;
 use super::world::{File, Object};
 
-/// Other declarations that are named.
+/// Maximum number of other declarations that are named.
 const MOST_NAMED: usize = 3;
 
-/// Tells each object whose content differs from another one of its identity where that one stands. Of several it is told to the
-/// last that is checked. Folders are judged alone, for two folders may be for two environments.
+/// Marks each object that the same folder declares again with different content, and names the other places. Only the
+/// last checked declaration is marked. Different folders don't count, because they may be for different environments.
 pub(super) fn mark(files: &[File], objects: &mut [Object]) {
     let mut declared: HashMap<_, Vec<usize>> = HashMap::new();
     for (number, object) in objects.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(super) fn mark(files: &[File], objects: &mut [Object]) {
     }
 }
 
-/// Where another declaration stands, as seen from this one.
+/// The place of another declaration, relative to this one.
 fn place(files: &[File], own: &Object, other: &Object) -> String {
     if own.file == other.file {
         format!("document {} of this file", other.document + 1)

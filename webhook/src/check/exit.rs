@@ -1,30 +1,30 @@
-//! What the process ends with.
+//! The exit status of the process.
 
-/// The exit status of `plimsoll check`. Scripts rely on the numbers; they do not change.
+/// The exit status of `plimsoll check`. Scripts rely on the numbers, so they never change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum ExitStatus {
     /// The cluster would admit everything.
     Ok = 0,
-    /// In mode `enforce` the cluster would deny something; or what `--fail-on` and `--max-warnings` name was found.
+    /// In mode `enforce` the cluster would deny an object, or findings reach `--fail-on` or `--max-warnings`.
     Denied = 1,
     /// The command line or the configuration is wrong, or a result could not be written.
     Usage = 2,
-    /// The input has no Kubernetes object, which is a mistake more often than not (`--allow-empty`).
+    /// The input contains no Kubernetes object, which is usually a mistake (`--allow-empty`).
     Empty = 3,
-    /// Some of the input could not be read, so nobody knows what the cluster would say to it.
+    /// A part of the input could not be read, so the cluster's verdict on it is unknown.
     Unparsable = 4,
     /// A policy failed, so its findings are unknown.
     PolicyFailed = 5,
 }
 
 impl ExitStatus {
-    /// As the process ends with it.
+    /// The status as a number.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// The one that tells most, where several apply: what makes the others meaningless comes first.
+    /// The most important of several statuses. A status that makes others meaningless comes first.
     pub fn first_of(statuses: impl IntoIterator<Item = ExitStatus>) -> Self {
         const ORDER: [ExitStatus; 5] = [
             ExitStatus::Usage,

@@ -1,4 +1,4 @@
-//! Edits the files: the fixes of findings, round by round, until nothing changes.
+//! Edits the files: applies the fixes of findings in rounds, until nothing changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,34 +13,35 @@ use crate::model::{Edit, Fix, FixClass, Review};
 use crate::registry::Registry;
 use crate::yaml::splice::{self, Reason, Work};
 
-/// Maximum number of rounds. A fix can make another possible, and a policy returns no more than some of its findings.
+/// Maximum number of rounds. A fix can make another one possible, and a policy returns only a limited number of
+/// findings.
 const MAX_ROUNDS: usize = 10;
 
 /// Why the rounds ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum End {
-    /// There was nothing left to edit.
+    /// Nothing is left to edit.
     Done,
-    /// There was still something after the last round.
+    /// Something was still left after the last round.
     #[default]
     MoreToDo,
-    /// A round led back to texts that were there before.
+    /// A round produced texts that existed before.
     Circle,
 }
 
-/// What became of the fixes.
+/// The result of fixing.
 #[derive(Debug, Default)]
 pub struct Fixed {
-    /// The input after the edits and what is to be said of it; none where nothing was edited.
+    /// The input after the edits, with its findings. None if nothing was edited.
     pub after: Option<(World, Checked)>,
-    /// How many fixes of each policy were made.
+    /// Number of applied fixes, by policy.
     pub made: BTreeMap<String, usize>,
-    /// The findings (of the input after the edits) that were to be mended and were not, and why.
+    /// Findings whose fix was refused, with the reason. They are findings of the input after the edits.
     pub refused: Vec<(usize, String)>,
     pub end: End,
 }
 
-/// Applies the fixes of this class and of those before it, as long as there are any.
+/// Applies the fixes up to this class, as long as there are any.
 pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClass) -> Fixed {
     let mut fixed = Fixed::default();
     let given = world.files.len();
@@ -63,10 +64,10 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
             sources[file].text = text;
         }
         for new in companions.sources {
-            // A later round adds to what an earlier one made, which nobody wrote yet.
+            // A later round appends to a file that an earlier round made and that is not written yet.
             match sources[given..].iter_mut().find(|source| source.path == new.path) {
                 Some(made) => made.text.push_str(&format!("---\n{}", new.text)),
-                // Behind the others, whose numbers stay.
+                // New sources go to the end, so that the numbers of the others stay the same.
                 None => sources.push(new),
             }
         }
@@ -82,19 +83,19 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
     fixed
 }
 
-/// Tells apart the texts of two rounds.
+/// A hash to compare the texts of two rounds.
 fn fingerprint<'a>(sources: impl Iterator<Item = &'a Source>) -> u64 {
     let mut hasher = DefaultHasher::new();
     sources.for_each(|source| source.text.hash(&mut hasher));
     hasher.finish()
 }
 
-/// Whether a fix is of this class or of one before it, and edits the object at all.
+/// Whether a fix has at most this class, and contains edits of the object.
 pub fn applies(fix: &Fix, class: FixClass) -> bool {
     fix.class <= class && !fix.edits.is_empty()
 }
 
-/// Why nothing of a text is edited, if so.
+/// Why a text must not be edited, if so.
 pub fn generated(text: &str) -> Option<&'static str> {
     if text.lines().any(|line| line.starts_with("# Source: ")) {
         return Some("the file is rendered output (`# Source:`); edit what it is made from");
@@ -106,14 +107,14 @@ pub fn generated(text: &str) -> Option<&'static str> {
 /// One pass over all files.
 #[derive(Debug, Default)]
 struct Round {
-    /// New texts, by file.
+    /// New texts, by file number.
     texts: Vec<(usize, String)>,
-    /// Findings whose fix is in them.
+    /// Findings whose fix is in the new texts.
     made: Vec<usize>,
     refused: Vec<(usize, String)>,
 }
 
-/// A fix to be made: the finding, the document, the edits with pointers from the document's root.
+/// A fix to apply: the finding, the document, and edits with pointers from the root of the document.
 struct Candidate {
     finding: usize,
     document: usize,
@@ -154,7 +155,7 @@ impl Round {
                 Err(written) => round.refused.push((finding, written.to_string())),
             }
         }
-        // In the order of the policies: if two fixes want the same place, the first one gets it.
+        // Sorted by policy: if two fixes change the same place, the first one wins.
         candidates.sort_by_key(|candidate| {
             let policy = &checked.findings[candidate.finding].judged.policy;
             (candidate.document, policy.bundle, policy.index, candidate.finding)
@@ -167,7 +168,7 @@ impl Round {
         round
     }
 
-    /// The fixes of all documents at once. What stood back for a fix that was then refused is tried after it.
+    /// Applies the fixes of all documents at once. If a fix is refused, fixes that conflict with it are tried next.
     fn documents(&mut self, candidates: &[Candidate], text: &mut String) {
         let mut work = Work::of(text.len());
         let of_documents = candidates.chunk_by(|left, right| left.document == right.document);
@@ -180,7 +181,7 @@ impl Round {
                     lists.push((candidate.document, new));
                 }
             }
-            // Each further try reads the whole file.
+            // Each further attempt reads the whole file.
             if !work.take(text.len()) {
                 let all = tried.iter().map(|(_, candidate)| *candidate);
                 let all = all.chain(left.iter().flat_map(|left| left.waiting.iter().copied()));
@@ -204,7 +205,7 @@ impl Round {
                 } else if candidate.edits.iter().all(|edit| left.made.has(edit)) {
                     self.made.push(candidate.finding);
                 } else {
-                    // It shares an edit with a fix that was refused.
+                    // This fix shares an edit with a fix that was refused.
                     left.again = true;
                     left.waiting.push(candidate);
                 }
@@ -214,11 +215,11 @@ impl Round {
     }
 }
 
-/// Fixes of a document that are still to be tried.
+/// The fixes of a document that are still to be tried.
 struct Left<'a> {
     made: Chosen,
     waiting: Vec<&'a Candidate>,
-    /// Something was refused that others stood back for.
+    /// Whether a fix was refused that other fixes had to wait for.
     again: bool,
 }
 
@@ -227,7 +228,7 @@ impl<'a> Left<'a> {
         Self { made: Chosen::default(), waiting: candidates.iter().collect(), again: false }
     }
 
-    /// As many of those that wait as go together, each with what it adds to those before it.
+    /// Selects waiting fixes that do not conflict, each with the edits that the earlier ones do not contain.
     fn choose(&mut self) -> Vec<(&'a Candidate, Vec<Edit>)> {
         let mut chosen = self.made.clone();
         let mut taken = Vec::new();
@@ -241,23 +242,23 @@ impl<'a> Left<'a> {
         taken
     }
 
-    /// Whether there is more to try. What conflicts with a fix that was made is left to the next round.
+    /// Whether there is more to try. Fixes that conflict with an applied fix wait for the next round.
     fn is_open(&mut self) -> bool {
         self.waiting.retain(|candidate| !self.made.conflicts(candidate));
         std::mem::take(&mut self.again) && !self.waiting.is_empty()
     }
 }
 
-/// Edits that do not touch each other.
+/// Edits that do not overlap.
 #[derive(Clone, Default)]
 struct Chosen {
-    /// By pointer.
+    /// Edits by pointer.
     edits: HashMap<String, Vec<Edit>>,
     zones: Zones,
 }
 
 impl Chosen {
-    /// Takes a fix as a whole, and tells which of its edits are new: two policies that want the same thing get it once.
+    /// Adds a fix as a whole, and returns the new edits. If two policies want the same edit, it is made once.
     fn take(&mut self, candidate: &Candidate) -> Option<Vec<Edit>> {
         if self.conflicts(candidate) {
             return None;
@@ -281,7 +282,7 @@ impl Chosen {
     }
 }
 
-/// What an edit may move: without an item, those behind it have other numbers.
+/// The part of a document that an edit affects. If an item is removed, the following items get other indices.
 fn zone(edit: &Edit) -> &str {
     let pointer = edit.pointer();
     match (edit, pointer.rsplit_once('/')) {
@@ -290,12 +291,12 @@ fn zone(edit: &Edit) -> &str {
     }
 }
 
-/// An edit would replace what the author wrote at this pointer.
+/// The edit would replace a value that the author wrote at this pointer.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is written already, and what somebody wrote is not replaced")]
 struct Written(String);
 
-/// The edits of a finding's fix as edits of its document.
+/// The edits of a finding's fix, with pointers from the root of the document.
 fn prepare(found: &Found, object: &Object) -> Result<Vec<Edit>, Written> {
     let edits = found.judged.finding.fix.iter().flat_map(|fix| &fix.edits);
     edits
@@ -370,7 +371,7 @@ mod tests {
         let candidates = [
             candidate(0, vec![add("/a/b", 1)]),
             candidate(1, vec![add("/c/d", 1)]),
-            // Conflicts with the one that is refused only.
+            // Conflicts only with the fix that is refused.
             candidate(2, vec![add("/a", 3)]),
         ];
         let (text, made, refused) = round("x: &x {e: 1}\na: *x\nc: {}\n", &candidates);

@@ -1,8 +1,9 @@
-//! Custom resources of which a controller may make workloads, Services and the like, which nobody can know from files.
+//! Custom resources from which a controller may make workloads, Services and similar objects. The files don't show
+//! them.
 
 use crate::registry::{Workloads, is_group_of_kubernetes};
 
-/// Groups whose objects configure something and run nothing.
+/// Groups whose objects only configure something and run nothing.
 const QUIET: [&str; 27] = [
     "acme.cert-manager.io",
     "autoscaling.k8s.io",
@@ -33,7 +34,7 @@ const QUIET: [&str; 27] = [
     "traefik.io",
 ];
 
-/// The same of single kinds, whose group has others that run something.
+/// Single kinds that run nothing, in groups with other kinds that do.
 const QUIET_KINDS: [&str; 15] = [
     "argoproj.io/AnalysisTemplate",
     "argoproj.io/AppProject",
@@ -52,10 +53,11 @@ const QUIET_KINDS: [&str; 15] = [
     "telemetry.istio.io/Telemetry",
 ];
 
-/// Whether a controller may make workloads of objects of this kind (`group/Kind`), other than those that policies know.
+/// Whether a controller may make workloads from objects of this kind (`group/Kind`). Kinds that policies know are
+/// excluded.
 pub(super) fn is_maker(kind: &str, workloads: &Workloads) -> bool {
     let group = kind.split_once('/').map_or("", |(group, _)| group);
-    // Of Kubernetes' own objects all that is made is known.
+    // For Kubernetes' own kinds, all resulting objects are known.
     !is_group_of_kubernetes(group)
         && !QUIET.contains(&group)
         && !QUIET_KINDS.contains(&kind)

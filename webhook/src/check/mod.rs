@@ -1,7 +1,7 @@
 //! The offline checker: the cluster's verdict on files, with line, column and fix.
 //!
-//! [`run`] reads the input, judges it as the webhook would, edits it where that is asked, and yields a [`Report`]. The
-//! module `report` prints it.
+//! [`run`] reads the input, judges it as the webhook would, edits it if requested, and returns a [`Report`]. The module
+//! `report` prints it.
 
 pub mod beside;
 pub mod bounds;
@@ -42,78 +42,78 @@ use run::{Checked, Found};
 pub use world::World;
 use write::{Prepared, WriteError};
 
-/// What is asked for.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Files, folders, `-`.
+    /// Files, folders, or `-`.
     pub paths: Vec<PathBuf>,
-    /// The files that the report is about; none: all.
+    /// The files that the report is about. None for all.
     pub only: Option<Vec<PathBuf>>,
-    /// Patterns of paths that are passed over in folders.
+    /// Patterns of paths that are skipped in folders.
     pub exclude: Vec<String>,
     pub config: config::Choice,
-    /// A record of a cluster, or a folder of manifests, for what is not in the input.
+    /// A record of a cluster, or a folder of manifests, with objects that are not in the input.
     pub context: Option<PathBuf>,
-    /// In place of what the paths suggest.
+    /// Overrides whether the input counts as complete.
     pub closed: Option<bool>,
     pub edits: Option<Edits>,
     pub limits: Limits,
 }
 
-/// What makes a run fail.
+/// Conditions under which a run fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Findings of this action and of stricter ones.
+    /// A finding with this action or a stricter one fails the run.
     pub fail_on: Action,
     pub max_warnings: Option<usize>,
     pub allow_empty: bool,
-    /// Findings fail nothing.
+    /// Findings never fail the run.
     pub exit_zero: bool,
 }
 
-/// Which fixes are made, and what becomes of them.
+/// Which fixes are applied, and whether files are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Edits {
     pub class: FixClass,
-    /// Only shown: nothing is written, and the report is that of the input as it is.
+    /// Only shows the edits: nothing is written, and the report is about the unchanged input.
     pub only_shown: bool,
 }
 
-/// What was found out.
+/// The result of a run.
 #[derive(Debug)]
 pub struct CheckResult {
     pub report: Report,
-    /// What the report is about.
+    /// The input that the report is about.
     pub world: World,
     pub edited: Vec<Edited>,
-    /// The standard input as it is after the edits, where edits were asked for.
+    /// Standard input after the edits, if edits were requested.
     pub stdin: Option<String>,
 }
 
-/// A text with its edits.
+/// An edited text.
 #[derive(Clone, Debug)]
 pub struct Edited {
     pub name: String,
-    /// None for the standard input.
+    /// None for standard input.
     path: Option<PathBuf>,
-    /// None for a new file, and for the standard input.
+    /// None for a new file and for standard input.
     found: Option<write::Found>,
     /// None for a new file.
     pub before: Option<String>,
     pub after: String,
 }
 
-/// Something of the input that could not be judged.
+/// A part of the input that could not be judged.
 #[derive(Clone, Debug)]
 pub struct Unjudged {
     pub file: String,
-    /// Line and column, 1-based, where one place is to blame.
+    /// Line and column, 1-based, if the problem has one place.
     pub place: Option<(usize, usize)>,
     pub message: String,
     pub help: Option<String>,
 }
 
-/// Why there is no report at all.
+/// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     #[error("{message}")]
@@ -125,16 +125,16 @@ pub enum CheckError {
     Input { message: String, help: String },
 }
 
-/// Checks, and edits where that is asked.
+/// Checks the input, and edits it if requested.
 ///
 /// # Errors
-/// Where the command line or the configuration is wrong, or an edited file cannot be written.
+/// If the command line or the configuration is wrong, or if an edited file cannot be written.
 pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, CheckError> {
     let configuration = config::Configuration::read(&options.config, &options.paths)?;
     let manifests = options.context.as_deref().filter(|folder| !beside::is_record(folder));
     let input = Input { arguments: &options.paths, only: options.only.as_deref(), context: manifests };
     let mut collected = collect::collect(input, configuration.patterns(&options.exclude)?, stdin)?;
-    // With a record everything is known.
+    // With a record, all other objects are known.
     if let Some(closed) = options.closed.or(options.context.as_ref().map(|_| true)) {
         collected.sources.iter_mut().for_each(|source| source.closed = closed);
     }
@@ -197,7 +197,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
     Ok(CheckResult { report, world, edited, stdin: text_of_stdin })
 }
 
-/// Why fixes were refused, by the findings of the input as it is.
+/// Why fixes were refused, by the findings of the unchanged input.
 fn refused_before(before: &Checked, fixed: &Fixed) -> HashMap<usize, String> {
     let after = fixed.after.as_ref().map_or(before, |(_, after)| after);
     let key = |found: &Found| (found.object, found.judged.key.clone());
@@ -224,7 +224,7 @@ fn new_files(edited: &[Edited]) -> Vec<String> {
     edited.iter().filter(|edited| edited.before.is_none()).map(|edited| edited.name.clone()).collect()
 }
 
-/// Writes all files or, where one of them cannot be written, none.
+/// Writes all files, or none if one of them cannot be written.
 fn save(edited: &[Edited]) -> Result<(), CheckError> {
     let failed = |edited: &Edited, error: &WriteError, help: &str| CheckError::Usage {
         message: format!("cannot write {}: {error}", edited.name),

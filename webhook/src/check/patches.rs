@@ -1,15 +1,16 @@
-//! Patches of kustomize, which look like objects and are parts of them.
+//! Patches of kustomize, which look like objects but are only parts of them.
 
 use serde_json::Value;
 
 use crate::model::Kind;
 use crate::registry::{Workloads, is_group_of_kubernetes};
 
-/// How a strategic merge patch says what becomes of a list or a value.
+/// Directives of a strategic merge patch for a list or a value.
 const DIRECTIVES: [&str; 4] = ["$patch", "$retainKeys", "$setElementOrder/", "$deleteFromPrimitiveList/"];
 
-/// Whether something that looks like an object is a patch: it has a directive, or it is a workload of whose containers none
-/// has an image. The API server refuses both. Beside a kustomization one without any containers is a patch as well.
+/// Whether a value that looks like an object is a patch. It is one if it contains a directive, or if it is a workload
+/// whose containers all lack an image. The API server rejects both. Next to a kustomization, a workload without
+/// containers is a patch, too.
 pub(super) fn is_patch(value: &Value, workloads: &Workloads, is_beside: bool) -> bool {
     let text = |member: &str| value.get(member).and_then(Value::as_str).unwrap_or_default();
     let kind = Kind::from_api_version(text("apiVersion"), text("kind"));
@@ -22,7 +23,7 @@ pub(super) fn is_patch(value: &Value, workloads: &Workloads, is_beside: bool) ->
     if has_directive(value) {
         return true;
     }
-    // Of a kind with several templates one may be patched, and the others are whole.
+    // A patch of a kind with several templates may change only one of them, so it can't be recognised.
     let [template] = templates else { return false };
     let Some(spec) = value.pointer(template).and_then(|template| template.get("spec")) else { return is_beside };
     let lists = ["containers", "initContainers", "ephemeralContainers"];
@@ -55,7 +56,7 @@ mod tests {
             (of("Deployment", json!([{"name": "app", "resources": {}}])), true),
             (of("Deployment", json!([{"name": "app", "image": "app:1"}, {"name": "more"}])), false),
             (of("Deployment", json!([{"name": "app", "image": "app:1", "env": [{"$patch": "replace"}]}])), true),
-            // It has no containers at all, which is a fault of its own.
+            // It has no containers at all, which is a different fault.
             (of("Deployment", json!([])), false),
             (json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 5}}), false),
             (json!({"apiVersion": "v1", "kind": "Service", "$patch": "delete"}), true),
@@ -65,7 +66,7 @@ mod tests {
         }
     }
 
-    /// A whole workload has containers; what names its Pods elsewhere is of another group.
+    /// A whole workload has containers. Kinds of other groups may describe their Pods in a different way.
     #[test]
     fn workloads_without_containers_beside_a_kustomization() {
         for (api_version, kind, spec, expected) in [

@@ -1,29 +1,29 @@
-//! Patterns of paths, as `.gitignore` writes them: `*` within a name, `**` over folders. A pattern without a slash matches a name
-//! at any depth, another one the path from the folder where it was written.
+//! Patterns of paths in the notation of `.gitignore`: `*` inside a name, `**` across folders. A pattern without a slash
+//! matches a name at any depth. Other patterns match the path from the folder in which they were written.
 
 use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// Patterns, each with the folder that its path starts from.
+/// Patterns, each with the folder from which its path starts.
 #[derive(Debug, Default)]
 pub(super) struct Patterns(Vec<(PathBuf, GlobSet)>);
 
-/// Why patterns cannot be used.
+/// Why patterns can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadPattern {
     #[error("`{pattern}` is no pattern of paths: {}", .error.kind())]
     One { pattern: String, error: globset::Error },
-    /// All of them together.
+    /// The patterns can't be compiled into one set.
     #[error("{0}")]
     All(globset::Error),
 }
 
 impl Patterns {
-    /// Adds the patterns that were written in a folder.
+    /// Adds the patterns of a folder.
     ///
     /// # Errors
-    /// The pattern that makes no sense, and why.
+    /// The invalid pattern, with the reason.
     pub(super) fn add(&mut self, folder: &Path, patterns: &[String]) -> Result<(), BadPattern> {
         if patterns.is_empty() {
             return Ok(());
@@ -37,7 +37,7 @@ impl Patterns {
         Ok(())
     }
 
-    /// Whether a path, without symbolic links, is one of those that are meant.
+    /// Whether a path, without symbolic links, matches one of the patterns.
     pub(super) fn match_path(&self, path: &Path) -> bool {
         self.0.iter().any(|(folder, globs)| path.strip_prefix(folder).is_ok_and(|path| globs.is_match(path)))
     }

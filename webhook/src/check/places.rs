@@ -1,15 +1,15 @@
-//! Where the values of objects stand in their files. The last document that was asked about is kept.
+//! Finds the places of values in the files. The last document that was read is kept.
 
 use super::world::{Object, World};
 use crate::yaml::{Budget, Document, Span, Stream};
 
-/// Answers for the objects of a world. Ask in their order, so that each document is read once.
+/// Answers for the objects of a world. Ask in their order, so that each document is read only once.
 #[derive(Debug)]
 pub(crate) struct Places<'a> {
     world: &'a World,
-    /// By file.
+    /// The stream, with the number of its file.
     stream: Option<(usize, Stream<'a>)>,
-    /// By file and number.
+    /// The document, with the numbers of its file and of the document.
     document: Option<((usize, usize), Document)>,
 }
 
@@ -18,8 +18,8 @@ impl<'a> Places<'a> {
         Self { world, stream: None, document: None }
     }
 
-    /// Where to point at for a pointer into an object: at the value itself where it takes one line, else at what
-    /// names it. Where the pointer leads to nothing, at what would hold it.
+    /// The place to show for a pointer into an object. This is the value if it fits on one line, or else its key. If
+    /// the value does not exist, it is the place of the nearest parent.
     pub(crate) fn span(&mut self, object: &Object, pointer: &str) -> Option<Span> {
         let text = &self.world.file(object).source.text;
         let document = self.document(object)?;
@@ -32,7 +32,7 @@ impl<'a> Places<'a> {
         if let Some(key) = place.key {
             return Some(key);
         }
-        // An item of a list, or the object itself, is known by its name or its kind.
+        // A list item, or the object itself, is shown by its name or kind.
         let named = ["/name", "/kind"].iter().find_map(|member| document.locate(&format!("{found}{member}")));
         if let Some(name) = named.filter(|name| one_line(&name.value)) {
             let start = name.key.unwrap_or(name.value);
@@ -50,7 +50,7 @@ impl<'a> Places<'a> {
                 Some((known, stream)) if known == object.file => stream,
                 _ => Stream::new(&file.source.text),
             };
-            // It was read before, within the bounds of the input.
+            // It was read before, within the limits of the input.
             let read = stream.document(part, &Budget::default());
             self.stream = Some((object.file, stream));
             self.document = Some((wanted, read?.ok()?));

@@ -11,39 +11,39 @@ use super::bounds;
 use crate::files;
 use crate::yaml::{Budget, Stream};
 
-/// Names that kustomize gives to its file.
+/// Names of kustomize's file.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Members of a kustomization that name folders with kustomizations.
 const FOLDERS: [&str; 6] = ["resources", "bases", "components", "generators", "transformers", "validators"];
 
-/// Those that may also name files, which configure a plugin.
+/// Members that may also name files, which configure a plugin.
 const PLUGINS: [&str; 3] = ["generators", "transformers", "validators"];
 
-/// A folder that only makes sense when it is rendered.
+/// A folder that must be rendered before it can be checked.
 #[derive(Clone, Debug)]
 pub struct PassedOver {
     /// The folder.
     pub path: String,
     /// `Helm chart`, `library chart`, `kustomization`, `kustomize base` or `kustomize component`.
     pub what: &'static str,
-    /// How its objects are checked.
+    /// How to check its objects.
     pub check: Check,
 }
 
-/// How the objects of a folder that is rendered are checked.
+/// How to check the objects of a folder that must be rendered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Check {
-    /// By this command.
+    /// With this command.
     Run(String),
     /// With the kustomization of this folder, which builds it.
     With(String),
-    /// With whatever uses it. The input does not show what that is.
+    /// With the folders that use it. The input does not show which these are.
     WithUsers,
 }
 
 impl PassedOver {
-    /// The command that checks it, if it has one of its own.
+    /// The command that checks it, if it has its own.
     pub fn command(&self) -> Option<&str> {
         match &self.check {
             Check::Run(command) => Some(command),
@@ -51,7 +51,7 @@ impl PassedOver {
         }
     }
 
-    /// A sentence that says what it is, and how it is checked.
+    /// A sentence that says what the folder is, and how to check it.
     pub fn sentence(&self) -> String {
         let Self { path, what, check } = self;
         match check {
@@ -62,32 +62,32 @@ impl PassedOver {
     }
 }
 
-/// Everything that is rendered, as it is found.
+/// All folders found so far that must be rendered.
 #[derive(Default)]
 pub(super) struct Rendered {
     folders: Vec<PassedOver>,
     kustomizations: Vec<Kustomization>,
-    /// Files that kustomizations name, without symbolic links: as patches, and as resources.
+    /// Files that kustomizations name as patches and as resources, without symbolic links.
     patches: HashSet<PathBuf>,
     resources: HashSet<PathBuf>,
-    /// All files that kustomizations name, in whatever member.
+    /// All files that kustomizations name, in any member.
     named: HashSet<PathBuf>,
     budget: Budget,
-    /// Of all files that were read to see what they are.
+    /// Total size of the files that were read to find out what they are.
     bytes: u64,
 }
 
-/// What a kustomization builds beside what lies in its folder.
+/// The objects that a kustomization builds, other than those in its folder.
 pub(super) struct Built {
     /// Kinds that it generates.
     pub(super) kinds: Vec<String>,
-    /// It also builds what the input does not have: another repository, or a chart.
+    /// Whether it also builds objects that are not in the input: from another repository or a chart.
     pub(super) is_open: bool,
-    /// It can be read, so what it names is known.
+    /// Whether it could be read. If so, the files that it names are known.
     pub(super) is_known: bool,
 }
 
-/// A kustomization, and the folders that it builds.
+/// A kustomization, with the folders that it builds.
 #[derive(Debug, Default)]
 struct Kustomization {
     /// Index into [`Rendered::folders`].
@@ -95,23 +95,23 @@ struct Kustomization {
     /// The folder without symbolic links.
     real: PathBuf,
     is_component: bool,
-    /// Folders, without symbolic links.
+    /// Folders without symbolic links.
     builds: Vec<PathBuf>,
     needs: Needs,
 }
 
-/// Which options a kustomization needs.
+/// The options that a kustomization needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Needs {
-    /// It renders Helm charts.
+    /// Whether it renders Helm charts.
     helm: bool,
-    /// It reads files that are not below its folder.
+    /// Whether it reads files outside its folder.
     outside: bool,
 }
 
 impl Rendered {
-    /// Takes a folder with a `Chart.yaml`, and returns whether it holds all that it renders; none for a library, which renders
-    /// nothing. `is_read`: whether the content of a file may be looked at.
+    /// Records a folder with a `Chart.yaml`. Returns whether the folder contains all charts that it renders. None for a
+    /// library chart, which renders nothing. `is_read` tells whether a file may be read.
     pub(super) fn chart(&mut self, folder: &Path, name: String, is_read: impl Fn(&Path) -> bool) -> Option<bool> {
         let mut read = |path: PathBuf| if is_read(&path) { self.read(&path) } else { None };
         let chart = read(folder.join("Chart.yaml")).unwrap_or_default();
@@ -133,7 +133,8 @@ impl Rendered {
         Some(holds_all)
     }
 
-    /// Takes a folder if it has a kustomization, and returns what that builds. `is_given`: whether the input has a path.
+    /// Records a folder if it has a kustomization, and returns what it builds. `is_given` tells whether a path is part
+    /// of the input.
     pub(super) fn kustomization(
         &mut self,
         folder: &Path,
@@ -142,17 +143,17 @@ impl Rendered {
         is_given: impl Fn(&Path) -> bool,
     ) -> Option<Built> {
         let file = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|file| file.is_file())?;
-        // A template is none that can be read, but it becomes a kustomization.
+        // A template of a kustomization can't be read, but it counts as one.
         let value = if is_read(&file) { self.read(&file) } else { None }.unwrap_or_default();
         let text = |member: &str| value.get(member).and_then(Value::as_str);
-        // Flux has a kind of this name, and its objects are often kept in a file of this name.
+        // Flux has a kind with the same name, and its objects are often in a file with this name.
         if text("apiVersion").is_some_and(|version| !version.starts_with("kustomize.config.k8s.io/")) {
             return None;
         }
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         self.patches.extend(patches(&real, &value));
         let own_files = named_files(&real, &value);
-        // These are files with files of their own, whose paths start from the kustomization, too.
+        // Configurations of plugins name files, too. Their paths also start from the kustomization.
         let plugins = PLUGINS.iter().filter_map(|member| value.get(*member)).flat_map(|it| named_files(&real, it));
         for plugin in plugins.filter(|file| is_given(file)).collect::<Vec<_>>() {
             let more = self.read(&plugin).map(|plugin| named_files(&real, &plugin));
@@ -184,7 +185,7 @@ impl Rendered {
         Some(Built { kinds, is_open, is_known: value.is_object() })
     }
 
-    /// Whether a file, without symbolic links, is a patch of a kustomization, and no resource of any.
+    /// Whether a file, without symbolic links, is a patch of a kustomization, and a resource of none.
     pub(super) fn is_patch(&self, file: &Path) -> bool {
         self.patches.contains(file) && !self.resources.contains(file)
     }
@@ -194,7 +195,7 @@ impl Rendered {
         self.named.contains(file)
     }
 
-    /// The folders in the order in which they were found, each with what checks it.
+    /// The folders in the order in which they were found, each with the way to check it.
     pub(super) fn settle(mut self) -> Vec<PassedOver> {
         let numbers = self.kustomizations.iter().enumerate().map(|(number, it)| (it.real.as_path(), number));
         let numbers: HashMap<&Path, usize> = numbers.collect();
@@ -223,7 +224,7 @@ impl Rendered {
         self.folders
     }
 
-    /// The first document of a file, if it is small enough and can be read.
+    /// The first document of a file, if the file is small enough and can be read.
     fn read(&mut self, file: &Path) -> Option<Value> {
         let text = files::read_text(file, bounds::MAX_CONFIGURATION).ok()?;
         self.bytes = self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
@@ -236,11 +237,11 @@ impl Rendered {
     }
 }
 
-/// By kustomization: the one whose command builds it, which may be itself.
+/// For each kustomization, the one whose command builds it. This can be the kustomization itself.
 fn roots(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Option<usize>> {
     let is_whole = |number: &usize| !kustomizations[*number].is_component;
     let mut is_used = vec![false; kustomizations.len()];
-    // A component that nothing uses builds nothing.
+    // A component that is not used builds nothing.
     let mut used_components = vec![false; kustomizations.len()];
     let mut waiting: Vec<usize> = (0..kustomizations.len()).filter(is_whole).collect();
     while let Some(number) = waiting.pop() {
@@ -263,12 +264,12 @@ fn roots(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Option<
     };
     let whole = || (0..kustomizations.len()).filter(is_whole);
     whole().filter(|number| !is_used[*number]).for_each(&mut reach);
-    // Those that build each other in a circle, which kustomize refuses.
+    // Kustomizations that build each other in a circle. kustomize rejects them.
     whole().for_each(&mut reach);
     roots
 }
 
-/// By kustomization: what it needs together with all that it builds.
+/// For each kustomization, the options that it and all its parts need.
 fn needs(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Needs> {
     let mut users: Vec<Vec<usize>> = vec![Vec::new(); kustomizations.len()];
     for (number, built) in builds.iter().enumerate() {
@@ -289,22 +290,22 @@ fn needs(kustomizations: &[Kustomization], builds: &[Vec<usize>]) -> Vec<Needs> 
     needs
 }
 
-/// The files of a folder that its kustomization reads as patches, or as other input that is no resource.
+/// The files of a folder that its kustomization reads as patches, or as other input that is not a resource.
 fn patches(folder: &Path, value: &Value) -> Vec<PathBuf> {
     let members = ["patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "configurations"];
     let items = members.iter().filter_map(|member| value.get(*member)?.as_array()).flatten();
     let paths = items.filter_map(|item| item.as_str().or_else(|| item.get("path")?.as_str()));
-    // A patch may be written in place of its path.
+    // A patch may be written inline instead of its path.
     let paths = paths.filter(|path| !path.contains('\n')).filter_map(|path| folder.join(path).canonicalize().ok());
     paths.filter(|path| path.is_file()).collect()
 }
 
-/// Whether a file of this name is a kustomization.
+/// Whether a file with this name is a kustomization.
 pub(super) fn is_kustomization(name: &OsStr) -> bool {
     KUSTOMIZATIONS.iter().any(|known| name == *known)
 }
 
-/// The files that are named anywhere in a kustomization, as a path or as `key=path`, without symbolic links.
+/// The files that a kustomization names anywhere, as a path or as `key=path`, without symbolic links.
 fn named_files(folder: &Path, value: &Value) -> Vec<PathBuf> {
     let (mut files, mut waiting) = (Vec::new(), vec![value]);
     while let Some(value) = waiting.pop() {
@@ -323,21 +324,21 @@ fn named_files(folder: &Path, value: &Value) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a chart has a dependency in its `charts/`: as a folder, or as an archive.
+/// Whether a chart has a dependency in its `charts/`, as a folder or as an archive.
 fn holds(chart: &Path, dependency: &str) -> bool {
     let entries = fs::read_dir(chart.join("charts")).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name()).any(|name| {
         let name = name.to_string_lossy();
         let version = name.strip_suffix(".tgz").and_then(|name| name.strip_prefix(dependency)?.strip_prefix('-'));
         match version {
-            // `redis-ha-1.2.0.tgz` is no `redis`.
+            // `redis-ha-1.2.0.tgz` is not `redis`.
             Some(version) => version.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit()),
             None => name == dependency && chart.join("charts").join(dependency).join("Chart.yaml").is_file(),
         }
     })
 }
 
-/// A word of a command that can be pasted into a shell.
+/// Quotes a word for a command that can be pasted into a shell.
 fn shell(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
     if word.bytes().all(plain) && !word.starts_with('-') {

@@ -1,4 +1,4 @@
-//! The report: every finding at its place, and everything else that a report says.
+//! The report: every finding with its place, and everything else that a report contains.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,46 +17,46 @@ use crate::model::{Action, Edit, FixClass, Moment, Severity};
 use crate::registry::{Policy, Registry};
 use crate::yaml::Span;
 
-/// Everything that a report says.
+/// The contents of a report.
 #[derive(Debug)]
 pub struct Report {
     /// By file in the order of the input, then most severe first.
     pub findings: Vec<Entry>,
-    /// What an ignore or an exemption silenced.
+    /// Findings that an ignore or an exemption silenced.
     pub ignored: Vec<(Entry, Permission)>,
-    /// Ignores and exemptions that count for nothing.
+    /// Ignores and exemptions that have no effect.
     pub unused: Vec<Unused>,
     pub skipped: Vec<Counted>,
     pub assumed: Vec<Counted>,
-    /// Findings beyond what a policy may return, by policy.
+    /// Number of findings beyond the limit, by policy.
     pub more: Vec<Counted>,
-    /// What could not be judged.
+    /// Parts of the input that could not be judged.
     pub problems: Vec<Unjudged>,
     pub passed_over: Passed,
-    /// What became of the fixes, where they were asked for.
+    /// The result of the fixes, if fixes were requested.
     pub made: Option<Made>,
     pub summary: Summary,
 }
 
-/// One finding at its place.
+/// One finding with its place.
 #[derive(Debug)]
 pub struct Entry {
     pub policy: Arc<Policy>,
     pub severity: Severity,
-    /// What the cluster would do in mode `enforce`.
+    /// The action of the cluster in mode `enforce`.
     pub action: Action,
     /// Index into the files of the world.
     pub file: usize,
     pub span: Option<Span>,
     pub object: ObjectName,
-    /// RFC 6901, from the root of the document.
+    /// RFC 6901 pointer from the root of the document.
     pub path: String,
     pub message: String,
     pub help: String,
-    /// The cluster mends it by itself.
+    /// Whether the cluster resolves it by itself.
     pub defaulted: bool,
     pub fix: Option<FixOffer>,
-    /// Why the fix was not made, where it was to be.
+    /// Why the fix was refused, if it was requested.
     pub refused: Option<String>,
 }
 
@@ -65,48 +65,48 @@ pub struct Entry {
 pub struct Passed {
     /// Folders that must be rendered.
     pub folders: Vec<PassedOver>,
-    /// Symbolic links that lead out of every path that was given.
+    /// Symbolic links that lead out of all given paths.
     pub links: Vec<String>,
-    /// Symbolic links to what is hidden.
+    /// Symbolic links to hidden files.
     pub hidden_links: Vec<String>,
-    /// Files that are no YAML before they are rendered.
+    /// Templates, which are not YAML before they are rendered.
     pub templates: Vec<String>,
-    /// What a pattern excludes.
+    /// Files and folders that a pattern excludes.
     pub excluded: Vec<String>,
     /// Files with patches of kustomize.
     pub patches: Vec<String>,
-    /// Files in folders of kustomizations that these name.
+    /// Files that kustomizations of their folders name.
     pub named: Vec<String>,
 }
 
-/// What silenced a finding.
+/// The reason why a finding is silenced.
 #[derive(Debug)]
 pub enum Permission {
     Annotation { reason: String, until: Option<String> },
     Exemption { name: String, reason: String, owner: String, until: String },
 }
 
-/// A permission that counts for nothing.
+/// An ignore or exemption that has no effect.
 #[derive(Debug)]
 pub struct Unused {
-    /// None for what is not among the files checked.
+    /// None if it is not in a checked file.
     pub file: Option<String>,
     /// Line and column, 1-based.
     pub place: Option<(usize, usize)>,
     pub message: String,
 }
 
-/// How an object is known.
+/// The name of an object.
 #[derive(Clone, Debug)]
 pub struct ObjectName {
     pub api_version: String,
     pub kind: String,
-    /// Empty where none is stated.
+    /// Empty if the object states none.
     pub namespace: String,
     pub name: String,
 }
 
-/// A fix that can be had.
+/// A fix that is available.
 #[derive(Clone, Debug)]
 pub struct FixOffer {
     pub title: String,
@@ -115,7 +115,7 @@ pub struct FixOffer {
     pub adds: Vec<String>,
 }
 
-/// Something that is said of a policy once, however often it happened.
+/// A message about a policy that is shown once, with the number of times that it occurred.
 #[derive(Clone, Debug)]
 pub struct Counted {
     pub policy: String,
@@ -123,34 +123,34 @@ pub struct Counted {
     pub count: usize,
 }
 
-/// What became of the fixes.
+/// The result of the fixes.
 #[derive(Debug)]
 pub struct Made {
     pub class: FixClass,
-    /// By policy.
+    /// Number of applied fixes, by policy.
     pub counts: BTreeMap<String, usize>,
-    /// Edited and new ones.
+    /// Number of edited and new files.
     pub files: usize,
     pub new_files: Vec<String>,
     pub only_shown: bool,
-    /// By number of the finding: why not.
+    /// Why fixes were refused, by number of the finding.
     pub refused: HashMap<usize, String>,
     pub end: End,
 }
 
-/// The counts.
+/// The counts of a report.
 #[derive(Clone, Debug)]
 pub struct Summary {
     pub objects: usize,
     pub files: usize,
-    /// Documents that are no Kubernetes objects.
+    /// Number of documents that are not Kubernetes objects.
     pub other_documents: usize,
     pub deny: usize,
     pub warn: usize,
     pub audit: usize,
     pub defaulted: usize,
     pub ignored: usize,
-    /// Policies that failed, counted for each object.
+    /// Number of failed policies, counted for each object.
     pub failed: usize,
     pub would_deny: bool,
     /// Why the run fails although the cluster would deny nothing.
@@ -161,7 +161,7 @@ pub struct Summary {
 }
 
 impl Report {
-    /// Puts together what was found.
+    /// Builds the report from the results.
     pub fn new(
         registry: &Registry,
         world: &World,
@@ -284,7 +284,7 @@ impl Entry {
     }
 }
 
-/// What edits add. Of an object with one member, that member is named.
+/// The fields that edits add. If an added object has only one member, that member is named.
 fn adds(edits: &[Edit]) -> Vec<String> {
     let added = edits.iter().filter_map(|edit| match edit {
         Edit::Add { pointer, value } | Edit::Append { pointer, value } => Some((pointer, value)),
@@ -334,7 +334,8 @@ impl From<Silence> for Permission {
     }
 }
 
-/// An exemption that nothing here needs may be needed elsewhere; one that is over counts nowhere.
+/// Lists annotations without effect, and expired exemptions. An exemption that no finding needs may be needed
+/// elsewhere, so it is not listed.
 fn unused(
     registry: &Registry,
     world: &World,

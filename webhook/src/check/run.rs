@@ -1,4 +1,4 @@
-//! What the cluster would do with each object: complete it, then judge it.
+//! Judges each object as the cluster would: completes it first, then evaluates it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,32 +17,32 @@ use crate::judge::{mutate, validate};
 use crate::model::{Action, Review};
 use crate::registry::{Policy, Registry};
 
-/// Fuel that policies may burn on all objects, three minutes of a usual core. Beyond it they fail on the others. No clock
-/// decides, so that a run ends in the same way on every machine.
+/// Maximum fuel of all policies on all objects: about three minutes of a usual core. After that, policies fail on the
+/// remaining objects. No clock is used, so every machine gives the same result.
 const FUEL_OF_ALL: u64 = 1_000_000_000_000;
 
-/// How many objects are judged before the fuel is looked at: always the same, whatever the number of threads.
+/// Number of objects that are judged before the fuel is checked. It does not depend on the number of threads.
 const AT_ONCE: usize = 64;
 
-/// Nothing waits for a clock here. The driver wants a deadline all the same.
+/// A deadline that never passes. The driver requires one, although `check` uses no clock.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Other folders that a message names.
+/// Maximum number of other folders that a message names.
 const MOST_FOLDERS: usize = 3;
 
-/// Everything that is to be said of the input.
+/// The results for the whole input.
 #[derive(Debug, Default)]
 pub struct Checked {
     pub findings: Vec<Found>,
     pub skipped: Vec<(Arc<Policy>, String)>,
     pub assumed: Vec<(Arc<Policy>, String)>,
-    /// Findings beyond the limit of a policy.
+    /// Number of findings beyond the limit of a policy.
     pub more: Vec<(Arc<Policy>, u32)>,
-    /// By object.
+    /// Failures, by object.
     pub failed: Vec<(usize, Failed)>,
-    /// What is said of nobody, by permission.
+    /// Findings that an ignore or an exemption silences.
     pub silenced: Vec<(Found, Silence)>,
-    /// By object: annotations that were to silence something and did not.
+    /// By object, annotations that silenced nothing.
     pub unused: Vec<(usize, Unused)>,
 }
 
@@ -52,7 +52,7 @@ pub struct Found {
     /// Index into [`World::objects`].
     pub object: usize,
     pub judged: Judged,
-    /// The cluster mends it by itself, so it fails nothing.
+    /// Whether the cluster resolves it by itself. Then it does not fail the run.
     pub defaulted: bool,
 }
 
@@ -69,8 +69,8 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         shared.soften(registry, world, *object, &mut verdict, end);
         (*object, verdict, defaulted)
     };
-    // A budget may have a finding for each of hundreds of workloads, which say the same themselves. So those are asked
-    // first, and what they have said is not kept.
+    // A budget may have a finding for each of hundreds of workloads, and each workload reports it, too. So workloads
+    // are judged first, and repeated findings are dropped at once.
     let (workloads, others): (Vec<usize>, Vec<usize>) =
         world.checked().partition(|object| is_workload(registry, world, *object));
     let mut verdicts = in_rounds(registry, before, &workloads, judged);
@@ -103,7 +103,7 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     }
     let silenced = checked.silenced.iter().map(|(silenced, _)| silenced);
     for found in checked.findings.iter().chain(silenced) {
-        // Those of workloads are in already.
+        // Those of workloads were added before.
         if !is_workload(registry, world, found.object) {
             said.add(found.object, &found.judged, false);
         }
@@ -114,12 +114,12 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
     checked
 }
 
-/// All fuel that the engine of the registry has burnt so far.
+/// Total fuel that the engine of the registry has used so far.
 fn burnt(registry: &Registry) -> u64 {
     registry.bundles().first().map_or(0, Bundle::burnt)
 }
 
-/// The same work on every object, on every core, until the fuel is used up: then the deadline is over.
+/// Runs `work` on every object, on every core. When the fuel is used up, the deadline is in the past.
 fn in_rounds<R: Send>(
     registry: &Registry,
     before: u64,
@@ -138,10 +138,12 @@ fn is_workload(registry: &Registry, world: &World, object: usize) -> bool {
     registry.workloads().is_workload(&world.objects[object].review.kind.group_kind())
 }
 
-/// What is wrong between several objects is found at each of them, for in the cluster any may come last. Of a set it is
-/// said once: at the object that the others name as related. Where two name each other, the workload says it.
+/// Findings that were already reported at another object. A problem between several objects is found at each of them,
+/// because in the cluster any of them may come last. For files it is reported once: at the object that the others name
+/// as related. If two objects name each other, the workload reports it.
 ///
-/// By policy and object: of findings that name no other object, and of those of workloads.
+/// The key is bundle, policy and object. The values are the strictest action of findings without a related object, and
+/// of findings of workloads.
 #[derive(Default)]
 struct Said(HashMap<(usize, u32, usize), [Option<Action>; 2]>);
 
@@ -155,7 +157,7 @@ impl Said {
         }
     }
 
-    /// Whether the object that the finding names says the same.
+    /// Whether the related object reports the same.
     fn has(&self, world: &World, object: usize, judged: &Judged, is_workload: bool) -> bool {
         let related = judged.finding.related.as_deref().and_then(|related| related.split_once('/'));
         let other = related.and_then(|(kind, name)| world.named(&world.objects[object], kind, name));
@@ -166,21 +168,21 @@ impl Said {
     }
 }
 
-/// Adds to what was skipped why it is not known. A policy is told of the kinds that it asks for.
+/// Adds the reason to skipped policies. A policy gets only the reasons for kinds that it asks for.
 fn say_why(verdict: &mut Verdict, files: &Files, registry: &Registry) {
     let doubts = files.doubts();
     let workloads = registry.workloads();
     for (policy, reason) in &mut verdict.skipped {
         let metadata::Policy { requires, refines, .. } = &policy.metadata;
         let asks = |kinds: &[String], kind: &String| {
-            // The kinds of the configuration are asked for with those of Kubernetes.
+            // Policies ask for further kinds of the configuration together with those of Kubernetes.
             let is_further = || workloads.further().any(|further| further == kind);
             kinds.contains(kind) || is_further() && kinds.iter().any(|known| workloads.is_workload(known))
         };
         let of = |kinds: &[String]| -> BTreeSet<&String> {
             doubts.iter().filter(|(kind, _)| asks(kinds, kind)).flat_map(|(_, doubts)| doubts).collect()
         };
-        // What it can't do without comes first.
+        // Required kinds come first.
         let own = Some(of(requires)).filter(|own| !own.is_empty()).unwrap_or_else(|| of(refines));
         let Some(first) = own.first() else { continue };
         let more = if own.len() > 1 { format!(" (and {} more)", own.len() - 1) } else { String::new() };
@@ -188,14 +190,14 @@ fn say_why(verdict: &mut Verdict, files: &Files, registry: &Registry) {
     }
 }
 
-/// Folders that state the same namespace.
+/// Sets of files that share a namespace.
 struct Shared<'a> {
-    /// By namespace: a file of each set that has objects in it.
+    /// For each namespace, a file of each set with objects in it.
     sets: HashMap<&'a str, Sets<'a>>,
-    /// By namespace, kind and name: a file of each set that has such an object.
+    /// For each namespace, kind and name, a file of each set with such an object.
     named: HashMap<[&'a str; 3], Sets<'a>>,
     kinds: BTreeSet<&'a str>,
-    /// What a set has by itself, made when first asked for.
+    /// The objects of each set alone, made at the first question.
     alone: Mutex<HashMap<SetNumber, Arc<Objects>>>,
 }
 
@@ -218,8 +220,8 @@ impl<'a> Shared<'a> {
         shared
     }
 
-    /// Two folders that state the same namespace may be for two clusters. So what is wrong only among all of them warns at most,
-    /// and says which folders these are.
+    /// Lowers findings that depend on objects of other sets. Two folders with the same namespace may be for two
+    /// clusters. So a finding that exists only for all sets together warns at most, and names the folders.
     fn soften(&self, registry: &Registry, world: &World, number: usize, verdict: &mut Verdict, end: Instant) {
         let object = &world.objects[number];
         if verdict.judged.is_empty() || !self.sets.contains_key(object.review.namespace.as_str()) {
@@ -246,7 +248,7 @@ impl<'a> Shared<'a> {
         verdict.judged.sort_by_key(|judged| std::cmp::Reverse(judged.action));
     }
 
-    /// Files of other sets: those with the objects that a message names, else those that share the namespace.
+    /// Files of other sets: those with the objects that a message names, or else those that share the namespace.
     fn others(&self, namespace: &str, set: SetNumber, message: &str) -> String {
         let mut files: Vec<&str> = Vec::new();
         let mut add = |sets: &Sets<'a>| {
@@ -276,10 +278,10 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The verdict on the object as the cluster completes it, and the findings that completing it mends.
+/// The verdict on the object as the cluster completes it, and the findings that the completion resolves.
 fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: Instant) -> (Verdict, Vec<Judged>) {
     let written = validate(registry, &object.review, context, end);
-    // Only fixes complete anything, and most objects have none.
+    // Only fixes complete an object, and most objects have none.
     if written.judged.iter().all(|judged| judged.finding.fix.is_none()) {
         return (written, Vec::new());
     }
@@ -288,7 +290,7 @@ fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: 
         return (written, Vec::new());
     };
     let mut verdict = validate(registry, &Arc::new(completed), context, end);
-    // An ignore may be there for what is completed.
+    // An ignore may be for a finding that the completion resolves.
     verdict.unused = written.unused;
     for (after, _) in &mut verdict.silenced {
         if let Some((before, _)) = written.silenced.iter().find(|(before, _)| before.key == after.key) {
@@ -298,7 +300,7 @@ fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: 
     let mut mended = Vec::new();
     for before in written.judged {
         match verdict.judged.iter_mut().find(|after| after.key == before.key) {
-            // What stays is shown as it stands in the file: its places and fixes are the file's.
+            // A finding that remains is shown with the places and fixes of the file.
             Some(after) if after.finding.message == before.finding.message => {
                 after.finding = before.finding;
             }

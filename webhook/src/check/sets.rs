@@ -1,7 +1,12 @@
-//! Which files are applied together. Objects that state no namespace meet only the others of their set.
+//! Decides which files are applied together. An object without a namespace sees only objects of its own set.
 //!
-//! A set is what an Argo CD Application or a Kustomization of Flux names, else what lies below a folder with a configuration of its own, else a folder. The
-//! standard input, and files that are named one by one, are a set.
+//! A set is one of these, and the first that applies counts:
+//!
+//! - a folder that an Argo CD Application or a Flux Kustomization names, with everything below it;
+//! - a folder with a configuration of its own, or one that `sets` of the configuration names, with everything below it;
+//! - the folder of the file.
+//!
+//! Standard input and files that are arguments together form one set.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
@@ -13,11 +18,11 @@ use super::world::{File, Object};
 use crate::context::files::{Folders, Mixed, Place, SetNumber};
 use crate::registry::is_cluster_scoped;
 
-/// `group/Kind` of what names folders that are applied as a whole.
+/// Kinds, as `group/Kind`, whose objects name folders that are applied as a whole.
 const APPLICATION: &str = "argoproj.io/Application";
 const KUSTOMIZATION: &str = "kustomize.toolkit.fluxcd.io/Kustomization";
 
-/// Numbers the set and the folder of each file, and says where the folders lie.
+/// Numbers the set and the folder of each file, and returns the folders.
 pub(super) fn number(files: &mut [File], objects: &[Object]) -> Folders {
     let applied = applied(files, objects);
     let mut numbers: HashMap<PathBuf, SetNumber> = HashMap::new();
@@ -28,7 +33,7 @@ pub(super) fn number(files: &mut [File], objects: &[Object]) -> Folders {
             let nearest = real.ancestors().find(|folder| applied.contains(*folder));
             nearest.map(Path::to_owned)
         });
-        // No folder is named by an empty path.
+        // An empty path never names a folder.
         let set = by_application.or_else(|| file.source.set.clone()).unwrap_or_default();
         let next = SetNumber::try_from(numbers.len()).unwrap_or(SetNumber::MAX);
         let folder = real.as_deref().and_then(Path::parent).map_or(0, |folder| folders.number(folder));
@@ -37,7 +42,7 @@ pub(super) fn number(files: &mut [File], objects: &[Object]) -> Folders {
     folders
 }
 
-/// The sets of which some objects state a namespace and others do not, as far as policies ask for them.
+/// The sets in which some objects have a namespace and others have none. Only kinds that policies ask for count.
 pub(super) fn mixed(files: &[File], objects: &[Object], wants: impl Fn(&str) -> bool) -> HashMap<SetNumber, Mixed> {
     let mut stated: HashMap<SetNumber, BTreeSet<&str>> = HashMap::new();
     let mut unstated = HashSet::new();
@@ -57,7 +62,7 @@ pub(super) fn mixed(files: &[File], objects: &[Object], wants: impl Fn(&str) -> 
     mixed.map(|(set, stated)| (set, namespaces(stated))).collect()
 }
 
-/// The folders that Applications and Flux's Kustomizations of the input name, as long as these lie in their repository.
+/// The folders that Applications and Flux Kustomizations of the input name, if the folders are in the same repository.
 fn applied(files: &[File], objects: &[Object]) -> HashSet<PathBuf> {
     let mut folders = HashSet::new();
     for object in objects {
@@ -68,21 +73,21 @@ fn applied(files: &[File], objects: &[Object]) -> HashSet<PathBuf> {
         let Some(real) = files.get(object.file).and_then(|file| real(&file.source)) else { continue };
         let Some(root) = real.ancestors().find(|folder| folder.join(".git").exists()) else { continue };
         let Some(application) = object.review.object() else { continue };
-        // Argo CD has one source or several, Flux one path.
+        // Argo CD has one or several sources, and Flux has one path.
         let several = application.at("/spec/sources").into_iter().flat_map(Node::items);
         let one = application.at(if kind == APPLICATION { "/spec/source" } else { "/spec" });
         for source in one.into_iter().chain(several) {
             let path = source.at("/path").and_then(Node::as_str).map(Path::new);
             let is_below =
                 |path: &&Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-            // The root of a repository is more than one thing that is applied.
+            // The root of a repository contains more than one set.
             folders.extend(path.filter(is_below).map(|path| root.join(path)).filter(|folder| folder != root));
         }
     }
     folders
 }
 
-/// Where a file lies, without symbolic links.
+/// The path of a file, without symbolic links.
 pub(super) fn real(source: &Source) -> Option<PathBuf> {
     match &source.found {
         Some(found) => Some(found.real().to_owned()),

@@ -1,19 +1,19 @@
-//! The same work on many things, on every core.
+//! Runs the same work on many items, on every core.
 
 use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Fewer things than this are not worth a thread.
+/// Minimum number of items for each thread.
 const WORTH_A_THREAD: usize = 8;
 
-/// How many threads [`map`] uses at most.
+/// Maximum number of threads of [`map`].
 pub(super) fn most() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// The results in the order of the items.
+/// Returns the results in the order of the items.
 pub(super) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = most().min(items.len() / WORTH_A_THREAD);
     if threads < 2 {
@@ -30,7 +30,7 @@ pub(super) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
                     let Some(item) = items.get(index) else { break };
                     own.push((index, work(item)));
                 }
-                // A thread that panicked ends the scope with its panic.
+                // If a thread panics, the scope ends with its panic.
                 results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(own);
             });
         }

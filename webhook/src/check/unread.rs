@@ -1,4 +1,5 @@
-//! What was found and not read, and which kinds of objects it may hold. Nothing is concluded from the absence of those.
+//! Parts of the input that were found and not read, and the kinds that they may contain. If such a kind is missing, no
+//! policy concludes anything from it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -8,10 +9,10 @@ use super::bounds;
 use crate::context::files::Unread;
 use crate::files;
 
-/// Folders below a chart or a kustomization that are looked into.
+/// Maximum depth of folders below a chart or kustomization that are searched.
 const DEEPEST: usize = 32;
 
-/// Something that was not read, and the folder below which it is near.
+/// A part that was not read, and the folder to which it is near.
 #[derive(Clone, Debug)]
 pub struct Gap {
     pub(super) near: PathBuf,
@@ -19,12 +20,12 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// A file that lies among the manifests of a folder.
+    /// A file among the manifests of a folder.
     pub(super) fn file(folder: &Path, reason: String, kinds: Option<BTreeSet<String>>) -> Self {
         Self { near: folder.to_owned(), unread: Unread { reason, kinds, is_manifest: true } }
     }
 
-    /// A folder that is rendered. What lies beside it may be meant for what it holds.
+    /// A folder that must be rendered. Objects next to it may belong to its objects.
     pub(super) fn rendered(folder: &Path, what: &str, name: &str, kinds: Option<BTreeSet<String>>) -> Self {
         let near = folder.parent().unwrap_or(folder).to_owned();
         Self {
@@ -34,8 +35,8 @@ impl Gap {
     }
 }
 
-/// The kinds that a text writes, without their groups. None where it may make any: a kind is itself rendered, or cannot be
-/// read.
+/// The kinds in a text, without their groups. None if any kind is possible, because a kind is itself rendered or can't
+/// be read.
 pub(super) fn kinds_of(text: &str) -> Option<BTreeSet<String>> {
     let mut kinds = BTreeSet::new();
     for (at, word) in text.match_indices("kind") {
@@ -60,12 +61,12 @@ pub(super) fn kinds_of(text: &str) -> Option<BTreeSet<String>> {
     Some(kinds)
 }
 
-/// The kinds of a document that is broken. Where none can be read, the line that says it may be what is broken.
+/// The kinds of a broken document. None if no kind can be read, because the broken line may be the one with the kind.
 pub(super) fn kinds_of_broken(text: &str) -> Option<BTreeSet<String>> {
     kinds_of(text).filter(|kinds| !kinds.is_empty())
 }
 
-/// Reads what was passed over, to see what it may hold; no more than is read of everything else.
+/// Reads skipped files to find the kinds that they may contain. The same size limit applies as for other files.
 #[derive(Debug, Default)]
 pub(super) struct Glance {
     bytes: u64,
@@ -82,7 +83,7 @@ impl Glance {
         kinds_of(&text)
     }
 
-    /// The kinds that the files below a folder name, but for those that are judged.
+    /// The kinds that the files below a folder name, without the files that are judged.
     pub(super) fn folder(&mut self, folder: &Path, judged: &HashSet<PathBuf>) -> Option<BTreeSet<String>> {
         let mut kinds = BTreeSet::new();
         let mut waiting = vec![(folder.to_owned(), 0)];
@@ -94,7 +95,7 @@ impl Glance {
                 if is_hidden {
                     continue;
                 }
-                // What lies behind a link is not looked at.
+                // Symbolic links are not followed, so any kind is possible.
                 if kind.is_symlink() {
                     return None;
                 }
@@ -114,7 +115,7 @@ impl Glance {
     }
 }
 
-/// A chart that another one depends on.
+/// Whether the file is the archive of a chart's dependency.
 fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "tgz")
 }

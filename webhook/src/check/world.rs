@@ -1,4 +1,4 @@
-//! The objects of the input, each with its place, and what policies may know of the others.
+//! The objects of the input, each with its place, and the objects that policies may ask for.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,38 +16,38 @@ use crate::model::{Kind, Review};
 use crate::registry::{Registry, Workloads};
 use crate::yaml::{Budget, Document, Stream, SyntaxError};
 
-/// Problems of a file that are shown one by one.
+/// Maximum number of problems of one file that are shown. The rest are counted.
 const MOST_PROBLEMS: usize = 100;
 
-/// Everything that was read.
+/// The parsed input.
 #[derive(Debug)]
 pub struct World {
     pub files: Vec<File>,
     /// In the order of the files.
     pub objects: Vec<Object>,
-    /// What cannot be read, or is no object though it looks like one.
+    /// Parts that can't be read, or that look like an object and are none.
     pub problems: Vec<Unjudged>,
-    /// Documents that are no Kubernetes objects.
+    /// Documents that are not Kubernetes objects.
     pub others: usize,
-    /// Files in folders that are no YAML before they are rendered.
+    /// Templates in folders, which are not YAML before they are rendered.
     pub templates: Vec<String>,
-    /// Files with patches of kustomize, which are no objects.
+    /// Files with patches of kustomize, which are not objects.
     pub patches: Vec<String>,
-    /// What policies may ask for besides.
+    /// Other objects that policies may ask for.
     pub(super) beside: Arc<Beside>,
     context: Arc<Objects>,
     folders: Arc<Folders>,
     mixed: HashMap<SetNumber, Mixed>,
 }
 
-/// One text of the input. Its documents are read again where their places are asked for: all of them at once would need a
+/// One text of the input. Its documents are read again when their places are needed. All documents at once would take a
 /// hundred times the memory of the text.
 #[derive(Debug)]
 pub struct File {
     pub source: Source,
-    /// What it is applied with, and where it lies.
+    /// The set, file and folder.
     pub(super) place: Place,
-    /// The part of the text that each document is, in their order.
+    /// For each document, the number of its part of the text.
     pub(super) parts: Vec<usize>,
 }
 
@@ -58,18 +58,18 @@ pub struct Object {
     pub file: usize,
     /// Number of the document in its file, from 0.
     pub document: usize,
-    /// The pointer to it in its document: empty, or `/items/3` in a list.
+    /// The pointer to the object in its document: empty, or `/items/3` in a list.
     pub prefix: String,
     pub review: Arc<Review>,
 }
 
 impl World {
-    /// Reads every text. What is broken becomes a problem and hides nothing else.
+    /// Reads every text. A broken part becomes a problem and does not hide other parts.
     pub fn read(sources: Vec<Source>, registry: &Registry, beside: Arc<Beside>) -> Self {
         Self::read_within(sources, registry, beside, &Budget::default(), bounds::MAX_OBJECTS)
     }
 
-    /// As [`World::read`], with other bounds.
+    /// Like [`World::read`], with other limits.
     pub fn read_within(
         sources: Vec<Source>,
         registry: &Registry,
@@ -120,7 +120,7 @@ impl World {
             };
         for (number, Object { review, file, .. }) in (0..).zip(&objects) {
             let File { source, place, .. } = &files[*file];
-            // What is checked takes the place of what is there.
+            // A checked object replaces the object in the context.
             if source.role == Role::Context && own.contains(&name_of(review)) {
                 continue;
             }
@@ -134,7 +134,7 @@ impl World {
             }
         }
         let recorded: HashMap<_, _> = beside.objects.iter().map(|object| (identity(object), object)).collect();
-        // What is checked is what will be there.
+        // A checked object replaces the recorded one.
         let others_beside = beside.objects.iter().filter(|object| !own.contains(&identity(object)));
         add_beside(&mut context, others_beside, objects.len());
         for object in &mut objects {
@@ -159,19 +159,19 @@ impl World {
         }
     }
 
-    /// What surrounds the object of a number.
+    /// The context of the object with this number.
     pub(super) fn context(&self, object: usize) -> Files {
         self.seen_by(object, &self.context)
     }
 
-    /// These objects, as the object of a number sees them.
+    /// These objects, as seen by the object with this number.
     pub(super) fn seen_by(&self, object: usize, objects: &Arc<Objects>) -> Files {
         let File { source, place, .. } = self.file(&self.objects[object]);
         let files = Files::new(source.closed, Arc::clone(objects)).seen_from(*place);
         files.seen_by(u32::try_from(object).unwrap_or(u32::MAX))
     }
 
-    /// The objects of one set, as if there were no other, and what is known besides.
+    /// The objects of one set without those of other sets, and the recorded objects.
     pub(super) fn objects_of(&self, registry: &Registry, set: SetNumber) -> Arc<Objects> {
         let mixed = self.mixed.get(&set).map(|mixed| (set, mixed.clone()));
         let alone = Objects::new(self.context.kinds().clone(), Arc::clone(registry.workloads()));
@@ -188,13 +188,13 @@ impl World {
         Arc::new(alone)
     }
 
-    /// The object that another one means by a kind, without its group, and a name.
+    /// The object that `object` means by a kind, without group, and a name.
     pub(super) fn named(&self, object: &Object, kind: &str, name: &str) -> Option<usize> {
         let number = self.context.find(self.file(object).place, &object.review.namespace, kind, name)?;
         usize::try_from(number).ok().filter(|number| *number < self.objects.len())
     }
 
-    /// The objects that the report is about, by their numbers.
+    /// The numbers of the objects that the report is about.
     pub(crate) fn checked(&self) -> impl Iterator<Item = usize> {
         (0..self.objects.len()).filter(|object| self.file(&self.objects[*object]).source.role == Role::Checked)
     }
@@ -204,13 +204,13 @@ impl World {
         self.context.wants(&object.review.kind.group_kind())
     }
 
-    /// The file that an object stands in.
+    /// The file of an object.
     pub fn file(&self, object: &Object) -> &File {
         &self.files[object.file]
     }
 }
 
-/// Adds what is known beside the input: a set of its own.
+/// Adds the recorded objects, as a set of their own.
 fn add_beside<'a>(context: &mut Objects, beside: impl Iterator<Item = &'a Value>, first: usize) {
     let place = Place { set: SetNumber::MAX, file: u32::MAX, folder: 0 };
     let first = u32::try_from(first).unwrap_or(u32::MAX);
@@ -222,25 +222,26 @@ fn name_of(review: &Review) -> [String; 3] {
     [review.kind.group_kind(), review.namespace.clone(), review.name.clone()]
 }
 
-/// The same of an object that is not judged.
+/// The same for an object that is not judged.
 fn identity(object: &Value) -> [String; 3] {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = Kind::from_api_version(text("/apiVersion"), text("/kind")).group_kind();
     [kind, text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned()]
 }
 
-/// What was found in one text.
+/// The contents of one text.
 #[derive(Default)]
 struct Read {
     parts: Vec<usize>,
     objects: Vec<Object>,
     problems: Vec<Unjudged>,
     others: usize,
-    /// Some of its documents are patches of kustomize.
+    /// Whether some of its documents are patches of kustomize.
     has_patches: bool,
-    /// What is in it and cannot be read.
+    /// Parts of it that can't be read.
     gaps: Vec<Gap>,
-    /// Nobody named it, and it is no YAML before it is rendered. Its documents are left out.
+    /// Whether it was found in a folder and is a template, which is not YAML before it is rendered. Its documents are
+    /// left out.
     is_template: bool,
 }
 
@@ -248,20 +249,21 @@ struct Reader<'a> {
     source: &'a Source,
     workloads: &'a Workloads,
     read: Read,
-    /// Objects of all texts, and how many there may be.
+    /// Number of objects of all texts, and its limit.
     counted: &'a AtomicUsize,
     most: usize,
-    /// Problems beyond those that are shown.
+    /// Number of problems that are not shown.
     more: usize,
-    /// A limit was reached before its end.
+    /// Whether a limit was reached before the end.
     is_cut: bool,
-    /// The text looks like a template. That is looked for once, not for each document that is broken.
+    /// Whether the text looks like a template. This is checked once, not for each broken document.
     is_template: bool,
-    /// The text may hold an object: it has a word that each has, or escapes, in which such a word may hide.
+    /// Whether the text may contain an object. It then has a word that every object has, or escapes that may hide the
+    /// word.
     has_objects: bool,
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Copy)]
 struct At<'a> {
     number: usize,
@@ -295,7 +297,7 @@ impl<'a> Reader<'a> {
                 Err(error) => self.broken(error, stream.written(part).map_or(&self.source.text, |(_, text)| text)),
             }
             if self.read.is_template {
-                // A part of what it renders would be judged without the rest.
+                // The documents are only a part of what the template renders, so they are not judged alone.
                 let reason = format!("the template {} was passed over", self.source.name);
                 let gaps = vec![Gap::file(&self.folder(), reason, kinds_of(&self.source.text))];
                 self.read =
@@ -303,7 +305,7 @@ impl<'a> Reader<'a> {
                 self.more = 0;
                 break;
             }
-            // What was said of this document holds for all that follow.
+            // The limit is reached, so the remaining documents are not read.
             if budget.is_spent() || self.counted.load(Ordering::Relaxed) > self.most {
                 self.is_cut = true;
                 break;
@@ -319,7 +321,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The first problems of a file are shown one by one, the others counted.
+    /// Adds a problem. After the first ones of a file, problems are only counted.
     fn note(&mut self, problem: Unjudged) {
         if self.read.problems.len() < MOST_PROBLEMS {
             self.read.problems.push(problem);
@@ -328,19 +330,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Something of its file was not read, and may hold these kinds; none: any.
+    /// Records a part of the file that was not read. It may contain these kinds. None means any kind.
     fn gap(&mut self, reason: String, kinds: Option<BTreeSet<String>>) {
         self.read.gaps.push(Gap::file(&self.folder(), reason, kinds));
     }
 
-    /// Where its file lies.
+    /// The folder of the file.
     fn folder(&self) -> PathBuf {
         sets::real(self.source).and_then(|real| real.parent().map(Path::to_owned)).unwrap_or_default()
     }
 
-    /// `text`: the document.
+    /// Records a broken document. `text` is the document.
     fn broken(&mut self, error: SyntaxError, text: &str) {
-        // Repositories hold much that has the ending of a manifest: lines of JSON, JSON with comments, settings of tools.
+        // Many files in repositories only have the ending of a manifest: lines of JSON, JSON with comments, settings of
+        // tools.
         if self.source.is_found && !self.has_objects {
             self.read.others += 1;
             return;
@@ -359,7 +362,7 @@ impl<'a> Reader<'a> {
         self.note(Unjudged { file: self.source.name.clone(), place, message: error.message, help });
     }
 
-    /// `kind`: what an item of a typed list is, as `apiVersion` and `kind`, where it does not say so itself.
+    /// Reads a value. For an item of a typed list, `kind` is its `apiVersion` and `kind`, in case the item has no kind.
     fn value(&mut self, at: At<'_>, prefix: &str, value: &Value, kind: Option<(&str, &str)>) {
         let completed;
         let value = match (kind, value) {
@@ -373,7 +376,7 @@ impl<'a> Reader<'a> {
         let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
             return self.no_object(at, prefix, value);
         };
-        // What kustomize and Helm read is no object of a cluster.
+        // Files for kustomize and Helm are not objects of a cluster.
         if api_version.starts_with("kustomize.config.k8s.io/") {
             self.read.others += 1;
             return;
@@ -396,7 +399,7 @@ impl<'a> Reader<'a> {
         let counted = self.counted.fetch_add(1, Ordering::Relaxed);
         if counted >= self.most {
             self.is_cut = true;
-            // The others are passed over without a word: there may be a million.
+            // Further objects get no message, because there may be a million.
             if counted == self.most {
                 let message = format!(
                     "the input has more than {} Kubernetes objects, and the others are not judged; check fewer files \
@@ -431,7 +434,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Half of `apiVersion` and `kind` beside a `metadata` is a broken manifest; anything else is somebody else's YAML.
+    /// With `metadata`, a value that has only one of `apiVersion` and `kind` is a broken manifest. Other values are
+    /// YAML of other programs.
     fn no_object(&mut self, at: At<'_>, prefix: &str, value: &Value) {
         let has = |member: &str| value.get(member).is_some();
         match (has("apiVersion"), has("kind")) {
@@ -460,13 +464,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a line that is no YAML is a template's, or follows one: `{{` begins it, or stands where a value is.
+/// Whether a line that is not YAML, or the line before it, belongs to a template: it contains `{{` and is not a
+/// comment.
 fn is_rendered(text: &str, line: usize) -> bool {
     let lines = text.lines().skip(line.saturating_sub(2)).take(2);
     lines.into_iter().any(|line| line.contains("{{") && !line.trim_start().starts_with('#'))
 }
 
-/// kubectl lets the items of a `DeploymentList` go without their kind.
+/// Adds the kind to an item. kubectl accepts items of a `DeploymentList` without a kind.
 fn with_kind(members: &Map<String, Value>, api_version: &str, kind: &str) -> Value {
     let mut members = members.clone();
     members.insert("kind".to_owned(), kind.into());

@@ -1,4 +1,4 @@
-//! Writes edited and new files: all of them or none, and each so that a crash leaves the old one or the new one.
+//! Writes edited and new files: all or none. After a crash, each file has either its old or its new content.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -10,12 +10,12 @@ use crate::files::{self, ReadError};
 /// A file as it was when it was read.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    /// Without symbolic links.
+    /// The path without symbolic links.
     real: PathBuf,
     identity: Identity,
 }
 
-/// Device, number, mode and time of the last change of a file, by which it is known whatever its name.
+/// Identifies a file whatever its name is: device, number, mode and time of the last change.
 type Identity = Option<[u64; 5]>;
 
 impl Found {
@@ -29,7 +29,7 @@ impl Found {
     }
 }
 
-/// Why a file was not written. It is as it was.
+/// Why a file was not written. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("{0}")]
@@ -48,21 +48,21 @@ pub(super) enum WriteError {
     Owner(io::Error),
 }
 
-/// A text that is on the disk under a name of its own, and only has to take its place. Dropped, it is removed.
+/// A text that is on disk under a temporary name, and still has to be moved to its place. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Prepared {
     temporary: PathBuf,
     place: PathBuf,
-    /// Of the file that it replaces; none for a new one.
+    /// Identity of the file that it replaces. None for a new file.
     replaces: Option<Identity>,
 }
 
 impl Prepared {
-    /// Prepares `after` for the place of `before`, with owner and permissions of the file. A symbolic link keeps leading
-    /// to it.
+    /// Prepares `after` as the replacement of `before`, with the owner and permissions of the file. A symbolic link
+    /// still leads to the file.
     ///
     /// # Errors
-    /// Where the file may not be written, is no longer what was read, or cannot be replaced without losing something.
+    /// If the file may not be written, has changed since it was read, or can't be replaced without a loss.
     pub(super) fn replace(path: &Path, found: &Found, before: &str, after: &str) -> Result<Self, WriteError> {
         if fs::canonicalize(path)? != found.real {
             return Err(WriteError::Moved);
@@ -77,7 +77,7 @@ impl Prepared {
         if opened.metadata.permissions().readonly() {
             return Err(WriteError::ReadOnly);
         }
-        // A rename needs rights in the folder alone. The rights of the file count as well.
+        // A rename needs only rights in the folder. The rights of the file are checked here as well.
         OpenOptions::new().write(true).open(&found.real)?;
         refuse_hard_links(&opened.metadata)?;
         let (prepared, file) = Self::write(&found.real, Some(found.identity), after)?;
@@ -90,9 +90,9 @@ impl Prepared {
     /// Prepares a new file.
     ///
     /// # Errors
-    /// Where something is there, or it cannot be written.
+    /// If the path exists, or can't be written.
     pub(super) fn create(path: &Path, text: &str) -> Result<Self, WriteError> {
-        // A dangling link is something too.
+        // A broken link exists, too.
         if path.symlink_metadata().is_ok() {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
         }
@@ -101,10 +101,10 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Puts it in its place.
+    /// Moves the file to its place.
     ///
     /// # Errors
-    /// Where another file took the place meanwhile.
+    /// If another file took the place in the meantime.
     pub(super) fn commit(self) -> Result<(), WriteError> {
         match self.replaces {
             Some(replaced) => {
@@ -113,13 +113,13 @@ impl Prepared {
                 }
                 fs::rename(&self.temporary, &self.place)?;
             }
-            // A rename would replace what is there; a second name can't.
+            // A rename would replace an existing file. A hard link can't.
             None => match fs::hard_link(&self.temporary, &self.place) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => self.copy()?,
                 result => result?,
             },
         }
-        // The names of files are the folder's. Where it cannot be opened, they reach the disk a little later.
+        // The folder stores the names of its files. If it can't be opened, the names reach the disk a little later.
         if let Some(folder) = self.place.parent()
             && let Ok(folder) = File::open(folder)
         {
@@ -128,7 +128,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// For file systems without hard links.
+    /// Copies the file, on file systems without hard links.
     fn copy(&self) -> io::Result<()> {
         let text = fs::read(&self.temporary)?;
         let mut file = OpenOptions::new().write(true).create_new(true).open(&self.place)?;
@@ -138,10 +138,10 @@ impl Prepared {
         })
     }
 
-    /// Writes the text beside its place, for a rename does not cross file systems.
+    /// Writes the text next to its place, because a rename can't cross file systems.
     fn write(place: &Path, replaces: Option<Identity>, text: &str) -> io::Result<(Self, File)> {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        // The longest name of a file has 255 bytes.
+        // The name of a file has at most 255 bytes.
         let name: String = name.chars().take(40).collect();
         for attempt in 0..100 {
             let temporary = place.with_file_name(format!(".{name}.plimsoll-{}-{attempt}", std::process::id()));
@@ -161,15 +161,15 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        // After a rename it is gone already; of one that cannot be removed nothing more can be done.
+        // After a rename, the file no longer exists. If it can't be removed, nothing else can be done.
         let _ = fs::remove_file(&self.temporary);
     }
 }
 
-/// Writes a text in the place of whatever file has this name, which is not followed where it is a symbolic link.
+/// Writes a text to a file, and replaces any file with this name. A symbolic link is replaced, not followed.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If the file cannot be written.
 pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
     let (prepared, file) = Prepared::write(path, None, text)?;
     file.sync_all()?;
@@ -179,7 +179,7 @@ pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(unix)]
 fn identity(metadata: &Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt as _;
-    // A number of a file that is gone may be given to the next one.
+    // The number of a deleted file may be used again.
     Some([
         metadata.dev(),
         metadata.ino(),
@@ -261,7 +261,7 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
         assert!(matches!(replace(&file, "a: 1\n", "a: 2\n"), Err(WriteError::ReadOnly)));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        // The same text under the same name, but another file.
+        // A different file with the same text and name.
         let before = found(&file);
         fs::write(&other, "a: 1\n").unwrap();
         fs::rename(&other, &file).unwrap();
@@ -279,7 +279,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.yaml");
         fs::write(&file, "a: 1\n").unwrap();
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if std::os::unix::fs::chown(&file, Some(12_345), Some(12_345)).is_ok() {
             replace(&file, "a: 1\n", "a: 2\n").unwrap();
             let metadata = fs::metadata(&file).unwrap();

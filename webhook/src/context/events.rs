@@ -1,4 +1,4 @@
-//! Events about what happened in reviews, written from the background: bounded, and at most one a minute for one object.
+//! Writes Events about reviews in the background. The queue is limited, and equal Events are written once a minute.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,28 +13,28 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::model::Review;
 use crate::printed;
 
-/// What waits to be written. More than this at once is dropped: the log and the audit log have it.
+/// Maximum number of waiting Events. Further ones are dropped; the log and the audit log still have them.
 const WAITING: usize = 64;
 
-/// The same of the same object within this is one event.
+/// Equal Events of one object within this time are written once.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// An Event of a cluster-scoped object lies here.
+/// Namespace for the Events of cluster-scoped objects.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Takes events without ever waiting.
+/// Accepts Events without ever waiting.
 #[derive(Clone, Debug)]
 pub(super) struct Events(Sender<Event>);
 
 impl Events {
-    /// With a task that writes them until the last clone is dropped.
+    /// Starts a task that writes the Events until the last clone is dropped.
     pub(super) fn start(client: Client) -> Self {
         let (sender, receiver) = channel(WAITING);
         tokio::spawn(write(client, receiver));
         Self(sender)
     }
 
-    /// Notes something about the reviewed object.
+    /// Queues an Event about the reviewed object.
     pub(super) fn note(&self, review: &Review, reason: &str, message: String) {
         let lost = self.0.try_send(event(review, reason, message)).is_err();
         if lost {

@@ -1,4 +1,4 @@
-//! The context of one check: the objects of its own input.
+//! The context of one check: the objects of its input.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,39 +17,39 @@ use crate::registry::{Workloads, is_cluster_scoped};
 pub use super::gaps::Unread;
 pub use super::versions::{Folders, Place};
 
-/// Number of a set: what is applied together. Objects that state no namespace meet only the others of their set, for each set
-/// may go to a namespace of its own.
+/// Number of a set of objects that are applied together. Each set may go to a different namespace. So an object without
+/// a namespace sees only objects of its own set.
 pub type SetNumber = u32;
 
-/// Whose objects see each other.
+/// A group of objects that see each other.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Group {
-    /// Empty for what lies in no namespace.
+    /// The objects of this namespace. Empty for cluster-scoped objects.
     Namespace(String),
-    /// The objects of a set that state no namespace.
+    /// The objects of a set without a namespace.
     Set(SetNumber),
-    /// The objects of a set that state one, where others of it state none.
+    /// The objects of a set with a namespace, if others of the set have none.
     Stated(SetNumber),
-    /// What names Namespaces, of the whole input.
+    /// Objects of the whole input that name Namespaces.
     Naming,
-    /// The same of one set, whose objects may all go to any namespace.
+    /// Objects of one set that name Namespaces. The set may be applied to any namespace.
     NamingInSet(SetNumber),
 }
 
-/// The namespaces that a set states, where some of its objects state none.
+/// The namespaces of a set in which other objects have none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Mixed {
-    /// A single one. kubectl and Helm put the others into it too, or refuse the set.
+    /// One namespace. kubectl and Helm put the other objects into it, too, or reject the set.
     One(String),
-    /// More than one.
+    /// More than one namespace.
     Several,
 }
 
-/// The objects of a set of files that policies may ask for.
+/// The objects of the input that policies may ask for.
 #[derive(Debug, Default)]
 pub struct Objects {
     shards: HashMap<Group, Shard>,
-    /// The objects that state no namespace, of all sets together.
+    /// The objects without a namespace, of all sets together.
     unstated: Shard,
     sets: HashSet<SetNumber>,
     mixed: HashMap<SetNumber, Mixed>,
@@ -57,25 +57,25 @@ pub struct Objects {
     kinds: BTreeSet<String>,
     workloads: Arc<Workloads>,
     folders: Arc<Folders>,
-    /// By whom they are seen, kind and name.
+    /// Objects by group, kind and name.
     identities: Identities<(Group, String, String)>,
     gaps: Gaps,
     added: u32,
 }
 
 impl Objects {
-    /// None as yet, of these kinds.
+    /// No objects yet, for these kinds.
     pub fn new(kinds: BTreeSet<String>, workloads: Arc<Workloads>) -> Self {
         Self { kinds, workloads, ..Self::default() }
     }
 
-    /// Where the files lie, and which sets state a namespace for some of their objects alone.
+    /// The same with the folders of the files, and the sets in which only some objects have a namespace.
     #[must_use]
     pub fn within(self, folders: Arc<Folders>, mixed: HashMap<SetNumber, Mixed>) -> Self {
         Self { folders, mixed, ..self }
     }
 
-    /// `group/Kind` of those that are known, even if there is none.
+    /// The known kinds, as `group/Kind`, even if there is no object of them.
     pub fn kinds(&self) -> &BTreeSet<String> {
         &self.kinds
     }
@@ -85,13 +85,13 @@ impl Objects {
         self.kinds.contains(kind) && !is_secret(kind)
     }
 
-    /// Adds an object of the only set, if it is of a kind that policies declare.
+    /// Adds an object of the only set, if policies declare its kind.
     pub fn add(&mut self, object: &serde_json::Value) {
         self.add_at(self.added, Place::default(), object);
     }
 
-    /// Adds the object of this number that stands at this place, if it is of a kind that policies declare. The number is the
-    /// caller's; each object has another one.
+    /// Adds the object with this number at this place, if policies declare its kind. The caller numbers the objects,
+    /// and each number is unique.
     pub fn add_at(&mut self, number: u32, place: Place, object: &serde_json::Value) {
         self.added = self.added.max(number.saturating_add(1));
         let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
@@ -117,32 +117,32 @@ impl Objects {
             stated.put(shape, name, number, kept.clone());
         }
         self.shards.entry(group.clone()).or_default().put(shape, name, number, kept);
-        // The API server makes up a name for each that has none.
+        // The API server generates a name for an object without one.
         if !name.is_empty() {
             let is_workload = self.workloads.is_workload(&kind);
             self.identities.add((group, kind.clone(), name.to_owned()), number, place, is_workload, &self.folders);
         }
     }
 
-    /// Takes an object that is not kept: a controller may make others of it.
+    /// Records an object that is not kept, but from which a controller may make other objects.
     pub fn add_maker(&mut self, place: Place, namespace: &str, description: &str) {
         let group = if namespace.is_empty() { Group::Set(place.set) } else { Group::Namespace(namespace.to_owned()) };
         self.gaps.add_maker(group, place.set, description);
     }
 
-    /// Takes something that was not read. `folder`: below it is what it is near to.
+    /// Records a part of the input that was not read. It is near to everything below `folder`.
     pub fn add_unread(&mut self, folder: u32, unread: Unread) {
         self.gaps.add_unread(folder, unread);
     }
 
-    /// The number of the object that is called so at a place, by its kind without its group.
+    /// The number of an object by its name and its kind without the group, as seen from a place.
     pub fn find(&self, place: Place, namespace: &str, kind: &str, name: &str) -> Option<u32> {
         let mut kinds = self.kinds.iter().filter(|known| known.rsplit_once('/').is_some_and(|(_, it)| it == kind));
         kinds.find_map(|kind| {
             let own = group(kind, namespace, place.set);
             let met = self.met(&own, place.set).filter(|(_, meets)| *meets).map(|(group, _)| group);
             [Some(own), met].into_iter().flatten().find_map(|group| {
-                // What another group sees of a set is known by its namespace.
+                // Other groups see the objects of such a set under its namespace.
                 let group = match (group, self.mixed.get(&place.set)) {
                     (Group::Stated(_), Some(Mixed::One(namespace))) => Group::Namespace(namespace.clone()),
                     (group, _) => group,
@@ -152,7 +152,7 @@ impl Objects {
         })
     }
 
-    /// Other objects of a set that may be in the same namespace, and whether they surely are.
+    /// The group of a set that may share a namespace with `own`, and whether it certainly does.
     fn met(&self, own: &Group, set: SetNumber) -> Option<(Group, bool)> {
         let mixed = self.mixed.get(&set)?;
         match (own, mixed) {
@@ -173,37 +173,37 @@ fn group(kind: &str, namespace: &str, set: SetNumber) -> Group {
     }
 }
 
-/// The objects of a set of files, as one object sees them. Closed: what is not among them does not exist. Open: it may exist
-/// elsewhere.
+/// The objects of the input, as one object sees them. In a closed input, a missing object does not exist. In an open
+/// input it may exist elsewhere.
 #[derive(Debug)]
 pub struct Files {
     closed: bool,
     objects: Arc<Objects>,
     place: Place,
     viewer: Option<Viewer>,
-    /// By `group/Kind`, why something that is missing may exist all the same.
+    /// For each `group/Kind`, why a missing object may exist after all.
     doubts: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Files {
-    /// An input with these objects, as its only set sees it.
+    /// An input with these objects, as seen from its only set.
     pub fn new(closed: bool, objects: Arc<Objects>) -> Self {
         Self { closed, objects, place: Place::default(), viewer: None, doubts: Mutex::default() }
     }
 
-    /// The same, as an object of this place sees it.
+    /// The same, as seen from this place.
     #[must_use]
     pub fn seen_from(self, place: Place) -> Self {
         Self { place, ..self }
     }
 
-    /// The same, as the object of this number sees it.
+    /// The same, as seen by the object with this number.
     #[must_use]
     pub fn seen_by(self, viewer: u32) -> Self {
         Self { viewer: Some(Viewer::new(viewer)), ..self }
     }
 
-    /// Why answers were incomplete although the input is closed, by the `group/Kind` that was asked for.
+    /// Why answers were incomplete although the input is closed, by the `group/Kind` of the question.
     pub fn doubts(&self) -> BTreeMap<String, BTreeSet<String>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -217,7 +217,7 @@ impl Files {
         shard.answer_chosen(shape, namespace, question, chosen)
     }
 
-    /// Whether an answer is empty because what it would hold belongs to another version of the object that asks.
+    /// Whether an answer is empty because the objects belong to a different version than the object that asks.
     fn hides(&self, group: &Group, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> bool {
         let Objects { shards, identities, folders, .. } = &*self.objects;
         let Some(shard) = shards.get(group).filter(|_| self.viewer.is_some() && identities.has_versions()) else {
@@ -230,8 +230,8 @@ impl Files {
         !shard.answer_chosen(shape, namespace, question, Some(&chosen)).documents.is_empty()
     }
 
-    /// Whether Pods are selected of which the workload is of another kind than the one that is asked for. A selector is
-    /// written for one workload, so the others are not missing.
+    /// Whether the selector selects Pods of a workload of a different kind. A selector is written for one workload, so
+    /// no other workload is missing.
     fn selects_another(&self, own: &Group, namespace: &str, question: Question<'_>) -> bool {
         let Objects { kinds, workloads, .. } = &*self.objects;
         if !matches!(question, Question::SelectedBy { .. }) {
@@ -245,7 +245,7 @@ impl Files {
         })
     }
 
-    /// Why something that is missing may exist: it is in another set, or in what was not read.
+    /// Why a missing object may exist: it is in another set, or in a part of the input that was not read.
     fn doubt(&self, own: &Group, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Option<String> {
         let Objects { sets, unstated, gaps, folders, .. } = &*self.objects;
         if matches!(own, Group::Set(_)) && sets.len() > 1 {
@@ -271,13 +271,13 @@ impl Context for Files {
         }
         let shape = Shape::of(kind, workloads);
         if let Question::Referring { kind: NAMESPACE, .. } = question {
-            // Every namespace that these name may be the one to which the set goes.
+            // The set may be applied to any namespace that these objects name.
             let (group, question) = match namespace {
                 "" => (Group::NamingInSet(self.place.set), Question::Listing),
                 _ => (Group::Naming, question),
             };
             let mut answer = self.of(&group, shape, namespace, question);
-            // One of the own set that states no namespace goes to this one.
+            // Objects without a namespace, from a set that goes to this namespace.
             let met = self.objects.met(&Group::Namespace(namespace.to_owned()), self.place.set);
             if let Some((Group::Set(set), true)) = met {
                 let unstated = Question::Referring { kind: NAMESPACE, name: "" };
@@ -291,7 +291,7 @@ impl Context for Files {
         if let Some((other, meets)) = self.objects.met(&own, self.place.set) {
             let mut more = self.of(&other, shape, namespace, question);
             if meets {
-                // One that states its namespace, and one that does not, are versions of one object.
+                // An object with a namespace and one without can be versions of one object.
                 let has = |name: &str| shards.get(&own).is_some_and(|shard| shard.has(kind, name));
                 more.documents.retain(|document| !has(name_of(document)));
                 merge(&mut answer, more);
@@ -311,7 +311,7 @@ impl Context for Files {
     }
 }
 
-/// Adds the documents of an answer to another one, in the order of their names.
+/// Adds the documents of `more` to an answer, in the order of their names.
 fn merge(answer: &mut Answer, more: Answer) {
     answer.complete &= more.complete;
     if more.documents.is_empty() {

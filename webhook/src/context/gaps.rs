@@ -1,5 +1,5 @@
-//! What the input may hold although it was not found in it: charts that were passed over, documents that are broken, what a
-//! controller makes of custom resources.
+//! Gaps of the input: skipped charts, broken documents, and objects that a controller makes from custom resources. Any
+//! of them may contain an object that was not found.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,27 +8,27 @@ use super::question::Question;
 use super::versions::{Folders, Place};
 use crate::registry::is_cluster_scoped;
 
-/// Something that was not read.
+/// A part of the input that was not read.
 #[derive(Clone, Debug)]
 pub struct Unread {
     /// `the Helm chart deploy/chart was passed over`
     pub reason: String,
-    /// Kinds, without their group, of what it may hold; none: any.
+    /// The kinds, without group, that it may contain. None for any kind.
     pub kinds: Option<BTreeSet<String>>,
-    /// Whether it lies among manifests as one of them. Charts and kustomizations are built from other objects, and hardly
-    /// scale what lies beside them.
+    /// Whether it is a manifest among others. Charts and kustomizations are built from other objects, and rarely scale
+    /// an object next to them.
     pub is_manifest: bool,
 }
 
-/// Everything of that sort.
+/// All gaps of the input.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     unread: Vec<Unread>,
-    /// The first one that may hold a kind. An empty kind stands for any.
+    /// The first gap that may contain a kind. An empty kind means any.
     anywhere: HashMap<String, usize>,
-    /// The same below a folder, and the first one that is a manifest.
+    /// The same below a folder: the first gap, and the first one that is a manifest.
     near: HashMap<u32, HashMap<String, [Option<usize>; 2]>>,
-    /// The first one, by who sees it.
+    /// The first maker in each group.
     makers: HashMap<Group, String>,
     makers_of_sets: HashMap<SetNumber, String>,
 }
@@ -53,8 +53,8 @@ impl Gaps {
         self.unread.push(unread);
     }
 
-    /// Why there may be something that was not found. What an object names or selects may be anywhere. What selects an object
-    /// lies near to it, and what scales it lies among the manifests.
+    /// Why an object may exist although it was not found. An object that is named or selected can be anywhere. An
+    /// object that selects another one is near to it, and an object that scales it is among the manifests.
     pub(super) fn doubt(
         &self,
         own: &Group,

@@ -1,4 +1,4 @@
-//! What is kept of an object: what policies read of other objects, and nothing that changes all the time.
+//! The kept part of an object: the fields that policies read of other objects, without fields that change all the time.
 
 use plimsoll_flat::{Kind as Json, Node, Writer};
 use serde_json::Value;
@@ -8,47 +8,47 @@ use super::references::{self, Referred};
 use crate::model::review::LAST_APPLIED;
 use crate::registry::Parts;
 
-/// An object as it is kept, and what it names.
+/// The kept part of an object, and the objects that it names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
     pub(super) document: Vec<u8>,
-    /// Also where the names themselves are not kept.
+    /// These are complete, even if the fields with the names are not kept.
     pub(super) references: Vec<Referred>,
 }
 
-/// What to keep of objects of a kind: the parts that policies read, without who manages which field, versions of the store,
-/// status, and of ConfigMaps everything but metadata. What is left changes only where somebody changes it, so that a rollout
-/// in which every Pod reports its readiness costs nothing.
+/// The parts of a kind's objects that are kept: those that policies read. Managed fields, resource versions and status
+/// are left out. For ConfigMaps, everything but metadata is left out. The rest changes only when its author changes it.
+/// So a rollout in which every Pod reports its readiness costs nothing.
 ///
-/// Secrets are never kept at all.
+/// Secrets are never kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keeping<'a> {
     shape: Shape<'a>,
     parts: Option<&'a Parts>,
-    /// `apiVersion` and `kind`, which items of lists leave out.
+    /// `apiVersion` and `kind`, which the items of lists do not contain.
     types: Option<(&'a str, &'a str)>,
     status: bool,
 }
 
 impl<'a> Keeping<'a> {
-    /// These parts; all where none are given.
+    /// Keeps these parts. None keeps the whole object.
     pub(super) fn new(shape: Shape<'a>, parts: Option<&'a Parts>) -> Self {
         Self { shape, parts, types: None, status: false }
     }
 
-    /// As the API server would have written it outside of a list.
+    /// Adds `apiVersion` and `kind`, as the API server writes them outside of a list.
     #[cfg(any(feature = "serve", test))]
     pub(super) fn typed(self, api_version: &'a str, kind: &'a str) -> Self {
         Self { types: Some((api_version, kind)), ..self }
     }
 
-    /// With its status: what is read only once is not kept.
+    /// Includes the status. Used for objects that are read once and not stored.
     #[cfg(any(feature = "serve", test))]
     pub(super) fn with_status(self) -> Self {
         Self { status: true, ..self }
     }
 
-    /// None of what is no object, or beyond the limits of a document.
+    /// None if the value is not an object, or exceeds the limits of a document.
     pub(super) fn keep(&self, object: &Value) -> Option<Kept> {
         let whole = plimsoll_flat::to_document(object).ok()?;
         let object = Node::root(&whole).ok()?;
@@ -57,7 +57,7 @@ impl<'a> Keeping<'a> {
         Some(Kept { document: self.document(object)?, references: referred })
     }
 
-    /// A sound object as it is kept.
+    /// The kept part of a valid object.
     pub(super) fn document(&self, object: Node<'_>) -> Option<Vec<u8>> {
         if object.kind() != Json::Object {
             return None;
@@ -128,7 +128,7 @@ impl<'a> Keeping<'a> {
     }
 }
 
-/// By these everything is told apart, found and listed.
+/// Fields that identify, find and list an object. They are always kept.
 const ALWAYS: [&str; 7] =
     ["name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp"];
 
@@ -139,7 +139,7 @@ fn copy(writer: &mut Writer, object: Node<'_>, name: &str) {
     }
 }
 
-/// These parts of an object; all of it where none are given.
+/// Writes these parts of an object. None writes the whole object.
 fn members(writer: &mut Writer, object: Node<'_>, parts: Option<&Parts>, is_left_out: impl Fn(&str) -> bool) {
     match parts.filter(|parts| !parts.is_whole()) {
         Some(parts) => {
@@ -159,7 +159,7 @@ fn members(writer: &mut Writer, object: Node<'_>, parts: Option<&Parts>, is_left
     }
 }
 
-/// What is of another type than the parts say is kept as it is.
+/// Writes a value unchanged if its type differs from the parts.
 fn part(writer: &mut Writer, value: Node<'_>, parts: &Parts) {
     match (value.kind(), parts.items()) {
         _ if parts.is_whole() => writer.sound_node(value),
@@ -249,10 +249,10 @@ mod tests {
         let some = Keeping::new(SHAPE, Some(&parts));
         assert_eq!(read(some, &object), expected);
         assert_eq!(read(some.with_status(), &object)["status"], json!({"replicas": 3}));
-        // What it names is known all the same.
+        // The references are known although the fields are not kept.
         let references = some.keep(&object).unwrap().references;
         assert!(references.iter().any(|it| (&*it.kind, &*it.name) == ("/ConfigMap", "settings")), "{references:?}");
-        // Of another type than the parts say.
+        // Values whose type differs from the parts.
         for spec in [json!([1]), json!("x"), json!({"template": {"spec": {"containers": {"name": 1}}}})] {
             let odd = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec});
             assert_eq!(read(some, &odd), odd);

@@ -1,6 +1,6 @@
-//! The cluster itself, looked at through the API server: single objects, bounded in time.
+//! Reads the cluster through the API server: single objects, with a time limit.
 //!
-//! Evaluating threads ask, and wait; the asking is done on the event loop.
+//! Evaluating threads ask and wait. The requests run on the event loop.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -29,13 +29,13 @@ use crate::engine::Answer;
 use crate::model::{Current, Review};
 use crate::registry::Workloads;
 
-/// Number of objects that one page of a list holds.
+/// Number of objects in one page of a list.
 const PAGE: u32 = 500;
 
-/// Number of revisions that one page of a list holds. A Deployment keeps ten unless told otherwise.
+/// Number of revisions in one page of a list. A Deployment keeps ten by default.
 const REVISIONS: u32 = 100;
 
-/// Number of pages that are read of one list. What lies beyond is not known.
+/// Maximum number of pages that are read of one list. A longer list counts as not read.
 const PAGES: usize = 4;
 
 /// The cluster behind the API server.
@@ -47,7 +47,7 @@ pub struct Cluster {
     kinds: Arc<Kinds>,
     /// The kinds with a pod template.
     workloads: Arc<Current<Workloads>>,
-    /// Whether all namespaces may be read.
+    /// Whether Plimsoll may read all namespaces.
     everywhere: bool,
 }
 
@@ -58,13 +58,13 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Asked through this client, on the event loop that this is called from.
+    /// Sends requests through this client, on the event loop of the caller.
     pub(super) fn new(client: Client, kinds: Arc<Kinds>, workloads: Arc<Current<Workloads>>, everywhere: bool) -> Self {
         let (events, runtime) = (Events::start(client.clone()), Handle::current());
         Self { events, client, runtime, kinds, workloads, everywhere }
     }
 
-    /// What the API server says, unless it takes too long.
+    /// The answer of the API server, if it comes in time.
     fn ask<T>(&self, until: Instant, question: impl Future<Output = kube::Result<T>>) -> Looked<T> {
         match self.runtime.block_on(async { timeout_at(until.into(), question).await }) {
             Ok(Ok(found)) => Looked::Found(found),
@@ -127,7 +127,7 @@ impl Live for Cluster {
     }
 }
 
-/// What policies may ask for, as the API server has it; none where it does not serve the kind.
+/// Kinds that policies may ask for, as the API server serves them. None for a kind that it does not serve.
 #[derive(Debug, Default)]
 pub(super) struct Kinds(RwLock<HashMap<String, Option<Resource>>>);
 
@@ -136,7 +136,7 @@ impl Kinds {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned(), resource);
     }
 
-    /// Forgets all kinds but these.
+    /// Forgets all kinds except these.
     pub(super) fn retain(&self, stays: impl Fn(&str) -> bool) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|kind, _| stays(kind));
     }
@@ -146,24 +146,24 @@ impl Kinds {
     }
 }
 
-/// The same context as the API server has it now, status included: for one review, before a Deny.
+/// The same context as the API server has it now, including status: for one review, before a Deny.
 ///
-/// What the API server does not say in time, or has too much of, is as it was known: who keeps it busy, or fills a
-/// namespace, gains nothing by it.
+/// If an answer does not come in time or is too large, the known context is used. So a user gains nothing by keeping
+/// the API server busy or by filling a namespace.
 #[derive(Debug)]
 struct Anew {
     cluster: Cluster,
     known: Arc<dyn Context>,
     until: Instant,
-    /// A kind is listed once, whatever is asked about it, and once more in all namespaces. None where that failed.
+    /// A kind is listed once, whatever the questions are, and once more in all namespaces. None if the list failed.
     listed: Mutex<HashMap<bool, Listed>>,
 }
 
-/// What was listed, by kind.
+/// The lists by kind.
 type Listed = HashMap<String, Option<Arc<Shard>>>;
 
 impl Anew {
-    /// All objects of a kind, in a namespace or in all. None where they are too many, or do not come in time.
+    /// All objects of a kind, in one namespace or in all. None if there are too many, or if they do not come in time.
     fn list(&self, namespace: Option<&str>, kind: &str, resource: &Resource) -> Option<Arc<Shard>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let listed = listed.entry(namespace.is_none()).or_default();
@@ -241,7 +241,7 @@ impl Context for Anew {
     }
 }
 
-/// Every object of a list. None where there are too many.
+/// Every object of a list. None if there are too many.
 async fn all<K>(api: Api<K>, selector: Option<String>) -> kube::Result<Option<Vec<K>>>
 where
     K: Clone + DeserializeOwned + Debug,
@@ -259,7 +259,7 @@ where
     Ok(None)
 }
 
-/// What may stand in a path as the name of an object, and leads to nothing else. There is no object of another name.
+/// Whether a text can be the name of an object in a path, and leads nowhere else. No object has any other name.
 fn is_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '%', '?', '#']) && !name.contains(char::is_control)
 }
@@ -272,7 +272,7 @@ fn found<T, U>(looked: Looked<T>, make: impl FnOnce(T) -> U) -> Looked<U> {
     }
 }
 
-/// `matchLabels` as the API server takes them in a query; none where there are expressions, so that all is listed.
+/// `matchLabels` as a query parameter of the API server. None if there are expressions; then everything is listed.
 fn label_selector(selector: Node<'_>) -> Option<String> {
     if selector.get("matchExpressions").is_some_and(|expressions| expressions.len() > 0) {
         return None;

@@ -41,10 +41,11 @@ use crate::registry::Workloads;
 use kept::Keeping;
 use question::Shape;
 
-/// More documents than this are cut from an answer, which is then incomplete.
+/// Maximum number of documents in an answer. A longer answer is cut, and is then incomplete.
 pub const MAX_DOCUMENTS: usize = 256;
 
-/// And what makes them more bytes than this, beyond the first: they are copied, which takes 0.13 ms of so many.
+/// Maximum size of the documents in an answer, in bytes; the first document may be larger. Copying this many bytes
+/// takes 0.13 ms.
 pub const MAX_BYTES: usize = 512 << 10;
 
 /// `group/Kind` of namespaces.
@@ -52,27 +53,27 @@ pub const NAMESPACE: &str = "/Namespace";
 
 /// Answers questions about the objects of a namespace.
 pub trait Context: Send + Sync + std::fmt::Debug {
-    /// What is known of the objects of this `group/Kind`.
+    /// The known objects of this `group/Kind` that belong to the answer.
     fn answer(&self, namespace: &str, kind: &str, question: Question<'_>) -> Answer;
-    /// What a review in this namespace sees of it, which does not change any more. None where it never changes.
+    /// The part that a review in this namespace sees, which never changes. None if the context itself never changes.
     fn snapshot(&self, _namespace: &str) -> Option<Arc<dyn Context>> {
         None
     }
-    /// The cluster itself, where there is one to look at.
+    /// The cluster itself, if there is one.
     fn live(&self) -> Option<&dyn Live> {
         None
     }
-    /// Whether everything that there is to know was known once.
+    /// Whether all required objects were listed once.
     fn is_ready(&self) -> bool {
         true
     }
-    /// How the kinds fare that are watched.
+    /// The state of the watched kinds.
     fn watched(&self) -> Vec<Watched> {
         Vec::new()
     }
 }
 
-/// The context that one review sees from its beginning to its end.
+/// The context that one review sees from start to end.
 pub fn pinned(context: &Arc<dyn Context>, review: &Review) -> Arc<dyn Context> {
     context.snapshot(&review.namespace).unwrap_or_else(|| Arc::clone(context))
 }
@@ -84,49 +85,50 @@ pub struct Watched {
     pub kind: String,
     /// How well it is known.
     pub state: Knowing,
-    /// What is in the way, if something is.
+    /// The current problem, if there is one.
     pub trouble: Option<String>,
-    /// How many objects of it are known.
+    /// Number of known objects.
     pub objects: usize,
-    /// What their documents take.
+    /// Size of their documents, in bytes.
     pub bytes: usize,
-    /// Lists and watches that failed.
+    /// Number of failed lists and watches.
     pub failures: u64,
 }
 
 /// How well a kind is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Knowing {
-    /// It was not listed yet: answers about it are incomplete.
+    /// It was not listed yet, so answers about it are incomplete.
     Awaited,
-    /// As the API server tells it.
+    /// The API server is reporting its changes.
     Current,
-    /// As the API server told it last.
+    /// The last known state is in use, because the API server stopped reporting.
     Stale,
-    /// The API server does not know the kind, so that there is none.
+    /// The API server does not serve the kind, so no objects exist.
     NotServed,
 }
 
-/// No policy ever sees a Secret, whatever it declares.
+/// No policy ever sees a Secret, even if it declares the kind.
 pub(crate) fn is_secret(kind: &str) -> bool {
     kind == "/Secret"
 }
 
-/// Looks at the cluster itself, each time anew and bounded: what a Deny may still depend on.
+/// Reads the cluster itself, freshly and with a time limit, for facts that a Deny may depend on.
 pub trait Live: Send + Sync + std::fmt::Debug {
     /// Whether this owner exists.
     fn owner(&self, namespace: &str, owner: &Owner, until: Instant) -> Looked<()>;
-    /// The revisions that the workload controls, unless there are too many to read in time.
+    /// The revisions that the workload controls, if they can be read in time.
     fn revisions(&self, workload: &Review, until: Instant) -> Looked<Vec<Revision>>;
     /// Whether the namespace is being deleted.
     fn terminating(&self, namespace: &str, until: Instant) -> Looked<bool>;
-    /// The same context, read anew. What cannot be read in time is answered from `known`, so that slowness changes nothing.
+    /// The same context, freshly read. If a part can't be read in time, `known` answers, so that slowness changes
+    /// nothing.
     fn anew(&self, known: &Arc<dyn Context>, until: Instant) -> Arc<dyn Context>;
-    /// Has something about the reviewed object recorded, without waiting for it.
+    /// Records an Event about the reviewed object, without waiting.
     fn record(&self, review: &Review, reason: &str, message: String);
 }
 
-/// Nothing is known of the other objects: every answer is incomplete.
+/// No other objects are known: every answer is incomplete.
 #[derive(Clone, Copy, Debug)]
 pub struct Unknown;
 
@@ -136,21 +138,22 @@ impl Context for Unknown {
     }
 }
 
-/// One review with what surrounds it: what a policy's imports are answered from.
+/// One review with its surroundings, from which a policy's imports are answered.
 #[derive(Debug)]
 pub struct Surrounded {
     review: Arc<Review>,
     authorship: Authorship,
     context: Arc<dyn Context>,
     workloads: Arc<Workloads>,
-    /// The object and the old one as answers hold them: made when first asked for, as many policies ask.
+    /// The object and the old object as they appear in answers. They are made at the first question, because many
+    /// policies ask.
     own: [OnceLock<Option<Vec<u8>>>; 2],
-    /// What a guest asked with last, and was sound: it asks for one kind after the other with the same selector.
+    /// The last valid document that a guest asked with. A guest often asks for several kinds with the same selector.
     sound: Mutex<Vec<u8>>,
 }
 
 impl Surrounded {
-    /// The review among these other objects.
+    /// A review among these other objects.
     pub fn new(review: Arc<Review>, context: Arc<dyn Context>) -> Self {
         static KNOWN: LazyLock<Arc<Workloads>> = LazyLock::new(Arc::default);
         let authorship = Authorship::new(Arc::clone(&review));
@@ -158,18 +161,18 @@ impl Surrounded {
         Self { authorship, review, context, workloads: Arc::clone(&KNOWN), own, sound: Mutex::default() }
     }
 
-    /// Where a configuration knows further kinds with a pod template.
+    /// Uses the kinds with a pod template of a configuration.
     #[must_use]
     pub fn knowing(self, workloads: &Arc<Workloads>) -> Self {
         Self { workloads: Arc::clone(workloads), ..self }
     }
 
-    /// What the review's author wrote.
+    /// Tells which fields the author of the review wrote.
     pub fn authorship(&self) -> &Authorship {
         &self.authorship
     }
 
-    /// A guest's document is not trusted: a broken one gets no answer.
+    /// Validates a guest's document first, because it is not trusted. A broken document gets no answer.
     fn with(&self, document: &[u8], answer: impl FnOnce(Node<'_>) -> Answer) -> Answer {
         let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
         if *sound != document {
@@ -195,8 +198,8 @@ impl Surrounded {
         }
     }
 
-    /// The answer as it would be with the judged version of the reviewed object in the place of the one that is stored.
-    /// What is deleted is not there any more.
+    /// The answer with the judged version of the reviewed object in place of the stored one. A deleted object is left
+    /// out.
     fn overlay(&self, subject: Subject, kind: &str, question: Question<'_>, mut answer: Answer) -> Answer {
         let review = &self.review;
         let (object, own) = match (review.operation, subject) {

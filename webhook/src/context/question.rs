@@ -10,38 +10,38 @@ use crate::registry::{Template, Workloads, places};
 /// What a policy can ask about the objects of one kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
-    /// The object of this name.
+    /// The object with this name.
     Get {
         /// `metadata.name`
         name: &'a str,
     },
     /// Objects whose own selector matches these labels.
     Selecting {
-        /// An object of strings.
+        /// An object whose values are strings.
         labels: Node<'a>,
     },
-    /// Workloads whose pod template's labels this selector matches.
+    /// Workloads with a pod template whose labels match this selector.
     SelectedBy {
         /// `matchLabels` and `matchExpressions`.
         selector: Node<'a>,
     },
-    /// Objects that refer to this one. Those that name a Namespace may lie in another one.
+    /// Objects that refer to this one. Objects that name a Namespace can be in other namespaces.
     Referring {
         /// `group/Kind`
         kind: &'a str,
         /// `metadata.name`
         name: &'a str,
     },
-    /// All of them.
+    /// All objects of the kind.
     Listing,
 }
 
-/// What has to be known of a kind to read its objects.
+/// The facts about a kind that are needed to read its objects.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape<'a> {
     /// `group/Kind`
     pub(super) kind: &'a str,
-    /// The pointers to its pod templates; none of a kind without.
+    /// The pointers to its pod templates. Empty for a kind without one.
     pub(super) templates: &'a [Template],
 }
 
@@ -52,8 +52,8 @@ impl<'a> Shape<'a> {
 }
 
 impl Question<'_> {
-    /// Whether an object belongs to the answer to who asks in this namespace. The indexes only leave out objects of which
-    /// this would be false.
+    /// Whether an object belongs to the answer to a question from this namespace. Indexes leave out only objects for
+    /// which this is false.
     pub(super) fn matches(&self, shape: Shape<'_>, namespace: &str, object: Node<'_>) -> bool {
         match *self {
             Question::Get { name } => object.at("/metadata/name").and_then(Node::as_str) == Some(name),
@@ -81,12 +81,12 @@ pub(super) fn templates<'a>(shape: Shape<'_>, object: Node<'a>) -> impl Iterator
     places.filter_map(move |place| object.at(&place)).filter(|template| template.kind() == Json::Object)
 }
 
-/// By which an object selects Pods.
+/// The selector by which an object selects Pods.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Selector<'a> {
     /// `matchLabels` and `matchExpressions`.
     Labels(Node<'a>),
-    /// A plain map; an empty one selects nothing.
+    /// A plain map. An empty map selects nothing.
     Map(Node<'a>),
 }
 
@@ -99,7 +99,7 @@ impl Selector<'_> {
     }
 }
 
-/// What a kind selects Pods by; none where there is nothing that could match.
+/// The selector of an object of this kind. None if it can't match anything.
 pub(super) fn own_selector<'a>(kind: &str, object: Node<'a>) -> Option<Selector<'a>> {
     match kind {
         "/Service" | "/ReplicationController" => {

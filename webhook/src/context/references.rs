@@ -1,4 +1,4 @@
-//! Which objects name which others: the table of references, by kind.
+//! Which objects refer to which others: the table of references, by kind.
 
 use plimsoll_flat::Node;
 use plimsoll_sdk::monitors::MONITORS;
@@ -6,24 +6,25 @@ use plimsoll_sdk::monitors::MONITORS;
 use super::NAMESPACE;
 use super::question::{Shape, templates};
 
-/// One object names another.
+/// A reference from one object to another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Reference<'a> {
-    /// `group/Kind` of the other.
+    /// `group/Kind` of the other object.
     pub(super) kind: &'a str,
     pub(super) name: &'a str,
-    /// Where the other lies, if the reference says so; else where its object lies.
+    /// Namespace of the other object, if the reference contains one. Otherwise it is the namespace of the object
+    /// itself.
     pub(super) namespace: Option<&'a str>,
 }
 
 impl Reference<'_> {
-    /// Whether it can mean an object of this namespace.
+    /// Whether the reference can mean an object of this namespace.
     pub(super) fn is_from(&self, namespace: &str) -> bool {
         self.namespace.is_none_or(|stated| stated == namespace)
     }
 }
 
-/// A [`Reference`] that outlives its object.
+/// A [`Reference`] that owns its texts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Referred {
     pub(super) kind: Box<str>,
@@ -38,21 +39,21 @@ impl From<Reference<'_>> for Referred {
     }
 }
 
-/// A workload and its parts name these: pointer in the pod spec, kind.
+/// References of workloads and their parts: pointer in the pod spec, kind.
 const OF_POD_SPEC: [(&str, &str); 2] =
     [("/priorityClassName", "scheduling.k8s.io/PriorityClass"), ("/runtimeClassName", "node.k8s.io/RuntimeClass")];
 
-/// Volumes: pointer in a volume or in a source of a projected one, kind.
+/// References of volumes: pointer in a volume or in a source of a projected volume, kind.
 const OF_VOLUME: [(&str, &str); 5] = [
     ("/persistentVolumeClaim/claimName", "/PersistentVolumeClaim"),
     ("/configMap/name", "/ConfigMap"),
     ("/secret/secretName", "/Secret"),
-    // In a projected volume it is `name`.
+    // In a projected volume, the member is called `name`.
     ("/secret/name", "/Secret"),
     ("/csi/nodePublishSecretRef/name", "/Secret"),
 ];
 
-/// Where a kind keeps the names of others of one kind.
+/// Fields that contain names: kind, pointer, kind of the named objects.
 const BY_POINTER: [(&str, &str, &str); 9] = [
     ("apps/StatefulSet", "/spec/serviceName", "/Service"),
     ("argoproj.io/Rollout", "/spec/strategy/blueGreen/activeService", "/Service"),
@@ -65,7 +66,7 @@ const BY_POINTER: [(&str, &str, &str); 9] = [
     ("discovery.k8s.io/EndpointSlice", "/metadata/labels/kubernetes.io~1service-name", "/Service"),
 ];
 
-/// Where a kind names an object by `apiVersion`, `kind` and `name`, and what the first two are where they are left out.
+/// Fields that name an object by `apiVersion`, `kind` and `name`, with the defaults for the first two.
 const TARGETS: [(&str, &str, &str, &str); 4] = [
     ("autoscaling/HorizontalPodAutoscaler", "/spec/scaleTargetRef", "", ""),
     ("autoscaling.k8s.io/VerticalPodAutoscaler", "/spec/targetRef", "", ""),
@@ -73,20 +74,20 @@ const TARGETS: [(&str, &str, &str, &str); 4] = [
     ("argoproj.io/Rollout", "/spec/workloadRef", "", ""),
 ];
 
-/// Name of a Namespace in a reference that means all of them. No object has it.
+/// Stands for all Namespaces in a reference. No object has this name.
 pub(super) const EVERY: &str = "*";
 
-/// Whether objects of this kind name Namespaces, so that they count in others than their own.
+/// Whether objects of this kind name Namespaces, so that they count in other namespaces, too.
 pub(super) fn names_namespaces(kind: &str) -> bool {
     MONITORS.iter().any(|monitor| monitor.as_str() == kind)
 }
 
-/// Name of an object among those of all namespaces.
+/// Name of an object in the list of all namespaces.
 pub(super) fn among_all(namespace: &str, name: &str) -> String {
     [namespace, "/", name].concat()
 }
 
-/// Hands over everything that an object names; the same more than once, if it does.
+/// Calls `found` for each reference of an object. The same reference may come more than once.
 pub(super) fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     for (_, pointer, kind) in BY_POINTER.iter().filter(|(of, ..)| *of == shape.kind) {
         named(object.at(pointer), kind, found);
@@ -121,7 +122,7 @@ fn named(name: Option<Node<'_>>, kind: &str, found: &mut dyn FnMut(Reference<'_>
     }
 }
 
-/// The items of a list in a member.
+/// The items of a list at a pointer.
 fn items<'a>(node: Node<'a>, pointer: &str) -> impl Iterator<Item = Node<'a>> + use<'a> {
     node.at(pointer).into_iter().flat_map(Node::items)
 }
@@ -136,7 +137,7 @@ fn ingress(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     }
 }
 
-/// A monitor reads in its own namespace, unless it names others.
+/// A monitor reads its own namespace, unless it names others.
 fn monitor(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     let mut reads = |name| found(Reference { kind: NAMESPACE, name, namespace: None });
     if object.at("/spec/namespaceSelector/any").and_then(Node::as_bool) == Some(true) {
@@ -149,7 +150,7 @@ fn monitor(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     named.for_each(reads);
 }
 
-/// Who is bound, and to what. An account of another namespace is another account.
+/// The subjects and the role of a binding. Accounts of another namespace are different accounts.
 fn binding(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     let own = object.at("/metadata/namespace").and_then(Node::as_str);
     for subject in items(object, "/subjects") {
@@ -162,7 +163,7 @@ fn binding(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     }
 }
 
-/// An HTTPRoute or one of its kin: its backends, Services of its own namespace unless it says otherwise, and its Gateways.
+/// The backends and Gateways of an HTTPRoute or a similar route. Backends are Services of its own namespace by default.
 fn route(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     let mut reference = |node: Node<'_>, group, kind| {
         let (group, kind) = (text(node, "group").unwrap_or(group), text(node, "kind").unwrap_or(kind));
@@ -182,7 +183,7 @@ fn pod(spec: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     for (pointer, kind) in OF_POD_SPEC {
         named(spec.at(pointer), kind, found);
     }
-    // Who states none runs as this one.
+    // A Pod without a service account runs as this one.
     let account = text(spec, "serviceAccountName").filter(|name| !name.is_empty()).unwrap_or("default");
     found(Reference { kind: "/ServiceAccount", name: account, namespace: None });
     for secret in items(spec, "/imagePullSecrets") {

@@ -1,4 +1,4 @@
-//! The revisions of a workload: what it controls, and which of these its controller wrote itself.
+//! The revisions of a workload: the objects that it controls. It also tells which of them the controller wrote itself.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use serde_json::Value;
 use crate::admission::decide::Revision;
 use crate::model::Review;
 
-/// The field manager of kube-controller-manager, which writes revisions unless another program does its work.
+/// The field manager of kube-controller-manager. It writes the revisions, unless another program does its work.
 const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
-/// A workload, as the author of its revisions.
+/// A workload whose revisions are read.
 #[derive(Debug)]
 pub(super) struct Workload {
     uid: String,
     created: Option<Timestamp>,
-    /// The field managers that its controller goes by.
+    /// The field managers of its controller.
     managers: BTreeSet<String>,
 }
 
@@ -33,13 +33,13 @@ pub(super) trait Kept: Resource {
 }
 
 impl Workload {
-    /// The workload of a review, as it was. None where it has no uid.
+    /// The workload of a review, from the old object. None if it has no uid.
     pub(super) fn of(review: &Review) -> Option<Self> {
         let metadata = review.old_object()?.get("metadata")?;
         let text = |name: &str| metadata.get(name).and_then(Node::as_str);
         let entries: Vec<Value> =
             review.old_managed_fields().and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default();
-        // Its status is written by its controller, and by no user who may only change workloads.
+        // The controller writes the status. A user who may only change workloads can't.
         let of_status = entries.iter().filter(|entry| entry["subresource"] == "status");
         let managers = of_status.filter_map(|entry| entry["manager"].as_str());
         Some(Self {
@@ -49,7 +49,7 @@ impl Workload {
         })
     }
 
-    /// Those of these objects that the workload controls.
+    /// The objects that the workload controls.
     pub(super) fn revisions<K: Kept>(&self, objects: &[K]) -> Vec<Revision> {
         let controlled = objects.iter().filter(|object| {
             let owners = object.meta().owner_references.iter().flatten();
@@ -62,11 +62,11 @@ impl Workload {
         controlled.filter_map(revision).collect()
     }
 
-    /// Whether it is younger than the workload, and nobody but its controller wrote the template. A user may make a
-    /// ReplicaSet first, and a Deployment that adopts it then; or write any owner into one.
+    /// Whether the object is not older than the workload, and only the controller wrote its template. A user could
+    /// otherwise create a ReplicaSet first and then a Deployment that adopts it, or write any owner into a ReplicaSet.
     fn wrote<K: Kept>(&self, object: &K) -> bool {
         let created = object.meta().creation_timestamp.as_ref().map(|time| time.0);
-        // Both are whole seconds, and a controller is quick.
+        // Both times are whole seconds, and a controller can react within one.
         let is_younger = created.zip(self.created).is_some_and(|(created, workload)| created >= workload);
         let entries = object.meta().managed_fields.iter().flatten();
         let mut writers = entries.filter(|entry| writes::<K>(entry)).peekable();
@@ -149,7 +149,7 @@ mod tests {
         assert!(!own(manager, "2026-06-01T11:00:01Z", &["kubectl-create"]), "made by hand");
         assert!(!own(manager, "2026-06-01T11:00:01Z", &[manager, "kubectl-edit"]), "edited by hand");
         assert!(!own(manager, "2026-06-01T11:00:01Z", &[]), "nobody knows who wrote it");
-        // A program that does the work of kube-controller-manager, and others, under its own name.
+        // A program that does the work of kube-controller-manager and other tasks, under its own name.
         assert!(own("k3s", "2026-06-01T11:00:01Z", &["k3s"]));
         assert!(!own(manager, "2026-06-01T11:00:01Z", &["k3s"]));
         assert!(workload(manager).revisions(&[set("other", "2026-06-01T11:00:01Z", &[manager])]).is_empty());

@@ -1,4 +1,4 @@
-//! What a role must allow so that policies can be told of other objects.
+//! The rights that a role needs so that policies get other objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use super::is_secret;
 use crate::registry::{is_cluster_scoped, plural};
 
-/// `get`, `list` and `watch` on each of these kinds, as rules of a role, in YAML: those of objects in namespaces apart from
-/// those that lie in none, for which only a ClusterRole will do.
+/// The rules of a role, in YAML: `get`, `list` and `watch` on each of these kinds. Cluster-scoped kinds are listed
+/// separately, because they need a ClusterRole.
 ///
-/// The resource of a kind that Kubernetes does not have is guessed from its name, as the API server's own tools do.
+/// For a custom kind, the resource is guessed from the name of the kind, as the API server's own tools do.
 pub fn rights<'a>(kinds: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     let kinds: BTreeSet<&str> = kinds.into_iter().filter(|kind| !is_secret(kind)).collect();
@@ -19,7 +19,7 @@ pub fn rights<'a>(kinds: impl IntoIterator<Item = &'a str>) -> String {
             let Some((group, kind)) = kind.split_once('/') else { continue };
             groups.entry(group).or_default().insert(plural(group, kind).into_owned());
         }
-        // Writing to a string cannot fail.
+        // Writing to a string can't fail.
         let _ = writeln!(text, "{name}:{}", if groups.is_empty() { " []" } else { "" });
         for (group, resources) in groups {
             let group = if group.is_empty() { "\"\"" } else { group };

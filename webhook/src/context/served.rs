@@ -1,4 +1,4 @@
-//! The objects of a kind at the API server: whether it serves the kind, under which path, and how they are read.
+//! How the API server serves the objects of a kind: whether it does, under which path, and how to read them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
@@ -24,25 +24,25 @@ pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// Maximum number of pages of a list. At 250 objects a page, this is a million.
 const MAX_PAGES: usize = 4_000;
 
-/// Versions of a group that are looked at, best first.
+/// Maximum number of versions of a group that are inspected, best first.
 const MAX_VERSIONS: usize = 20;
 
 /// Why the objects of a kind are not known.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Unread {
-    /// The API server's own words, or those of the connection.
+    /// The message of the API server, or of the connection.
     #[error("{0}")]
     Refused(String),
-    /// [`REQUEST_TIME`] is over.
+    /// The request took longer than [`REQUEST_TIME`].
     #[error("the API server did not answer in time")]
     TooSlow,
     /// Discovery failed.
     #[error("the API server does not say what it serves: {0}")]
     Undiscovered(Box<Unread>),
-    /// A broken proxy, or a hostile API server.
+    /// The list has more than [`MAX_PAGES`] pages: a broken proxy, or a hostile API server.
     #[error("the API server sends a list of more than {MAX_PAGES} pages")]
     TooManyPages,
-    /// The same.
+    /// A `continue` token was repeated, for the same reasons.
     #[error("the API server sends the same `continue` token twice: its list never ends")]
     Repeated,
 }
@@ -53,15 +53,15 @@ impl From<kube::Error> for Unread {
     }
 }
 
-/// The `continue` tokens of one list, by which it is known whether it comes to an end.
+/// The `continue` tokens of one list. They show whether the list comes to an end.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens(HashSet<String>);
 
 impl Tokens {
-    /// The token of the next page; none where this was the last.
+    /// The token of the next page. None after the last page.
     ///
     /// # Errors
-    /// Where the list would go on for ever, as a broken proxy or a hostile API server has it.
+    /// If the list would never end, as with a broken proxy or a hostile API server.
     pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Unread> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
         if self.0.len() >= MAX_PAGES {
@@ -74,7 +74,7 @@ impl Tokens {
     }
 }
 
-/// A kind as the API server has it.
+/// A kind as the API server serves it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Resource {
     /// `apps/v1`
@@ -86,7 +86,7 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// Of all its objects, or of those of a namespace.
+    /// The path of all objects, or of the objects of one namespace.
     pub(super) fn path(&self, namespace: Option<&str>) -> String {
         let Self { api_version, plural, .. } = self;
         let root = if api_version.contains('/') { "apis" } else { "api" };
@@ -97,17 +97,17 @@ impl Resource {
     }
 }
 
-/// Part of a list.
+/// One page of a list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     pub(crate) metadata: ListMeta,
-    /// Without `apiVersion` and `kind`.
+    /// Objects without `apiVersion` and `kind`.
     #[serde(default)]
     pub(crate) items: Option<Vec<Value>>,
 }
 
 impl Resource {
-    /// Some of its objects.
+    /// Reads one page of the objects.
     pub(crate) async fn list(
         &self,
         client: &Client,
@@ -120,7 +120,7 @@ impl Resource {
         client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// What happens to them from this version on.
+    /// Watches the objects from this version on.
     pub(super) async fn watch(
         &self,
         client: &Client,
@@ -136,7 +136,7 @@ impl Resource {
         client.request_events(request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// One object.
+    /// Reads one object.
     pub(super) async fn get(&self, client: &Client, namespace: &str, name: &str) -> kube::Result<Value> {
         let request = Request::new(self.path(Some(namespace)));
         let request = match self.is_known_by_metadata() {
@@ -146,31 +146,32 @@ impl Resource {
         client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// What is kept of its objects.
+    /// Which parts of the objects are kept.
     pub(super) fn keeping<'a>(&'a self, shape: Shape<'a>, parts: Option<&'a Parts>) -> Keeping<'a> {
         static NOTHING: LazyLock<Parts> = LazyLock::new(Parts::default);
-        // No policy asks for namespaces: then it is enough to know which there are.
+        // If no policy asks for namespaces, only the identity of each is kept.
         let parts = parts.or_else(|| (shape.kind == NAMESPACE).then(|| &*NOTHING));
         Keeping::new(shape, parts).typed(&self.api_version, &self.kind)
     }
 
-    /// A whole object with its status, as a document. None if it is no object, or beyond the limits of a document.
+    /// A whole object with its status, as a document. None if the value is not an object, or exceeds the limits of a
+    /// document.
     #[cfg(feature = "check")]
     pub(crate) fn whole(&self, object: &Value) -> Option<Vec<u8>> {
         let keeping = self.keeping(Shape { kind: "", templates: &[] }, None).with_status();
         Some(keeping.keep(object)?.document)
     }
 
-    /// The data of ConfigMaps does not even leave the API server.
+    /// Whether only metadata is requested. The data of ConfigMaps never leaves the API server.
     fn is_known_by_metadata(&self) -> bool {
         self.api_version == "v1" && self.kind == "ConfigMap"
     }
 }
 
-/// Of each of these kinds (`group/Kind`) what the API server says: none where it does not serve it.
+/// How the API server serves each of these kinds (`group/Kind`). None for a kind that it does not serve.
 ///
-/// It is asked for the groups and for the resources of a few versions. A group that is there but does not answer, as when
-/// an aggregated API server is down, is an error: that kind may well exist.
+/// This asks for the groups, and for the resources of a few versions. A group that exists but does not answer is an
+/// error, because the kind may exist. This happens if an aggregated API server is down.
 pub(crate) async fn discover(
     client: &Client,
     kinds: &BTreeSet<String>,
@@ -197,12 +198,12 @@ pub(crate) async fn discover(
     found
 }
 
-/// In short, for who reads a log or `/readyz?verbose`.
+/// A short reason for the log and for `/readyz?verbose`.
 pub(super) fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-        // What hyper says of a refused connection stands below it.
+        // The innermost cause is the useful one, for example of a refused connection in hyper.
         other => {
             let mut text = other.to_string();
             let mut cause = std::error::Error::source(other);
@@ -215,7 +216,8 @@ pub(super) fn reason(error: &kube::Error) -> String {
     }
 }
 
-/// The versions of a group, best first: that which policies are written for, that which the API server prefers, any.
+/// The versions of a group, best first: the one that policies are written for, the API server's preferred one, the
+/// others.
 fn versions(groups: &[APIGroup], group: &str) -> Vec<String> {
     if group.is_empty() {
         return vec!["v1".to_owned()];
@@ -237,14 +239,14 @@ pub(super) fn written_for(group: &str) -> &'static str {
     }
 }
 
-/// Resources of the versions that were asked for, by version and kind.
+/// Resources of the inspected versions, by version and kind.
 struct Listed<'a> {
     wanted: &'a BTreeSet<String>,
     versions: HashMap<String, HashMap<String, APIResource>>,
 }
 
 impl Listed<'_> {
-    /// Keeps the resources that somebody asks for, and one for each kind: a version may list millions.
+    /// Keeps only the wanted resources, one for each kind. A hostile version may list millions.
     fn add(&mut self, version: &str, resources: Vec<APIResource>) {
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let of_version = self.versions.entry(version.to_owned()).or_default();

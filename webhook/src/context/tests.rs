@@ -27,7 +27,7 @@ fn review(operation: &str, old: Option<Value>, new: Option<Value>) -> Arc<Review
     Arc::new(Review::from_admission_review(body.to_string().as_bytes()).unwrap())
 }
 
-/// The names of Deployments with this label, or all.
+/// The names of the Deployments with this label, or of all.
 fn names(surrounded: &Surrounded, subject: Subject, app: Option<&str>) -> Vec<String> {
     let answer = match app {
         Some(app) => {
@@ -103,8 +103,8 @@ fn only_what_is_declared_and_never_a_secret() {
     }
 }
 
-/// A monitor, as objects of a namespace and of a set are asked for it: every namespace that it names sees it, and each
-/// object without a stated namespace the monitors of its set.
+/// A monitor as seen from objects. Every namespace that it names sees it. An object without a namespace sees the
+/// monitors of its set.
 #[test]
 fn who_names_a_namespace_is_seen_in_it() {
     const KIND: &str = "monitoring.coreos.com/ServiceMonitor";
@@ -136,7 +136,7 @@ fn who_names_a_namespace_is_seen_in_it() {
     assert_eq!(seen(0, "watch"), ["all"]);
     assert_eq!(seen(1, ""), ["set"]);
     assert_eq!(seen(0, "").len(), 5);
-    // By any other question it is an object of its own namespace.
+    // For any other question, a monitor counts only in its own namespace.
     let own = Files::new(true, known).answer("watch", KIND, Question::Listing);
     assert_eq!(own.documents.iter().map(|document| name_of(document)).collect::<Vec<_>>(), ["all", "one"]);
 }

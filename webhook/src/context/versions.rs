@@ -1,6 +1,6 @@
-//! Versions of one object. Files may hold several objects of one group, kind, namespace and name, for several
-//! environments say, and a cluster holds one. Each object sees the version that belongs to it, and a version sees no object
-//! that belongs to another one.
+//! Versions of one object. A cluster holds one object for each group, kind, namespace and name. Files may hold several,
+//! for example for several environments. Each object sees the version that belongs to it. A version does not see
+//! objects that belong to another version.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use super::files::SetNumber;
 use super::index::Meant;
 
-/// Where an object stands.
+/// The place of an object in the input.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Place {
-    /// What it is applied with.
+    /// The set with which the object is applied.
     pub set: SetNumber,
     /// Number of its file.
     pub file: u32,
@@ -21,16 +21,16 @@ pub struct Place {
     pub folder: u32,
 }
 
-/// Folders by number, each with the one that it lies in. Folder 0 holds everything.
+/// Folders by number, each with its parent. Folder 0 contains everything.
 #[derive(Clone, Debug, Default)]
 pub struct Folders {
     numbers: HashMap<PathBuf, u32>,
-    /// Of all folders but folder 0, in their order.
+    /// Parents of all folders except folder 0, in the order of the numbers.
     parents: Vec<u32>,
 }
 
 impl Folders {
-    /// The number of a folder; a new one where it has none yet. The empty path, of the standard input, is folder 0.
+    /// The number of a folder. A new folder gets a new number. The empty path, of standard input, is folder 0.
     pub fn number(&mut self, folder: &Path) -> u32 {
         if folder.as_os_str().is_empty() {
             return 0;
@@ -49,37 +49,39 @@ impl Folders {
         number
     }
 
-    /// A folder and all that it lies in, from the inside.
+    /// A folder and all its parents, from the inside to the outside.
     pub fn upward(&self, folder: u32) -> impl Iterator<Item = u32> {
         let parent = |folder: &u32| self.parents.get(usize::try_from(*folder).ok()?.checked_sub(1)?).copied();
         std::iter::successors(Some(folder), parent)
     }
 }
 
-/// Objects by identity, each known by a number.
+/// Objects by identity. Each object has a number.
 #[derive(Debug)]
 pub(super) struct Identities<K> {
     known: HashMap<K, Occurrence>,
     several: Vec<Versions>,
-    /// By number. Numbers are those of the input's objects, in their order.
+    /// Objects by number. The numbers follow the order of the input.
     objects: Vec<Stands>,
-    /// Workloads with further versions, by the files and folders of these: indices into `several`.
+    /// Workloads with several versions, by the files and the folders of the versions. The values are indices into
+    /// `several`.
     in_file: HashMap<u32, Vec<usize>>,
     in_folder: HashMap<u32, Vec<usize>>,
 }
 
-/// Where an object stands, and the index of its versions if it has further ones.
+/// The place of an object, and the index of its versions if it has several.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stands {
     place: Option<Place>,
     versions: Option<usize>,
 }
 
-/// The object that sees the others.
+/// The object from which others are seen.
 #[derive(Debug)]
 pub(super) struct Viewer {
     number: u32,
-    /// Whether it meets the objects of a file. A question compares thousands of objects of few files.
+    /// Whether it sees the objects of a file. This is cached, because a question compares thousands of objects of few
+    /// files.
     files: Mutex<HashMap<u32, bool>>,
 }
 
@@ -137,7 +139,7 @@ impl<K: Eq + Hash> Identities<K> {
         self.note(index, place, is_workload);
     }
 
-    /// Takes the place of a version of a workload.
+    /// Records the place of a version of a workload.
     fn note(&mut self, index: usize, place: Place, is_workload: bool) {
         if is_workload {
             self.in_file.entry(place.file).or_default().push(index);
@@ -145,8 +147,8 @@ impl<K: Eq + Hash> Identities<K> {
         }
     }
 
-    /// Whether two places are for two environments: their files have a workload of one identity, or their folders have, and
-    /// none of these lies in the other.
+    /// Whether two places belong to different environments. They do if both files contain versions of one workload.
+    /// They also do if both folders contain versions of one workload, and neither folder is inside the other.
     fn are_apart(&self, one: Place, other: Place, folders: &Folders) -> bool {
         let share = |known: &HashMap<u32, Vec<usize>>, [one, other]: [u32; 2], has: fn(&Versions, u32) -> bool| {
             let (Some(own), Some(others)) = (known.get(&one), known.get(&other)) else { return false };
@@ -175,17 +177,17 @@ impl<K: Eq + Hash> Identities<K> {
         self.several.get(self.objects.get(number as usize)?.versions?)
     }
 
-    /// Whether any object has further versions.
+    /// Whether any object has several versions.
     pub(super) fn has_versions(&self) -> bool {
         !self.several.is_empty()
     }
 
-    /// The version of an object that belongs to this place. None where the object has one version alone.
+    /// The version of an object that belongs to this place. None if the object has only one version.
     pub(super) fn chosen(&self, number: u32, place: Place, folders: &Folders) -> Option<u32> {
         self.versions(number)?.nearest(place, folders)
     }
 
-    /// What is meant by an object, as `viewer`, which stands at this place, sees it.
+    /// Which version of an object `viewer` sees. `place` is the place of the viewer.
     pub(super) fn meant(&self, number: u32, viewer: Option<&Viewer>, place: Place, folders: &Folders) -> Meant {
         let chosen = self.chosen(number, place, folders);
         let other = self.objects.get(chosen.unwrap_or(number) as usize).and_then(|other| other.place);
@@ -214,9 +216,10 @@ impl<K: Eq + Hash> Identities<K> {
 /// The versions of one object.
 #[derive(Debug, Default)]
 struct Versions {
-    /// The last one of each file, for kubectl applies one after the other.
+    /// The last version in each file, because kubectl applies one after the other.
     by_file: HashMap<u32, u32>,
-    /// The nearest one below each folder, with its distance. Of several the last one, as kubectl goes through a folder.
+    /// The nearest version below each folder, with its distance. Of equally near ones the last, as kubectl walks a
+    /// folder.
     by_folder: HashMap<u32, (usize, u32)>,
 }
 
@@ -231,8 +234,8 @@ impl Versions {
         }
     }
 
-    /// Whether the version at this place may belong to an object at another one: it stands in the same file, else in the
-    /// nearest folder that has any version.
+    /// Whether the version at `own` may belong to an object at `other`. A version in the same file has priority.
+    /// Otherwise the version must be below the nearest folder that contains any version.
     fn meet(&self, own: Place, other: Place, folders: &Folders) -> bool {
         if self.by_file.contains_key(&other.file) {
             return own.file == other.file;
@@ -271,7 +274,7 @@ mod tests {
         assert_eq!(known.find(&"alone", beside, &folders), Some(7));
     }
 
-    /// An object belongs to the versions in its file, else to those in the nearest folder, and no other version sees it.
+    /// An object belongs to the versions in its file, or else to those in the nearest folder. No other version sees it.
     #[test]
     fn a_version_sees_what_belongs_to_it() {
         let mut folders = Folders::default();
@@ -295,7 +298,7 @@ mod tests {
         };
         let expected = [vec![0], vec![0, 1, 2, 3, 4], vec![2, 3], vec![3], vec![0, 1, 2, 3, 4]];
         assert_eq!([10, 11, 12, 13, 14].map(sees), expected);
-        // What belongs to two versions does not meet either.
+        // Objects that belong to two different versions do not see each other.
         known.add("f", 15, versions[4], false, &folders);
         assert_eq!(known.meant(15, Some(&Viewer::new(12)), others[2], &folders), Meant::None, "dev and prod");
         assert_eq!(known.meant(15, Some(&Viewer::new(14)), others[4], &folders), Meant::Itself);

@@ -1,4 +1,4 @@
-//! A loaded bundle: its metadata, and its component ready to be instantiated.
+//! A loaded bundle: its metadata, and its compiled component.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,45 +16,45 @@ use super::{Engine, Limits};
 use crate::model::Failure;
 use crate::printed::words;
 
-/// How a component begins, where a module has a 0 in place of the 0x01.
+/// First bytes of a component. A module has 0x00 instead of the 0x01.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Why a bundle was refused.
+/// Why a bundle was rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// No WebAssembly component, or one that does not compile.
+    /// The file is not a WebAssembly component, or the component does not compile.
     #[error("it is no WebAssembly component that can be compiled: {}", said(.0))]
     Component(wasmtime::Error),
-    /// Another file.
+    /// The file is something else.
     #[error("it is {0}; a bundle is a WebAssembly component, as plimsoll-bundle makes it of a crate of policies")]
     NoComponent(&'static str),
-    /// It wants or offers other things than the contract.
+    /// Its imports or exports are not those of the contract.
     #[error(
         "it does not keep to the contract plimsoll:policy@{ABI}: {}; a bundle imports nothing but context, authored and \
          log of that package (no WASI) and exports policies and evaluate, as docs/contract.md says",
         said(.0)
     )]
     Contract(wasmtime::Error),
-    /// Nobody can ask it for its policies.
+    /// It does not return the list of its policies.
     #[error("its export `policies` failed, by which it is compared with its metadata: {0}")]
     Policies(Failure),
-    /// No metadata, or not of this shape.
+    /// The metadata is missing, or has a different shape.
     #[error("its metadata (custom section {SECTION:?}) {0}")]
     Metadata(String),
 }
 
-/// What wasmtime says can quote what a guest wrote.
+/// The text of a wasmtime error. It can quote text of a guest.
 fn said(error: &wasmtime::Error) -> String {
     words(format!("{error:#}"))
 }
 
-/// What a bundle says of itself, read without compiling or running anything.
+/// The metadata of a bundle, read without compiling or running code.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// What stands in the custom section.
+    /// The contents of the custom section.
     pub metadata: Metadata,
-    /// `sha256:…` of the component.
+    /// Digest of the component, `sha256:…`.
     pub digest: String,
 }
 
@@ -62,13 +62,13 @@ impl Description {
     /// Reads the metadata of a component.
     ///
     /// # Errors
-    /// Where there is none, or it is of another version or shape, or says what no bundle may.
+    /// If there is no metadata, if its version or shape is different, or if its contents are not allowed.
     pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         Ok(Self { metadata: read_metadata(bytes)?, digest: digest(bytes) })
     }
 }
 
-/// A component with one or more policies, compiled, and what it says of them. Cheap to clone: every review does.
+/// A compiled component with one or more policies, and its metadata. Cloning is cheap: every review clones it.
 #[derive(Clone)]
 pub struct Bundle {
     inner: Arc<Inner>,
@@ -93,10 +93,10 @@ impl std::fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Compiles a component and checks what it says of itself.
+    /// Compiles a component and checks its metadata.
     ///
     /// # Errors
-    /// Where it is no component, imports or exports other than the contract's, or its metadata lies.
+    /// If it is not a component, if its imports or exports are not those of the contract, or if its metadata is wrong.
     pub fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let started = Instant::now();
         let description = Description::read(bytes)?;
@@ -112,10 +112,11 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// The one of `compiled` that these bytes are, if it was made for the same engine; else compiles them.
+    /// Returns the bundle from `compiled` that these bytes are, if it was made for the same engine. Otherwise compiles
+    /// them.
     ///
     /// # Errors
-    /// As [`Bundle::load`].
+    /// Like [`Bundle::load`].
     pub fn load_unless_compiled(engine: &Engine, bytes: &[u8], compiled: &[Self]) -> Result<Self, LoadError> {
         let wanted = digest(bytes);
         let same = |bundle: &&Self| {
@@ -124,17 +125,17 @@ impl Bundle {
         compiled.iter().find(same).cloned().map_or_else(|| Self::load(engine, bytes), Ok)
     }
 
-    /// What the bundle says of its policies.
+    /// The metadata of the bundle.
     pub fn metadata(&self) -> &Metadata {
         &self.inner.description.metadata
     }
 
-    /// `sha256:…` of the component.
+    /// Digest of the component, `sha256:…`.
     pub fn digest(&self) -> &str {
         &self.inner.description.digest
     }
 
-    /// Where its machine code came from.
+    /// Origin of its machine code.
     pub fn code(&self) -> Code {
         self.inner.code
     }
@@ -144,7 +145,7 @@ impl Bundle {
         self.inner.engine.limits
     }
 
-    /// Fuel that all bundles of its engine have burnt so far; 0 where none is counted.
+    /// Total fuel that all bundles of its engine have used so far. 0 if fuel is not counted.
     pub fn burnt(&self) -> u64 {
         self.inner.engine.burnt.load(Ordering::Relaxed)
     }
@@ -157,7 +158,7 @@ impl Bundle {
         &self.inner.component
     }
 
-    /// The ids that the component exports must be those of its metadata, in the same order.
+    /// Checks that the component exports the ids of its metadata, in the same order.
     fn compare_ids(&self) -> Result<(), LoadError> {
         let exported = super::instance::policies(self).map_err(LoadError::Policies)?;
         let described = self.metadata().policies.iter().map(|policy| policy.id.as_str());
@@ -239,8 +240,8 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     Ok(metadata)
 }
 
-/// What a policy says of itself in words that mean nothing, and would match nothing or forbid everything. `#[policy]` refuses the
-/// same when a policy is compiled.
+/// Finds values in a policy's metadata that would match nothing or forbid everything. `#[policy]` rejects the same
+/// values when a policy is compiled.
 fn misspelling(policy: &Policy) -> Option<String> {
     let id = &policy.id;
     let words = |text: &str| words(text.to_owned());
@@ -277,21 +278,21 @@ fn misspelling(policy: &Policy) -> Option<String> {
     ))
 }
 
-/// Ids stand in messages, labels of metrics and files.
+/// Whether a text is a valid id. Ids appear in messages, in labels of metrics and in file names.
 fn is_id(id: &str) -> bool {
     let word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     id.len() <= 100 && id.starts_with(|first: char| first.is_ascii_lowercase()) && id.split('-').all(word)
 }
 
-/// The last custom section of this name at the top level of a component. None if the bytes are no component.
+/// The last custom section with this name at the top level of a component. None if the bytes are not a component.
 fn custom_section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (mut parser, mut rest, mut found) = (Parser::new(0), bytes, None);
     loop {
         let Chunk::Parsed { consumed, payload } = parser.parse(rest, true).ok()? else { return None };
         rest = rest.get(consumed..)?;
         match payload {
-            // The sections of a nested module or component are not the bundle's.
+            // Sections of nested modules and components do not belong to the bundle.
             Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
                 rest = rest.get(unchecked_range.len()..)?;
             }
@@ -325,7 +326,7 @@ mod tests {
         };
         assert!(same(&one, BUILTIN));
         assert!(!same(&other, BUILTIN), "code of one engine does not run in another");
-        // With a custom section more.
+        // The same with one more custom section.
         assert!(!same(&one, &[BUILTIN, &[0, 2, 1, b'x']].concat()));
     }
 
@@ -339,7 +340,8 @@ mod tests {
         }
     }
 
-    /// Words that would match nothing, or forbid everything, are refused with the policy's name and with what to write.
+    /// Values that would match nothing or forbid everything are rejected. The message names the policy and what to
+    /// write.
     #[test]
     fn misspelt_words_are_refused() {
         let metadata = serde_json::to_value(read_metadata(BUILTIN).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Machine code of bundles, kept in a folder between runs. To load it is to run it, so nothing is taken from there but
-//! what this user wrote with the folder's key, for this bundle, this engine and this machine.
+//! A cache for the machine code of bundles, in a folder. To load machine code is to run it. So a file is used only if
+//! this user wrote it with the folder's key, for this bundle, this engine and this machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -9,76 +9,76 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-/// The folder's secret; random, made at first use.
+/// File name of the folder's random key. It is created at first use.
 const KEY: &str = "key";
 
-/// Before everything that is authenticated, so that a key never signs the same bytes with another meaning.
+/// Prefix of everything that is authenticated. With it, a signature can't be valid for data with another meaning.
 const PURPOSE: &[u8] = b"plimsoll machine code 1";
 
-/// Bytes of the key: the block of the hash.
+/// Length of the key in bytes: the block size of the hash.
 const KEY_LENGTH: usize = 64;
 
-/// Bytes of what the key makes of a file.
+/// Length of a message authentication code in bytes.
 const MAC_LENGTH: usize = 32;
 
-/// A folder of machine code that only this user can read and write.
+/// A cache folder that only this user can read and write.
 #[derive(Clone)]
 pub struct Cache {
     folder: PathBuf,
     key: [u8; KEY_LENGTH],
 }
 
-/// Why a folder cannot be a cache.
+/// Why a folder can't be a cache.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// The system refused.
+    /// The operating system reported an error.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What was opened or made.
+        /// The path that was opened or created.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         source: io::Error,
     },
-    /// Others may have written it.
+    /// Another user may have written to it.
     #[error("{}: {reason}", path.display())]
     NotPrivate {
         /// The folder, or a file in it.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: NotPrivate,
     },
-    /// A key of another length.
+    /// The key has a wrong length.
     #[error("{}: it holds {found} bytes in place of {KEY_LENGTH}; remove it, and a new one is made", path.display())]
     Key {
-        /// The file of the key.
+        /// The key file.
         path: PathBuf,
-        /// Its length.
+        /// The length that was found.
         found: usize,
     },
 }
 
-/// Why a file or folder is not this user's alone.
+/// Why a file or folder is not private to this user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotPrivate {
-    /// A link, a device, or one in place of the other.
+    /// It is a link or a device, or a file instead of a folder, or a folder instead of a file.
     #[error("it is not of the expected kind (a folder with plain files in it)")]
     Kind,
-    /// Somebody else's.
+    /// It belongs to another user.
     #[error("it belongs to user {0}, not to the user of this process")]
     Owner(u32),
-    /// Permissions beyond the owner's.
+    /// Other users have permissions.
     #[error("others may use it (mode {0:04o}); run chmod 700 on the folder and chmod 600 on the files in it")]
     Mode(u32),
 }
 
-/// What a file of the cache is about.
+/// Identifies a file of the cache.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
-    /// `sha256:…` of the bundle.
+    /// Digest of the bundle, `sha256:…`.
     pub(super) digest: &'a str,
-    /// What the code depends on besides the bundle: wasmtime's version, its settings, the CPU.
+    /// Hash of the other inputs of the compiler: wasmtime's version, its settings, the CPU.
     pub(super) engine: u64,
 }
 
@@ -100,10 +100,10 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// Opens a folder, and makes it where there is none.
+    /// Opens a folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// Where it, or its key, is not this user's alone.
+    /// If the folder or its key is not private to this user.
     pub fn open(folder: &Path) -> Result<Self, CacheError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -117,7 +117,7 @@ impl Cache {
         let bytes = match read(&file) {
             Err(Rejected::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 create_key(folder).map_err(failed(&file))?;
-                // Another process may have come first: what counts is what is there now.
+                // Another process may have been faster. The key that is there now counts.
                 read(&file)
             }
             found => found,
@@ -132,7 +132,7 @@ impl Cache {
         Ok(Self { folder: folder.to_owned(), key })
     }
 
-    /// The code that was stored for an entry; none where none was.
+    /// The stored code of an entry. None if there is none.
     pub(super) fn load(&self, entry: Entry<'_>) -> Result<Option<Vec<u8>>, Rejected> {
         let mut bytes = match read(&self.file(entry)) {
             Ok(bytes) => bytes,
@@ -144,7 +144,7 @@ impl Cache {
         Ok(Some(bytes.split_off(MAC_LENGTH)))
     }
 
-    /// Stores the code of an entry. A reader sees the whole of it or nothing.
+    /// Stores the code of an entry. A reader sees the complete file or none.
     pub(super) fn store(&self, entry: Entry<'_>, code: &[u8]) -> io::Result<()> {
         let mac = self.mac(entry, code).finalize().into_bytes();
         let whole = [mac.as_slice(), code].concat();
@@ -152,7 +152,7 @@ impl Cache {
         fs::rename(&written, self.file(entry)).inspect_err(|_| drop(fs::remove_file(&written)))
     }
 
-    /// Where an entry is kept.
+    /// The path of an entry.
     pub(super) fn file(&self, entry: Entry<'_>) -> PathBuf {
         let digest = entry.digest.strip_prefix("sha256:").unwrap_or(entry.digest);
         self.folder.join(format!("{digest}-{:016x}.code", entry.engine))
@@ -168,7 +168,8 @@ impl Cache {
     }
 }
 
-/// Reads a file that must be this user's alone. What is checked is what was opened, not what the name stands for now.
+/// Reads a file that must be private to this user. The checks apply to the opened file, because the name may lead to
+/// another file by now.
 fn read(path: &Path) -> Result<Vec<u8>, Rejected> {
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -179,7 +180,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Rejected> {
 }
 
 fn private(metadata: &fs::Metadata, expected_kind: bool) -> Result<(), NotPrivate> {
-    // SAFETY: it reads a number of this process and cannot fail.
+    // SAFETY: it returns a number of this process and cannot fail.
     #[expect(unsafe_code, reason = "the standard library does not tell the effective user")]
     let user = unsafe { libc::geteuid() };
     match metadata {
@@ -194,7 +195,7 @@ fn create_key(folder: &Path) -> io::Result<()> {
     let mut key = [0; KEY_LENGTH];
     random(&mut key)?;
     let written = write_new(folder, &key)?;
-    // Unlike a rename, a link never takes the place of the key of a process that came first.
+    // Unlike a rename, a hard link never replaces the key of a faster process.
     let linked = fs::hard_link(&written, folder.join(KEY));
     fs::remove_file(&written)?;
     match linked {
@@ -203,7 +204,7 @@ fn create_key(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A new file that only this user can read, with a name that nobody else has.
+/// Writes a new file that only this user can read, with a unique name.
 fn write_new(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut name = [0; 8];
     random(&mut name)?;

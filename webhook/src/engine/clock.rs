@@ -1,14 +1,14 @@
-//! The processor time of the current thread. A guest is stopped by it rather than by the clock on the wall, so that a busy
+//! The processor time of the current thread. Guests are limited by processor time instead of wall time, so that a busy
 //! machine changes no verdict.
 
 use std::time::Duration;
 
-/// Time that this thread has computed. Where the system does not tell, time on the wall counts instead.
+/// Processor time that this thread has used. On systems without it, wall time.
 pub(super) fn thread_time() -> Duration {
     #[cfg(unix)]
     {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: it writes to the struct that it is handed, which lives until after the call.
+        // SAFETY: it writes to the given struct, which outlives the call.
         #[expect(unsafe_code, reason = "the standard library does not tell the time of a thread")]
         let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
         let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));

@@ -1,4 +1,4 @@
-//! From a bundle to machine code: embedded in this binary, kept from an earlier run, or compiled now.
+//! Gets the machine code of a bundle: embedded in this binary, cached by an earlier run, or compiled now.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,31 +7,31 @@ use wasmtime::component::Component;
 use super::Engine;
 use super::cache::{Cache, Entry};
 
-/// The bundle of the policies in `policies/`, a component with its metadata.
+/// The bundle of the policies in `policies/`: a component with its metadata.
 pub const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.wasm"));
 
-/// `sha256:…` of [`BUILTIN`].
+/// Digest of [`BUILTIN`], `sha256:…`.
 pub const BUILTIN_DIGEST: &str = env!("PLIMSOLL_BUILTIN_DIGEST");
 
-/// The machine code of [`BUILTIN`] for any CPU of this architecture; empty where the build had no compiler for it.
+/// The machine code of [`BUILTIN`] for any CPU of this architecture. Empty if the build had no compiler for it.
 const BUILTIN_CODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.code"));
 
-/// The same, counting fuel.
+/// The same code, which also counts fuel.
 const METERED_CODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.metered.code"));
 
-/// Where the machine code of a bundle came from.
+/// Origin of the machine code of a bundle.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Code {
     /// Compiled when this binary was built.
     Embedded,
     /// Compiled by an earlier run.
     Cached,
-    /// Compiled now.
+    /// Compiled by this run.
     Compiled,
 }
 
 impl Code {
-    /// As logs say it.
+    /// The word for logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Code::Embedded => "embedded",
@@ -41,7 +41,7 @@ impl Code {
     }
 }
 
-/// A bundle's component, ready to be linked. `digest` must be that of `bytes`: by it the code is found.
+/// A bundle's component, ready to be linked. `digest` must be the digest of `bytes`, because the code is found by it.
 pub(super) fn component(engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<(Component, Code)> {
     if let Some(component) = embedded(engine, digest) {
         return Ok((component, Code::Embedded));
@@ -66,7 +66,7 @@ fn embedded(engine: &Engine, digest: &str) -> Option<Component> {
     if digest != BUILTIN_DIGEST || code.is_empty() {
         return None;
     }
-    // SAFETY: the code is part of this binary: `build.rs` had it compiled from the bundle of this digest.
+    // SAFETY: the code is part of this binary. `build.rs` compiled it from the bundle with this digest.
     #[expect(unsafe_code, reason = "precompiled code is run as it is")]
     let loaded = unsafe { Component::deserialize(&engine.inner, code) };
     loaded
@@ -82,7 +82,7 @@ fn cached(engine: &Engine, cache: &Cache, entry: Entry<'_>) -> Option<Component>
         tracing::warn!(file = %file.display(), error, "cached code is ignored; compiling");
     };
     let code = cache.load(entry).map_err(|error| ignored(error.to_string())).ok()??;
-    // SAFETY: the bytes are in memory and are authentic: this user wrote them, as what wasmtime made of this bundle.
+    // SAFETY: the bytes are in memory and authentic. This user wrote them, and wasmtime made them from this bundle.
     #[expect(unsafe_code, reason = "precompiled code is run as it is")]
     let loaded = unsafe { Component::deserialize(&engine.inner, &code) };
     loaded.map_err(|error| ignored(format!("{error:#}"))).ok()

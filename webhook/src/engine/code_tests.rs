@@ -8,7 +8,7 @@ use crate::engine::{Bundle, CacheError, Limits, NotPrivate};
 /// The smallest component.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// The same with a custom section: another component.
+/// The same with a custom section: a different component.
 const OTHER: &[u8] = b"\0asm\x0d\0\x01\0\0\x02\x01x";
 
 fn engine() -> Engine {
@@ -21,13 +21,13 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (scratch, folder)
 }
 
-/// Loads a component through the cache as a new process would.
+/// Loads a component through the cache, like a new process.
 fn load(folder: &Path, bytes: &[u8], digest: &str) -> Code {
     let engine = engine().with_cache(Cache::open(folder).unwrap());
     component(&engine, bytes, digest).unwrap().1
 }
 
-/// The one file of code.
+/// The only file with code.
 fn file(folder: &Path) -> PathBuf {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let code: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "code")).collect();
@@ -40,14 +40,14 @@ fn the_builtin_bundle_is_not_compiled_at_the_start() {
     assert_eq!(Bundle::load(&engine(), BUILTIN).unwrap().code(), Code::Embedded);
 }
 
-/// Nor is it for an engine that counts fuel, which needs other code.
+/// The code for an engine that counts fuel is embedded, too.
 #[test]
 fn the_metered_code_is_embedded_too() {
     let metered = Engine::metered(Limits { instances: 1, ..Limits::default() }).unwrap();
     assert_eq!(Bundle::load(&metered, BUILTIN).unwrap().code(), Code::Embedded);
 }
 
-/// An engine of other settings refuses the embedded code; what runs in it then is compiled.
+/// An engine with other settings rejects the embedded code, and compiles the bundle instead.
 #[test]
 fn code_that_does_not_fit_is_compiled_instead() {
     let limits = Limits { instances: 1, ..Limits::default() };
@@ -55,7 +55,7 @@ fn code_that_does_not_fit_is_compiled_instead() {
     assert_eq!(Bundle::load(&other, BUILTIN).unwrap().code(), Code::Compiled);
 }
 
-/// A bundle that differs from the built-in one in nothing but a section that nobody reads is another bundle.
+/// A bundle that differs from the built-in one only in an unused section is a different bundle.
 #[test]
 fn embedded_code_is_found_by_the_digest() {
     let other = [BUILTIN, &OTHER[EMPTY.len()..]].concat();
@@ -78,7 +78,7 @@ fn code_is_kept_between_runs_and_for_its_own_bundle() {
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-/// Every way in which a file can be other than what was written: it is ignored, and written anew.
+/// A file that was changed in any way is ignored, and written again.
 #[test]
 fn code_that_was_tampered_with_is_compiled_anew() {
     let (_scratch, folder) = folder();
@@ -105,18 +105,18 @@ fn code_that_was_tampered_with_is_compiled_anew() {
         assert_eq!(load(&folder, EMPTY, "sha256:a"), Code::Cached);
     }
 
-    // Authentic, but the code of another bundle.
+    // Authentic code, but of a different bundle.
     let theirs = folder.join(file.file_name().unwrap().to_str().unwrap().replacen('a', "b", 1));
     fs::copy(&file, &theirs).unwrap();
     assert_eq!(load(&folder, OTHER, "sha256:b"), Code::Compiled);
     fs::remove_file(&theirs).unwrap();
 
-    // Authentic by the key of another folder.
+    // Authentic code, but with the key of a different folder.
     fs::remove_file(folder.join("key")).unwrap();
     assert_eq!(load(&folder, EMPTY, "sha256:a"), Code::Compiled);
     assert_eq!(load(&folder, EMPTY, "sha256:a"), Code::Cached);
 
-    // Somebody else could have written it.
+    // Another user could have written it.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o622)).unwrap();
     assert_eq!(load(&folder, EMPTY, "sha256:a"), Code::Compiled);
     let elsewhere = folder.join("elsewhere");
@@ -168,7 +168,7 @@ fn a_folder_that_others_can_use_is_refused() {
 
 const NOBODY: u32 = 65534;
 
-/// Only root can give a file to another user; without it that part of the test is left out.
+/// Only root can change the owner of a file. Without root, that part of the test is skipped.
 fn can_give_away(path: &Path) -> bool {
     chown(path, Some(NOBODY), None).is_ok()
 }

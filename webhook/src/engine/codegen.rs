@@ -1,13 +1,13 @@
-//! What machine code is made under. `build.rs` includes this file too, so that the code it embeds is code that the
-//! engine accepts: every setting that changes what the compiler writes is here, and nothing else is.
+//! The settings that change the machine code. All of them are here, and no other settings. `build.rs` includes this
+//! file, so that the engine accepts the embedded code.
 
-/// Sets what compiling and loading must agree on. Code that is `metered` counts fuel, other code notices deadlines.
+/// Sets everything that compiling and loading must agree on. `metered` code counts fuel; other code checks deadlines.
 pub(crate) fn codegen(config: &mut wasmtime::Config, metered: bool) {
     config
         .consume_fuel(metered)
-        // Deadlines are noticed at loops and calls.
+        // Loops and calls check the deadline.
         .epoch_interruption(!metered)
-        // The same bytes for the same input, on every machine.
+        // The same input gives the same bytes on every machine.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_component_model(true);

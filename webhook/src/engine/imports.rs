@@ -1,4 +1,4 @@
-//! The host's side of the contract: what a guest can ask.
+//! The host's side of the contract: the questions that a guest can ask.
 
 use std::sync::Arc;
 
@@ -27,35 +27,35 @@ pub(super) mod contract {
 
 use contract::plimsoll::policy::{authored, context, log, types};
 
-/// What a guest was answered.
+/// The answer to a guest's question.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// The objects, each a flat document.
+    /// The objects as flat documents.
     pub documents: Vec<Vec<u8>>,
-    /// False where the kind is not watched, the input is partial, or the list was cut.
+    /// False if the kind is not watched, the input is not complete, or the list was cut.
     pub complete: bool,
 }
 
 impl Answer {
-    /// Nothing is known.
+    /// The answer if nothing is known.
     pub fn unknown() -> Self {
         Self::default()
     }
 }
 
-/// What surrounds one review: the other objects of its namespace, and what its author wrote.
+/// The surroundings of one review: the other objects of its namespace, and the fields that its author wrote.
 pub trait Surroundings: Send + Sync {
-    /// The object of this `group/Kind` and name.
+    /// The object with this `group/Kind` and name.
     fn get(&self, subject: Subject, kind: &str, name: &str) -> Answer;
-    /// Objects of this kind whose selector matches these labels (a flat document).
+    /// Objects of this kind with a selector that matches these labels (a flat document).
     fn selecting(&self, subject: Subject, kind: &str, labels: &[u8]) -> Answer;
-    /// Workloads of this kind whose pod template's labels match this selector (a flat document).
+    /// Workloads of this kind with a pod template whose labels match this selector (a flat document).
     fn selected_by(&self, subject: Subject, kind: &str, selector: &[u8]) -> Answer;
-    /// Objects of this kind that refer to the named one.
+    /// Objects of this kind that refer to the named object.
     fn referring(&self, subject: Subject, kind: &str, ref_kind: &str, ref_name: &str) -> Answer;
-    /// All objects of a kind of which there are few.
+    /// All objects of a kind that has only few.
     fn listing(&self, subject: Subject, kind: &str) -> Answer;
-    /// Whether the author wrote what stands at an RFC 6901 pointer.
+    /// Whether the author wrote the value at an RFC 6901 pointer.
     fn authored(&self, subject: Subject, pointer: &str) -> Knowledge;
 }
 
@@ -63,26 +63,28 @@ pub trait Surroundings: Send + Sync {
 pub(super) struct State {
     surroundings: Arc<dyn Surroundings>,
     memory: usize,
-    /// When the call under way must end.
+    /// When the current call must end.
     pub(super) end: End,
-    /// What the guest said last before it trapped: the text of a panic.
+    /// Last text of the guest before it trapped: the text of a panic.
     pub(super) last_words: Option<String>,
-    /// A growth of the memory was refused.
+    /// Whether the memory reached its limit.
     pub(super) out_of_memory: bool,
-    /// How much more the host may do for it, where it is bounded by counts. Fuel counts only what the guest does itself.
+    /// What the host may still do for the guest, if the limit is a count. Fuel counts only the guest's own work.
     pub(super) answers: Option<u64>,
 }
 
-/// What one call may have of the host where it is bounded by counts: bytes of answers, and [`QUESTION`] for each question.
+/// Limit of the host's work for one call, if the limit is a count: the bytes of the answers, plus [`QUESTION`] for each
+/// question.
 pub(super) const ANSWERS: u64 = 1 << 30;
 
-/// What a question counts beside its answer. The longest look-up takes a millisecond, so a call has 16 s of them at most.
+/// Cost of a question besides its answer. The longest look-up takes a millisecond, so the look-ups of a call take at
+/// most 16 s.
 const QUESTION: u64 = 64 << 10;
 
-/// How many questions a call may ask where no answer has anything in it.
+/// Maximum number of questions of a call, if all answers are empty.
 pub(super) const MAX_QUESTIONS: u64 = ANSWERS / QUESTION;
 
-/// A guest has asked too much.
+/// A guest asked too many questions, or got too many bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("more questions to the host than a call may ask")]
 pub(super) struct AskedTooMuch;
@@ -128,11 +130,11 @@ impl ResourceLimiter for State {
 
 impl types::Host for State {}
 
-/// What a guest asks with is the host's to read, and reading it cannot be interrupted: so it is no longer than what a
-/// pointer, a selector or the labels of an object can be.
+/// Maximum size of an argument of a question. No pointer, selector or set of labels is longer. The host can't interrupt
+/// itself while it reads an argument.
 const LONGEST_ARGUMENT: usize = 64 << 10;
 
-/// A question that is too long to be read.
+/// An argument is too long.
 #[derive(Debug, thiserror::Error)]
 #[error("a question to the host with an argument of {0} bytes, of which {LONGEST_ARGUMENT} are allowed")]
 pub(super) struct TooLong(usize);

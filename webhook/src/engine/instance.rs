@@ -1,4 +1,4 @@
-//! One instance of a bundle: how it starts, when it must end, and what its failures mean.
+//! One instance of a bundle: how it starts, when it must end, and how its failures are reported.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use super::imports::{ANSWERS, AskedTooMuch, MAX_QUESTIONS, State, Surroundings, 
 use crate::model::{Failure, Knowledge, Subject};
 use crate::printed::words;
 
-/// Time for a bundle to start and to name its policies when it is loaded.
+/// Timeout for a bundle to start and to list its policies when it is loaded.
 const LOADING: Duration = Duration::from_secs(1);
 
-/// A bundle that runs, for one review.
+/// A running bundle, for one review.
 pub(super) struct Instance {
     pub(super) store: Store<State>,
     pub(super) exports: contract::Bundle,
 }
 
 impl Instance {
-    /// An instance that starts before `end`: a guest can have code that runs before any call.
+    /// Starts an instance. It must start before `end`, because a guest can contain code that runs before any call.
     pub(super) fn new(bundle: &Bundle, surroundings: Arc<dyn Surroundings>, end: End) -> wasmtime::Result<Self> {
         let limits = bundle.limits();
         let mut store = Store::new(&bundle.engine().inner, State::new(surroundings, limits.memory, end));
@@ -30,7 +30,7 @@ impl Instance {
         if bundle.engine().metered {
             store.set_fuel(end.fuel)?;
         } else {
-            // A tick only makes us look at the clock: on a machine without a core to spare ticks come late.
+            // A tick only makes the host check the clocks. Ticks come late on a machine without a free core.
             store.set_epoch_deadline(1);
             store.epoch_deadline_callback(|store| {
                 let over = store.data().end.is_over();
@@ -42,7 +42,8 @@ impl Instance {
     }
 }
 
-/// When a call must end: at a moment, or once its thread has computed for so long. Where fuel is counted, only that counts.
+/// When a call must end: at a moment, or after this much processor time of its thread. If fuel is counted, only fuel
+/// counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     moment: Instant,
@@ -60,7 +61,7 @@ impl End {
     }
 }
 
-/// The ids that a bundle exports, asked once when it is loaded.
+/// The ids that a bundle exports. Asked once, when it is loaded.
 pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
     let end = End::within(LOADING, LOADING, bundle.limits().fuel);
     let mut instance = Instance::new(bundle, Arc::new(Nobody), end).map_err(|error| failure(&error, None, end))?;
@@ -68,7 +69,7 @@ pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
     ids.map_err(|error| failure(&error, Some(instance.store.data()), end))
 }
 
-/// Why a call failed.
+/// The reason why a call failed.
 pub(super) fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) -> Failure {
     if state.is_some_and(|state| state.out_of_memory) {
         return Failure::Memory;
@@ -87,18 +88,18 @@ pub(super) fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) 
             Failure::Trap(said.map_or_else(|| trap.to_string(), |said| words(said.to_owned())))
         }
         None if is_too_much(error) => Failure::Output,
-        // Any other error is a result that is not of its type.
+        // Any other error means that a result has the wrong type.
         None => Failure::Contract(words(format!("{:#}", error.root_cause()))),
     }
 }
 
-/// Whether a guest handed over more than [`super::Limits::output`]. wasmtime has a type for it and keeps it to itself, so it is
-/// known by its text alone; `tests/tests/hostile_guests.rs` fails when that changes.
+/// Whether a guest returned more than [`super::Limits::output`]. The error type of wasmtime is private, so the error is
+/// identified by its text. `tests/tests/hostile_guests.rs` fails if the text changes.
 fn is_too_much(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().ends_with("fuel allocated for hostcalls has been exhausted")
 }
 
-/// Knows nothing.
+/// Surroundings without any knowledge.
 struct Nobody;
 
 impl Surroundings for Nobody {

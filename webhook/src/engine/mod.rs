@@ -1,4 +1,4 @@
-//! The only owner of wasmtime: an engine with its ticker, bundles, limits, and calls on fresh instances.
+//! The only owner of wasmtime: the engine with its ticker, bundles, limits, and calls on fresh instances.
 
 mod bundle;
 mod cache;
@@ -26,27 +26,27 @@ pub use session::{Call, Cost, Input, Session};
 /// How often a running guest is interrupted to check its deadline.
 const TICK: Duration = Duration::from_millis(5);
 
-/// What a guest may use.
+/// Limits of a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
-    /// What one call may hand back, in bytes, lists and strings counted as often as they are mentioned.
+    /// Maximum size of the result of one call, in bytes. Lists and strings count every time they are mentioned.
     pub output: usize,
-    /// Processor time of one batch of calls, and of the repeat of its calls one by one, if one of them fails. The old object
-    /// has the same once more.
+    /// Processor time for one batch of calls and, if one of them fails, for its repetition one by one. The old object
+    /// gets the same time again.
     pub time: Duration,
-    /// In the place of time where an engine counts fuel: the same for a batch of calls and for its repeat.
+    /// Replaces `time` in an engine that counts fuel: the limit for a batch of calls and for its repetition.
     pub fuel: u64,
-    /// How many instances can exist at once: one for each evaluating thread.
+    /// Maximum number of concurrent instances: one for each evaluating thread.
     pub instances: u32,
 }
 
-/// Default of [`Limits::time`]. All built-in policies take a thousandth of it for a usual review.
+/// Default of [`Limits::time`]. All built-in policies together take a thousandth of it for a usual review.
 pub const TIME: Duration = Duration::from_millis(250);
 
-/// Default of [`Limits::fuel`]: about one unit for each instruction, and half a second on a usual machine. All built-in policies
-/// take a thousandth of it for a usual review.
+/// Default of [`Limits::fuel`]. A unit is about one instruction, so this is about half a second on a usual machine. All
+/// built-in policies together take a thousandth of it for a usual review.
 pub const FUEL: u64 = 3_000_000_000;
 
 impl Default for Limits {
@@ -62,37 +62,37 @@ impl Default for Limits {
     }
 }
 
-/// Compiles bundles and runs them. Cheap to clone.
+/// Compiles bundles and runs them. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Engine {
     inner: wasmtime::Engine,
     limits: Limits,
     metered: bool,
-    /// Code of bundles other than the built-in one.
+    /// Cache for the code of all bundles except the built-in one.
     cache: Option<Arc<Cache>>,
-    /// Fuel that all guests have burnt so far.
+    /// Total fuel that all guests have used so far.
     burnt: Arc<AtomicU64>,
 }
 
 impl Engine {
-    /// An engine with its pool of instances and its ticker.
+    /// Makes an engine with its pool of instances and its ticker.
     ///
     /// # Errors
-    /// Where the machine cannot reserve the address space of the pool.
+    /// If the machine can't reserve the address space of the pool.
     pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
         Self::of(&config(limits, false), limits, false)
     }
 
-    /// An engine that counts the fuel of every call and stops guests by that, whatever the clock says: slower, and the same
-    /// on every machine, however busy.
+    /// Makes an engine that limits guests by fuel instead of time. It is slower, but gives the same result on every
+    /// machine, however busy it is.
     ///
     /// # Errors
-    /// As [`Engine::new`].
+    /// Like [`Engine::new`].
     pub fn metered(limits: Limits) -> Result<Self, wasmtime::Error> {
         Self::of(&config(limits, true), limits, true)
     }
 
-    /// The same engine with a folder for the code of the bundles that it will compile.
+    /// The same engine with a cache folder for the code that it compiles.
     #[must_use]
     pub fn with_cache(self, cache: Cache) -> Self {
         Self { cache: Some(Arc::new(cache)), ..self }
@@ -109,21 +109,21 @@ impl Engine {
 
 fn config(limits: Limits, metered: bool) -> wasmtime::Config {
     let mut pool = wasmtime::PoolingAllocationConfig::new();
-    // As many slots as evaluating threads, so that the pool can never be exhausted. A component of ours is one core
-    // instance with one memory, and shim and fixup instances without.
+    // There is a slot for each evaluating thread, so the pool can't be exhausted. A component of ours has one core
+    // instance with a memory, and shim and fixup instances without.
     pool.total_component_instances(limits.instances)
         .total_core_instances(limits.instances * 4)
         .total_memories(limits.instances)
         .total_tables(limits.instances * 4)
         .max_memories_per_component(1)
-        // A component that wants more is refused when it is loaded, not when others have taken what it wants.
+        // A component that needs more is rejected when it is loaded, not when other components use up the pool.
         .max_core_instances_per_component(4)
         .max_tables_per_component(4)
         .max_memory_size(limits.memory)
-        // What an instance touched is copied back when it is dropped; past this it is given back to the system.
+        // Memory up to this size is reset by copying when an instance is dropped. The rest is returned to the system.
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(64 << 10)
-        // An open report says that a swapped-out dirty page is not reset before the next instance.
+        // According to an open bug report, a dirty page that was swapped out is not reset before the next instance.
         .pagemap_scan(wasmtime::Enabled::No);
     let mut config = wasmtime::Config::new();
     codegen::codegen(&mut config, metered);
@@ -131,10 +131,10 @@ fn config(limits: Limits, metered: bool) -> wasmtime::Config {
     config
 }
 
-/// Advances the epoch, by which deadlines are noticed, as long as the engine exists.
+/// Advances the epoch, which makes guests check their deadlines, as long as the engine exists.
 fn tick(engine: &wasmtime::Engine) {
     let engine = engine.weak();
-    // Without this thread guests have no deadline of their own, only the review's.
+    // Without this thread, guests have no deadline of their own, only the review's.
     let ticking = thread::Builder::new().name("plimsoll-ticker".to_owned()).spawn(move || {
         loop {
             thread::sleep(TICK);

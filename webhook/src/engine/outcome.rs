@@ -1,4 +1,4 @@
-//! What a policy returned, checked and in the host's own types.
+//! Checks the result of a policy, and converts it to the host's own types.
 
 use plimsoll_flat::Node;
 use plimsoll_sdk::metadata::Severity;
@@ -8,21 +8,22 @@ use crate::model::pointer::is_pointer;
 use crate::model::{Edit, Evaluated, Failure, Finding, Fix, FixClass, Outcome, Place};
 use crate::printed::{cut, words};
 
-/// Findings of one policy beyond this are counted and cut.
+/// Maximum number of findings of one policy. Further ones are counted and cut.
 const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
 
-/// Characters of a message, a help, a name. What people read is a sentence; the rest is cut.
+/// Maximum number of characters of a message, a help or a name. Readers expect a sentence; the rest is cut.
 const MAX_TEXT: usize = 1000;
 
-/// Characters of a pointer that are shown. Keys of labels and annotations are at most 317 long, and a path has few.
+/// Maximum number of characters of a pointer that are shown. Keys of labels and annotations have at most 317, and a
+/// path contains few of them.
 const MAX_POINTER: usize = 4000;
 
-/// Takes over what a guest returned. Nothing of it is trusted.
+/// Converts the result of a guest. Nothing in it is trusted.
 pub(super) fn outcome(outcome: types::Outcome) -> Result<Outcome, Failure> {
     match outcome {
         types::Outcome::Skipped(reason) => Ok(Outcome::Skipped(clean(reason))),
         types::Outcome::Evaluated(report) => {
-            // The SDK cuts and counts; a guest of another kind is cut here.
+            // The SDK cuts and counts findings itself. Findings of other guests are cut here.
             let more = report.findings.len().saturating_sub(MAX_FINDINGS);
             let findings = report.findings.into_iter().take(MAX_FINDINGS).map(finding);
             Ok(Outcome::Evaluated(Evaluated {
@@ -70,7 +71,7 @@ fn fix(fix: types::Fix) -> Result<Fix, Failure> {
         title: clean(fix.title),
         class: match fix.class {
             types::FixClass::Safe if only_adds => FixClass::Safe,
-            // What the author wrote, and another object, are no matter of `safe`, whatever the guest calls it.
+            // A fix that replaces a value of the author or adds an object is never `safe`, even if the guest says so.
             types::FixClass::Safe | types::FixClass::Unsafe => FixClass::Unsafe,
             types::FixClass::Hardening => FixClass::Hardening,
         },
@@ -93,7 +94,7 @@ fn pointer(text: &str) -> Result<String, Failure> {
     }
 }
 
-/// A sentence of a guest.
+/// Cleans a text of a guest.
 fn clean(text: String) -> String {
     cut(text, MAX_TEXT)
 }

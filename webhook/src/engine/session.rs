@@ -1,4 +1,5 @@
-//! One review on one bundle: a fresh instance, calls in one batch, and each policy's own outcome even where one traps.
+//! One review on one bundle: a fresh instance, and all calls in one batch. Each policy has its own outcome, even if
+//! another one traps.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,10 +15,10 @@ use super::outcome;
 use crate::model::{Evaluated, Failure, Outcome, Subject};
 use crate::printed::words;
 
-/// Maximum processor time of one policy in the repeat after a trap.
+/// Maximum processor time of one policy in the repetition after a trap.
 const ALONE: Duration = Duration::from_millis(50);
 
-/// Where fuel is counted, one policy has between these parts of it in the repeat after a trap, as it has of the time.
+/// In the repetition after a trap, a metered policy gets at least a tenth and at most a fifth of the fuel.
 const LEAST_SHARE: u64 = 10;
 const GREATEST_SHARE: u64 = 5;
 
@@ -26,33 +27,34 @@ const GREATEST_SHARE: u64 = 5;
 pub struct Call<'a> {
     /// Index into the bundle's policies.
     pub policy: u32,
-    /// A flat document; empty for the policy's defaults.
+    /// The settings as a flat document. Empty for the policy's defaults.
     pub settings: &'a [u8],
 }
 
-/// What a session has cost so far, in counts that are the same on every machine.
+/// The cost of a session so far, in counts that are the same on every machine.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Cost {
-    /// Instances made.
+    /// Number of instances.
     pub instances: u32,
     /// Bytes of documents copied into guests.
     pub copied: usize,
-    /// Fuel burnt; 0 unless the engine is metered.
+    /// Fuel used. 0 unless the engine is metered.
     pub fuel: u64,
 }
 
-/// What the calls of a batch share: flat documents, and which object is judged.
+/// The common input of the calls of a batch: flat documents, and the object that is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// What policies are told besides the review.
+    /// What policies get in addition to the review.
     pub environment: &'a [u8],
     /// The AdmissionRequest.
     pub review: &'a [u8],
-    /// Which version of the object.
+    /// Which version of the object is judged.
     pub subject: Subject,
 }
 
-/// One review on one bundle. The instance is fresh, kept for the old object, and dropped at the end or after a trap.
+/// One review on one bundle. The instance is fresh, is kept for the old object, and is dropped at the end or after a
+/// trap.
 pub struct Session {
     bundle: Bundle,
     surroundings: Arc<dyn Surroundings>,
@@ -69,13 +71,13 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session that ends at `deadline`. Nothing is instantiated before the first call.
+    /// Makes a session that ends at `deadline`. No instance is made before the first call.
     pub fn new(bundle: Bundle, surroundings: Arc<dyn Surroundings>, deadline: Instant) -> Self {
         Self { bundle, surroundings, deadline, shares: 1, instance: None, cost: Cost::default() }
     }
 
-    /// Evaluates all calls at once. Where one of them traps or runs out of time, they are repeated one by one on fresh
-    /// instances, so that the failure belongs to one policy and the others still count.
+    /// Evaluates all calls at once. If one of them traps or times out, they are repeated one by one on fresh instances.
+    /// So the failure belongs to one policy, and the others still count.
     pub fn evaluate(&mut self, input: &Input<'_>, calls: &[Call<'_>]) -> Vec<Result<Outcome, Failure>> {
         if calls.is_empty() {
             return Vec::new();
@@ -85,7 +87,7 @@ impl Session {
         if self.bundle.engine().metered && self.remaining().is_zero() {
             return calls.iter().map(|_| Err(Failure::Spent)).collect();
         }
-        // A quarter of what remains for the batch leaves time for the repeat.
+        // The batch gets a quarter of the remaining time, so that there is time for the repetition.
         let batch = if calls.len() == 1 { self.remaining() } else { self.remaining() / 4 };
         match self.call(input, calls, End::within(batch, time, fuel)) {
             Ok(outcomes) => outcomes,
@@ -98,18 +100,18 @@ impl Session {
         }
     }
 
-    /// Each call on an instance of its own. What one leaves of its share is the others'.
+    /// Runs each call on its own instance. A call that needs less than its share leaves the rest to the others.
     fn repeat(&mut self, input: &Input<'_>, calls: &[Call<'_>], time: Duration) -> Vec<Result<Outcome, Failure>> {
         let end = thread_time() + time;
         let alone = |index: usize| {
             let (remaining, time) = (self.remaining(), end.saturating_sub(thread_time()));
             if remaining.is_zero() || time.is_zero() {
-                // A tick for each of many would add up to an answer that comes too late.
+                // No more calls: a tick for each of many would make the answer too late.
                 return Err(Failure::Deadline);
             }
             let left = u32::try_from(calls.len() - index).unwrap_or(u32::MAX);
             self.instance = None;
-            // Less than a tick could not be told from none.
+            // Deadlines are checked at ticks, so a shorter share would have no effect.
             let share = (time / left).max(super::TICK).min(ALONE);
             let outcome = self.call(input, &calls[index..=index], End::within(remaining / left, share, 0));
             outcome.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Err(Failure::Deadline)))
@@ -117,7 +119,7 @@ impl Session {
         (0..calls.len()).map(alone).collect()
     }
 
-    /// The same where fuel is counted.
+    /// The same for an engine that counts fuel.
     fn repeat_by_fuel(&mut self, input: &Input<'_>, calls: &[Call<'_>], fuel: u64) -> Vec<Result<Outcome, Failure>> {
         let before = self.cost.fuel;
         let alone = |index: usize| {
@@ -135,17 +137,17 @@ impl Session {
         (0..calls.len()).map(alone).collect()
     }
 
-    /// Parts what one evaluation may take among so many, as for the pod templates of one object.
+    /// Divides the limits of one evaluation among several, for example one for each pod template of an object.
     pub fn share(&mut self, evaluations: usize) {
         self.shares = u32::try_from(evaluations).unwrap_or(u32::MAX).max(1);
     }
 
-    /// Gives the next evaluation its own end, so that one bundle cannot use up the time of the others.
+    /// Sets the end of the next evaluation, so that one bundle can't use up the time of the others.
     pub fn end_at(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
-    /// What it has cost so far.
+    /// The cost so far.
     pub fn cost(&self) -> Cost {
         self.cost
     }
@@ -204,7 +206,7 @@ impl Session {
     }
 }
 
-/// What a guest returned, one outcome for each call: those that it does not mention found nothing.
+/// The result of a guest as one outcome for each call. A call that the guest does not mention has no findings.
 fn spread(judgements: Vec<types::Judgement>, calls: usize) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
     let mut outcomes: Vec<_> = (0..calls).map(|_| Ok(Outcome::Evaluated(Evaluated::default()))).collect();
     for judgement in judgements {

@@ -1,4 +1,4 @@
-//! The outcomes of the policies that apply: one session for each bundle, and checks of what came back.
+//! The outcomes of the policies that apply. It opens one session for each bundle and checks the results.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::engine::{Call, Input, Session};
 use crate::model::{Failure, Finding, Outcome, Place, Review, Subject};
 use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
 
-/// One review on the bundles of a registry: one session each, kept for the old object.
+/// One review on the bundles of a registry. Each session is kept for the old object.
 pub(super) struct Evaluation<'a> {
     registry: &'a Registry,
     review: &'a Review,
@@ -35,13 +35,13 @@ impl<'a> Evaluation<'a> {
         Self { registry, review, surrounded: Arc::new(surrounded), deadline, sessions: HashMap::new() }
     }
 
-    /// What the review's author wrote.
+    /// Tells which fields the author of the review wrote.
     pub(super) fn authorship(&self) -> &Authorship {
         self.surrounded.authorship()
     }
 
-    /// The outcomes of these policies, in the same order; one call for each bundle. The policies of a bundle follow each
-    /// other.
+    /// The outcomes of these policies, in the same order, with one call for each bundle. The policies of a bundle must
+    /// be next to each other.
     pub(super) fn run(&mut self, selected: &[&Selected], subject: Subject) -> Vec<Judgement> {
         let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
         let Some(environments) = self.registry.environments(self.review, object) else {
@@ -52,7 +52,8 @@ impl<'a> Evaluation<'a> {
         let batches: Vec<_> = selected.chunk_by(|one, next| one.policy.bundle == next.policy.bundle).collect();
         let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
         let judged = batches.into_iter().zip((1..=count).rev()).flat_map(|(batch, left)| {
-            // What a bundle leaves of its share is the others'; what it uses up is its own.
+            // A bundle that needs less than its share leaves the rest to the others. A bundle that needs more takes
+            // nothing from them.
             let now = Instant::now();
             let end = now + self.deadline.saturating_duration_since(now) / left;
             self.batch(batch, &environments, end, subject, &lacking)
@@ -105,8 +106,8 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// What a policy says of several pod templates of one object. What it says of the object itself it says for each. `seen` are
-/// the findings so far.
+/// Joins a policy's outcomes for two pod templates of one object. Findings about the object itself occur in both, and
+/// are kept once. `seen` holds the findings so far.
 fn joined(one: Judgement, other: Judgement, seen: &mut HashSet<(Place, String)>) -> Judgement {
     let known = |finding: &Finding| (finding.at.clone(), finding.message.clone());
     match (one?, other?) {
@@ -134,10 +135,10 @@ fn joined(one: Judgement, other: Judgement, seen: &mut HashSet<(Place, String)>)
     }
 }
 
-/// Whether an object has no pod template where the configuration says that its kind has one.
+/// Tells whether an object has no pod template at the places that the configuration names for its kind.
 struct Lacking {
     kind: String,
-    /// Which pointers match nothing.
+    /// The pointers that match nothing.
     reason: Option<String>,
 }
 
@@ -147,8 +148,8 @@ impl Lacking {
         Self { reason: registry.lacks_template(&kind, object), kind }
     }
 
-    /// A policy that looks at pod templates and finds nothing has not judged such an object. What it finds of the object
-    /// itself stays.
+    /// Marks a policy as skipped if it looks at pod templates, found nothing, and the object has no template. Findings
+    /// about the object itself stay.
     fn skip(&self, policy: &Policy, registry: &Registry, judgement: Judgement) -> Judgement {
         let Some(reason) = &self.reason else { return judgement };
         let is_silent = matches!(&judgement, Ok(Outcome::Evaluated(report)) if report.findings.is_empty());
@@ -161,7 +162,7 @@ impl Lacking {
     }
 }
 
-/// Refuses an outcome beyond what the policy declared: a higher severity, an edit of another pointer.
+/// Rejects an outcome that exceeds the policy's declaration: a higher severity, or an edit of another pointer.
 fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outcome) -> Judgement {
     let Outcome::Evaluated(report) = &outcome else { return Ok(outcome) };
     if report.findings.iter().any(|finding| finding.severity > policy.metadata.severity) {
@@ -169,7 +170,7 @@ fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outc
     }
     let mut edits =
         report.findings.iter().filter_map(|finding| finding.fix.as_ref()).flat_map(|fix| &fix.edits).peekable();
-    // Most outcomes have none: those are not worth a look at the kind.
+    // Most outcomes have no edits, so the kind is not looked up for them.
     if edits.peek().is_none() {
         return Ok(outcome);
     }
@@ -188,7 +189,7 @@ fn declared(policy: &Policy, registry: &Registry, review: &Review, outcome: Outc
     Ok(outcome)
 }
 
-/// Whether a declared pattern covers a pointer: `*` stands for one segment.
+/// Whether a declared pattern covers a pointer. `*` matches one segment.
 fn covers(pattern: &str, pointer: &str) -> bool {
     let (mut wanted, mut given) = (pattern.split('/'), pointer.split('/'));
     loop {

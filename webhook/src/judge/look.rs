@@ -1,4 +1,4 @@
-//! What one review looks up in the cluster: first in what is watched, then at the API server itself, bounded in time.
+//! Looks up facts in the cluster for one review: first in the watches, then at the API server, with a time limit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use crate::admission::decide::{Looked, Owner, Revision};
 use crate::context::{Context, Live, NAMESPACE, Question};
 use crate::model::Review;
 
-/// Time that one review may spend on requests to the API server, all of them together.
+/// Total time that one review may spend on requests to the API server.
 const LOOKING: Duration = Duration::from_millis(100);
 
-/// All that one review looks up.
+/// The look-ups of one review.
 pub(super) struct Look<'a> {
     context: &'a Arc<dyn Context>,
     review: &'a Review,
-    /// From the first request on.
+    /// End of the time for requests. It is set at the first request.
     until: Option<Instant>,
     deadline: Instant,
 }
@@ -26,7 +26,8 @@ impl<'a> Look<'a> {
         Self { context, review, until: None, deadline }
     }
 
-    /// Whether an owner exists. One that is watched does, or did a moment ago; only one that is not there is asked for.
+    /// Whether an owner exists. A watched owner exists, or did a moment ago. The API server is asked only if no watch
+    /// has it.
     pub(super) fn owner(&mut self, owner: &Owner) -> Looked<()> {
         let review = self.review;
         let (group, _) = owner.api_version.split_once('/').unwrap_or_default();
@@ -52,19 +53,20 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The revisions of the reviewed workload. They are not watched: their templates would take more memory than all else.
+    /// The revisions of the reviewed workload. They are not watched, because their templates would take more memory
+    /// than all other objects together.
     pub(super) fn revisions(&mut self) -> Looked<Vec<Revision>> {
         let review = self.review;
         self.at(|live, until| live.revisions(review, until))
     }
 
-    /// The context, read anew. None where there is no cluster.
+    /// The context, read freshly. None without a cluster.
     pub(super) fn anew(&mut self) -> Option<Arc<dyn Context>> {
         let live = self.context.live()?;
         Some(live.anew(self.context, self.until()))
     }
 
-    /// What a watch says of an object. None where it does not know it.
+    /// What a watch knows about an object. None if it does not know the object.
     fn watched(&self, namespace: &str, kind: &str, name: &str, says: impl Fn(Node<'_>) -> bool) -> Option<bool> {
         let answer = self.context.answer(namespace, kind, Question::Get { name });
         let document = answer.documents.first().filter(|_| answer.complete)?;
@@ -88,7 +90,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Whether the log may mention a slow API server again: each review could have it do so.
+/// Whether the log may mention a slow API server again. Otherwise every review could write this line.
 fn is_due() -> bool {
     const QUIET: Duration = Duration::from_secs(60);
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);

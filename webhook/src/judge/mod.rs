@@ -1,4 +1,4 @@
-//! The driver between registry, engine and decision: everything that `serve` and `check` do with one review.
+//! The driver between registry, engine and decision. `serve` and `check` judge every review here.
 
 mod evaluation;
 mod look;
@@ -16,14 +16,15 @@ use evaluation::Evaluation;
 use look::Look;
 pub use mutation::{Mutation, Reason, mutate};
 
-/// Judges a review: the policies that apply, their outcomes, the decision.
+/// Judges a review: selects the policies, evaluates them and decides.
 pub fn validate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Context>, deadline: Instant) -> Verdict {
     if is_system_deletion(review) {
         return Verdict::default();
     }
     let selected = registry.select(review);
     if selected.is_empty() {
-        // In the cluster nobody is asked about most of these objects. Files say the same of all.
+        // The API server does not call the webhook for most objects without policies, so `serve` reports no misused
+        // names here. `check` reports them for every object.
         let template = registry.workloads().template(&review.kind.group_kind());
         let unused = if review.is_from_file() { misused(review, template) } else { Vec::new() };
         return Verdict { unused, ..Verdict::default() };

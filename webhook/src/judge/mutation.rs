@@ -1,4 +1,4 @@
-//! Mutation: the webhook adds in rounds, each on the object of the round before, until a round adds nothing.
+//! Mutation: the webhook adds in rounds, until a round adds nothing. Each round sees the object of the round before.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,40 +13,40 @@ use crate::context::{Context, pinned};
 use crate::model::{Edit, Failure, Moment, Review, Subject};
 use crate::registry::{Policy, Registry, Selected};
 
-/// Mutation ends after this many rounds, whether or not it has converged.
+/// Maximum number of rounds of mutation, whether or not it converged.
 const MAX_ROUNDS: usize = 3;
 
-/// What the webhook makes of an object.
+/// The result of mutation.
 #[derive(Debug, Default)]
 pub struct Mutation {
-    /// From the object as received to the object as completed; empty where nothing is added.
+    /// The patch from the received to the completed object. Empty if nothing is added.
     pub patch: json_patch::Patch,
-    /// The completed object; none where nothing is added.
+    /// The completed object. None if nothing is added.
     pub object: Option<Value>,
     /// Each addition and the policy it comes from.
     pub added: Vec<(Arc<Policy>, Edit)>,
-    /// Additions that lost against another policy's.
+    /// Additions that were skipped, because an earlier policy edits the same place.
     pub lost: Vec<Lost>,
-    /// Policies that could not judge in one of the rounds; they add nothing.
+    /// Policies that failed in one of the rounds. They add nothing.
     pub failed: Vec<(Arc<Policy>, Failure)>,
-    /// Why nothing was added, where that has a reason.
+    /// Why nothing was added, if there is a reason.
     pub untouched: Option<Reason>,
 }
 
 /// Why an object was not completed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reason {
-    /// The hard rules: what is never mutated.
+    /// A fixed rule: this object is never mutated.
     Rule(Untouched),
-    /// No policy that applies is allowed to.
+    /// No policy that applies is allowed to mutate.
     NoPolicy,
-    /// After three rounds there was still something to add.
+    /// After the last round there was still something to add.
     NoConvergence,
     /// Our own check of the patch found a difference.
     BadPatch,
-    /// The workload goes back to a template that it has had, which is to be the same again.
+    /// The workload goes back to an earlier template, which must become the same again.
     Rollback,
-    /// Whether it goes back to one could not be found out in time.
+    /// The workload may go back to an earlier template, and the answer did not come in time.
     MaybeRollback,
 }
 
@@ -96,8 +96,8 @@ pub fn mutate(registry: &Registry, review: &Arc<Review>, context: &Arc<dyn Conte
     Mutation { failed, ..Mutation::nothing(Reason::NoConvergence) }
 }
 
-/// Why an update is not completed, where it may be a rollback. Whatever was added to that would make another revision of
-/// it, and policies would judge what the author did not send.
+/// Why an update is not completed, if it may be a rollback. An addition would turn the rollback into a new revision,
+/// and policies would judge values that the author did not send.
 fn rolls_back(registry: &Registry, review: &Review, context: &Arc<dyn Context>, deadline: Instant) -> Option<Reason> {
     let kind = review.kind.group_kind();
     let template = registry.workloads().template(&kind);
@@ -111,7 +111,7 @@ fn rolls_back(registry: &Registry, review: &Review, context: &Arc<dyn Context>, 
     }
 }
 
-/// Each policy once, with the first thing that went wrong.
+/// Each policy once, with its first failure.
 fn failures(
     mut known: Vec<(Arc<Policy>, Failure)>,
     selected: &[Selected],
@@ -128,7 +128,7 @@ fn failures(
 }
 
 impl Mutation {
-    /// Nothing is added.
+    /// A result without additions.
     fn nothing(reason: Reason) -> Self {
         Self { untouched: Some(reason), ..Self::default() }
     }

@@ -3,19 +3,19 @@
 /// The action on a finding, mildest first.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Action {
-    /// Nothing; the policy does not even run.
+    /// Nothing is done; the policy does not even run.
     #[default]
     Off,
-    /// Recorded, not shown.
+    /// The finding is recorded and not shown.
     Audit,
-    /// Shown to whoever applies.
+    /// The finding is shown to the user who applies the object.
     Warn,
-    /// Refused.
+    /// The request is denied.
     Deny,
 }
 
 impl Action {
-    /// As PolicySets and reports spell it.
+    /// Spelling in PolicySets and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Off => "Off",
@@ -26,41 +26,41 @@ impl Action {
     }
 }
 
-/// Why less is done than the PolicySets say.
+/// Why the action is lower than in the PolicySets.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Spared {
     /// The mode is `observe`.
     Observed,
-    /// The user may break the glass.
+    /// `breakGlass` of the PolicySet names the user.
     BreakGlass,
     /// The user is one of `trustedControllers`.
     TrustedController,
-    /// The policy, or this meaning of it, is newer than `policiesAsOf`.
+    /// The policy, or this kind of its findings, is newer than `policiesAsOf`.
     New,
-    /// The old object broke the policy in the same way.
+    /// The old object already violated the policy in the same way.
     Ratchet,
-    /// Only metadata changes.
+    /// The request changes only metadata.
     MetadataOnly,
     /// A HorizontalPodAutoscaler scales.
     Autoscaler,
-    /// The workload goes back to a template that it has had.
+    /// The workload goes back to an earlier template.
     Rollback,
-    /// A controller makes it of what its owner says.
+    /// The object belongs to a controller, which copies what its owner says.
     Owned,
-    /// The missing object may still come: the reviewed one is new.
+    /// The reviewed object is new, so the missing object may still come.
     Young,
-    /// An object that follows in the same release may end it.
+    /// A later object of the same release may resolve the finding.
     Unsettled,
     /// The request changes nothing that the missing object would be about.
     Untouched,
     /// The namespace is being deleted.
     Terminating,
-    /// It rests on an object that is absent, and a second look did not confirm that.
+    /// The finding depends on an absent object, and a second look did not confirm it.
     Unconfirmed,
 }
 
 impl Spared {
-    /// As audit annotations and metrics spell it.
+    /// Spelling in audit annotations and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Spared::Observed => "observed",

@@ -1,8 +1,9 @@
-//! Durations, as flags, queries and PolicySets write them.
+//! Durations as written in flags, queries and PolicySets.
 
 use std::time::Duration;
 
-/// A duration as Go writes it: `10s`, `1m30s`, `1.5s`, `250ms`. None where it is none, or negative.
+/// Parses a duration in Go's notation: `10s`, `1m30s`, `1.5s`, `250ms`. None if the text is not a duration, or if it is
+/// negative.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     match rest {

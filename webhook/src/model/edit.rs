@@ -1,4 +1,4 @@
-//! The edits of a fix: what policies ask for, applied to JSON and written as an RFC 6902 patch.
+//! The edits of a fix, as policies return them. They can be applied to JSON, or written as an RFC 6902 patch.
 
 use std::borrow::Cow;
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::model::pointer::{is_pointer, names};
 
-/// One change of an object. Pointers are RFC 6901; never the whole object.
+/// One change of an object. Pointers are RFC 6901, and never point to the whole object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
-    /// Sets the member of an object; missing parents (or `null` ones) become objects. What is there is replaced:
-    /// whether that is allowed is for the caller to decide.
+    /// Sets a member of an object. Missing or `null` parents become objects. An existing value is replaced: the caller
+    /// decides whether that is allowed.
     Add { pointer: String, value: Value },
     /// Replaces a value that exists.
     Replace { pointer: String, value: Value },
     /// Removes a member or an item that exists.
     Remove { pointer: String },
-    /// Appends to an array; one that is missing (or `null`) is made, with its parents.
+    /// Appends to an array. A missing or `null` array is created, with its parents.
     Append { pointer: String, value: Value },
 }
 
@@ -46,19 +46,19 @@ pub enum EditError {
     NotAnArray(String),
 }
 
-/// Applies the edits in order. On an error the object holds those before it.
+/// Applies the edits in order. On an error, the earlier edits stay applied.
 pub fn apply(object: &mut Value, edits: &[Edit]) -> Result<(), EditError> {
     edits.iter().try_for_each(|edit| step(object, edit).map(drop))
 }
 
-/// The same edits as a patch: applied to `object`, it equals [`apply`].
+/// The same edits as a patch. Applying it to `object` gives the result of [`apply`].
 pub fn to_json_patch(object: &Value, edits: &[Edit]) -> Result<Patch, EditError> {
-    // Each operation depends on what those before it have made.
+    // Each operation depends on the result of those before it.
     let mut object = object.clone();
     edits.iter().map(|edit| step(&mut object, edit)).collect::<Result<_, _>>().map(Patch)
 }
 
-/// The unescaped tokens of a pointer that is not the root.
+/// The unescaped tokens of a pointer. The pointer must not be the root.
 pub fn tokens(pointer: &str) -> Result<Vec<String>, EditError> {
     if pointer.is_empty() || !is_pointer(pointer) {
         return Err(EditError::Pointer(pointer.to_owned()));
@@ -90,7 +90,7 @@ enum Target {
     Array,
 }
 
-/// Walks down as far as there is something; the rest becomes one value, so that a patch needs one operation.
+/// Follows the pointer as far as values exist. The rest becomes one nested value, so that a patch needs one operation.
 fn set(
     object: &mut Value,
     pointer: &str,
@@ -140,7 +140,7 @@ fn set(
     }
 }
 
-/// The value inside of one object for each of the tokens.
+/// Nests the value in one object for each token.
 fn nest(tokens: &[String], value: &Value, target: Target) -> Value {
     let innermost = match target {
         Target::Member => value.clone(),
@@ -166,7 +166,7 @@ fn remove(object: &mut Value, tokens: &[String]) -> Option<Value> {
     }
 }
 
-/// An index as RFC 6901 writes it.
+/// Parses an index in the form of RFC 6901.
 fn index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
     if canonical { token.parse().ok() } else { None }

@@ -1,27 +1,27 @@
-//! What policies said of an object, in the host's own types.
+//! The results of policies, in the host's own types.
 
 use plimsoll_sdk::metadata::{self, Severity};
 
 use crate::model::Edit;
 use crate::printed::words;
 
-/// What one policy made of one object.
+/// The result of one policy on one object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It judged.
+    /// The policy judged the object.
     Evaluated(Evaluated),
-    /// It lacked required context; never a pass.
+    /// The policy lacked required context. This never counts as a pass.
     Skipped(String),
 }
 
 /// Findings and assumptions of one policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluated {
-    /// In the policy's own order.
+    /// Findings in the policy's own order.
     pub findings: Vec<Finding>,
-    /// What it took for granted.
+    /// Facts that the policy assumed.
     pub assumptions: Vec<String>,
-    /// Findings beyond the limit, counted and cut.
+    /// Number of findings beyond the limit. They are counted and cut.
     pub more: u32,
 }
 
@@ -30,37 +30,37 @@ pub struct Evaluated {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// Where.
+    /// The place in the object.
     pub at: Place,
     /// The fault, in words.
     pub message: String,
     /// What to write.
     pub help: String,
-    /// The edits that mend it.
+    /// The edits that fix it.
     pub fix: Option<Fix>,
-    /// Pointers that were judged.
+    /// Pointers to the values that were judged.
     pub about: Vec<String>,
-    /// The other object it is about, `Kind/name`.
+    /// The other object that the finding is about, as `Kind/name`.
     pub related: Option<String>,
-    /// The version from which this meaning holds.
+    /// The version since which the policy reports this.
     pub since: Option<String>,
-    /// Rests on another object's absence.
+    /// The finding depends on the absence of another object.
     pub companion: bool,
-    /// An object that follows in the same release may end it.
+    /// A later object of the same release may resolve the finding.
     pub unsettled: bool,
 }
 
-/// The nearest existing value, and the path that is missing below it.
+/// The nearest existing value, and the missing path below it.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Place {
-    /// RFC 6901.
+    /// RFC 6901 pointer to the existing value.
     pub pointer: String,
-    /// `a/b`, empty where the place exists.
+    /// The missing path, `a/b`. Empty if the place exists.
     pub missing: String,
 }
 
 impl Place {
-    /// The whole pointer, missing parts included.
+    /// The whole pointer, including the missing path.
     pub fn full(&self) -> String {
         if self.missing.is_empty() { self.pointer.clone() } else { format!("{}/{}", self.pointer, self.missing) }
     }
@@ -69,7 +69,7 @@ impl Place {
 /// A title, a class, and edits or a companion object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fix {
-    /// What it does, for people.
+    /// What the fix does, in words.
     pub title: String,
     /// What it changes at run time.
     pub class: FixClass,
@@ -79,14 +79,14 @@ pub struct Fix {
     pub companion: Option<serde_json::Value>,
 }
 
-/// What applying a fix changes at run time; each class includes those before it.
+/// What a fix changes at run time. Each class includes the ones before it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum FixClass {
-    /// Nothing, and nothing that the author wrote is replaced.
+    /// Changes nothing at run time, and replaces nothing that the author wrote.
     Safe,
-    /// Nothing that a well-behaved workload notices. Its Pods may be replaced once.
+    /// Changes nothing that a well-behaved workload notices. Its Pods may be replaced once.
     Hardening,
-    /// Behaviour.
+    /// Changes behaviour.
     Unsafe,
 }
 
@@ -101,7 +101,7 @@ impl From<metadata::FixClass> for FixClass {
 }
 
 impl FixClass {
-    /// As reports and `--fix=CLASS` name it.
+    /// Spelling in reports and in `--fix=CLASS`.
     pub fn as_str(self) -> &'static str {
         match self {
             FixClass::Safe => "safe",
@@ -115,20 +115,20 @@ impl FixClass {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The guest trapped; with the text of its panic, if it had one.
+    /// The guest trapped. Contains the text of its panic, if there was one.
     #[error("the policy trapped: {0}")]
     Trap(String),
-    /// It ran into its deadline.
+    /// The deadline passed.
     #[error("the policy did not end in time")]
     Deadline,
-    /// It burnt more fuel than this, alone or in questions to the host.
+    /// The policy used more fuel than this, by itself or in questions to the host.
     #[error(
         "the policy needs more than {} million instructions for this object; split what is large, or ask the author of the \
          policy whether it ends",
         .0 / 1_000_000
     )]
     Fuel(u64),
-    /// It asked the host for more than one call may have.
+    /// The policy asked the host for more than one call may get.
     #[error(
         "the policy asks for more about other objects than it may: {most} questions, or {} GiB of answers",
         bytes >> 30
@@ -139,31 +139,31 @@ pub enum Failure {
         /// Maximum size of all answers.
         bytes: u64,
     },
-    /// All policies together have burnt what one run may burn.
+    /// All policies together used the fuel of one run.
     #[error("the run has used up its instructions for all objects; check fewer files at once")]
     Spent,
-    /// It asked for more memory than a policy may have.
+    /// The policy asked for more memory than its limit.
     #[error("the policy used more memory than it may")]
     Memory,
-    /// It handed back more than a policy may.
+    /// The policy returned more than its limit.
     #[error("the policy returned more than it may")]
     Output,
-    /// It said itself that it could not judge.
+    /// The policy itself reported that it could not judge.
     #[error("{0}")]
     Policy(String),
-    /// It returned what the contract does not allow: a hostile pointer, an undeclared edit, a broken document.
+    /// The result breaks the contract: a hostile pointer, an undeclared edit, a broken document.
     #[error("the policy returned what the contract does not allow: {0}")]
     Contract(String),
 }
 
 impl Failure {
-    /// An edit of what the policy's metadata does not name.
+    /// The failure for an edit that the policy's metadata does not declare.
     pub fn undeclared(pointer: &str) -> Self {
         let pointer = words(pointer.to_owned());
         Failure::Contract(format!("an edit of {pointer}, which the policy did not declare"))
     }
 
-    /// A word for metrics and logs.
+    /// One word for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Failure::Trap(_) => "trap",

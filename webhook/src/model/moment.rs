@@ -1,28 +1,28 @@
-//! Points in time, as manifests write them.
+//! Points in time, as written in manifests.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime};
 
-/// A second on the UTC clock.
+/// A second in UTC.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Moment(i64);
 
 impl Moment {
-    /// What the clock says.
+    /// The current time of the clock.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     }
 
-    /// RFC 3339, as `creationTimestamp`: `2026-12-31T09:30:00Z`.
+    /// Parses RFC 3339, the format of `creationTimestamp`: `2026-12-31T09:30:00Z`.
     pub fn parse(text: &str) -> Option<Self> {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(|moment| Self(moment.unix_timestamp()))
     }
 
-    /// When something that is dated ends: at that moment, or, of a day without a time (`2026-12-31`), when that day ends
-    /// in UTC.
+    /// Parses the end of a period: a moment, or a day without a time (`2026-12-31`). A day ends when the next one
+    /// begins in UTC.
     pub fn parse_end(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {
             let next = day(text)?.next_day()?;
@@ -30,7 +30,7 @@ impl Moment {
         })
     }
 
-    /// How long it is past; none where it lies ahead.
+    /// The time that has passed since then. None if it is in the future.
     pub fn age(self, now: Self) -> Option<Duration> {
         u64::try_from(now.0.checked_sub(self.0)?).ok().map(Duration::from_secs)
     }

@@ -1,21 +1,21 @@
-//! JSON pointers (RFC 6901), as findings, edits and declarations write them.
+//! JSON pointers (RFC 6901), as written in findings, edits and declarations.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use json_patch::jsonptr::Pointer;
 
-/// Whether a text is one: empty, or beginning with a slash, with each `~` followed by 0 or 1.
+/// Whether a text is a pointer: empty, or starting with a slash, with 0 or 1 after each `~`.
 pub fn is_pointer(text: &str) -> bool {
     Pointer::parse(text).is_ok()
 }
 
-/// The names along a pointer, from the root on.
+/// The names along a pointer, starting at the root.
 pub fn names(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
     pointer.split('/').skip(1).map(unescape)
 }
 
-/// A member's name as the token of a pointer.
+/// Escapes a member's name for a pointer.
 pub fn escape(name: &str) -> Cow<'_, str> {
     match name.contains(['~', '/']) {
         true => Cow::Owned(name.replace('~', "~0").replace('/', "~1")),
@@ -23,7 +23,7 @@ pub fn escape(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The name that a token stands for.
+/// The name that a token of a pointer stands for.
 pub fn unescape(token: &str) -> Cow<'_, str> {
     match token.contains('~') {
         true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
@@ -31,12 +31,12 @@ pub fn unescape(token: &str) -> Cow<'_, str> {
     }
 }
 
-/// A pointer with one more token, for this name.
+/// Extends a pointer by a token for this name.
 pub fn join(pointer: &str, name: &str) -> String {
     [pointer, "/", &escape(name)].concat()
 }
 
-/// A set of pointers that knows which of them lie above or below another one.
+/// A set of pointers that can tell which of them are above or below another pointer.
 #[derive(Clone, Debug, Default)]
 pub struct Zones(BTreeSet<String>);
 
@@ -47,7 +47,7 @@ impl Zones {
         }
     }
 
-    /// Whether the pointer is in the set, or lies above or below one that is.
+    /// Whether the pointer is in the set, or above or below a pointer of the set.
     pub fn touches(&self, pointer: &str) -> bool {
         let above = pointer.match_indices('/').any(|(at, _)| self.0.contains(&pointer[..at]));
         above || self.0.contains(pointer) || {

@@ -7,7 +7,7 @@ use plimsoll_flat::{Node, Writer};
 
 use crate::model::size;
 
-/// Where the parts lie that no policy reads as they are: they are kept as text and parsed when `authored` is asked.
+/// Parts that no policy reads directly. They are kept as text, and parsed when a policy asks `authored`.
 const ASIDE: &[&[&str]] = &[
     &["request", "object", "metadata", "managedFields"],
     &["request", "object", "metadata", "annotations", LAST_APPLIED],
@@ -15,7 +15,7 @@ const ASIDE: &[&[&str]] = &[
     &["request", "oldObject", "metadata", "annotations", LAST_APPLIED],
 ];
 
-/// What `kubectl apply` without `--server-side` leaves behind.
+/// The annotation that `kubectl apply` without `--server-side` writes.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Group, version and kind.
@@ -30,7 +30,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// `group/Kind`, by which policies and tables know a kind; `/Pod` for the core group.
+    /// `group/Kind`, which identifies a kind for policies and tables; `/Pod` for the core group.
     pub fn group_kind(&self) -> String {
         format!("{}/{}", self.group, self.kind)
     }
@@ -40,7 +40,7 @@ impl Kind {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// From `apps/v1` and `Deployment`.
+    /// Makes a kind from `apps/v1` and `Deployment`.
     pub fn from_api_version(api_version: &str, kind: &str) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
@@ -50,18 +50,18 @@ impl Kind {
 /// The operation on the object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
-    /// It is made; every object of a file is.
+    /// The object is created. Every object of a file counts as created.
     Create,
-    /// It is changed.
+    /// The object is changed.
     Update,
-    /// It is deleted; only the old object is there.
+    /// The object is deleted. The request contains only the old object.
     Delete,
-    /// A stream into it is opened (`exec`, `portforward`).
+    /// A stream into the object is opened (`exec`, `portforward`).
     Connect,
 }
 
 impl Operation {
-    /// As the AdmissionRequest spells it.
+    /// Spelling in the AdmissionRequest.
     pub fn as_str(self) -> &'static str {
         match self {
             Operation::Create => "CREATE",
@@ -72,54 +72,55 @@ impl Operation {
     }
 }
 
-/// Why a body is no AdmissionReview that can be answered.
+/// Why a body can't be judged as an AdmissionReview.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// No JSON, or JSON beyond the limits of depth and size.
+    /// The body is not JSON, or exceeds the limits of depth and size.
     #[error("the body is not JSON that can be read: {0}")]
     Json(#[from] JsonError),
-    /// JSON of another shape.
+    /// The JSON has a different shape.
     #[error("the body is not an AdmissionReview of admission.k8s.io/v1: {0}")]
     Shape(&'static str),
-    /// More than may be written, or read.
+    /// The object, or the whole request, is too large.
     #[error("{reason}")]
     TooLarge {
-        /// Echoed in an answer; none where so much was not even read.
+        /// Repeated in the answer. None if the body was too large to find it.
         uid: Option<String>,
-        /// Which limit it exceeds, and what to do.
+        /// The limit that it exceeds, and what to do.
         reason: String,
     },
-    /// A request with a uid, so that it can be answered, but not one that makes sense.
+    /// An invalid request that has a uid, so that it can be answered.
     #[error("the AdmissionRequest cannot be judged: {reason}")]
     Request {
-        /// Echoed in the answer.
+        /// Repeated in the answer.
         uid: String,
         /// The error, in words.
         reason: &'static str,
     },
 }
 
-/// Text that was set aside: JSON of `managedFields` and of the last-applied annotation (a JSON string of JSON).
+/// Text that was set aside: the JSON of `managedFields`, and of the last-applied annotation (JSON inside a JSON
+/// string).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aside {
     pub(crate) managed_fields: Option<Box<[u8]>>,
     pub(crate) last_applied: Option<Box<[u8]>>,
 }
 
-/// Where a review comes from, which is how `authored` is answered.
+/// Origin of a review. It decides how `authored` is answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// The API server; object and old object.
+    /// The API server, with the text set aside from the object and the old object.
     Cluster([Aside; 2]),
-    /// A file: what stands in it was written.
+    /// A file. The author wrote everything in it.
     File,
 }
 
 /// One request to be judged.
 #[derive(Clone, Debug)]
 pub struct Review {
-    /// The request's id, echoed in the answer; empty for a file.
+    /// The request's id, which the answer repeats. Empty for a file.
     pub uid: String,
     /// The operation.
     pub operation: Operation,
@@ -129,15 +130,15 @@ pub struct Review {
     pub resource: String,
     /// `scale`, `status`, …; empty for the object itself.
     pub subresource: String,
-    /// Empty for cluster-scoped objects and for files that state none.
+    /// Empty for cluster-scoped objects, and for objects of files without a namespace.
     pub namespace: String,
-    /// Empty where the API server will generate it.
+    /// Empty if the API server will generate it.
     pub name: String,
     /// The user; empty for a file.
     pub username: String,
-    /// The groups of who asks.
+    /// The groups of the user.
     pub groups: Vec<String>,
-    /// Nothing will be stored.
+    /// Whether it is a dry run, so that nothing is stored.
     pub dry_run: bool,
     pub(crate) document: Vec<u8>,
     pub(crate) origin: Origin,
@@ -147,7 +148,7 @@ impl Review {
     /// Reads an AdmissionReview in one pass over its text.
     ///
     /// # Errors
-    /// Where the body is no JSON, no AdmissionReview, or a request that cannot be judged or is too large.
+    /// If the body is not JSON or not an AdmissionReview, or if the request is invalid or too large.
     pub fn from_admission_review(body: &[u8]) -> Result<Self, Malformed> {
         let (document, aside) = from_json_omitting(body, ASIDE).map_err(|error| match error.kind {
             JsonErrorKind::TooManyNodes => size::too_many(),
@@ -203,7 +204,7 @@ impl Review {
         })
     }
 
-    /// The review of an object that stands in a file: as if it were created. None where it has no kind.
+    /// The review of an object of a file, as a CREATE. None if the object has no kind.
     pub fn from_object(object: &serde_json::Value) -> Option<Self> {
         let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
         let kind = Kind::from_api_version(text("/apiVersion"), text("/kind"));
@@ -244,7 +245,7 @@ impl Review {
         })
     }
 
-    /// The group of [`Review::resource`]: of a subresource, `kind` may be another object's.
+    /// The group of [`Review::resource`]. For a subresource, `kind` may be that of a different object.
     pub fn resource_group(&self) -> &str {
         let resource = Node::root(&self.document).ok().and_then(|request| request.get("resource"));
         resource.and_then(|resource| resource.get("group")).and_then(Node::as_str).unwrap_or(&self.kind.group)
@@ -260,7 +261,7 @@ impl Review {
         self.request("object")
     }
 
-    /// The object as it was; none on CREATE, but for a file with a record of a cluster beside it.
+    /// The old object. None on CREATE, unless a file comes with a record of the cluster.
     pub fn old_object(&self) -> Option<Node<'_>> {
         self.request("oldObject")
     }
@@ -274,12 +275,12 @@ impl Review {
         }
     }
 
-    /// The judged object: on DELETE the old one.
+    /// The judged object. On DELETE, that is the old object.
     pub fn subject(&self) -> Option<Node<'_>> {
         self.object().or_else(|| self.old_object())
     }
 
-    /// Whether it was made of a file, where nothing is yet to come.
+    /// Whether the object comes from a file. Then the input is complete, and no object follows later.
     pub fn is_from_file(&self) -> bool {
         matches!(self.origin, Origin::File)
     }
@@ -288,23 +289,23 @@ impl Review {
         Node::root(&self.document).ok()?.get(member).filter(|node| node.kind() == plimsoll_flat::Kind::Object)
     }
 
-    /// The same request about another version of its object, as after a round of mutation.
+    /// The same request with another version of its object, for example after a round of mutation.
     pub fn with_object(&self, object: &serde_json::Value) -> Option<Self> {
         self.with_member("object", object)
     }
 
-    /// The same request about an object that has no name yet: policies and messages call it so.
+    /// The same request for an object without a name. Policies and messages use this name.
     pub fn called(&self, name: &str) -> Option<Self> {
         Some(Self { name: name.to_owned(), ..self.with_member("name", &name.into())? })
     }
 
-    /// Whether the object has no name of its own, and is called by another one.
+    /// Whether the object has no name of its own and uses a substitute.
     pub fn is_called(&self) -> bool {
         let own = self.object().and_then(|object| object.at("/metadata/name")).and_then(Node::as_str);
         !self.name.is_empty() && own.is_none_or(str::is_empty)
     }
 
-    /// The object as others see it, by the name that it is called by.
+    /// The object under the name that policies and messages use.
     pub fn object_as_called(&self) -> Option<serde_json::Value> {
         let mut object = serde_json::to_value(self.object()?).ok()?;
         if self.is_called()
@@ -318,12 +319,12 @@ impl Review {
         Some(object)
     }
 
-    /// The same request, which also says how the object was.
+    /// The same request, with an old object.
     pub fn with_old_object(&self, old: &serde_json::Value) -> Option<Self> {
         self.with_member("oldObject", old)
     }
 
-    /// The same request, which also says where the input declares the object with other content.
+    /// The same request, with the places where the input declares the same object with different content.
     pub fn with_declarations(&self, places: &[String]) -> Option<Self> {
         self.with_member("declarations", &places.into())
     }
@@ -351,7 +352,7 @@ fn set_aside(body: &[u8], ranges: &[Option<Range<usize>>]) -> [Aside; 2] {
         Aside { managed_fields: slice(2), last_applied: slice(3) },
     ]
 }
-/// The name that a request states. Of the objects of a collection that is deleted, only the object has it.
+/// The name in a request. When a collection is deleted, only the object itself has the name.
 fn name_of(request: Node<'_>) -> Option<&str> {
     let stated = request.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
     stated.or_else(|| request.at("/oldObject/metadata/name").and_then(Node::as_str))

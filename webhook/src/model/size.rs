@@ -1,5 +1,6 @@
-//! How large a request may be. An UPDATE carries an object twice, so that what may be created is limited to half of what
-//! may be updated: else an object could be made that nobody can ever change, and its finalizers would stay for ever.
+//! Limits for the size of a request. An UPDATE carries an object twice, so the limit of an object is half the limit of
+//! an UPDATE. Otherwise a user could create an object that no request can ever change, and its finalizers would stay
+//! forever.
 
 use plimsoll_flat::json::from_json_omitting;
 use plimsoll_flat::{MAX_NODES, Node};
@@ -7,24 +8,24 @@ use plimsoll_flat::{MAX_NODES, Node};
 use crate::model::Operation;
 use crate::model::review::Malformed;
 
-/// Maximum size of a body, in bytes. etcd takes 1.5 MiB of an object; in JSON a byte of it can take six (`\u003c`), and an
-/// UPDATE holds two of these.
+/// Maximum size of a body, in bytes. etcd accepts 1.5 MiB for an object. In JSON a byte can take six (`\u003c`), and an
+/// UPDATE holds two objects.
 pub const MAX_BODY: usize = 20 << 20;
 
-/// Maximum size of the JSON text of an object that is written, in bytes.
+/// Maximum size of the JSON text of a written object, in bytes.
 const MAX_OBJECT: usize = MAX_BODY / 2;
 
-/// Maximum number of values of an object that is written. Twice as many, and those around them, are a document.
+/// Maximum number of values of a written object. A document has room for twice as many, and for the values around them.
 const MAX_VALUES: usize = 1_000_000;
 
-/// Minimum size of a value in a document, in bytes: its tag, and an entry in the table of what holds it.
+/// Minimum size of a value in a document, in bytes: its tag, and an entry in the table of its container.
 const LEAST: usize = 5;
 
-/// Refuses an object that would leave no room for its own UPDATE. One that is not larger than it was passes: it has to be
-/// possible to make it smaller, or to take a finalizer away.
+/// Rejects an object that would leave no room for its own UPDATE. An UPDATE that does not make the object larger
+/// passes: users must be able to shrink it or to remove a finalizer.
 ///
 /// # Errors
-/// Which limit it exceeds.
+/// The limit that the object exceeds.
 pub(super) fn check(uid: &str, body: &[u8], document: &[u8], operation: Operation) -> Result<(), Malformed> {
     if !matches!(operation, Operation::Create | Operation::Update) {
         return Ok(());
@@ -37,7 +38,7 @@ pub(super) fn check(uid: &str, body: &[u8], document: &[u8], operation: Operatio
         );
         Err(Malformed::TooLarge { uid: Some(uid.to_owned()), reason })
     };
-    // Most requests are too small for either, and are not looked at.
+    // Most requests are too small to reach a limit, and are not inspected.
     if body.len() > MAX_OBJECT {
         let [now, before] = texts(body);
         if now > MAX_OBJECT.max(before) {
@@ -63,15 +64,15 @@ pub(super) fn too_many() -> Malformed {
     Malformed::TooLarge { uid: None, reason }
 }
 
-/// How long the texts of the object and of the old one are.
+/// Length of the text of the object and of the old object.
 fn texts(body: &[u8]) -> [usize; 2] {
     let paths: &[&[&str]] = &[&["request", "object"], &["request", "oldObject"]];
-    // It was read before, so that it can be read.
+    // The body was parsed before, so this can't fail.
     let ranges = from_json_omitting(body, paths).map(|(_, ranges)| ranges).unwrap_or_default();
     [0, 1].map(|index| ranges.get(index).cloned().flatten().map_or(0, |range| range.len()))
 }
 
-/// Itself and all values in it.
+/// Number of values in a node, including the node.
 fn count(node: Node<'_>) -> usize {
     let (mut open, mut count) = (vec![node], 0);
     while let Some(node) = open.pop() {
@@ -94,12 +95,12 @@ mod tests {
         Review::from_admission_review(body.as_bytes())
     }
 
-    /// With so many values, itself and the list included.
+    /// A document with this number of values, including itself and the list.
     fn values(count: usize) -> String {
         format!(r#"{{"a":[{}0]}}"#, "0,".repeat(count - 3))
     }
 
-    /// Short in the store, and six times as long in JSON.
+    /// A text that is short in etcd and six times as long in JSON.
     fn text(bytes: usize) -> String {
         let shell = r#"{"a":""}"#.len();
         format!(r#"{{"a":"{}{}"}}"#, r"\u003c".repeat((bytes - shell) / 6), "x".repeat((bytes - shell) % 6))
@@ -127,7 +128,7 @@ mod tests {
         }
     }
 
-    /// As it is stored, so it can be taken apart.
+    /// The object is already stored, so users must be able to shrink it.
     #[test]
     fn what_is_stored_can_become_smaller() {
         let stored = values(MAX_VALUES + 4_000);

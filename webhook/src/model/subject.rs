@@ -1,21 +1,21 @@
-//! Which version of an object a question is about, and what the host knows of its author.
+//! Which version of an object a question is about, and what the host knows about its author.
 
 /// Which version of the reviewed object is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Subject {
     /// The object of the request.
     Object,
-    /// The object as it was.
+    /// The old object.
     OldObject,
 }
 
 /// Whether the author wrote a field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Knowledge {
-    /// It stands in what the author applied.
+    /// The author applied it.
     Yes,
-    /// It does not.
+    /// The author did not apply it.
     No,
-    /// Nobody can tell.
+    /// The host can't tell.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! Which action a policy ends up with: from the widest rule to the narrowest, the narrowest wins.
+//! Resolves the actions of a policy. The rules apply from the widest to the narrowest, and the narrowest wins.
 
 use plimsoll_sdk::metadata::{self, Severity};
 
@@ -7,11 +7,13 @@ use super::policy_set::PolicySet;
 use super::profile::Start;
 use crate::model::Action;
 
-/// policies[id], else categories, else severities, else the profile, else by severity.
+/// The order of the rules, narrowest first: the policy's own entry, its category, the severities, the profile, the
+/// default by severity.
 ///
-/// A rule that names severities (`severities`) sets them. One that names policies (the profile, a category, a policy)
-/// sets errors and warnings; infos it can silence but not raise, for they say what somebody may want to know ("the
-/// request is only a copy of the limit"). Where a policy's own severity is info, its own entry sets that too.
+/// A rule for severities (`severities`) sets the action of each severity. A rule for policies (profile, category,
+/// policy) sets the action of errors and warnings. It can lower infos but not raise them, because an info is only worth
+/// knowing ("the request is only a copy of the limit"). If the policy's own severity is info, its own entry can raise
+/// infos, too.
 pub(super) fn resolve(set: &PolicySet, policy: &metadata::Policy, start: Option<Start>) -> Actions {
     let category = set.categories.iter().find(|(name, _)| name.value == policy.category).map(|(_, action)| *action);
     let entry = set.entry(&policy.id).and_then(|entry| entry.action);
@@ -33,7 +35,7 @@ pub(super) fn resolve(set: &PolicySet, policy: &metadata::Policy, start: Option<
     actions
 }
 
-/// `info` is what infos get by their severity; an action caps it.
+/// `info` is the action of infos by severity. The action of the rule caps it.
 fn apply(action: Action, info: Action) -> Actions {
     Actions { error: action, warning: action, info: info.min(action) }
 }
@@ -52,7 +54,7 @@ mod tests {
     const A: Action = Action::Audit;
     const O: Action = Action::Off;
 
-    /// Error, warning, info.
+    /// The actions of error, warning and info.
     fn of(spec: &str, id: &str, category: &str, severity: Severity) -> [Action; 3] {
         let set = set(spec);
         let mut policy = policy(id, category, severity);
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(info("categories: [{name: resources, action: Deny}]"), [D, D, A]);
     }
 
-    /// A narrower rule brings back what a wider one silenced.
+    /// A narrower rule turns on what a wider rule turned off.
     #[test]
     fn off_is_undone() {
         let spec = "categories: [{name: resources, action: \"Off\"}]\npolicies: [{id: p, action: Warn}]";

@@ -1,4 +1,4 @@
-//! What a PolicySet concedes: to whom, to which exemptions, and how long a set of objects may take to be complete.
+//! Concessions of a PolicySet: to users, to exemptions, and the time for a set of objects to become complete.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use super::policy_set::Located;
 use crate::model::{Review, Spared, parse_duration};
 use crate::printed::is_hidden;
 
-/// From this age of an object on, what it lacks beside it counts.
+/// Default age of an object from which a missing companion counts.
 const ENFORCE_AFTER: Duration = Duration::from_secs(600);
 
-/// Of the keys of `spec`, those that are read here.
+/// The keys of `spec` that are read here.
 pub(super) const KEYS: [&str; 6] =
     ["enforceAfter", "breakGlass", "trustedControllers", "exemptionNamespaces", "selfExempt", "contact"];
 
-/// Maximum number of characters of `contact`: a denial has 1,000, and may name two.
+/// Maximum number of characters of `contact`. A denial has room for 1,000 and may name two contacts.
 pub(super) const MAX_CONTACT: usize = 120;
 
-/// Never silenced by the object itself.
+/// Category that the object itself can never silence.
 const NEVER_SELF_EXEMPT: &str = "security";
 
 #[derive(Clone, Debug)]
@@ -25,16 +25,17 @@ pub(super) struct Concessions {
     /// `enforceAfter`
     pub(super) enforce_after: Duration,
     break_glass: Requesters,
-    /// Users.
+    /// Names of users.
     trusted_controllers: Vec<String>,
     pub(super) exemption_namespaces: Vec<String>,
-    /// Which there are is known with the bundle.
+    /// Names of categories. Whether they exist is known only with the bundle.
     pub(super) self_exempt: Vec<Located<String>>,
     /// Where users ask for an exemption.
     pub(super) contact: Option<String>,
 }
 
-/// Who asks. Whole names: a pattern in a place that opens doors would open more than was meant.
+/// Users and groups by whole names. A pattern could match more users than its author intended, and each of them could
+/// get past the policies.
 #[derive(Clone, Debug, Default)]
 struct Requesters {
     users: Vec<String>,
@@ -84,7 +85,7 @@ impl Concessions {
         concessions
     }
 
-    /// Why a Deny would only warn whoever asks this.
+    /// Why a Deny only warns the user of this review, if so.
     pub(super) fn spares(&self, review: &Review) -> Option<Spared> {
         if self.break_glass.include(review) {
             Some(Spared::BreakGlass)
@@ -102,7 +103,7 @@ impl Requesters {
     }
 }
 
-/// One line of text that people see: a channel, a link.
+/// One line of text that users see: a channel or a link.
 fn contact<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<String> {
     if field.value.is_null() {
         let reason = "it is empty, for YAML takes what follows a # for a comment; write it in quotes, such as \
@@ -136,7 +137,7 @@ fn duration(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Duration> {
     duration
 }
 
-/// A list of strings, none of them empty or with a wildcard. A list that is empty says what is the default anyway.
+/// A list of strings. Empty strings and wildcards are errors. An empty list equals the default.
 fn words<'a>(reader: &mut Reader<'a>, mapping: &Mapping<'a>, key: &str) -> Vec<String> {
     let items = mapping.get(key).map(|field| reader.list(&field)).unwrap_or_default();
     let mut words = Vec::new();

@@ -1,4 +1,4 @@
-//! PolicyExemptions: narrow, reasoned and expiring permissions to break a policy.
+//! PolicyExemptions: narrow permissions to violate a policy, each with a reason and an end.
 
 use super::fields::{Mapping, Reader};
 use super::matching::Match;
@@ -7,35 +7,35 @@ use super::policy_set::Located;
 use super::problem::Position;
 use crate::model::{Moment, Review};
 
-/// One PolicyExemption. It counts only where a PolicySet lists its namespace, and until it expires.
+/// One PolicyExemption. It counts until it expires, and only if a PolicySet lists its namespace.
 #[derive(Clone, Debug)]
 pub struct Exemption {
     /// `metadata.name`
     pub name: String,
     /// `metadata.namespace`
     pub namespace: String,
-    /// Why.
+    /// Reason of the exemption.
     pub reason: String,
-    /// Who answers for it.
+    /// The person or team that is responsible for it.
     pub owner: String,
-    /// As it was written.
+    /// The end, as written.
     pub expires: String,
     pub(super) end: Moment,
     pub(super) policies: Vec<Located<String>>,
-    /// None: every namespace.
+    /// None for every namespace.
     namespaces: Option<Namespaces>,
     requests: Match,
-    /// Of the name.
+    /// Position of the name.
     pub(super) position: Position,
 }
 
 impl Exemption {
-    /// Whether its time is over.
+    /// Whether it has expired.
     pub fn expired(&self, now: Moment) -> bool {
         now >= self.end
     }
 
-    /// Where its name stands.
+    /// Position of its name in the file.
     pub fn position(&self) -> &Position {
         &self.position
     }
@@ -49,8 +49,8 @@ impl Exemption {
             && self.requests.matches(review)
     }
 
-    /// The `spec` of a document with this name in this namespace. Every field is required: what has no reason, no owner
-    /// or no end is no exemption but a hole.
+    /// Reads the `spec` of a document with this name in this namespace. Every field is required: an exemption without a
+    /// reason, an owner or an end would be a hole in the policies.
     pub(super) fn read<'a>(
         reader: &mut Reader<'a>,
         spec: &Mapping<'a>,

@@ -1,4 +1,4 @@
-//! Reads fields of a YAML document one by one, and notes everything that is wrong with them, each at its place.
+//! Reads the fields of a YAML document one by one, and collects all problems with their positions.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::problem::{ConfigError, Hint, Position, Problem};
 use crate::model::pointer::{join, names};
 use crate::yaml::Document;
 
-/// One document, and what was found wrong with it so far.
+/// One document, and the problems found so far.
 pub(super) struct Reader<'a> {
     text: &'a str,
     file: Arc<str>,
@@ -23,7 +23,7 @@ pub(super) struct Field<'a> {
     pub(super) pointer: String,
 }
 
-/// The members of a mapping; none where it is something else, which is noted by then.
+/// The members of a mapping. None if the value is not a mapping; that problem is already recorded.
 #[derive(Debug)]
 pub(super) struct Mapping<'a> {
     members: Option<&'a Map<String, Value>>,
@@ -31,12 +31,12 @@ pub(super) struct Mapping<'a> {
 }
 
 impl<'a> Mapping<'a> {
-    /// A member; one that is null counts as absent, as everywhere in Kubernetes.
+    /// A member. A `null` member counts as absent, as everywhere in Kubernetes.
     pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
         self.written(key).filter(|field| !field.value.is_null())
     }
 
-    /// The same with null.
+    /// A member, also if it is `null`.
     pub(super) fn written(&self, key: &str) -> Option<Field<'a>> {
         let value = self.members?.get(key)?;
         Some(Field { value, pointer: join(&self.pointer, key) })
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
         Self { text, file, document, problems: Vec::new() }
     }
 
-    /// Everything that was noted, in the order of the file.
+    /// All problems, in the order of the file.
     pub(super) fn into_problems(mut self) -> Vec<ConfigError> {
         self.problems.sort_by(|left, right| left.position.cmp(&right.position));
         self.problems
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         Field { value: self.document.value(), pointer: String::new() }
     }
 
-    /// Where the field's value stands.
+    /// Position of the field's value.
     pub(super) fn position(&self, pointer: &str) -> Position {
         locate(self.document, &self.file, pointer, false)
     }
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         self.problems.push(ConfigError { position, problem });
     }
 
-    /// The field is a mapping with these keys; those of `later` are refused as not supported yet.
+    /// Reads the field as a mapping with these keys. The keys in `later` are rejected as not supported yet.
     pub(super) fn mapping(&mut self, field: &Field<'a>, known: &[&str], later: &[&str]) -> Mapping<'a> {
         let members = self.members(field);
         for key in members.into_iter().flat_map(Map::keys).filter(|key| !known.contains(&key.as_str())) {
@@ -85,12 +85,12 @@ impl<'a> Reader<'a> {
         Mapping { members, pointer: field.pointer.clone() }
     }
 
-    /// The field as a mapping whose keys nobody has looked at.
+    /// The field as a mapping, without a check of its keys.
     pub(super) fn any_mapping(&self, field: &Field<'a>) -> Mapping<'a> {
         Mapping { members: field.value.as_object(), pointer: field.pointer.clone() }
     }
 
-    /// The field is a mapping with any keys.
+    /// Reads the field as a mapping with any keys.
     pub(super) fn members(&mut self, field: &Field<'a>) -> Option<&'a Map<String, Value>> {
         let members = field.value.as_object();
         if members.is_none() {
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         members
     }
 
-    /// A member without which the mapping makes no sense.
+    /// A member that is required.
     pub(super) fn required(&mut self, mapping: &Mapping<'a>, key: &str) -> Option<Field<'a>> {
         let found = mapping.get(key);
         if found.is_none() && mapping.members.is_some() {
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         self.report(field, Problem::Unquoted { field: path(&field.pointer), written, found, meant });
     }
 
-    /// A list of strings that is not empty.
+    /// Reads a list of strings that must not be empty.
     pub(super) fn strings(&mut self, field: &Field<'a>) -> Vec<(Field<'a>, &'a str)> {
         let items = self.list(field);
         if items.is_empty() && field.value.is_array() {
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// One of a few words.
+    /// Reads one of a few known words.
     pub(super) fn choice<T: Copy>(&mut self, field: &Field<'a>, what: &'static str, known: &[(&str, T)]) -> Option<T> {
         if field.value.is_boolean() {
             let written = self.written(field);
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
         self.report(field, Problem::WrongType { field: path(&field.pointer), expected, found });
     }
 
-    /// The value as it stands in the file: `off`, `1.30`.
+    /// The value as written in the file: `off`, `1.30`.
     fn written(&self, field: &Field<'_>) -> String {
         let place = self.document.locate(&field.pointer);
         let text = place.and_then(|place| self.text.get(place.value.start..place.value.end));
@@ -191,14 +191,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where a pointer, or the nearest that exists above it, stands: its key, or its value.
+/// Position of the key or value at a pointer. If the pointer does not exist, the nearest existing parent counts.
 pub(super) fn locate(document: &Document, file: &Arc<str>, pointer: &str, key: bool) -> Position {
     let (place, _) = document.locate_nearest(pointer);
     let span = if key { place.key.unwrap_or(place.value) } else { place.value };
     Position { file: Arc::clone(file), line: span.line, column: span.column }
 }
 
-/// A pointer as people read it: `spec.policies[2].action`.
+/// A pointer in readable form: `spec.policies[2].action`.
 pub(super) fn path(pointer: &str) -> String {
     let mut path = String::new();
     for name in names(pointer) {
@@ -214,7 +214,7 @@ pub(super) fn path(pointer: &str) -> String {
     if path.is_empty() { "the document".to_owned() } else { path }
 }
 
-/// A value's type, with its article, and the value where it is short.
+/// The type of a value, with its article, and the value itself if it is short.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

@@ -1,4 +1,5 @@
-//! To which requests a PolicySet applies, in the words of ValidatingAdmissionPolicy, and its mode in a namespace.
+//! The requests to which a PolicySet applies, in the words of ValidatingAdmissionPolicy, and its mode in each
+//! namespace.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -13,13 +14,13 @@ use super::policy_set::{MODES, first_line};
 use super::problem::Problem;
 use crate::model::{Operation, Review};
 
-/// Requests by kind: `match` of a PolicySet.
+/// Requests by kind and namespace: `match` of a PolicySet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Match {
-    /// Empty: everything.
+    /// Empty means every request.
     rules: Vec<Rule>,
     excludes: Vec<Rule>,
-    /// `match.namespaces`; none: every namespace, and what lies in none.
+    /// `match.namespaces`. None means every namespace, and cluster-scoped objects.
     namespaces: Option<Namespaces>,
 }
 
@@ -29,13 +30,13 @@ struct Rule {
     groups: Names,
     versions: Names,
     operations: Option<Vec<Operation>>,
-    /// Resource and subresource; `*` stands for any.
+    /// Resource and subresource; `*` means any.
     resources: Vec<(String, String)>,
     scope: Scope,
     names: Names,
 }
 
-/// None: any.
+/// None means any name.
 type Names = Option<HashSet<String>>;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,7 +46,7 @@ enum Scope {
     Namespaced,
 }
 
-/// What rules look at.
+/// The parts of a request that rules look at.
 struct Request<'a> {
     group: &'a str,
     version: &'a str,
@@ -57,16 +58,17 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn of(review: &'a Review) -> Self {
         if review.resource.is_empty() {
-            // A file: it has a kind but no resource, and often no namespace.
+            // An object of a file has a kind but no resource, and often no namespace.
             let cluster_scoped = is_cluster_scoped(&review.kind.group, &review.kind.kind);
             let resource = plural(&review.kind.group, &review.kind.kind);
             return Self { group: &review.kind.group, version: &review.kind.version, resource, cluster_scoped, review };
         }
-        // Of a subresource, the kind is another object's (`autoscaling/v1 Scale`), but the resource is the object's own.
+        // For a subresource, the kind can be that of a different object (`autoscaling/v1 Scale`). The resource is
+        // always the object's own.
         let resource = Node::root(review.document()).ok().and_then(|request| request.get("resource"));
         let text = |name: &str| resource.and_then(|resource| resource.get(name)).and_then(Node::as_str);
         let group = text("group").unwrap_or(&review.kind.group);
-        // The namespace of a Namespace is its own name, but it lies in none.
+        // The API server sets a Namespace's own name as its namespace. But a Namespace is cluster-scoped.
         let is_namespace = group.is_empty() && review.resource == "namespaces";
         Self {
             group,
@@ -85,7 +87,7 @@ impl Match {
         read
     }
 
-    /// With further keys beside those of a PolicySet, which the caller reads.
+    /// Reads a match with more keys than a PolicySet has. The caller reads those.
     pub(super) fn read_with<'a>(reader: &mut Reader<'a>, field: &Field<'a>, further: &[&str]) -> Self {
         let later = ["namespaceSelector", "objectSelector", "matchPolicy"];
         let known = [&["resourceRules", "excludeResourceRules"], further].concat();
@@ -97,14 +99,14 @@ impl Match {
         Self { rules: rules("resourceRules"), excludes: rules("excludeResourceRules"), namespaces: None }
     }
 
-    /// Whether it leaves anything out by what it matches, not by what it excludes.
+    /// Whether the positive rules leave out any request. Exclusions don't count.
     pub(super) fn is_narrow(&self) -> bool {
         let narrow = |rule: &Rule| rule.names.is_some() || rule.resources.iter().all(|(resource, _)| resource != "*");
         !self.rules.is_empty() && self.rules.iter().all(narrow)
     }
 
-    /// Whether it lies in one of the namespaces, one of the rules matches, and no exclusion does. No namespaces and no
-    /// rules match everything.
+    /// Whether the request is in one of the namespaces, and matches a rule but no exclusion. No namespaces and no rules
+    /// match every request.
     pub(super) fn matches(&self, review: &Review) -> bool {
         if self.namespaces.as_ref().is_some_and(|namespaces| !may_lie_in(review, namespaces)) {
             return false;
@@ -118,7 +120,7 @@ impl Match {
     }
 }
 
-/// A file's object that states no namespace may end up in any of them.
+/// An object of a file without a namespace may be applied to any of them.
 fn may_lie_in(review: &Review, namespaces: &Namespaces) -> bool {
     if review.namespace.is_empty() {
         return review.resource.is_empty() && !is_cluster_scoped(&review.kind.group, &review.kind.kind);
@@ -161,7 +163,7 @@ impl Rule {
     }
 }
 
-/// `*` must stand alone, as in Kubernetes; in `resourceNames` it is no wildcard but impossible.
+/// `*` must be the only entry, as in Kubernetes. In `resourceNames`, `*` is an error.
 fn names<'a>(reader: &mut Reader<'a>, mapping: &Mapping<'a>, key: &str, wildcard: bool) -> Names {
     let field = mapping.get(key)?;
     let items = reader.strings(&field);
@@ -221,7 +223,7 @@ fn resources<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<(String, Str
     resources
 }
 
-/// A set's mode, and what differs by namespace.
+/// The mode of a set, with exceptions by namespace.
 #[derive(Clone, Debug)]
 pub(super) struct Modes {
     pub(super) set: Mode,
@@ -235,7 +237,7 @@ impl From<Mode> for Modes {
 }
 
 impl Modes {
-    /// `namespaceModes`
+    /// Reads `namespaceModes`.
     pub(super) fn read<'a>(&mut self, reader: &mut Reader<'a>, field: &Field<'a>) {
         let mut seen = HashMap::new();
         for item in reader.list(field) {
@@ -258,12 +260,12 @@ impl Modes {
         }
     }
 
-    /// That of the namespace, else the set's own.
+    /// The mode of the namespace, or else the set's own mode.
     pub(super) fn of(&self, namespace: &str) -> Mode {
         self.by_namespace.of(namespace).filter(|_| !namespace.is_empty()).unwrap_or(self.set)
     }
 
-    /// The set's own and each that a namespace has.
+    /// The set's own mode, and the modes of all namespaces.
     pub(super) fn all(&self) -> impl Iterator<Item = Mode> {
         self.by_namespace.values().chain([self.set])
     }

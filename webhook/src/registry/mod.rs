@@ -1,4 +1,4 @@
-//! Which policies of which bundle apply to what, with settings and actions: PolicySets, loaded, checked and matched.
+//! PolicySets: which policies of which bundle apply to what, with settings and actions. Reads, checks and matches them.
 
 mod actions;
 mod concessions;
@@ -41,7 +41,7 @@ pub use workloads::{REVISION, Template, Workloads, places};
 
 use crate::model::{Action, Spared};
 
-/// Whether objects of a `group/Kind` lie in no namespace, as far as is known without a cluster.
+/// Whether a `group/Kind` is cluster-scoped, as far as that is known without a cluster.
 pub(crate) fn is_cluster_scoped(group_kind: &str) -> bool {
     group_kind.split_once('/').is_some_and(|(group, kind)| plural::is_cluster_scoped(group, kind))
 }
@@ -49,9 +49,9 @@ pub(crate) fn is_cluster_scoped(group_kind: &str) -> bool {
 /// One policy of a loaded bundle.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Kebab-case.
+    /// Id in kebab-case.
     pub id: String,
-    /// Which bundle of the registry has it.
+    /// Number of its bundle in the registry.
     pub bundle: usize,
     /// Its number in that bundle.
     pub index: u32,
@@ -59,39 +59,39 @@ pub struct Policy {
     pub judges: Judges,
     /// Where it runs.
     pub stage: Stage,
-    /// All that the bundle says of it.
+    /// The complete metadata of the policy.
     pub metadata: metadata::Policy,
 }
 
-/// A cap on every action.
+/// Mode of a PolicySet: a cap on every action.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Mode {
-    /// Nothing is evaluated.
+    /// No policy is evaluated.
     Off,
-    /// Nothing is worse than a warning, and nothing is changed.
+    /// Findings warn at most, and nothing is changed.
     Observe,
-    /// Actions count as they are.
+    /// The actions apply unchanged.
     Enforce,
 }
 
-/// What is done by severity.
+/// The action for each severity.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Actions {
-    /// About an error.
+    /// Action on an error.
     pub error: Action,
-    /// About a warning.
+    /// Action on a warning.
     pub warning: Action,
-    /// About an info.
+    /// Action on an info.
     pub info: Action,
 }
 
 impl Actions {
-    /// The same for all.
+    /// The same action for all severities.
     pub fn all(action: Action) -> Self {
         Self { error: action, warning: action, info: action }
     }
 
-    /// What is done about a finding of this severity.
+    /// The action on a finding of this severity.
     pub fn of(self, severity: Severity) -> Action {
         match severity {
             Severity::Error => self.error,
@@ -100,53 +100,53 @@ impl Actions {
         }
     }
 
-    /// Whether the policy need not run at all.
+    /// Whether the policy does not have to run.
     pub fn is_off(self) -> bool {
         self == Self::all(Action::Off)
     }
 }
 
 impl Default for Actions {
-    /// Error denies, warning warns, info audits.
+    /// An error denies, a warning warns, an info audits.
     fn default() -> Self {
         Self { error: Action::Deny, warning: Action::Warn, info: Action::Audit }
     }
 }
 
-/// A policy that applies to a review, and how.
+/// A policy that applies to a review, with its settings and actions.
 #[derive(Clone, Debug)]
 pub struct Selected {
-    /// Which.
+    /// The policy.
     pub policy: Arc<Policy>,
     /// Its settings as a flat document; empty for the defaults.
     pub settings: Arc<[u8]>,
-    /// What is done by severity.
+    /// The action for each severity.
     pub actions: Actions,
-    /// What a failure of the policy counts as.
+    /// The action if the policy fails.
     pub on_error: Action,
-    /// Why a Deny would only warn here: the mode is `observe`, or who asks is let through.
+    /// Why a Deny would only warn here: the mode is `observe`, or `breakGlass` or `trustedControllers` names the user.
     pub spared: Option<Spared>,
-    /// Whether its additions are made by the webhook.
+    /// Whether the webhook makes the policy's additions.
     pub mutate: bool,
-    /// Policies and meanings newer than this only audit.
+    /// Policies and findings that are newer than this version only audit.
     pub as_of: Option<Version>,
-    /// From this age of the object on, a missing companion counts.
+    /// Age of the object from which a missing companion counts.
     pub enforce_after: Duration,
     /// Whether the object's own annotations may silence even a Deny.
     pub self_exempt: bool,
-    /// The permission to break this policy, where there is one; it may have expired.
+    /// The exemption from this policy, if there is one. It may have expired.
     pub exemption: Option<Arc<Exemption>>,
 }
 
 impl Selected {
-    /// Whether the policy, or the meaning of a finding with its own `since`, is newer than `policiesAsOf`.
+    /// Whether the policy is newer than `policiesAsOf`. For a finding with its own `since`, that version counts.
     pub fn is_new(&self, since: Option<&str>) -> bool {
         let since = since.unwrap_or(&self.policy.metadata.since);
         self.as_of.is_some_and(|as_of| Version::parse(since).is_some_and(|since| since > as_of))
     }
 }
 
-/// A version of Plimsoll or of a bundle: `0.1`, `0.1.0`. In `policiesAsOf` a missing last number means any.
+/// A version of Plimsoll or of a bundle: `0.1`, `0.1.0`. In `policiesAsOf`, `0.1` means any `0.1.x`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Version {
     major: u32,
@@ -155,7 +155,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// `0.1.2`; a missing patch is 0.
+    /// Parses `0.1.2`. A missing patch number is 0.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(str::parse);
         let version =
@@ -163,7 +163,7 @@ impl Version {
         parts.next().is_none().then_some(version)
     }
 
-    /// As a bound: `0.1` includes every `0.1.x`.
+    /// Parses an upper bound: `0.1` includes every `0.1.x`.
     pub fn parse_bound(text: &str) -> Option<Self> {
         let version = Self::parse(text)?;
         let open = text.split('.').count() == 2;

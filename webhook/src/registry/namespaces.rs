@@ -1,17 +1,16 @@
-//! Values by namespace, as PolicySets and PolicyExemptions list them: whole names, and patterns of names.
+//! Values by namespace, as listed in PolicySets and PolicyExemptions: by whole names and by patterns.
 
 use std::collections::HashMap;
 
 use super::fields::{Field, Reader};
 
-/// Maximum number of patterns of namespaces in one list. Whole names are looked up, but each pattern is tried on every
-/// review.
+/// Maximum number of namespace patterns in one list. Whole names are looked up, but every review tries each pattern.
 const MAX_PATTERNS: usize = 1_000;
 
-/// Maximum length of the name of a namespace, and of a pattern of it.
+/// Maximum length of a namespace's name or pattern.
 const MAX_NAME: usize = 63;
 
-/// Something by namespace. A whole name counts before a pattern, and the first pattern that matches before others.
+/// A value for each namespace. A whole name has priority over patterns, and earlier patterns over later ones.
 #[derive(Clone, Debug)]
 pub(super) struct ByNamespace<T> {
     names: HashMap<String, T>,
@@ -25,10 +24,10 @@ impl<T> Default for ByNamespace<T> {
 }
 
 impl<T: Copy> ByNamespace<T> {
-    /// Adds a name or a pattern that [`is_name_or_pattern`] lets through.
+    /// Adds a name or a pattern that [`is_name_or_pattern`] accepts.
     ///
     /// # Errors
-    /// Where there are too many patterns, which the reader then reports.
+    /// If there are too many patterns. The reader reports it.
     pub(super) fn add<'a>(
         &mut self,
         reader: &mut Reader<'a>,
@@ -76,13 +75,13 @@ impl Namespaces {
         self.of(namespace).is_some()
     }
 
-    /// Whether one of them says nothing of a name, as `*` and `?*`.
+    /// Whether a pattern consists only of wildcards, as `*` and `?*`, so that it restricts only the length of a name.
     pub(super) fn are_all(&self) -> bool {
         self.globs.iter().any(|(glob, ())| glob.contains('*') && glob.bytes().all(|byte| matches!(byte, b'*' | b'?')))
     }
 }
 
-/// Says what is wrong with it otherwise.
+/// Whether the name is valid. Records the problem if not.
 pub(super) fn is_name_or_pattern<'a>(reader: &mut Reader<'a>, field: &Field<'a>, name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
     let fits = !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(letter);
@@ -94,11 +93,11 @@ pub(super) fn is_name_or_pattern<'a>(reader: &mut Reader<'a>, field: &Field<'a>,
     fits
 }
 
-/// `*` stands for any characters or none, `?` for one.
+/// Whether a pattern matches. `*` matches any number of characters, `?` matches one.
 fn matches_glob(glob: &str, text: &str) -> bool {
     let (glob, text) = (glob.as_bytes(), text.as_bytes());
     let (mut at, mut position) = (0, 0);
-    // Where to go on when the latest `*` takes one character more.
+    // Where to continue if the latest `*` must match one more character.
     let mut retry = None;
     while position < text.len() {
         match glob.get(at) {

@@ -1,12 +1,12 @@
-//! The known name that somebody who wrote an unknown one most likely meant.
+//! Finds the known name that the author most likely meant by an unknown one.
 
-/// Longer names are compared with none: the time grows with the product of the lengths, and no known name is as long.
+/// Maximum length of a name that is compared. The time grows with the product of the lengths, and no known name is as
+/// long.
 const LONGEST: usize = 200;
 
-/// The nearest of the known names by edit distance, case aside; none where nothing is near.
+/// The nearest known name by edit distance, ignoring case. None if no name is near.
 ///
-/// A name that is part of exactly one known name counts as near too: whoever writes `readiness-probe` means
-/// `missing-readiness-probe`.
+/// A name that is part of exactly one known name is near, too: `readiness-probe` means `missing-readiness-probe`.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
@@ -19,7 +19,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     for candidate in known {
         let other = candidate.to_lowercase();
         let distance = strsim::damerau_levenshtein(&lower, &other);
-        // The first of two that are equally near, so that a message does not depend on anything but the order given.
+        // If two names are equally near, the first one wins, so that the message is deterministic.
         if distance <= bound && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }

@@ -1,10 +1,10 @@
-//! Parts of objects: what of other objects policies say that they read.
+//! Parts of objects: the fields of other objects that policies declare to read.
 
 use std::collections::BTreeMap;
 
 use crate::model::edit::tokens;
 
-/// An object, or some of it.
+/// An object, or parts of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Parts {
     whole: bool,
@@ -13,12 +13,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// All of it.
+    /// The whole object.
     pub(crate) fn whole() -> Self {
         Self { whole: true, ..Self::default() }
     }
 
-    /// What is at a pointer, in which `*` stands for each item of a list; all where it is none.
+    /// Adds the value at a pointer. `*` means each item of a list. An invalid pointer adds the whole object.
     pub(crate) fn add(&mut self, pointer: &str) {
         let mut part = self;
         for name in tokens(pointer).unwrap_or_default() {
@@ -30,7 +30,7 @@ impl Parts {
         part.whole = true;
     }
 
-    /// What one or the other says.
+    /// Adds all parts of the other.
     pub(crate) fn unite(&mut self, other: &Self) {
         self.whole |= other.whole;
         for (name, part) in &other.members {
@@ -41,7 +41,7 @@ impl Parts {
         }
     }
 
-    /// Whether there is nothing in the other that is not in this.
+    /// Whether these parts include all parts of the other.
     #[cfg(any(feature = "serve", test))]
     pub(crate) fn cover(&self, other: &Self) -> bool {
         let members =
@@ -57,28 +57,28 @@ impl Parts {
         self.whole
     }
 
-    /// What of the member of this name.
+    /// The parts of the member with this name.
     pub(crate) fn member(&self, name: &str) -> Option<&Parts> {
         if self.whole { Some(self) } else { self.members.get(name) }
     }
 
-    /// What of the member of a member.
+    /// The parts of a nested member.
     pub(crate) fn at(&self, names: &[&str]) -> Option<&Parts> {
         names.iter().try_fold(self, |parts, name| parts.member(name))
     }
 
-    /// What of each member that it speaks of.
+    /// The parts of each named member.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Parts)> {
         self.members.iter().map(|(name, parts)| (name.as_str(), parts))
     }
 
-    /// What of each item.
+    /// The parts of each item.
     pub(crate) fn items(&self) -> Option<&Parts> {
         self.items.as_deref()
     }
 }
 
-/// Of each kind that policies ask for the parts that they read.
+/// For each kind that policies ask for, the parts that they read.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Shown(BTreeMap<String, Parts>);
 
@@ -87,7 +87,7 @@ impl Shown {
         self.0.get(kind)
     }
 
-    /// This much of a kind too.
+    /// Adds these parts of a kind.
     pub(super) fn add(&mut self, kind: &str, parts: &Parts) {
         self.0.entry(kind.to_owned()).or_default().unite(parts);
     }

@@ -1,4 +1,4 @@
-//! PolicySets worked out against what their bundles have: what is left to do for a review is a look-up and a merge.
+//! PolicySets resolved against their bundles. A review then needs only a look-up and a merge.
 
 mod recourse;
 
@@ -20,23 +20,23 @@ use crate::model::{Action, Operation, Review, Spared};
 
 pub use recourse::{Ground, Recourse};
 
-/// What every review needs.
+/// The data that every review needs.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Bundle by bundle, in the order of each bundle.
+    /// All policies, bundle by bundle, in the order of each bundle.
     policies: Vec<Arc<Policy>>,
     sets: Vec<Set>,
-    /// By `group/Kind`: the places in `policies` of those that look at the kind and are on in some set.
+    /// For each `group/Kind`, the places in `policies` of those that look at the kind and are on in some set.
     by_kind: HashMap<String, Vec<usize>>,
-    /// `group/Kind` by `group/resource`: what a Scale is of.
+    /// `group/Kind` by `group/resource`: the kind that a Scale belongs to.
     scaled: HashMap<String, String>,
     exemptions: Vec<Arc<Exemption>>,
     conflicts: Conflicts,
-    /// By bundle: whether it is the built-in one, whose pages the binary has.
+    /// For each bundle, whether it is the built-in one. The binary contains the pages of that bundle.
     builtin: Vec<bool>,
 }
 
-/// A bundle's metadata, and whether profiles know it.
+/// A bundle's metadata, and whether profiles apply to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
     pub(super) metadata: &'a metadata::Bundle,
@@ -49,11 +49,11 @@ struct Set {
     requests: Match,
     modes: Modes,
     concessions: Concessions,
-    /// By place in `Plan::policies`; none where the policy is off.
+    /// By place in `Plan::policies`. None if the policy is off.
     rules: Vec<Option<Rule>>,
 }
 
-/// What a set says of a policy.
+/// The settings and actions of one policy in a set.
 #[derive(Debug)]
 struct Rule {
     settings: Arc<[u8]>,
@@ -62,20 +62,20 @@ struct Rule {
     mutate: bool,
     as_of: Option<Version>,
     self_exempt: bool,
-    /// Those that name the policy and lie in a namespace that the set lists.
+    /// Exemptions that name the policy and are in a namespace that the set lists.
     exemptions: Vec<Arc<Exemption>>,
 }
 
-/// Sets that would fill in one field differently.
+/// Conflicts: two sets that would fill in the same field with different settings.
 #[derive(Debug)]
 struct Conflicts {
     count: AtomicU64,
-    /// By place in `Plan::policies`: already logged.
+    /// By place in `Plan::policies`, whether the conflict was logged.
     logged: Vec<AtomicBool>,
 }
 
 impl Plan {
-    /// `sets` come with the place in `sources` of their bundle.
+    /// Each of the `sets` comes with the place of its bundle in `sources`.
     pub(super) fn new(
         sources: &[Source<'_>],
         sets: &[(PolicySet, usize)],
@@ -102,7 +102,7 @@ impl Plan {
             let exemptions = exemptions.iter().filter(listed).cloned().collect();
             let mut rules = Rules { set, exemptions, problems: &mut problems, interned: &mut interned };
             let rules = rules.read(&policies, *source, sources[*source], in_files);
-            // `check` says what would happen if every mode were `enforce`.
+            // `check` reports what would happen if every mode were `enforce`.
             let modes = if in_files { Modes::from(Mode::Enforce) } else { set.modes.clone() };
             let concessions = set.concessions.clone();
             planned.push(Set { name: set.name.clone(), requests: set.requests.clone(), modes, concessions, rules });
@@ -139,7 +139,7 @@ impl Plan {
             Operation::Create => metadata::Operation::Create,
             Operation::Update => metadata::Operation::Update,
             Operation::Delete => metadata::Operation::Delete,
-            // What is streamed through is none of an admission policy's business.
+            // Policies do not judge streams.
             Operation::Connect => return Vec::new(),
         };
         let kind = match review.subresource.as_str() {
@@ -155,7 +155,7 @@ impl Plan {
             return Vec::new();
         }
         let mut selected = Vec::with_capacity(places.len());
-        // Many policies share an exemption, which may have many patterns.
+        // Many policies share an exemption, and an exemption may have many patterns.
         let mut matching = HashMap::new();
         for &place in places {
             let policy = &self.policies[place];
@@ -195,7 +195,7 @@ impl Plan {
         selected
     }
 
-    /// The sets that apply, each with its mode and why it denies nothing, if so.
+    /// The sets that apply, each with its mode and the reason why it denies nothing, if there is one.
     fn applying(&self, review: &Review) -> impl Iterator<Item = (&Set, Mode, Option<Spared>)> {
         self.sets.iter().filter_map(|set| {
             let mode = Some(set.modes.of(&review.namespace)).filter(|mode| *mode != Mode::Off)?;
@@ -205,7 +205,7 @@ impl Plan {
         })
     }
 
-    /// Where two sets would fill in one field differently, neither does.
+    /// If two sets would fill in the same field with different settings, neither does.
     fn settle(&self, place: usize, selected: &mut [Selected]) {
         let mut mutating = selected.iter().filter(|selected| selected.mutate);
         let Some(first) = mutating.next() else { return };
@@ -226,9 +226,9 @@ impl Plan {
     }
 }
 
-/// The same policy with the same settings is one call, with the strictest action. Those with another `policiesAsOf`
-/// stay apart, for which findings it spares is known only by the findings; `decide` merges these. What is conceded
-/// counts only where every set concedes it.
+/// Joins calls of the same policy with the same settings into one, with the strictest action. Calls with a different
+/// `policiesAsOf` stay separate, because `policiesAsOf` depends on each finding; `decide` merges them. A concession
+/// counts only if every set makes it.
 fn merge(selected: &mut Vec<Selected>, first: usize, mut applied: Selected) {
     let same = |known: &&mut Selected| Arc::ptr_eq(&known.settings, &applied.settings) && known.as_of == applied.as_of;
     let Some(known) = selected[first..].iter_mut().find(same) else {
@@ -236,7 +236,7 @@ fn merge(selected: &mut Vec<Selected>, first: usize, mut applied: Selected) {
         return;
     };
     if known.spared != applied.spared {
-        // The stricter set would lift the milder one's cap, so each set's actions are capped by its own first.
+        // The stricter set would lift the cap of the milder one. So each set's actions are capped first.
         cap(known);
         cap(&mut applied);
         known.spared = known.spared.and(applied.spared);
@@ -264,7 +264,7 @@ fn cap(selected: &mut Selected) {
     selected.on_error = least(selected.on_error);
 }
 
-/// What a Scale can be of, by the resource whose `scale` it is.
+/// The kinds that a Scale can belong to, by the resource of the `scale`.
 fn scaled(workloads: &Workloads) -> HashMap<String, String> {
     let resource = |kind: &str| {
         let (group, name) = kind.split_once('/').unwrap_or(("", kind));
@@ -273,7 +273,7 @@ fn scaled(workloads: &Workloads) -> HashMap<String, String> {
     workloads.kinds().map(resource).collect()
 }
 
-/// An exemption that could never count is a mistake: of a policy that does not exist, in a namespace that nobody lists.
+/// Reports exemptions that could never count: for a policy that does not exist, or in a namespace that no set lists.
 fn check_exemptions(
     exemptions: &[Exemption],
     sets: &[(PolicySet, usize)],
@@ -299,7 +299,7 @@ fn check_exemptions(
     }
 }
 
-/// Every policy of every bundle. An id means one policy: reports and exemptions know it by nothing else.
+/// Every policy of every bundle. Ids must be unique, because reports and exemptions know a policy only by its id.
 fn catalogue(sources: &[Source<'_>], problems: &mut Vec<ConfigError>) -> Vec<Arc<Policy>> {
     let mut policies: Vec<Arc<Policy>> = Vec::new();
     for (bundle, source) in sources.iter().enumerate() {
@@ -313,7 +313,7 @@ fn catalogue(sources: &[Source<'_>], problems: &mut Vec<ConfigError>) -> Vec<Arc
             policies.push(Arc::new(Policy {
                 id: metadata.id.clone(),
                 bundle,
-                // A bundle's metadata is far from having as many.
+                // The metadata of a bundle never has this many policies.
                 index: u32::try_from(index).unwrap_or(u32::MAX),
                 judges: metadata.judges,
                 stage: metadata.stage,
@@ -336,13 +336,13 @@ fn by_kind(policies: &[Arc<Policy>], sets: &[Set], workloads: &Workloads) -> Has
     kinds.into_iter().map(|kind| (kind.to_owned(), looking(kind))).collect()
 }
 
-/// Reads what one set says of each policy of its bundle.
+/// Reads the settings and actions of one set for each policy of its bundle.
 struct Rules<'a> {
     set: &'a PolicySet,
-    /// Those that count for the set.
+    /// Exemptions that count for the set.
     exemptions: Vec<Arc<Exemption>>,
     problems: &'a mut Vec<ConfigError>,
-    /// Equal settings are one allocation, so that comparing them is comparing addresses.
+    /// Equal settings share one allocation, so that a comparison compares only addresses.
     interned: &'a mut HashSet<Arc<[u8]>>,
 }
 
@@ -368,7 +368,7 @@ impl Rules<'_> {
         if start.is_none() && entry.is_none() {
             return None;
         }
-        // Settings are checked even where the policy is off: it may be on tomorrow.
+        // Settings are checked even if the policy is off, because it may be turned on later.
         let settings = match entry.and_then(|entry| entry.settings.as_ref()) {
             Some((settings, pointer)) => self.settings(policy, settings, pointer),
             None => self.intern(Vec::new()),

@@ -9,11 +9,11 @@ use crate::registry::test_bundle::{bundle, policy, with_settings};
 use crate::registry::{Ground, Recourse};
 
 thread_local! {
-    /// Pairs of policy and set that were looked at.
+    /// Number of pairs of policy and set that were visited.
     pub(super) static VISITED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// `missing-request` (resources, with settings), `runs-as-root` (security), `dangling` (service, on Services).
+/// `missing-request` (resources, with settings), `runs-as-root` (security) and `dangling` (service, on Services).
 fn built_in() -> Bundle {
     let on = On { kinds: vec!["/Service".to_owned()], ..On::default() };
     let profiles = Profiles {
@@ -174,7 +174,7 @@ fn other_settings_are_another_call() {
     assert_eq!(selected, ["missing-request", "missing-request", "runs-as-root"]);
 }
 
-/// A set that only observes adds no Deny to another's `enforce`.
+/// A set in mode `observe` adds no Deny to the `enforce` of another set.
 #[test]
 fn each_set_is_capped_by_its_own_mode() {
     let observing =
@@ -186,7 +186,7 @@ fn each_set_is_capped_by_its_own_mode() {
         assert_eq!(selected.actions, Actions { error: Action::Warn, warning: Action::Warn, info: Action::Audit });
         assert_eq!((selected.on_error, selected.mutate), (Action::Warn, false));
     }
-    // Alone, the set keeps its actions, so that a report can say what `enforce` would do.
+    // Alone, the set keeps its actions, so that a report can show the effect of `enforce`.
     let selected = &plan(vec![observing()]).select(&deployment())[0];
     assert_eq!(
         (selected.spared, selected.actions.warning, selected.mutate),
@@ -194,7 +194,7 @@ fn each_set_is_capped_by_its_own_mode() {
     );
 }
 
-/// What is new to one set and denied by it may be old to another, and only the finding knows.
+/// A finding can be new for one set that denies it and old for another. Only the finding shows that.
 #[test]
 fn sets_of_other_versions_stay_apart() {
     let old = named("old", "mode: enforce\npoliciesAsOf: \"0.1\"");
@@ -236,7 +236,7 @@ fn sets_that_mutate_differently_do_not() {
     assert_eq!((agreeing.conflicts(), beside.conflicts(), apart.conflicts()), (0, 0, 0));
 }
 
-/// What `recourse` says where `missing-request` denies a warning of a Deployment.
+/// The `recourse` if `missing-request` denies a warning about a Deployment.
 fn recourse(sets: Vec<PolicySet>, failed: bool) -> Recourse {
     let plan = plan(sets);
     let review = deployment();
@@ -283,7 +283,7 @@ fn the_contact_is_that_of_the_sets_that_deny() {
     assert_eq!(recourse(failing, true).contacts, ["#b on Slack"]);
 }
 
-/// What one of the sets that share a call does not concede, none does.
+/// If one of the sets that share a call does not make a concession, the concession does not count.
 #[test]
 fn an_exemption_counts_for_every_set() {
     let listing = "exemptionNamespaces: [one, two]\nselfExempt: [resources]";
@@ -293,13 +293,13 @@ fn an_exemption_counts_for_every_set() {
     assert!(!both.self_exempt && both.exemption_namespaces == ["two"]);
     let none = recourse(vec![denying("a", listing), named("b", "{}")], false);
     assert!(!none.self_exempt && none.exemption_namespaces.is_empty());
-    // Neither silences a policy that failed.
+    // Neither kind of exemption silences a policy that failed.
     let failed = recourse(vec![denying("a", listing)], true);
     assert!(!failed.self_exempt && failed.exemption_namespaces.is_empty());
     assert!(plan(vec![denying("a", listing)]).recourse(&deployment(), &[]).sets.is_empty());
 }
 
-/// Each refusal, in the words that people read.
+/// The message of each error, as users read it.
 #[test]
 fn refusals() {
     let root = "settings of `missing-request`:";
@@ -365,12 +365,12 @@ fn two_bundles() {
     assert_eq!(ids(&plan, &deployment()), ["missing-request", "runs-as-root", "own"]);
     let own = &plan.select(&deployment())[2];
     assert_eq!((own.policy.bundle, own.policy.index, own.mutate), (1, 0, false));
-    // The other bundle's category is unknown to the built-in one.
+    // The built-in bundle does not know the category of the other bundle.
     let sets = [(named("a", "categories: [{name: house-rules, action: Warn}]"), 0)];
     assert!(Plan::new(&sources, &sets, Vec::new(), false, &Workloads::default()).is_err());
 }
 
-/// A select looks at the policies of the kind alone, once for each set, and copies no settings.
+/// A selection looks only at the policies of the kind, once for each set, and copies no settings.
 #[test]
 fn a_select_is_cheap() {
     let on = On { kinds: vec!["/Service".to_owned()], ..On::default() };

@@ -1,4 +1,4 @@
-//! From kinds to resources: rules name `deployments`, files say `Deployment`.
+//! Maps kinds to resources: rules name `deployments`, and files say `Deployment`.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ const IRREGULAR: &[(&str, &str, &str)] = &[
     ("networking.istio.io", "Gateway", "gateways"),
 ];
 
-/// Kinds of Kubernetes, and of what often comes with it, that lie in no namespace. In files, every other kind lies in one.
+/// Cluster-scoped kinds of Kubernetes and of common extensions. In files, every other kind counts as namespaced.
 const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     ("", &["Namespace", "Node", "PersistentVolume"]),
     (
@@ -37,8 +37,8 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     ("storage.k8s.io", &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"]),
 ];
 
-/// The resource of a kind: by the table, else as apimachinery guesses it (`UnsafeGuessKindToResource`): in lower case,
-/// `s` becomes `ses`, `y` becomes `ies`, anything else gets an `s`.
+/// The resource of a kind, from the table. For other kinds it is guessed as in apimachinery
+/// (`UnsafeGuessKindToResource`): lower case, then `s` becomes `ses`, `y` becomes `ies`, anything else gets an `s`.
 pub(crate) fn plural(group: &str, kind: &str) -> Cow<'static, str> {
     if let Some((.., resource)) = IRREGULAR.iter().find(|(known, name, _)| *known == group && *name == kind) {
         return Cow::Borrowed(resource);
@@ -59,7 +59,7 @@ pub(super) fn is_cluster_scoped(group: &str, kind: &str) -> bool {
     CLUSTER_SCOPED.iter().any(|(known, kinds)| *known == group && kinds.contains(&kind))
 }
 
-/// Resources are written in lower case.
+/// Whether the name is a kind instead of a resource. Resources are written in lower case.
 pub(super) fn looks_like_kind(resource: &str) -> bool {
     resource.starts_with(|character: char| character.is_ascii_uppercase())
 }
@@ -68,7 +68,7 @@ pub(super) fn looks_like_kind(resource: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// As `kubectl api-resources` has them.
+    /// The resources as `kubectl api-resources` shows them.
     #[test]
     fn plurals() {
         for (group, kind, resource) in [

@@ -1,4 +1,4 @@
-//! Reads PolicySets from YAML. What is not understood is refused, with its place; nothing is ignored.
+//! Reads PolicySets from YAML. Any unknown key or value is rejected with its position; nothing is ignored.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use super::{Mode, Version};
 use crate::model::Action;
 use crate::yaml::{self, Document};
 
-/// The version of the documents that are read.
+/// The `apiVersion` of the documents that are read.
 pub const API_VERSION: &str = "plimsoll.dev/v1alpha1";
 
-/// Kinds of the group that a later version reads.
+/// Kinds of the group that a later version will read.
 const LATER_KINDS: [&str; 1] = ["PolicySet"];
 
 const KINDS: [&str; 3] = ["ClusterPolicySet", "PolicyExemption", "CheckConfiguration"];
 
-/// Members of `metadata` that people write, and those that a server adds.
+/// Members of `metadata` that users write, and members that the API server adds.
 const METADATA: [&str; 13] = [
     "name",
     "labels",
@@ -43,7 +43,7 @@ const METADATA: [&str; 13] = [
     "uid",
 ];
 
-/// Beside [`concessions::KEYS`].
+/// Keys of `spec` in addition to [`concessions::KEYS`].
 const SPEC: [&str; 12] = [
     "mode",
     "bundle",
@@ -74,12 +74,12 @@ pub(super) const MODES: [(&str, Mode); 3] =
 const SEVERITIES: [(&str, Severity); 3] =
     [("error", Severity::Error), ("warning", Severity::Warning), ("info", Severity::Info)];
 
-/// A ClusterPolicySet as it was written. Whether its policies exist, and what their settings may be, is known only
-/// with its bundle: [`super::Registry`] says.
+/// A ClusterPolicySet as written. Whether its policies exist and its settings are valid is known only with its bundle:
+/// [`super::Registry`] checks that.
 #[derive(Clone, Debug)]
 pub struct PolicySet {
     pub(super) name: String,
-    /// Of the name.
+    /// Position of the name.
     pub(super) position: Option<Position>,
     pub(super) bundle: BundleName,
     pub(super) profile: Profile,
@@ -94,45 +94,45 @@ pub struct PolicySet {
     pub(super) concessions: Concessions,
     /// Further kinds with a pod template.
     pub(super) workloads: Vec<Located<Further>>,
-    /// Where settings are looked up when they turn out to be wrong.
+    /// The document, for the positions of invalid settings.
     pub(super) document: Option<Arc<Document>>,
 }
 
-/// Where a bundle comes from.
+/// Origin of a bundle.
 #[derive(Clone, Debug, Default)]
 pub(super) enum BundleName {
-    /// The one inside of the binary.
+    /// The bundle inside the binary.
     #[default]
     Builtin,
-    /// A file, by its path from the folder of the configuration's.
+    /// A file. A relative path starts at the folder of the configuration file.
     File(Located<String>),
 }
 
-/// A value, and where it stands.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub(super) struct Located<T> {
     pub(super) value: T,
     pub(super) position: Position,
 }
 
-/// One of `policies`.
+/// An entry of `policies`.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) id: Located<String>,
     pub(super) action: Option<Action>,
-    /// With the place of the word, for the case that the policy has nothing to add.
+    /// Value and position, for an error if the policy has nothing to add.
     pub(super) mutate: Option<Located<bool>>,
-    /// With the pointer to them.
+    /// Value and pointer.
     pub(super) settings: Option<(Value, String)>,
 }
 
 impl PolicySet {
-    /// Whether its mode is `enforce`, for the cluster or for some namespace.
+    /// Whether the mode is `enforce`, for the cluster or for some namespace.
     pub fn enforces(&self) -> bool {
         self.modes.all().any(|mode| mode == Mode::Enforce)
     }
 
-    /// A set that says nothing but its name, so that it observes.
+    /// A set with only a name and a profile. Its mode is the default, `observe`.
     pub fn new(name: &str, profile: Profile) -> Self {
         Self {
             name: name.to_owned(),
@@ -153,7 +153,7 @@ impl PolicySet {
         }
     }
 
-    /// The same in this mode.
+    /// The same set in this mode.
     pub fn with_mode(mut self, mode: Mode) -> Self {
         self.modes.set = mode;
         self
@@ -180,21 +180,21 @@ pub struct Documents {
     pub sets: Vec<PolicySet>,
     /// PolicyExemptions.
     pub exemptions: Vec<Exemption>,
-    /// CheckConfigurations, which mean nothing to a webhook.
+    /// CheckConfigurations, which have no effect on a webhook.
     pub checks: Vec<CheckConfiguration>,
 }
 
-/// What `check` reads of a folder, and how.
+/// What `check` reads in a folder, and how.
 #[derive(Clone, Debug, Default)]
 pub struct CheckConfiguration {
-    /// Patterns of paths that are passed over.
+    /// Patterns of paths that are skipped.
     pub exclude: Vec<String>,
-    /// Patterns of folders, each of which is applied as a whole.
+    /// Patterns of folders that are each applied as a whole.
     pub sets: Vec<String>,
 }
 
 impl Documents {
-    /// One more file's.
+    /// Adds the documents of another file.
     pub fn extend(&mut self, other: Self) {
         self.sets.extend(other.sets);
         self.exemptions.extend(other.exemptions);
@@ -208,11 +208,11 @@ impl From<Vec<PolicySet>> for Documents {
     }
 }
 
-/// Reads every document of a file: a stream of YAML documents, or of JSON. `file` is how messages name it, and where
-/// relative paths start from.
+/// Reads every document of a file: a stream of YAML documents, or JSON. `file` is its name in messages, and relative
+/// paths start from it.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the file.
+/// All problems, in the order of the file.
 pub fn read(text: &str, file: &str) -> Result<Documents, Vec<ConfigError>> {
     let file: Arc<str> = file.into();
     let mut documents = Documents::default();
@@ -252,7 +252,7 @@ fn read_document(reader: &mut Reader<'_>) -> Option<Read> {
     let members = reader.members(&root)?;
     let (api_version, kind) = (members.get("apiVersion"), members.get("kind"));
     let kind = kind.and_then(Value::as_str).filter(|kind| KINDS.contains(kind));
-    // The shape is known only with version and kind, so that everything else would be a guess.
+    // The shape depends on version and kind. Without both, every further error would be a guess.
     let Some(kind) = kind.filter(|_| api_version.and_then(Value::as_str) == Some(API_VERSION)) else {
         let named = reader.any_mapping(&root);
         let api_version = reader.required(&named, "apiVersion");
@@ -383,7 +383,7 @@ fn read_spec<'a>(reader: &mut Reader<'a>, field: &Field<'a>, set: &mut PolicySet
         set.severities = items.into_iter().map(|(severity, action)| (severity.value, action)).collect();
     }
     if let Some(field) = spec.get("categories") {
-        // Which there are is known with the bundle.
+        // The known categories depend on the bundle.
         let named = |reader: &mut Reader<'a>, field: &Field<'a>| reader.string(field).map(str::to_owned);
         set.categories = read_named(reader, &field, "category", named);
     }
@@ -446,7 +446,7 @@ fn read_kubernetes_version<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Op
     Some(Located { value, position: reader.position(&field.pointer) })
 }
 
-/// A list of `{name, action}`, each name once.
+/// Reads a list of `{name, action}` in which each name occurs once.
 fn read_named<'a, T>(
     reader: &mut Reader<'a>,
     field: &Field<'a>,
@@ -497,7 +497,7 @@ fn read_policies<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Vec<Entry> {
     entries
 }
 
-/// The line of an earlier entry of this name; without one, this is the first.
+/// The line of an earlier entry with this name. None if this entry is the first.
 pub(super) fn first_line<'a>(
     reader: &Reader<'_>,
     seen: &mut HashMap<&'a str, usize>,

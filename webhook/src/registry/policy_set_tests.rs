@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::Moment;
 
-/// A set named `test` of this spec, in YAML.
+/// A set named `test` with this spec in YAML.
 pub(in crate::registry) fn set(spec: &str) -> PolicySet {
     named("test", spec)
 }
@@ -11,7 +11,7 @@ pub(in crate::registry) fn named(name: &str, spec: &str) -> PolicySet {
     sets.unwrap_or_else(|problems| panic!("{spec}: {problems:?}")).sets.remove(0)
 }
 
-/// The lines of `spec` begin at line 5.
+/// The lines of `spec` start at line 5.
 pub(in crate::registry) fn document(name: &str, spec: &str) -> String {
     let lines: String = spec.lines().map(|line| format!("  {line}\n")).collect();
     format!("apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {{name: {name}}}\nspec:\n{lines}")
@@ -21,7 +21,7 @@ fn problems(text: &str) -> Vec<String> {
     read(text, "f.yaml").unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-/// Everything that is wrong with a spec, as `line:column: message`.
+/// All problems of a spec, as `line:column: message`.
 fn of_spec(spec: &str) -> Vec<String> {
     problems(&document("test", spec)).iter().map(|text| text.replacen("f.yaml:", "", 1)).collect()
 }
@@ -84,7 +84,7 @@ fn everything_that_can_be_said() {
     assert!(set.entry("b").unwrap().action.is_none());
 }
 
-/// Each refusal, in the words that people read.
+/// The message of each error, as users read it.
 #[test]
 fn refusals() {
     for (spec, expected) in [
@@ -312,7 +312,7 @@ fn all_problems_of_all_documents_in_the_order_of_the_file() {
     assert_eq!(lines, [3, 5, 5, 6, 9, 14]);
 }
 
-/// What a server adds to an object is no mistake of its author.
+/// Members that the API server adds to an object are not a mistake of its author.
 #[test]
 fn an_object_of_the_cluster() {
     let text = r#"{"apiVersion":"plimsoll.dev/v1alpha1","kind":"ClusterPolicySet","metadata":{"name":"a","uid":"1",
@@ -362,7 +362,7 @@ fn an_exemption_says_what_why_who_and_until_when() {
     assert!(!exemption.expired(Moment::parse("2027-01-31T23:59:59Z").unwrap()));
 }
 
-/// What has no reason, no owner or no end is no exemption but a hole.
+/// An exemption without a reason, an owner or an end would be a hole in the policies.
 #[test]
 fn an_exemption_lacks_nothing_and_is_narrow() {
     for (field, complaint) in [

@@ -1,4 +1,4 @@
-//! What can be wrong with a PolicySet, and where it says so.
+//! Problems of a PolicySet, with their positions.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::nearest;
 /// A place in a file.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
-    /// As it was given to [`super::read`].
+    /// Name of the file, as given to [`super::read`].
     pub file: Arc<str>,
     /// 1-based.
     pub line: usize,
@@ -26,9 +26,9 @@ impl fmt::Display for Position {
 /// A problem of a configuration: `file:line:column: message`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigError {
-    /// None where no file is to blame.
+    /// None if the problem is in no file.
     pub position: Option<Position>,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
@@ -54,114 +54,114 @@ impl std::error::Error for ConfigError {
     }
 }
 
-/// What is wrong.
+/// A problem of a configuration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A whole file.
+    /// A problem of a whole file.
     #[error("{file}: {reason}")]
     File {
-        /// As it was named.
+        /// Name of the file, as the user gave it.
         file: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
-    /// No YAML, or no JSON.
+    /// The text is neither YAML nor JSON.
     #[error("{0}")]
     Syntax(String),
-    /// A key that nobody reads.
+    /// An unknown key.
     #[error("unknown field `{field}`{hint}")]
     UnknownField {
-        /// As written.
+        /// The key as written.
         field: String,
-        /// What may have been meant.
+        /// Suggestion for the right key.
         hint: Hint,
     },
-    /// A name that stands for nothing.
+    /// A name that is unknown.
     #[error("unknown {what} `{value}`{hint}")]
     UnknownValue {
         /// `policy`, `action`, …
         what: &'static str,
-        /// As written.
+        /// The value as written.
         value: String,
-        /// What may have been meant.
+        /// Suggestion for the right value.
         hint: Hint,
     },
-    /// Reserved for a later version.
+    /// A feature that is reserved for a later version.
     #[error("{0} is not supported yet")]
     NotSupported(String),
-    /// A value of another type than the field's.
+    /// A value of a different type than the field has.
     #[error("`{field}` must be {expected}, not {found}")]
     WrongType {
-        /// Dotted path.
+        /// Dotted path of the field.
         field: String,
-        /// With its article.
+        /// Expected type, with its article.
         expected: &'static str,
-        /// With its article.
+        /// Found type, with its article.
         found: String,
     },
-    /// A word that YAML takes for something other than a string.
+    /// An unquoted word that YAML does not read as a string.
     #[error("`{field}` must be a string, and without quotes YAML reads {written} as {found}; write \"{meant}\"")]
     Unquoted {
-        /// Dotted path.
+        /// Dotted path of the field.
         field: String,
-        /// As written.
+        /// The word as written.
         written: Box<str>,
-        /// What it became, with its article.
+        /// Type that YAML read, with its article.
         found: Box<str>,
-        /// What to write.
+        /// What to write instead.
         meant: Box<str>,
     },
-    /// A field that has no default.
+    /// A required field is missing.
     #[error("`{0}` is missing")]
     Missing(String),
-    /// A second entry for one thing.
+    /// A second entry for the same name.
     #[error("{what} `{value}` is listed twice, first at line {line}")]
     Duplicate {
         /// `policy`, `category`, …
         what: &'static str,
-        /// As written.
+        /// The name as written.
         value: String,
-        /// Of the first entry.
+        /// Line of the first entry.
         line: usize,
     },
-    /// A value of the right type that makes no sense.
+    /// A value of the right type that is not valid.
     #[error("`{field}`: {reason}")]
     Invalid {
-        /// Dotted path.
+        /// Dotted path of the field.
         field: String,
-        /// What is wrong, and what to write.
+        /// The problem, and what to write.
         reason: String,
     },
-    /// Two PolicySets that can't both hold.
+    /// Two PolicySets that contradict each other.
     #[error("{0}")]
     Conflict(String),
-    /// Settings that the policy's schema refuses.
+    /// Settings that the policy's schema rejects.
     #[error("settings of `{policy}`: {reason}")]
     Setting {
-        /// Its id.
+        /// Id of the policy.
         policy: String,
-        /// What is wrong, and what to write.
+        /// The problem, and what to write.
         reason: String,
     },
     /// A bundle that can't be used.
     #[error("the bundle `{bundle}` cannot be used: {reason}")]
     Bundle {
-        /// As the PolicySet names it.
+        /// Name of the bundle in the PolicySet.
         bundle: String,
-        /// What the engine says.
+        /// Error of the engine.
         reason: String,
     },
 }
 
-/// What may have been meant by an unknown name.
+/// A suggestion for an unknown name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Hint {
     /// The nearest known name.
     Nearest(String),
-    /// All there are, where they are few.
+    /// All known names, if there are few.
     OneOf(Vec<String>),
-    /// Nothing is near, and there are many.
+    /// No name is near, and there are many.
     None,
 }
 

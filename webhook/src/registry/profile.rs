@@ -1,4 +1,4 @@
-//! Profiles: where a PolicySet starts from.
+//! Profiles: the starting point of a PolicySet.
 
 pub use plimsoll_sdk::metadata::Reason;
 
@@ -7,39 +7,39 @@ use plimsoll_sdk::metadata::{FillsIn, InDefault, InProduction, Only, Policy, Sev
 use super::Actions;
 use crate::model::Action;
 
-/// Where a PolicySet starts from; its own lines come on top.
+/// The starting point of a PolicySet. Its own entries override the profile.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Profile {
-    /// Only what is listed is on.
+    /// Only listed policies are on.
     None,
-    /// For a whole cluster. Denies what can't work, what blocks others, and what takes a service down; warns of the
-    /// rest, and records what the manifest merely does not say.
+    /// For a whole cluster. Denies objects that can't work, that block others, or that take a service down. Warns about
+    /// the rest. Only records values that a manifest leaves out.
     #[default]
     Default,
-    /// As `default`, and the webhook fills in whatever it can without settings of its own.
+    /// Like `default`, and the webhook fills in whatever it can without settings of its own.
     Mutate,
-    /// For a team's own namespaces: errors deny, and so do what may run as root, a high ratio of limit to request, and a
-    /// missing disruption budget.
+    /// For a team's own namespaces. Denies errors, containers that may run as root, a high ratio of limit to request,
+    /// and a missing disruption budget.
     Production,
-    /// As `production`, and what not every team asks for.
+    /// Like `production`, with policies that not every team wants.
     Strict,
 }
 
-/// What a profile says of one policy.
+/// The actions of one policy in a profile.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Start {
     pub(super) actions: Actions,
     pub(super) mutate: bool,
 }
 
-/// Planned, and refused as such.
+/// Profiles that are planned. Their names are rejected as not supported yet.
 pub(super) const LATER: &[&str] = &["pss-baseline", "pss-restricted", "cost", "progressive", "swarm"];
 
 /// Names of earlier versions, and the names that replace them.
 const RENAMED: &[(&str, &str)] = &[("defaults", "mutate")];
 
 impl Profile {
-    /// Every profile, by the name that PolicySets and `--profile` give it.
+    /// Every profile, by its name in PolicySets and in `--profile`.
     pub const ALL: &[(&'static str, Profile)] = &[
         ("none", Profile::None),
         ("default", Profile::Default),
@@ -48,17 +48,17 @@ impl Profile {
         ("strict", Profile::Strict),
     ];
 
-    /// By its name.
+    /// Parses the name of a profile.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, profile)| *profile)
     }
 
-    /// The name that replaces one of an earlier version.
+    /// The new name of a profile that was renamed.
     pub fn renamed(name: &str) -> Option<&'static str> {
         RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
     }
 
-    /// As PolicySets spell it.
+    /// Spelling in PolicySets.
     pub fn as_str(self) -> &'static str {
         match self {
             Profile::None => "none",
@@ -69,7 +69,7 @@ impl Profile {
         }
     }
 
-    /// For people, what it is for.
+    /// The purpose of the profile, for readers.
     pub fn purpose(self) -> &'static str {
         match self {
             Profile::None => "only what is listed in `policies` is on",
@@ -86,7 +86,7 @@ impl Profile {
         }
     }
 
-    /// For people, of a policy that is not on by default.
+    /// For a policy that is off in `default`, a word for readers that says where it is on.
     pub fn beyond_default(policy: &Policy) -> Option<&'static str> {
         match policy.profiles.only? {
             Only::Strict => Some("strict"),
@@ -94,7 +94,7 @@ impl Profile {
         }
     }
 
-    /// Why a policy denies in `default`; none: it does not, or does not say.
+    /// Why a policy denies in `default`. None if it does not deny, or gives no reason.
     pub fn reason(policy: &Policy) -> Option<Reason> {
         match policy.profiles.default? {
             InDefault::Deny(reason) => Some(reason),
@@ -102,14 +102,15 @@ impl Profile {
         }
     }
 
-    /// What errors and warnings of a built-in policy do, and whether the webhook fills in; none: the policy is off.
+    /// The actions on errors and warnings of a built-in policy, and whether the webhook fills in. None if the policy is
+    /// off.
     pub fn actions(self, policy: &Policy) -> Option<(Action, Action, bool)> {
         let start = self.start(policy, true)?;
         Some((start.actions.error, start.actions.warning, start.mutate))
     }
 
-    /// What the profile makes of a policy that the PolicySet does not list; none: it is off. Only the built-in bundle
-    /// changes objects before somebody asked for it.
+    /// The start of a policy that the PolicySet does not list. None if it is off. Only the built-in bundle fills in
+    /// values without an explicit `mutate`.
     pub(super) fn start(self, policy: &Policy, builtin: bool) -> Option<Start> {
         let is_on = match policy.profiles.only {
             _ if self == Profile::None => false,
@@ -134,10 +135,10 @@ impl Profile {
             (_, Some(InDefault::Warn), _) => (Action::Warn, Action::Warn),
             (_, Some(InDefault::Audit), _) => (Action::Warn, Action::Audit),
             (_, None, _) if policy.severity == Severity::Error => (Action::Deny, Action::Warn),
-            // It has no errors.
+            // The policy has no errors.
             (_, None, _) => (Action::Warn, Action::Warn),
         };
-        // Infos say what somebody may want to know; no profile changes what is done about them.
+        // An info is only worth knowing, so no profile changes its action.
         Actions { error, warning, ..Actions::default() }
     }
 }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(says(Profile::Strict, "missing-cpu-limit"), None);
     }
 
-    /// What others say of profiles counts, but for what the webhook would change.
+    /// Other bundles' declarations about profiles count, except for what the webhook would fill in.
     #[test]
     fn the_policies_of_other_bundles() {
         let unsaid = policy("somebody-elses", "security", Severity::Error);
@@ -200,7 +201,7 @@ mod tests {
         assert!(Profile::Strict.start(&said, true).is_some_and(|start| start.mutate));
     }
 
-    /// Each profile denies whatever a milder one denies.
+    /// Each profile denies everything that a milder profile denies.
     #[test]
     fn a_stricter_profile_lets_nothing_pass_that_a_milder_one_denies() {
         let order = [Profile::Default, Profile::Production, Profile::Strict];
@@ -210,7 +211,8 @@ mod tests {
         }
     }
 
-    /// Whoever adds a policy decides whether its errors deny in a cluster whose teams have not asked for it, and says why.
+    /// The author of a policy decides whether its errors deny in `default`, and gives the reason. The teams of such a
+    /// cluster did not ask for the policy.
     #[test]
     fn every_built_in_policy_with_errors_says_what_they_do_in_default() {
         for policy in &built_in().policies {

@@ -1,4 +1,4 @@
-//! The registry: bundles loaded, PolicySets worked out, and what a review needs of both.
+//! The registry: the loaded bundles, the resolved PolicySets, and what a review needs of both.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,37 +18,37 @@ use crate::files;
 use crate::model::Review;
 use crate::registry::{Ground, Recourse};
 
-/// What files are judged by where nobody says.
+/// Default Kubernetes version for files, if the user names none.
 pub const NEWEST_KUBERNETES: KubernetesVersion = KubernetesVersion::new(1, 37);
 
-/// Maximum number of bundles of a configuration. Each takes memory and, where its code is not kept, time.
+/// Maximum number of bundles of a configuration. Each takes memory, and compile time if its code is not cached.
 const MAX_BUNDLES: usize = 16;
 
-/// Where the registry works.
+/// The place where the registry works.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Site {
-    /// In the webhook. Policies of stage `source` do not run.
+    /// The webhook. Policies of stage `source` do not run.
     #[default]
     Cluster,
-    /// Over files. Every mode counts as `enforce`.
+    /// Files. Every mode counts as `enforce`.
     Files,
 }
 
-/// What does not stand in a PolicySet.
+/// Options that are not part of a PolicySet.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// In place of every set's own: `--profile`.
+    /// Replaces the profile of every set: `--profile`.
     pub profile: Option<Profile>,
-    /// In the cluster the server's, which a set's `kubernetesVersion` overrules; for files that of the command line, which
-    /// overrules the sets'.
+    /// In the cluster, the version from `serve`; `kubernetesVersion` of a set overrides it. For files, the version of
+    /// the command line, which overrides the sets.
     pub kubernetes_version: Option<String>,
-    /// Where it works.
+    /// The place where the registry works.
     pub site: Site,
-    /// Workloads and PodDisruptionBudgets are kept whole: somebody judges them as they are known from the watches.
+    /// Whether workloads and PodDisruptionBudgets are kept whole, because the server judges them from the watches.
     pub whole_workloads: bool,
 }
 
-/// Which policies apply to what. Never changed: a new configuration is a new registry.
+/// Tells which policies apply to what. It never changes: a new configuration is a new registry.
 #[derive(Debug)]
 pub struct Registry {
     bundles: Vec<Bundle>,
@@ -60,18 +60,18 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Loads the bundles and checks the sets against them. Without any set there is one, named `default`.
+    /// Loads the bundles and checks the sets against them. Without any set, there is one named `default`.
     ///
     /// # Errors
-    /// Everything that is wrong with the sets, in the order of their files.
+    /// All problems of the sets, in the order of their files.
     pub fn new(engine: &Engine, documents: impl Into<Documents>, options: Options) -> Result<Self, Vec<ConfigError>> {
         Self::with_bundle(engine, BUILTIN, documents, options)
     }
 
-    /// As [`Registry::new`], but what is among the bundles of an earlier registry is not compiled again.
+    /// Like [`Registry::new`], but bundles of an earlier registry are not compiled again.
     ///
     /// # Errors
-    /// As [`Registry::new`].
+    /// Like [`Registry::new`].
     pub fn reload(
         engine: &Engine,
         compiled: &[Bundle],
@@ -81,10 +81,10 @@ impl Registry {
         Self::build(engine, BUILTIN, compiled, documents.into(), options)
     }
 
-    /// With another component in place of the built-in bundle.
+    /// Like [`Registry::new`], with another component instead of the built-in bundle.
     ///
     /// # Errors
-    /// As [`Registry::new`].
+    /// Like [`Registry::new`].
     pub fn with_bundle(
         engine: &Engine,
         builtin: &[u8],
@@ -146,12 +146,12 @@ impl Registry {
         Ok(Self { bundles, profiles, plan, workloads: Arc::new(workloads), kubernetes_version, environment })
     }
 
-    /// The name of each PolicySet, and the profile that it starts from.
+    /// The name of each PolicySet, with its profile.
     pub fn profiles(&self) -> &[(String, Profile)] {
         &self.profiles
     }
 
-    /// Every bundle in use; `Policy::bundle` counts them.
+    /// Every bundle in use. `Policy::bundle` is an index of this list.
     pub fn bundles(&self) -> &[Bundle] {
         &self.bundles
     }
@@ -161,16 +161,16 @@ impl Registry {
         self.plan.policies().iter()
     }
 
-    /// Those of them that are on in some set.
+    /// The policies that are on in some set.
     pub fn active(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.plan.active()
     }
 
-    /// The kinds of other objects, `group/Kind`, that these may ask for.
+    /// The kinds of other objects, `group/Kind`, that active policies may ask for.
     pub fn context_kinds(&self) -> BTreeSet<String> {
         let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
         let mut kinds: BTreeSet<String> = kinds.cloned().collect();
-        // Who asks about workloads is told of those too that it cannot name.
+        // A policy that asks for workloads also gets further kinds, although it can't name them.
         if kinds.iter().any(|kind| self.workloads.is_workload(kind)) {
             kinds.extend(self.workloads.further().map(str::to_owned));
         }
@@ -182,7 +182,7 @@ impl Registry {
         self.plan.select(review)
     }
 
-    /// Ways past a denial on these grounds.
+    /// Ways past a denial for these reasons.
     pub fn recourse(&self, review: &Review, grounds: &[Ground]) -> Recourse {
         self.plan.recourse(review, grounds)
     }
@@ -192,21 +192,21 @@ impl Registry {
         self.plan.exemptions()
     }
 
-    /// How often sets would have filled in one field differently, so that none did.
+    /// How often two sets would have filled in the same field with different settings, so that neither did.
     pub fn conflicts(&self) -> u64 {
         self.plan.conflicts()
     }
 
-    /// What policies are told besides the review, as a flat document.
+    /// What policies get in addition to the review, as a flat document.
     pub fn environment(&self, review: &Review) -> Arc<[u8]> {
-        // In the cluster there is no object of a kind that is not served.
+        // The cluster has no objects of kinds that the API server does not serve.
         let unserved = review.is_from_file().then(|| unserved(&review.kind, self.kubernetes_version)).flatten();
         let own = unserved.and_then(|why| environment(self.kubernetes_version, &self.workloads, None, Some(&why)).ok());
         own.unwrap_or_else(|| Arc::clone(&self.environment))
     }
 
-    /// The same for each pod template of an object: of a kind that has several, policies judge one after the other. None
-    /// where there are more than [`MAX_TEMPLATES`].
+    /// The environments for each pod template of an object. If a kind has several templates, policies judge one after
+    /// the other. None if there are more than [`MAX_TEMPLATES`].
     pub fn environments(&self, review: &Review, object: Option<Node<'_>>) -> Option<Vec<Arc<[u8]>>> {
         let kind = review.kind.group_kind();
         let templates = self.workloads.templates(&kind);
@@ -218,14 +218,14 @@ impl Registry {
             |place: String| environment(self.kubernetes_version, &self.workloads, Some((&kind, &place)), None).ok();
         let environments: Vec<Arc<[u8]>> = places.filter_map(own).take(MAX_TEMPLATES + 1).collect();
         match environments.len() {
-            // What is said of the object alone is said of one without a template too.
+            // An object without a template still gets findings about the object itself.
             0 => Some(vec![Arc::clone(&self.environment)]),
             count => (count <= MAX_TEMPLATES).then_some(environments),
         }
     }
 
-    /// Why a policy that looks at pod templates has nothing to judge in an object of a kind that the configuration brought:
-    /// the places that it names hold nothing.
+    /// Why a policy that looks at pod templates can't judge an object of a further kind: the configured places are
+    /// empty.
     pub fn lacks_template(&self, kind: &str, object: Option<Node<'_>>) -> Option<String> {
         let object = object.filter(|_| self.workloads.further().any(|further| further == kind))?;
         let templates = self.workloads.templates(kind);
@@ -241,14 +241,14 @@ impl Registry {
         &self.workloads
     }
 
-    /// What policies take the cluster for.
+    /// The Kubernetes version that policies assume.
     pub fn kubernetes_version(&self) -> KubernetesVersion {
         self.kubernetes_version
     }
 }
 
 impl PolicySet {
-    /// The file of its bundle, unless that is the built-in one.
+    /// The file of the set's bundle. None for the built-in bundle.
     pub fn bundle_file(&self) -> Option<PathBuf> {
         match &self.bundle {
             BundleName::Builtin => None,
@@ -262,7 +262,7 @@ struct Loader<'a> {
     engine: &'a Engine,
     builtin: &'a [u8],
     compiled: &'a [Bundle],
-    /// By the path of the file; none for the built-in one.
+    /// Bundles by the path of the file. None stands for the built-in bundle.
     bundles: Vec<(Option<PathBuf>, Bundle)>,
 }
 
@@ -300,7 +300,7 @@ impl Loader<'_> {
     }
 }
 
-/// A path is meant from the folder of the file that says it.
+/// A relative path starts at the folder of the file that contains it.
 fn beside(position: &Position, path: &str) -> PathBuf {
     Path::new(&*position.file).parent().unwrap_or(Path::new("")).join(path)
 }
@@ -309,10 +309,10 @@ fn failed(position: Option<Position>, bundle: &str, reason: String) -> ConfigErr
     ConfigError { position, problem: Problem::Bundle { bundle: bundle.to_owned(), reason } }
 }
 
-/// Maximum number of pod templates of one object. Each is judged by every policy.
+/// Maximum number of pod templates of one object. Every policy judges each of them.
 pub const MAX_TEMPLATES: usize = 64;
 
-/// There is one environment, so sets can't differ.
+/// All sets share one environment, so their versions must agree.
 fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<ConfigError>) -> KubernetesVersion {
     let mut stated = sets.iter().filter_map(|set| set.kubernetes_version.as_ref());
     let first = stated.next();
@@ -335,7 +335,7 @@ fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<
     order.into_iter().flatten().next().unwrap_or(NEWEST_KUBERNETES)
 }
 
-/// Those that are known, and what the sets say of further ones.
+/// The built-in kinds with a pod template, and the further ones of the sets.
 fn workloads(sets: &[PolicySet], problems: &mut Vec<ConfigError>) -> Workloads {
     let mut workloads = Workloads::default();
     for further in sets.iter().flat_map(|set| &set.workloads) {

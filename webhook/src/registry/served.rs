@@ -1,5 +1,5 @@
-//! Which versions of which kinds Kubernetes' own API serves, by release. An object of any other is refused, and policies,
-//! which know kinds by their group, would pass over it in silence.
+//! The versions of kinds that Kubernetes' own API serves, by release. The API server rejects an object of any other
+//! version. Policies would silently skip it, because they know kinds by their group.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -9,29 +9,30 @@ use plimsoll_sdk::version::KubernetesVersion;
 
 use crate::model::Kind;
 
-/// Written by `tests/tools/served` from the life cycles of the types; `tests/tests/served.rs` compares it with an API server.
+/// The table. `tests/tools/served` writes it from the life cycles of the types, and `tests/tests/served.rs` compares it
+/// with an API server.
 const TABLE: &str = include_str!("served/table.txt");
 
-/// The newest release that the table knows. Of a later one nobody knows what it adds.
+/// The newest release in the table. The additions of later releases are not known.
 const NEWEST: KubernetesVersion = KubernetesVersion::new(1, 37);
 
-/// Why the API server refuses an object for its `apiVersion` and `kind` alone.
+/// Why the API server rejects an object because of its `apiVersion` and `kind`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unserved {
-    /// What is wrong.
+    /// The cause.
     pub why: Why,
-    /// The `apiVersion` that is served in its place, if there is one.
+    /// The `apiVersion` that replaces it, if there is one.
     pub api_version: Option<String>,
-    /// The kind that was meant, where it is misspelt.
+    /// The kind that was meant, if it is misspelt.
     pub kind: Option<&'static str>,
 }
 
 /// What is wrong with an `apiVersion` and a `kind`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Why {
-    /// It is not served since this release.
+    /// This release removed it.
     Removed(KubernetesVersion),
-    /// It is served from this release on.
+    /// It is not served before this release.
     Later(KubernetesVersion),
     /// This version of the group has no such kind.
     Unknown,
@@ -52,7 +53,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether this release serves it, or can be told to.
+    /// Whether this release serves it, at least if it is enabled.
     pub fn is_served(&self, by: KubernetesVersion) -> bool {
         self.first.is_none_or(|first| by.at_least(first.major, first.minor))
             && self.last.is_none_or(|last| last.at_least(by.major, by.minor))
@@ -95,8 +96,8 @@ pub fn rows() -> impl Iterator<Item = Row> {
     TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(Row::parse)
 }
 
-/// Custom kinds that policies read, and others of the same projects, each with its `apiVersion`. No kind of Kubernetes has one of
-/// these names, so in a group of Kubernetes each is meant as the custom kind.
+/// Custom kinds that policies read, and others of the same projects, each with its `apiVersion`. Kubernetes has no
+/// kinds with these names. So if an object uses one in a group of Kubernetes, its author means the custom kind.
 const CUSTOM: &[(&str, &str)] = &[
     ("Rollout", "argoproj.io/v1alpha1"),
     ("AnalysisTemplate", "argoproj.io/v1alpha1"),
@@ -116,7 +117,7 @@ pub(crate) fn is_group_of_kubernetes(group: &str) -> bool {
     ROWS.groups.contains(group)
 }
 
-/// Why this release serves no such object; none where it does, or where a custom resource may bring it.
+/// Why this release does not serve the object. None if it does, or if the kind may be a custom resource.
 pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
     let table = &*ROWS;
     let of_kind = table.by_kind.get(kind.kind.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -135,13 +136,14 @@ pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
         let api_version = replacement.map(str::to_owned).or_else(|| best(own(), by));
         return Some(Unserved { why, api_version, kind: None });
     }
-    // Groups with a dot are custom ones, unless the table has them; a custom one has a dot.
+    // Groups with a dot are custom ones, unless they are in the table. Every custom group has a dot.
     if !NEWEST.at_least(by.major, by.minor) || kind.group.contains('.') && !table.groups.contains(kind.group.as_str()) {
         return None;
     }
     let unknown = |api_version, kind| Some(Unserved { why: Why::Unknown, api_version, kind });
     if own().next().is_some() {
-        // The table does not have every alpha version that there was; of a kind that is stable none counts any more.
+        // The table does not contain every alpha version of the past. But if the kind has a stable version, alpha
+        // versions are no longer served.
         let may_have_been = kind.version.contains("alpha") && !own().any(Row::is_stable);
         return if may_have_been { None } else { unknown(best(own(), by), None) };
     }
@@ -160,21 +162,21 @@ pub fn unserved(kind: &Kind, by: KubernetesVersion) -> Option<Unserved> {
             let own = best(rows.iter().filter(|row| row.group == kind.group), by);
             unknown(own.or_else(|| best(rows.iter(), by)), Some(meant))
         }
-        // `v1` is also what files of tools say that nobody applies, and a group with a dot may be extended.
+        // Files that only tools read also use `v1`, and a group with a dot may be extended. So these are not reported.
         None if kind.group.is_empty() || kind.group.contains('.') => None,
         None => unknown(None, None),
     }
 }
 
-/// The version to write: a stable one before others, a later one before an earlier one.
+/// The version to write: stable before others, later before earlier.
 fn best<'a>(rows: impl Iterator<Item = &'a Row>, by: KubernetesVersion) -> Option<String> {
     let served = rows.filter(|row| row.is_served(by));
     served.max_by_key(|row| (row.is_stable(), row.version)).map(Row::api_version)
 }
 
-/// The kind that is nearest by edit distance, case aside; those of the same group come first.
+/// The nearest kind by edit distance, ignoring case. Kinds of the same group come first.
 fn misspelt(kind: &str, group: &str, by: KubernetesVersion) -> Option<&'static str> {
-    // Longer names are compared with none: no kind is as long.
+    // Longer names are not compared, because no kind is as long.
     if kind.len() > 100 {
         return None;
     }
@@ -189,7 +191,7 @@ fn misspelt(kind: &str, group: &str, by: KubernetesVersion) -> Option<&'static s
 }
 
 impl Unserved {
-    /// The member `unserved` of the environment that policies get.
+    /// Writes the member `unserved` of the environment that policies get.
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.key("unserved");
         writer.begin_object();

@@ -1,4 +1,4 @@
-//! Settings of a policy: checked by the schema that travels inside of its bundle, and made comparable.
+//! Settings of a policy: checked by the schema of its bundle, and normalised so that they can be compared.
 
 use jsonschema::PatternOptions;
 use jsonschema::error::{ValidationError, ValidationErrorKind};
@@ -9,25 +9,25 @@ use super::fields::{describe, path};
 use super::problem::{Hint, Problem};
 use crate::model::pointer::join;
 
-/// A compiled pattern of a schema may take this much; the engine is linear in the text.
+/// Maximum memory of a compiled pattern of a schema. The regex engine is linear in the text.
 const PATTERN_BYTES: usize = 1 << 20;
 
-/// What is wrong, and where in the settings.
+/// An error in the settings, with its place.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// RFC 6901 within the settings.
+    /// RFC 6901 pointer within the settings.
     pub(super) pointer: String,
-    /// Of the key rather than of the value.
+    /// Whether the error is about the key, not the value.
     pub(super) key: bool,
     pub(super) problem: Problem,
 }
 
-/// The settings with every default filled in; none where they are the defaults, however they were written.
+/// The settings with all defaults filled in. None if they equal the defaults, in whatever form they were written.
 ///
 /// # Errors
-/// Everything that the schema refuses.
+/// Everything that the schema rejects.
 pub(super) fn complete(policy: &metadata::Policy, settings: &Value) -> Result<Option<Value>, Vec<Fault>> {
-    // Null counts as absent, as everywhere in Kubernetes.
+    // `null` counts as absent, as everywhere in Kubernetes.
     let given = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let given: Map<String, Value> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
     let defaults = policy.settings_defaults.as_object().cloned().unwrap_or_default();
@@ -43,7 +43,7 @@ fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> 
         key,
         problem: Problem::Setting { policy: policy.id.clone(), reason },
     };
-    // A schema is a stranger's: nothing is fetched for it, and its patterns can't run away.
+    // A schema comes from a third party. So nothing is fetched for it, and its patterns can't take exponential time.
     let validator = jsonschema::options()
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
         .offline()
@@ -71,12 +71,12 @@ fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> 
             faults.push(fault(pointer, false, reason));
         }
     }
-    // Two keywords of one schema (`type` and `enum`) say the same in our words.
+    // Two keywords of one schema (`type` and `enum`) give the same message.
     faults.dedup_by(|left, right| left.pointer == right.pointer && left.problem == right.problem);
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// The schema whose keyword failed: that above the keyword.
+/// The schema that contains the failed keyword: its parent.
 fn owner<'a>(schema: &'a Value, keyword: &str) -> &'a Value {
     let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
     schema.pointer(parent).unwrap_or(&Value::Null)
@@ -84,7 +84,7 @@ fn owner<'a>(schema: &'a Value, keyword: &str) -> &'a Value {
 
 fn reason(pointer: &str, schema: &Value, error: &ValidationError<'_>) -> String {
     let mut reason = match expected(schema) {
-        // What the schema says beyond that has no words of ours.
+        // Our words cover the keywords that `jsonschema_only` leaves. The others get the message of jsonschema.
         Some(expected) if !jsonschema_only(error.kind()) => {
             format!("`{}` must be {expected}, not {}", path(pointer), describe(error.instance()))
         }
@@ -111,7 +111,7 @@ fn jsonschema_only(kind: &ValidationErrorKind) -> bool {
     )
 }
 
-/// What a schema takes, in words.
+/// The values that a schema accepts, in words.
 fn expected(schema: &Value) -> Option<String> {
     if let Some(choices) = ["anyOf", "oneOf"].iter().find_map(|keyword| schema.get(keyword)?.as_array()) {
         let words: Option<Vec<_>> = choices.iter().map(expected).collect();
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(faults[0].problem.to_string(), "settings of `p`: it has none, so `x` means nothing");
     }
 
-    /// No network, no look-around: both are refused when the settings are read.
+    /// Network references and look-around are rejected when the settings are read.
     #[test]
     fn schemas_of_strangers() {
         for (schema, words) in [

@@ -1,4 +1,4 @@
-//! Policies that exist only in tests: what bundles say of themselves, without WebAssembly.
+//! Policies that exist only in tests: the metadata of bundles, without WebAssembly.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) fn bundle(policies: Vec<Policy>) -> Bundle {
     }
 }
 
-/// On every workload.
+/// A policy on every workload.
 pub(crate) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
     Policy {
         id: id.to_owned(),

@@ -1,4 +1,4 @@
-//! Where each kind keeps its pod template, and what policies are shown of it.
+//! Where each kind keeps its pod template, and which of its parts policies see.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,18 +14,18 @@ use super::problem::Problem;
 use super::registry::MAX_TEMPLATES;
 use plimsoll_sdk::kind::Kind;
 
-/// An earlier template of a workload, as its controller keeps it.
+/// The kind of an earlier template of a workload, as its controller keeps it.
 pub const REVISION: &str = "apps/ControllerRevision";
 
-/// Where most kinds have it.
+/// The pointer to the pod template in most kinds.
 const TEMPLATE: &str = "/spec/template";
 
-/// Kinds with a pod template, `group/Kind`, the pointer to it, and whether its Pods are meant to run on.
+/// Kinds with a pod template: `group/Kind`, the pointer to it, and whether its Pods are meant to keep running.
 const BUILTIN: &[(&str, &str, bool)] = &[
     ("/Pod", "", false),
     ("/PodTemplate", "/template", false),
     ("/ReplicationController", TEMPLATE, true),
-    // What a StatefulSet or DaemonSet is rolled back to: one that is made by hand would be a way around the policies.
+    // A StatefulSet or DaemonSet is rolled back to this. A handmade one would be a way around the policies.
     (REVISION, "/data/spec/template", false),
     ("apps/DaemonSet", TEMPLATE, true),
     ("apps/Deployment", TEMPLATE, true),
@@ -36,8 +36,9 @@ const BUILTIN: &[(&str, &str, bool)] = &[
     ("batch/Job", TEMPLATE, false),
 ];
 
-/// The kinds that carry a pod template: those of Kubernetes and Argo, and further ones of the configuration. And what of
-/// these and other kinds is shown to policies that ask for them: unless somebody says so, all.
+/// The kinds that have a pod template: those of Kubernetes and Argo, and further ones of the configuration. It also
+/// holds which parts of these and other kinds policies see when they ask for them. Without a declaration they see
+/// everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workloads {
     kinds: Vec<Carrier>,
@@ -45,7 +46,7 @@ pub struct Workloads {
     shown: Shown,
 }
 
-/// A pointer to a pod template, RFC 6901. `*` stands for every item of a list, or for every member of an object.
+/// An RFC 6901 pointer to a pod template. `*` stands for every item of a list, or for every member of an object.
 pub type Template = Cow<'static, str>;
 
 /// A kind with pod templates.
@@ -53,20 +54,20 @@ pub type Template = Cow<'static, str>;
 struct Carrier {
     /// `group/Kind`
     kind: String,
-    /// Most kinds have one.
+    /// The pointers to its templates. Most kinds have one.
     templates: Vec<Template>,
-    /// Whether its Pods are meant to run on.
+    /// Whether its Pods are meant to keep running.
     runs_on: bool,
 }
 
-/// A kind that a configuration names: one of `workloads` of a PolicySet.
+/// A kind from the configuration: an entry of `workloads` of a PolicySet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Further {
     /// `group/Kind`
     pub(super) kind: String,
     template: String,
     runs_on: bool,
-    /// Whether it has a `scale`, so that `spec.replicas` says how many Pods there are to be.
+    /// Whether it has a `scale`, so that `spec.replicas` is the desired number of Pods.
     scaled: bool,
 }
 
@@ -118,8 +119,8 @@ impl Default for Workloads {
 }
 
 impl Workloads {
-    /// One kind more, or one template more of a kind that was added. What is said otherwise than before is an error: there
-    /// is one cluster.
+    /// Adds a kind, or one more template of an added kind. A contradiction to an earlier entry is an error, because
+    /// there is only one cluster.
     pub(super) fn add(&mut self, further: &Further) -> Result<(), Problem> {
         let template: Template = further.template.clone().into();
         let known = self.further.iter().find(|known| known.kind == further.kind);
@@ -146,11 +147,12 @@ impl Workloads {
         Ok(())
     }
 
-    /// From now on the policies of a bundle are shown what it says that they read: all of a kind of which it says nothing.
+    /// From now on, the policies of a bundle see the parts that the bundle declares to read. They see whole objects of
+    /// a kind without a declaration.
     pub(super) fn show(&mut self, bundle: &metadata::Bundle) {
         let asked = bundle.policies.iter().flat_map(|policy| policy.requires.iter().chain(&policy.refines));
         let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
-        // Who asks about workloads asks about these too, and reads what all workloads have.
+        // A policy that asks for workloads also gets these kinds, and reads the common fields of workloads.
         let about_workloads = asked.iter().any(|kind| self.is_workload(kind));
         let further = self.further.iter().map(|further| further.kind.as_str()).filter(|_| about_workloads);
         let parts: Vec<(String, Parts)> = asked
@@ -168,7 +170,7 @@ impl Workloads {
         parts.iter().for_each(|(kind, parts)| self.shown.add(kind, parts));
     }
 
-    /// What is read of a kind by these pointers, and by who answers questions.
+    /// The parts of a kind that policies read by these pointers, and the parts that answering questions needs.
     fn parts(&self, kind: &str, pointers: Option<&Vec<String>>) -> Parts {
         let Some(pointers) = pointers else { return Parts::whole() };
         let mut parts = Parts::default();
@@ -177,7 +179,7 @@ impl Workloads {
         templates.iter().for_each(|template| parts.add(&format!("{template}/metadata/labels")));
         for pointer in pointers {
             match pointer.strip_prefix("{template}") {
-                // Of a kind without a template nothing.
+                // A kind without a template has no such part.
                 Some(below) => templates.iter().for_each(|template| parts.add(&format!("{template}{below}"))),
                 None => parts.add(pointer),
             }
@@ -185,7 +187,7 @@ impl Workloads {
         parts
     }
 
-    /// All of every workload is shown, and of what says how many of its Pods may be away.
+    /// From now on, workloads and PodDisruptionBudgets are kept whole.
     pub(super) fn show_whole(&mut self) {
         for kind in self.kinds.iter().map(|carrier| carrier.kind.as_str()).chain([Kind::POD_DISRUPTION_BUDGET.as_str()])
         {
@@ -193,7 +195,7 @@ impl Workloads {
         }
     }
 
-    /// This, and as much of other objects as those show.
+    /// These workloads, but with the visible parts of both.
     #[must_use]
     pub fn showing_also(&self, others: &Self) -> Self {
         let mut both = self.clone();
@@ -201,12 +203,12 @@ impl Workloads {
         both
     }
 
-    /// What policies are shown of other objects of this `group/Kind`; all, where nothing is said of it.
+    /// The parts of other objects of this `group/Kind` that policies see. None means everything.
     pub(crate) fn shown(&self, group_kind: &str) -> Option<&Parts> {
         self.shown.of(group_kind)
     }
 
-    /// Whether what is kept of objects of `group/Kind` after this is enough for those.
+    /// Whether the kept parts of a `group/Kind` are enough for the others' needs.
     #[cfg(feature = "serve")]
     pub(crate) fn suffice(&self, others: &Self, group_kind: &str) -> bool {
         let covers = match (self.shown(group_kind), others.shown(group_kind)) {
@@ -217,8 +219,8 @@ impl Workloads {
         covers && self.templates(group_kind) == others.templates(group_kind)
     }
 
-    /// The RFC 6901 pointer to the pod template of `group/Kind`; for a Pod it is empty, the Pod itself. None for a kind that
-    /// has several.
+    /// The RFC 6901 pointer to the pod template of `group/Kind`. It is empty for a Pod, which is its own template. None
+    /// for a kind with several templates.
     pub fn template(&self, group_kind: &str) -> Option<&str> {
         match self.templates(group_kind) {
             [only] if !is_pattern(only) => Some(only),
@@ -226,7 +228,7 @@ impl Workloads {
         }
     }
 
-    /// All that `group/Kind` has; none for a kind without.
+    /// All templates of `group/Kind`. Empty for a kind without one.
     pub fn templates(&self, group_kind: &str) -> &[Template] {
         self.kinds.iter().find(|carrier| carrier.kind == group_kind).map_or(&[], |carrier| &carrier.templates)
     }
@@ -241,12 +243,12 @@ impl Workloads {
         self.kinds.iter().map(|carrier| carrier.kind.as_str())
     }
 
-    /// Those that the configuration brought.
+    /// The kinds that the configuration added.
     pub fn further(&self) -> impl Iterator<Item = &str> {
         self.further.iter().map(|further| further.kind.as_str())
     }
 
-    /// Whether the configuration brought it, and says that it has a `scale`.
+    /// Whether the configuration added the kind and declares a `scale` for it.
     pub fn is_further_scaled(&self, group_kind: &str) -> bool {
         self.further.iter().any(|further| further.kind == group_kind && further.scaled)
     }
@@ -262,8 +264,8 @@ impl Workloads {
         by_template || on.kinds.iter().any(|kind| kind == group_kind || kind == metadata::ANY)
     }
 
-    /// The members `workloads` and `further` of the environment that policies get. `own` is the place of the template that
-    /// is judged, of a kind that has several.
+    /// Writes the members `workloads` and `further` of the environment that policies get. `own` is the place of the
+    /// judged template, if the kind has several.
     pub(crate) fn write(&self, writer: &mut Writer, own: Option<(&str, &str)>) {
         writer.key("workloads");
         writer.begin_object();
@@ -295,12 +297,13 @@ impl Workloads {
     }
 }
 
-/// Whether a pointer has `*` in it.
+/// Whether a pointer contains `*`.
 fn is_pattern(template: &str) -> bool {
     template.split('/').any(|part| part == "*")
 }
 
-/// The pointers that a pattern stands for in an object, in its order: as many as an object may have pod templates, and one more.
+/// The pointers that match a pattern in an object, in its order. The list ends one above the maximum number of
+/// templates.
 pub fn places(pattern: &str, object: Node<'_>) -> Vec<String> {
     let parts: Vec<&str> = pattern.split('/').skip(1).collect();
     let mut found = Vec::new();

@@ -1,8 +1,8 @@
-//! Whose requests are counted together: the address that a connection comes from.
+//! The address of a connection, by which requests are counted.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address of a peer, as limits see it. A host usually has a whole /64 of IPv6, so its addresses count as one.
+/// The address of a peer for limits. A host usually has a whole /64 of IPv6, so all addresses of a /64 count as one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Address(IpAddr);
 

@@ -1,4 +1,4 @@
-//! Failures of policies in the log, where each one would be a flood.
+//! Logs failures of policies. Without a limit, they could flood the log.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use crate::admission::Verdict;
 use crate::model::Review;
 
-/// So long a policy that was complained of is not mentioned again; the metrics count every failure.
+/// Interval between two log lines about the same policy. The metrics count every failure.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// When which policy was complained of last.
+/// The time of the last log line about each policy.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
 
 impl Complaints {
-    /// A line for each policy that failed and was not mentioned lately, with the review to look for in the audit log.
+    /// Logs a line for each policy that failed and was not logged recently. The line names the review, which the audit
+    /// log also has.
     pub(super) fn log(&self, review: &Review, verdict: &Verdict) {
         for failed in &verdict.failed {
             if self.is_due(&failed.policy.id, Instant::now()) {

@@ -1,9 +1,11 @@
-//! Which connections are there, and which of them is closed for a new one.
+//! The open connections, and which of them is closed for a new one.
 //!
-//! A new connection always gets in, unless all others are being answered: the longest idle one makes way. A connection
-//! whose body is still arriving counts as idle, because its sender decides how long that takes. Answers count until their
-//! client has taken them. Where all clients together leave too much, the one that has left an answer for longest is closed:
-//! whoever takes its answers has none that is old.
+//! A new connection is always accepted, unless all others are being answered: the connection that has been idle for
+//! longest is closed for it. A connection whose body is still arriving counts as idle, because its sender decides how
+//! long that takes.
+//!
+//! An answer counts until its client has taken it. If clients together leave too many bytes of answers, the connection
+//! with the oldest answer is closed. A client that takes its answers has no old one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::address::Address;
 
-/// Maximum size of the answers of one listener that their clients have not taken.
+/// Maximum size of the answers of one listener that clients have not taken yet, in bytes.
 const MAX_UNTAKEN: usize = 16 << 20;
 
 /// The connections of one listener.
@@ -26,7 +28,7 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    /// Bytes of the answers that were not taken.
+    /// Bytes of answers that clients have not taken yet.
     untaken: usize,
     seats: HashMap<u64, Entry>,
 }
@@ -34,18 +36,18 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     address: Address,
-    /// Requests that are being answered.
+    /// Number of requests that are being answered.
     active: usize,
-    /// When it was accepted, or asked or answered something last.
+    /// Time of its acceptance, or of its last request or answer.
     since: Instant,
-    /// It has completed a review.
+    /// Whether it has completed a review.
     reviewed: bool,
-    /// Answers that were given and not taken, by age: since when, and how large.
+    /// Answers that were not taken yet, by age: time and size.
     untaken: BTreeMap<u64, (Instant, usize)>,
     close: Arc<Notify>,
 }
 
-/// One connection's entry, until this is dropped.
+/// The entry of one connection, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     connections: Arc<Connections>,
@@ -58,7 +60,7 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct Active(Arc<Seat>);
 
-/// An answer that its client has not taken, until this is dropped.
+/// An answer that its client has not taken yet, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Untaken {
     seat: Arc<Seat>,
@@ -70,7 +72,7 @@ impl Connections {
         Self { most, table: Mutex::default() }
     }
 
-    /// A seat for a new connection. None where every other one is being answered.
+    /// A seat for a new connection. None if every connection that could be closed is being answered.
     pub(super) fn seat(self: &Arc<Self>, address: Address) -> Option<Arc<Seat>> {
         let mut table = self.lock();
         let own = table.seats.values().filter(|entry| entry.address == address).count();
@@ -93,7 +95,8 @@ impl Connections {
         Some(Arc::new(Seat { connections: Arc::clone(self), id, address, close }))
     }
 
-    /// A quarter: the API server needs one of HTTP/2, and many hosts may share one address behind a proxy.
+    /// Maximum number of connections of one address: a quarter. The API server needs one connection of HTTP/2, and many
+    /// hosts may share one address behind a proxy.
     fn of_one_address(&self) -> usize {
         self.most.div_ceil(4)
     }
@@ -104,14 +107,14 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the longest idle connection of which this holds.
+    /// Closes the connection that has been idle for longest, among those for which `which` is true.
     fn close(&mut self, which: impl Fn(&Entry) -> bool) -> Option<()> {
         let idle = self.seats.iter().filter(|(_, entry)| entry.active == 0 && which(entry));
         let id = idle.min_by_key(|(id, entry)| (entry.since, **id)).map(|(id, _)| *id)?;
         self.remove(id)
     }
 
-    /// The place is free at once; the connection itself ends as soon as its task runs.
+    /// Frees the seat at once. The connection itself ends as soon as its task runs.
     fn remove(&mut self, id: u64) -> Option<()> {
         let entry = self.seats.remove(&id)?;
         self.untaken -= entry.untaken();
@@ -119,8 +122,8 @@ impl Table {
         Some(())
     }
 
-    /// Closes the connections that have left an answer for longest, until the others leave little enough. Numbers are given in
-    /// the order of time.
+    /// Closes the connections with the oldest answers, until the others are below the limit. The numbers of answers
+    /// grow with time.
     fn make_room_for_answers(&mut self) {
         while self.untaken > MAX_UNTAKEN {
             let oldest = |entry: &Entry| entry.untaken.first_key_value().map(|(number, _)| *number);
@@ -131,7 +134,7 @@ impl Table {
         }
     }
 
-    /// The address with most connections.
+    /// The address with the most connections.
     fn crowd(&self) -> Option<Address> {
         let mut counts: HashMap<Address, usize> = HashMap::new();
         self.seats.values().for_each(|entry| *counts.entry(entry.address).or_default() += 1);
@@ -146,23 +149,23 @@ impl Entry {
 }
 
 impl Seat {
-    /// A request is being answered.
+    /// Counts a request that is being answered.
     pub(super) fn active(self: &Arc<Self>) -> Active {
         self.update(|entry| entry.active += 1);
         Active(Arc::clone(self))
     }
 
-    /// The head of a request has arrived.
+    /// Records that the head of a request has arrived.
     pub(super) fn asked(&self) {
         self.update(|_| {});
     }
 
-    /// A review was completed: it is among the last to make way.
+    /// Records a completed review. The connection is then among the last to be closed.
     pub(super) fn reviewed(&self) {
         self.update(|entry| entry.reviewed = true);
     }
 
-    /// Whether a review was completed, and since when nothing is asked; none while something is.
+    /// Whether a review was completed, and since when the connection is idle. None while a request is being answered.
     pub(super) fn idle(&self) -> (bool, Option<Instant>) {
         let table = self.connections.lock();
         match table.seats.get(&self.id) {
@@ -184,18 +187,18 @@ impl Seat {
         Untaken { seat: Arc::clone(self), id }
     }
 
-    /// Since when the client has not taken the oldest answer.
+    /// Time of the oldest answer that the client has not taken yet.
     pub(super) fn oldest_untaken(&self) -> Option<Instant> {
         let table = self.connections.lock();
         table.seats.get(&self.id)?.untaken.first_key_value().map(|(_, (since, _))| *since)
     }
 
-    /// Ready once the connection has to make way.
+    /// Completes when the connection must be closed for another one.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
     }
 
-    /// Where it comes from.
+    /// The address of the client.
     pub(super) fn address(&self) -> Address {
         self.address
     }
@@ -254,7 +257,7 @@ mod tests {
         assert_eq!(seats.iter().map(|seat| is_closed(seat)).collect::<Vec<_>>(), [false, false, true, false]);
         let last = connections.seat(address(10)).unwrap();
         assert!(is_closed(&seats[3]) && !is_closed(&next) && !is_closed(&seats[0]));
-        // Only those who are answered, or were, are left.
+        // Only connections that are being answered, or have been, are left.
         let _both = [next.active(), last.active()];
         assert!(connections.seat(address(11)).is_some());
         assert!(is_closed(&seats[0]), "the one that completed a review was idle after all");
@@ -269,7 +272,7 @@ mod tests {
         let left = [first.untaken(MAX_UNTAKEN / 4), other.untaken(MAX_UNTAKEN / 2)];
         drop(taken);
         assert!(!is_closed(&first) && first.oldest_untaken() <= other.oldest_untaken());
-        // The largest answer of all, by somebody who takes it.
+        // The largest answer of all, to a client that takes its answers.
         let large = prompt.untaken(MAX_UNTAKEN / 2);
         assert!(is_closed(&first) && !is_closed(&other) && !is_closed(&prompt));
         drop((left, first, large));

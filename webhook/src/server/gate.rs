@@ -1,9 +1,11 @@
-//! How many requests are held at once, and how many bytes of bodies.
+//! Limits the number of requests, and of bytes of bodies, that are held at once.
 //!
-//! A body counts as its bytes arrive, so that a request which declares much and sends nothing takes nothing. Every limit
-//! has a part that one address cannot take, and a part that addresses without a completed review cannot take. Where there
-//! is no room, the address that holds most gives up its oldest unfinished body, and an address that has used up its part
-//! gives up a body of its own that has been arriving for long.
+//! A body counts as its bytes arrive. So a request that declares a large body and sends nothing takes nothing. Each
+//! limit has a part that one address can't exceed, and a part that all addresses without a completed review together
+//! can't exceed.
+//!
+//! If there is no room, the address that holds most loses its oldest unfinished body. An address that has used up its
+//! own part loses its oldest body, if that has been arriving for long.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,33 +16,34 @@ use tokio::time::{timeout, timeout_at};
 
 use super::address::Address;
 
-/// How long an address counts as known after a completed review. The API server asks far more often than this.
+/// How long an address counts as known after a completed review. The API server sends requests far more often.
 const KNOWN: Duration = Duration::from_secs(600);
 
-/// Maximum number of known addresses; the one that was known for longest is forgotten.
+/// Maximum number of known addresses. Beyond it, the one whose last review is oldest is forgotten.
 const MAX_KNOWN: usize = 1024;
 
-/// Age from which a body that is still arriving is given up for another request of the same address. A body of the API server
+/// Age from which an unfinished body is dropped for another request of the same address. A body from the API server
 /// takes some milliseconds.
 const STALLED: Duration = Duration::from_millis(100);
 
-/// Requests that an address may hold also where others have taken all places. It is what the API server needs to go on.
+/// Number of requests that an address may hold even if others have taken all places. The API server needs this many to
+/// continue.
 const ALWAYS: usize = 16;
 
-/// The same where there are few places at all.
+/// The same number, or less if there are few places in all.
 fn always(most: Share) -> usize {
     ALWAYS.min(most.requests / 8)
 }
 
-/// How often a request that waits looks whether a body has stalled.
+/// How often a waiting request checks for stalled bodies.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// What is held, by one address or by all.
+/// The resources that one address or all addresses hold.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Share {
-    /// Requests whose head was read and that were not answered yet.
+    /// Requests whose head was read and that are not answered yet.
     pub(super) requests: usize,
-    /// Bytes of their bodies.
+    /// Bytes of the bodies of these requests.
     pub(super) bytes: usize,
 }
 
@@ -64,32 +67,32 @@ impl Share {
     }
 }
 
-/// Who may hold how much.
+/// Decides which address may hold how much.
 #[derive(Debug)]
 pub(super) struct Gate {
     most: Share,
     wait: Duration,
     state: Mutex<State>,
-    /// Something was given back.
+    /// Notified when a resource is freed.
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// By age.
+    /// Held requests, by age.
     held: BTreeMap<u64, Held>,
     total: Share,
-    /// Those with something to count.
+    /// Addresses that hold something or wait.
     shares: HashMap<Address, Counted>,
-    /// When a review of these was completed last.
+    /// Known addresses, with the time of the last completed review.
     known: HashMap<Address, Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     share: Share,
-    /// Requests that wait for a place.
+    /// Number of requests that wait for a place.
     waiting: usize,
 }
 
@@ -98,12 +101,12 @@ struct Held {
     address: Address,
     share: Share,
     since: Instant,
-    /// Its body is still arriving. Only such a request can be given up without losing work.
+    /// Whether its body is still arriving. Only such a request can be dropped without losing work.
     unfinished: bool,
     give_up: Arc<Notify>,
 }
 
-/// A request that is counted until this is dropped.
+/// A request that counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     gate: &'a Gate,
@@ -117,7 +120,7 @@ pub(super) struct Place<'a> {
 pub(super) struct Full;
 
 impl Gate {
-    /// For at most this much at once; a request waits at most `wait` for its place.
+    /// Allows at most `most` at once. A request waits for its place for at most `wait`.
     pub(super) fn new(most: Share, wait: Duration) -> Self {
         Self { most, wait, state: Mutex::default(), freed: Notify::new() }
     }
@@ -125,7 +128,7 @@ impl Gate {
     /// Waits for a place.
     ///
     /// # Errors
-    /// Where there is none in time, or too many of this address wait already.
+    /// If there is no place in time, or if too many requests of this address are waiting already.
     pub(super) async fn enter(&self, address: Address, deadline: Instant) -> Result<Place<'_>, Full> {
         let give_up = Arc::new(Notify::new());
         let by = deadline.min(Instant::now() + self.wait);
@@ -137,7 +140,7 @@ impl Gate {
         Ok(Place { gate: self, address, id, give_up })
     }
 
-    /// A review of this address was completed.
+    /// Records a completed review of this address.
     pub(super) fn reviewed(&self, address: Address) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -148,11 +151,11 @@ impl Gate {
         }
     }
 
-    /// Tries again whenever something was given back.
+    /// Retries whenever a resource is freed.
     async fn retry<T>(&self, by: Instant, mut attempt: impl FnMut(&mut State) -> Option<T>) -> Result<T, Full> {
         let until = async {
             loop {
-                // Before the attempt, so that nothing that is given back after it is missed.
+                // Registered before the attempt, so that no notification is missed.
                 let mut freed = std::pin::pin!(self.freed.notified());
                 freed.as_mut().enable();
                 if let Some(done) = attempt(&mut self.lock()) {
@@ -164,7 +167,7 @@ impl Gate {
         timeout_at(by.into(), until).await.map_err(|_| Full)
     }
 
-    /// As many may wait as may be inside.
+    /// Takes a place in the line. As many requests may wait as may be held.
     fn line_up(&self, address: Address) -> Result<Line<'_>, Full> {
         let mut state = self.lock();
         let all: usize = state.shares.values().map(|counted| counted.waiting).sum();
@@ -206,7 +209,7 @@ impl Place<'_> {
     /// Counts bytes of the body that have arrived.
     ///
     /// # Errors
-    /// Where there is no room for them in time.
+    /// If there is no room for them in time.
     pub(super) async fn hold(&self, bytes: usize, by: Instant) -> Result<(), Full> {
         let (most, id) = (self.gate.most, self.id);
         if self.gate.lock().hold(most, id, bytes).is_some() {
@@ -215,19 +218,19 @@ impl Place<'_> {
         self.gate.retry(by, |state| state.hold(most, id, bytes)).await
     }
 
-    /// The body has arrived: from here on the request is not given up for others.
+    /// Records that the body is complete. From here on, the request is never dropped for others.
     pub(super) fn finished(&self) {
         if let Some(held) = self.gate.lock().held.get_mut(&self.id) {
             held.unfinished = false;
         }
     }
 
-    /// Ready once others need the room more.
+    /// Completes when the request must be dropped for others.
     pub(super) async fn given_up(&self) {
         self.give_up.notified().await;
     }
 
-    /// Whose request it is.
+    /// The address of the sender.
     pub(super) fn address(&self) -> Address {
         self.address
     }
@@ -286,7 +289,7 @@ impl State {
         }
     }
 
-    /// Whether there is room. Where there is none, somebody may be asked to give something up.
+    /// Whether there is room. If not, this may ask a request to give up its place.
     fn make_room(&mut self, most: Share, address: Address, more: Share) -> bool {
         let own = self.share(address).with(more);
         if !own.fits(most.half()) {
@@ -294,7 +297,7 @@ impl State {
             return false;
         }
         let stranger = !self.is_known(address);
-        // Finished requests make way for nobody, so those of a few addresses could keep all others out.
+        // Complete requests are never dropped. So a few addresses with such requests could keep all others out.
         let most_of_all = Share { requests: 2 * most.requests, ..most };
         if !stranger && own.requests <= always(most) && self.total.with(more).fits(most_of_all) {
             return true;
@@ -306,7 +309,7 @@ impl State {
         }
         let by_bytes = more.bytes > 0;
         let amount = |share: Share| if by_bytes { share.bytes } else { share.requests };
-        // Known addresses give nothing up for strangers that have used up their own part.
+        // A known address loses nothing to strangers that have used up their own part.
         let unfinished = self.held.values().filter(|held| held.unfinished && (lacks || !self.is_known(held.address)));
         let greediest = unfinished.max_by_key(|held| amount(self.share(held.address))).map(|held| held.address);
         if let Some(greediest) = greediest.filter(|other| amount(self.share(*other)) > amount(own)) {
@@ -315,7 +318,7 @@ impl State {
         false
     }
 
-    /// Asks for the oldest unfinished body of an address, if it is at least so old.
+    /// Drops the oldest unfinished request of an address, if it has at least this age.
     fn give_up(&mut self, address: Address, age: Duration) {
         let oldest = self.held.values_mut().find(|held| held.unfinished && held.address == address);
         if let Some(oldest) = oldest.filter(|oldest| oldest.since.elapsed() >= age) {
@@ -402,7 +405,7 @@ mod tests {
             drop(older);
         });
         assert!(entered.is_ok());
-        // Everybody who is left has finished, or holds no more than this address would.
+        // The remaining addresses have finished, or hold no more than this address would.
         assert!(gate.enter(address(3), soon()).await.is_err());
     }
 

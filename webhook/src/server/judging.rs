@@ -1,4 +1,4 @@
-//! One request on an evaluating thread: from the body's bytes to the answer's.
+//! Judges one request on an evaluating thread: from the bytes of the body to the bytes of the answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::model::review::Malformed;
 use crate::model::{Action, Review};
 use crate::serving::Loaded;
 
-/// What is queued.
+/// A queued request.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) webhook: Webhook,
@@ -25,12 +25,12 @@ pub(super) struct Task {
     pub(super) deadline: Instant,
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) content: Content,
-    /// A word for metrics.
+    /// One word for metrics.
     pub(super) outcome: &'static str,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Reply {
 pub(super) enum Content {
     /// An AdmissionReview.
     Json(Vec<u8>),
-    /// What is wrong. The API server quotes plain text in its own message.
+    /// An error. The API server quotes plain text in its own message.
     Text(String),
 }
 
@@ -51,13 +51,13 @@ impl Reply {
     fn review(outcome: &'static str, review: &Value) -> Self {
         match serde_json::to_vec(review) {
             Ok(body) => Self { status: StatusCode::OK, content: Content::Json(body), outcome },
-            // A map with keys that are no strings would do this; there is none.
+            // Only a map with keys that are not strings could fail, and there is none.
             Err(error) => Self::error(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string()),
         }
     }
 }
 
-/// Who hears of what happens.
+/// Where results are recorded.
 #[derive(Debug)]
 pub(super) struct Witnesses {
     pub(super) metrics: Arc<Metrics>,
@@ -83,7 +83,8 @@ fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant)
             tracing::debug!(%uid, reason, "cannot be judged");
             return Reply::review("refused", &respond::refused(&uid, reason));
         }
-        // The API server quotes a denial, and nothing of an error of HTTP. Where nothing may be denied it has to be one.
+        // The API server quotes the text of a denial, but not of an HTTP error. If no PolicySet enforces, an HTTP error
+        // is necessary.
         Err(Malformed::TooLarge { uid: Some(uid), reason }) if *webhook == Webhook::Validate && loaded.enforces => {
             return Reply::review("refused", &respond::refused(&uid, &reason));
         }
@@ -108,7 +109,7 @@ fn judged(loaded: &Loaded, witnesses: &Witnesses, task: &Task, started: Instant)
     answer
 }
 
-/// Nobody waits for this any more, so whatever `failurePolicy` says has happened.
+/// The client no longer waits, so `failurePolicy` has already decided.
 pub(super) fn late() -> Reply {
     Reply::error(StatusCode::SERVICE_UNAVAILABLE, "late", "plimsoll: the time of this request is over")
 }
@@ -128,7 +129,7 @@ fn validate(loaded: &Loaded, witnesses: &Witnesses, review: &Arc<Review>, deadli
     Reply::review(outcome, &respond::validated(review, &verdict))
 }
 
-/// A broken glass leaves traces: in the log, and as an Event of the object.
+/// Records the use of break-glass: in the log, and as an Event of the object.
 fn record(loaded: &Loaded, review: &Review, verdict: &Verdict) {
     let policies = verdict.broken_glass();
     if policies.is_empty() {
@@ -149,8 +150,8 @@ fn mutate(loaded: &Loaded, metrics: &Metrics, review: &Arc<Review>, deadline: In
     Reply::review(outcome, &respond::mutated(review, Some(&mutation.patch)))
 }
 
-/// An error is never an allow. Where nothing may be denied it is no denial either: then the answer is an error of HTTP,
-/// about which the registered `failurePolicy` decides, and that is `Ignore`.
+/// An error is never an allow. If no PolicySet enforces, it is not a denial either. Then the answer is an HTTP error,
+/// and the registered `failurePolicy` decides, which is `Ignore`.
 fn panicked(loaded: &Loaded, webhook: Webhook, review: &Review) -> Reply {
     const MESSAGE: &str = "it failed on this object, which is a defect of Plimsoll: please report it";
     tracing::error!(

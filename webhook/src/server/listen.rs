@@ -1,4 +1,4 @@
-//! Connections: accepted, secured, served, and closed so that nothing is lost.
+//! Accepts, secures, serves and closes connections, so that no request is lost.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,62 +32,63 @@ use super::untaken::Counted;
 /// Timeout for the handshake and the head of the first request together.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 
-/// How long a connection may be silent that has not completed a review.
+/// Maximum idle time of a connection that has not completed a review.
 const STRANGER_IDLE: Duration = Duration::from_secs(10);
 
-/// How long a connection may be silent that has completed one. Go's client, which the API server is, gives up an idle
-/// connection after 90 s: if we closed first, a request could be on its way, and be lost.
+/// Maximum idle time of a connection that has completed a review. The API server is a Go client, and closes an idle
+/// connection after 90 s. If we closed it first, a request could be on its way and get lost.
 const IDLE: Duration = Duration::from_secs(150);
 
 /// Maximum number of connections of one listener.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// Maximum number of requests at once on one connection of HTTP/2. Answers that the client does not take are held for each.
+/// Maximum number of concurrent requests on one connection of HTTP/2. The server holds the untaken answers of each.
 const MAX_STREAMS: u32 = 64;
 
-/// Maximum size of the head of a request. That of the API server has less than 200 bytes.
+/// Maximum size of the head of a request, in bytes. A head from the API server has less than 200.
 const MAX_HEAD: u32 = 8 << 10;
 
-/// Maximum number of bytes that one request of HTTP/2 may have sent and that nothing has read yet. They are not counted as a body.
+/// Maximum number of unread bytes of one request of HTTP/2. They do not count as a body yet.
 const UNREAD: u32 = 64 << 10;
 
-/// The same of one connection. A body that waits for its place must not hold up the others of the API server.
+/// Maximum number of unread bytes of one connection. A body that waits for its place must not block other bodies of the
+/// API server.
 const UNREAD_IN_ALL: u32 = 1 << 20;
 
-/// Maximum number of bytes that are read ahead, and of an answer that wait to be sent, on a connection of HTTP/1.1.
+/// Size of the read buffer and of the write buffer on a connection of HTTP/1.1, in bytes.
 const BUFFER: usize = 32 << 10;
 
 /// Timeout for a client to take an answer.
 const TAKE: Duration = Duration::from_secs(5);
 
-/// A client of HTTP/2 that does not answer pings in this rhythm is gone.
+/// Interval of HTTP/2 pings, and timeout for each. A client that does not answer in time is gone.
 const PING: Duration = Duration::from_secs(30);
 
-/// When the server ends, a connection that has not asked anything yet may do so for this long: it was accepted before,
-/// and its request is on the way.
+/// How long a new connection may still send its first request when the server ends. It was accepted before, and its
+/// request is on the way.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
-/// Why a connection was closed before its client closed it, as metrics say it: all others were being answered.
+/// Reason of a closed connection in metrics: all other connections were being answered.
 const REFUSED: &str = "refused";
 
-/// It was the longest idle one when another came.
+/// Reason: it was idle for longest when another connection came.
 const MADE_WAY: &str = "made_way";
 
-/// It asked nothing for too long.
+/// Reason: it sent no request for too long.
 const SILENT: &str = "silent";
 
-/// It did not take its answers.
+/// Reason: it did not take its answers.
 const UNTAKEN: &str = "untaken";
 
 /// How connections are secured.
 #[derive(Clone, Debug)]
 pub(super) enum Transport {
     Tls(Arc<Acceptor>),
-    /// Everybody in between can read and change what is said: for health and metrics.
+    /// No encryption, for health and metrics. Everyone on the network path can read and change the data.
     Plain,
 }
 
-/// Accepts until `stop` is ready, then lets what is under way end, for at most `limit`.
+/// Accepts connections until `stop` is ready. Then current requests may finish, for at most `limit`.
 pub(super) async fn listen(
     listener: TcpListener,
     transport: Transport,
@@ -127,17 +128,17 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                // Out of file descriptors: trying at once would only burn the processor.
+                // No file descriptors are left. An immediate retry would only use up the processor.
                 sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// Closes the listener. Whoever got as far as the system's queue takes the connection for accepted, and may have sent a
-/// request.
+/// Closes the listener. A client in the queue of the operating system believes that its connection is accepted, and may
+/// have sent a request. So these connections are returned.
 fn last_ones(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
-    // The event loop may not have heard of them yet, so that the system is asked.
+    // The event loop may not have seen them yet, so the operating system is asked directly.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
         let (stream, address) = listener.accept().ok()?;
@@ -152,7 +153,7 @@ fn last_ones(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 struct Connection {
     router: Router,
     app: Arc<App>,
-    /// The head of a request has been read.
+    /// Whether the head of a request has been read.
     asked: Arc<AtomicBool>,
     seat: Arc<Seat>,
     peer: Peer,
@@ -161,7 +162,7 @@ struct Connection {
 impl Connection {
     async fn serve(mut self, stream: TcpStream, transport: &Transport, ends: watch::Receiver<bool>) {
         let by = Instant::now() + FIRST_REQUEST;
-        // Answers are small and awaited: none is held back to be sent with the next.
+        // Answers are small and the client waits for them. So they are sent at once.
         let _ = stream.set_nodelay(true);
         let Transport::Tls(acceptor) = transport else { return self.speak(stream, false, by, ends).await };
         let secured = tokio::select! {
@@ -182,7 +183,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // What HTTP has handed over to the system counts nowhere else.
+        // Bytes that HTTP has passed to the operating system do not count anywhere else.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(TAKE));
         let io = TokioIo::new(Box::pin(stream));
@@ -214,8 +215,8 @@ impl Connection {
         request.extensions_mut().insert(Arc::clone(&self.seat));
         let response = self.router.oneshot(request.map(Body::new)).await?;
         let mut response = response.map(|body| Body::new(Counted::new(body, &self.seat)));
-        // While readiness is off and we still listen, clients are moved to others one answer at a time. HTTP/2 knows
-        // GOAWAY for that, without a race.
+        // While `/readyz` fails and the server still accepts, each answer of HTTP/1.1 asks the client to reconnect. For
+        // HTTP/2, GOAWAY does this without a race.
         if version < Version::HTTP_2 && self.app.draining.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -238,7 +239,7 @@ impl Connection {
             _ = ends.wait_for(|ends| *ends) => None,
         };
         if closed.is_none() && !asked.load(Ordering::Relaxed) {
-            // A graceful end would close it at once, with its first request unread.
+            // A graceful shutdown would close the connection at once, before its first request is read.
             closed = timeout(LAST_REQUEST, connection.as_mut()).await.ok();
         }
         let closed = match closed {
@@ -254,7 +255,7 @@ impl Connection {
     }
 }
 
-/// Ready when the time for a first request is over and there was none.
+/// Completes when the time for the first request is over and no request came.
 async fn no_request(asked: &AtomicBool, by: Instant) {
     sleep_until(by).await;
     if asked.load(Ordering::Relaxed) {
@@ -262,7 +263,7 @@ async fn no_request(asked: &AtomicBool, by: Instant) {
     }
 }
 
-/// Ready when an answer was not taken for too long.
+/// Completes when an answer was not taken for too long.
 async fn untaken(seat: &Seat) {
     loop {
         let end = seat.oldest_untaken().map_or_else(Instant::now, Instant::from_std) + TAKE;
@@ -273,7 +274,7 @@ async fn untaken(seat: &Seat) {
     }
 }
 
-/// Ready when nothing was asked for too long.
+/// Completes when the connection was idle for too long.
 async fn silence(seat: &Seat) {
     loop {
         let (reviewed, since) = seat.idle();

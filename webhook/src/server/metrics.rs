@@ -1,4 +1,4 @@
-//! What `/metrics` shows. Few labels: policies and fixed words, never a namespace or a name.
+//! The contents of `/metrics`. There are few labels: policies and fixed words, never a namespace or a name.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ use crate::registry::Policy;
 use crate::serving::Part;
 use crate::serving::health::State;
 
-/// Seconds of a review: from what a fast one takes to what the API server waits.
+/// Buckets for the seconds of a review: from a fast review to the default timeout of the API server.
 const BUCKETS: [f64; 18] = [
     25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -58,7 +58,7 @@ pub(super) struct Metrics {
     encoding: Mutex<()>,
 }
 
-/// What is known of the other objects of the cluster.
+/// What is known about the other objects of the cluster.
 struct ContextMetrics {
     objects: Family<KindLabel, Gauge>,
     bytes: Family<KindLabel, Gauge>,
@@ -66,7 +66,7 @@ struct ContextMetrics {
     failures: Family<KindLabel, Counter>,
 }
 
-/// How a part fares that is replaced while the server runs.
+/// State of a part that is replaced while the server runs.
 struct Reloads {
     generation: Gauge,
     last_success: Gauge<f64, AtomicU64>,
@@ -102,7 +102,7 @@ struct PolicyLabel {
     policy: String,
 }
 
-/// Of kinds that policies declare, of which there are a few.
+/// A kind that policies declare. There are only a few.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct KindLabel {
     kind: String,
@@ -197,35 +197,35 @@ impl Metrics {
         }
     }
 
-    /// A request was answered.
+    /// Counts an answered request.
     pub(super) fn reviewed(&self, webhook: Webhook, outcome: &'static str, took: Duration) {
         let webhook = webhook.as_str();
         self.reviews.get_or_create(&ReviewLabels { webhook, outcome }).inc();
         self.seconds.get_or_create(&WebhookLabel { webhook }).observe(took.as_secs_f64());
     }
 
-    /// A body was judged, or found to be none that can be.
+    /// Records the time of one evaluation, also if the body could not be judged.
     pub(super) fn evaluated(&self, webhook: Webhook, took: Duration) {
         self.evaluation.get_or_create(&WebhookLabel { webhook: webhook.as_str() }).observe(took.as_secs_f64());
     }
 
-    /// A request found no place in time.
+    /// Counts a request that found no place in time.
     pub(super) fn rejected(&self) {
         self.rejections.inc();
     }
 
-    /// A connection was closed before its client closed it.
+    /// Counts a connection that was closed before its client closed it.
     pub(super) fn dropped(&self, reason: &'static str) {
         self.dropped.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts a request as in flight until the guard is dropped, be it because its client went away.
+    /// Counts a request as in flight until the guard is dropped, even if its client disconnects.
     pub(super) fn enter(&self) -> InFlight<'_> {
         self.in_flight.inc();
         InFlight(&self.in_flight)
     }
 
-    /// What a validation said.
+    /// Counts the results of a validation.
     pub(super) fn validated(&self, verdict: &Verdict) {
         for judged in &verdict.judged {
             let labels = FindingLabels { policy: judged.policy.id.clone(), action: judged.action.as_str() };
@@ -249,7 +249,7 @@ impl Metrics {
         }
     }
 
-    /// The log tells of the first failure of a kind; a policy that always fails would fill it otherwise.
+    /// Logs only the first failure of each kind. Otherwise a policy that always fails would fill the log.
     fn failed(&self, policy: &Policy, failure: &Failure) {
         let labels = FailureLabels { policy: policy.id.clone(), kind: failure.kind() };
         if self.failures.get_or_create(&labels).inc() == 0 {
@@ -262,7 +262,7 @@ impl Metrics {
         }
     }
 
-    /// What a mutation did.
+    /// Counts the results of a mutation.
     pub(super) fn mutated(&self, mutation: &Mutation) {
         for (policy, _) in &mutation.added {
             self.additions.get_or_create(&PolicyLabel { policy: policy.id.clone() }).inc();
@@ -281,9 +281,9 @@ impl Metrics {
     /// The text for Prometheus.
     ///
     /// # Errors
-    /// Never: it is written to memory.
+    /// Never, because it is written to memory.
     pub(super) fn encode(&self, app: &App) -> Result<String, fmt::Error> {
-        // What is known at the moment is cleared and set anew, which two scrapes must not do at once.
+        // Gauges are cleared and set again, which two scrapes must not do at the same time.
         let _one = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = app.loaded.get();
         self.configuration.set(&app.health.of(Part::Configuration));
@@ -293,7 +293,7 @@ impl Metrics {
             self.certificate_end.set(end.unix_timestamp());
         }
         self.context.set(&loaded.context.watched());
-        // Counted where it happens; a counter that starts again at zero after a reload is what Prometheus expects.
+        // The registry counts conflicts itself. After a reload it starts at zero, as Prometheus expects of a counter.
         self.conflicts.inner().store(loaded.registry.conflicts(), Ordering::Relaxed);
         self.build.clear();
         for bundle in loaded.registry.bundles() {
@@ -420,10 +420,10 @@ mod tests {
 
     use super::*;
 
-    /// Name to type, help and labels.
+    /// Type, help and labels by name.
     type Table = BTreeMap<String, (String, String, Vec<String>)>;
 
-    /// One sample of each.
+    /// One sample of each metric.
     fn shown() -> Table {
         let metrics = Metrics::new();
         metrics.reviewed(Webhook::Validate, "allowed", Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! The webhook's HTTP server: TLS, routes, the way of a request to the evaluating threads and back, drain.
+//! The webhook's HTTP server: TLS, routes, the path of a request to the evaluating threads and back, drain.
 //!
 //! ```text
 //! listen ── TLS (tls) ── routes ─┬─ reviews ── gate ── pool ── judging ── judge::{validate, mutate}
@@ -6,8 +6,8 @@
 //!                                └─ metrics
 //! ```
 //!
-//! *Invariant*: a [`Server`] is made of what is loaded already, so that nothing is answered before.
-//! *Invariant*: the way of a review writes nothing, neither to a file nor to the cluster.
+//! *Invariant*: a [`Server`] is made from a loaded configuration, so that it answers nothing before that.
+//! *Invariant*: the path of a review writes nothing, neither to a file nor to the cluster.
 
 mod address;
 mod complaints;
@@ -54,43 +54,44 @@ const TRIM: Duration = Duration::from_secs(30);
 /// Timeout for requests for health and metrics after the last review has ended.
 const HEALTH_LIMIT: Duration = Duration::from_secs(1);
 
-/// How the server works.
+/// Options of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Evaluating threads. [`crate::engine::Limits::instances`] must not be less.
+    /// Number of evaluating threads. [`crate::engine::Limits::instances`] must be at least as high.
     pub threads: usize,
-    /// Maximum number of requests of one address that are read, wait or are evaluated at once; of all addresses twice that.
+    /// Maximum number of concurrent requests of one address: read, waiting or evaluated. All addresses together may
+    /// have twice as many.
     pub max_concurrent: usize,
-    /// How long a request waits for a place among these, before the API server is told to come back.
+    /// How long a request waits for a place. After that, the API server is told to retry.
     pub max_wait: Duration,
-    /// Maximum number of bytes of bodies at once; one address may take half.
+    /// Maximum size of all bodies that are held at once, in bytes. One address may take half.
     pub max_bodies: usize,
-    /// Timeout for a body, whatever the client's own timeout is.
+    /// Timeout for a body, independent of the client's own timeout.
     pub body_timeout: Duration,
-    /// Between the signal and the end of accepting: so long does the news of `/readyz` need to get round.
+    /// Delay between the signal and the end of accepting. In this time, clients notice that `/readyz` fails.
     pub drain_delay: Duration,
-    /// How long requests that are under way may take after that.
+    /// How long current requests may take after that.
     pub drain_limit: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            // With one thread, a review that takes long would hold up all others.
+            // With only one thread, a slow review would block all others.
             threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
             max_concurrent: 256,
             max_wait: Duration::from_secs(1),
-            // Half of it is the most of one address.
+            // One address may take half of it.
             max_bodies: 2 * MAX_BODY,
             body_timeout: Duration::from_secs(1),
             drain_delay: Duration::ZERO,
-            // The longest that the API server can be told to wait.
+            // The longest timeout of a webhook in the API server.
             drain_limit: Duration::from_secs(30),
         }
     }
 }
 
-/// The two questions that the API server asks.
+/// The two webhooks that the API server calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Webhook {
     /// `/validate`
@@ -108,7 +109,7 @@ impl Webhook {
     }
 }
 
-/// What every request can reach.
+/// The state that every request can access.
 #[derive(Debug)]
 struct App {
     loaded: Arc<Current<Loaded>>,
@@ -122,7 +123,7 @@ struct App {
     draining: AtomicBool,
 }
 
-/// A server that is bound to its address and has all that it needs, but does not answer yet.
+/// A server that is bound to its address and complete, but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
@@ -134,10 +135,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address and starts the evaluating threads. `loaded` and `certificate` may be replaced while it runs.
+    /// Binds the address and starts the evaluating threads. `loaded` and `certificate` may be replaced while the server
+    /// runs.
     ///
     /// # Errors
-    /// Where the address cannot be bound, or a thread not be started.
+    /// If the address can't be bound, or if a thread can't be started.
     pub async fn bind(
         address: SocketAddr,
         options: Options,
@@ -173,40 +175,40 @@ impl Server {
         Ok(Self { app, clients: None, listener, address, health_listener: None, options })
     }
 
-    /// Answers reviews to these clients alone. They may be replaced while it runs.
+    /// Answers reviews only to these clients. They may be replaced while the server runs.
     #[must_use]
     pub fn only_for(self, clients: Arc<Current<Clients>>) -> Self {
         Self { clients: Some(clients), ..self }
     }
 
-    /// Answers health and metrics on this address too, without TLS.
+    /// Also answers health and metrics on this address, without TLS.
     ///
     /// # Errors
-    /// Where the address cannot be bound.
+    /// If the address can't be bound.
     pub async fn with_health_on(self, address: SocketAddr) -> io::Result<Self> {
         Ok(Self { health_listener: Some(TcpListener::bind(address).await?), ..self })
     }
 
-    /// Where it listens: with the port that the system chose where that was 0.
+    /// The address of the server. If the port was 0, it contains the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it answers health and metrics without TLS.
+    /// The address for health and metrics without TLS.
     pub fn health_address(&self) -> Option<SocketAddr> {
         self.health_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Where those who replace something say how that went.
+    /// The health of each part that is replaced while the server runs.
     pub fn health(&self) -> Arc<Health> {
         Arc::clone(&self.app.health)
     }
 
-    /// Answers until `shutdown` is ready, then drains: readiness goes off, connections are asked to close, and after
-    /// the delay nothing is accepted any more and what is under way is finished.
+    /// Answers until `shutdown` is ready. Then it drains: `/readyz` fails, and connections are asked to close. After
+    /// the delay, the server accepts no more connections and finishes the current requests.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// If TLS can't be set up.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
         let Self { app, clients, listener, health_listener, options, .. } = self;
         let acceptor = Acceptor::new(Arc::clone(&app.certificate), clients)?;
@@ -223,7 +225,7 @@ impl Server {
             reviews.await;
             return Ok(());
         };
-        // Until the last review has ended, so that one can look on.
+        // Runs until the last review has ended, so that operators can watch the drain.
         let (ended, end) = oneshot::channel();
         let health = async {
             let end = async { drop(end.await) };

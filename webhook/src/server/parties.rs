@@ -1,5 +1,5 @@
-//! Whose work a review is, so that nobody waits behind somebody else's: read from the beginning of the body, before the
-//! body as a whole is parsed.
+//! The parties of a review: address, namespace and user. The queue uses them, so that no party waits behind the work of
+//! another one. They are read from the beginning of the body, before the body is parsed.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -8,23 +8,23 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::address::Address;
 
-/// Maximum number of bytes that are looked at. The API server writes namespace and user before the object.
+/// Maximum number of bytes that are read. The API server writes namespace and user before the object.
 const LOOKED_AT: usize = 16 << 10;
 
-/// Accounts of the control plane, which work for everybody.
+/// Prefix of the accounts of the control plane. Their work is for all users.
 const SYSTEM: &str = "system:";
 
-/// Whose work a review is.
+/// The parties of a review.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Parties {
     pub(super) address: Address,
-    /// The hash of the namespace, for an object that lies in one.
+    /// Hash of the namespace, for a namespaced object.
     pub(super) namespace: Option<u64>,
-    /// The hash of the user, unless it is an account of the control plane.
+    /// Hash of the user, unless it is an account of the control plane.
     pub(super) user: Option<u64>,
 }
 
-/// Reads them. Names are hashed, so that they take no memory.
+/// Reads the parties. Names are hashed, so that they need no memory.
 #[derive(Debug, Default)]
 pub(super) struct Reader(RandomState);
 
@@ -32,11 +32,11 @@ impl Reader {
     pub(super) fn of(&self, address: Address, body: &[u8]) -> Parties {
         let mut head = Head::default();
         let looked_at = body.get(..LOOKED_AT).unwrap_or(body);
-        // It always ends with an error: where enough is known, or where the part ends.
+        // This always ends with an error: when both names are known, or at the end of the part.
         let _ = Members { head: &mut head, inside: Inside::Review }
             .deserialize(&mut serde_json::Deserializer::from_slice(looked_at));
         let named = |name: Option<String>| name.filter(|name| !name.is_empty()).map(|name| self.0.hash_one(name));
-        // A ServiceAccount begins with `system:` too, and may be anybody's.
+        // The name of a ServiceAccount also starts with `system:`, but it may belong to any tenant.
         let is_system = |user: &String| user.starts_with(SYSTEM) && !is_tenants_account(user);
         let user = head.user.filter(|user| !is_system(user));
         Parties { address, namespace: named(head.namespace), user: named(user) }
@@ -60,7 +60,7 @@ enum Inside {
     User,
 }
 
-/// The members of one object on the way to both names.
+/// The members of one object on the path to both names.
 struct Members<'a> {
     head: &'a mut Head,
     inside: Inside,
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 }
                 (Inside::User, "username") => {
                     head.user = Some(members.next_value()?);
-                    // The namespace comes before the user, if there is one.
+                    // The namespace, if there is one, comes before the user.
                     return Err(serde::de::Error::custom("enough is known"));
                 }
                 _ => {

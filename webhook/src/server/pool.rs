@@ -1,4 +1,4 @@
-//! The threads that evaluate: a fixed number, behind a bounded queue.
+//! The evaluating threads: a fixed number, with a bounded queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use super::parties::Parties;
 use super::queue::{Queue, Taken};
 
-/// Evaluation is pure computing, for which the threads of the event loop are the wrong place: a guest that loops would
-/// hold up every handshake. As many threads as the engine has instances can never find its pool empty.
+/// A pool of threads for evaluation. Evaluation is pure computation, and must not run on the event loop: a guest that
+/// loops would block every handshake. The number of threads equals the number of instances, so the engine's pool is
+/// never empty.
 pub(super) struct Pool<T, A> {
     shared: Arc<Shared<T, A>>,
     threads: Vec<JoinHandle<()>>,
@@ -31,7 +32,7 @@ struct State<T, A> {
 
 type Queued<T, A> = (T, oneshot::Sender<A>);
 
-/// The queue has no place.
+/// The queue is full.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Full;
 
@@ -42,10 +43,10 @@ impl<T, A> fmt::Debug for Pool<T, A> {
 }
 
 impl<T: Send + 'static, A: Send + 'static> Pool<T, A> {
-    /// Starts the threads. `work` runs on each of them, one task at a time.
+    /// Starts the threads. Each of them runs `work` on one task at a time.
     ///
     /// # Errors
-    /// Where the system refuses a thread.
+    /// If the system can't start a thread.
     pub(super) fn start<W>(threads: usize, capacity: usize, work: W) -> io::Result<Self>
     where
         W: Fn(T) -> A + Clone + Send + 'static,
@@ -62,16 +63,16 @@ impl<T: Send + 'static, A: Send + 'static> Pool<T, A> {
         Ok(pool)
     }
 
-    /// Queues a task. The answer comes through the channel, which is closed without one if the task panicked; dropping
-    /// it takes back a task that has not been started.
+    /// Queues a task. The answer comes through the channel. If the task panics, the channel is closed without an
+    /// answer. Dropping the channel cancels a task that has not started.
     ///
     /// # Errors
-    /// Where the queue is full.
+    /// If the queue is full.
     pub(super) fn submit(&self, parties: Parties, bytes: usize, task: T) -> Result<oneshot::Receiver<A>, Full> {
         let (reply, answer) = oneshot::channel();
         let mut state = self.shared.lock();
         if state.queue.len() >= self.shared.capacity {
-            // Those whose clients went away only wait to be thrown away.
+            // Tasks whose clients have disconnected can be removed.
             state.queue.retain(|(_, reply)| !reply.is_closed());
         }
         if state.closed || state.queue.len() >= self.shared.capacity {
@@ -92,14 +93,16 @@ impl<T, A> Shared<T, A> {
     fn run(&self, work: impl Fn(T) -> A) {
         while let Some(Taken { id, task: (task, reply) }) = self.next() {
             if !reply.is_closed() {
-                // A panic is ours, and is one review's: the thread lives on, the asker sees a closed channel.
+                // A panic is a bug of ours, and ends only this review: the thread continues, and the client sees a
+                // closed channel.
                 if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| work(task))) {
                     let _ = reply.send(answer);
                 }
             }
             let mut state = self.lock();
             state.queue.ended(id, Instant::now());
-            // What waited for its party's share may run now, on a thread that sleeps; at the end all have to look.
+            // A task that waited for its party's share may run now, on a sleeping thread. At the end, all threads must
+            // check.
             if state.closed {
                 self.ready.notify_all();
             } else if state.queue.len() > 0 {
@@ -121,7 +124,7 @@ impl<T, A> Shared<T, A> {
 }
 
 impl<T, A> Drop for Pool<T, A> {
-    /// What is queued is still worked off.
+    /// Queued tasks are still finished.
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.ready.notify_all();

@@ -1,8 +1,10 @@
-//! In which order reviews are evaluated: nobody waits for more of somebody else's work than of their own.
+//! The order in which reviews are evaluated. No party waits for more work of others than for its own.
 //!
-//! Time on the evaluating threads is counted by address, and of each address by namespace and by user. Half of it is forgotten
-//! each second. The next task is one of the address that used least; among those of one address, one whose namespace and
-//! user used least. No namespace and no user has more than half of the threads, and no address while others are active.
+//! The queue counts time on the evaluating threads for each address, and below it for each namespace and each user.
+//! Each second, half of the counted time is forgotten.
+//!
+//! The next task comes from the address that used least. Within an address, it comes from the namespace and user that
+//! used least. A namespace or a user has at most half of the threads, and so has an address while others are active.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,28 +12,28 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::parties::Parties;
 
-/// Time after which half of what was used is forgotten.
+/// Time after which half of the counted time is forgotten.
 const HALF_LIFE: Duration = Duration::from_secs(1);
 
 /// How long an address counts as active after its last task.
 const ACTIVE: Duration = Duration::from_secs(10);
 
-/// Number of accounts above which those that have used next to nothing are dropped.
+/// Number of accounts above which accounts with almost no use are dropped.
 const MANY: usize = 4096;
 
-/// Use that is not worth remembering, in seconds.
+/// Use, in seconds, below which an account may be dropped.
 const NOTHING: f64 = 1e-4;
 
-/// A body above this many bytes is heavy: what a policy makes of it can take a hundred times as much memory. One such task
-/// runs at a time.
+/// Size of a body in bytes above which it is heavy. A policy can make data from it that takes a hundred times as much
+/// memory. Only one heavy task runs at a time.
 const HEAVY: usize = 256 << 10;
 
-/// Whether a task with a body of so many bytes is heavy.
+/// Whether a task with a body of this size is heavy.
 pub(super) fn is_heavy(bytes: usize) -> bool {
     bytes > HEAVY
 }
 
-/// Tasks that wait, and what is known of those that ran.
+/// The waiting tasks, and the use of past and running tasks.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     threads: usize,
@@ -48,7 +50,7 @@ struct Waiting<T> {
     task: T,
 }
 
-/// A task that was taken out and has not ended.
+/// A task that is running.
 #[derive(Debug)]
 struct Running {
     id: u64,
@@ -57,7 +59,7 @@ struct Running {
     since: Instant,
 }
 
-/// A task to be run, and by what its end is told.
+/// A task to run, and the id to report its end.
 #[derive(Debug)]
 pub(super) struct Taken<T> {
     pub(super) id: u64,
@@ -67,7 +69,7 @@ pub(super) struct Taken<T> {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Account {
     Address(Address),
-    /// As this address names it: what others write into their reviews takes nothing from it.
+    /// The name counts only for this address. So names in reviews of other senders take nothing from it.
     Namespace(Address, u64),
     User(Address, u64),
 }
@@ -98,12 +100,13 @@ impl<T> Queue<T> {
         self.waiting.push(Waiting { parties, bytes, task });
     }
 
-    /// Drops the tasks of which this does not hold.
+    /// Drops the tasks for which `keep` is false.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         self.waiting.retain(|waiting| keep(&waiting.task));
     }
 
-    /// The next task that may run. None where nothing waits, or what waits belongs to those who have their share.
+    /// The next task that may run. None if no task waits, or if all waiting tasks belong to parties that have used
+    /// their share.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Taken<T>> {
         let place = match self.waiting.as_slice() {
             [] => return None,
@@ -111,7 +114,7 @@ impl<T> Queue<T> {
             many => {
                 let may = many.iter().enumerate().filter(|(_, waiting)| self.may_run(waiting, now));
                 let cost = |waiting: &Waiting<T>| self.cost(&waiting.parties, now);
-                // The first of equals has waited longest.
+                // Of equal tasks, the first one has waited longest.
                 let least = may.map(|(place, waiting)| (place, cost(waiting))).reduce(|least, next| {
                     if next.1.0.total_cmp(&least.1.0).then(next.1.1.total_cmp(&least.1.1)).is_lt() {
                         next
@@ -129,7 +132,7 @@ impl<T> Queue<T> {
         Some(Taken { id, task })
     }
 
-    /// A task has ended.
+    /// Records the end of a task.
     pub(super) fn ended(&mut self, id: u64, now: Instant) {
         let Some(place) = self.running.iter().position(|running| running.id == id) else { return };
         let Running { parties, since, .. } = self.running.swap_remove(place);
@@ -161,7 +164,7 @@ impl<T> Queue<T> {
         running(&|other| other.address == parties.address) < most || self.is_alone(parties.address, now)
     }
 
-    /// Whether no other address was active lately.
+    /// Whether no other address was active recently.
     fn is_alone(&self, address: Address, now: Instant) -> bool {
         let active = |account: &Account, used: &Used| {
             matches!(account, Account::Address(other) if *other != address)
@@ -172,7 +175,7 @@ impl<T> Queue<T> {
             && self.running.iter().all(|running| running.parties.address == address)
     }
 
-    /// What the address used, and the more that namespace or user did, in seconds.
+    /// The use of the address, and the larger one of the uses of namespace and user, in seconds.
     fn cost(&self, parties: &Parties, now: Instant) -> (f64, f64) {
         let used = |account: Account| {
             let running =
@@ -204,7 +207,7 @@ mod tests {
         Parties { address, namespace: Some(namespace), user: Some(user) }
     }
 
-    /// Runs what is taken out for so long, one task at a time, and says in which order.
+    /// Runs each task for this time, one after the other, and returns their order.
     fn order(queue: &mut Queue<&'static str>, from: Instant, each: Duration) -> Vec<&'static str> {
         let mut now = from;
         let next = || {

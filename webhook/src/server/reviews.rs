@@ -1,4 +1,4 @@
-//! A review on the event loop: what can be refused without looking at it, and the way to an evaluating thread.
+//! A review on the event loop: rejects what needs no evaluation, and passes the rest to an evaluating thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ use super::tls::Peer;
 use super::{App, Webhook, timeout};
 use crate::model::MAX_BODY;
 
-/// So much of a body that is too large is read and thrown away, so that its sender gets to read why. A connection that is
-/// closed with unread data is reset, and the answer is lost with it.
+/// Maximum number of bytes of an oversized body that are read and discarded. If a connection is closed with unread
+/// data, it is reset, and the client does not get the answer.
 const MAX_DISCARDED: usize = 3 * MAX_BODY;
 
-/// How long the body of a rejected request is read away, over HTTP/1.1. HTTP/2 can answer without that.
+/// How long to drain the body of a rejected request, over HTTP/1.1. HTTP/2 does not need this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The outcome of a request that found no place.
@@ -29,7 +29,7 @@ pub(super) const OVERLOADED: &str = "overloaded";
 
 const MALFORMED: &str = "malformed";
 
-/// The query of a review; whatever else is in it is ignored.
+/// The query of a review. Other parameters are ignored.
 #[derive(Debug, serde::Deserialize)]
 struct Parameters {
     timeout: Option<String>,
@@ -44,15 +44,17 @@ pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook, reques
     answer
 }
 
+/// Answers a request for a review.
+///
 /// # Errors
-/// What is answered without an evaluation.
+/// The answer to a request that is rejected without an evaluation.
 async fn review(app: &App, webhook: Webhook, request: Request, started: Instant) -> Result<Reply, Reply> {
     let (head, body) = request.into_parts();
     check_peer(head.extensions.get())?;
     let Some(seat) = head.extensions.get::<Arc<Seat>>() else { return Err(overloaded()) };
     let reads_away = head.version < Version::HTTP_2;
     if !app.loaded.get().context.is_ready() {
-        // Nothing that a policy says of other objects would mean anything.
+        // Without these objects, the verdict of a policy would have no meaning.
         read_away_shortly(body, reads_away).await;
         return Err(Reply::error(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -67,7 +69,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
         read_away_shortly(body, reads_away).await;
         return Err(overloaded());
     };
-    // The client's own timeout does not count here: it would let a sender hold a place for as long as it likes.
+    // The client's own timeout does not count here. Otherwise a sender could hold a place as long as it likes.
     let by = deadline.min(Instant::now() + app.body_timeout);
     let body = tokio::select! {
         body = read(body, declared_length(&head.headers), &place, by) => body,
@@ -79,7 +81,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
         }
     })?;
     place.finished();
-    // Only now: a client that is still sending would not see the answer.
+    // Checked after the body was read, because a client that is still sending would not see the answer.
     timeout?;
     check_content_type(&head.headers)?;
     if body.is_empty() {
@@ -110,7 +112,7 @@ async fn review(app: &App, webhook: Webhook, request: Request, started: Instant)
     Ok(answer)
 }
 
-/// Before anything of the body is read.
+/// Checks the client before anything of the body is read.
 fn check_peer(peer: Option<&Peer>) -> Result<(), Reply> {
     let (status, message) = match peer {
         Some(Peer::Trusted) => return Ok(()),
@@ -150,7 +152,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// JSON with any parameters: `charset=utf-8` says nothing that JSON does not. Nothing at all is taken for JSON.
+/// Accepts JSON with any parameters, because `charset=utf-8` adds nothing. A missing type counts as JSON.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Reply> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let text: String = value.to_str().unwrap_or_default().chars().take(100).collect();
@@ -170,7 +172,7 @@ async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: In
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     loop {
-        // A large body that keeps coming has more time: as much again for each MiB that is there.
+        // A large body that keeps arriving gets more time: the same again for each MiB that has arrived.
         let arrived = u32::try_from((first.len() + whole.len()) >> 20).unwrap_or(u32::MAX);
         let by = by + (by - started).saturating_mul(arrived);
         let Some(frame) = timeout_at(by.into(), body.frame()).await.map_err(|_| too_slow())? else { break };
@@ -182,14 +184,14 @@ async fn read(mut body: Body, declared: Option<usize>, place: &Place<'_>, by: In
         }
         place.hold(data.len(), by).await.map_err(|_| overloaded())?;
         if length == 0 {
-            // Most reviews come in one piece, which need not be copied.
+            // Most reviews arrive in one piece, which is not copied.
             first = data;
             continue;
         }
         if whole.is_empty() {
             whole.extend_from_slice(&std::mem::take(&mut first));
         }
-        // Nothing is reserved for what was only declared.
+        // No memory is reserved for the declared length.
         whole.extend_from_slice(&data);
     }
     Ok(if whole.is_empty() { first } else { whole.into() })
@@ -201,7 +203,7 @@ async fn too_large(body: Body, so_far: usize, by: Instant) -> Reply {
     Reply::error(StatusCode::PAYLOAD_TOO_LARGE, MALFORMED, message)
 }
 
-/// A connection of HTTP/1.1 that is closed with unread data is reset, and the answer is lost with it.
+/// Drains a body for a short time. HTTP/1.1 resets a connection that is closed with unread data, and loses the answer.
 async fn read_away_shortly(body: Body, needed: bool) {
     if needed {
         let _ = tokio::time::timeout(PATIENCE, read_away(body, 0)).await;

@@ -1,4 +1,4 @@
-//! The routes, and those that are not reviews.
+//! The routes, and the answers that are not reviews.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) fn all(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Without the reviews: those are answered over TLS alone.
+/// Routes for health and metrics. Reviews are answered only over TLS.
 pub(super) fn health(app: Arc<App>) -> Router {
     routes_of_health().fallback(|uri| unknown(uri, "/livez, /readyz and /metrics")).with_state(app)
 }
@@ -35,19 +35,19 @@ fn routes_of_health() -> Router<Arc<App>> {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/metrics", get(show_metrics))
 }
 
-/// A URL that nobody serves is an error, never an answer: a webhook that is registered under it must not allow.
+/// An unknown URL is an error. A webhook that is registered under it must not allow anything.
 async fn unknown(uri: Uri, known: &'static str) -> Response {
     let path: String = uri.path().chars().take(100).collect();
     let text = format!("plimsoll: nothing is served at {path}, only {known}\n");
     (StatusCode::NOT_FOUND, text).into_response()
 }
 
-/// Alive is who can say so. What is not ready would not be mended by a restart.
+/// Always alive: if the server can answer, a restart would not help.
 async fn livez(uri: Uri) -> Response {
     checked("livez", &uri, &[Check::passed("ping", String::new())])
 }
 
-/// The checks that hold since the server was made are listed all the same: people look for them when it is not ready.
+/// Lists all checks, even those that can't fail. Users look for them when the server is not ready.
 async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Response {
     let loaded = app.loaded.get();
     let part = |part| app.health.of(part);
@@ -74,7 +74,7 @@ async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Response {
     checked("readyz", &uri, &checks)
 }
 
-/// With a certificate that ended, nobody who checks it gets through: another replica may have a better one.
+/// With an expired certificate, no client that checks it can connect. Another replica may have a valid one.
 fn certificate(app: &App) -> Check {
     const NAME: &str = "certificate";
     let state = app.health.of(Part::Certificate);
@@ -88,8 +88,8 @@ fn certificate(app: &App) -> Check {
     }
 }
 
-/// What policies know of other objects; nothing where nothing is watched. Once all of it was known, it stays ready: what was
-/// known last is better than nothing, and no other replica would know more.
+/// The state of the context. None if nothing is watched. After the first complete lists it stays ready: old knowledge
+/// is better than none, and other replicas would not know more.
 fn context(context: &dyn Context) -> Option<Check> {
     const NAME: &str = "context";
     let watched = context.watched();
@@ -121,7 +121,7 @@ fn described(state: &health::State, detail: &str) -> String {
     }
 }
 
-/// One line of `?verbose`, as kube-apiserver writes it.
+/// One line of `?verbose`, in the format of kube-apiserver.
 struct Check {
     name: &'static str,
     passed: bool,
@@ -138,7 +138,7 @@ impl Check {
     }
 }
 
-/// `ok`, or every check where one failed or `?verbose` asks for them.
+/// `ok`, or the list of all checks if one failed or `?verbose` asks for it.
 fn checked(endpoint: &str, uri: &Uri, checks: &[Check]) -> Response {
     let passed = checks.iter().all(|check| check.passed);
     let wanted = |query: &str| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
@@ -171,8 +171,8 @@ impl IntoResponse for Reply {
         };
         *response.status_mut() = self.status;
         if self.outcome == reviews::OVERLOADED {
-            // The API server repeats a request that was answered with 429 or 5xx and this header, in whole seconds, as
-            // long as its own deadline lasts; without the header it gives up at once.
+            // With this header, the API server retries a request that got 429 or 5xx, until its own deadline. The value
+            // is in whole seconds. Without the header, it gives up at once.
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

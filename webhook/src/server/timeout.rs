@@ -1,17 +1,17 @@
-//! `?timeout=10s`: how long the API server waits, and what of it is ours.
+//! `?timeout=10s`: how long the API server waits, and how much of that time the server may use.
 
 use std::time::Duration;
 
-/// The API server's own default, for clients that do not say.
+/// The API server's own default, for clients that send no timeout.
 pub(super) const DEFAULT: Duration = Duration::from_secs(10);
 
-/// More than this a webhook configuration cannot ask for.
+/// The longest timeout that a webhook configuration can contain.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What an answer needs to reach the API server: a tenth of its time, at most this.
+/// Maximum time reserved for the answer to reach the API server. A tenth of the timeout is reserved, if that is less.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// What remains for us of the time that the API server waits.
+/// The part of the timeout that the server may use.
 pub(super) fn ours(timeout: Duration) -> Duration {
     let timeout = timeout.min(LONGEST);
     timeout - (timeout / 10).min(MARGIN)

@@ -1,4 +1,4 @@
-//! TLS: one provider, and a certificate that is looked up at each handshake.
+//! TLS: one crypto provider, and a certificate that is looked up at each handshake.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,44 +11,45 @@ use tokio_rustls::TlsAcceptor;
 use crate::certs;
 use crate::serving::Current;
 
-/// Who may ask for reviews. Health and metrics are answered to everybody, for a kubelet has no certificate.
+/// The clients that may send reviews. Health and metrics are open to all, because a kubelet has no client certificate.
 #[derive(Debug)]
 pub struct Clients {
-    /// Who signs their certificates.
+    /// The authorities that sign the clients' certificates.
     pub authorities: RootCertStore,
-    /// Common names, as of `--requestheader-allowed-names` of kube-apiserver; none allows every name.
+    /// Allowed common names, like `--requestheader-allowed-names` of kube-apiserver. An empty list allows every name.
     pub names: Vec<String>,
 }
 
-/// Why no connection can be secured.
+/// Why connections can't be secured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// What rustls says of the protocol.
+    /// The error of rustls about the protocol.
     #[error("cannot set up TLS: {0}")]
     Protocol(#[from] rustls::Error),
-    /// What rustls says of the clients' authorities.
+    /// The error of rustls about the clients' authorities.
     #[error("cannot check certificates of clients: {0}")]
     Clients(#[from] VerifierBuilderError),
 }
 
-/// What a connection's client has proved.
+/// The identity that the client of a connection has proved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Peer {
-    /// It may ask for reviews.
+    /// It may send reviews.
     Trusted,
-    /// It showed no certificate, where one is demanded.
+    /// It sent no certificate, although one is required.
     Unknown,
-    /// It is somebody else.
+    /// It is a different client.
     Stranger(String),
 }
 
-/// Secures connections. Those that stand keep what they were made with; each new one gets the newest certificate.
+/// Secures connections. Open connections keep their certificate, and new ones get the newest.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     certificate: Arc<Current<CertifiedKey>>,
     clients: Option<Arc<Current<Clients>>>,
-    /// For these clients. It also holds the sessions that can be resumed: those of former authorities go with them.
+    /// The configuration for these clients. It also holds the sessions that can be resumed, so sessions of former
+    /// authorities end with it.
     config: Mutex<(Option<Arc<Clients>>, Arc<ServerConfig>)>,
 }
 
@@ -62,7 +63,7 @@ impl Acceptor {
         Ok(Self { certificate, clients, config: Mutex::new((newest, config)) })
     }
 
-    /// For one connection.
+    /// The acceptor for one new connection.
     pub(super) fn newest(&self) -> TlsAcceptor {
         let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = self.clients.as_ref().map(|clients| clients.get());
@@ -73,7 +74,7 @@ impl Acceptor {
         if !same {
             match config(Arc::clone(&self.certificate), newest.as_deref()) {
                 Ok(config) => *held = (newest, Arc::new(config)),
-                // `Clients::check` said that they could be used.
+                // `Clients::check` has accepted them before.
                 Err(error) => tracing::error!(%error, "the former authorities of clients stay"),
             }
         }
@@ -92,10 +93,10 @@ impl Acceptor {
 }
 
 impl Clients {
-    /// Whether handshakes can be made with them.
+    /// Checks that handshakes are possible with these clients.
     ///
     /// # Errors
-    /// Where there is no authority among them.
+    /// If they contain no authority.
     pub fn check(&self) -> Result<(), TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         WebPkiClientVerifier::builder_with_provider(Arc::new(self.authorities.clone()), provider).build()?;
@@ -104,14 +105,15 @@ impl Clients {
 }
 
 fn config(certificate: Arc<Current<CertifiedKey>>, clients: Option<&Clients>) -> Result<ServerConfig, TlsError> {
-    // Named, not looked up: two providers in one build and none installed is a panic at the first handshake.
+    // The provider is named here. If a build contains two and none is installed, a look-up panics at the first
+    // handshake.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(clients) => {
             let roots = Arc::new(clients.authorities.clone());
-            // Asked for, not demanded: that is up to the route.
+            // A client certificate is optional here. The route decides whether it is required.
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).allow_unauthenticated();
             builder.with_client_cert_verifier(verifier.build()?)
         }
@@ -125,7 +127,8 @@ fn config(certificate: Arc<Current<CertifiedKey>>, clients: Option<&Clients>) ->
 struct Newest(Arc<Current<CertifiedKey>>);
 
 impl ResolvesServerCert for Newest {
-    // Whatever name the client asks for: an IP address is not sent, and the client checks the certificate anyway.
+    // The name that the client asks for does not matter. IP addresses are not sent, and the client checks the
+    // certificate anyway.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.get())
     }

@@ -1,4 +1,4 @@
-//! The body of an answer, counted until its client has taken it.
+//! The body of an answer, which counts until its client has taken it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use hyper::body::{Frame, SizeHint};
 
 use super::connections::{Seat, Untaken};
 
-/// Maximum size of a part in which an answer is handed over. HTTP/1.1 copies each part before it sends it.
+/// Maximum size of a part of an answer, in bytes. HTTP/1.1 copies each part before it sends it.
 const PART: usize = 16 << 10;
 
-/// It counts as long as one of its parts is there. HTTP/2 holds them until the client takes them.
+/// It counts as long as one of its parts exists. HTTP/2 holds the parts until the client takes them.
 #[derive(Debug)]
 pub(super) struct Counted {
     body: Body,
-    /// Of the frame that came last.
+    /// The rest of the last frame.
     rest: Bytes,
     untaken: Arc<Untaken>,
 }

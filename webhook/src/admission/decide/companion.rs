@@ -1,5 +1,5 @@
-//! Findings that another object may end. While a set of objects is being applied nobody can tell whether it will come. So
-//! those that rest on an absence count by age, and a Deny only after a second look.
+//! Findings that another object may resolve. While a set of objects is being applied, the webhook can't know whether
+//! that object will come. So these findings count by the age of the object, and a Deny needs a second look.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,19 @@ use crate::admission::verdict::Judged;
 use crate::model::{Action, Moment, Operation, Outcome, Review, Spared};
 use crate::registry::Selected;
 
-/// Whether a finding rests on the absence of another object.
+/// Whether a finding depends on the absence of another object.
 pub fn rests_on_absence(judged: &Judged) -> bool {
     judged.finding.companion || judged.policy.judges == Judges::Companion
 }
 
-/// On CREATE it says nothing. On an UPDATE that changes what the missing object would be about, it counts once the
-/// reviewed object is old enough, and warns until then; on any other it is only recorded. Over files it counts at once, and
-/// so does a transition: what was there before does not wait for what comes.
+/// Lowers the action of a finding that depends on an absence.
+///
+/// - CREATE: the finding is dropped.
+/// - UPDATE that changes something that the missing object would be about: the finding warns at first. Once the
+///   reviewed object is old enough, it counts in full.
+/// - Any other UPDATE: the finding is only recorded.
+/// - Files, and policies that judge transitions: the finding counts at once. A transition is about a state that existed
+///   before, so it does not wait for a later object.
 pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
     let review = case.review;
     if judged.finding.unsettled && !review.is_from_file() && review.subresource.is_empty() {
@@ -43,12 +48,13 @@ pub(super) fn weigh(case: &Case<'_>, selected: &Selected, judged: &mut Judged) {
     }
 }
 
-/// The Pods of a template changed, replicas were raised, a selector switched; of kinds without a pod template, anything of
-/// `spec`. An annotation of the template only makes new Pods of the same kind, as `kubectl rollout restart` does.
+/// Whether the request changes something that a missing object would be about: the Pods of the template, a selector, or
+/// a higher number of replicas. For a kind without a pod template, any change of `spec` counts. Annotations of the
+/// template don't count: `kubectl rollout restart` sets one, and the new Pods are of the same kind.
 fn touches(case: &Case<'_>) -> bool {
     let (Some(old), Some(new)) = (case.review.old_object(), case.review.object()) else { return true };
     let differs = |pointer: &str| !is_same(old.at(pointer), new.at(pointer));
-    // A Scale leaves a 0 out, a workload a 1.
+    // An omitted value is 0 in a Scale, and 1 in a workload.
     let unwritten = i64::from(case.review.subresource != "scale");
     let replicas = |node: Node<'_>| node.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(unwritten);
     let raised = replicas(new) > replicas(old);
@@ -62,7 +68,7 @@ fn touches(case: &Case<'_>) -> bool {
     }
 }
 
-/// Whether two values are the same but for the order of lists whose items are known by a name.
+/// Whether two values are equal. The order of a list does not count if its items have names.
 fn is_same(old: Option<Node<'_>>, new: Option<Node<'_>>) -> bool {
     let (Some(old), Some(new)) = (old, new) else { return old.is_none() && new.is_none() };
     match (old.kind(), new.kind()) {
@@ -77,14 +83,14 @@ fn is_same(old: Option<Node<'_>>, new: Option<Node<'_>>) -> bool {
     }
 }
 
-/// The items of a list by their names; none where one has no name, or two have the same.
+/// The items of a list by name. None if an item has no name, or if two items have the same name.
 fn by_name(list: Node<'_>) -> Option<BTreeMap<String, Node<'_>>> {
     let named: Option<BTreeMap<_, _>> = list.items().map(|item| Some((identity(item)?.1.to_json(), item))).collect();
     named.filter(|named| named.len() == list.len())
 }
 
-/// Whether a second look did not find the same: what was missing is there, or a watch has not told yet whether it is. A
-/// policy that failed the second time, as where its time was over, has found nothing else.
+/// Whether a second look did not confirm the finding: the missing object exists now, or a watch does not know yet. If
+/// the policy failed the second time, for example at its deadline, the finding stands.
 pub(super) fn refutes(again: Option<&Judgement>, judged: &Judged, review: &Review) -> bool {
     let report = match again {
         Some(Ok(Outcome::Evaluated(report))) => report,

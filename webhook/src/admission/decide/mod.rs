@@ -1,7 +1,8 @@
-//! From what the policies returned to what is done: a pure function.
+//! Turns the outcomes of the policies into a verdict. It is a pure function.
 //!
-//! What it cannot know from the review (the old object's outcomes, earlier revisions, whether an owner exists) it names;
-//! the driver (`judge`) fetches it and asks again. Each step only lowers actions, and says why.
+//! Some facts are not in the review: the outcomes on the old object, earlier revisions, whether an owner exists.
+//! `decide` names the fact that it needs. The driver (`judge`) fetches it and calls `decide` again. Each step only
+//! lowers actions, and records the reason.
 
 mod companion;
 mod naming;
@@ -32,32 +33,32 @@ use crate::registry::{Ground, Selected};
 use passage::Passage;
 pub(super) use silence::Annotations;
 
-/// What one policy made of one object.
+/// The result of one policy on one object.
 pub type Judgement = Result<Outcome, Failure>;
 
-/// What is decided on.
+/// The input of a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
     /// The request.
     pub review: &'a Review,
-    /// What applies to it.
+    /// The policies that apply to the request.
     pub selected: &'a [Selected],
-    /// Of each of these, in the same order.
+    /// The outcome of each selected policy, in the same order.
     pub outcomes: &'a [Judgement],
     /// The pointer to the pod template, for a kind that has one.
     pub template: Option<&'a str>,
-    /// Ages and expiries are counted from here.
+    /// The time from which ages and expiries are counted.
     pub now: Moment,
 }
 
-/// What earlier decisions on the same case asked for.
+/// Facts that earlier decisions on the same case asked for.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// Outcomes on the old object, by their place in `selected`.
     pub old: Option<HashMap<usize, Judgement>>,
-    /// Outcomes with what the policy asked for read anew.
+    /// Outcomes of a second evaluation, with freshly read context.
     pub again: Option<HashMap<usize, Judgement>>,
-    /// The workload's earlier revisions.
+    /// The earlier revisions of the workload.
     pub revisions: Option<Looked<Vec<Revision>>>,
     /// Whether the owner exists.
     pub owner: Option<Looked<()>>,
@@ -65,32 +66,32 @@ pub struct Facts {
     pub terminating: Option<Looked<bool>>,
 }
 
-/// What a look at the cluster yielded.
+/// The result of a look at the cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Looked<T> {
-    /// It is there.
+    /// The object exists.
     Found(T),
-    /// It is not.
+    /// The object does not exist.
     Absent,
-    /// Nobody could say in time.
+    /// The answer did not come in time.
     Unknown,
 }
 
-/// The verdict, or what is still needed to reach it.
+/// The verdict, or the fact that is still needed to reach it.
 #[derive(Debug)]
 pub enum Decision {
-    /// Nothing is open.
+    /// Nothing more is needed.
     Verdict(Verdict),
-    /// Something is.
+    /// A fact is needed first.
     Needs(Need),
 }
 
-/// What is still needed. Each is asked for only where there is a Deny that it could lower.
+/// A fact that is still needed. `decide` asks for it only if it could lower a Deny.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Need {
-    /// The outcomes of these of the selected policies on the old object.
+    /// The outcomes of these selected policies on the old object.
     OldObject(Vec<usize>),
-    /// The outcomes of these on the object, with context that is read anew.
+    /// The outcomes of these selected policies on the object, with freshly read context.
     Again(Vec<usize>),
     /// The earlier revisions of the workload.
     Revisions,
@@ -109,16 +110,16 @@ pub fn decide(case: &Case<'_>, known: &Facts) -> Decision {
     }
 }
 
-/// The verdict while it is made.
+/// The verdict under construction.
 struct Draft<'a> {
     verdict: Verdict,
-    /// The place in `selected` of each of `verdict.judged`.
+    /// For each entry of `verdict.judged`, its place in `selected`.
     places: Vec<usize>,
     annotations: Annotations<'a>,
 }
 
 impl<'a> Draft<'a> {
-    /// Everything that the review alone decides.
+    /// Decides what the review alone can decide.
     fn new(case: &Case<'a>) -> Self {
         let object = case.review.subject();
         let mut draft = Self { verdict: Verdict::default(), places: Vec::new(), annotations: Annotations::of(object) };
@@ -159,16 +160,16 @@ impl<'a> Draft<'a> {
         draft
     }
 
-    /// What more than the review decides, cheapest first. Says what is still needed.
+    /// Decides what needs more than the review, cheapest first. Returns the fact that is still needed.
     fn settle(&mut self, case: &Case<'_>, known: &Facts) -> Option<Need> {
         if let Some(owner) = Owner::of(case.review) {
             match &known.owner {
-                // Warnings would go to a controller, and nobody reads them there; the owner has had its own.
+                // The warnings would go to a controller, which shows them to no user. The owner got its own warnings.
                 _ if !self.denies() => self.lower(Action::Audit, Spared::Owned),
                 None => return Some(Need::Owner(owner)),
                 Some(Looked::Found(())) => self.lower(Action::Audit, Spared::Owned),
-                // A forged owner excuses nothing, and slowness forges none. A controller tries again, and the watch knows an
-                // owner that exists as soon as the API server tells anything.
+                // A forged owner excuses nothing, and a slow API server forges none. The controller retries, and the
+                // watch knows an existing owner as soon as the API server answers.
                 Some(Looked::Absent | Looked::Unknown) => {}
             }
         }
@@ -196,7 +197,7 @@ impl<'a> Draft<'a> {
                         }
                     }
                 }
-                // Nobody said that this is one.
+                // Nothing shows that this is a rollback.
                 Some(Looked::Absent | Looked::Unknown) => {}
             }
         }
@@ -212,7 +213,8 @@ impl<'a> Draft<'a> {
         if self.denies() && case.review.operation == Operation::Delete && !case.review.namespace.is_empty() {
             match &known.terminating {
                 None => return Some(Need::Terminating),
-                // Where nobody can say, the denial stays: who keeps the API server busy must not gain a deletion by it.
+                // If the answer is unknown, the denial stays. Otherwise a user could keep the API server busy to get a
+                // deletion through.
                 Some(Looked::Found(false) | Looked::Unknown) => {}
                 Some(Looked::Found(true) | Looked::Absent) => self.lower(Action::Warn, Spared::Terminating),
             }
@@ -228,7 +230,7 @@ impl<'a> Draft<'a> {
         };
         verdict.unused = self.annotations.unused(|id| !cannot(id));
         verdict.unused.extend(misused(case.review, case.template));
-        // A controller copies what its owner says, and the owner's author was warned.
+        // A controller copies what its owner says, and the author of the owner was warned.
         if Owner::of(case.review).is_some() {
             verdict.unused.iter_mut().for_each(|unused| unused.warning = None);
         }
@@ -243,7 +245,7 @@ impl<'a> Draft<'a> {
         !self.verdict.allowed()
     }
 
-    /// The places in `selected` of the policies with a Deny of which this is so, each once.
+    /// The places in `selected` of the policies with a Deny for which `holds` is true, each once.
     fn denying(&self, holds: impl Fn(&Judged, &Selected) -> bool, case: &Case<'_>) -> Vec<usize> {
         let denied = self.verdict.judged.iter().zip(&self.places).filter(|(judged, _)| judged.action == Action::Deny);
         let mut places: Vec<usize> =
@@ -258,13 +260,14 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What denies, each call and severity once, most severe first. `places` are those of the findings in `selected`.
+/// The reasons for the denial, most severe first, one for each call and severity. `places` are the places of the
+/// findings in `selected`.
 fn grounds(case: &Case<'_>, verdict: &Verdict, places: &[usize]) -> Vec<Ground> {
     let denied = verdict.judged.iter().zip(places).filter(|(judged, _)| judged.action == Action::Deny);
     let found: BTreeSet<_> = denied.map(|(judged, place)| (Reverse(judged.finding.severity), *place)).collect();
     let mut grounds: Vec<Ground> =
         found.into_iter().map(|(severity, place)| ground(&case.selected[place], Some(severity.0))).collect();
-    // There is one for each of the policies that failed, in their order.
+    // `verdict.failed` has one entry for each policy that failed, in the order of the policies.
     let failing = case.selected.iter().zip(case.outcomes).filter(|(_, outcome)| outcome.is_err());
     let denied = failing.zip(&verdict.failed).filter(|(_, failed)| failed.action == Action::Deny);
     grounds.extend(denied.map(|((selected, _), _)| ground(selected, None)));
@@ -276,7 +279,7 @@ fn ground(selected: &Selected, severity: Option<Severity>) -> Ground {
     Ground { policy: Arc::clone(policy), settings: Arc::clone(settings), as_of: *as_of, severity }
 }
 
-/// One finding with what the PolicySets say of it; none where they say nothing.
+/// One finding with the action of the PolicySets. None if they set no action for it.
 fn judge(case: &Case<'_>, selected: &Selected, finding: &Finding, object: Option<Node<'_>>) -> Option<Judged> {
     let uncapped = selected.actions.of(finding.severity);
     let mut judged = Judged {
@@ -295,8 +298,8 @@ fn judge(case: &Case<'_>, selected: &Selected, finding: &Finding, object: Option
     (judged.action != Action::Off).then_some(judged)
 }
 
-/// The same finding of two PolicySets is one, with the strictest action. Then most severe first; what is equally
-/// severe keeps the order of the policies and of the object.
+/// Merges equal findings of two PolicySets into one, with the strictest action. Then sorts by severity, most severe
+/// first. Findings of equal severity keep the order of the policies and of the object.
 fn merge(judged: &mut Vec<Judged>) {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut merged: Vec<Judged> = Vec::with_capacity(judged.len());

@@ -1,4 +1,4 @@
-//! How findings and places are known: by names, so that reordering a list changes nothing.
+//! Identifies findings and places by names, so that reordering a list changes nothing.
 
 use plimsoll_flat::{Kind, Node};
 
@@ -6,13 +6,14 @@ use crate::admission::authored::identity;
 use crate::model::Finding;
 use crate::model::pointer::names;
 
-/// Policy, related object and place; list items are named by their merge key, so that reordering changes nothing.
+/// The key of a finding: policy, related object and place. List items are named by their merge key, so that reordering
+/// changes nothing.
 pub fn key(policy: &str, finding: &Finding, object: Option<Node<'_>>) -> String {
     let related = finding.related.as_deref().unwrap_or_default();
     [policy, " ", related, " ", &named_path(object, &finding.at.full())].concat()
 }
 
-/// A pointer as people read it: `spec.containers[app].image`, list items by their merge key where they have one.
+/// A pointer in readable form: `spec.containers[app].image`. List items are named by their merge key, if they have one.
 pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
     let mut path = String::with_capacity(pointer.len());
     let mut node = object;
@@ -24,7 +25,7 @@ pub fn named_path(object: Option<Node<'_>>, pointer: &str) -> String {
                     Some(((_, id), item)) => {
                         path.push('[');
                         path.push_str(&id.as_str().map_or_else(|| id.to_json(), str::to_owned));
-                        // A port is known by its number and protocol.
+                        // A port is identified by its number and protocol.
                         if let Some(protocol) =
                             item.get("protocol").and_then(Node::as_str).filter(|text| *text != "TCP")
                         {

@@ -1,4 +1,4 @@
-//! What must always go through: at most it is warned of.
+//! Requests that must never be blocked: their findings warn at most.
 
 use plimsoll_flat::Node;
 use plimsoll_sdk::metadata::Judges;
@@ -7,10 +7,11 @@ use super::Case;
 use crate::admission::verdict::Judged;
 use crate::model::{Action, Operation, Review, Spared};
 
-/// The accounts of the controllers of kube-controller-manager lie here. Who can act as one of them owns the cluster.
+/// Prefix of the service accounts of the controllers of kube-controller-manager. A user who can act as one of them
+/// controls the cluster.
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
 
-/// The controllers that make Pods, ReplicaSets and Jobs from what an owner says.
+/// Controllers that create Pods, ReplicaSets and Jobs for an owner.
 const MAKERS: [&str; 7] = [
     "cronjob-controller",
     "daemon-set-controller",
@@ -21,13 +22,14 @@ const MAKERS: [&str; 7] = [
     "statefulset-controller",
 ];
 
-/// Those that delete what has lost its owner or its namespace.
+/// Controllers that delete objects whose owner or namespace is gone, and finished Jobs.
 const COLLECTORS: [&str; 3] = ["generic-garbage-collector", "namespace-controller", "ttl-after-finished-controller"];
 
 const AUTOSCALER: &str = "horizontal-pod-autoscaler";
 
-/// Those that write what others judge: claims get volumes and lose their finalizers, Services get load balancers. Of what they
-/// write nothing is excused; it only does not wait for us.
+/// Controllers that write objects which others also judge: they bind volumes to claims, remove finalizers of claims,
+/// and give load balancers to Services. Their requests are judged like any other. But if the webhook does not answer,
+/// they don't wait for it.
 const KEEPERS: [&str; 5] = [
     "ephemeral-volume-controller",
     "expand-controller",
@@ -36,18 +38,18 @@ const KEEPERS: [&str; 5] = [
     "service-controller",
 ];
 
-/// The scheduler, which writes the node of a claim.
+/// User name of the scheduler, which writes the node of a claim.
 const SCHEDULER: &str = "system:kube-scheduler";
 
-/// As whom all controllers speak where `--use-service-account-credentials` is off.
+/// User name of all controllers if `--use-service-account-credentials` is off.
 const ALL_IN_ONE: &str = "system:kube-controller-manager";
 
-/// A request that nobody may be stopped from.
+/// A request that must not be blocked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passage {
     pub(super) most: Action,
     pub(super) why: Spared,
-    /// A new owner is among the metadata that changes, and not written by a controller of the control plane.
+    /// The changed metadata contains a new owner, and the user is not a controller of the control plane.
     new_owner: bool,
 }
 
@@ -64,27 +66,27 @@ impl Passage {
         None
     }
 
-    /// Whether it lets a finding pass. An owner reference decides over the end of an object, so that what a policy says of
-    /// such a change counts like what it says of any other.
+    /// Whether the passage covers a finding. An owner reference decides when an object is deleted. So a finding about a
+    /// new owner counts like any other.
     pub(super) fn covers(&self, judged: &Judged) -> bool {
         let is_about_owners = || judged.finding.at.full().starts_with("/metadata/ownerReferences");
         !(self.new_owner && judged.policy.judges == Judges::Transition && is_about_owners())
     }
 }
 
-/// Whether the garbage collector or the namespace controller clears up: nothing is worth asking then.
+/// Whether the garbage collector or the namespace controller deletes the object. Such a deletion is not judged.
 pub fn is_system_deletion(review: &Review) -> bool {
     review.operation == Operation::Delete && is_controller(review, &COLLECTORS)
 }
 
-/// Everyone in the control plane whom we must not be in the way of, even while we do not answer.
+/// The users of the control plane that the webhook must not block, even when it does not answer.
 pub fn control_plane() -> Vec<String> {
     let names = MAKERS.iter().chain(&COLLECTORS).chain([&AUTOSCALER]).chain(&KEEPERS);
     let accounts = names.map(|name| format!("{CONTROLLERS}{name}"));
     accounts.chain([ALL_IN_ONE.to_owned(), SCHEDULER.to_owned()]).collect()
 }
 
-/// Those of [`control_plane`] who clear up, whose deletions nobody need ask about.
+/// The users of [`control_plane`] that clean up. Their deletions need no review.
 pub fn collectors() -> Vec<String> {
     let accounts = COLLECTORS.iter().map(|name| format!("{CONTROLLERS}{name}"));
     accounts.chain([ALL_IN_ONE.to_owned()]).collect()
@@ -95,8 +97,8 @@ fn is_controller(review: &Review, names: &[&str]) -> bool {
     review.username == ALL_IN_ONE || name.is_some_and(|name| names.contains(&name))
 }
 
-/// An update that leaves everything but `metadata` (and `status`, which is another's) as it was. A Pod's labels decide
-/// which Services and PodDisruptionBudgets it belongs to, so those count.
+/// Whether an update changes only `metadata` and `status`, which belongs to another controller. The labels of a Pod
+/// count as a change, because they decide its Services and PodDisruptionBudgets.
 fn is_metadata_only(review: &Review) -> bool {
     let (Some(old), Some(new)) = (review.old_object(), review.object()) else { return false };
     if review.operation != Operation::Update || !review.subresource.is_empty() {
@@ -110,23 +112,23 @@ fn is_metadata_only(review: &Review) -> bool {
     covered(old, new) && covered(new, old) && (!pod || old.at("/metadata/labels") == new.at("/metadata/labels"))
 }
 
-/// The controller that an object says it is owned by.
+/// The controller that an object names as its owner.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Owner {
     /// `apps/v1`
     pub api_version: String,
     /// `ReplicaSet`
     pub kind: String,
-    /// In the object's namespace.
+    /// Name in the object's namespace.
     pub name: String,
-    /// Which one of this name.
+    /// Distinguishes owners with the same name.
     pub uid: String,
 }
 
 impl Owner {
-    /// The owner of what a built-in controller makes, changes or deletes: a Deployment's old ReplicaSets have its
-    /// annotations, and go as it says. Anyone can write an owner reference, so that it says
-    /// nothing about what anyone else makes.
+    /// The owner of an object that a built-in controller creates, changes or deletes. For example, the deployment
+    /// controller copies annotations to old ReplicaSets and deletes them. Any user can write an owner reference, so
+    /// requests of other users have no owner here.
     pub(super) fn of(review: &Review) -> Option<Self> {
         if review.operation == Operation::Connect || !is_controller(review, &MAKERS) {
             return None;

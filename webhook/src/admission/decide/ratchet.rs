@@ -1,4 +1,4 @@
-//! The ratchet: what was already wrong, and has not become worse, is not denied.
+//! The ratchet: a violation that existed before and did not become worse is not denied.
 
 use plimsoll_flat::Node;
 use plimsoll_sdk::metadata::Judges;
@@ -9,8 +9,8 @@ use crate::admission::verdict::Judged;
 use crate::model::{Finding, Operation, Outcome, Review};
 use crate::registry::Selected;
 
-/// Transitions are judged by what changes, so an old violation excuses nothing; what rests on another object's absence
-/// goes by age.
+/// Whether the old object may excuse the finding. A transition is judged by the change, so an old violation excuses
+/// nothing. A finding that depends on an absence goes by the age of the object.
 pub(super) fn applies(review: &Review, selected: &Selected, judged: &Judged) -> bool {
     review.operation == Operation::Update
         && review.old_object().is_some()
@@ -19,8 +19,8 @@ pub(super) fn applies(review: &Review, selected: &Selected, judged: &Judged) -> 
         && !judged.finding.companion
 }
 
-/// A Deny is excused exactly if the old object has a finding of the same key, and had every value that is judged now: what
-/// a finding no longer judges (a container that is gone) makes nothing worse.
+/// A Deny is excused if the old object had the same finding and already held every value that is judged now. A value
+/// that is no longer judged, for example of a removed container, makes nothing worse.
 pub(super) fn excuses(old: &Judgement, judged: &Judged, review: &Review) -> bool {
     let (Ok(Outcome::Evaluated(report)), Some(old_object), Some(object)) = (old, review.old_object(), review.object())
     else {
@@ -37,7 +37,7 @@ pub(super) fn excuses(old: &Judgement, judged: &Judged, review: &Review) -> bool
     })
 }
 
-/// The places that a finding judged, by name, and what stands there.
+/// The places that a finding judged, by name, and the values there.
 fn judged_values<'a>(finding: &Finding, object: Node<'a>) -> Vec<(String, Option<Node<'a>>)> {
     let own = [finding.at.full()];
     let about = if finding.about.is_empty() { &own[..] } else { &finding.about[..] };

@@ -1,4 +1,4 @@
-//! Annotations and labels with a name of Plimsoll's that do nothing as they are written: a wrong value, place or name.
+//! Plimsoll's annotations and labels that have no effect as written: the value, the place or the name is wrong.
 
 use plimsoll_flat::Node;
 use plimsoll_sdk::disruption::STAND_IN;
@@ -15,10 +15,10 @@ pub(super) const ANNOTATIONS: &str = "/metadata/annotations";
 /// Pointer to the labels of an object.
 const LABELS: &str = "/metadata/labels";
 
-/// Maximum number of names of one object that are complained about.
+/// Maximum number of names of one object that are reported.
 const MOST: usize = 10;
 
-/// Annotations that Plimsoll, or its chart, writes for itself.
+/// Annotations that Plimsoll or its chart writes itself.
 const OWN: [&str; 4] = [
     "plimsoll.dev/policies-as-of",
     "plimsoll.dev/registered-by",
@@ -26,8 +26,8 @@ const OWN: [&str; 4] = [
     "plimsoll.dev/webhooks",
 ];
 
-/// Names that do nothing on this object. `template` is the pointer to its pod template, for a kind that has one. Ignores
-/// with a good name are left out, because whether they do something depends on the findings.
+/// Names that have no effect on this object. `template` is the pointer to its pod template, for a kind that has one.
+/// Ignores with a valid name are left out, because their effect depends on the findings.
 pub fn misused(review: &Review, template: Option<&str>) -> Vec<Unused> {
     let Some(object) = review.subject() else { return Vec::new() };
     let kind = review.kind.group_kind();
@@ -44,12 +44,12 @@ pub fn misused(review: &Review, template: Option<&str>) -> Vec<Unused> {
             }
         }
     };
-    // Further workloads, which a PolicySet names, have templates.
+    // Further workloads that a PolicySet names have templates.
     let is_protectable =
         PROTECTABLE.iter().any(|known| known.as_str() == kind) || kind.contains('.') && template.is_some();
     complain(ANNOTATIONS, &|name, value| annotation(&kind, is_protectable, name, value));
     complain(LABELS, &|name, _| label(name));
-    // The template of a Pod is the Pod.
+    // The Pod itself is its template.
     if let Some(template) = template.filter(|template| !template.is_empty()) {
         let message =
             format!("in the Pod template does nothing; move it to metadata.annotations of the {}", review.kind.kind);
@@ -84,7 +84,7 @@ fn label(name: &str) -> Option<String> {
     (name != STAND_IN).then(|| unknown(name))
 }
 
-/// What follows the prefix. The API server takes annotations with capitals in it.
+/// The name after the prefix. The API server accepts capitals in the name of an annotation.
 fn short(name: &str) -> Option<&str> {
     let (start, short) = name.split_at_checked(PREFIX.len())?;
     start.eq_ignore_ascii_case(PREFIX).then_some(short)
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// The list in the SDK is that of the policy.
+    /// The policy uses the list of the SDK.
     #[test]
     fn what_can_be_protected_is_what_the_policy_looks_at() {
         let engine = Engine::new(Limits::default()).unwrap();

@@ -1,4 +1,4 @@
-//! A change back to a pod template that the workload has had.
+//! A change back to an earlier pod template of the workload.
 
 use plimsoll_flat::{Kind, Node};
 use serde_json::Value;
@@ -9,12 +9,12 @@ use crate::model::edit::tokens;
 use crate::model::{Operation, Review};
 use crate::registry::Selected;
 
-/// An earlier pod template of a workload, which an object holds that the workload controls.
+/// An earlier pod template of a workload, from an object that the workload controls.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Revision {
-    /// As a flat document.
+    /// Template as a flat document.
     pub template: Vec<u8>,
-    /// The workload's controller wrote it, for this workload. What a user wrote excuses nothing.
+    /// Whether the workload's controller wrote it, for this workload. A revision that a user wrote excuses nothing.
     pub own: bool,
 }
 
@@ -31,7 +31,7 @@ fn keeps_revisions(kind: &str) -> bool {
     matches!(kind, "apps/Deployment" | "apps/StatefulSet" | "apps/DaemonSet" | "argoproj.io/Rollout")
 }
 
-/// Whether the requested pod template is one of these revisions, whoever wrote that.
+/// Whether the requested pod template equals one of these revisions, regardless of their author.
 pub fn is_revision(review: &Review, template: Option<&str>, revisions: &[Revision]) -> bool {
     let wanted = template.and_then(|template| review.object()?.at(template));
     wanted.is_some_and(|wanted| {
@@ -42,10 +42,10 @@ pub fn is_revision(review: &Review, template: Option<&str>, revisions: &[Revisio
     })
 }
 
-/// A change back to a template that the workload has had.
+/// A change back to an earlier template of the workload.
 pub(super) struct Rollback<'a> {
     template: &'a str,
-    /// Nothing of `spec` differs but the template.
+    /// Whether the template is the only change in `spec`.
     all: bool,
 }
 
@@ -60,22 +60,22 @@ impl<'a> Rollback<'a> {
         is_one.then(|| Self { template, all: is_same_beside(old, new, template) })
     }
 
-    /// Whether all of the request is the rollback, so that everything about it is excused.
+    /// Whether the request is only the rollback, so that every finding is excused.
     pub(super) fn is_all(&self) -> bool {
         self.all
     }
 
-    /// Whether a finding is about the template that the workload has had.
+    /// Whether a finding is about the earlier template.
     pub(super) fn excuses(&self, judged: &Judged) -> bool {
         let pointer = judged.finding.at.full();
         pointer.strip_prefix(self.template).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
-/// Labels that a controller puts on each revision's template.
+/// Labels that a controller adds to the template of each revision.
 const REVISION_LABELS: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash"];
 
-/// Equal but for the labels that tell revisions apart.
+/// Whether two templates are equal, apart from the labels that tell revisions apart.
 fn is_same_template(revision: Node<'_>, wanted: Node<'_>) -> bool {
     fn is_same(
         left: Node<'_>,
@@ -93,7 +93,7 @@ fn is_same_template(revision: Node<'_>, wanted: Node<'_>) -> bool {
     let equal = |_: &str, left: Node<'_>, right: Node<'_>| left == right;
     let labels = |name: &str, left: Node<'_>, right: Node<'_>| match name {
         "labels" => is_same(left, right, &REVISION_LABELS, &equal),
-        // The API server writes one, of a template too.
+        // The API server writes one into a template, too.
         _ => left == right,
     };
     let metadata = |name: &str, left: Node<'_>, right: Node<'_>| match name {
@@ -103,8 +103,8 @@ fn is_same_template(revision: Node<'_>, wanted: Node<'_>) -> bool {
     is_same(revision, wanted, &["$patch"], &metadata)
 }
 
-/// Equal but for what the webhook has filled in since, and what stays where an earlier manifest is applied again: that is
-/// not the author's, and does not make another template of it.
+/// Whether two templates are equal, apart from values that the webhook filled in since. Such values stay when an
+/// earlier manifest is applied again. The author did not write them, so they don't make the template a different one.
 fn is_same_but_for_additions(revision: Node<'_>, before: Node<'_>, wanted: Node<'_>, selected: &[Selected]) -> bool {
     let patterns =
         selected.iter().filter(|selected| selected.mutate).flat_map(|selected| &selected.policy.metadata.edits);
@@ -125,7 +125,7 @@ fn is_same_but_for_additions(revision: Node<'_>, before: Node<'_>, wanted: Node<
     matches!((Node::root(&revision), Node::root(&wanted)), (Ok(revision), Ok(wanted)) if is_same_template(revision, wanted))
 }
 
-/// Takes out what is at a pattern where the revision has nothing, and where it was so before this request.
+/// Removes the value at a pattern if the revision has none there, and if the value was the same before this request.
 fn take_out(wanted: &mut Value, before: Option<&Value>, revision: Option<&Value>, pattern: &[String]) {
     let Some((name, rest)) = pattern.split_first() else { return };
     match wanted {
@@ -151,7 +151,7 @@ fn take_out(wanted: &mut Value, before: Option<&Value>, revision: Option<&Value>
     }
 }
 
-/// Whether `spec` is the same beside the template.
+/// Whether `spec` is the same outside the template.
 fn is_same_beside(old: Node<'_>, new: Node<'_>, template: &str) -> bool {
     let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return false };
     let Some(but) = template.strip_prefix("/spec/") else { return false };

@@ -1,4 +1,4 @@
-//! What silences a finding: a PolicyExemption, or an annotation of the object itself.
+//! A finding is silenced by a PolicyExemption, or by an annotation of the object itself.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::admission::verdict::{Silence, Unused};
 use crate::model::{Action, Moment};
 use crate::registry::Selected;
 
-/// Before the policy's id, in the name of an annotation whose value is the reason.
+/// Prefix of the annotations that ignore a policy. The policy's id follows it, and the value is the reason.
 pub(super) const IGNORE: &str = "plimsoll.dev/ignore.";
 
 const NO_REASON: &str = "has no reason, so it counts for nothing; write why as its value";
@@ -24,10 +24,11 @@ pub(in crate::admission) struct Annotations<'a> {
 struct Ignore<'a> {
     policy: &'a str,
     reason: String,
-    /// Its last day and the end of it, or what is no day; none where it names none.
+    /// The last day as written, and the moment at which it ends. The moment is none if the text is not a date. None if
+    /// the annotation names no day.
     until: Option<(&'a str, Option<Moment>)>,
     used: bool,
-    /// What it could not silence.
+    /// Whether it matched a finding that it may not silence, because the finding denies.
     denied: bool,
     over: bool,
 }
@@ -41,7 +42,7 @@ impl<'a> Annotations<'a> {
         Self { ignores: annotations.into_iter().flat_map(Node::members).filter_map(ignore).collect() }
     }
 
-    /// Each that silenced nothing. Of a policy that could not judge nobody knows.
+    /// Annotations that matched no finding. Policies that failed are left out, because their findings are unknown.
     pub(super) fn unused(&self, judged: impl Fn(&str) -> bool) -> Vec<Unused> {
         let silent = self.ignores.iter().filter(|ignore| !ignore.used && judged(ignore.policy));
         let unused = |ignore: &Ignore<'_>| Unused {
@@ -53,8 +54,8 @@ impl<'a> Annotations<'a> {
         silent.map(unused).collect()
     }
 
-    /// What silences a finding of this policy for which the PolicySets say this. An exemption silences anything; what the
-    /// object says of itself silences no Deny, unless the PolicySets allow that for the policy's category.
+    /// What silences a finding of this policy, if its action is `action`. An exemption silences any finding. An
+    /// annotation of the object silences no Deny, unless the PolicySets allow it for the policy's category.
     pub(in crate::admission) fn silence(
         &mut self,
         selected: &Selected,
@@ -87,7 +88,7 @@ impl<'a> Annotations<'a> {
 }
 
 impl<'a> Ignore<'a> {
-    /// A reason, and somewhere in it `until=2026-12-31` if it is to end.
+    /// Reads the value of an annotation: a reason, which can contain `until=2026-12-31` as its end.
     fn read(policy: &'a str, text: &'a str) -> Self {
         let is_until = |word: &&str| word.starts_with("until=");
         let until = text.split_whitespace().find(is_until).map(|word| {
@@ -99,7 +100,7 @@ impl<'a> Ignore<'a> {
         Self { policy, reason, until, used: false, denied: false, over: false }
     }
 
-    /// Faults that it has on any object.
+    /// Mistakes that are wrong on any object.
     fn mistake(&self) -> Option<&'static str> {
         match self.until {
             _ if self.reason.is_empty() => Some(NO_REASON),

@@ -140,7 +140,7 @@ fn the_old_object_is_asked_for_only_where_there_is_a_deny_to_save() {
     assert_eq!(judged.action, Action::Warn);
 }
 
-/// An old object where there can be none excuses nothing.
+/// An old object excuses nothing on CREATE, where there can be none.
 #[test]
 fn what_is_created_was_not_so_before() {
     let request = Request::create(deployment(&[("a", "x:latest")])).with("oldObject", deployment(&[("a", "x:latest")]));
@@ -149,7 +149,7 @@ fn what_is_created_was_not_so_before() {
     assert_eq!((judged.action, judged.spared), (Action::Deny, None));
 }
 
-/// Inserted, reordered: the same. Renamed, worsened, added: not.
+/// Inserted or reordered items are the same. Renamed, worse or added items are not.
 #[test]
 fn what_was_so_before_is_warned_of_and_what_is_worse_denied() {
     let before = deployment(&[("a", "x:latest"), ("b", "y:1")]);
@@ -165,7 +165,7 @@ fn what_was_so_before_is_warned_of_and_what_is_worse_denied() {
     assert_eq!(verdict(&[("b", "y:1"), ("a", "x:latest")], SECOND, was()), spared, "reordered");
     assert_eq!(verdict(&[("new", "z:1"), ("a", "x:latest"), ("b", "y:1")], SECOND, was()), spared, "inserted");
     let denied = |need: Result<(Action, Option<Spared>), Need>| {
-        // The template changed, so that it could be a rollback.
+        // The template changed, so the request could be a rollback.
         assert_eq!(need, Err(Need::Revisions));
     };
     denied(verdict(&[("a", "w:latest"), ("b", "y:1")], FIRST, was()));
@@ -176,12 +176,12 @@ fn what_was_so_before_is_warned_of_and_what_is_worse_denied() {
         "/spec/template/spec/containers/2/image",
         was(),
     ));
-    // The policy failed on the old object: nothing is known to excuse.
+    // The policy failed on the old object, so no known finding can excuse it.
     let after = |known| verdict(&[("a", "x:latest"), ("b", "y:1")], FIRST, known);
     assert_eq!(after(old(Err(Failure::Deadline))), Ok((Action::Deny, None)));
 }
 
-/// A finding about several places: taking a bad one away makes nothing worse, adding one does.
+/// For a finding about several places: removing a bad place makes nothing worse, adding one does.
 #[test]
 fn a_finding_about_several_places() {
     let about = |pointers: &[&str]| {
@@ -231,7 +231,7 @@ fn what_only_touches_metadata_goes_through_but_for_the_labels_of_pods() {
     };
     let Decision::Verdict(verdict) = decide(&case, &Facts::default()) else { panic!("nothing is open") };
     assert!(verdict.allowed(), "a policy that fails does not keep a finalizer");
-    // An owner that does not exist is the end of an object: what a policy says of that counts.
+    // An object whose owner does not exist is deleted, so a finding about the owner counts.
     let mut adopted = before.clone();
     adopted["metadata"]["ownerReferences"] = json!([{"kind": "ReplicaSet", "name": "nobody", "uid": "x"}]);
     let mut transition = policy("live-workload-removed", "availability", Severity::Error);
@@ -256,7 +256,7 @@ fn what_only_touches_metadata_goes_through_but_for_the_labels_of_pods() {
     assert_eq!(judged.spared, Some(Spared::MetadataOnly));
 }
 
-/// An object that is being deleted can still be changed, and judged for it.
+/// An object that is being deleted can still be changed, and the change is judged.
 #[test]
 fn a_deletion_timestamp_excuses_nothing() {
     let mut before = deployment(&[("a", "x:1")]);
@@ -294,7 +294,7 @@ fn a_rollback_is_at_most_warned_of() {
         let known = Facts { revisions: Some(unknown), ..old(found(Vec::new())) };
         assert_eq!(decide_on(&request, &denying(), &outcome, &known).unwrap().action, Action::Deny);
     }
-    // With the template something else was changed: that is judged, the template is not.
+    // The request also changes something outside the template. That change is judged, the template is not.
     let mut more = after;
     more["spec"]["strategy"] = json!({"type": "Recreate"});
     let request = Request::update(before, more);
@@ -305,7 +305,8 @@ fn a_rollback_is_at_most_warned_of() {
     assert_eq!(judged.action, Action::Deny);
 }
 
-/// An earlier manifest is applied again, and what the webhook has filled in since stays: the author did not send that.
+/// The user applies an earlier manifest again. Values that the webhook filled in stay, although the user did not send
+/// them.
 #[test]
 fn what_was_filled_in_makes_no_other_template() {
     let filled = |image: &str, non_root: Value, writable: Value| {
@@ -331,7 +332,7 @@ fn what_was_filled_in_makes_no_other_template() {
     let before = || filled("x:2", json!(true), json!(true));
     assert_eq!(action(&filling, before(), filled("x:latest", json!(true), json!(true))), Action::Warn);
     assert_eq!(action(&denying(), before(), filled("x:latest", json!(true), json!(true))), Action::Deny, "not ours");
-    // Another value than the one that stayed was written by the author.
+    // The author wrote a different value than the one that stayed.
     assert_eq!(action(&filling, before(), filled("x:latest", json!(false), json!(true))), Action::Deny);
     let mut more = filled("x:latest", json!(true), json!(true));
     more["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
@@ -354,7 +355,7 @@ fn an_owner_excuses_what_a_controller_makes_of_it_if_it_exists() {
     {
         assert_eq!(decide_on(&request, &denying(), &outcome, &known(looked)).unwrap().action, action);
     }
-    // Whoever is not one of them, forged it.
+    // These users are not built-in controllers, so they forged the owner.
     for user in
         ["alice", "system:serviceaccount:shop:replicaset-controller", "system:serviceaccount:kube-system:default"]
     {
@@ -443,7 +444,7 @@ fn an_annotation_silences_what_is_not_denied() {
     let denied = "cannot silence what is denied; ask for a PolicyExemption";
     assert_eq!(last(&denying(), "please", error).as_deref(), Some(denied));
     assert_eq!(last(&lenient, "please", error), None);
-    // In mode `observe` too: what `check` says and what the cluster says are one.
+    // The same holds in mode `observe`: `check` and the cluster agree.
     let mut observed = denying();
     observed.spared = Some(Spared::Observed);
     assert_eq!(last(&observed, "please", error).as_deref(), Some(denied));

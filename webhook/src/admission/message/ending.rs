@@ -1,4 +1,4 @@
-//! The last line of a denial: where the change belongs, where to read more, and who can exempt the object.
+//! The last line of a denial: where to make the change, where to read more, and who can exempt the object.
 
 use plimsoll_flat::Node;
 
@@ -7,23 +7,23 @@ use crate::admission::verdict::Verdict;
 use crate::model::{Operation, Review};
 use crate::registry::Recourse;
 
-/// Longest name of a release; helm allows no more.
+/// Maximum number of characters of a release's name; helm has the same limit.
 const MAX_RELEASE: usize = 53;
 
-/// Longest name that is shown of a PolicySet, or of a namespace.
+/// Maximum number of characters of the name of a PolicySet or namespace.
 const MAX_NAME: usize = 63;
 
-/// More PolicySets, contacts or namespaces than this are counted.
+/// Maximum number of PolicySets, contacts or namespaces that are named. The rest are counted.
 const MOST: usize = 2;
 
-/// The sentences that fit, in one line. None of them advises what would change nothing.
+/// The sentences that fit, in one line. No sentence advises a step that would have no effect.
 pub(super) fn ending(review: &Review, verdict: &Verdict) -> String {
     let sentences = [source(review), explain(&verdict.recourse), Some(exempt(review, verdict))];
     sentences.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Where the change belongs: objects of a controller are changed in their owner, and those of helm in their chart. A
-/// deletion is written in neither.
+/// Where to make the change: in the owner for an object of a controller, in the chart for an object of helm. For a
+/// deletion, neither applies.
 fn source(review: &Review) -> Option<String> {
     if review.operation == Operation::Delete {
         return None;
@@ -45,7 +45,7 @@ fn source(review: &Review) -> Option<String> {
     Some(format!("Helm made it{release}: make the change in the chart's values."))
 }
 
-/// The pages of the policies that deny, as far as the binary has them.
+/// The pages of the policies that deny, if the binary contains them.
 fn explain(recourse: &Recourse) -> Option<String> {
     match recourse.explained.as_slice() {
         [] => None,
@@ -60,7 +60,7 @@ fn exempt(review: &Review, verdict: &Verdict) -> String {
     if !contacts.is_empty() {
         return format!("To be exempted, ask: {}", some(contacts, "and", usize::MAX));
     }
-    // Neither a deletion nor a request to a subresource writes an annotation.
+    // A deletion and a request to a subresource write no annotation.
     if *self_exempt && review.subresource.is_empty() && review.operation != Operation::Delete {
         let mut ids: Vec<&str> = verdict.denying().map(|judged| judged.policy.id.as_str()).collect();
         ids.sort_unstable();

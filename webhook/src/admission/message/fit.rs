@@ -1,47 +1,48 @@
-//! As many findings as fit into a message: whole ones, with their helps shortened before one is left out.
+//! Fits as many whole findings as possible into a message. Helps are shortened before a finding is left out.
 
 use std::collections::BTreeMap;
 
 use super::{length, shorten};
 
-/// More reasons than this never fit.
+/// Maximum number of reasons; more never fit.
 pub(super) const MOST: usize = 60;
 
-/// Limits of what is wrong and of what to write, in characters, from the most to the least that is shown.
+/// Limits in characters for the fault and for the help, largest first.
 const LIMITS: [(usize, usize); 7] =
     [(1000, 1000), (1000, 300), (1000, 200), (1000, 140), (1000, 100), (1000, 60), (240, 60)];
 
-/// The least of both for which a reason is shown at all.
+/// Minimum characters of fault and help. A reason with less room is left out.
 const LEAST: (usize, usize) = (160, 60);
 
-/// Further places than these of one reason are counted.
+/// Maximum number of further places that are named for one reason. The rest are counted.
 const MOST_NAMED: usize = 3;
 
-/// Stands for a help that the bullet above has too.
+/// Replaces a help that the bullet above has, too.
 const SAME: &str = "the same";
 
-/// A reason of a denial, each part fit to be printed.
+/// A reason of a denial. Every part is safe to print.
 #[derive(Debug)]
 pub(super) struct Reason {
-    /// Of the policy.
+    /// Id of the policy.
     pub(super) id: String,
     /// The finding's message.
     pub(super) what: String,
     /// What to write; may be empty.
     pub(super) help: String,
-    /// Where it holds, too: `container "web"`.
+    /// Further places where it holds: `container "web"`.
     pub(super) others: Vec<String>,
 }
 
 impl Reason {
-    /// How many findings it stands for.
+    /// Number of findings that it stands for.
     fn size(&self) -> usize {
         1 + self.others.len()
     }
 }
 
-/// One bullet for each reason, in at most `room` characters, with the line feeds before them. A last bullet counts the
-/// reasons that do not fit, and the `more` findings that the engine has cut, and names their policies.
+/// One bullet for each reason, in at most `room` characters, including the line feeds before them. A last bullet counts
+/// the findings that are left out, and names their policies. These are the reasons that do not fit, and the `more`
+/// findings that the engine cut.
 pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -> Vec<String> {
     let mut rest = Rest::new(more);
     let possible = reasons.len().min(MOST);
@@ -58,7 +59,7 @@ pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -
             return best.unwrap_or(shortest).into_iter().chain(last).collect();
         }
         if let [only] = shown {
-            // The message is cut wherever it has to be.
+            // A single reason is always shown, cut to the room that there is.
             let bullet = shorten(&bullet(only, LIMITS[0], ""), room.saturating_sub(1));
             return [bullet].into_iter().chain(last).collect();
         }
@@ -68,7 +69,7 @@ pub(super) fn bullets(reasons: &[Reason], more: &[(&str, usize)], room: usize) -
     rest.bullet(room).into_iter().collect()
 }
 
-/// Each as a bullet. Where space is short, a help that stands in the line above is not repeated.
+/// Each reason as a bullet. If room is short, a help equal to the one above is not repeated.
 fn with(reasons: &[Reason], limits: (usize, usize), is_short: bool) -> Vec<String> {
     let mut above = "";
     let mut bullets = Vec::with_capacity(reasons.len());
@@ -101,12 +102,12 @@ fn fits(bullets: &[String], room: usize) -> bool {
     bullets.iter().map(|bullet| line(bullet)).sum::<usize>() <= room
 }
 
-/// A line, with the line feed before it.
+/// Length of a line, with the line feed before it.
 fn line(text: &str) -> usize {
     length(text) + 1
 }
 
-/// Findings that are left out, by policy.
+/// Findings that are left out, counted by policy.
 struct Rest<'a>(BTreeMap<&'a str, usize>);
 
 impl<'a> Rest<'a> {
@@ -121,7 +122,7 @@ impl<'a> Rest<'a> {
         *known = known.saturating_add(count);
     }
 
-    /// `• 5 more: latest-image-tag (2), runs-as-root (3)`, in about so many characters.
+    /// `• 5 more: latest-image-tag (2), runs-as-root (3)`, in about `room` characters.
     fn bullet(&self, room: usize) -> Option<String> {
         let count = self.0.values().fold(0, |sum: usize, count| sum.saturating_add(*count));
         if count == 0 {
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(bullets(&reasons, &[], length(first) + 20)[1], "• 2 more: b-b (2)");
     }
 
-    /// Whatever is to be said, in whatever room.
+    /// Messages never exceed the room, whatever the reasons and the room are.
     #[test]
     fn never_more_than_the_room() {
         for (count, what, help) in [(1, 1000, 1000), (2, 1000, 0), (300, 0, 0), (70, 300, 300), (5, 90, 90)] {

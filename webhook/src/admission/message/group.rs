@@ -1,4 +1,4 @@
-//! The same reason at several places is said once: `container "a" … → …; the same: container "b"`.
+//! Says a reason that holds at several places only once: `container "a" … → …; the same: container "b"`.
 
 use std::collections::HashMap;
 
@@ -10,28 +10,29 @@ use super::shorten;
 use crate::model::Finding;
 use crate::printed;
 
-/// Findings of which the text is made. More would never fit, and an object may have thousands; they are only counted.
+/// Maximum number of findings that become text. More would never fit. An object may have thousands, and the rest are
+/// only counted.
 const MOST_READ: usize = 512;
 
-/// Stands for what a text is about, where two texts are compared.
+/// Replaces the subject of a text when two texts are compared.
 const HERE: &str = "\0";
 
 /// Maximum number of characters of a further name.
 const MAX_NAME: usize = 65;
 
-/// One reason, and where else it holds.
+/// One reason, with the further places where it holds.
 pub(super) struct Group<'a> {
-    /// Of the policy.
+    /// Id of the policy.
     pub(super) id: &'a str,
     what: String,
     help: String,
-    /// Where it holds, too.
+    /// Further subjects for which it holds.
     others: Vec<Subject>,
 }
 
 impl<'a> Group<'a> {
-    /// The first findings in their order, and the policies of the others. Those of a policy that say the same of several
-    /// containers, volumes or the like are one.
+    /// The first findings in their order, and the policies of the rest. Findings of one policy form one group if they
+    /// say the same about several containers, volumes or similar items.
     pub(super) fn all(
         mut findings: impl Iterator<Item = (&'a str, &'a Finding)>,
         object: Option<Node<'_>>,
@@ -60,12 +61,12 @@ impl<'a> Group<'a> {
         Self { id, what, help: help.to_owned(), others: Vec::new() }
     }
 
-    /// How many findings it stands for.
+    /// Number of findings that it stands for.
     pub(super) fn size(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// Names are the requester's. None of them may begin a line, or make kubectl's terminal do something.
+    /// The names come from the requester. A name must not start a new line or control the user's terminal.
     pub(super) fn reason(&self) -> Reason {
         let line = |text: &str| printed::line(text).into_owned();
         let named = |Subject { noun, name }: &Subject| line(&format!("{noun} {}", shorten(name, MAX_NAME)));
@@ -74,7 +75,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// A text without what it is about.
+/// A text without its subject.
 fn generalized(text: &str, Subject { noun, name }: &Subject) -> String {
     text.replace(&format!("{noun} {name}"), HERE).replace(name, HERE)
 }
@@ -110,11 +111,11 @@ mod tests {
             Group::all(named, object).0
         };
         let said: Vec<Reason> = groups(|_| "runs-as-root").iter().map(Group::reason).collect();
-        // Another help is another reason, and so is another message.
+        // A different help is a different reason, and so is a different message.
         let others: Vec<_> = said.iter().map(|reason| reason.others.clone()).collect();
         assert_eq!(others, [vec!["init container \"wait\"".to_owned()], Vec::new(), Vec::new(), Vec::new()]);
         assert_eq!(said[3].what, "volume \"web\": is odd");
-        // Of different policies nothing is the same.
+        // Findings of different policies are never grouped.
         assert_eq!(groups(|index| ["a", "b", "c", "d", "e"][index]).len(), 5);
     }
 

@@ -1,4 +1,4 @@
-//! Where a finding is, in words instead of a path: a container by its name, a field by its own.
+//! The place of a finding in words instead of a path: a container or a field by its name.
 
 use plimsoll_flat::{Kind, Node};
 
@@ -7,19 +7,19 @@ use crate::admission::authored::identity;
 use crate::model::Finding;
 use crate::model::pointer::unescape;
 
-/// Maximum number of characters of a name. Those of Kubernetes' containers and ports have at most 63.
+/// Maximum number of characters of a name. Names of containers and ports in Kubernetes have at most 63.
 const MAX_NAME: usize = 63;
 
-/// Fields that say nothing of where a finding is, because every object or every Pod has them.
+/// Fields that don't help to find the place, because every object or every Pod has them.
 const EVERYWHERE: [&str; 6] = ["", "metadata", "spec", "template", "containers", "initContainers"];
 
-/// Fields that a sentence names by another word.
+/// Fields for which a sentence uses another word.
 const ALIASES: [(&str, &str); 2] = [("replicas", "Pods"), ("selector", "selects")];
 
-/// Fields that have the same members for two directions.
+/// Fields for two directions, with the same members.
 const DIRECTIONS: [&str; 2] = ["scaleUp", "scaleDown"];
 
-/// The finding's message, after its place where neither the message nor the help names that.
+/// The finding's message. The place comes first if neither the message nor the help names it.
 pub(super) fn placed(finding: &Finding, object: Option<Node<'_>>) -> String {
     match prefix(finding, object) {
         Some(place) => format!("{place}: {}", finding.message),
@@ -27,7 +27,7 @@ pub(super) fn placed(finding: &Finding, object: Option<Node<'_>>) -> String {
     }
 }
 
-/// What a finding is about, as a sentence names it: `container "web"`, `volume "data"`.
+/// The subject of a finding, as a sentence names it: `container "web"`, `volume "data"`.
 pub(super) fn subject(finding: &Finding, object: Option<Node<'_>>) -> Option<Subject> {
     let pointer = finding.at.full();
     let walk = Walk::along(object, &pointer);
@@ -47,7 +47,7 @@ pub(super) fn subject(finding: &Finding, object: Option<Node<'_>>) -> Option<Sub
 pub(super) struct Subject {
     /// `container`, `volume`.
     pub(super) noun: String,
-    /// In quotation marks.
+    /// Name in quotation marks.
     pub(super) name: String,
 }
 
@@ -71,27 +71,27 @@ fn prefix(finding: &Finding, object: Option<Node<'_>>) -> Option<String> {
         return Some(direction.to_owned());
     }
     let field = unescape(pointer.rsplit('/').next().unwrap_or_default());
-    // A finding about another object names that one.
+    // A finding about another object names that object.
     let is_other = finding.related.is_some() || EVERYWHERE.contains(&&*field);
     let is_clear = is_other || says(&field) || ALIASES.iter().any(|(known, word)| *known == field && says(word));
     (!is_clear).then(|| shorten(&field, MAX_NAME))
 }
 
-/// What a pointer passes.
+/// The container, the list item and the value that a pointer leads through.
 #[derive(Default)]
 struct Walk<'a> {
-    /// Its class and name.
+    /// Class and name of the container.
     container: Option<(&'static str, &'a str)>,
-    /// The innermost item of another list.
+    /// The innermost list item that is not a container.
     item: Option<Item<'a>>,
     direction: Option<&'static str>,
-    /// The value at its end.
+    /// The value at the end of the pointer.
     end: Option<Node<'a>>,
 }
 
 /// An item of a list.
 struct Item<'a> {
-    /// The field that the list is in.
+    /// The field that holds the list.
     holder: &'a str,
     list: &'a str,
     index: usize,
@@ -127,7 +127,7 @@ fn text(value: Node<'_>) -> String {
     value.as_str().map_or_else(|| value.to_json(), str::to_owned)
 }
 
-/// As policies name the containers of this list.
+/// The class of a container in this list, in the words of the policies.
 fn class(list: &str, container: Option<Node<'_>>) -> Option<&'static str> {
     match list {
         "containers" => Some("container"),
@@ -141,7 +141,7 @@ fn class(list: &str, container: Option<Node<'_>>) -> Option<&'static str> {
 }
 
 impl Item<'_> {
-    /// Whether it is one of an affinity's.
+    /// Whether the item is a term of an affinity.
     fn is_term(&self) -> bool {
         self.list.ends_with("DuringSchedulingIgnoredDuringExecution")
     }
@@ -167,7 +167,7 @@ impl Item<'_> {
     }
 }
 
-/// Whether a text has this as a word of its own.
+/// Whether a text contains this as a separate word.
 fn mentions(text: &str, word: &str) -> bool {
     let is_of_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
     !word.is_empty()

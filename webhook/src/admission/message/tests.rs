@@ -42,7 +42,7 @@ fn asking(set: &str) -> Recourse {
     Recourse { sets: vec![set.to_owned()], explained: vec!["single-replica".to_owned()], ..Recourse::default() }
 }
 
-/// A request about a Deployment with this metadata, and some other members.
+/// A request about a Deployment with this metadata and these other members.
 fn review(metadata: &Value, members: &Value) -> Review {
     let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": 1}});
     let mut request = json!({
@@ -95,7 +95,7 @@ fn several_reasons_and_no_warning() {
     let warnings = warnings(&web(), &verdict);
     assert_eq!(warnings[0], "a-warning: spec.replicas: is odd → write better");
     assert!(warnings.len() == 2 && warnings[1].starts_with("other-policy: could not be judged"), "{warnings:?}");
-    // For programs, everything that denies and nothing else.
+    // Programs get every finding that denies, and nothing else.
     let causes = causes(&web(), &verdict);
     assert_eq!(
         causes.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),

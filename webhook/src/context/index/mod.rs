@@ -1,6 +1,8 @@
-//! The objects of a namespace, indexed so that no question looks at all of them. Files and watches fill the same one.
+//! The objects of a namespace, with indexes, so that no question scans all of them. Files and watches fill the same
+//! index.
 //!
-//! A shard is one namespace. Whoever holds one keeps it as it is; a change makes another that shares all but what changed.
+//! A shard is one namespace. A reader's shard never changes. A change makes a new shard, which shares the unchanged
+//! parts.
 
 mod required;
 mod sorted;
@@ -23,13 +25,13 @@ use crate::engine::Answer;
 use required::{Required, Requirements, required};
 use sorted::Sorted;
 
-/// The objects of one namespace, or those that lie in none.
+/// The objects of one namespace, or the cluster-scoped objects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shard {
     kinds: BTreeMap<Arc<str>, Arc<Objects>>,
 }
 
-/// What a change did to the memory that objects take.
+/// How a change affects the memory of the objects.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Growth {
     pub(super) objects: isize,
@@ -45,7 +47,8 @@ impl AddAssign for Growth {
 }
 
 impl Shard {
-    /// Stores an object of this kind in the place of its namesake. None where it was there already, to the byte.
+    /// Stores an object of this kind, and replaces the one of the same name. None if the stored one is equal to the
+    /// byte.
     pub(super) fn put(&mut self, shape: Shape<'_>, name: &str, copy: u32, kept: Kept) -> Option<Growth> {
         if self.kinds.get(shape.kind).and_then(|objects| objects.get(name, copy)).is_some_and(|it| it.is(&kept)) {
             return None;
@@ -57,12 +60,12 @@ impl Shard {
         Some(Arc::make_mut(objects).put(shape, name, copy, kept))
     }
 
-    /// Asked in `namespace`. Complete unless it had to be cut.
+    /// The answer to a question from `namespace`. It is complete unless it was cut.
     pub(super) fn answer(&self, shape: Shape<'_>, namespace: &str, question: Question<'_>) -> Answer {
         self.answer_chosen(shape, namespace, question, None)
     }
 
-    /// The same, where of the objects of one name one alone is meant.
+    /// The same, if only one of several objects with the same name counts.
     pub(super) fn answer_chosen(
         &self,
         shape: Shape<'_>,
@@ -83,35 +86,35 @@ impl Shard {
     }
 }
 
-/// What is meant by an object, by its copy.
+/// Selects the object that counts, by its copy number.
 pub(super) type Chosen<'a> = &'a dyn Fn(u32) -> Meant;
 
-/// What is meant by one object, of those that have the same name.
+/// Which of several objects with the same name counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Meant {
-    /// It has no namesakes.
+    /// There is only one object of this name.
     Itself,
-    /// This copy, in the place of all namesakes.
+    /// This copy counts, instead of all others.
     Copy(u32),
-    /// No object of its name.
+    /// No object of this name counts.
     None,
 }
 
-/// What watches do; files stay as they were read.
+/// Changes by watches. The objects of files stay as they were read.
 #[cfg(any(feature = "serve", test))]
 impl Shard {
     pub(super) fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
 
-    /// Every object of a kind, uncut.
+    /// Every object of a kind, without a limit.
     #[cfg(feature = "serve")]
     pub(super) fn documents(&self, kind: &str) -> Vec<Vec<u8>> {
         let all = self.kinds.get(kind).into_iter().flat_map(|objects| objects.all.iter());
         all.map(|stored| stored.document.to_vec()).collect()
     }
 
-    /// Removes an object of this kind; of namesakes the first.
+    /// Removes an object of this kind. If several have the same name, it removes the first.
     pub(super) fn remove(&mut self, shape: Shape<'_>, name: &str) -> Growth {
         let Some(objects) = self.kinds.get_mut(shape.kind) else { return Growth::default() };
         let change = Arc::make_mut(objects).remove(shape, name, 0);
@@ -121,7 +124,7 @@ impl Shard {
         change
     }
 
-    /// Removes all objects of a kind but these, whose names are in order.
+    /// Removes all objects of a kind except these. The names are sorted.
     pub(super) fn retain(&mut self, shape: Shape<'_>, names: &[&str]) -> Growth {
         let mut change = Growth::default();
         let Some(objects) = self.kinds.get(shape.kind) else { return change };
@@ -138,45 +141,45 @@ impl Shard {
 #[derive(Clone, Debug, Default)]
 struct Objects {
     all: Posting,
-    /// By each label of their pod template.
+    /// Objects by each label of their pod template.
     by_label: Postings,
-    /// By one pair that labels must have for their own selector to match.
+    /// Objects by one label that their own selector requires.
     by_selector: Postings,
-    /// Those whose selector demands no pair.
+    /// Objects whose selector requires no single label.
     other_selectors: Posting,
-    /// By each object that they name.
+    /// Objects by each object that they name.
     by_reference: Postings,
 }
 
-/// Some of the objects, in the order of their names.
+/// Some of the objects, sorted by name.
 type Posting = Sorted<Arc<Stored>>;
 
 #[derive(Debug)]
 struct Stored {
     name: Box<str>,
-    /// Tells namesakes apart, which only files can have.
+    /// Distinguishes objects with the same name, which only files can have.
     copy: u32,
     document: Box<[u8]>,
     template: Template,
-    /// Those of its pod template that are text.
+    /// Labels of its pod template whose values are text.
     labels: Box<[Arc<Pair>]>,
     references: Box<[Named]>,
 }
 
-/// What an object names, and in which namespace if it says so.
+/// A named object, with its namespace if the reference contains one.
 #[derive(Debug)]
 struct Named {
     pair: Arc<Pair>,
     namespace: Option<Box<str>>,
 }
 
-/// Whether an object has a pod template.
+/// Whether an object has a pod template, and of which sort.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Template {
     None,
-    /// And all of its labels are text.
+    /// All of its labels are text.
     Plain,
-    /// With labels that the API server would refuse.
+    /// Some labels are such that the API server would reject them.
     Odd,
 }
 
@@ -191,7 +194,7 @@ impl Stored {
             && named.eq(kept.references.iter().map(|it| (&it.kind, &it.name, &it.namespace)))
     }
 
-    /// Whether it names this object of this namespace.
+    /// Whether it names this object in this namespace.
     fn refers(&self, kind: &str, name: &str, namespace: &str) -> bool {
         self.references.iter().any(|Named { pair, namespace: stated }| {
             *pair.0 == *kind && *pair.1 == *name && stated.as_deref().is_none_or(|stated| stated == namespace)
@@ -207,11 +210,11 @@ fn in_order(stored: &Arc<Stored>) -> impl Fn(&Arc<Stored>) -> Ordering {
     by_name(&stored.name, stored.copy)
 }
 
-/// A label and its value; a kind and a name.
+/// A label and its value, or a kind and a name.
 #[derive(Debug, Eq, PartialEq)]
 struct Pair(Box<str>, Box<str>);
 
-/// Objects by something that is said by two words.
+/// Objects by a pair of words.
 #[derive(Clone, Debug, Default)]
 struct Postings(Sorted<(Arc<Pair>, Posting)>);
 
@@ -220,7 +223,7 @@ impl Postings {
         self.0.get(Self::order(first, second)).map(|(_, posting)| posting)
     }
 
-    /// The one that others have too, if they do.
+    /// The pair that other objects share, if there is one.
     fn pair(&self, first: &str, second: &str) -> Arc<Pair> {
         let known = self.0.get(Self::order(first, second)).map(|(pair, _)| Arc::clone(pair));
         known.unwrap_or_else(|| Arc::new(Pair(first.into(), second.into())))
@@ -305,7 +308,7 @@ impl Objects {
         Growth { objects: -1, bytes: -signed(stored.document.len()) }
     }
 
-    /// The labels of the pod templates, each pair shared with the objects that have it too.
+    /// The labels of the pod templates. Equal pairs are shared between objects.
     fn template(&self, shape: Shape<'_>, object: Node<'_>) -> (Template, Box<[Arc<Pair>]>) {
         let all: Vec<Node<'_>> = templates(shape, object).collect();
         if all.is_empty() {
@@ -323,7 +326,7 @@ impl Objects {
             pairs.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
             pairs.dedup_by(|one, other| one.0 == other.0 && one.1 == other.1);
         }
-        // Whether one of several templates has all labels that are asked for is looked at in the object.
+        // With several templates, the object itself is inspected: one template must have all labels of the question.
         (if plain { Template::Plain } else { Template::Odd }, pairs.into())
     }
 
@@ -345,7 +348,7 @@ impl Objects {
             Question::Referring { kind: NAMESPACE, name } => {
                 let postings = [name, EVERY].into_iter().filter_map(|name| self.by_reference.of(NAMESPACE, name));
                 let postings: Vec<_> = postings.collect();
-                // Those of the namespace itself come first: others may name it by the thousand.
+                // Objects of the namespace come first, because thousands in other namespaces may refer to it.
                 let own = [name, "/"].concat();
                 let is_own = |stored: &&Arc<Stored>| stored.name.starts_with(&own);
                 let mine = postings.iter().flat_map(|posting| posting.from(by_name(&own, 0)).take_while(is_own));
@@ -390,7 +393,7 @@ impl Objects {
     }
 }
 
-/// Visits objects, of those of one name the one that is meant alone, until `visit` wants no more.
+/// Visits objects until `visit` returns false. Of objects with the same name, it visits only the one that counts.
 fn each<'a>(posting: &'a Posting, chosen: Option<Chosen<'_>>, mut visit: impl FnMut(&'a Arc<Stored>) -> bool) {
     let Some(chosen) = chosen else {
         _ = posting.iter().all(visit);
@@ -416,7 +419,7 @@ fn each<'a>(posting: &'a Posting, chosen: Option<Chosen<'_>>, mut visit: impl Fn
     }
 }
 
-/// The first of the objects that an answer may hold.
+/// The first objects of an answer.
 #[derive(Default)]
 struct Found {
     documents: Vec<Vec<u8>>,
@@ -425,7 +428,7 @@ struct Found {
 }
 
 impl Found {
-    /// Whether there is room for more.
+    /// Adds an object if there is room. Otherwise the answer is cut, and the result is false.
     fn take(&mut self, stored: &Arc<Stored>) -> bool {
         self.bytes += stored.document.len();
         let count = self.documents.len();

@@ -1,4 +1,4 @@
-//! What labels must hold for a selector to match, so that an index finds the few that can.
+//! The labels that a selector requires. With them, an index finds the few objects that can match.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::super::question::{Selector, own_selector};
 use super::sorted::Sorted;
 use super::{Pair, Posting, Postings};
 
-/// What labels must hold for an object's own selector to match them.
+/// A label that an object's own selector requires.
 pub(super) enum Required<'a> {
     /// At least this label with this value.
     Pair(&'a str, &'a str),
-    /// No single pair.
+    /// No single label.
     None,
-    /// It matches nothing.
+    /// The selector matches nothing.
     Never,
 }
 
@@ -34,12 +34,12 @@ pub(super) fn required<'a>(kind: &str, object: Node<'a>) -> Required<'a> {
             }
         }
     };
-    // Values that are long are rarer: `shop-checkout-7` rather than `web`.
+    // Long values are rarer: `shop-checkout-7` rather than `web`.
     let texts = pairs.members().filter_map(|(label, value)| Some((label, value.as_str()?)));
     texts.max_by_key(|(_, value)| value.len()).map_or(Required::Never, |(label, value)| Required::Pair(label, value))
 }
 
-/// An expression that allows one value.
+/// A label with its value, from an expression that allows only one value.
 fn single(selector: Node<'_>) -> Option<(&str, &str)> {
     let expressions = selector.get("matchExpressions").into_iter().flat_map(Node::items);
     let mut ins = expressions.filter(|it| it.get("operator").and_then(Node::as_str) == Some("In"));
@@ -49,7 +49,7 @@ fn single(selector: Node<'_>) -> Option<(&str, &str)> {
     })
 }
 
-/// A label selector, read once for many labels.
+/// A label selector, parsed once for many objects.
 pub(super) struct Requirements<'a>(Vec<(&'a str, Demand<'a>)>);
 
 enum Demand<'a> {
@@ -60,7 +60,7 @@ enum Demand<'a> {
 }
 
 impl<'a> Requirements<'a> {
-    /// None where it selects nothing.
+    /// None if the selector matches nothing.
     pub(super) fn of(selector: Node<'a>) -> Option<Self> {
         if selector.is_null() || selector::matches(selector, None) == Match::Invalid {
             return None;
@@ -95,8 +95,8 @@ impl<'a> Requirements<'a> {
         })
     }
 
-    /// The shortest list that has everything that these can hold for: none where there is no such list, and a list of
-    /// nothing where nothing has a label that is demanded.
+    /// The shortest list that contains every object that can match. The outer option is none if no label narrows the
+    /// search. The inner option is none if no object has a required label.
     pub(super) fn narrowest<'b>(&self, by_label: &'b Postings) -> Option<Option<&'b Posting>> {
         let demanded = self.0.iter().filter_map(|(label, demand)| match demand {
             Demand::In(values) => {

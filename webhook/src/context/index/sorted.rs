@@ -1,16 +1,16 @@
-//! A list in order of which a version stays what it was while the next one is made.
+//! A sorted list with versions: a version stays unchanged while the next one is made.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// A chunk that grows beyond this is split.
+/// Maximum size of a chunk. A larger one is split.
 const CHUNK: usize = 64;
 
-/// Items in order, without equals, in chunks that versions share. To clone it is to copy a pointer; to change an item of a
-/// shared one copies its chunk and the pointers to the others, some microseconds among 100,000 items.
+/// Sorted items without duplicates, in chunks that versions share. A clone copies one pointer. A change of a shared
+/// list copies one chunk and the pointers to the others. With 100,000 items this takes some microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Sorted<T> {
-    /// None of them is empty.
+    /// No chunk is empty.
     chunks: Arc<Vec<Arc<Vec<T>>>>,
     len: usize,
 }
@@ -21,7 +21,7 @@ impl<T> Default for Sorted<T> {
     }
 }
 
-/// `order` says of an item of the list how it stands to the one that is meant, as for [`slice::binary_search_by`].
+/// `order` compares an item of the list with the one that is searched for, as in [`slice::binary_search_by`].
 impl<T: Clone> Sorted<T> {
     pub(super) fn len(&self) -> usize {
         self.len
@@ -40,21 +40,21 @@ impl<T: Clone> Sorted<T> {
         chunk.get(chunk.binary_search_by(&order).ok()?)
     }
 
-    /// Those from the first that `order` does not call less on.
+    /// The items from the first one for which `order` is not less.
     pub(super) fn from(&self, order: impl Fn(&T) -> Ordering) -> impl Iterator<Item = &T> {
         let at = self.chunk(&order);
         let first = self.chunks.get(at).map_or(0, |chunk| chunk.partition_point(|item| order(item).is_lt()));
         self.chunks.iter().skip(at).flat_map(|chunk| chunk.iter()).skip(first)
     }
 
-    /// To be changed without becoming another in the order.
+    /// An item that the caller may change. The change must keep its position in the order.
     pub(super) fn get_mut(&mut self, order: impl Fn(&T) -> Ordering) -> Option<&mut T> {
         let at = self.chunk(&order);
         let place = self.chunks.get(at)?.binary_search_by(&order).ok()?;
         Arc::make_mut(Arc::make_mut(&mut self.chunks).get_mut(at)?).get_mut(place)
     }
 
-    /// The equal one that it takes the place of.
+    /// Inserts an item. Returns the equal item that it replaces.
     pub(super) fn insert(&mut self, item: T, order: impl Fn(&T) -> Ordering) -> Option<T> {
         let at = self.chunk(&order).min(self.chunks.len().saturating_sub(1));
         let chunks = Arc::make_mut(&mut self.chunks);
@@ -69,7 +69,7 @@ impl<T: Clone> Sorted<T> {
             Err(place) => place,
         };
         self.len += 1;
-        // What comes in order, as from a list of the API server, fills one chunk after the other.
+        // Items that arrive in order, as in a list of the API server, fill one chunk after the other.
         if last && place == CHUNK {
             chunks.push(Arc::new(vec![item]));
             return None;
@@ -102,7 +102,7 @@ impl<T: Clone> Sorted<T> {
         Some(item)
     }
 
-    /// The first chunk whose last item is not less: the one that the item is in, if it is in any.
+    /// The first chunk whose last item is not less. If the item exists, it is in this chunk.
     fn chunk(&self, order: &impl Fn(&T) -> Ordering) -> usize {
         self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| order(last).is_lt()))
     }
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// A change copies what it touches, however many items there are.
+    /// A change copies only what it touches, however many items there are.
     #[test]
     fn versions_share_what_is_the_same() {
         let mut sorted = Sorted::default();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any changes leave what a set of the standard library holds, and versions before them as they were.
+        /// After any changes, the list equals a set of the standard library, and earlier versions are unchanged.
         #[test]
         fn is_a_set(changes in proptest::collection::vec((any::<bool>(), 0_u16..400), 0..1500), sought in 0_u16..400) {
             let (mut sorted, mut model) = (Sorted::default(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! The index against a scan of everything, for any objects, changes and questions.
+//! Compares the index with a full scan, for random objects, changes and questions.
 
 use plimsoll_flat::json;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ const KINDS: [&str; 8] = [
     "/LimitRange",
 ];
 
-/// Few enough that objects meet, and one that is no text.
+/// Few labels, so that objects share them. One value is not text.
 fn labels() -> impl Strategy<Value = Value> {
     let value = prop_oneof![
         8 => select(vec!["a", "b", "a-long-one"]).prop_map(Value::from),
@@ -75,7 +75,7 @@ fn object(kind: &'static str) -> BoxedStrategy<Value> {
     (spec, labels()).prop_map(|(spec, labels)| json!({"metadata": {"labels": labels}, "spec": spec})).boxed()
 }
 
-/// Put an object, or remove one by its name.
+/// Puts an object, or removes one by its name.
 #[derive(Clone, Debug)]
 enum Step {
     Put(&'static str, String, u32, Value),
@@ -98,7 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A question as JSON, so that it can be shown.
+/// A question as JSON, so that it can be printed.
 #[derive(Clone, Debug)]
 enum Asked {
     Get(String),
@@ -123,7 +123,7 @@ fn document(value: &Value) -> Vec<u8> {
     plimsoll_flat::to_document(value).unwrap()
 }
 
-/// All of it.
+/// Keeps the whole object.
 fn kept(shape: Shape<'_>, value: &Value) -> Kept {
     Keeping::new(shape, None).keep(value).unwrap()
 }
@@ -143,10 +143,10 @@ fn ask(asked: &Asked, answer: impl FnOnce(Question<'_>) -> Answer) -> Answer {
     })
 }
 
-/// Each object, and what is kept of it.
+/// Each object, and its kept part.
 type Model = BTreeMap<(&'static str, String, u32), (Vec<u8>, Vec<u8>)>;
 
-/// Every object that the question is true of, by its name, one after the other.
+/// Every object that belongs to the answer, by name, found by a full scan.
 fn scan(model: &Model, shape: Shape<'_>, question: Question<'_>) -> Vec<Vec<u8>> {
     let of_kind = model.iter().filter(|((kind, ..), _)| *kind == shape.kind);
     let matching = of_kind.filter(|(_, (whole, _))| question.matches(shape, "n", Node::root(whole).unwrap()));
@@ -162,7 +162,7 @@ proptest! {
     ) {
         let workloads = Workloads::default();
         let shape = |kind| Shape { kind, templates: workloads.templates(kind) };
-        // What questions look at: of references nothing is kept.
+        // The parts that questions look at. References are indexed and not kept.
         let mut parts = Parts::default();
         for pointer in ["/spec/selector", "/spec/podSelector", "/spec/template/metadata/labels"] {
             parts.add(pointer);
@@ -179,7 +179,7 @@ proptest! {
                     let both = (document(&object), kept.document.clone());
                     let change = shard.put(shape(kind), name, *copy, kept);
                     let before = model.insert((kind, name.clone(), *copy), both.clone());
-                    // What is left out may have changed without anybody's noticing.
+                    // A part that is not kept can change without a trace.
                     prop_assert!(change.is_some() || before.as_ref().is_some_and(|before| before.1 == both.1));
                     prop_assert!(change.is_none() || before.is_none_or(|before| before != both));
                     all += change.unwrap_or_default();
@@ -188,7 +188,7 @@ proptest! {
                     all += shard.remove(shape(kind), name);
                     model.remove(&(*kind, name.clone(), 0));
                 }
-                // Where names are told apart by more than the name, nothing is listed anew.
+                // If several objects have the same name, nothing is listed again.
                 Step::Retain(kind, _) if model.keys().any(|(of, _, copy)| of == kind && *copy > 0) => {}
                 Step::Retain(kind, names) => {
                     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -216,7 +216,7 @@ proptest! {
         for kind in KINDS {
             shard.retain(shape(kind), &[]);
             for name in 0..12 {
-                // Namesakes stay: only files have them, and nothing is removed from files.
+                // Other copies stay: only files have them, and nothing is removed from files.
                 let _ = model.remove(&(kind, format!("n{name}"), 0));
             }
         }
@@ -272,7 +272,8 @@ fn cuts_by_size_too() {
     }
 }
 
-/// By hand, with `--ignored --nocapture`: what an event costs in a namespace of 5,000 workloads while reviews hold versions.
+/// Run by hand with `--ignored --nocapture`: the cost of an event in a namespace of 5,000 workloads, while reviews hold
+/// versions.
 #[test]
 #[ignore = "it measures"]
 #[allow(clippy::print_stderr, reason = "it prints what it measures")]
@@ -294,7 +295,7 @@ fn a_burst_of_events() {
             (format!("n{number:04}"), kept(shape, &object))
         })
         .collect();
-    // Not in order, as events come.
+    // Not sorted by name, as events arrive.
     documents.sort_by_key(|(name, _)| name.bytes().rev().collect::<Vec<_>>());
     let start = std::time::Instant::now();
     for (name, document) in documents {

@@ -1,7 +1,7 @@
-//! One kind, listed once and then followed by watches, as controllers do.
+//! Lists one kind once, and then follows it by watches, as controllers do.
 //!
-//! It is written with the client alone, for `kube::runtime` does not tell when a watch that broke works again, which is what
-//! an operator wants to know of a context that he has to rely on.
+//! It uses only the client, because `kube::runtime` does not report when a broken watch works again. Operators who
+//! depend on the context need to know that.
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -20,45 +20,45 @@ use crate::context::question::Shape;
 use crate::context::served::{REQUEST_TIME, Resource, Tokens, reason};
 use crate::registry::Workloads;
 
-/// Objects that are asked for at once.
+/// Number of objects in one page of a list.
 const PAGE: u32 = 250;
 
-/// After so many seconds, and up to half as many more, the API server ends a watch, and another is begun.
+/// Duration of a watch in seconds, plus up to a half of it. Then the API server ends the watch, and a new one starts.
 const WATCH: u32 = 180;
 
-/// A connection that says nothing for longer than the API server would have kept it is dead.
+/// How much longer than the watch's duration a connection may be silent. After that it counts as dead.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// A watch that ends sooner, and without an event, is no way to learn anything.
+/// Minimum duration of a useful watch. If a watch without events ends sooner, the next one waits.
 const WORTH_IT: Duration = Duration::from_secs(1);
 
-/// One kind, in one namespace or in all.
+/// Follows one kind, in one namespace or in all.
 pub(super) struct Follow {
     pub(super) watches: Weak<Watches>,
     pub(super) client: Client,
     /// `group/Kind`
     pub(super) kind: String,
-    /// Of what is wanted of it.
+    /// Version of the request for this kind.
     pub(super) version: u64,
     pub(super) resource: Resource,
     pub(super) workloads: Arc<Workloads>,
     pub(super) scope: Option<String>,
-    /// Places for those who list.
+    /// Limits the number of concurrent lists.
     pub(super) lists: Arc<Semaphore>,
 }
 
 /// Why a list or a watch ended.
 enum End {
-    /// What was known last is too old to go on from.
+    /// The last known version is too old to continue from.
     Expired,
-    /// The API server does not know the kind any more.
+    /// The API server no longer serves the kind.
     NotServed,
-    /// Something is in the way.
+    /// An error occurred.
     Failed(String),
 }
 
 impl Follow {
-    /// Ends when the kind is not served any more, or nobody holds the watches.
+    /// Runs until the kind is no longer served, or the watches are dropped.
     pub(super) async fn run(&self) {
         let mut pause = Pause::default();
         loop {
@@ -71,7 +71,7 @@ impl Follow {
             };
             match end {
                 End::NotServed => return,
-                // Another list at once; but not again and again.
+                // List again at once, unless this repeats.
                 End::Expired => pause.rest().await,
                 End::Failed(why) => {
                     let Some(watches) = self.watches.upgrade() else { return };
@@ -83,7 +83,7 @@ impl Follow {
         }
     }
 
-    /// Everything there is now; its version.
+    /// Lists all existing objects. Returns the version of the list.
     async fn list(&self) -> Result<String, End> {
         let Ok(_place) = self.lists.acquire().await else { return Err(End::NotServed) };
         let mut parameters = ListParams::default().limit(PAGE);
@@ -109,7 +109,7 @@ impl Follow {
         }
     }
 
-    /// One watch after the other.
+    /// Runs one watch after the other.
     async fn follow(&self, mut version: String, pause: &mut Pause) -> End {
         loop {
             let (begun, before) = (Instant::now(), version.clone());
@@ -130,7 +130,7 @@ impl Follow {
         }
     }
 
-    /// Until it ends, as every watch does. `version` is that of the last event.
+    /// Runs one watch until it ends. `version` follows the last event.
     async fn watch(&self, version: &mut String) -> Result<(), End> {
         let seconds = WATCH + random() % (WATCH / 2);
         let parameters = WatchParams::default().timeout(seconds);
@@ -198,13 +198,14 @@ impl End {
     }
 }
 
-/// The version is older than what the API server remembers; or newer than all that it knows, as after a restored backup.
+/// Whether the API server no longer remembers the version, or the version is newer than its own, as after a restored
+/// backup.
 fn is_expired(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 410 || causes.into_iter().any(|cause| cause.reason == "ResourceVersionTooLarge")
 }
 
-/// The time between two attempts: longer each time, and never the same for two who wait for the same thing.
+/// The pause between two attempts. It grows, and is random, so that several waiters don't retry at the same time.
 #[derive(Debug)]
 pub(super) struct Pause(Duration);
 
@@ -224,7 +225,7 @@ impl Pause {
     }
 }
 
-/// No secret, so that without any source of it one number will do.
+/// The number is not secret. So without a source of randomness, a constant is good enough.
 fn random() -> u32 {
     getrandom::u32().unwrap_or(500)
 }

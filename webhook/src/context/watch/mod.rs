@@ -1,7 +1,7 @@
-//! The context of the cluster: what the API server's watches tell, of the kinds that policies declare.
+//! The context of the cluster, from watches of the kinds that policies declare.
 //!
-//! Reviews read; one task for each kind writes. A namespace is one shard, and a change replaces the shard, so that a review
-//! holds what it has and waits for nobody.
+//! Reviews read, and one task for each kind writes. A namespace is one shard. A change replaces the shard, so a review
+//! keeps its own version and never waits.
 
 mod follow;
 mod supervisor;
@@ -23,55 +23,57 @@ use crate::engine::Answer;
 use crate::model::Current;
 use crate::registry::Workloads;
 
-/// The cluster as it is watched.
+/// The watched part of the cluster.
 #[derive(Debug)]
 pub struct Watches {
     known: RwLock<Contents>,
-    /// Held while something is changed.
+    /// Locked while something is changed.
     states: Mutex<BTreeMap<String, State>>,
-    /// All kinds that were wanted first were listed once.
+    /// Whether every kind of the first configuration was listed once.
     ready: AtomicBool,
     workloads: Arc<Current<Workloads>>,
-    /// The namespaces that are watched; all of them if it is empty.
+    /// The watched namespaces. Empty for all.
     only: Arc<[String]>,
     cluster: Arc<Cluster>,
     wanted: watch::Sender<Wanted>,
-    /// Counts what was wanted, so that no version comes twice: who follows an earlier one may not have ended yet.
+    /// Counts calls of [`Watches::want`], so that no version repeats: a task for an earlier version may still be
+    /// running.
     versions: AtomicU64,
-    /// Counts lists that were completed.
+    /// Counts completed lists.
     listed: watch::Sender<u64>,
 }
 
-/// `group/Kind`, and the version of what is wanted of it.
+/// The wanted kinds, `group/Kind`, each with the version of the request.
 type Wanted = BTreeMap<String, u64>;
 
-/// What reviews read.
+/// The part that reviews read.
 #[derive(Debug, Default)]
 struct Contents {
     shards: HashMap<Arc<str>, Arc<Shard>>,
     kinds: Arc<HashMap<String, Extent>>,
 }
 
-/// What is known of a kind.
+/// The extent to which a kind is known.
 #[derive(Clone, Debug)]
 struct Extent {
     namespaced: bool,
-    /// Listed, everywhere where it is watched.
+    /// Whether it was listed in every watched scope.
     complete: bool,
 }
 
-/// How a kind fares.
+/// The state of a kind.
 #[derive(Debug, Default)]
 struct State {
-    /// Another one where it has to be listed anew, for more of its objects.
+    /// It changes if the kind must be listed again, because more of its objects is kept.
     version: u64,
-    /// Policies ask for it. Without these objects nothing is judged; without others a decision asks the API server itself.
+    /// Whether policies ask for the kind. Then its objects are required for every verdict. Other kinds only serve
+    /// decisions, which can ask the API server instead.
     needed: bool,
     namespaced: bool,
     not_served: bool,
-    /// Of each namespace that is watched by itself; of all together under none.
+    /// The state in each namespace that is watched separately. None is the key if all are watched together.
     scopes: BTreeMap<Option<String>, Scope>,
-    /// It could not be found out whether it is served.
+    /// The error, if discovery of the kind failed.
     undiscovered: Option<String>,
     change: Growth,
     failures: u64,
@@ -83,7 +85,7 @@ struct Scope {
     trouble: Option<String>,
 }
 
-/// One object as the API server sent it.
+/// One object from the API server.
 struct Sent {
     namespace: String,
     name: String,
@@ -91,8 +93,8 @@ struct Sent {
 }
 
 impl Watches {
-    /// Watches what [`Watches::want`] says, on the event loop that this is called from: in these namespaces, or in all if
-    /// none is given.
+    /// Starts to watch what [`Watches::want`] asks for, on the event loop of the caller: in these namespaces, or in all
+    /// if the list is empty.
     pub fn start(client: Client, namespaces: Vec<String>) -> Arc<Self> {
         let (kinds, only) = (Arc::new(Kinds::default()), Arc::<[String]>::from(namespaces));
         let (wanted, changes) = watch::channel(Wanted::new());
@@ -112,9 +114,9 @@ impl Watches {
         watches
     }
 
-    /// From now on these kinds are watched, and no others; these have pod templates, and this much is kept of each. A kind of
-    /// which more is to be kept than was is listed anew, and not known until then. Namespaces are watched in any case:
-    /// decisions ask whether one of them is being deleted.
+    /// Changes the watched kinds, the kinds with a pod template, and the kept parts. If more of a kind is to be kept
+    /// than before, the kind is listed again, and is not known until then. Namespaces are always watched, because
+    /// decisions ask whether a namespace is being deleted.
     pub fn want(&self, kinds: BTreeSet<String>, workloads: &Arc<Workloads>) {
         let kinds: BTreeMap<String, bool> =
             [(NAMESPACE.to_owned(), false)].into_iter().chain(kinds.into_iter().map(|kind| (kind, true))).collect();
@@ -146,12 +148,12 @@ impl Watches {
         self.states().iter().filter(|(_, state)| state.needed).map(|(kind, _)| kind.clone()).collect()
     }
 
-    /// What is known of kinds.
+    /// The current kinds with a pod template, and the kept parts.
     pub fn workloads(&self) -> Arc<Workloads> {
         self.workloads.get()
     }
 
-    /// The namespaces of which something is known.
+    /// The namespaces with known objects.
     pub fn namespaces(&self) -> Vec<Arc<str>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut namespaces: Vec<_> = known.shards.keys().filter(|namespace| !namespace.is_empty()).cloned().collect();
@@ -159,7 +161,7 @@ impl Watches {
         namespaces
     }
 
-    /// Every object of a kind in a namespace, as flat documents. None where they are not all known.
+    /// Every object of a kind in a namespace, as flat documents. None if the kind is not completely known.
     pub fn objects(&self, namespace: &str, kind: &str) -> Option<Vec<Vec<u8>>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let is_complete = known.kinds.get(kind).is_some_and(|extent| extent.complete);
@@ -168,10 +170,10 @@ impl Watches {
         is_complete.then(|| shard.map(|shard| shard.documents(kind)).unwrap_or_default())
     }
 
-    /// Waits until all that policies ask for was listed once.
+    /// Waits until every kind that policies ask for was listed once.
     pub async fn listed(&self) {
         let mut listed = self.listed.subscribe();
-        // The sender is our own, so that this never fails.
+        // We own the sender, so this never fails.
         let _ = listed.wait_for(|_| self.states().values().all(|state| !state.needed || state.is_listed())).await;
     }
 
@@ -179,7 +181,7 @@ impl Watches {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the API server says of a kind: that it is not served, or how.
+    /// Records whether the API server serves a kind, and how.
     fn served(&self, kind: &str, namespaced: Option<bool>, scopes: &[Option<String>]) {
         let mut states = self.states();
         let Some(state) = states.get_mut(kind) else { return };
@@ -210,7 +212,7 @@ impl Watches {
         }
     }
 
-    /// The list of a kind in a scope is complete: what is not in it does not exist.
+    /// Stores a complete list of a kind in a scope. Objects that are not in the list do not exist.
     fn replace(&self, (kind, version): (&str, u64), scope: &Option<String>, mut sent: Vec<Sent>) {
         let objects = sent.len();
         if self.is_for_all(kind) {
@@ -251,7 +253,7 @@ impl Watches {
         }
         let first = !state.is_listed();
         if let Some(scope) = state.scopes.get_mut(scope) {
-            // What is in the way is over only once it is watched too.
+            // The trouble is over only when the watch works, too.
             scope.listed = true;
         }
         if first {
@@ -278,7 +280,7 @@ impl Watches {
         put(sent, state);
     }
 
-    /// Whether what objects of this kind name is looked for in all namespaces. Such objects are stored twice.
+    /// Whether references from objects of this kind are looked up in all namespaces. Such objects are stored twice.
     fn is_for_all(&self, kind: &str) -> bool {
         self.only.is_empty() && names_namespaces(kind)
     }
@@ -295,7 +297,7 @@ impl Watches {
         }
     }
 
-    /// Replaces the shard of a namespace by one with a change. Whoever calls this holds the lock of the states.
+    /// Replaces the shard of a namespace by a changed one. The caller holds the lock of the states.
     fn change(&self, namespace: &Arc<str>, state: &mut State, change: impl FnOnce(&mut Shard) -> Growth) {
         let known = || self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut shard = known().shards.get(namespace).cloned().unwrap_or_default();
@@ -306,7 +308,7 @@ impl Watches {
             true => known.shards.remove(namespace),
             false => known.shards.insert(Arc::clone(namespace), shard),
         };
-        // What nobody reads any more is freed without the lock.
+        // Frees the previous version without holding the lock.
         drop(known);
         drop(before);
     }
@@ -323,7 +325,7 @@ impl Watches {
         }
     }
 
-    /// A watch works again.
+    /// Records that a watch works again.
     fn works(&self, (kind, version): (&str, u64), scope: &Option<String>) {
         let mut states = self.states();
         let Some(scope) = of_version(&mut states, kind, version).and_then(|state| state.scopes.get_mut(scope)) else {
@@ -334,13 +336,13 @@ impl Watches {
         }
     }
 
-    /// A list or a watch failed. What is known stays.
+    /// Records that a list or a watch failed. The known objects stay.
     fn fails(&self, (kind, version): (&str, u64), scope: &Option<String>, why: &str) {
         let mut states = self.states();
         let Some(state) = of_version(&mut states, kind, version) else { return };
         state.failures += 1;
         let Some(scope) = state.scopes.get_mut(scope) else { return };
-        // Once, however often it is tried again.
+        // Logged once, however often it is retried.
         if scope.trouble.is_none() {
             let then =
                 if scope.listed { "what was known last stays in use" } else { "answers about it are incomplete" };
@@ -349,7 +351,7 @@ impl Watches {
         scope.trouble = Some(why.to_owned());
     }
 
-    /// Lets reviews know which kinds are complete.
+    /// Tells reviews which kinds are complete.
     fn publish(&self, states: &BTreeMap<String, State>) {
         let extent = |state: &State| Extent { namespaced: state.namespaced, complete: state.is_listed() };
         let kinds: HashMap<String, Extent> = states.iter().map(|(kind, state)| (kind.clone(), extent(state))).collect();
@@ -377,14 +379,14 @@ impl State {
 }
 
 impl Sent {
-    /// The same, as it is stored among the objects of all namespaces.
+    /// The same object, as stored in the list of all namespaces.
     fn among_all(&self) -> Self {
         let Self { namespace, name, kept } = self;
         Self { namespace: String::new(), name: among_all(namespace, name), kept: kept.clone() }
     }
 }
 
-/// None where nobody waits any more for what was asked for in this version.
+/// The state of a kind. None if this version is no longer wanted.
 fn of_version<'a>(states: &'a mut BTreeMap<String, State>, kind: &str, version: u64) -> Option<&'a mut State> {
     states.get_mut(kind).filter(|state| state.version == version)
 }
@@ -441,12 +443,12 @@ impl Watches {
     }
 }
 
-/// What one review sees.
+/// The part that one review sees.
 #[derive(Debug)]
 struct Snapshot {
     /// The objects of its namespace.
     own: Arc<Shard>,
-    /// Those that lie in none.
+    /// The cluster-scoped objects.
     cluster: Arc<Shard>,
     kinds: Arc<HashMap<String, Extent>>,
     workloads: Arc<Workloads>,
@@ -459,7 +461,7 @@ impl Context for Snapshot {
         let Some(extent) = self.kinds.get(kind) else { return Answer::unknown() };
         let shard = match extent.namespaced {
             false => &self.cluster,
-            // Asked from a cluster-scoped object, nobody knows of which namespace.
+            // A question from a cluster-scoped object has no namespace, so the answer is unknown.
             true if namespace.is_empty() => return Answer::unknown(),
             true if !self.only.is_empty() && self.only.iter().all(|known| known != namespace) => {
                 return Answer::unknown();

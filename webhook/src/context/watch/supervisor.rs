@@ -1,4 +1,4 @@
-//! Which kinds are followed: those that are wanted and that the API server serves.
+//! Follows the kinds that are wanted and that the API server serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -13,13 +13,13 @@ use super::{Wanted, Watches};
 use crate::context::live::Kinds;
 use crate::context::served::discover;
 
-/// So often is looked whether a kind that was not served is there now, as after a CustomResourceDefinition was made.
+/// Interval for re-checking kinds that the API server did not serve. A CustomResourceDefinition may have been created.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// Lists at once: the text and the values of a page take a multiple of what is kept of it.
+/// Maximum number of concurrent lists. While a page is read, it takes a multiple of the memory of its kept part.
 const LISTS: usize = 2;
 
-/// Runs until nobody holds the watches any more.
+/// Runs until the watches are dropped.
 pub(super) async fn run(
     watches: Weak<Watches>,
     client: Client,
@@ -87,7 +87,7 @@ pub(super) async fn run(
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
             () = rest => {}
-            // A kind is gone, or its watch panicked; not at once, for it may be gone again and again.
+            // A kind is gone, or its watch panicked. Wait before the next attempt, because this may repeat.
             () = ended.notified() => Pause::default().rest().await,
         }
     }

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::registry::policy_set::tests::set;
 
-/// A request of the cluster.
+/// A request from the cluster.
 fn request(group: &str, resource: &str, kind: &str, subresource: &str, operation: &str, namespace: &str) -> Review {
     let body = json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -69,7 +69,7 @@ fn rules_of_the_cluster() {
     }
 }
 
-/// The kind of a Scale is `autoscaling/v1`; rules mean the resource that is scaled.
+/// The kind of a Scale is `autoscaling/v1`, but rules name the resource that it scales.
 #[test]
 fn a_subresource_has_the_group_of_its_resource() {
     let body = json!({
@@ -141,13 +141,13 @@ fn namespaces_by_name_and_pattern() {
     }
     let node = request("", "nodes", "Node", "", "CREATE", "");
     assert!(!named.matches(&node), "what lies in no namespace");
-    // A file's object that states no namespace may end up in one of them.
+    // An object of a file without a namespace may be applied to one of them.
     assert!(named.matches(&file("apps/v1", "Deployment")));
     assert!(!named.matches(&file("rbac.authorization.k8s.io/v1", "ClusterRole")));
     let stated =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "other"}});
     assert!(!named.matches(&Review::from_object(&stated).unwrap()));
-    // Together with rules, both have to match.
+    // If rules are given as well, both must match.
     let both = set("match: {namespaces: [shop], resourceRules: [{resources: [statefulsets]}]}").requests;
     assert!(!both.matches(&deployment("shop")));
 }

@@ -7,37 +7,37 @@ use crate::model::{Action, Review};
 use crate::registry::{Policy, Version};
 use plimsoll_sdk::metadata::Severity;
 
-/// A policy that denies, as the PolicySets know it.
+/// A policy that denies, as identified in the PolicySets.
 #[derive(Clone, Debug)]
 pub struct Ground {
-    /// Which.
+    /// The policy.
     pub policy: Arc<Policy>,
-    /// Its settings: sets with others do not deny by the same call.
+    /// Its settings. A set with different settings makes a different call.
     pub settings: Arc<[u8]>,
-    /// The `policiesAsOf` of these sets.
+    /// `policiesAsOf` of these sets.
     pub as_of: Option<Version>,
-    /// Of what it found; none where it failed.
+    /// Severity of its finding. None if the policy failed.
     pub severity: Option<Severity>,
 }
 
-/// Ways past a denial, beside following the policies.
+/// Ways past a denial, other than following the policies.
 #[derive(Clone, Debug, Default)]
 pub struct Recourse {
-    /// `contact` of the PolicySets that deny, each once.
+    /// `contact` of each PolicySet that denies, without repetition.
     pub contacts: Vec<String>,
-    /// The PolicySets that deny, by name.
+    /// Names of the PolicySets that deny.
     pub sets: Vec<String>,
-    /// Namespaces in each of which a PolicyExemption counts for everything that is denied.
+    /// Namespaces in which a PolicyExemption counts for every reason of the denial.
     pub exemption_namespaces: Vec<String>,
-    /// Whether annotations of the object silence everything that is denied.
+    /// Whether annotations of the object can silence every reason of the denial.
     pub self_exempt: bool,
-    /// The policies that deny and whose page the binary has, most severe first.
+    /// The policies that deny and that have a page in the binary, most severe first.
     pub explained: Vec<String>,
 }
 
 impl Plan {
-    /// Only sets whose own rule denies are asked for a contact. An exemption has to count for every set that shares the
-    /// call, because what one of them does not concede, none does.
+    /// Collects contacts only from sets whose own rule denies. An exemption must count for every set that shares the
+    /// call, because a concession counts only if all of them make it.
     pub(in crate::registry) fn recourse(&self, review: &Review, grounds: &[Ground]) -> Recourse {
         let mut recourse = Recourse { self_exempt: !grounds.is_empty(), ..Recourse::default() };
         if grounds.is_empty() {
@@ -52,7 +52,7 @@ impl Plan {
             if self.builtin.get(ground.policy.bundle) == Some(&true) {
                 add(&mut recourse.explained, &ground.policy.id);
             }
-            // Nothing excuses a policy that could not judge.
+            // An exemption does not cover a policy that failed.
             let is_finding = ground.severity.is_some();
             for (set, _, spared) in &sets {
                 let Some(rule) = set.rules[place].as_ref().filter(|rule| rule.is_of(ground)) else { continue };
@@ -82,7 +82,7 @@ impl Recourse {
 }
 
 impl Rule {
-    /// Whether it is a part of this call.
+    /// Whether the rule belongs to this call.
     fn is_of(&self, ground: &Ground) -> bool {
         Arc::ptr_eq(&self.settings, &ground.settings) && self.as_of == ground.as_of
     }

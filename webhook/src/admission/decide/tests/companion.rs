@@ -1,4 +1,4 @@
-//! What rests on other objects.
+//! Findings that depend on other objects.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
         object["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
     };
     assert_eq!(aged(old, &restart, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
-    // The order of what has names says nothing.
+    // The order of items with names has no meaning.
     let environment = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
     let mut before = deployment(&[("a", "x:1"), ("b", "y:1")]);
     before["metadata"]["creationTimestamp"] = json!(old);
@@ -63,7 +63,7 @@ fn what_is_missing_beside_an_object_counts_by_its_age() {
     assert_eq!(after(&|containers| drop(containers.pop())), Ok(Action::Deny));
     assert_eq!(aged(old, &fewer, &confirmed), Ok((Action::Audit, Some(Spared::Untouched))));
     assert_eq!(aged("yesterday", &more, &confirmed), Ok((Action::Warn, Some(Spared::Young))));
-    // A Deny is confirmed by a second look, else it warns.
+    // A Deny stays if a second look confirms it. Otherwise it becomes a warning.
     assert_eq!(aged(old, &more, &Facts::default()), Err(Need::Again(vec![0])));
     let late = Facts { again: Some(HashMap::from([(0, Err(Failure::Deadline))])), ..Facts::default() };
     assert_eq!(aged(old, &more, &late), Ok((Action::Deny, None)), "slowness confirms nothing, and refutes nothing");
@@ -88,6 +88,6 @@ fn what_the_same_release_may_end_only_warns() {
     assert_eq!(judged(&Request::create(after.clone())), warned);
     let update = || Request::update(before.clone(), after.clone());
     assert_eq!(judged(&update()), warned);
-    // It changes nothing but the number of Pods, so that nothing follows.
+    // A Scale changes only the number of Pods, so no object follows it.
     assert_eq!(judged(&update().with("subResource", json!("scale"))), (Action::Deny, None));
 }

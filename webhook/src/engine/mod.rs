@@ -26,6 +26,10 @@ pub use session::{Call, Cost, Input, Session};
 /// How often a running guest is interrupted to check its deadline.
 const TICK: Duration = Duration::from_millis(5);
 
+/// Maximum number of core instances of a component. One of ours has up to 4. Components of other languages have more: those
+/// that componentize-py makes have 38. Each costs memory only while it exists.
+const MAX_CORE_INSTANCES: u32 = 64;
+
 /// Limits of a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -112,12 +116,12 @@ fn config(limits: Limits, metered: bool) -> wasmtime::Config {
     // There is a slot for each evaluating thread, so the pool can't be exhausted. A component of ours has one core
     // instance with a memory, and shim and fixup instances without.
     pool.total_component_instances(limits.instances)
-        .total_core_instances(limits.instances * 4)
+        .total_core_instances(limits.instances * MAX_CORE_INSTANCES)
         .total_memories(limits.instances)
         .total_tables(limits.instances * 4)
         .max_memories_per_component(1)
         // A component that needs more is rejected when it is loaded, not when other components use up the pool.
-        .max_core_instances_per_component(4)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_tables_per_component(4)
         .max_memory_size(limits.memory)
         // Memory up to this size is reset by copying when an instance is dropped. The rest is returned to the system.

@@ -247,8 +247,9 @@ impl Workload {
             true if is_handed_over(review, kind, &name) => Some(0),
             true => Some(replicas(review, kind, &name, object)?),
         };
+        let is_sized = object.at("/spec/replicas").is_some_and(|replicas| !replicas.is_null());
         let (floor, autoscalers_known) =
-            if replicas.is_some() { floor(review, scalers, kind, &name) } else { (None, true) };
+            if replicas.is_some() { floor(review, scalers, kind, &name, is_sized) } else { (None, true) };
         Some(Self { kind: kind.into(), name, replicas, floor, autoscalers_known, source, holder })
     }
 }
@@ -327,7 +328,11 @@ impl Selected {
     pub fn drain_ends(&self) -> Option<&'static str> {
         let are_all =
             |kind: Kind<'_>| !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.kind == kind);
+        let is_left = |workload: &Workload| workload.floor.as_ref().is_some_and(|floor| floor.is_left);
         match () {
+            () if !self.workloads.is_empty() && self.workloads.iter().all(is_left) => {
+                Some("a drain ends when KEDA has scaled the Pods to zero")
+            }
             () if are_all(Kind::DAEMON_SET) => {
                 Some("kubectl drain --ignore-daemonsets leaves Pods of DaemonSets on the node and ends")
             }
@@ -450,6 +455,7 @@ pub(crate) fn target_of(scaler: Autoscaler, object: Node<'_>) -> Option<(OwnedKi
     let text = |member: &str| reference.get(member).and_then(Node::as_str).filter(|text| !text.is_empty());
     // The default kind of KEDA is a Deployment.
     let (version, kind) = match (text("apiVersion"), text("kind")) {
+        (None, Some(kind)) if scaler == Autoscaler::Keda => ("apps/v1", kind),
         (version, Some(kind)) => (version.unwrap_or_default(), kind),
         (_, None) if scaler == Autoscaler::Keda => ("apps/v1", "Deployment"),
         _ => return None,
@@ -471,7 +477,12 @@ mod tests {
     use crate::int_or_percent::IntOrPercent::{self, Int, Percent};
 
     fn workload(replicas: Option<i64>, floor: Option<i64>) -> Workload {
-        let floor = floor.map(|pods| Floor { pods, by: "HorizontalPodAutoscaler a".to_owned(), field: "minReplicas" });
+        let floor = floor.map(|pods| Floor {
+            pods,
+            by: "HorizontalPodAutoscaler a".to_owned(),
+            field: "minReplicas",
+            is_left: false,
+        });
         Workload {
             kind: if replicas.is_some() { Kind::DEPLOYMENT } else { Kind::DAEMON_SET }.into(),
             name: "a".to_owned(),

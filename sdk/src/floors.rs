@@ -19,6 +19,8 @@ pub struct Floor {
     pub by: String,
     /// The field that sets it, such as `minReplicas`.
     pub field: &'static str,
+    /// Whether KEDA also scales to no Pods at all, when there is nothing to do.
+    pub is_left: bool,
 }
 
 impl Floor {
@@ -37,14 +39,23 @@ impl Floor {
 
 /// The lowest minimum of the autoscalers of a workload, and whether all of them are known. The reviewed autoscaler
 /// counts as the review has it.
-pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name_of: &str) -> (Option<Floor>, bool) {
+///
+/// A ScaledObject that is paused at its current size counts with its minimum if the workload states no `replicas`: the
+/// size at which it was paused is not known.
+pub(crate) fn floor(
+    review: &Review<'_>,
+    scalers: &Scalers,
+    kind: Kind<'_>,
+    name_of: &str,
+    is_sized: bool,
+) -> (Option<Floor>, bool) {
     let mut known = true;
     let mut floors = Vec::new();
     for scaler in Autoscaler::ALL {
         let complete = scalers.each(review, scaler, kind, name_of, &mut |object| {
             // The ScaledObject of this HorizontalPodAutoscaler has the same minimum.
             if !is_reviewed(review, scaler.kind(), name(object)) && !is_owned_by(review, Kind::SCALED_OBJECT, object) {
-                floors.extend(minimum(scaler, object, name(object)));
+                floors.extend(minimum(scaler, object, name(object), is_sized));
             }
         });
         // KEDA creates a HorizontalPodAutoscaler with the same minimum, so ScaledObjects need not be known.
@@ -54,21 +65,22 @@ pub(crate) fn floor(review: &Review<'_>, scalers: &Scalers, kind: Kind<'_>, name
     if let (Some(scaler), Some(object)) = (own, review.object().node())
         && target(review, object).is_some_and(|(kind_of, name)| kind_of == kind && name == name_of)
     {
-        floors.extend(minimum(scaler, object, review.name()));
+        floors.extend(minimum(scaler, object, review.name(), is_sized));
     }
     (floors.into_iter().reduce(|least, next| if next.pods < least.pods { next } else { least }), known)
 }
 
-/// `None` for a ScaledObject that is paused at its current size, and for a minimum that the API server rejects.
-fn minimum(scaler: Autoscaler, object: Node<'_>, name: &str) -> Option<Floor> {
+/// `None` for a ScaledObject that is paused at a size that is known, and for a minimum that the API server rejects.
+fn minimum(scaler: Autoscaler, object: Node<'_>, name: &str, is_sized: bool) -> Option<Floor> {
     let is_hpa = scaler == Autoscaler::Horizontal;
     let by = format!("{} {name}", scaler.kind().name());
     match Paused::of(object).filter(|_| !is_hpa) {
-        Some(Paused::At(pods)) => return Some(Floor { pods, by, field: PAUSED_REPLICAS }),
-        Some(Paused::Now) => return None,
-        None => {}
+        Some(Paused::At(pods)) => return Some(Floor { pods, by, field: PAUSED_REPLICAS, is_left: false }),
+        Some(Paused::Now) if is_sized => return None,
+        Some(Paused::Now) | None => {}
     }
     let (field, unset) = if is_hpa { ("minReplicas", 1) } else { ("minReplicaCount", 0) };
-    let pods = pods_at(object, scaler.min(), unset)?.max(1);
-    Some(Floor { pods, by, field })
+    let least = pods_at(object, scaler.min(), unset)?;
+    let is_left = !is_hpa && least == 0 && Paused::of(object).is_none();
+    Some(Floor { pods: least.max(1), by, field, is_left })
 }

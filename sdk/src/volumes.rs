@@ -49,6 +49,8 @@ impl Access {
 pub struct Claim<'a> {
     /// Its name.
     pub name: &'a str,
+    /// The name of the volume.
+    pub volume: &'a str,
     /// `persistentVolumeClaim/claimName` of the volume.
     pub at: Cursor<'a>,
 }
@@ -134,7 +136,8 @@ pub fn claims<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>>
         .items()
         .filter_map(|volume| {
             let at = volume.at("/persistentVolumeClaim/claimName");
-            Some(Claim { name: at.as_str().filter(|name| !name.is_empty())?, at })
+            let volume = volume.at("/name").as_str().unwrap_or_default();
+            Some(Claim { name: at.as_str().filter(|name| !name.is_empty())?, volume, at })
         })
         .take(MAX_CLAIMS)
 }

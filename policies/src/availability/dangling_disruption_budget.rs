@@ -1,4 +1,4 @@
-use plimsoll_sdk::disruption::Selected;
+use plimsoll_sdk::disruption::{PodBudget, Selected};
 use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
 
@@ -59,6 +59,10 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     }
     if !selected.complete || !jobs.complete {
         return findings.skip("the workloads of the namespace are not all known");
+    }
+    // Such a budget blocks every Pod that it will ever select, as `drain-deadlock` says.
+    if review.object().node().and_then(PodBudget::read).is_some_and(|budget| budget.is_closed()) {
+        return;
     }
     let message = "the budget selects the Pods of no workload of this namespace, so it protects nothing";
     let help = "write the labels of the workload's pod template, in the namespace of the workload";

@@ -140,7 +140,9 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let (blocked, severity) = if let Some(blocked) = known {
         (blocked, severity(&budget, &selected, end.as_deref(), findings))
     } else if budget.is_closed() && selector.exists() {
-        (Blocked::Closed(budget.budget), if end.is_some() { Severity::Warning } else { Severity::Error })
+        // Workloads without Pods block nothing now.
+        let is_idle = !selected.workloads.is_empty() && selected.complete;
+        (Blocked::Closed(budget.budget), if end.is_some() || is_idle { Severity::Warning } else { Severity::Error })
     } else if !selected.workloads.is_empty() {
         return;
     } else if let Some(pinned) = selector.node().and_then(|selector| Pinned::read(review, selector)) {

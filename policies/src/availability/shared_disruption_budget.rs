@@ -60,7 +60,9 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
     // No selector can tell an Argo Rollout from the workload that it takes its template from.
     let referring: Vec<_> = selected.workloads.iter().filter(|workload| workload.kind == Kind::ROLLOUT).collect();
     let stands_alone = |workload: &&Workload| !referring.iter().any(|rollout| rollout.takes_template_of(workload));
-    let workloads: Vec<_> = selected.workloads.iter().filter(stands_alone).collect();
+    // A colour or a canary at 0 has no Pods that count.
+    let has_pods = |workload: &&Workload| workload.pods() != Some(0);
+    let workloads: Vec<_> = selected.workloads.iter().filter(stands_alone).filter(has_pods).collect();
     if workloads.len() > 1 {
         let names: Vec<String> = workloads.iter().take(3).map(|workload| workload.describe()).collect();
         let more = workloads.len() - names.len();

@@ -96,7 +96,8 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     let Some(rollout) = Rollout::of(review) else { return };
     let Rollout { replicas, max_surge, max_unavailable, .. } = rollout;
     if rollout.is_stuck() {
-        let message = "maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so the API server refuses it";
+        let who = if review.is(Kind::ROLLOUT) { "Argo Rollouts" } else { "the API server" };
+        let message = format!("maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so {who} refuses it");
         let fix = Fix::changing("replace Pods by one more at a time").replace(&rollout.max_surge_at, 1_i64);
         let finding = findings.error(&rollout.max_unavailable_at, message, "write maxSurge: 1");
         finding.fix(fix).about(&rollout.max_surge_at);

@@ -3,7 +3,7 @@ use plimsoll_sdk::disruption::{name, target};
 use plimsoll_sdk::kind::long_running;
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::volumes::{Access, Hold, claims};
+use plimsoll_sdk::volumes::{Access, Claim, Hold, claims};
 use plimsoll_sdk::workload::PodTemplate;
 
 use crate::rollout::several_pods::{several, taken};
@@ -78,15 +78,17 @@ pub fn volume_shared_by_replicas(review: &Review, findings: &mut Findings) {
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let referenced = review.referenced();
     let Some(template) = review.template().or(referenced.as_ref()) else { return };
-    let Some((claim, mode, severity)) = narrow_claim(review, template, findings) else { return };
+    let Some(object) = review.object().node() else { return };
+    let Some((claim, mode, severity)) = narrow_claim(review, object, template, findings) else { return };
     let Some(kind) = long_running(review).find(|kind| review.is(*kind)) else { return };
     let replicas = review.at("/spec/replicas");
     let (own, known) = several(review, &Scalers::of(review, 1), kind, review.name(), replicas.as_i64());
     let rollout = if own.is_none() { taken(review, kind, review.name()) } else { None };
     let (message, other) = match (own, rollout) {
-        (Some(pods), _) => (format!("claim {claim} is {mode}, and {pods}: {HARM}"), None),
+        (Some(pods), _) => (format!("claim {claim} is {mode}, and {pods}: {}", harm(mode)), None),
         (None, Some((rollout, pods))) => {
-            let message = format!("claim {claim} is {mode}, Rollout {rollout} takes this template, and {pods}: {HARM}");
+            let harm = harm(mode);
+            let message = format!("claim {claim} is {mode}, Rollout {rollout} takes this template, and {pods}: {harm}");
             (message, Some(rollout))
         }
         (None, None) if known => return,
@@ -110,13 +112,13 @@ fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Finding
     let Some((kind, of)) = target(review, object) else { return };
     let pods = maximum(scaler, object);
     let (holder, answer) = review.template_of(kind.get(), &of);
-    let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
-        return;
-    };
-    let Some((claim, mode, severity)) = narrow_claim(review, &template, findings).filter(|_| pods > 1) else { return };
+    let Some(holding) = answer.nodes().next() else { return };
+    let Some(template) = review.template_in(holder.get(), holding) else { return };
+    let claim = narrow_claim(review, holding, &template, findings).filter(|_| pods > 1);
+    let Some((claim, mode, severity)) = claim else { return };
     let at = review.at(scaler.max());
     let workload = format!("{} {of}", kind.name());
-    let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {HARM}");
+    let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {}", harm(mode));
     report(findings, severity, &at, message).related(format!("{}/{of}", kind.name()));
 }
 
@@ -135,6 +137,10 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
     for (kind, answer) in &answers {
         for object in answer.nodes() {
             let Some(template) = review.template_in(*kind, object) else { continue };
+            let mut shared = shared_claims(object, &template);
+            if !shared.any(|claim| claim.name == review.name()) {
+                continue;
+            }
             if is_owned(review, *kind, object) || access == Access::OneNode && template.is_tied_to_node() {
                 continue;
             }
@@ -143,25 +149,42 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
             let own = several(review, &scalers, *kind, of, replicas).0.map(|pods| (*kind, of.to_owned(), pods));
             let found = own.or_else(|| taken(review, *kind, of).map(|(rollout, pods)| (Kind::ROLLOUT, rollout, pods)));
             let Some((kind, of, pods)) = found else { continue };
-            let message = format!("the claim is {mode}, {} {of} mounts it, and {pods}: {HARM}", kind.name());
+            let (what, harm) = (kind.name(), harm(mode));
+            let message = format!("the claim is {mode}, {what} {of} mounts it, and {pods}: {harm}");
             let finding = report(findings, severity, &review.at("/spec/accessModes"), message);
             finding.related(format!("{}/{of}", kind.name()));
         }
     }
 }
 
-const HARM: &str = "a second one does not start on another node";
+/// What happens to a second Pod.
+fn harm(mode: &str) -> &'static str {
+    match mode {
+        "ReadWriteOncePod" => "a second one does not start",
+        _ => "a second one does not start on another node",
+    }
+}
+
 const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
+
+/// The claims that all Pods mount. In a StatefulSet, a claim template replaces the volume of the same name, so that each
+/// Pod has a claim of its own.
+fn shared_claims<'a>(object: Node<'_>, template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> {
+    let templates = object.at("/spec/volumeClaimTemplates").into_iter().flat_map(Node::items);
+    let own: Vec<String> = templates.map(|template| name(template).to_owned()).collect();
+    claims(template).filter(move |claim| !own.iter().any(|name| *name == claim.volume))
+}
 
 /// The first claim that not all Pods can mount, its access mode, and the severity.
 fn narrow_claim(
     review: &Review<'_>,
+    object: Node<'_>,
     template: &PodTemplate<'_>,
     findings: &mut Findings,
 ) -> Option<(String, &'static str, Severity)> {
     let is_tied = template.is_tied_to_node();
     let mut perhaps = None;
-    for claim in claims(template) {
+    for claim in shared_claims(object, template) {
         match claim.hold(review) {
             Hold::Unknown => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
             Hold::Perhaps(Access::OneNode) | Hold::Certain(Access::OneNode) if is_tied => {}

@@ -159,7 +159,7 @@ fn fences(section: &str, case: &Case, now: &Case) -> String {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll::engine::FixClass;
+    use plimsoll::model::FixClass;
 
     use super::*;
 

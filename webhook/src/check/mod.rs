@@ -191,6 +191,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
         excluded: collected.excluded,
         patches,
         named: collected.named,
+        gone: collected.deleted,
     };
     let limits = Limits { allow_empty: options.limits.allow_empty || collected.deleted > 0, ..options.limits };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);

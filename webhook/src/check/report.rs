@@ -77,6 +77,8 @@ pub struct Passed {
     pub patches: Vec<String>,
     /// Files that kustomizations of their folders name.
     pub named: Vec<String>,
+    /// Number of files in `--only` that do not exist.
+    pub gone: usize,
 }
 
 /// The reason why a finding is silenced.

@@ -173,6 +173,7 @@ pub const LIMIT_RANGES: &[Read] = &[Read::Of("/LimitRange", &["/spec/limits"])];
 
 /// `Storage`: how a volume is mounted, and by how many Pods at once.
 pub const STORAGE: &[Read] = &[
+    Read::OfWorkloads(&["/spec/volumeClaimTemplates/*/metadata/name", "{template}/spec/volumes/*/name"]),
     Read::Of(
         "/PersistentVolumeClaim",
         &[

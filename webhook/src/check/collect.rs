@@ -319,7 +319,9 @@ impl Collector {
                 self.collected.excluded.push(name(&path));
                 continue;
             }
-            let is_own = is_known.is_some() && rendered::is_kustomization(file_name);
+            let is_kustomization = is_known.is_some() && rendered::is_kustomization(file_name);
+            // A kustomization that can't be read is an error at its place, or a template.
+            let is_own = is_kustomization && is_known == Some(true);
             let is_read = path.is_dir() || is_manifest(&path) && !is_own;
             let target = if is_read { target(&self.closed_folders, &path) } else { Target::Read };
             if target == Target::Outside {
@@ -331,7 +333,8 @@ impl Collector {
             } else if path.is_dir() {
                 self.folder(&path, &within);
             } else if is_read {
-                let (within, is_context) = (within.clone(), self.is_context);
+                let kustomization = if is_kustomization { None } else { within.kustomization };
+                let (within, is_context) = (Within { kustomization, ..within.clone() }, self.is_context);
                 self.waiting.push(Waiting { path: Some(path), is_found: true, within, is_context });
             }
         }

@@ -296,6 +296,21 @@ fn changed_files_are_judged_as_their_folder_is() {
 }
 
 #[test]
+fn a_broken_kustomization_is_an_error_at_its_place() {
+    let broken =
+        folder(&[("k/kustomization.yaml", "resources: [web.yaml\n"), ("k/web.yaml", &deployment("name: web", 1))]);
+    let run = broken.check(&["k"]);
+    assert_eq!(run.status, 4, "{}{}", run.out, run.err);
+    assert!(run.out.contains("--> k/kustomization.yaml:"), "{}", run.out);
+    // A template of one is none, and an empty one builds nothing.
+    for (text, status) in [("resources: [{{ .Values.name }}.yaml]\n{{ end }}\n", 0), ("", 0)] {
+        let other = folder(&[("k/kustomization.yaml", text), ("k/web.yaml", &deployment("name: web", 1))]);
+        let run = other.check(&["k", "--allow-empty"]);
+        assert_eq!(run.status, status, "{text:?}: {}{}", run.out, run.err);
+    }
+}
+
+#[test]
 fn without_a_path_it_is_the_current_folder() {
     let own = folder(&[("k/budget.yaml", &budget("name: web", "web", "maxUnavailable: 1"))]);
     finds(&own.check(&[]), &["dangling-disruption-budget"]);

@@ -305,6 +305,11 @@ impl Selected {
         let mut workloads = workloads_of(review, &answers, |kind, object| !is_reviewed(review, kind, name(object)));
         let matches = |workload: &Workload| selector::matches(selector, workload.labels(review)).is_yes();
         workloads.extend(reviewed(review).filter(matches));
+        // The API server rejects these sizes, so how many Pods there are is not known.
+        let is_odd = |object: Node<'_>| pods_at(object, "/spec/replicas", 1).is_none();
+        let complete = complete
+            && !review.object().node().is_some_and(is_odd)
+            && !answers.iter().any(|(_, answer)| answer.nodes().any(is_odd));
         Self { workloads, complete: complete && !review.leaves_out_holders() }
     }
 

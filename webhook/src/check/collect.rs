@@ -320,8 +320,8 @@ impl Collector {
                 continue;
             }
             let is_kustomization = is_known.is_some() && rendered::is_kustomization(file_name);
-            // A kustomization that can't be read is an error at its place, or a template.
-            let is_own = is_kustomization && is_known == Some(true);
+            let is_broken = is_kustomization && is_known == Some(false) && is_broken(&path);
+            let is_own = is_kustomization && !is_broken;
             let is_read = path.is_dir() || is_manifest(&path) && !is_own;
             let target = if is_read { target(&self.closed_folders, &path) } else { Target::Read };
             if target == Target::Outside {
@@ -333,9 +333,10 @@ impl Collector {
             } else if path.is_dir() {
                 self.folder(&path, &within);
             } else if is_read {
-                let kustomization = if is_kustomization { None } else { within.kustomization };
+                let kustomization = if is_broken { None } else { within.kustomization };
                 let (within, is_context) = (Within { kustomization, ..within.clone() }, self.is_context);
-                self.waiting.push(Waiting { path: Some(path), is_found: true, within, is_context });
+                // A broken one is an error at its place, although it is no manifest.
+                self.waiting.push(Waiting { path: Some(path), is_found: !is_broken, within, is_context });
             }
         }
     }
@@ -482,4 +483,9 @@ fn name(path: &Path) -> String {
         (true, false) => ".".to_owned(),
         _ => text.to_owned(),
     }
+}
+
+/// Whether a kustomization that can't be read is neither a template nor empty.
+fn is_broken(file: &Path) -> bool {
+    files::read_text(file, bounds::MAX_CONFIGURATION).is_ok_and(|text| !text.contains("{{") && !text.trim().is_empty())
 }

@@ -36,7 +36,7 @@ fn two_of_them_are_two() {
     // One that stands alone meets nobody, and not itself.
     folder.write("k/web.yaml", &deployment("web"));
     let run = folder.check(&["k"]);
-    assert!(run.out.contains("0 denied, 0 warned of, 0 audited"), "{}", run.out);
+    assert!(run.out.contains("0 denied, 0 warned, 0 recorded"), "{}", run.out);
     assert!(!folder.check(&["k", "--verbose"]).out.contains("declared twice"));
 }
 

@@ -115,13 +115,24 @@ fn findings(inputs: &[Input], spelling: Spelling) -> Result<Findings> {
             text("policy"),
             text("severity"),
             text("action"),
-            finding["object"],
-            in_any_document(text("message")),
+            at_any_place(&finding["object"].to_string()),
+            at_any_place(&in_any_document(text("message"))),
             finding["fix"]
         );
         *found.entry(number(text("file"))?.to_owned()).or_default().entry(key).or_default() += 1;
     }
     Ok(found)
+}
+
+/// A text without the places by which objects with `generateName` are called: `web-* (k8s/web.yaml:12)`.
+fn at_any_place(text: &str) -> String {
+    let mut parts = text.split("-* (");
+    let mut without = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        without.push_str("-*");
+        without.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    without
 }
 
 /// A message without the number of a document: in a List all of them are one.

@@ -153,9 +153,7 @@ impl<'a> Node<'a> {
         }
         let mut node = self;
         let Some(tokens) = pointer.strip_prefix('/') else {
-            // In a guest the pointer is part of a policy's code; the host looks up what others wrote.
-            assert!(cfg!(not(target_arch = "wasm32")), "`{pointer}` is not a JSON pointer: write `/{pointer}`");
-            return None;
+            return no_pointer(pointer);
         };
         for token in tokens.split('/') {
             node = match node.kind() {
@@ -378,4 +376,17 @@ fn escape_into(key: &str, pointer: &mut String) {
             other => pointer.push(other),
         }
     }
+}
+/// In a guest the pointer is part of a policy's code, so the first test shows the mistake.
+#[cfg(target_arch = "wasm32")]
+#[cold]
+#[expect(clippy::panic, reason = "a mistake in the code of a policy")]
+fn no_pointer<'a>(pointer: &str) -> Option<Node<'a>> {
+    panic!("`{pointer}` is not a JSON pointer (RFC 6901): write `/{pointer}`")
+}
+
+/// The host looks up what others wrote.
+#[cfg(not(target_arch = "wasm32"))]
+fn no_pointer<'a>(_pointer: &str) -> Option<Node<'a>> {
+    None
 }

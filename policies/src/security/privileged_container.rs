@@ -53,8 +53,7 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
     for container in template.all_containers() {
         let who = container.describe();
         let at = container.at("/securityContext/privileged");
-        // Windows has no privileged containers; its kubelet ignores the field.
-        if at.as_bool() == Some(true) && !template.is_windows() {
+        if at.as_bool() == Some(true) {
             findings
                 .error(
                     &at,

@@ -48,6 +48,14 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
         "autoscaler-without-requests" if is_scaler || is_scalable => wrong([plain(), scaler(2, 9)]),
         "autoscaler-without-target" => fine([scaler(2, 9), plain()]),
         "autoscaler-down-to-one" if kind == KEDA => fine([self::scaler(HPA, subject, 1, 9), scaler(1, 9)]),
+        // What it refers to is there, and has no Pods of its own.
+        "careless-argo-rollout" if kind != "argoproj.io/Rollout" => {
+            let mut rollout = workload("argoproj.io/Rollout", "shop", json!({}));
+            rollout["spec"]["template"].take();
+            let (_, name) = kind.split_once('/').unwrap_or_default();
+            rollout["spec"]["workloadRef"] = json!({"apiVersion": "apps/v1", "kind": name, "name": "shop"});
+            fine([workload(kind, "shop", json!({"replicas": 0})), rollout])
+        }
         "careless-argo-rollout" => {
             let mut rollout = workload("argoproj.io/Rollout", "shop", json!({}));
             rollout["spec"]["template"].take();

@@ -134,7 +134,10 @@ fn names(text: &str, place: &str) -> bool {
     let mut places =
         text.split(|char: char| char.is_whitespace() || char == '"').map(|word| word.trim_end_matches([':', ',']));
     places.any(|word| {
-        word.starts_with(place) || (!around.is_empty() && (word == around || word.starts_with(&format!("{around}.{{"))))
+        // What can't be decoded is named with the type around it.
+        word.starts_with(place)
+            || word.ends_with(&format!(".{place}"))
+            || (!around.is_empty() && (word == around || word.starts_with(&format!("{around}.{{"))))
     })
 }
 
@@ -217,7 +220,11 @@ fn pod(stored: &Value) -> Option<Value> {
         let name = &claim["metadata"]["name"];
         let volume = json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
         match pod["spec"]["volumes"].as_array_mut() {
-            Some(volumes) => volumes.push(volume),
+            // It replaces a volume of the same name.
+            Some(volumes) => {
+                volumes.retain(|other| other["name"] != *name);
+                volumes.push(volume);
+            }
             None => pod["spec"]["volumes"] = json!([volume]),
         }
     }

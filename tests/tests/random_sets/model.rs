@@ -31,7 +31,13 @@ impl Set {
         if self.kind == "DaemonSet" {
             return true;
         }
-        let expected = self.pods();
+        // What was paused at a size that no file says had its minimum at least.
+        let expected = match self.autoscaler {
+            Some(Autoscaler { least, keda: Some(Pause::Paused(_, true)), .. }) if self.replicas.is_none() => {
+                least.unwrap_or(0).max(1)
+            }
+            _ => self.pods(),
+        };
         if expected == 0 {
             // There is nothing that a drain would wait for, unless no number of Pods lets one go.
             let none = [("maxUnavailable", Amount::Number(0)), ("minAvailable", Amount::Percent(100))];

@@ -381,7 +381,7 @@ fn budgets() -> Result<()> {
     )?;
     found(&[web.clone(), other.clone(), both.clone()], "shared-disruption-budget", "together")?;
     let two = budget("two", "web", "maxUnavailable", json!(1));
-    found(&[web.clone(), one.clone(), two.clone()], "overlapping-disruption-budgets", "never ends")?;
+    found(&[web.clone(), one.clone(), two.clone()], "overlapping-disruption-budgets", "kubectl drain fails")?;
     found(&[web.clone(), closed.clone()], "drain-deadlock", "minAvailable 100% of 3 Pods")?;
 
     let mut scene = Scene::new("8")?;

@@ -413,7 +413,7 @@ impl<'a> Reader<'a> {
         let review = Review::from_object(value).and_then(|review| {
             let name = || {
                 let line = at.document.locate_nearest(prefix).0.value.line;
-                unnamed::name(value, &self.source.name, line)
+                unnamed::name(value, &self.source.name, line, prefix)
             };
             if review.name.is_empty() { review.called(&name()) } else { Some(review) }
         });

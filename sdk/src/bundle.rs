@@ -6,7 +6,7 @@ use plimsoll_flat::Node;
 
 use crate::disruption::name;
 use crate::findings::Findings;
-use crate::guest::{Judgement, Knowledge, Setting, Subject};
+use crate::guest::{Judgement, Knowledge, Setting, SettingFault, Subject};
 use crate::review::Review;
 
 /// One policy as the `#[policy]` attribute writes it down.
@@ -16,6 +16,10 @@ pub struct Policy {
     pub id: &'static str,
     /// Reads the settings (empty: the defaults) and judges the review.
     pub evaluate: fn(&Review<'_>, &[u8], &mut Findings) -> Result<(), String>,
+    /// Kinds (`group/Kind`) of other objects that it may ask for: those that it requires, and those that refine it.
+    pub declares: &'static [&'static str],
+    /// Finds errors in settings that their schema can't express.
+    pub check_settings: fn(&[u8]) -> Vec<SettingFault>,
     /// What registries and tools read without running anything.
     #[cfg(not(target_arch = "wasm32"))]
     pub metadata: fn() -> crate::metadata::Policy,
@@ -92,7 +96,7 @@ pub fn evaluate(
             return (0..calls.len()).map(|call| judgement(call, Err(why.clone()))).collect();
         }
     };
-    let view = Review::new(host, environment, request, subject);
+    let mut view = Review::new(host, environment, request, subject);
     let mut judgements = Vec::new();
     for (call, &policy) in calls.iter().enumerate() {
         let setting = settings.iter().find(|setting| setting.call as usize == call);
@@ -101,6 +105,9 @@ pub fn evaluate(
         match run {
             Ok(()) if findings.is_empty() => {}
             run => judgements.push(judgement(call, run.map(|()| findings.into_outcome()))),
+        }
+        if view.is_spoilt() {
+            view = Review::new(host, environment, request, subject);
         }
     }
     judgements
@@ -124,12 +131,27 @@ macro_rules! export_policies {
             let mut left = number;
             $(
                 if left == 0 {
-                    return ($policy.evaluate)(review, settings, findings);
+                    review.begin($policy.declares);
+                    let outcome = ($policy.evaluate)(review, settings, findings);
+                    return outcome.and(review.end());
                 }
                 left -= 1;
             )*
             let _ = left;
             Err(format!("this bundle has no policy number {number}"))
+        }
+
+        /// Finds errors in the settings of the policy of this number.
+        pub fn check_settings(number: u32, settings: &[u8]) -> Vec<$crate::guest::SettingFault> {
+            let mut left = number;
+            $(
+                if left == 0 {
+                    return ($policy.check_settings)(settings);
+                }
+                left -= 1;
+            )*
+            let _ = (left, settings);
+            Vec::new()
         }
 
         /// What the bundle says of itself, for its custom section.
@@ -146,6 +168,11 @@ macro_rules! export_policies {
             impl $crate::guest::Guest for Bundle {
                 fn policies() -> Vec<String> {
                     super::POLICIES.iter().map(|policy| policy.id.to_owned()).collect()
+                }
+
+                fn check_settings(policy: u32, settings: Vec<u8>) -> Vec<$crate::guest::SettingFault> {
+                    $crate::guest::forward_panics();
+                    super::check_settings(policy, &settings)
                 }
 
                 fn evaluate(

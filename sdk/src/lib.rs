@@ -16,6 +16,9 @@
 //! A policy reads the reviewed object through [`Review`] and [`Cursor`], which know their place, and reports
 //! [`Findings`]. It never decides: deny, warn, audit and patch are the host's.
 
+// The macros name this crate by its name, also inside of it.
+extern crate self as plimsoll_sdk;
+
 pub mod affinity;
 #[cfg(target_arch = "wasm32")]
 mod allocator;

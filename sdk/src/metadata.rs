@@ -120,6 +120,9 @@ pub struct Policy {
     pub settings_schema: serde_json::Value,
     /// The settings' defaults.
     pub settings_defaults: serde_json::Value,
+    /// Whether the host asks the bundle to check settings beyond their schema (`check-settings`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checks_settings: bool,
 }
 
 /// How bad a finding is.
@@ -258,7 +261,7 @@ pub type Json = serde_json::Value;
 
 /// The schema of a policy without settings.
 pub fn no_settings() -> Json {
-    object_schema(Vec::new())
+    crate::settings::schema_of::<crate::settings::NoSettings>()
 }
 
 /// The defaults of a policy without settings.
@@ -266,31 +269,30 @@ pub fn no_defaults() -> Json {
     object_of(Vec::new())
 }
 
-/// A JSON object.
+/// A JSON object. Members that are null are left out.
 pub fn object_of(members: Vec<(&str, Json)>) -> Json {
-    Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    let members = members.into_iter().filter(|(_, value)| !value.is_null());
+    Json::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// Name, description, schema, default and bounds of one setting.
-pub type SettingSchema<'a> = (&'a str, &'a str, Json, Json, Vec<(String, Json)>);
+/// Name, description, schema and default of one setting.
+pub type SettingSchema<'a> = (&'a str, &'a str, Json, Json);
 
-/// The schema of a struct of settings: every member optional, no other member allowed.
+/// The schema of a struct of settings: every member is optional, and no other member is allowed.
 pub fn object_schema(settings: Vec<SettingSchema<'_>>) -> Json {
     let mut properties = serde_json::Map::new();
-    for (name, description, schema, default, bounds) in settings {
-        let mut schema = match schema {
-            Json::Object(members) => members,
-            other => serde_json::Map::from_iter([("allOf".to_owned(), Json::Array(vec![other]))]),
-        };
-        schema.insert("description".to_owned(), description.into());
-        schema.insert("default".to_owned(), default);
-        schema.extend(bounds);
-        properties.insert(name.to_owned(), Json::Object(schema));
+    for (name, description, mut schema, default) in settings {
+        schema["description"] = description.into();
+        if !default.is_null() {
+            schema["default"] = default;
+        }
+        properties.insert(name.to_owned(), schema);
     }
-    serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "additionalProperties": false,
-        "properties": properties,
-    })
+    serde_json::json!({"type": "object", "additionalProperties": false, "properties": properties})
+}
+
+/// The schema of an enum of settings: words, each with its description. Editors show `enumDescriptions`.
+pub fn enum_schema(words: &[(&str, &str)]) -> Json {
+    let (words, descriptions): (Vec<&str>, Vec<&str>) = words.iter().copied().unzip();
+    serde_json::json!({"type": "string", "enum": words, "enumDescriptions": descriptions})
 }

@@ -99,6 +99,10 @@ struct Asked {
     /// The workloads that were requested because a Rollout takes its template from them.
     holders: RefCell<BTreeSet<(OwnedKind, String)>>,
     leaves_out_holders: Cell<bool>,
+    /// Kinds that the running policy may ask for. `None` between two policies.
+    declared: Cell<Option<&'static [&'static str]>>,
+    /// First kind that the running policy asked for without declaring it.
+    undeclared: RefCell<Option<OwnedKind>>,
     monitors: OnceCell<Monitors>,
     /// Selections of budgets that are judged as other objects, by the selector: with the reviewed object, and without
     /// it.
@@ -181,6 +185,48 @@ impl<'a> Review<'a> {
             seen: None,
             concerned: [OnceCell::new(), OnceCell::new()],
         }
+    }
+
+    /// Starts a policy that may ask for these kinds.
+    #[doc(hidden)]
+    pub fn begin(&self, declared: &'static [&'static str]) {
+        self.asked.declared.set(Some(declared));
+    }
+
+    /// Ends a policy.
+    ///
+    /// # Errors
+    /// If the policy asked for a kind that it does not declare. The host keeps no objects of such a kind for it, so its
+    /// verdict would depend on other policies.
+    #[doc(hidden)]
+    pub fn end(&self) -> Result<(), String> {
+        self.asked.declared.set(None);
+        match &*self.asked.undeclared.borrow() {
+            None => Ok(()),
+            Some(kind) => {
+                Err(format!("it asks for {kind:?}, but neither `requires` nor `refines` of the policy names this kind"))
+            }
+        }
+    }
+
+    /// Whether a policy asked for a kind that it does not declare. Then values that were computed once for all policies
+    /// may lack something.
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.asked.undeclared.borrow().is_some()
+    }
+
+    /// Whether the running policy may ask for a kind. If not, it fails when it ends.
+    fn may_ask(&self, kind: Kind<'_>) -> bool {
+        let Some(declared) = self.asked.declared.get() else { return true };
+        if declared.contains(&kind.as_str()) {
+            return true;
+        }
+        // Further workloads belong to the declared workloads.
+        if self.further_workloads().any(|(further, _)| further == kind) {
+            return true;
+        }
+        self.asked.undeclared.borrow_mut().get_or_insert_with(|| kind.into());
+        false
     }
 
     /// The objects that depend on the reviewed object; computed once for all policies.
@@ -402,6 +448,7 @@ impl<'a> Review<'a> {
     /// The Services that select this pod template. If they are not known, the answer is incomplete and has no
     /// documents.
     pub fn services(&self) -> &Answer {
+        self.may_ask(Kind::SERVICE);
         self.services.get_or_init(|| {
             if let Some(given) = self.seen.and_then(|seen| seen.services) {
                 return Rc::clone(given);
@@ -415,6 +462,7 @@ impl<'a> Review<'a> {
 
     /// The LimitRanges of the namespace.
     pub fn limit_ranges(&self) -> &Answer {
+        self.may_ask(Kind::LIMIT_RANGE);
         self.limit_ranges.get_or_init(|| self.listing(Kind::LIMIT_RANGE))
     }
 
@@ -425,6 +473,7 @@ impl<'a> Review<'a> {
 
     /// The PodDisruptionBudgets that select this pod template.
     pub fn disruption_budgets(&self) -> &Rc<Answer> {
+        self.may_ask(Kind::POD_DISRUPTION_BUDGET);
         self.budgets.get_or_init(|| match self.labels() {
             Ok(labels) => {
                 let labels = labels.map_or_else(|| Value::object([]).to_document(), Node::to_document);
@@ -436,6 +485,7 @@ impl<'a> Review<'a> {
 
     /// The autoscalers of this workload, of one of the two autoscaler kinds.
     pub fn scaled_by(&self, scaler: Autoscaler) -> &Rc<Answer> {
+        self.may_ask(scaler.kind());
         let [hpas, scaled_objects] = &self.autoscalers;
         let answer = match scaler {
             Autoscaler::Horizontal => hpas,
@@ -524,6 +574,9 @@ impl<'a> Review<'a> {
     /// Asks each question only once. Policies ask the same questions, and each answer is a copy of up to half a
     /// megabyte.
     fn ask(&self, question: u8, kind: Kind<'_>, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
+        if !self.may_ask(kind) {
+            return Rc::default();
+        }
         let mut key = vec![question];
         for part in [kind.as_str().as_bytes()].iter().chain(argument) {
             key.extend_from_slice(&part.len().to_le_bytes());

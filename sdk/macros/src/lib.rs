@@ -3,6 +3,7 @@
 
 mod bundle;
 mod checks;
+mod kinds;
 mod policy;
 mod reads;
 mod settings;

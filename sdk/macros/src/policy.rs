@@ -3,7 +3,7 @@ use quote::quote;
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, ExprPath, ItemFn, Lit, LitStr, MetaNameValue, Result, Token};
 
-use crate::{checks, documentation, reads};
+use crate::{checks, documentation, kinds, reads};
 
 #[derive(Default)]
 struct Arguments {
@@ -39,19 +39,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         return Err(Error::new_spanned(name, "a policy needs a doc comment: it is the policy's page"));
     }
 
-    let (evaluate, schema, defaults) = match function.sig.inputs.len() {
-        2 => (
-            quote!({ #name(review, findings); Ok(()) }),
-            quote!(::plimsoll_sdk::metadata::no_settings()),
-            quote!(::plimsoll_sdk::metadata::no_defaults()),
-        ),
+    let (evaluate, settings) = match function.sig.inputs.len() {
+        2 => (quote!({ #name(review, findings); Ok(()) }), quote!(::plimsoll_sdk::settings::NoSettings)),
         3 => {
             let settings = settings_type(&function)?;
-            (
-                quote!({ let settings = ::plimsoll_sdk::settings::read::<#settings>(settings)?; #name(review, &settings, findings); Ok(()) }),
-                quote!(<#settings as ::plimsoll_sdk::settings::Settings>::schema()),
-                quote!(<#settings as ::plimsoll_sdk::settings::Settings>::defaults()),
-            )
+            let read = quote!(::plimsoll_sdk::settings::read::<#settings>(settings)?);
+            (quote!({ let settings = #read; #name(review, &settings, findings); Ok(()) }), quote!(#settings))
         }
         _ => {
             return Err(Error::new_spanned(
@@ -149,6 +142,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                 let _ = &settings;
                 #evaluate
             },
+            declares: &[#(#asked),*],
+            check_settings: ::plimsoll_sdk::settings::check::<#settings>,
             #[cfg(not(target_arch = "wasm32"))]
             metadata: || {
                 #[allow(unused_imports, reason = "few policies say something of profiles")]
@@ -177,8 +172,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                     refines: vec![#(#refines.to_owned()),*],
                     edits: vec![#(#edits.to_owned()),*],
                     profiles: #profiles,
-                    settings_schema: #schema,
-                    settings_defaults: #defaults,
+                    settings_schema: ::plimsoll_sdk::settings::schema_of::<#settings>(),
+                    settings_defaults: ::plimsoll_sdk::settings::defaults_of::<#settings>(),
+                    checks_settings: <#settings as ::plimsoll_sdk::settings::SettingType>::CHECKED,
                 }
             },
             #[cfg(not(target_arch = "wasm32"))]
@@ -211,7 +207,7 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
             "stage" => arguments.stage = Some(one_of(&pair, "stage", &["Both", "Source"])?),
             "judges" => arguments.judges = Some(one_of(&pair, "judges", &["State", "Transition", "Companion"])?),
             "mutates" => arguments.mutates = Some(one_of(&pair, "mutates", &["Safe", "Hardening", "Unsafe"])?),
-            "kinds" => arguments.kinds = texts(&pair.value)?,
+            "kinds" => arguments.kinds = kinds::read(&pair.value)?,
             "subresources" => arguments.subresources = texts(&pair.value)?,
             "operations" => {
                 let operations = words(&pair.value)?;
@@ -220,8 +216,8 @@ fn read(function: &ItemFn, pairs: Punctuated<MetaNameValue, Token![,]>) -> Resul
                 }
                 arguments.operations = Some(operations);
             }
-            "requires" => arguments.requires = texts(&pair.value)?,
-            "refines" => arguments.refines = texts(&pair.value)?,
+            "requires" => arguments.requires = kinds::read(&pair.value)?,
+            "refines" => arguments.refines = kinds::read(&pair.value)?,
             "edits" => arguments.edits = texts(&pair.value)?,
             "reads" => arguments.reads = Some(pair.value),
             "profile" => arguments.profile = Some(one_of(&pair, "profile", &["Strict", "OptIn"])?),

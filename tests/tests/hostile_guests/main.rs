@@ -6,6 +6,7 @@ mod bundle;
 mod end_to_end;
 mod raw;
 mod refused;
+mod settings;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -30,14 +30,15 @@ pub(crate) fn component_of(memory: &Memory, more: &str, body: &str, ids: &[&str]
     let words: Vec<u32> = pairs.into_iter().flatten().collect();
     let list = memory.words(&words);
     let policies = memory.words(&[list, u32::try_from(ids.len()).unwrap()]);
+    let none = memory.words(&[0, 0]);
     let good = memory.finding(&Finding::default());
     let good = memory.evaluated(0, good, 1);
     let good = memory.judgements(&[good]);
-    encode(&module(&memory, more, body, policies, good), WIT, &metadata(ids))
+    encode(&module(&memory, more, body, [policies, none], good), WIT, &metadata(ids))
 }
 
 /// The core module: a bump allocator, the two exports, and imports and functions of `more`.
-fn module(memory: &Memory, more: &str, body: &str, policies: u32, good: u32) -> String {
+fn module(memory: &Memory, more: &str, body: &str, [policies, none]: [u32; 2], good: u32) -> String {
     let data: String = memory.0.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let realloc = r#"
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
@@ -54,6 +55,7 @@ fn module(memory: &Memory, more: &str, body: &str, policies: u32, good: u32) -> 
         (data (i32.const {BASE}) "{data}")
         {realloc}
         (func (export "policies") (result i32) (i32.const {policies}))
+        (func (export "check-settings") (param i32 i32 i32) (result i32) (i32.const {none}))
         (func (export "evaluate") (param i32 i32 i32 i32 i32) (param $calls i32) (param i32 i32 i32) (result i32)
           (if (i32.eqz (i32.load (local.get $calls))) (then {body} return))
           (i32.const {good})))"#
@@ -105,6 +107,7 @@ pub(crate) fn metadata(ids: &[&str]) -> String {
         profiles: Profiles::default(),
         settings_schema: no_settings(),
         settings_defaults: no_defaults(),
+        checks_settings: false,
     };
     let policies = ids.iter().map(policy).collect();
     let (abi, version) = (ABI.to_owned(), "0.1.0".to_owned());

@@ -107,6 +107,7 @@ fn imports_and_exports_beyond_the_contract() {
         (memory (export "memory") 1)
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
         (func (export "policies") (result i32) (unreachable))
+        (func (export "check-settings") (param i32 i32 i32) (result i32) (unreachable))
         (func (export "evaluate") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable)))"#;
     let bundle = encode(module, &wasi, &metadata(&ids));
     assert_refused(
@@ -133,6 +134,7 @@ fn imports_and_exports_beyond_the_contract() {
         (memory (export "memory") 1)
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
         (func (export "policies") (result i32) (unreachable))
+        (func (export "check-settings") (param i32 i32 i32) (result i32) (unreachable))
         (func (export "evaluate") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable)))"#;
     let bundle = encode(module, &other, &metadata(&ids));
     assert_refused("an export of another type", &bundle, &["evaluate", "contract"]);
@@ -141,7 +143,8 @@ fn imports_and_exports_beyond_the_contract() {
     let module = r#"(module
         (memory (export "memory") 1)
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-        (func (export "policies") (result i32) (unreachable)))"#;
+        (func (export "policies") (result i32) (unreachable))
+        (func (export "check-settings") (param i32 i32 i32) (result i32) (unreachable)))"#;
     let bundle = encode(module, &none, &metadata(&ids));
     assert_refused("a missing export", &bundle, &["evaluate", "contract"]);
 }
@@ -156,6 +159,7 @@ fn guests_that_are_hostile_at_once() {
             (memory (export "memory") 1)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
             (func (export "policies") (result i32) {body})
+            (func (export "check-settings") (param i32 i32 i32) (result i32) (unreachable))
             (func (export "evaluate") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable)))"#
         );
         encode(&module, WIT, &metadata(&ids))
@@ -170,6 +174,7 @@ fn guests_that_are_hostile_at_once() {
         r#"(module {}
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
         (func (export "policies") (result i32) (unreachable))
+        (func (export "check-settings") (param i32 i32 i32) (result i32) (unreachable))
         (func (export "evaluate") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable)))"#,
         large.replace("(memory", "(memory (export \"memory\")")
     );

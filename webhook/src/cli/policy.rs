@@ -230,31 +230,80 @@ fn on(policy: &Policy) -> String {
     all.join(", ")
 }
 
-/// A line or two for each setting: name, type, bounds, default, what it means.
+/// The settings of a policy: name, type, bounds and default of each, then its description, then its members.
 pub(super) fn settings(policy: &Policy) -> String {
     let mut text = String::new();
-    for (name, schema) in policy.settings_schema["properties"].as_object().into_iter().flatten() {
-        let bounds = schema.as_object().into_iter().flatten();
-        let bounds: Vec<String> = bounds
-            .filter(|(key, _)| {
-                !matches!(key.as_str(), "type" | "description" | "default" | "anyOf" | "items" | "pattern")
-            })
-            .map(|(key, value)| format!(", {key} {value}"))
-            .collect();
-        let kind = types(schema);
-        let _ = writeln!(text, "    {name}: {kind}{}, default {}", bounds.concat(), schema["default"]);
-        if let Some(description) = schema["description"].as_str().filter(|text| !text.is_empty()) {
-            let _ = writeln!(text, "      {description}");
-        }
+    members(&policy.settings_schema, 4, &mut text);
+    if policy.checks_settings {
+        text.push_str("    The policy checks the settings when the PolicySet is loaded.\n");
     }
     text
 }
 
-/// `string or number`, `array of string`.
+/// Keywords of JSON Schema that are not bounds.
+const NO_BOUNDS: [&str; 10] = [
+    "type",
+    "description",
+    "default",
+    "anyOf",
+    "items",
+    "properties",
+    "additionalProperties",
+    "enum",
+    "enumDescriptions",
+    "$schema",
+];
+
+/// Writes a line for each member of a struct, and the members below it.
+fn members(schema: &Value, indent: usize, text: &mut String) {
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let default = match &schema["default"] {
+            Value::Null => "no default".to_owned(),
+            default => format!("default {default}"),
+        };
+        let _ = writeln!(text, "{:indent$}{name}: {}{}, {default}", "", types(schema), bounds(schema).concat());
+        if let Some(description) = schema["description"].as_str().filter(|text| !text.is_empty()) {
+            for line in description.lines() {
+                let _ = writeln!(text, "{:indent$}  {line}", "");
+            }
+        }
+        let words = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let descriptions = schema["enumDescriptions"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        for (word, description) in words.zip(descriptions) {
+            let _ = writeln!(text, "{:indent$}  {word}: {description}", "");
+        }
+        // The members of a struct, of the items of a list, or of the values of a map.
+        let mut below = schema;
+        while let Some(inner) = ["items", "additionalProperties"].iter().find_map(|key| below.get(key)) {
+            if below.get("properties").is_some() {
+                break;
+            }
+            below = inner;
+        }
+        members(below, indent + 2, text);
+    }
+}
+
+/// The bounds of a value, and of the items of a list or the values of a map.
+fn bounds(schema: &Value) -> Vec<String> {
+    let own = schema.as_object().into_iter().flatten().filter(|(key, _)| !NO_BOUNDS.contains(&key.as_str()));
+    let own = own.map(|(key, value)| format!(", {key} {value}"));
+    let inner = ["items", "additionalProperties"].iter().filter_map(|key| schema.get(key)).flat_map(bounds);
+    own.chain(inner).collect()
+}
+
+/// `string or number`, `array of string`, `map of integer`, `one of "Lax", "Strict"`.
 fn types(schema: &Value) -> String {
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<String> = words.iter().map(Value::to_string).collect();
+        return format!("one of {}", words.join(", "));
+    }
     let choices: Vec<String> = match (&schema["type"], &schema["anyOf"]) {
         (Value::String(kind), _) if kind == "array" && schema["items"].is_object() => {
             vec![format!("array of {}", types(&schema["items"]))]
+        }
+        (Value::String(kind), _) if kind == "object" && schema["additionalProperties"].is_object() => {
+            vec![format!("map of {}", types(&schema["additionalProperties"]))]
         }
         (Value::String(kind), _) => vec![kind.clone()],
         (Value::Array(kinds), _) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -12,6 +12,7 @@ use wasmtime::component::Linker;
 
 use super::code::{self, Code};
 use super::imports::{State, contract, link};
+use super::instance::SettingFault;
 use super::{Engine, Limits};
 use crate::model::Failure;
 use crate::printed::words;
@@ -32,7 +33,7 @@ pub enum LoadError {
     /// Its imports or exports are not those of the contract.
     #[error(
         "it does not keep to the contract plimsoll:policy@{ABI}: {}; a bundle imports nothing but context, authored and \
-         log of that package (no WASI) and exports policies and evaluate, as docs/contract.md says",
+         log of that package (no WASI) and exports policies, check-settings and evaluate, as docs/contract.md says",
         said(.0)
     )]
     Contract(wasmtime::Error),
@@ -148,6 +149,18 @@ impl Bundle {
     /// Total fuel that all bundles of its engine have used so far. 0 if fuel is not counted.
     pub fn burnt(&self) -> u64 {
         self.inner.engine.burnt.load(Ordering::Relaxed)
+    }
+
+    /// Lets a policy check its settings (a flat document) beyond their schema. Empty if it has no check.
+    ///
+    /// # Errors
+    /// If the check itself fails.
+    pub fn check_settings(&self, policy: u32, settings: &[u8]) -> Result<Vec<SettingFault>, Failure> {
+        let described = usize::try_from(policy).ok().and_then(|policy| self.metadata().policies.get(policy));
+        if described.is_none_or(|policy| !policy.checks_settings) {
+            return Ok(Vec::new());
+        }
+        super::instance::check_settings(self, policy, settings)
     }
 
     pub(super) fn engine(&self) -> &Engine {

@@ -11,8 +11,11 @@ use super::imports::{ANSWERS, AskedTooMuch, MAX_QUESTIONS, State, Surroundings, 
 use crate::model::{Failure, Knowledge, Subject};
 use crate::printed::words;
 
-/// Timeout for a bundle to start and to list its policies when it is loaded.
+/// Timeout for a bundle to start, and to list its policies or to check the settings of one.
 const LOADING: Duration = Duration::from_secs(1);
+
+/// Maximum number of errors in the settings of one policy.
+const MAX_FAULTS: usize = 256;
 
 /// A running bundle, for one review.
 pub(super) struct Instance {
@@ -61,12 +64,31 @@ impl End {
     }
 }
 
+/// An error in settings that their schema can't express.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SettingFault {
+    /// RFC 6901 pointer within the settings, as the guest returned it.
+    pub pointer: String,
+    /// The error.
+    pub reason: String,
+}
+
 /// The ids that a bundle exports. Asked once, when it is loaded.
 pub(super) fn policies(bundle: &Bundle) -> Result<Vec<String>, Failure> {
     let end = End::within(LOADING, LOADING, bundle.limits().fuel);
     let mut instance = Instance::new(bundle, Arc::new(Nobody), end).map_err(|error| failure(&error, None, end))?;
     let ids = instance.exports.call_policies(&mut instance.store);
     ids.map_err(|error| failure(&error, Some(instance.store.data()), end))
+}
+
+/// The errors that a policy finds in its settings.
+pub(super) fn check_settings(bundle: &Bundle, policy: u32, settings: &[u8]) -> Result<Vec<SettingFault>, Failure> {
+    let end = End::within(LOADING, LOADING, bundle.limits().fuel);
+    let mut instance = Instance::new(bundle, Arc::new(Nobody), end).map_err(|error| failure(&error, None, end))?;
+    let faults = instance.exports.call_check_settings(&mut instance.store, policy, settings);
+    let faults = faults.map_err(|error| failure(&error, Some(instance.store.data()), end))?;
+    let faults = faults.into_iter().take(MAX_FAULTS);
+    Ok(faults.map(|fault| SettingFault { pointer: fault.pointer, reason: words(fault.reason) }).collect())
 }
 
 /// The reason why a call failed.

@@ -20,6 +20,7 @@ pub use bundle::{Bundle, Description, LoadError};
 pub use cache::{Cache, CacheError, NotPrivate};
 pub use code::{BUILTIN, BUILTIN_DIGEST, Code};
 pub use imports::{Answer, Surroundings};
+pub use instance::SettingFault;
 pub use memory::{give_memory_back, keep_little_memory};
 pub use session::{Call, Cost, Input, Session};
 

@@ -10,12 +10,13 @@ use plimsoll_sdk::metadata::{self, CATEGORIES, Stage};
 
 use super::concessions::Concessions;
 use super::exemption::Exemption;
-use super::fields::locate;
+use super::fields::{locate, path};
 use super::matching::{Match, Modes};
 use super::plural::plural;
 use super::policy_set::{Located, PolicySet};
 use super::problem::{ConfigError, Hint, Position, Problem};
 use super::{Actions, Mode, Policy, Selected, Version, Workloads, actions, settings};
+use crate::engine::{Bundle, SettingFault};
 use crate::model::{Action, Operation, Review, Spared};
 
 pub use recourse::{Ground, Recourse};
@@ -41,6 +42,8 @@ pub(super) struct Plan {
 pub(super) struct Source<'a> {
     pub(super) metadata: &'a metadata::Bundle,
     pub(super) builtin: bool,
+    /// The bundle itself, which checks settings beyond their schema. None in tests without WebAssembly.
+    pub(super) bundle: Option<&'a Bundle>,
 }
 
 #[derive(Debug)]
@@ -356,21 +359,28 @@ impl Rules<'_> {
     ) -> Vec<Option<Rule>> {
         self.check_names(source.metadata);
         let rule = |policy: &Arc<Policy>| {
-            let rule = (policy.bundle == bundle).then(|| self.rule(&policy.metadata, source.builtin)).flatten();
+            let rule = (policy.bundle == bundle).then(|| self.rule(policy, source)).flatten();
             rule.filter(|rule| !rule.actions.is_off() && (in_files || policy.stage == Stage::Both))
         };
         policies.iter().map(rule).collect()
     }
 
-    fn rule(&mut self, policy: &metadata::Policy, builtin: bool) -> Option<Rule> {
-        let start = self.set.profile.start(policy, builtin);
+    fn rule(&mut self, policy: &Policy, source: Source<'_>) -> Option<Rule> {
+        let Policy { index, metadata: policy, .. } = policy;
+        let start = self.set.profile.start(policy, source.builtin);
         let entry = self.set.entry(&policy.id);
         if start.is_none() && entry.is_none() {
             return None;
         }
         // Settings are checked even if the policy is off, because it may be turned on later.
         let settings = match entry.and_then(|entry| entry.settings.as_ref()) {
-            Some((settings, pointer)) => self.settings(policy, settings, pointer),
+            Some((settings, pointer)) => {
+                let settings = self.settings(policy, settings, pointer);
+                if let Some(bundle) = source.bundle.filter(|_| !settings.is_empty()) {
+                    self.check_settings(bundle, *index, &settings, pointer);
+                }
+                settings
+            }
             None => self.intern(Vec::new()),
         };
         let asked = entry.and_then(|entry| entry.mutate.as_ref());
@@ -434,6 +444,22 @@ impl Rules<'_> {
             }
         };
         self.intern(document)
+    }
+
+    /// Reports the errors that the policy itself finds in its settings.
+    fn check_settings(&mut self, bundle: &Bundle, policy: u32, settings: &[u8], pointer: &str) {
+        let faults = bundle.check_settings(policy, settings).unwrap_or_else(|failure| {
+            let reason = format!("the check of the policy failed: {failure}");
+            vec![SettingFault { pointer: String::new(), reason }]
+        });
+        for SettingFault { pointer: at, reason } in faults {
+            // The pointer comes from a guest: one that leads nowhere means all settings of the policy.
+            let at = if at.starts_with('/') { at } else { String::new() };
+            let reason = if at.is_empty() { reason } else { format!("`{}`: {reason}", path(&at)) };
+            let position = self.locate(&format!("{pointer}{at}"), false);
+            let policy = bundle.metadata().policies[policy as usize].id.clone();
+            self.problems.push(ConfigError { position, problem: Problem::Setting { policy, reason } });
+        }
     }
 
     fn intern(&mut self, document: Vec<u8>) -> Arc<[u8]> {

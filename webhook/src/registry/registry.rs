@@ -120,14 +120,19 @@ impl Registry {
                 Err(problem) => problems.push(problem),
             }
         }
-        let bundle = |(path, bundle): &'_ (Option<PathBuf>, Bundle)| (path.is_none(), bundle.metadata().clone());
-        let metadata: Vec<_> = loader.bundles.iter().map(bundle).collect();
-        metadata.iter().for_each(|(_, metadata)| workloads.show(metadata));
+        loader.bundles.iter().for_each(|(_, bundle)| workloads.show(bundle.metadata()));
         if options.whole_workloads {
             workloads.show_whole();
         }
-        let sources: Vec<_> =
-            metadata.iter().map(|(builtin, metadata)| Source { metadata, builtin: *builtin }).collect();
+        let sources: Vec<_> = loader
+            .bundles
+            .iter()
+            .map(|(path, bundle)| Source {
+                metadata: bundle.metadata(),
+                builtin: path.is_none(),
+                bundle: Some(bundle),
+            })
+            .collect();
         let plan = match Plan::new(&sources, &planned, exemptions, options.site == Site::Files, &workloads) {
             Ok(plan) if problems.is_empty() => plan,
             plan => {

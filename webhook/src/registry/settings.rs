@@ -27,14 +27,38 @@ pub(super) struct Fault {
 /// # Errors
 /// Everything that the schema rejects.
 pub(super) fn complete(policy: &metadata::Policy, settings: &Value) -> Result<Option<Value>, Vec<Fault>> {
-    // `null` counts as absent, as everywhere in Kubernetes.
-    let given = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let given: Map<String, Value> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let defaults = policy.settings_defaults.as_object().cloned().unwrap_or_default();
+    let given = if settings.is_null() { Value::Object(Map::new()) } else { without_nulls(settings) };
+    check(policy, &given)?;
+    let defaults = &policy.settings_defaults;
     let mut complete = defaults.clone();
-    complete.extend(given.clone());
-    check(policy, &Value::Object(given))?;
-    Ok((complete != defaults).then_some(Value::Object(complete)))
+    fill(&mut complete, &given, &policy.settings_schema);
+    Ok((complete != *defaults).then_some(complete))
+}
+
+/// The settings without members that are `null`. These count as absent, as everywhere in Kubernetes.
+fn without_nulls(settings: &Value) -> Value {
+    match settings {
+        Value::Object(members) => {
+            let members = members.iter().filter(|(_, value)| !value.is_null());
+            members.map(|(name, value)| (name.clone(), without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
+    }
+}
+
+/// Puts the given settings over the defaults. A struct (a schema with `properties`) keeps its other members. A map and
+/// a list replace their default.
+fn fill(settings: &mut Value, given: &Value, schema: &Value) {
+    match (settings, given, schema.get("properties")) {
+        (Value::Object(settings), Value::Object(given), Some(properties)) => {
+            for (name, value) in given {
+                let settings = settings.entry(name).or_insert(Value::Null);
+                fill(settings, value, &properties[name.as_str()]);
+            }
+        }
+        (settings, given, _) => settings.clone_from(given),
+    }
 }
 
 fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> {

@@ -36,6 +36,7 @@ pub(crate) fn policy(id: &str, category: &str, severity: Severity) -> Policy {
         profiles: Profiles::default(),
         settings_schema: no_settings(),
         settings_defaults: no_defaults(),
+        checks_settings: false,
     }
 }
 

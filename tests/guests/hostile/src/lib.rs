@@ -6,6 +6,7 @@ use plimsoll_sdk::prelude::*;
 
 #[cfg(target_arch = "wasm32")]
 mod asking;
+mod odd_settings;
 
 macro_rules! hostile {
     ($($name:ident [$($argument:tt)*] |$review:ident, $findings:ident| $body:block)*) => {
@@ -18,7 +19,7 @@ macro_rules! hostile {
             pub fn $name($review: &Review, $findings: &mut Findings) $body
         })*
 
-        plimsoll_sdk::export_policies![$($name::POLICY),*];
+        plimsoll_sdk::export_policies![$($name::POLICY,)* odd_settings::POLICY];
     };
 }
 
@@ -80,6 +81,11 @@ hostile! {
         #[cfg(target_arch = "wasm32")]
         asking::nonsense();
         findings.error(review.object(), "nonsense was answered with nothing", "ask better");
+    }
+    asks_undeclared [severity = Error, refines = ["/Service"]] |review, findings| {
+        if review.listing(Kind::LIMIT_RANGE).nodes().next().is_none() {
+            findings.error(review.object(), "there are no LimitRanges", "write one");
+        }
     }
     last_and_well_behaved [severity = Warning] |review, findings| {
         findings.warning(review.object(), "it is an object still", "write nothing");

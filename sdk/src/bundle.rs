@@ -113,6 +113,26 @@ pub fn evaluate(
     judgements
 }
 
+/// Evaluates one policy natively, for [`crate::testing`].
+///
+/// # Errors
+/// If the policy fails.
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+pub(crate) fn evaluate_one(
+    policy: &Policy,
+    host: &dyn Host,
+    (environment, review): (&[u8], &[u8]),
+    subject: Subject,
+    settings: &[u8],
+) -> Result<crate::guest::Outcome, String> {
+    let read = |document| Node::root(document).map_err(|error| error.to_string());
+    let (review, mut findings) = (Review::new(host, read(environment)?, read(review)?, subject), Findings::default());
+    review.begin(policy.declares);
+    (policy.evaluate)(&review, settings, &mut findings)?;
+    review.end()?;
+    Ok(findings.into_outcome())
+}
+
 /// Declares a crate's policies by their constants: for policies that a macro makes. [`bundle!`](crate::bundle!) is what authors use.
 #[macro_export]
 macro_rules! export_policies {

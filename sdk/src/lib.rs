@@ -45,6 +45,8 @@ pub mod metadata;
 pub mod monitors;
 pub mod owners;
 pub mod quantity;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod question;
 pub mod quota;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod reads;
@@ -62,6 +64,8 @@ pub mod shell;
 pub mod shutdown;
 mod stand_in;
 pub mod storage;
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+pub mod testing;
 pub mod value;
 pub mod version;
 pub mod vertical;

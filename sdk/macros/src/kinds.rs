@@ -44,7 +44,8 @@ pub(crate) fn read(list: &Expr) -> Result<Vec<LitStr>> {
             Expr::Path(ExprPath { path, .. }) => {
                 let Some((_, group)) = GROUPS.iter().find(|(word, _)| path.is_ident(word)) else {
                     let words = GROUPS.map(|(word, _)| word).join(", ");
-                    let message = format!("this group of kinds is not known: write {words}, or a kind: \"apps/Deployment\"");
+                    let message =
+                        format!("this group of kinds is not known: write {words}, or a kind: \"apps/Deployment\"");
                     return Err(Error::new_spanned(path, message));
                 };
                 let span = path.get_ident().map_or_else(proc_macro2::Span::call_site, syn::Ident::span);

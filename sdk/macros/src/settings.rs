@@ -1,7 +1,9 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DataEnum, DataStruct, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, Lit, Result};
+use syn::{
+    Attribute, Data, DataEnum, DataStruct, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, Lit, Result,
+};
 
 use crate::documentation;
 
@@ -130,7 +132,10 @@ fn of_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
         }
         let doc = documentation(&variant.attrs);
         if doc.trim().is_empty() {
-            return Err(Error::new_spanned(variant, "a variant needs a doc comment: it is the description of the word"));
+            return Err(Error::new_spanned(
+                variant,
+                "a variant needs a doc comment: it is the description of the word",
+            ));
         }
         let mut word = variant.ident.to_string();
         for attribute in settings(&variant.attrs) {
@@ -298,9 +303,10 @@ fn literal(value: &Expr) -> Result<TokenStream> {
             let items = elems.iter().map(literal).collect::<Result<Vec<_>>>()?;
             Ok(quote!(::plimsoll_sdk::settings::Literal::List(&[#(#items),*])))
         }
-        other => {
-            Err(Error::new_spanned(other, "write a string, a number, true, false, a list of these, or a path: Mode::Strict"))
-        }
+        other => Err(Error::new_spanned(
+            other,
+            "write a string, a number, true, false, a list of these, or a path: Mode::Strict",
+        )),
     }
 }
 

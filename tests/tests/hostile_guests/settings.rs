@@ -29,9 +29,7 @@ fn settings_are_checked_when_a_policy_set_is_loaded() {
         // Found by the schema.
         (
             "{words: [b]}",
-            vec![format!(
-                "set.yaml:8:24: {prefix} `words[0]` must be a string that matches `^[A-Z]+$`, not \"b\""
-            )],
+            vec![format!("set.yaml:8:24: {prefix} `words[0]` must be a string that matches `^[A-Z]+$`, not \"b\"")],
         ),
         (
             "{other: {leest: 2}}",

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::gaps::Gaps;
 use super::index::{Chosen, Meant, Shard};
 use super::kept::Keeping;
-use super::question::{Question, Shape};
-use super::references::{among_all, names_namespaces};
 use super::versions::{Identities, Viewer};
 use super::{Context, MAX_BYTES, MAX_DOCUMENTS, NAMESPACE, is_secret, name_of};
 use crate::engine::Answer;
 use crate::model::Kind;
 use crate::registry::{Workloads, is_cluster_scoped};
+use plimsoll_sdk::question::references::{among_all, names_namespaces};
+use plimsoll_sdk::question::{Question, Shape};
 
 pub use super::gaps::Unread;
 pub use super::versions::{Folders, Place};
@@ -99,7 +99,7 @@ impl Objects {
         if !self.wants(&kind) {
             return;
         }
-        let shape = Shape::of(&kind, &self.workloads);
+        let shape = self.workloads.shape(&kind);
         let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
         let Some(kept) = Keeping::new(shape, self.workloads.shown(&kind)).keep(object) else { return };
         if names_namespaces(&kind) {
@@ -238,7 +238,7 @@ impl Files {
             return false;
         }
         let met = self.objects.met(own, self.place.set).filter(|(_, meets)| *meets).map(|(group, _)| group);
-        let shapes = kinds.iter().map(|kind| Shape::of(kind, workloads)).filter(|shape| !shape.templates.is_empty());
+        let shapes = kinds.iter().map(|kind| workloads.shape(kind)).filter(|shape| !shape.templates.is_empty());
         shapes.into_iter().any(|shape| {
             let mut groups = [Some(own), met.as_ref()].into_iter().flatten();
             groups.any(|group| !self.of(group, shape, namespace, question).documents.is_empty())
@@ -269,7 +269,7 @@ impl Context for Files {
         if !kinds.contains(kind) {
             return Answer::unknown();
         }
-        let shape = Shape::of(kind, workloads);
+        let shape = workloads.shape(kind);
         if let Question::Referring { kind: NAMESPACE, .. } = question {
             // The set may be applied to any namespace that these objects name.
             let (group, question) = match namespace {

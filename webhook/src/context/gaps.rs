@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::files::{Group, SetNumber};
-use super::question::Question;
 use super::versions::{Folders, Place};
 use crate::registry::is_cluster_scoped;
+use plimsoll_sdk::question::Question;
 
 /// A part of the input that was not read.
 #[derive(Clone, Debug)]

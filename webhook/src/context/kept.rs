@@ -3,10 +3,10 @@
 use plimsoll_flat::{Kind as Json, Node, Writer};
 use serde_json::Value;
 
-use super::question::Shape;
-use super::references::{self, Referred};
 use crate::model::review::LAST_APPLIED;
 use crate::registry::Parts;
+use plimsoll_sdk::question::Shape;
+use plimsoll_sdk::question::references::{self, Referred};
 
 /// The kept part of an object, and the objects that it names.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::Template;
+    use plimsoll_sdk::question::Template;
 
     const SHAPE: Shape<'_> = Shape { kind: "apps/Deployment", templates: &[Template::Borrowed("/spec/template")] };
 

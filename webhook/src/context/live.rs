@@ -19,8 +19,6 @@ use tokio::time::timeout_at;
 
 use super::events::Events;
 use super::index::Shard;
-use super::question::{Question, Shape};
-use super::references::among_all;
 use super::revisions::Workload;
 use super::served::Resource;
 use super::{Context, Live, NAMESPACE};
@@ -28,6 +26,8 @@ use crate::admission::decide::{Looked, Owner, Revision};
 use crate::engine::Answer;
 use crate::model::{Current, Review};
 use crate::registry::Workloads;
+use plimsoll_sdk::question::references::among_all;
+use plimsoll_sdk::question::{Question, Shape};
 
 /// Number of objects in one page of a list.
 const PAGE: u32 = 500;
@@ -172,7 +172,7 @@ impl Anew {
         }
         let Cluster { client, workloads, .. } = &self.cluster;
         let workloads = workloads.get();
-        let shape = Shape::of(kind, &workloads);
+        let shape = workloads.shape(kind);
         let read = async {
             let mut objects = Shard::default();
             let mut parameters = ListParams::default().limit(PAGE);
@@ -218,7 +218,7 @@ impl Context for Anew {
             return Answer::unknown();
         }
         let workloads = self.cluster.workloads.get();
-        let shape = Shape::of(kind, &workloads);
+        let shape = workloads.shape(kind);
         if let Question::Get { name } = question {
             if !is_name(name) {
                 return none;

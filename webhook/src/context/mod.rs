@@ -14,8 +14,6 @@ mod index;
 mod kept;
 #[cfg(feature = "serve")]
 pub mod live;
-mod question;
-mod references;
 #[cfg(feature = "serve")]
 mod revisions;
 mod rights;
@@ -30,7 +28,7 @@ use std::time::Instant;
 
 use plimsoll_flat::Node;
 
-pub use question::Question;
+pub use plimsoll_sdk::question::Question;
 pub use rights::rights;
 
 use crate::admission::authored::Authorship;
@@ -39,7 +37,7 @@ use crate::engine::{Answer, Surroundings};
 use crate::model::{Knowledge, Operation, Review, Subject};
 use crate::registry::Workloads;
 use kept::Keeping;
-use question::Shape;
+use plimsoll_sdk::question::Shape;
 
 /// Maximum number of documents in an answer. A longer answer is cut, and is then incomplete.
 pub const MAX_DOCUMENTS: usize = 256;
@@ -211,7 +209,7 @@ impl Surrounded {
         if !review.name.is_empty() {
             answer.documents.retain(|document| name_of(document) != review.name);
         }
-        let shape = Shape::of(kind, &self.workloads);
+        let shape = self.workloads.shape(kind);
         let keeping = Keeping::new(shape, self.workloads.shown(kind));
         let called = object.filter(|_| review.is_called()).and_then(|_| review.object_as_called());
         let called = called.and_then(|object| plimsoll_flat::to_document(&object).ok());

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::NAMESPACE;
 use super::kept::Keeping;
-use super::question::Shape;
 use crate::registry::Parts;
+use plimsoll_sdk::question::Shape;
 
 /// Timeout for one request, with its answer read.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(60);

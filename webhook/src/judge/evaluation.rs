@@ -7,13 +7,14 @@ use std::time::Instant;
 use plimsoll_flat::Node;
 use plimsoll_sdk::findings::MAX_FINDINGS;
 use plimsoll_sdk::metadata;
+use plimsoll_sdk::question::MAX_TEMPLATES;
 
 use crate::admission::authored::Authorship;
 use crate::admission::decide::Judgement;
 use crate::context::{Context, Surrounded};
 use crate::engine::{Call, Input, Session};
 use crate::model::{Failure, Finding, Outcome, Place, Review, Subject};
-use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
+use crate::registry::{Policy, Registry, Selected};
 
 /// One review on the bundles of a registry. Each session is kept for the old object.
 pub(super) struct Evaluation<'a> {

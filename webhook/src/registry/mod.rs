@@ -34,10 +34,10 @@ pub(crate) use plural::plural;
 pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read};
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::{Profile, Reason};
-pub use registry::{MAX_TEMPLATES, NEWEST_KUBERNETES, Options, Registry, Site};
+pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
 #[cfg(feature = "check")]
 pub(crate) use served::is_group_of_kubernetes;
-pub use workloads::{REVISION, Template, Workloads, places};
+pub use workloads::{REVISION, Workloads};
 
 use crate::model::{Action, Spared};
 

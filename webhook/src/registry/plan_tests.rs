@@ -350,7 +350,10 @@ fn names_are_unique() {
     assert_eq!(problems, ["sets.yaml:3:18: two PolicySets are named `a`, first at sets.yaml:3:18"]);
     let (one, two) =
         (bundle(vec![policy("p", "image", Severity::Error)]), bundle(vec![policy("p", "image", Severity::Error)]));
-    let sources = [Source { metadata: &one, builtin: true, bundle: None }, Source { metadata: &two, builtin: false, bundle: None }];
+    let sources = [
+        Source { metadata: &one, builtin: true, bundle: None },
+        Source { metadata: &two, builtin: false, bundle: None },
+    ];
     let problems = Plan::new(&sources, &[(set("{}"), 0)], Vec::new(), false, &Workloads::default()).unwrap_err();
     assert_eq!(problems[0].to_string(), "the bundles `test` and `test` both have a policy `p`");
 }
@@ -359,7 +362,10 @@ fn names_are_unique() {
 fn two_bundles() {
     let own = bundle(vec![policy("own", "house-rules", Severity::Info)]);
     let built_in = built_in();
-    let sources = [Source { metadata: &built_in, builtin: true, bundle: None }, Source { metadata: &own, builtin: false, bundle: None }];
+    let sources = [
+        Source { metadata: &built_in, builtin: true, bundle: None },
+        Source { metadata: &own, builtin: false, bundle: None },
+    ];
     let sets = [(named("a", "{}"), 0), (named("b", "categories: [{name: house-rules, action: Warn}]"), 1)];
     let plan = Plan::new(&sources, &sets, Vec::new(), false, &Workloads::default()).unwrap();
     assert_eq!(ids(&plan, &deployment()), ["missing-request", "runs-as-root", "own"]);

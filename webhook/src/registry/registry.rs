@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use plimsoll_flat::{Node, Writer};
+use plimsoll_sdk::question::{MAX_TEMPLATES, places};
 use plimsoll_sdk::version::KubernetesVersion;
 
 use super::plan::{Plan, Source};
 use super::policy_set::{BundleName, Documents, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
 use super::served::{Unserved, unserved};
-use super::workloads::places;
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::engine::{BUILTIN, Bundle, Engine};
 use crate::files;
@@ -127,11 +127,7 @@ impl Registry {
         let sources: Vec<_> = loader
             .bundles
             .iter()
-            .map(|(path, bundle)| Source {
-                metadata: bundle.metadata(),
-                builtin: path.is_none(),
-                bundle: Some(bundle),
-            })
+            .map(|(path, bundle)| Source { metadata: bundle.metadata(), builtin: path.is_none(), bundle: Some(bundle) })
             .collect();
         let plan = match Plan::new(&sources, &planned, exemptions, options.site == Site::Files, &workloads) {
             Ok(plan) if problems.is_empty() => plan,
@@ -313,9 +309,6 @@ fn beside(position: &Position, path: &str) -> PathBuf {
 fn failed(position: Option<Position>, bundle: &str, reason: String) -> ConfigError {
     ConfigError { position, problem: Problem::Bundle { bundle: bundle.to_owned(), reason } }
 }
-
-/// Maximum number of pod templates of one object. Every policy judges each of them.
-pub const MAX_TEMPLATES: usize = 64;
 
 /// All sets share one environment, so their versions must agree.
 fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<ConfigError>) -> KubernetesVersion {

@@ -4,37 +4,18 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use plimsoll_flat::{Node, Writer};
+use plimsoll_sdk::kind::Kind;
 use plimsoll_sdk::metadata::{self, FURTHER};
+use plimsoll_sdk::question::{Shape, TEMPLATE, TEMPLATES, Template};
 
 use super::fields::{Mapping, Reader};
 use super::parts::{Parts, Shown};
 use super::plural::plural;
 use super::policy_set::Located;
 use super::problem::Problem;
-use super::registry::MAX_TEMPLATES;
-use plimsoll_sdk::kind::Kind;
 
 /// The kind of an earlier template of a workload, as its controller keeps it.
 pub const REVISION: &str = "apps/ControllerRevision";
-
-/// The pointer to the pod template in most kinds.
-const TEMPLATE: &str = "/spec/template";
-
-/// Kinds with a pod template: `group/Kind`, the pointer to it, and whether its Pods are meant to keep running.
-const BUILTIN: &[(&str, &str, bool)] = &[
-    ("/Pod", "", false),
-    ("/PodTemplate", "/template", false),
-    ("/ReplicationController", TEMPLATE, true),
-    // A StatefulSet or DaemonSet is rolled back to this. A handmade one would be a way around the policies.
-    (REVISION, "/data/spec/template", false),
-    ("apps/DaemonSet", TEMPLATE, true),
-    ("apps/Deployment", TEMPLATE, true),
-    ("apps/ReplicaSet", TEMPLATE, true),
-    ("apps/StatefulSet", TEMPLATE, true),
-    ("argoproj.io/Rollout", TEMPLATE, true),
-    ("batch/CronJob", "/spec/jobTemplate/spec/template", false),
-    ("batch/Job", TEMPLATE, false),
-];
 
 /// The kinds that have a pod template: those of Kubernetes and Argo, and further ones of the configuration. It also
 /// holds which parts of these and other kinds policies see when they ask for them. Without a declaration they see
@@ -45,9 +26,6 @@ pub struct Workloads {
     further: Vec<Further>,
     shown: Shown,
 }
-
-/// An RFC 6901 pointer to a pod template. `*` stands for every item of a list, or for every member of an object.
-pub type Template = Cow<'static, str>;
 
 /// A kind with pod templates.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,7 +92,7 @@ impl Default for Workloads {
             templates: vec![Cow::Borrowed(template)],
             runs_on,
         };
-        Self { kinds: BUILTIN.iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
+        Self { kinds: TEMPLATES.iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
     }
 }
 
@@ -233,6 +211,11 @@ impl Workloads {
         self.kinds.iter().find(|carrier| carrier.kind == group_kind).map_or(&[], |carrier| &carrier.templates)
     }
 
+    /// The facts about `group/Kind` that are needed to read its objects.
+    pub(crate) fn shape<'a>(&'a self, group_kind: &'a str) -> Shape<'a> {
+        Shape { kind: group_kind, templates: self.templates(group_kind) }
+    }
+
     /// Whether `group/Kind` has a pod template.
     pub fn is_workload(&self, group_kind: &str) -> bool {
         !self.templates(group_kind).is_empty()
@@ -300,54 +283,4 @@ impl Workloads {
 /// Whether a pointer contains `*`.
 fn is_pattern(template: &str) -> bool {
     template.split('/').any(|part| part == "*")
-}
-
-/// The pointers that match a pattern in an object, in its order. The list ends one above the maximum number of
-/// templates.
-pub fn places(pattern: &str, object: Node<'_>) -> Vec<String> {
-    let parts: Vec<&str> = pattern.split('/').skip(1).collect();
-    let mut found = Vec::new();
-    visit(&parts, object, &mut String::new(), &mut found);
-    found
-}
-
-fn visit(parts: &[&str], node: Node<'_>, place: &mut String, found: &mut Vec<String>) {
-    if found.len() > MAX_TEMPLATES {
-        return;
-    }
-    let Some((part, rest)) = parts.split_first() else { return found.push(place.clone()) };
-    let mut below = |name: &str, node: Node<'_>| {
-        let length = place.len();
-        place.push('/');
-        place.push_str(name);
-        visit(rest, node, place, found);
-        place.truncate(length);
-    };
-    if *part != "*" {
-        node.at(&format!("/{part}")).into_iter().for_each(|node| below(part, node));
-        return;
-    }
-    node.items().enumerate().for_each(|(index, node)| below(&index.to_string(), node));
-    node.members().for_each(|(name, node)| below(&name.replace('~', "~0").replace('/', "~1"), node));
-}
-
-#[cfg(test)]
-mod tests {
-    use plimsoll_flat::{Node, json};
-
-    use super::places;
-
-    #[test]
-    fn a_star_is_every_item_and_every_member() {
-        let object = json::from_json(
-            br#"{"spec": {"groups": [{"template": {}}, {}, {"template": {}}], "replicas": {"a/b": {"template": {}}}}}"#,
-        )
-        .unwrap();
-        let found = |pattern: &str| places(pattern, Node::root(&object).unwrap());
-        assert_eq!(found("/spec/groups/*/template"), ["/spec/groups/0/template", "/spec/groups/2/template"]);
-        assert_eq!(found("/spec/replicas/*/template"), ["/spec/replicas/a~1b/template"]);
-        assert_eq!(found("/spec/groups"), ["/spec/groups"]);
-        assert!(found("/spec/none/*/template").is_empty());
-        assert_eq!(found(""), [""]);
-    }
 }

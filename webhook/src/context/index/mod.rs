@@ -18,10 +18,10 @@ use std::sync::Arc;
 use plimsoll_flat::{Kind as Json, Node};
 
 use super::kept::Kept;
-use super::question::{Question, Shape, templates};
-use super::references::{EVERY, Referred};
 use super::{MAX_BYTES, MAX_DOCUMENTS, NAMESPACE};
 use crate::engine::Answer;
+use plimsoll_sdk::question::references::{EVERY, Referred};
+use plimsoll_sdk::question::{Question, Shape, templates};
 use required::{Required, Requirements, required};
 use sorted::Sorted;
 

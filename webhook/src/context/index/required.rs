@@ -5,9 +5,9 @@ use std::sync::Arc;
 use plimsoll_flat::Node;
 use plimsoll_sdk::selector::{self, Match};
 
-use super::super::question::{Selector, own_selector};
 use super::sorted::Sorted;
 use super::{Pair, Posting, Postings};
+use plimsoll_sdk::question::{Selector, own_selector};
 
 /// A label that an object's own selector requires.
 pub(super) enum Required<'a> {

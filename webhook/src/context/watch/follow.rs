@@ -16,9 +16,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Sent, Watches};
-use crate::context::question::Shape;
 use crate::context::served::{REQUEST_TIME, Resource, Tokens, reason};
 use crate::registry::Workloads;
+use plimsoll_sdk::question::Shape;
 
 /// Number of objects in one page of a list.
 const PAGE: u32 = 250;
@@ -175,7 +175,7 @@ impl Follow {
 
     fn read(&self, object: &Value) -> Option<Sent> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let shape = Shape::of(&self.kind, &self.workloads);
+        let shape = self.workloads.shape(&self.kind);
         Some(Sent {
             namespace: text("/metadata/namespace").unwrap_or_default(),
             name: text("/metadata/name")?,

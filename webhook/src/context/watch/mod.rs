@@ -16,12 +16,12 @@ use tokio::sync::watch;
 use super::index::{Growth, Shard};
 use super::kept::Kept;
 use super::live::{Cluster, Kinds};
-use super::question::{Question, Shape};
-use super::references::{among_all, names_namespaces};
 use super::{Context, Knowing, Live, NAMESPACE, Watched};
 use crate::engine::Answer;
 use crate::model::Current;
 use crate::registry::Workloads;
+use plimsoll_sdk::question::references::{among_all, names_namespaces};
+use plimsoll_sdk::question::{Question, Shape};
 
 /// The watched part of the cluster.
 #[derive(Debug)]
@@ -223,7 +223,7 @@ impl Watches {
         let mut states = self.states();
         let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
-        let shape = Shape::of(kind, &workloads);
+        let shape = workloads.shape(kind);
         let mut stale: Vec<Arc<str>> = match scope {
             Some(namespace) => vec![namespace.as_str().into()],
             None => self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect(),
@@ -268,7 +268,7 @@ impl Watches {
         let mut states = self.states();
         let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
-        let shape = Shape::of(kind, &workloads);
+        let shape = workloads.shape(kind);
         let put = |sent: Sent, state: &mut State| {
             self.change(&sent.namespace.as_str().into(), state, |shard| {
                 shard.put(shape, &sent.name, 0, sent.kept).unwrap_or_default()
@@ -289,7 +289,7 @@ impl Watches {
         let mut states = self.states();
         let Some(state) = of_version(&mut states, kind, version) else { return };
         let workloads = self.workloads.get();
-        let shape = Shape::of(kind, &workloads);
+        let shape = workloads.shape(kind);
         self.change(&namespace.into(), state, |shard| shard.remove(shape, name));
         if self.is_for_all(kind) {
             let own = among_all(namespace, name);
@@ -316,7 +316,7 @@ impl Watches {
     /// Removes all objects of a kind.
     fn forget(&self, kind: &str) {
         let workloads = self.workloads.get();
-        let shape = Shape::of(kind, &workloads);
+        let shape = workloads.shape(kind);
         let namespaces: Vec<Arc<str>> =
             self.known.read().unwrap_or_else(PoisonError::into_inner).shards.keys().cloned().collect();
         let mut nobodys = State::default();
@@ -471,7 +471,7 @@ impl Context for Snapshot {
             }
             true => &self.own,
         };
-        let shape = Shape::of(kind, &self.workloads);
+        let shape = self.workloads.shape(kind);
         let answer = shard.answer(shape, namespace, question);
         Answer { complete: answer.complete && extent.complete, ..answer }
     }

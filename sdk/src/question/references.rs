@@ -1,35 +1,39 @@
 //! Which objects refer to which others: the table of references, by kind.
 
 use plimsoll_flat::Node;
-use plimsoll_sdk::monitors::MONITORS;
 
-use super::NAMESPACE;
-use super::question::{Shape, templates};
+use super::{Shape, templates};
+use crate::kind::Kind;
+use crate::monitors::MONITORS;
 
 /// A reference from one object to another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Reference<'a> {
+pub struct Reference<'a> {
     /// `group/Kind` of the other object.
-    pub(super) kind: &'a str,
-    pub(super) name: &'a str,
+    pub kind: &'a str,
+    /// `metadata.name` of the other object.
+    pub name: &'a str,
     /// Namespace of the other object, if the reference contains one. Otherwise it is the namespace of the object
     /// itself.
-    pub(super) namespace: Option<&'a str>,
+    pub namespace: Option<&'a str>,
 }
 
 impl Reference<'_> {
     /// Whether the reference can mean an object of this namespace.
-    pub(super) fn is_from(&self, namespace: &str) -> bool {
+    pub fn is_from(&self, namespace: &str) -> bool {
         self.namespace.is_none_or(|stated| stated == namespace)
     }
 }
 
 /// A [`Reference`] that owns its texts.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Referred {
-    pub(super) kind: Box<str>,
-    pub(super) name: Box<str>,
-    pub(super) namespace: Option<Box<str>>,
+pub struct Referred {
+    /// As in [`Reference`].
+    pub kind: Box<str>,
+    /// As in [`Reference`].
+    pub name: Box<str>,
+    /// As in [`Reference`].
+    pub namespace: Option<Box<str>>,
 }
 
 impl From<Reference<'_>> for Referred {
@@ -75,20 +79,20 @@ const TARGETS: [(&str, &str, &str, &str); 4] = [
 ];
 
 /// Stands for all Namespaces in a reference. No object has this name.
-pub(super) const EVERY: &str = "*";
+pub const EVERY: &str = "*";
 
 /// Whether objects of this kind name Namespaces, so that they count in other namespaces, too.
-pub(super) fn names_namespaces(kind: &str) -> bool {
+pub fn names_namespaces(kind: &str) -> bool {
     MONITORS.iter().any(|monitor| monitor.as_str() == kind)
 }
 
 /// Name of an object in the list of all namespaces.
-pub(super) fn among_all(namespace: &str, name: &str) -> String {
+pub fn among_all(namespace: &str, name: &str) -> String {
     [namespace, "/", name].concat()
 }
 
 /// Calls `found` for each reference of an object. The same reference may come more than once.
-pub(super) fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
+pub fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     for (_, pointer, kind) in BY_POINTER.iter().filter(|(of, ..)| *of == shape.kind) {
         named(object.at(pointer), kind, found);
     }
@@ -139,7 +143,7 @@ fn ingress(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
 
 /// A monitor reads its own namespace, unless it names others.
 fn monitor(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
-    let mut reads = |name| found(Reference { kind: NAMESPACE, name, namespace: None });
+    let mut reads = |name| found(Reference { kind: Kind::NAMESPACE.as_str(), name, namespace: None });
     if object.at("/spec/namespaceSelector/any").and_then(Node::as_bool) == Some(true) {
         return reads(EVERY);
     }
@@ -214,13 +218,14 @@ fn pod(spec: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
 mod tests {
     use plimsoll_flat::json;
 
+    use super::super::{TEMPLATES, Template};
     use super::*;
-    use crate::registry::Workloads;
 
     fn references(kind: &str, object: &str) -> Vec<String> {
         let document = json::from_json(object.as_bytes()).unwrap();
-        let workloads = Workloads::default();
-        let shape = Shape { kind, templates: workloads.templates(kind) };
+        let own = TEMPLATES.iter().filter(|(of, ..)| *of == kind);
+        let templates: Vec<Template> = own.map(|(_, template, _)| Template::Borrowed(template)).collect();
+        let shape = Shape { kind, templates: &templates };
         let mut found = Vec::new();
         each(shape, Node::root(&document).unwrap(), &mut |reference| {
             let namespace = reference.namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();

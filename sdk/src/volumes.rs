@@ -84,12 +84,12 @@ impl Hold {
         }
     }
 
-    /// What a policy assumes that reports a [`Hold::Perhaps`].
-    pub const ASSUMED: &str = "a volume of a StorageClass that is not known is attached to one node at a time";
+    /// The assumption of a policy that reports a [`Hold::Perhaps`].
+    pub const ASSUMED: &str = "a volume of an unknown StorageClass is attached to one node at a time";
 
-    /// Why a message of a [`Hold::Perhaps`] only warns.
+    /// The reason why a policy only warns of a [`Hold::Perhaps`], for the message.
     pub const BECAUSE: &str =
-        "its StorageClass is not known: this is so if the volume is attached to one node at a time";
+        "the StorageClass is not known; this applies if the volume is attached to one node at a time";
 }
 
 impl Claim<'_> {

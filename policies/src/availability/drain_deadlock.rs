@@ -26,8 +26,8 @@ use crate::availability::drain_severity::{end, may_grow, severity};
 ///
 /// - a budget over Pods of DaemonSets only, which `kubectl drain --ignore-daemonsets` leaves on the node;
 /// - a budget over Pods of Jobs only, which end by themselves;
-/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) close a
-///   budget while another part of their system is unavailable, and open it again.
+/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) block
+///   evictions while another part of their system is unavailable, and allow them again later.
 ///
 /// Some budgets allow no eviction for any number of Pods: `maxUnavailable: 0`, `minAvailable: 100%`, neither field, or
 /// a `minAvailable` of 150,000 or more. Such a budget is a deadlock whatever it selects, even if the policy knows no
@@ -95,7 +95,7 @@ use crate::availability::drain_severity::{end, may_grow, severity};
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = [
         "avail-pdb-drain-deadlock", "avail-pdb-hpa-deadlock", "avail-pdb-single-replica",
-        "avail-pdb-unmanaged: not Pods that nobody manages, nor those of kinds that are not known",
+        "avail-pdb-unmanaged: not Pods without a workload, nor Pods of unknown kinds",
         "avail-pdb-both-or-none"
     ]
 )]
@@ -108,7 +108,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
     }
     let (workload, at) = match Change::of(review) {
         Change::Of(workload, at) => (workload, at),
-        Change::Unknown => return findings.skip("what is scaled is not known"),
+        Change::Unknown => return findings.skip("the scaled workload is not known"),
         Change::Nothing | Change::Other => return,
     };
     let budgets = workload.budgets(review);
@@ -127,7 +127,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         }
     }
     if !budgets.complete && budgets.nodes().next().is_none() {
-        findings.skip("the PodDisruptionBudgets that select its Pods are not known");
+        findings.skip("the PodDisruptionBudgets that select these Pods are not known");
     }
 }
 
@@ -155,7 +155,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     } else if selected.complete {
         return;
     } else {
-        return findings.skip("the workloads whose Pods it selects are not known");
+        return findings.skip("the workloads that the budget selects are not known");
     };
     let (min, max) = (review.at("/spec/minAvailable"), review.at("/spec/maxUnavailable"));
     let at = if min.exists() { &min } else { &max };
@@ -166,7 +166,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         finding.unsettled();
     }
     if blocked.is_mended_by_one() {
-        let fix = Fix::changing("let one Pod go at a time");
+        let fix = Fix::changing("Set maxUnavailable to 1");
         finding.fix(match (min.exists(), max.exists()) {
             (true, _) => fix.remove(&min).add(&max, 1_i64),
             (false, true) => fix.replace(&max, 1_i64),

@@ -29,11 +29,12 @@ pub(crate) fn severity(
     Severity::Warning
 }
 
-/// How a drain finishes although the budget allows no eviction of these Pods. An operator closes its budget for a while
-/// and opens it again. The API group of its kind contains a dot, and no built-in kind creates budgets.
+/// How a drain finishes although the budget allows no eviction of these Pods. An operator may block evictions for a
+/// while and allow them later. The API group of its kind contains a dot, and no built-in kind creates budgets.
 pub(crate) fn end(budget: Node<'_>, selected: &Selected) -> Option<String> {
     let maker = controller(budget).filter(|(kind, _)| kind.group().contains('.'));
-    let opened = maker.map(|(kind, name)| format!("{} {name} made the budget, and may open it again", kind.name()));
+    let opened =
+        maker.map(|(kind, name)| format!("{} {name} created the budget and may allow evictions later", kind.name()));
     opened.or_else(|| selected.drain_ends().map(str::to_owned))
 }
 

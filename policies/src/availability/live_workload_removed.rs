@@ -92,12 +92,12 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
     let object = review.object();
     let what = format!("{} {}", review.kind(), review.name());
     if let Some(annotation) = protection(object) {
-        let message = format!("{what} is protected from deletion");
+        let message = format!("{what} is protected from deletion by the annotation plimsoll.dev/protect");
         findings.error(&annotation, message, UNPROTECT);
     } else if let ready @ 1.. = ready(object) {
-        let message =
-            format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
-        let help = "write plimsoll.dev/protect: \"true\" where that must not happen by mistake";
+        let are = if ready == 1 { "is" } else { "are" };
+        let message = format!("{what} is deleted while {ready} of its Pods {are} ready: its Pods stop at once");
+        let help = "add the annotation plimsoll.dev/protect: \"true\" to an object that must not be deleted by mistake";
         findings.warning(&object.at("/metadata"), message, help);
     }
 }
@@ -115,13 +115,13 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     let scaled = scaled.map(|kind| review.get(kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
-        findings.assume("what is scaled to 0 is not protected");
+        findings.assume("the workload that is scaled to 0 is not protected");
     }
-    let message = format!("from {pods} to 0 replicas: nothing of {} is left", review.name());
+    let message = format!("replicas changes from {pods} to 0: no Pod of {} is left", review.name());
     if protection(&parent.unwrap_or_else(|| review.old())).is_some() {
-        findings.error(&at, format!("{message}, and it is protected"), UNPROTECT);
+        findings.error(&at, format!("{message}, and plimsoll.dev/protect is set"), UNPROTECT);
     } else {
-        findings.warning(&at, message, "keep one replica, or delete what is not needed any more");
+        findings.warning(&at, message, "keep one replica, or delete the workload if it is no longer needed");
     }
 }
 
@@ -130,12 +130,12 @@ fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
     let (old, new) = (review.old().at("/metadata/ownerReferences"), review.at("/metadata/ownerReferences"));
     let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
     let after: BTreeSet<_> = new.items().map(|owner| owner_of(&owner)).collect();
-    let what = format!("{} {}, which is protected", review.kind(), review.name());
+    let what = format!("protected {} {}", review.kind(), review.name());
     if let Some(added) = new.items().find(|owner| !before.contains(&owner_of(owner))) {
-        let message = format!("an owner is written into {what}: it is deleted as soon as that owner does not exist");
+        let message = format!("a new owner of {what}: the garbage collector deletes it when that owner does not exist");
         findings.error(&added, message, UNPROTECT);
     } else if !after.is_empty() && after.len() < before.len() {
-        let message = format!("an owner is taken out of {what}: it is deleted with those that are left");
+        let message = format!("an owner of {what} is removed: the garbage collector deletes it with the other owners");
         findings.error(&new, message, UNPROTECT);
     }
 }
@@ -147,8 +147,16 @@ fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
         containers.items().filter_map(|container| container.at("/image").as_str().map(str::to_owned)).collect()
     };
     if protection(review.object()).is_none() && images(&review.old()) != images(review.object()) {
-        let message = format!("{} {} changes, and loses its protection", review.kind(), review.name());
-        findings.warning(&review.at("/metadata"), message, "annotate it again, if that was not meant");
+        let message = format!(
+            "the images of {} {} change, and the annotation plimsoll.dev/protect is removed: it is no longer protected",
+            review.kind(),
+            review.name()
+        );
+        findings.warning(
+            &review.at("/metadata"),
+            message,
+            "add the annotation plimsoll.dev/protect: \"true\" again, if the removal was a mistake",
+        );
     }
 }
 
@@ -167,7 +175,10 @@ fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     ] {
         let (before, now) = (old.at(path), review.at(path));
         if (now.has_content() || now.as_str().is_some_and(|name| !name.is_empty())) && now.node() != before.node() {
-            let message = format!("DaemonSet {}, which is protected, leaves nodes on which it runs", review.name());
+            let message = format!(
+                "the node constraints of protected DaemonSet {} change: it leaves nodes on which it runs",
+                review.name()
+            );
             findings.error(&now, message, UNPROTECT);
         }
     }
@@ -179,14 +190,10 @@ fn protection<'a>(object: &Cursor<'a>) -> Option<Cursor<'a>> {
 }
 
 pub(crate) const UNPROTECT: &str =
-    "take the annotation plimsoll.dev/protect away first, in a request of its own, if it is meant";
+    "if the change is intended, first remove the annotation plimsoll.dev/protect in a separate request";
 
 /// Number of ready Pods, from the status of any of these kinds.
 fn ready(object: &Cursor<'_>) -> i64 {
     let counts = [object.at("/status/readyReplicas"), object.at("/status/numberReady")];
     counts.iter().filter_map(Cursor::as_i64).max().unwrap_or(0)
-}
-
-fn count(pods: i64) -> String {
-    if pods == 1 { "1 Pod".to_owned() } else { format!("{pods} Pods") }
 }

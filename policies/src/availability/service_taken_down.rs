@@ -10,18 +10,18 @@ pub(crate) fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
     let (kind, selector) = (review.at("/spec/type"), review.at("/spec/selector"));
     let (was, is) = (old.at("/spec/type").as_str(), kind.as_str());
-    let what = format!("Service {}, which is protected", review.name());
+    let what = format!("protected Service {}", review.name());
     if is == Some("ExternalName") && was != is {
-        findings.error(&kind, format!("{what}, becomes a name of something else: its address is gone"), UNPROTECT);
+        findings.error(&kind, format!("{what} becomes an ExternalName: its address is gone"), UNPROTECT);
     } else if was == Some("LoadBalancer") && was != is {
-        findings.error(&kind, format!("{what}, gives up its load balancer, with the address"), UNPROTECT);
+        findings.error(&kind, format!("{what} is no longer a LoadBalancer: its external address is gone"), UNPROTECT);
     }
     let before = old.at("/spec/selector");
     if !before.has_content() || before.node() == selector.node() {
         return;
     }
     let Some(labels) = selector.node().filter(|_| selector.has_content()).and_then(Value::copy) else {
-        findings.error(&selector, format!("{what}, selects no Pods any more"), UNPROTECT);
+        findings.error(&selector, format!("{what} loses its selector: it selects no Pods"), UNPROTECT);
         return;
     };
     let selector_of_pods = Value::object([("matchLabels", labels)]).to_document();
@@ -30,7 +30,7 @@ pub(crate) fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
     // A truncated answer counts as known if it has any object. A kind without any known object may have Pods.
     let is_known = |answer: &Answer| answer.complete || answer.nodes().next().is_some();
     if selected.iter().all(|answer| is_known(answer) && !answer.nodes().any(has_pods)) {
-        let message = format!("{what}, selects no workload with Pods any more");
+        let message = format!("the new selector of {what} matches no workload with Pods: no Pod answers");
         // The workload that it selects may have been created a moment ago.
         findings.error(&selector, message, UNPROTECT).companion();
     }

@@ -40,35 +40,45 @@ pub(crate) fn no_capacity(
             finding.fix(fix);
         }
     };
+    let has_surge = !matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
     // With a surge the new Pod would wait for the place of the old Pod, and the old Pod for the new one.
     let mounts = pods == 1 && review.template().is_some_and(|template| claims(template).next().is_some());
     if mounts || is_in_place(review) {
         let help = match own_domains(review).next().and(revision_label(review)) {
             _ if pods > 1 => {
-                "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one".to_owned()
+                "write maxUnavailable: 1 and maxSurge: 0, because a new Pod waits for the place of an old one"
+                    .to_owned()
             }
             _ if mounts => {
-                "leave it where an interruption does no harm; else write maxUnavailable: 0 and maxSurge: 1, if \
-                            several nodes may mount the volume at once"
+                "keep these values if an interruption does no harm; else write maxUnavailable: 0 and maxSurge: 1, if \
+                 several nodes can mount the volume at once"
                     .to_owned()
             }
             Some(label) => format!(
-                "leave it where an interruption does no harm; else write matchLabelKeys: [{label}] in the podAntiAffinity, \
-                 maxUnavailable: 0 and maxSurge: 1"
+                "keep these values if an interruption does no harm; else write matchLabelKeys: [{label}] in the \
+                 podAntiAffinity, maxUnavailable: 0 and maxSurge: 1"
             ),
-            None => "leave it where an interruption does no harm; else take the port of the node out, and write \
+            None => {
+                "keep these values if an interruption does no harm; else remove hostPort or hostNetwork, and write \
                      maxUnavailable: 0 and maxSurge: 1"
-                .to_owned(),
+                    .to_owned()
+            }
         };
-        let mut fix = write(Fix::changing("replace one Pod at a time"), unavailable_at, 1);
-        if !matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
-            fix = write(fix, surge_at, 0);
-        }
+        let fix = match has_surge {
+            true => {
+                let fix = Fix::changing("Set maxUnavailable to 1 and maxSurge to 0");
+                write(write(fix, unavailable_at, 1), surge_at, 0)
+            }
+            false => write(Fix::changing("Set maxUnavailable to 1"), unavailable_at, 1),
+        };
         return finding(&help, (pods > 1).then_some(fix));
     }
-    let mut fix = write(Fix::changing("start a new Pod before an old one goes"), unavailable_at, 0);
-    if matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
-        fix = write(fix, surge_at, 1);
-    }
-    finding("write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes", Some(fix));
+    let fix = match has_surge {
+        true => write(Fix::changing("Set maxUnavailable to 0"), unavailable_at, 0),
+        false => {
+            let fix = Fix::changing("Set maxUnavailable to 0 and maxSurge to 1");
+            write(write(fix, unavailable_at, 0), surge_at, 1)
+        }
+    };
+    finding("write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one stops", Some(fix));
 }

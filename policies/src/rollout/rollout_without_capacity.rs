@@ -94,8 +94,9 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     let Rollout { replicas, max_surge, max_unavailable, .. } = rollout;
     if rollout.is_stuck() {
         let who = if review.is(Kind::ROLLOUT) { "Argo Rollouts" } else { "the API server" };
-        let message = format!("maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so {who} refuses it");
-        let fix = Fix::changing("replace Pods by one more at a time").replace(&rollout.max_surge_at, 1_i64);
+        let message =
+            format!("maxSurge and maxUnavailable are both 0: no Pod could ever be replaced, so {who} rejects it");
+        let fix = Fix::changing("Set maxSurge to 1").replace(&rollout.max_surge_at, 1_i64);
         let finding = findings.error(&rollout.max_unavailable_at, message, "write maxSurge: 1");
         finding.fix(fix).about(&rollout.max_surge_at);
         return;
@@ -113,7 +114,7 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     let count = describe_count(pods, autoscaler.floor.is_some());
     if posts.min_available(pods) == 0 {
         let taken = match posts.forced {
-            true => "both come to 0, so the controller takes 1 down".to_owned(),
+            true => "both come to 0, but the controller still takes 1 down".to_owned(),
             false => format!("an update takes {} down", posts.unavailable),
         };
         let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
@@ -136,11 +137,11 @@ fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String,
         return;
     }
     if written.contains(&Knowledge::Unknown) {
-        findings.assume("maxSurge and maxUnavailable of 25% were written");
+        findings.assume("the author of the manifest wrote maxSurge and maxUnavailable of 25%");
         return;
     }
-    let help = "write maxSurge: 1 and maxUnavailable: 0, or the 25% where that is meant";
-    let fix = Fix::changing("start a new Pod before an old one goes");
+    let help = "write maxSurge: 1 and maxUnavailable: 0, or write the 25% if they are intended";
+    let fix = Fix::changing("Set maxSurge to 1 and maxUnavailable to 0");
     let fix = fix.add(&rollout.max_surge_at, 1_i64).add(&rollout.max_unavailable_at, 0_i64);
     let finding = findings.info(&rollout.max_unavailable_at, message, help);
     finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);

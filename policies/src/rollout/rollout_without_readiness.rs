@@ -84,7 +84,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     let message = "no readinessProbe and no minReadySeconds: a version that crashes replaces all Pods";
     let (severity, message) = match is_served(review) {
         Knowledge::Yes => match others(review) {
-            Some(other) => (Severity::Warning, format!("{message}; the Service still has those of {other}")),
+            Some(other) => (Severity::Warning, format!("{message}; the Service still has the Pods of {other}")),
             None => (Severity::Error, message.to_owned()),
         },
         Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
@@ -93,15 +93,15 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
             (Severity::Warning, message.to_owned())
         }
     };
-    // It must be less than the deadline, which is 600 by default.
+    // minReadySeconds must be less than the deadline, which is 600 by default.
     let has_time = review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
     let help = match has_time {
-        true => "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask",
-        false => "write a readinessProbe; or minReadySeconds and a progressDeadlineSeconds that is longer than it",
+        true => "write a readinessProbe, or minReadySeconds: 10 if there is no endpoint to probe",
+        false => "write a readinessProbe; or write minReadySeconds and a longer progressDeadlineSeconds",
     };
     let finding = findings.report(severity, &at, message, help);
     if has_time {
-        let fix = Fix::changing("count a Pod only once it has run for 10 s");
+        let fix = Fix::changing("Set minReadySeconds to 10");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn narrow_claim(
     let mut perhaps = None;
     for claim in shared_claims(object, template) {
         match claim.hold(review) {
-            Hold::Unknown => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
+            Hold::Unknown => findings.assume("an unknown PersistentVolumeClaim is for several nodes"),
             Hold::Perhaps(Access::OneNode) | Hold::Certain(Access::OneNode) if is_tied => {}
             Hold::Free => {}
             Hold::Perhaps(access) => {

@@ -118,7 +118,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Finding
     let Some((claim, mode, severity)) = claim else { return };
     let at = review.at(scaler.max());
     let workload = format!("{} {of}", kind.name());
-    let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {}", harm(mode));
+    let message = format!("up to {pods} Pods of {workload} mount claim {claim}, which is {mode}: {}", harm(mode));
     report(findings, severity, &at, message).related(format!("{}/{of}", kind.name()));
 }
 
@@ -160,12 +160,12 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
 /// What happens to a second Pod.
 fn harm(mode: &str) -> &'static str {
     match mode {
-        "ReadWriteOncePod" => "a second one does not start",
-        _ => "a second one does not start on another node",
+        "ReadWriteOncePod" => "a second Pod does not start",
+        _ => "a second Pod does not start on another node",
     }
 }
 
-const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
+const HELP: &str = "use a ReadWriteMany claim, or a StatefulSet with volumeClaimTemplates";
 
 fn report<'f>(findings: &'f mut Findings, severity: Severity, at: &Cursor<'_>, mut message: String) -> &'f mut Finding {
     if severity == Severity::Warning {

@@ -66,8 +66,8 @@ impl Pinned {
         Some(Self { label: first.label, each, workloads, complete })
     }
 
-    /// Why a budget never allows the eviction of these Pods, and whether this is so for each workload that may own
-    /// them.
+    /// Why a budget never allows the eviction of these Pods, and whether this applies to every workload that may own
+    /// the Pods.
     #[must_use]
     pub fn blocks(&self, budget: &PodBudget) -> Option<(Blocked, bool)> {
         let sets: Vec<&[Workload]> = match self.each {
@@ -126,7 +126,7 @@ pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -
     Some((if matches!(blocked, Blocked::NoScale(_)) { Blocked::NoScale(who) } else { blocked }, true))
 }
 
-/// The same for a Pod that no workload created.
+/// The same as [`blocks_pod`] for a Pod that no workload created.
 fn blocks_bare(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> Option<(Blocked, bool)> {
     let selected = Selected::by(review, Some(selector));
     let pods = selected.workloads.iter().map(Workload::pods).sum::<Option<i64>>()?;

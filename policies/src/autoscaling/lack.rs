@@ -148,10 +148,7 @@ impl<'t, 'a> Lack<'t, 'a> {
     pub(crate) fn help(&self, measure: &Utilization) -> String {
         match self {
             Lack::Request { .. } => {
-                format!(
-                    "set resources.requests.{} to what the container needs in normal operation",
-                    measure.resource
-                )
+                format!("set resources.requests.{} to what the container needs in normal operation", measure.resource)
             }
             Lack::Container => "in the metric, write the name of a container of the workload".to_owned(),
         }

@@ -5,8 +5,8 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::volumes::{Access, Claim, Hold, claims};
 use plimsoll_sdk::workload::PodTemplate;
 
-/// The claims that all Pods mount. In a StatefulSet, a claim template replaces the volume of the same name, so that each
-/// Pod has a claim of its own.
+/// The claims that all Pods mount. In a StatefulSet, a claim template replaces the volume of the same name, so that
+/// each Pod has a claim of its own.
 pub(crate) fn shared_claims<'a>(object: Node<'_>, template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> {
     let templates = object.at("/spec/volumeClaimTemplates").into_iter().flat_map(Node::items);
     let own: Vec<String> = templates.map(|template| name(template).to_owned()).collect();

@@ -7,8 +7,8 @@ use plimsoll_sdk::prelude::*;
 /// of version 1 has no `targetCPUUtilizationPercentage`. It then aims at 80% of the requested cpu.
 ///
 /// ## Why
-/// For most services 80% of cpu is too late. For a service that waits for a database it says nothing. An author who
-/// wrote no metric may not know that there is a default metric.
+/// For most services 80% of cpu is too late. For a service that waits for a database, cpu does not show the load. An
+/// author who wrote no metric may not know that there is a default metric.
 ///
 /// ## What to write
 /// The intended target:

@@ -22,7 +22,7 @@ use crate::availability::drain_severity::{end, may_grow, severity};
 /// | neither field | the controller expects no Pods | always |
 /// | a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job | impossible: these have no scale | always |
 ///
-/// `warning`: such a budget, if a drain finishes all the same while other evictions are rejected:
+/// `warning`: such a budget, if a drain still finishes while other evictions are rejected:
 ///
 /// - a budget over Pods of DaemonSets only, which `kubectl drain --ignore-daemonsets` leaves on the node;
 /// - a budget over Pods of Jobs only, which end by themselves;

@@ -79,7 +79,7 @@ pub fn live_workload_removed(review: &Review, findings: &mut Findings) {
     scaled_to_zero(review, findings);
     if protection(&review.old()).is_some() {
         given_an_owner(review, findings);
-        unprotected_by_the_way(review, findings);
+        protection_lost(review, findings);
         match review.kind() {
             "Service" => service_taken_down(review, findings),
             "DaemonSet" => moved_away(review, findings),
@@ -125,30 +125,30 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     }
 }
 
-/// The garbage collector deletes an object if none of its owners exists, whoever wrote the references.
+/// Reports a new or removed owner. The garbage collector deletes an object if none of its owners exists.
 fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
     let (old, new) = (review.old().at("/metadata/ownerReferences"), review.at("/metadata/ownerReferences"));
     let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
     let after: BTreeSet<_> = new.items().map(|owner| owner_of(&owner)).collect();
     let what = format!("protected {} {}", review.kind(), review.name());
     if let Some(added) = new.items().find(|owner| !before.contains(&owner_of(owner))) {
-        let message = format!("a new owner of {what}: the garbage collector deletes it when that owner does not exist");
+        let message = format!("{what} gets a new owner: the garbage collector deletes it if that owner does not exist");
         findings.error(&added, message, UNPROTECT);
     } else if !after.is_empty() && after.len() < before.len() {
-        let message = format!("an owner of {what} is removed: the garbage collector deletes it with the other owners");
+        let message = format!("{what} loses an owner: the garbage collector deletes it with its other owners");
         findings.error(&new, message, UNPROTECT);
     }
 }
 
-/// `kubectl rollout undo` replaces the annotations as well.
-fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
+/// Reports a change of images that also removes the protection, as `kubectl rollout undo` can do.
+fn protection_lost(review: &Review, findings: &mut Findings) {
     let images = |object: &Cursor<'_>| -> Vec<String> {
         let containers = object.at("/spec/template/spec/containers");
         containers.items().filter_map(|container| container.at("/image").as_str().map(str::to_owned)).collect()
     };
     if protection(review.object()).is_none() && images(&review.old()) != images(review.object()) {
         let message = format!(
-            "the images of {} {} change, and the annotation plimsoll.dev/protect is removed: it is no longer protected",
+            "{} {} changes its images and loses the annotation plimsoll.dev/protect: it is no longer protected",
             review.kind(),
             review.name()
         );
@@ -165,7 +165,7 @@ fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
     [owner.at("/apiVersion"), owner.at("/kind"), owner.at("/name"), owner.at("/uid")].map(|field| field.as_str())
 }
 
-/// A DaemonSet has no replicas. Node constraints that match no node remove it.
+/// Reports changed node constraints. A DaemonSet has no replicas, but constraints that match no node remove its Pods.
 fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
     for path in [

@@ -108,7 +108,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         let (harm, severity) = harm(workload.kind.get());
         let message = format!("the Pods of {} are selected by {} too: {harm}", workload.describe(), list(&others));
         let finding = findings.report(severity, &selector, message, HELP);
-        // Of two budgets, the first by name has the finding, and the second refers to the first.
+        // The first of two budgets, by name, has the finding. The second one names the first as related.
         if *other < own {
             finding.related(format!("PodDisruptionBudget/{other}"));
         }

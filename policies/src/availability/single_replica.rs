@@ -38,7 +38,8 @@ use plimsoll_sdk::sharing::others;
 /// If the Services or the autoscalers are not all known, the policy judges nothing.
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder. So the policy does not judge a DaemonSet that comes last.
+/// Another workload behind the Service only removes the finding. So the policy does not judge the workload again when a
+/// DaemonSet is applied after it.
 #[policy(
     on = Kinds,
     kinds = [

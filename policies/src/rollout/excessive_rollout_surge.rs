@@ -10,8 +10,8 @@ pub struct Settings {
     most: i64,
 }
 
-/// From this number of Pods on, the counters of controllers overflow: they treat a percentage beyond `int32` as an
-/// error.
+/// Number of Pods from which on the counters of controllers overflow. Controllers treat a percentage that comes to more
+/// than an `int32` as an error.
 const UNCOUNTABLE: i64 = i32::MAX as i64;
 
 /// Rollouts that more than double the Pods.

@@ -66,7 +66,9 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
             if let (Some(wanted), Some(given)) = (storage(review.object()), storage(&old))
                 && wanted < given
             {
-                let message = format!("the storage request {whose} can't shrink from {given} to {wanted}");
+                let message = format!(
+                    "the storage request {whose} can't shrink from {given} to {wanted}: the API server rejects that"
+                );
                 findings.error(&review.at("/spec/resources/requests/storage"), message, HELP);
             }
         }

@@ -41,8 +41,8 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// claim is for one node.
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity. A StatefulSet, DaemonSet, ReplicaSet, ReplicationController
-/// or Rollout that comes last is not judged by it.
+/// Another workload behind the Service only removes the finding. So the policy does not judge the Deployment again when
+/// a StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout is applied after it.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
     severity = Warning, since = "0.1.0",

@@ -9,7 +9,7 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_
 ///
 /// - `maxSurge` comes to 0.
 /// - `maxUnavailable` is a percentage that is rounded down to 0.
-/// - The controller takes one Pod down all the same, because otherwise it could replace nothing.
+/// - The controller still takes one Pod down, because otherwise it could replace nothing.
 ///
 /// The policy looks at Deployments, and at Argo Rollouts with a canary without traffic routing. If no Pod is left,
 /// `rollout-without-capacity` reports it instead.

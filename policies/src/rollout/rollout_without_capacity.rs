@@ -10,7 +10,7 @@ use crate::rollout::stateful_sets;
 /// ## What it finds
 /// The policy looks at rolling updates of Deployments, and of Argo Rollouts with a canary without traffic routing. It
 /// resolves `maxSurge` and `maxUnavailable` as the controller does: a percentage in `maxSurge` is rounded up, and one
-/// in `maxUnavailable` down. If both come to 0, the controller takes one Pod down all the same.
+/// in `maxUnavailable` down. If both come to 0, the controller still takes one Pod down.
 ///
 /// - `error`: no Pod stays available during an update, and a Service selects the Pods. It is a `warning` if there is
 ///   only one Pod and its author accepts the gap (`maxUnavailable: 1`, or `maxSurge: 0`), because that is a choice. It
@@ -60,8 +60,8 @@ use crate::rollout::stateful_sets;
 /// patch release, the policy assumes that it is obeyed.
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity. A StatefulSet, DaemonSet, ReplicaSet or
-/// ReplicationController that comes last is not judged by it.
+/// Another workload behind the Service only lowers the severity. So the policy does not judge the reviewed workload
+/// again when a StatefulSet, DaemonSet, ReplicaSet or ReplicationController is applied after it.
 #[policy(
     on = Kinds,
     kinds = [

@@ -30,7 +30,7 @@ use crate::probes::missing_readiness_probe::missing_readiness_probe;
 /// ## Why
 /// A rollout replaces the next Pod once the last one is available. Without a probe, a container is ready as soon as its
 /// process has started. So a container that crashes after a second was available before. The rollout replaces all Pods
-/// by broken ones before anyone notices.
+/// by broken ones before an alert can show the problem.
 ///
 /// ## What to write
 /// A readinessProbe in the container that serves. If there is no endpoint to probe, such as in a worker, a minimum
@@ -47,8 +47,8 @@ use crate::probes::missing_readiness_probe::missing_readiness_probe;
 /// If not all Services are known, the policy assumes that some Service selects the Pods. Findings are then warnings.
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity. A ReplicaSet or ReplicationController that comes last is
-/// not judged by it.
+/// Another workload behind the Service only lowers the severity. So the policy does not judge the reviewed workload
+/// again when a ReplicaSet or ReplicationController is applied after it.
 #[policy(
     on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
@@ -73,7 +73,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     if !is_unset || running.peek().is_none() || running.any(|container| container.at("/readinessProbe").exists()) {
         return;
     }
-    if !goes_on(review) || are_only_scraped(review) {
+    if !replaces_all(review) || are_only_scraped(review) {
         return;
     }
     let mut of_containers = Findings::default();
@@ -107,7 +107,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
 }
 
 /// Whether an update replaces one Pod after the other until all are new.
-fn goes_on(review: &Review<'_>) -> bool {
+fn replaces_all(review: &Review<'_>) -> bool {
     if review.is(Kind::DEPLOYMENT) || review.is(Kind::ROLLOUT) {
         let has_steps = review.at("/spec/strategy/canary/steps").has_content();
         return !has_steps && Rollout::of(review).is_some_and(|rollout| rollout.replicas > 0);

@@ -106,7 +106,7 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     finding.fix(fix).about(&surge_at).about(&unavailable_at);
 }
 
-/// Text about a `maxUnavailable` that is too high; none if it is not.
+/// Message about a `maxUnavailable` that is too high; `None` if it is low enough.
 fn too_many(unavailable: IntOrPercent, settings: &Settings, findings: &mut Findings) -> Option<String> {
     let Settings { percent, nodes } = *settings;
     let share = match unavailable {

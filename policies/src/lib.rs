@@ -1,11 +1,15 @@
 //! The policies built into Plimsoll: one file each, one line each here. Reports and lists keep this order.
 
 plimsoll_sdk::bundle![
+    mod availability::drain_severity;
+    mod availability::service_taken_down;
     mod autoscaling::lack;
     mod resources::requests;
     mod rollout::counted_jobs;
     mod rollout::several_pods;
     mod rollout::stateful_sets;
+    mod rollout::no_capacity;
+    mod rollout::shared_claims;
     probes::missing_readiness_probe,
     probes::identical_probes,
     resources::excessive_memory_ratio,

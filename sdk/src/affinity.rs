@@ -1,4 +1,4 @@
-//! Whom Pods keep away from: the terms of `podAntiAffinity`, as the API server and the scheduler read them.
+//! Terms of `podAntiAffinity`, as the API server and the scheduler read them.
 
 use plimsoll_flat::{Kind as Json, Node};
 
@@ -12,13 +12,13 @@ use crate::workload::PodTemplate;
 /// A term of `podAntiAffinity`.
 #[derive(Clone, Debug)]
 pub struct Term<'a> {
-    /// Where it stands: `topologyKey`, `labelSelector` and so on are its members.
+    /// Place of the term, with members such as `topologyKey` and `labelSelector`.
     pub at: Cursor<'a>,
-    /// The weight of a preference; none where the scheduler must obey the term.
+    /// Weight of a preferred term; `None` for a required one.
     pub weight: Option<i64>,
 }
 
-/// The terms of `podAntiAffinity`, required ones first.
+/// The terms of `podAntiAffinity`, required terms first.
 pub fn anti_affinity<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Term<'a>> + use<'a> {
     let apart = template.spec().at("/affinity/podAntiAffinity");
     let required = apart.at("/requiredDuringSchedulingIgnoredDuringExecution").items();
@@ -32,14 +32,14 @@ pub fn anti_affinity<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Ter
 /// Other Pods of the same workload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Pods {
-    /// Those of the same revision.
+    /// Pods of the same revision.
     Same,
-    /// Those that an update replaces.
+    /// Pods of the old revision, which an update replaces.
     Old,
 }
 
 impl<'a> Term<'a> {
-    /// Whether the term keeps a Pod of the reviewed workload away from others of it.
+    /// Whether the term keeps a Pod of the reviewed workload away from these other Pods of the workload.
     #[must_use]
     pub fn selects(&self, review: &Review<'a>, pods: Pods) -> Knowledge {
         let labels = review.template().and_then(PodTemplate::labels);
@@ -48,8 +48,9 @@ impl<'a> Term<'a> {
         all([known(by_labels), self.looks_into(review.namespace())].into_iter().chain(self.by_keys(review, pods)))
     }
 
-    /// Whether the term looks into this namespace. One that names none looks into the Pod's own alone, and
-    /// `namespaceSelector` adds to `namespaces` (`getNamespacesFromPodAffinityTerm` in `pkg/scheduler/framework`).
+    /// Whether the term applies to Pods of this namespace. A term without namespaces applies only to the Pod's own
+    /// namespace. `namespaceSelector` adds to `namespaces` (`getNamespacesFromPodAffinityTerm` in
+    /// `pkg/scheduler/framework`).
     #[must_use]
     pub fn looks_into(&self, own: Option<&str>) -> Knowledge {
         let (names, selector) = (self.at.at("/namespaces"), self.at.at("/namespaceSelector"));
@@ -64,8 +65,9 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// What `matchLabelKeys` and `mismatchLabelKeys` say. The API server adds the values of a Pod's own labels to the
-    /// selector when it creates the Pod, from Kubernetes 1.31, and passes over keys that the Pod has no label for.
+    /// Result of each key in `matchLabelKeys` and `mismatchLabelKeys`. From Kubernetes 1.31, the API server adds the
+    /// values of the Pod's own labels to the selector when it creates the Pod. It ignores keys that the Pod does not
+    /// have.
     fn by_keys(&self, review: &Review<'a>, pods: Pods) -> impl Iterator<Item = Knowledge> {
         let has_keys = review.kubernetes_version().is_none_or(|version| version.at_least(1, 31));
         let alike = |key: &str| if has_keys { are_alike(review, pods, key) } else { None };
@@ -81,7 +83,7 @@ impl<'a> Term<'a> {
     }
 }
 
-/// Labels that controllers put on Pods beside those of the template: by kind, by what each value differs.
+/// Labels that controllers add to the Pods of a kind, and how their values differ.
 const OF_CONTROLLERS: &[(Kind<'static>, &[(&str, Differs)])] = &[
     (Kind::DEPLOYMENT, &[("pod-template-hash", Differs::ByRevision)]),
     (Kind::ROLLOUT, &[("rollouts-pod-template-hash", Differs::ByRevision)]),
@@ -111,13 +113,13 @@ const OF_JOBS: &[(&str, Differs)] = &[
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Differs {
-    /// All Pods of a revision have the same value, and those of another one another.
+    /// Pods of one revision have the same value, and Pods of different revisions have different values.
     ByRevision,
-    /// No two Pods that run beside each other have the same value.
+    /// No two Pods that run at the same time have the same value.
     ByPod,
 }
 
-/// How a label that a controller puts on Pods of the reviewed workload differs.
+/// How the values of a label differ that a controller adds to Pods of the reviewed workload.
 fn of_controller(review: &Review<'_>, key: &str) -> Option<Differs> {
     let (_, labels) = OF_CONTROLLERS.iter().find(|(kind, _)| review.is(*kind))?;
     labels.iter().find(|(label, _)| *label == key).map(|(_, differs)| *differs)
@@ -130,7 +132,7 @@ pub fn has_label(review: &Review<'_>, key: &str) -> bool {
     labels.is_some_and(|labels| labels.get(key).is_some()) || of_controller(review, key).is_some()
 }
 
-/// Whether a Pod and another one of its workload have the same value of a label; none where Pods have no such label.
+/// Whether a Pod and another Pod of its workload have the same value of a label. `None` if the Pods have no such label.
 fn are_alike(review: &Review<'_>, pods: Pods, key: &str) -> Option<Knowledge> {
     match of_controller(review, key) {
         Some(Differs::ByRevision) => return Some(known(pods == Pods::Same)),
@@ -138,7 +140,7 @@ fn are_alike(review: &Review<'_>, pods: Pods, key: &str) -> Option<Knowledge> {
         None => {}
     }
     review.template()?.labels()?.get(key)?;
-    // Labels that the workload's own selector names are the same in all revisions. Another one may be a version.
+    // A label in the workload's own selector is the same in all revisions. Another label may be a version.
     let is_fixed = || {
         let own = review.at("/spec/selector");
         own.at("/matchLabels").key(key).exists() || own.key(key).exists()
@@ -146,7 +148,7 @@ fn are_alike(review: &Review<'_>, pods: Pods, key: &str) -> Option<Knowledge> {
     Some(if pods == Pods::Same || is_fixed() { Knowledge::Yes } else { Knowledge::Unknown })
 }
 
-/// The label of each namespace that holds its name. The others are not known.
+/// Label of each namespace with its name. Other labels of namespaces are not known.
 const NAME: &str = "kubernetes.io/metadata.name";
 
 fn selects_namespace(selector: Node<'_>, own: Option<&str>) -> Knowledge {
@@ -180,7 +182,7 @@ fn known(is_so: bool) -> Knowledge {
     if is_so { Knowledge::Yes } else { Knowledge::No }
 }
 
-/// Whether all of it is so. One clear no decides, whatever else is not known.
+/// Whether all answers are yes. One clear no decides, even if other answers are unknown.
 fn all(answers: impl Iterator<Item = Knowledge>) -> Knowledge {
     let mut all = Knowledge::Yes;
     for answer in answers {

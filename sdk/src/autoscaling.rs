@@ -248,7 +248,7 @@ fn of_scaled_object(object: Node<'_>) -> Vec<Utilization> {
         .filter_map(|(index, trigger)| {
             let text = |pointer: &str| trigger.at(pointer).and_then(Node::as_str);
             let resource = text("/type").filter(|kind| matches!(*kind, "cpu" | "memory"))?;
-            // Older versions have it in the metadata.
+            // Older versions of KEDA have the type in the metadata.
             let kind = text("/metricType").or_else(|| text("/metadata/type"));
             (kind == Some("Utilization")).then(|| Utilization {
                 resource: resource.to_owned(),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_cpu_however_it_is_written() {
+    fn the_default_metric_is_cpu() {
         let default = vec![("cpu".to_owned(), None, Some(80), None)];
         let written = r#"{"metrics": [{"type": "Resource", "resource":
             {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}"#;
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_requests_and_nothing_else() {
+    fn only_shares_of_requests_count() {
         let metrics = r#"{"metrics": [
             {"type": "Pods", "pods": {}},
             {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue"}}},

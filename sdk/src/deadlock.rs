@@ -1,4 +1,4 @@
-//! Why a PodDisruptionBudget lets no Pod go, as a message says it, and the smallest change that helps.
+//! Messages that say why a PodDisruptionBudget allows no eviction, and the smallest change that helps.
 
 use crate::disruption::{Blocked, Selected, Workload};
 use crate::int_or_percent::IntOrPercent;
@@ -7,34 +7,36 @@ use crate::rounding::Budget;
 const HARM: &str = "so none may be evicted, and a drain never ends";
 
 impl Blocked {
-    /// `minAvailable 2 of 2 Pods (Deployment web), so none may be evicted, and a drain never ends`; or how it ends.
+    /// `minAvailable 2 of 2 Pods (Deployment web), so none may be evicted, and a drain never ends`. If `end` says how
+    /// a drain ends, the message says that instead.
     #[must_use]
     pub fn describe(&self, who: &str, end: Option<&str>) -> String {
         let harm = end.map_or_else(|| HARM.to_owned(), |end| format!("so none may be evicted, but {end}"));
         match self {
-            Blocked::NothingAsked => format!("{}: the controller then keeps all of {who}, {harm}", asked(None)),
-            Blocked::Closed(None) => format!("neither minAvailable nor maxUnavailable is written, {harm}"),
-            Blocked::Closed(budget) => format!("{} keeps all Pods, however many there are, {harm}", asked(*budget)),
-            Blocked::NoScale(workload) => {
-                format!("{workload} has no scale, and only a number in minAvailable counts Pods without one, {harm}")
+            Blocked::NothingAsked => format!("neither minAvailable nor maxUnavailable is set for {who}, {harm}"),
+            Blocked::Closed(None) => format!("neither minAvailable nor maxUnavailable is set, {harm}"),
+            Blocked::Closed(Some(budget)) => {
+                format!("{} keeps all Pods, whatever their number, {harm}", written(*budget))
             }
-            Blocked::NoController => format!(
-                "no workload made this Pod, and of such Pods only a number in minAvailable can be computed, {harm}"
-            ),
+            Blocked::NoScale(workload) => {
+                format!("{workload} has no scale, which every budget needs except a number in minAvailable, {harm}")
+            }
+            Blocked::NoController => {
+                format!("no workload created this Pod, and only a number in minAvailable counts such Pods, {harm}")
+            }
             Blocked::Narrow { budget, all, kept, how } => {
-                let of = all.map_or(String::new(), |all| format!(" of {all}"));
-                format!("{}{of} keeps {kept}, and {how}, {harm}", asked(Some(*budget)))
+                let of = all.map_or(String::new(), |all| format!(" of {}", count(all)));
+                format!("{}{of} keeps {kept}, and {how}, {harm}", written(*budget))
             }
             Blocked::All { budget, pods } => {
-                let noun = if *pods == 1 { "Pod" } else { "Pods" };
-                let (Budget::MinAvailable(count) | Budget::MaxUnavailable(count)) = budget;
-                let share = match count {
+                let (Budget::MinAvailable(value) | Budget::MaxUnavailable(value)) = budget;
+                let share = match value {
                     IntOrPercent::Percent(share) if share.saturating_mul(*pods) % 100 != 0 => {
-                        format!(" rounds up to {}", count.resolve_up(*pods))
+                        format!(" rounds up to {}", value.resolve_up(*pods))
                     }
                     _ => String::new(),
                 };
-                format!("{} of {pods} {noun} ({who}){share}, {harm}", asked(Some(*budget)))
+                format!("{} of {} ({who}){share}, {harm}", written(*budget), count(*pods))
             }
         }
     }
@@ -45,11 +47,11 @@ impl Blocked {
         let Blocked::All { budget, pods } = self else {
             return match self {
                 Blocked::NoScale(_) => {
-                    "write a number of Pods into minAvailable, fewer than there are, or delete the budget"
+                    "set minAvailable to a number that is less than the number of Pods, or delete the budget"
                 }
-                Blocked::NoController => "run the Pod as a workload, or delete the budget",
+                Blocked::NoController => "let a workload create the Pod, or delete the budget",
                 Blocked::Narrow { .. } => {
-                    "select the Pods by the labels of their workload, and write maxUnavailable: 1"
+                    "select the Pods by the labels of the workload's pod template, and write maxUnavailable: 1"
                 }
                 Blocked::Closed(_) => "write maxUnavailable: 1, or delete the budget",
                 _ => "write maxUnavailable: 1",
@@ -58,14 +60,16 @@ impl Blocked {
         };
         let raise = |pods: i64| match selected.workloads.as_slice() {
             [Workload { floor: Some(floor), .. }] => format!("raise {} of {} to {pods}", floor.field, floor.by),
-            [_] => format!("run {pods} replicas"),
+            [_] => format!("set replicas to {pods}"),
             _ => format!("run {pods} Pods in all"),
         };
         match (pods, budget.fewest_evictable()) {
-            (1, Some(fewest)) => format!("{}, or delete the budget if its Pod may be away for a moment", raise(fewest)),
+            (1, Some(fewest)) => {
+                format!("{}, or delete the budget if the Pod may be unavailable for a moment", raise(fewest))
+            }
             (1, None) => {
                 format!(
-                    "{} and write maxUnavailable: 1, or delete the budget if its Pod may be away for a moment",
+                    "{} and write maxUnavailable: 1, or delete the budget if the Pod may be unavailable for a moment",
                     raise(2)
                 )
             }
@@ -74,7 +78,7 @@ impl Blocked {
         }
     }
 
-    /// Whether another number in the budget would let a Pod go.
+    /// Whether `maxUnavailable: 1` in the budget would allow an eviction.
     #[must_use]
     pub fn is_mended_by_one(&self) -> bool {
         matches!(self, Blocked::NothingAsked | Blocked::Closed(_) | Blocked::All { pods: 2.., .. })
@@ -82,10 +86,14 @@ impl Blocked {
 }
 
 /// `minAvailable 2`
-fn asked(budget: Option<Budget>) -> String {
+fn written(budget: Budget) -> String {
     match budget {
-        None => "neither minAvailable nor maxUnavailable".to_owned(),
-        Some(Budget::MinAvailable(count)) => format!("minAvailable {count}"),
-        Some(Budget::MaxUnavailable(count)) => format!("maxUnavailable {count}"),
+        Budget::MinAvailable(value) => format!("minAvailable {value}"),
+        Budget::MaxUnavailable(value) => format!("maxUnavailable {value}"),
     }
+}
+
+/// `1 Pod` or `2 Pods`
+fn count(pods: i64) -> String {
+    if pods == 1 { "1 Pod".to_owned() } else { format!("{pods} Pods") }
 }

@@ -38,14 +38,14 @@ const UNSCALABLE: [Kind<'static>; 2] = [Kind::DAEMON_SET, Kind::JOB];
 /// Name and requirement of a PodDisruptionBudget.
 #[derive(Clone, Debug)]
 pub struct PodBudget {
-    /// Its name.
+    /// Name of the budget.
     pub name: String,
     /// `None` if it has neither field: the controller then expects no Pods and allows no eviction.
     pub budget: Option<Budget>,
 }
 
 impl PodBudget {
-    /// Reads a budget. `None` if the API server rejects it: both fields, no count, or more than 100 %.
+    /// Reads a budget. `None` if the API server rejects it: both fields, a value that is no count, or more than 100%.
     #[must_use]
     pub fn read(object: Node<'_>) -> Option<Self> {
         let field = |pointer: &str| object.at(pointer).filter(|node| !node.is_null());
@@ -73,9 +73,9 @@ impl PodBudget {
         !matches!(self.budget, None | Some(Budget::MinAvailable(IntOrPercent::Int(_))))
     }
 
-    /// Why no Pod of these workloads can ever be evicted while all are healthy, if so. `None` if there are no Pods.
-    /// Also `None` for a number in `minAvailable` if a workload has no scale, because the number of its Pods is not
-    /// known.
+    /// Why no Pod of these workloads can ever be evicted while all are healthy. `None` if an eviction is allowed, or if
+    /// there are no Pods. Also `None` for a number in `minAvailable` if a workload has no scale, because the number of
+    /// its Pods is not known.
     #[must_use]
     pub fn blocks(&self, workloads: &[Workload]) -> Option<Blocked> {
         let pods = workloads.iter().map(Workload::pods).try_fold(0_i64, |sum, pods| Some(sum.saturating_add(pods?)));
@@ -103,15 +103,15 @@ pub enum Blocked {
     Closed(Option<Budget>),
     /// No controller made the Pod, and only a number in `minAvailable` counts such Pods.
     NoController,
-    /// It selects no more Pods than must stay.
+    /// The budget selects no more Pods than must stay.
     Narrow {
         /// The budget's requirement.
         budget: Budget,
-        /// Number of Pods that it expects, if the number that it keeps depends on it.
+        /// Number of Pods that the controller expects, if the number of kept Pods depends on it.
         all: Option<i64>,
         /// Number of Pods that must stay.
         kept: i64,
-        /// The Pods that it selects, and how, for the message.
+        /// Part of the message that says which Pods the budget selects, and by which labels.
         how: String,
     },
     /// All of these Pods must stay.
@@ -130,7 +130,7 @@ pub struct Workload {
     pub kind: OwnedKind,
     /// Its name.
     pub name: String,
-    /// Number of Pods that it asks for: 1 if unset, `None` if the kind has no scale.
+    /// `replicas`: 1 if unset, `None` if the kind has no scale.
     pub replicas: Option<i64>,
     /// The minimum of its autoscaler, if one is known.
     pub floor: Option<Floor>,
@@ -254,7 +254,7 @@ impl Workload {
     }
 }
 
-/// The workloads among these answers, by kind, that `is_wanted` accepts.
+/// The workloads in these answers that `is_wanted` accepts, in the order of the answers.
 pub(crate) fn workloads_of(
     review: &Review<'_>,
     answers: &[(Kind<'_>, Rc<Answer>)],
@@ -305,7 +305,7 @@ impl Selected {
         let mut workloads = workloads_of(review, &answers, |kind, object| !is_reviewed(review, kind, name(object)));
         let matches = |workload: &Workload| selector::matches(selector, workload.labels(review)).is_yes();
         workloads.extend(reviewed(review).filter(matches));
-        // The API server rejects these sizes, so how many Pods there are is not known.
+        // The API server rejects these values of `replicas`, so the number of Pods is not known.
         let is_odd = |object: Node<'_>| pods_at(object, "/spec/replicas", 1).is_none();
         let complete = complete
             && !review.object().node().is_some_and(is_odd)
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn budgets_as_the_api_server_takes_them() {
+    fn reads_budgets_that_the_api_server_accepts() {
         for (spec, expected) in [
             (r#"{"minAvailable": 2}"#, Some(Some(Budget::MinAvailable(Int(2))))),
             (r#"{"minAvailable": null, "maxUnavailable": "0%"}"#, Some(Some(Budget::MaxUnavailable(Percent(0))))),
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_number_of_pods_opens_is_closed() {
+    fn a_budget_that_allows_no_eviction_for_any_number_is_closed() {
         for (spec, expected) in [
             (r#"{"minAvailable": "100%"}"#, true),
             (r#"{"maxUnavailable": 0}"#, true),
@@ -544,7 +544,7 @@ mod tests {
         let no_scale = Some(Blocked::NoScale("DaemonSet a".to_owned()));
         assert_eq!(budget(Budget::MaxUnavailable(Int(1))).blocks(&mixed), no_scale);
         assert_eq!(budget(Budget::MinAvailable(Percent(1))).blocks(&mixed), no_scale);
-        assert_eq!(budget(Budget::MinAvailable(Int(9))).blocks(&mixed), None, "nobody knows how many there are");
+        assert_eq!(budget(Budget::MinAvailable(Int(9))).blocks(&mixed), None, "the number of Pods is not known");
         let unsaid = PodBudget { name: "a".to_owned(), budget: None };
         assert_eq!(unsaid.blocks(&mixed), Some(Blocked::NothingAsked));
         assert_eq!(unsaid.blocks(&[]), None);
@@ -574,15 +574,15 @@ mod tests {
         for (first, second) in sizes.iter().flat_map(|first| sizes.iter().map(move |second| (first, second))) {
             let workloads = [workload(Some(first.0), first.1), workload(Some(second.0), second.1)];
             let pods: i64 = [first, second].iter().map(|(replicas, floor)| floor.unwrap_or(*replicas)).sum();
-            for asked in &budgets {
-                let blocked = budget(*asked).blocks(&workloads);
-                let may_go = pods == 0 || one_may_go(*asked, pods);
-                assert_eq!(blocked.is_none(), may_go, "{asked:?} of {workloads:?}");
+            for written in &budgets {
+                let blocked = budget(*written).blocks(&workloads);
+                let may_go = pods == 0 || one_may_go(*written, pods);
+                assert_eq!(blocked.is_none(), may_go, "{written:?} of {workloads:?}");
                 if let Some(Blocked::All { pods: counted, .. }) = blocked {
                     assert_eq!(counted, pods);
                     // The proposed number of Pods is enough, and one less is not.
-                    if let Some(fewest) = asked.fewest_evictable() {
-                        assert!(one_may_go(*asked, fewest) && (fewest == 1 || !one_may_go(*asked, fewest - 1)));
+                    if let Some(fewest) = written.fewest_evictable() {
+                        assert!(one_may_go(*written, fewest) && (fewest == 1 || !one_may_go(*written, fewest - 1)));
                     }
                 }
             }

@@ -66,8 +66,8 @@ impl Pinned {
         Some(Self { label: first.label, each, workloads, complete })
     }
 
-    /// Why a budget never allows the eviction of these Pods, and whether this is so for each workload that may own
-    /// them.
+    /// Why a budget never allows the eviction of these Pods, and whether this applies to every workload that may own
+    /// the Pods.
     #[must_use]
     pub fn blocks(&self, budget: &PodBudget) -> Option<(Blocked, bool)> {
         let sets: Vec<&[Workload]> = match self.each {
@@ -88,8 +88,12 @@ impl Pinned {
         let there = there.fold(0_i64, i64::saturating_add);
         let of = set.iter().take(3).map(Workload::describe).collect::<Vec<_>>().join(", ");
         let count = if there == 1 { "1 Pod".to_owned() } else { format!("{there} Pods") };
-        let how = format!("it selects {count} of {of} by {}", self.label);
-        narrow(budget, all, there, how).or_else(|| (there > 0).then(|| budget.blocks(set)).flatten())
+        let how = format!("the budget selects {count} of {of} by the label {}", self.label);
+        let narrow = narrow(budget, all, there, how).map(|blocked| match blocked {
+            Blocked::NoScale(_) => Blocked::NoScale(of.clone()),
+            blocked => blocked,
+        });
+        narrow.or_else(|| (there > 0).then(|| budget.blocks(set)).flatten())
     }
 }
 
@@ -117,21 +121,23 @@ pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -
     let is_scaled = kinds(review).any(|(known, is_scaled)| is_scaled && known == kind);
     let all = is_scaled.then(|| owner.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
     let who = format!("{} {maker}", kind.name());
-    let how = format!("it selects this Pod of {who}, and not by the labels of all of them");
+    let how = format!("the budget selects this Pod of {who} by labels that the pod template does not have");
     let blocked = narrow(budget, all, 1, how)?;
     Some((if matches!(blocked, Blocked::NoScale(_)) { Blocked::NoScale(who) } else { blocked }, true))
 }
 
-/// The same for a Pod that no workload created.
+/// The same as [`blocks_pod`] for a Pod that no workload created.
 fn blocks_bare(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -> Option<(Blocked, bool)> {
     let selected = Selected::by(review, Some(selector));
     let pods = selected.workloads.iter().map(Workload::pods).sum::<Option<i64>>()?;
     match budget.budget {
         Some(asked @ Budget::MinAvailable(IntOrPercent::Int(least))) => {
             let there = pods.saturating_add(1);
-            let how =
-                format!("{} is all that is known of what it selects", if pods == 0 { "this Pod" } else { "one more" });
-            // Pods are not watched, so there may be more Pods of this kind.
+            let how = match pods {
+                0 => "the budget selects only this one known Pod".to_owned(),
+                _ => format!("the budget selects only {there} known Pods"),
+            };
+            // Pods are not watched, so there may be more Pods without a workload.
             (least >= there).then_some((Blocked::Narrow { budget: asked, all: None, kept: least, how }, false))
         }
         _ if pods > 0 => None,

@@ -1,27 +1,28 @@
-//! What annotations tell KEDA about its ScaledObjects. Read from KEDA 2.17, `apis/keda/v1alpha1/scaledobject_types.go`.
+//! Annotations of ScaledObjects that KEDA obeys. The rules follow KEDA 2.17,
+//! `apis/keda/v1alpha1/scaledobject_types.go`.
 
 use plimsoll_flat::Node;
 
-/// The annotation with the number of Pods that KEDA keeps.
+/// Annotation with the number of Pods that KEDA keeps while scaling is paused.
 pub const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
 
-/// A ScaledObject that does not scale.
+/// State of a ScaledObject whose scaling is paused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Paused {
     /// KEDA keeps this number of Pods (`autoscaling.keda.sh/paused-replicas`), whatever the minimum.
     At(i64),
-    /// KEDA leaves the number as it is (`autoscaling.keda.sh/paused`).
+    /// KEDA does not change the number of Pods (`autoscaling.keda.sh/paused`).
     Now,
 }
 
 impl Paused {
-    /// What a ScaledObject says; none where it scales. The number counts before the other annotation.
+    /// Reads a ScaledObject. `None` if scaling is not paused. The annotation with a number takes precedence.
     #[must_use]
     pub fn of(object: Node<'_>) -> Option<Self> {
         let text = |name: &str| annotation(object, name);
         match text(PAUSED_REPLICAS) {
             Some(pods) => pods.trim().parse().ok().filter(|pods| *pods >= 0).map(Self::At),
-            // As `strconv.ParseBool` has it; KEDA pauses on what is no boolean.
+            // The values of `strconv.ParseBool`. KEDA treats a value that is no boolean as a pause.
             None => text("autoscaling.keda.sh/paused")
                 .is_some_and(|text| !matches!(text, "0" | "f" | "F" | "false" | "FALSE" | "False"))
                 .then_some(Self::Now),
@@ -29,7 +30,7 @@ impl Paused {
     }
 }
 
-/// The name of the HorizontalPodAutoscaler that a ScaledObject takes over, where it is told to.
+/// Name of the HorizontalPodAutoscaler that a ScaledObject takes over. `None` without the annotation for it.
 #[must_use]
 pub fn taken_over<'a>(object: Node<'a>) -> Option<&'a str> {
     let is_told = annotation(object, "scaledobject.keda.sh/transfer-hpa-ownership") == Some("true");

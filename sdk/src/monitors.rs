@@ -1,4 +1,4 @@
-//! Which ports Prometheus reads, as its operator's ServiceMonitors and PodMonitors say.
+//! Ports that Prometheus reads, by the ServiceMonitors and PodMonitors of its operator.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,26 +10,27 @@ use crate::kind::Kind;
 use crate::review::Review;
 use crate::selector;
 
-/// `group/Kind` of what reads the ports of Services, and of what reads those of Pods.
+/// Kind of the monitors that read ports of Services, and of the monitors that read ports of Pods.
 pub const MONITORS: [Kind<'static>; 2] = [Kind::SERVICE_MONITOR, Kind::POD_MONITOR];
 
-/// Maximum size in bytes of the monitors whose selectors are compared, each as often as it is: a namespace can have thousands
-/// of Services and of monitors. Those of the own namespace and those of others have as much each, so that nobody takes it
-/// from somebody else. Beyond it nobody knows whether a port is read.
+/// Maximum total size in bytes of the monitors whose selectors are compared. Each comparison counts, because a
+/// namespace can have thousands of Services and monitors. Monitors of the own namespace and monitors of other
+/// namespaces have this limit each, so that other namespaces cannot use up the limit of the own one. Beyond the limit,
+/// it is unknown whether a monitor reads a port.
 const MAX_COMPARED: usize = 512 << 10;
 
-/// The monitors that read in a namespace.
+/// The monitors that read ports in a namespace.
 #[derive(Debug)]
 pub(crate) struct Monitors {
     of_services: Named,
     of_pods: Named,
 }
 
-/// The ports that monitors of one kind name, each with the monitor's place in the answer.
+/// The ports that monitors of one kind name, each with the index of the monitor in the answer.
 #[derive(Debug)]
 struct Named {
     answer: Rc<Answer>,
-    /// How many of them, the first ones, lie in the own namespace.
+    /// Number of monitors in the own namespace. They come first in the answer.
     own: usize,
     /// Names of ports of Services, sorted.
     ports: Vec<(Box<str>, usize)>,
@@ -39,14 +40,15 @@ struct Named {
     numbers: Vec<(i64, usize)>,
 }
 
-/// A port of Pods by everything that it is called.
+/// The names and numbers of one port of Pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Called<'a> {
     pub(crate) names: Vec<&'a str>,
     pub(crate) numbers: Vec<i64>,
 }
 
-/// How much may still be compared of the monitors of the own namespace, and of others.
+/// Bytes that are left of [`MAX_COMPARED`], for the own namespace and for others. The flag says whether a comparison
+/// was left out.
 #[derive(Debug)]
 pub(crate) struct Left([Cell<usize>; 2], Cell<bool>);
 
@@ -69,7 +71,7 @@ impl Left {
         self.0[usize::from(!is_own)].get() == 0
     }
 
-    /// Whether something was not compared.
+    /// Whether a comparison was left out.
     pub(crate) fn is_over(&self) -> bool {
         self.1.get()
     }
@@ -90,7 +92,7 @@ impl Monitors {
         Self { of_services, of_pods }
     }
 
-    /// Whether there are more than were shown.
+    /// Whether the host left out monitors.
     pub(crate) fn are_cut(&self) -> bool {
         let is_cut = |named: &Named| !named.answer.complete && !named.answer.documents.is_empty();
         is_cut(&self.of_services) || is_cut(&self.of_pods)
@@ -103,7 +105,7 @@ impl Monitors {
             .all(|named| named.ports.is_empty() && named.names.is_empty() && named.numbers.is_empty())
     }
 
-    /// Whether one reads this port of a Service with these labels.
+    /// Whether a monitor reads this port of a Service with these labels.
     pub(crate) fn read_service(
         &self,
         labels: Option<Node<'_>>,
@@ -114,20 +116,21 @@ impl Monitors {
         self.of_services.read(labels, port, target, left)
     }
 
-    /// Whether one reads this port of Pods with these labels.
+    /// Whether a monitor reads this port of Pods with these labels.
     pub(crate) fn read_pod(&self, labels: Option<Node<'_>>, port: &Called<'_>, left: &Left) -> bool {
         self.of_pods.read(labels, None, port, left)
     }
 }
 
 impl Named {
-    /// `more` adds the ports that only this kind names. Both name the target by its name or number.
+    /// `more` adds the ports that only this kind of monitor names. Both kinds can name the port of the container, by
+    /// name or number.
     fn new(answer: Rc<Answer>, namespace: &str, list: &str, more: impl Fn(Node<'_>, &mut Self, usize)) -> Self {
         let is_own = |monitor: &Node<'_>| {
             let of = monitor.at("/metadata/namespace").and_then(Node::as_str).unwrap_or_default();
             of.is_empty() || of == namespace
         };
-        // The host shows these first.
+        // The host shows monitors of the own namespace first.
         let own = answer.nodes().take_while(is_own).count();
         let mut named =
             Self { answer: Rc::clone(&answer), own, ports: Vec::new(), names: Vec::new(), numbers: Vec::new() };
@@ -142,7 +145,7 @@ impl Named {
         named.ports.sort_unstable();
         named.names.sort_unstable();
         named.numbers.sort_unstable();
-        // One monitor may name a port a thousand times.
+        // One monitor can name the same port a thousand times.
         named.ports.dedup();
         named.names.dedup();
         named.numbers.dedup();

@@ -1,4 +1,4 @@
-//! What a ResourceQuota counts, and for which Pods it holds.
+//! ResourceQuotas: the amounts that they count, and the Pods to which they apply.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,24 @@ use crate::review::Review;
 use crate::value::Value;
 use crate::workload::PodTemplate;
 
-/// The scopes of a ResourceQuota, read once for many Pods. What else could be filled into a Pod does not count.
+/// The scopes of a ResourceQuota, read once for many Pods. Scopes are compared with the manifest of a Pod, without
+/// values that admission may add later.
 #[derive(Debug, Default)]
 pub struct Scopes<'a> {
-    /// A scope that holds for no Pod that runs on, or that is not known.
+    /// Whether one scope applies to no Pod of a long-running workload, or is not known.
     is_never: bool,
-    /// Whether its Pods are those without requests and limits; either where no scope says so.
+    /// Whether the quota applies to Pods with requests or limits, and whether it applies to Pods without any.
     best_effort: [bool; 2],
-    /// Whether its Pods name a priority class.
+    /// Whether the quota applies only to Pods with a priority class.
     is_classed: bool,
-    /// How many scopes list classes of which one is to be named.
+    /// Number of scopes with operator `In`, each with a list of classes.
     lists: usize,
-    /// By class: in how many of these lists it is, and whether it is excluded.
+    /// For each class: the number of these lists that contain it, and whether `NotIn` excludes it.
     classes: BTreeMap<&'a str, (usize, bool)>,
 }
 
 impl<'a> Scopes<'a> {
-    /// Those of this quota.
+    /// Reads the scopes of a quota.
     #[must_use]
     pub fn of(quota: Node<'a>) -> Self {
         let mut scopes = Self { best_effort: [true; 2], ..Self::default() };
@@ -43,7 +44,7 @@ impl<'a> Scopes<'a> {
         scopes
     }
 
-    /// Whether all of them hold for Pods of this kind: without requests and limits, of this priority class.
+    /// Whether all scopes apply to Pods of this priority class. `is_best_effort`: the Pods have no requests and limits.
     #[must_use]
     pub fn hold(&self, is_best_effort: bool, class: Option<&str>) -> bool {
         let is_class = || {
@@ -77,23 +78,23 @@ impl<'a> Scopes<'a> {
                     _ => self.is_never = true,
                 }
             }
-            // Of Pods that end by themselves, and what there may be one day.
+            // `Terminating` applies to Pods that end by themselves. Future scopes are not known.
             _ => self.is_never = true,
         }
     }
 }
 
-/// What quotas count of resources.
+/// Resources that quotas count, with the side of `resources`.
 pub const COUNTED: [(&str, Side); 4] =
     [("cpu", Side::Request), ("memory", Side::Request), ("cpu", Side::Limit), ("memory", Side::Limit)];
 
-/// Stands behind [`COUNTED`]: the number of Pods.
+/// Index of the number of Pods, after the entries of [`COUNTED`].
 pub const PODS: usize = COUNTED.len();
 
-/// So much of what [`COUNTED`] and [`PODS`] name, in this order.
+/// Amounts of [`COUNTED`] and [`PODS`], in this order.
 pub type Sums = [Quantity; COUNTED.len() + 1];
 
-/// Which of [`COUNTED`] and [`PODS`] a line of a quota counts.
+/// Index in [`COUNTED`], or [`PODS`], of a key of `spec.hard`. `None` for any other key.
 #[must_use]
 pub fn counted(key: &str) -> Option<usize> {
     Some(match key {
@@ -106,13 +107,13 @@ pub fn counted(key: &str) -> Option<usize> {
     })
 }
 
-/// What one Pod of a template has of [`COUNTED`].
+/// Amounts of [`COUNTED`] of one Pod of a template.
 #[must_use]
 pub fn totals<'a>(review: &Review<'_>, template: &PodTemplate<'a>) -> [Option<Total<'a>>; COUNTED.len()] {
     COUNTED.map(|(resource, side)| pod_total(review, template, resource, side))
 }
 
-/// What scopes tell apart: whether Pods request nothing and are limited to nothing, and their priority class.
+/// Properties of Pods that scopes distinguish: whether they have no requests and limits, and their priority class.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Group {
     is_best_effort: bool,
@@ -120,7 +121,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// That of the Pods of a template with these totals.
+    /// The group of the Pods of a template with these totals.
     #[must_use]
     pub fn of(template: &PodTemplate<'_>, totals: &[Option<Total<'_>>]) -> Self {
         let is_none =
@@ -129,7 +130,7 @@ impl Group {
         Self { is_best_effort: totals.iter().all(is_none), class }
     }
 
-    /// Whether all scopes hold for its Pods.
+    /// Whether all scopes apply to the Pods of this group.
     #[must_use]
     pub fn is_held(&self, scopes: &Scopes<'_>) -> bool {
         scopes.hold(self.is_best_effort, self.class.as_deref())
@@ -139,8 +140,8 @@ impl Group {
 /// Maximum number of workloads that are added up beside a reviewed one.
 pub const MAX_WORKLOADS: usize = 512;
 
-/// What the other workloads of the namespace have at their minimum, as far as they are known: of the first
-/// [`MAX_WORKLOADS`] of them, by kind and name.
+/// Amounts of the other known workloads of the namespace at their minimum, by group. The first [`MAX_WORKLOADS`] of
+/// them count, by kind and name.
 #[must_use]
 pub fn others(review: &Review<'_>, kind: Kind<'_>, name: &str) -> BTreeMap<Group, Sums> {
     let all = Value::object([]).to_document();
@@ -161,7 +162,7 @@ pub fn others(review: &Review<'_>, kind: Kind<'_>, name: &str) -> BTreeMap<Group
     groups
 }
 
-/// What the Pods have for which all scopes hold.
+/// Sum of the groups to which all scopes apply.
 #[must_use]
 pub fn sums(groups: &BTreeMap<Group, Sums>, scopes: &Scopes<'_>) -> Sums {
     let mut all = [Quantity::ZERO; COUNTED.len() + 1];
@@ -180,7 +181,7 @@ mod tests {
     use super::Scopes;
 
     #[test]
-    fn all_scopes_have_to_hold() {
+    fn all_scopes_must_apply() {
         let expression = |operator: &str, values: &str| {
             format!(r#"{{"scopeName": "PriorityClass", "operator": "{operator}", "values": {values}}}"#)
         };

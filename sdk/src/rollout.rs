@@ -1,4 +1,4 @@
-//! How a workload replaces its Pods, with the API server's defaults and each controller's rounding.
+//! How a workload replaces its Pods, with the defaults of the API server and the rounding of each controller.
 
 use plimsoll_flat::{Kind as Json, Node};
 
@@ -14,38 +14,39 @@ use crate::rounding::Fenceposts;
 use crate::services::{Scraped, are_only_scraped, carries_requests};
 use crate::workload::{Container, Probe};
 
-/// What `maxSurge` and `maxUnavailable` are where nobody wrote them.
+/// Default of `maxSurge` and `maxUnavailable`.
 pub const DEFAULT: IntOrPercent = IntOrPercent::Percent(25);
 
 /// The rollout parameters of a Deployment or an Argo Rollout (the same fields with the same defaults).
 #[derive(Clone, Debug)]
 pub struct Rollout<'a> {
-    /// Pods asked for; 1 if unset.
+    /// `replicas`; 1 if unset.
     pub replicas: i64,
-    /// `spec.replicas` as a place.
+    /// Place of `replicas`.
     pub replicas_at: Cursor<'a>,
-    /// `maxSurge`; 25 % if unset.
+    /// `maxSurge`; 25% if unset.
     pub max_surge: IntOrPercent,
-    /// Its place.
+    /// Place of `maxSurge`.
     pub max_surge_at: Cursor<'a>,
-    /// `maxUnavailable`; 25 % if unset.
+    /// `maxUnavailable`; 25% if unset.
     pub max_unavailable: IntOrPercent,
-    /// Its place.
+    /// Place of `maxUnavailable`.
     pub max_unavailable_at: Cursor<'a>,
 }
 
 impl<'a> Rollout<'a> {
-    /// The parameters of a rolling update; none for another kind, for another strategy, for a canary whose traffic is
-    /// routed (its stable Pods all stay until the end), or where a value is not one that the API server accepts.
+    /// The parameters of a rolling update. `None` in these cases: another kind, another strategy, a value that the API
+    /// server rejects, or a canary with traffic routing, whose stable Pods all stay until the end.
     ///
-    /// What an Argo Rollout takes over and scales down has no Pods. Both parameters may be 0, which the API server refuses too: [`Rollout::is_stuck`].
+    /// A workload that an Argo Rollout takes over and scales down has 0 replicas. Both parameters may be 0, although
+    /// the API server rejects that: see [`Rollout::is_stuck`].
     pub fn of(review: &Review<'a>) -> Option<Self> {
         let rollout = Self::read(group_kind(review)?, review.object())?;
         let is_handed_over = is_reviewed_handed_over(review);
         Some(if is_handed_over { Self { replicas: 0, ..rollout } } else { rollout })
     }
 
-    /// The same of another object of this `group/Kind`.
+    /// The parameters of another object, of this `group/Kind`.
     pub fn read(kind: Kind<'_>, object: &Cursor<'a>) -> Option<Self> {
         let update = match kind {
             Kind::DEPLOYMENT => {
@@ -79,13 +80,13 @@ impl<'a> Rollout<'a> {
         })
     }
 
-    /// Whether both parameters are 0 or `0%`, with which nothing could ever be replaced: the API server refuses it.
+    /// Whether both parameters are 0 or `0%`. Then no Pod could ever be replaced, so the API server rejects it.
     pub fn is_stuck(&self) -> bool {
         let is_zero = |count| matches!(count, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
         is_zero(self.max_surge) && is_zero(self.max_unavailable)
     }
 
-    /// What the parameters come to with so many Pods.
+    /// The parameters as numbers of Pods, for this number of replicas.
     pub fn fenceposts(&self, replicas: i64) -> Fenceposts {
         Fenceposts::of_deployment(replicas, self.max_surge, self.max_unavailable)
     }
@@ -98,15 +99,16 @@ pub struct StatefulUpdate<'a> {
     pub partition: i64,
     /// `maxUnavailable`.
     pub max_unavailable: IntOrPercent,
-    /// Its place.
+    /// Place of `maxUnavailable`.
     pub at: Cursor<'a>,
     /// Whether this version of Kubernetes obeys `maxUnavailable` for certain.
     pub is_certain: bool,
 }
 
 impl<'a> StatefulUpdate<'a> {
-    /// None for another kind, for another strategy, without `maxUnavailable`, and where Kubernetes passes over it: before
-    /// 1.37, but for 1.35.0 to 1.35.3 (the feature `MaxUnavailableStatefulSet`).
+    /// The update of the reviewed StatefulSet. `None` for another kind, another strategy, or without `maxUnavailable`.
+    /// Also `None` if Kubernetes ignores `maxUnavailable`: before 1.37, except in 1.35.0 to 1.35.3 (the feature
+    /// `MaxUnavailableStatefulSet`).
     pub fn of(review: &Review<'a>) -> Option<Self> {
         if !review.is(Kind::STATEFUL_SET) {
             return None;
@@ -130,7 +132,7 @@ impl<'a> StatefulUpdate<'a> {
         is_valid.then_some(Self { partition, max_unavailable, at, is_certain })
     }
 
-    /// Pods that it takes down at once, of so many.
+    /// Number of Pods that the update takes down at once, if there are this many Pods.
     #[must_use]
     pub fn taken(&self, pods: i64) -> i64 {
         Fenceposts::of_stateful_set(pods, self.max_unavailable)
@@ -147,7 +149,7 @@ fn group_kind(review: &Review<'_>) -> Option<Kind<'static>> {
     ROLLING.into_iter().find(|kind| review.is(*kind))
 }
 
-/// The label by which a controller tells the Pods of one revision from those of another, where it sets one.
+/// The label that the controller gives to the Pods of one revision. `None` for kinds other than [`ROLLING`].
 pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     match group_kind(review)? {
         Kind::DEPLOYMENT => Some("pod-template-hash"),
@@ -155,8 +157,9 @@ pub fn revision_label(review: &Review<'_>) -> Option<&'static str> {
     }
 }
 
-/// The terms of `podAntiAffinity` that demand a domain for each Pod, such as a node or a zone, Pods of the old revision
-/// included: the `topologyKey` and the term. A term that may look into other namespaces alone is none.
+/// The required terms of `podAntiAffinity` that keep a new Pod away from all Pods of the workload, those of the old
+/// revision included. So each Pod needs a domain, such as a node or a zone, of its own. Returns the `topologyKey` and
+/// the term. Terms that may apply only to other namespaces are left out.
 pub fn own_domains<'r, 'a>(review: &'r Review<'a>) -> impl Iterator<Item = (&'a str, Cursor<'a>)> + use<'r, 'a> {
     let template = revision_label(review).and(review.template());
     let required = template.into_iter().flat_map(affinity::anti_affinity).filter(|term| term.weight.is_none());
@@ -164,15 +167,15 @@ pub fn own_domains<'r, 'a>(review: &'r Review<'a>) -> impl Iterator<Item = (&'a 
     own.filter_map(|term| Some((term.at.at("/topologyKey").as_str()?, term.at)))
 }
 
-/// Whether a new Pod has to wait for the place that an old one has: a port of the node, or a node or zone of its own.
+/// Whether a new Pod must wait for the place of an old one: a port of the node, or a node or zone of its own.
 #[must_use]
 pub fn is_in_place(review: &Review<'_>) -> bool {
     review.template().is_some_and(|template| template.host_port().is_some()) || own_domains(review).next().is_some()
 }
 
-/// Whether a Service sends requests to these Pods, as far as is known. One that is for metrics alone does not. A Rollout whose template stands elsewhere
-/// (`workloadRef`), and is not known, has Pods that nobody knows. Needs `/Service` in `refines`, and both
-/// [`crate::monitors::MONITORS`].
+/// Whether a Service sends requests to these Pods. A Service for metrics does not count. The answer is unknown for a
+/// Rollout if the object that `workloadRef` names is not known. Needs `/Service` and both
+/// [`crate::monitors::MONITORS`] in `refines`.
 pub fn is_served(review: &Review<'_>) -> Knowledge {
     if !review.has_template() {
         return Knowledge::Unknown;
@@ -186,7 +189,7 @@ pub fn is_served(review: &Review<'_>) -> Knowledge {
     }
 }
 
-/// How many Pods a message is about, `3 replicas` or `3 Pods at the autoscaler's minimum`.
+/// Number of Pods as a message says it: `3 replicas`, or `3 Pods at the autoscaler's minimum`.
 #[must_use]
 pub fn describe_count(pods: i64, is_minimum: bool) -> String {
     match (pods, is_minimum) {
@@ -197,22 +200,22 @@ pub fn describe_count(pods: i64, is_minimum: bool) -> String {
     }
 }
 
-/// What scales a workload, other than its author.
+/// The autoscalers of a workload.
 #[derive(Clone, Debug)]
 pub struct Scaling {
-    /// The fewest Pods that it runs while it runs any; none where nothing is known to scale the workload.
+    /// Minimum number of Pods while the workload has any. `None` if no autoscaler is known.
     pub floor: Option<i64>,
-    /// Whether every autoscaler there may be is known.
+    /// Whether there are no other autoscalers.
     pub complete: bool,
 }
 
-/// The autoscalers of a Deployment or Rollout. KEDA's count where they are found; in a cluster each has a
-/// HorizontalPodAutoscaler. Needs both kinds in `refines`.
+/// The autoscalers of the reviewed Deployment or Rollout. Known ScaledObjects count, although KEDA also makes a
+/// HorizontalPodAutoscaler for each of them in a cluster. Needs both kinds in `refines`.
 pub fn autoscaler(review: &Review<'_>) -> Scaling {
     if group_kind(review).is_none() {
         return Scaling { floor: None, complete: false };
     }
-    // What the API server refuses scales nothing.
+    // An autoscaler with a value that the API server rejects scales nothing.
     let least = |object: Node<'_>, pointer: &str, unset: i64| Some(pods_at(object, pointer, unset)?.max(1));
     let [hpas, scaled] = Autoscaler::ALL.map(|scaler| review.scaled_by(scaler));
     let floor = hpas
@@ -227,9 +230,10 @@ pub fn autoscaler(review: &Review<'_>) -> Scaling {
     Scaling { floor, complete: hpas.complete && scaled.complete }
 }
 
-/// Seconds that a Pod may take until it is ready, by its probes: the longest over its containers of
-/// startup window (initialDelay + failureThreshold × period), else readiness initialDelay + period × successThreshold.
-/// With the probe that takes so long and its container.
+/// Maximum time in seconds until a Pod is ready by its probes, with the probe that takes this long and its container.
+///
+/// The time of a container is the window of its startupProbe (initialDelay + failureThreshold × period). Without a
+/// startupProbe, it is initialDelay + successThreshold × period of its readinessProbe. The longest container counts.
 pub fn time_to_ready<'r, 'a>(review: &'r Review<'a>) -> Option<(i64, Probe<'a>, &'r Container<'a>)> {
     review
         .containers()
@@ -245,6 +249,6 @@ pub fn time_to_ready<'r, 'a>(review: &'r Review<'a>) -> Option<(i64, Probe<'a>, 
             let window = readiness.period().saturating_mul(readiness.success_threshold());
             Some((readiness.initial_delay().saturating_add(window), readiness, container))
         })
-        // Of equally long ones the first, so that the order of what follows does not matter.
+        // If several are equally long, the first one counts.
         .reduce(|longest, next| if next.0 > longest.0 { next } else { longest })
 }

@@ -2,15 +2,15 @@
 
 use plimsoll_flat::{Kind as Json, Node};
 
-/// What a selector says of some labels.
+/// Result of comparing a selector with labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It selects them.
+    /// The selector selects the labels.
     Yes,
-    /// It does not.
+    /// The selector does not select the labels.
     No,
-    /// It is no selector: an unknown operator, `In` or `NotIn` without values, `Exists` or `DoesNotExist` with some, or
-    /// not of the shape that the API takes. It selects nothing, and the API server refuses it.
+    /// The selector is invalid: an unknown operator, `In` or `NotIn` without values, `Exists` or `DoesNotExist` with
+    /// values, or another shape than the API accepts. It selects nothing, and the API server rejects it.
     Invalid,
 }
 
@@ -24,10 +24,15 @@ impl Match {
 
 /// Whether a `LabelSelector` (`matchLabels`, `matchExpressions`) selects these labels.
 ///
-/// Means what `metav1.LabelSelectorAsSelector` means: all requirements must hold, `NotIn` also holds where the label is
-/// absent, the empty selector selects everything and `null` nothing. What an absent selector means differs from
-/// field to field and is the caller's to say. Absent labels are given as `None`, and are like `{}`. One invalid
-/// requirement makes the answer [`Match::Invalid`] whatever the others say; the syntax of keys and values is not checked.
+/// The rules are those of `metav1.LabelSelectorAsSelector`:
+///
+/// - All requirements must hold.
+/// - `NotIn` also holds if the label is absent.
+/// - The empty selector selects everything, and `null` selects nothing.
+/// - One invalid requirement makes the result [`Match::Invalid`], whatever the others are.
+///
+/// The meaning of an absent selector differs between fields, so the caller decides. `None` as labels is the same as
+/// `{}`. The syntax of keys and values is not checked.
 #[must_use]
 pub fn matches<'a>(selector: Node<'a>, labels: impl Into<Option<Node<'a>>>) -> Match {
     match selector.kind() {
@@ -37,11 +42,12 @@ pub fn matches<'a>(selector: Node<'a>, labels: impl Into<Option<Node<'a>>>) -> M
     }
 }
 
-/// Whether a plain map, as in `spec.selector` of a Service or a ReplicationController, selects these labels: each of its
-/// labels must be there with its value.
+/// Whether a plain map, as in `spec.selector` of a Service or a ReplicationController, selects these labels. Each label
+/// of the map must exist with the same value.
 ///
-/// A map that is empty, `null` or no map of strings selects nothing (a Service without a selector gets no endpoints from
-/// Kubernetes: `pkg/controller/endpointslice`). In a `nodeSelector` an empty map means all; that is the caller's to say.
+/// A map that is empty, `null` or no map of strings selects nothing. Kubernetes makes no endpoints for a Service
+/// without a selector (`pkg/controller/endpointslice`). In a `nodeSelector` an empty map selects every node, so the
+/// caller must handle that case.
 #[must_use]
 pub fn matches_map<'a>(selector: Node<'a>, labels: impl Into<Option<Node<'a>>>) -> bool {
     let labels = labels.into();
@@ -56,7 +62,7 @@ impl From<bool> for Match {
     }
 }
 
-/// `None`: the selector is invalid. Looks at every requirement, so that this does not depend on the labels.
+/// `None` if the selector is invalid. Reads every requirement, so that validity does not depend on the labels.
 fn selects(selector: Node<'_>, labels: Option<Node<'_>>) -> Option<bool> {
     let mut is_match = true;
     if let Some(map) = typed(selector.get("matchLabels"), Json::Object)? {
@@ -94,7 +100,7 @@ fn has(labels: Option<Node<'_>>, key: &str, value: &str) -> bool {
     labels.and_then(|labels| labels.get(key)).and_then(Node::as_str) == Some(value)
 }
 
-/// The node if it is of this kind, nothing where it is absent or `null`; `None` where it is something else.
+/// `Some(Some(node))` if the node has this kind, `Some(None)` if it is absent or `null`, and `None` for another kind.
 fn typed(node: Option<Node<'_>>, kind: Json) -> Option<Option<Node<'_>>> {
     match node.filter(|node| !node.is_null()) {
         Some(node) => (node.kind() == kind).then_some(Some(node)),
@@ -167,7 +173,7 @@ mod tests {
             let expression = format!(r#"{{"key": "{key}", "operator": "{operator}", "values": {values}}}"#);
             let selector = format!(r#"{{"matchExpressions": [{expression}]}}"#);
             assert_eq!(matches(&selector, LABELS), expected, "{expression}");
-            // Invalid stays invalid, whatever stands before it.
+            // An invalid requirement counts, whatever comes before it.
             let selector = format!(r#"{{"matchLabels": {{"app": "x"}}, "matchExpressions": [{expression}]}}"#);
             assert_eq!(matches(&selector, LABELS), if expected == Invalid { Invalid } else { No }, "{expression}");
         }

@@ -1,4 +1,4 @@
-//! Where Services send requests.
+//! Ports of Pods to which Services send requests.
 
 use plimsoll_flat::Node;
 
@@ -6,7 +6,7 @@ use crate::monitors::{Called, Left};
 use crate::review::Review;
 use crate::workload::{Container, ContainerPort, Handler, PodTemplate, Port};
 
-/// Where a Service sends requests. Without a port, which a headless Service need not have: to the Pod as a whole.
+/// Port to which a Service sends requests. A headless Service without ports targets the Pod as a whole.
 #[derive(Clone, Copy, Debug)]
 struct Target<'a> {
     service: &'a str,
@@ -20,14 +20,14 @@ struct Target<'a> {
 pub struct Targets<'a> {
     /// Sorted by Service.
     all: Vec<Target<'a>>,
-    /// Each number once: its first target in `all`, and whether one of its targets is TCP.
+    /// Each port number once, with its first target in `all` and whether one of its targets is TCP.
     by_number: Vec<(i64, usize, bool)>,
-    /// Each name and protocol, and a target in `all`: the first one comes first.
+    /// Each name and protocol with the index of a target in `all`, sorted.
     by_name: Vec<(&'a str, &'a str, usize)>,
     stray: Reaching<'a>,
 }
 
-/// What reaches a container.
+/// The targets that reach a container.
 #[derive(Clone, Debug, Default)]
 pub struct Reaching<'a> {
     /// The first Service, by name.
@@ -37,8 +37,8 @@ pub struct Reaching<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// The targets of these Services, metrics apart, for a Pod with these containers. Services for which readiness does
-    /// not decide who gets requests are left out.
+    /// The targets of these Services for a Pod with these containers. Ports for metrics are left out. So are Services
+    /// that also send requests to Pods that are not ready.
     pub fn of(services: impl Iterator<Item = Node<'a>>, running: &[&Container<'_>], scraped: &Scraped<'_, '_>) -> Self {
         let mut all: Vec<_> = services.flat_map(|service| targets(service, scraped)).collect();
         all.sort_by_key(|target| target.service);
@@ -61,19 +61,20 @@ impl<'a> Targets<'a> {
         Self { all, by_number, by_name, stray }
     }
 
-    /// Whether there is no target at all.
+    /// Whether there are no targets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// The targets of no container. A number need not be declared; a name that is not has no endpoints.
+    /// The targets that no container declares. A container can serve a port number without declaring it. A name that no
+    /// container declares has no endpoints.
     #[must_use]
     pub fn stray(&self) -> &Reaching<'a> {
         &self.stray
     }
 
-    /// The targets whose port this container declares, or has probed.
+    /// The targets whose port this container declares or uses in a probe.
     #[must_use]
     pub fn of_container(&self, container: &Container<'_>) -> Reaching<'a> {
         let (mut first, mut tcp) = (None::<usize>, Vec::new());
@@ -119,8 +120,8 @@ fn stray<'a>(all: &[Target<'a>], running: &[&Container<'_>]) -> Reaching<'a> {
     Reaching { first, tcp: distinct(numbers) }
 }
 
-/// The TCP ports that the kubelet asks for probes of this container: the containers of a Pod share its ports, so it is this
-/// one that listens there.
+/// The TCP ports in the probes of this container. The containers of a Pod share its network, so a probe shows which
+/// container listens on a port.
 fn probed(container: &Container<'_>) -> impl Iterator<Item = i64> {
     let probes = ["readinessProbe", "livenessProbe", "startupProbe"].into_iter();
     let handlers = probes.filter_map(|field| container.probe(field)?.handler());
@@ -132,7 +133,8 @@ fn probed(container: &Container<'_>) -> impl Iterator<Item = i64> {
     })
 }
 
-/// What a Service targets, metrics apart; nothing where readiness does not decide who gets requests.
+/// The targets of a Service, without ports for metrics. Empty if the Service also sends requests to Pods that are not
+/// ready, or if it is an ExternalName.
 fn targets<'a>(service: Node<'a>, scraped: &Scraped<'_, '_>) -> Vec<Target<'a>> {
     let name = name(service);
     let publishes_all = service.at("/spec/publishNotReadyAddresses").and_then(Node::as_bool) == Some(true);
@@ -153,7 +155,7 @@ fn targets<'a>(service: Node<'a>, scraped: &Scraped<'_, '_>) -> Vec<Target<'a>> 
     targets
 }
 
-/// Whether requests come by this Service, as against a Prometheus that reads metrics.
+/// Whether the Service carries requests. An ExternalName, or a Service whose ports are all for metrics, does not.
 #[must_use]
 pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_, '_>) -> bool {
     let ports = service.at("/spec/ports").filter(|ports| ports.len() > 0);
@@ -162,8 +164,8 @@ pub fn carries_requests(service: Node<'_>, scraped: &Scraped<'_, '_>) -> bool {
     !is_external(service) && !ports.is_some_and(|ports| ports.items().all(is_for_metrics))
 }
 
-/// Whether Services select these Pods, and each that is known is for metrics alone. Needs `/Service` in `refines`, and
-/// both [`crate::monitors::MONITORS`].
+/// Whether known Services select these Pods, and all of these Services are for metrics only. Needs `/Service` and both
+/// [`crate::monitors::MONITORS`] in `refines`.
 #[must_use]
 pub fn are_only_scraped(review: &Review<'_>) -> bool {
     let (services, scraped) = (review.services(), Scraped::of(review));
@@ -171,38 +173,40 @@ pub fn are_only_scraped(review: &Review<'_>) -> bool {
     selecting.peek().is_some() && !selecting.any(|service| carries_requests(service, &scraped))
 }
 
-/// What Pods, and the monitors that select them or their Services, say of the ports from which metrics are read.
+/// The ports for metrics, by the names and annotations of Pods and by the monitors that select the Pods or their
+/// Services.
 #[derive(Debug)]
 pub struct Scraped<'r, 'a> {
     review: &'r Review<'a>,
-    /// Numbers of ports whose name says that they are for metrics, sorted.
+    /// Numbers of ports whose name is one for metrics, sorted.
     numbers: Vec<i64>,
-    /// The port that the annotations of the Pods name.
+    /// Port number in the annotations of the Pods.
     annotated: Option<i64>,
     /// Names of the ports with the annotated number.
     names: Vec<String>,
     /// Number and name of each named port, sorted by number. Only monitors need them.
     declared: Vec<(i64, String)>,
-    /// The same by name: where they stand among those.
+    /// Indexes of `declared`, sorted by name.
     by_name: Vec<usize>,
-    /// Those of the Pods. Only monitors need them.
+    /// Labels of the Pods. Only monitors need them.
     labels: Option<Vec<u8>>,
     left: Left,
 }
 
-/// Maximum number of other names, or numbers, of one port that are looked for among monitors. Containers may declare
+/// Maximum number of further names, or numbers, of one port that are compared with monitors. Containers may declare
 /// thousands.
 const MAX_CALLED: usize = 8;
 
 impl<'r, 'a> Scraped<'r, 'a> {
-    /// Reads the template of the reviewed object, or the one that it refers to. Without a template no port is for metrics.
+    /// Reads the template of the reviewed object, or the template that this object refers to. Without a template no
+    /// port is for metrics.
     #[must_use]
     pub fn of(review: &'r Review<'a>) -> Self {
         let referenced = review.referenced();
         Self::of_template(review, review.template().or(referenced.as_ref()))
     }
 
-    /// What is said of another template.
+    /// Reads another template.
     #[must_use]
     pub fn of_template(review: &'r Review<'a>, template: Option<&PodTemplate<'_>>) -> Self {
         let mut scraped = Self {
@@ -218,7 +222,7 @@ impl<'r, 'a> Scraped<'r, 'a> {
         let Some(template) = template else { return scraped };
         scraped.annotated = match Scrape::of(template.root().at("/metadata/annotations").node()) {
             Scrape::Port(port) => Some(port),
-            // Which of the ports is read is not said.
+            // The annotations do not say which port is read.
             Scrape::All | Scrape::Nothing => None,
         };
         let ports = || ports_of(template);
@@ -240,7 +244,7 @@ impl<'r, 'a> Scraped<'r, 'a> {
         scraped
     }
 
-    /// Whether there may be monitors that were not looked at, so that a port may be for metrics that seems to carry requests.
+    /// Whether some monitors were not compared, so that a port that seems to carry requests may be for metrics.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
         self.left.is_over() || self.review.monitors().are_cut()
@@ -261,7 +265,7 @@ impl<'r, 'a> Scraped<'r, 'a> {
             return false;
         }
         let called = target.map_or_else(Called::default, |target| self.called(target));
-        // Requests come by a port of such a name too, and the Service's own name for it would have said so.
+        // A port with such a name carries requests, unless the Service's name for it is one for metrics.
         if called.names.iter().any(|name| FOR_REQUESTS.contains(name)) {
             return false;
         }
@@ -270,7 +274,7 @@ impl<'r, 'a> Scraped<'r, 'a> {
             || monitors.read_pod(labels, &called, &self.left)
     }
 
-    /// The port by its number and its names.
+    /// The names and numbers of a port.
     fn called<'b>(&'b self, target: Port<'b>) -> Called<'b> {
         match target {
             Port::Number(number) => {
@@ -289,12 +293,12 @@ impl<'r, 'a> Scraped<'r, 'a> {
     }
 }
 
-/// The ports of the containers that run on.
+/// The ports of app containers and native sidecars.
 fn ports_of<'b, 'a>(template: &'b PodTemplate<'a>) -> impl Iterator<Item = ContainerPort<'a>> + use<'b, 'a> {
     template.all_containers().filter(|container| container.class().runs_on()).flat_map(|container| container.ports())
 }
 
-/// What the annotations by which people tell Prometheus what to read say.
+/// The annotations `prometheus.io/scrape` and `prometheus.io/port`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Scrape {
     Nothing,
@@ -315,11 +319,11 @@ impl Scrape {
     }
 }
 
-/// Names of ports by which requests of other programs come, whatever else is read there.
+/// Names of ports that carry requests, even if Prometheus also reads metrics from them.
 const FOR_REQUESTS: [&str; 12] =
     ["http", "https", "http2", "h2c", "web", "http-web", "grpc", "api", "ui", "app", "service", "server"];
 
-/// One of a Service's ports.
+/// A port of a Service.
 #[derive(Clone, Copy, Debug)]
 struct ServicePort<'a>(Node<'a>);
 
@@ -337,9 +341,10 @@ impl<'a> ServicePort<'a> {
         self.text("targetPort").map(Port::Name).or_else(number)
     }
 
-    /// By its name, by the name of the container's port, or by annotations or monitors that name it. Many programs answer
-    /// requests on the same port: where its name says so nothing else counts, and where its number or the Service's type
-    /// does no annotation and no monitor.
+    /// Whether the port is for metrics: by its name, by the name of the container's port, or by annotations or
+    /// monitors. Many programs answer requests and serve metrics on the same port. So a name in [`FOR_REQUESTS`] takes
+    /// precedence over everything else. Port 80 or 443, or a Service of type `NodePort` or `LoadBalancer`, takes
+    /// precedence over annotations and monitors.
     fn is_for_metrics(self, service: Node<'_>, of_service: Scrape, scraped: &Scraped<'_, '_>) -> bool {
         let (own, target) = (self.text("name"), self.target());
         if own.is_some_and(|own| FOR_REQUESTS.contains(&own)) {
@@ -375,13 +380,13 @@ fn is_external(service: Node<'_>) -> bool {
     service.at("/spec/type").and_then(Node::as_str) == Some("ExternalName")
 }
 
-/// Whether a port of this name is for metrics, by the words of the name.
+/// Whether a word of this name says that the port is for metrics.
 #[must_use]
 pub fn names_metrics(name: &str) -> bool {
     name.split('-').any(|word| ["metrics", "metric", "prometheus", "prom", "monitoring"].contains(&word))
 }
 
-/// The numbers, sorted, each once.
+/// Sorts the numbers and removes duplicates.
 #[must_use]
 pub fn distinct(ports: impl Iterator<Item = i64>) -> Vec<i64> {
     let mut ports: Vec<_> = ports.collect();

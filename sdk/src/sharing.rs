@@ -1,4 +1,4 @@
-//! Services that have Pods of other workloads too: a canary beside the stable Deployment, two versions behind one name.
+//! Services that also have Pods of other workloads, such as a canary beside the stable Deployment.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,13 @@ use crate::services::{Scraped, carries_requests};
 use crate::value::Value;
 use crate::workload::PodTemplate;
 
-/// Maximum number of different selectors of Services that are looked at for one workload. A Pod is behind two or three.
+/// Maximum number of different selectors of Services that are checked for one workload. Usually two or three Services
+/// select a Pod.
 const MAX_SELECTORS: usize = 4;
 
-/// Another workload with Pods, `Deployment web`, where each Service that sends requests to the Pods of the reviewed workload
-/// sends some to others too, which keep Pods during an update. These answer while the reviewed one has no Pod. None where some Service has nobody else.
+/// Another workload, as `Deployment web`, that answers while the reviewed workload has no Pod. `None` if a Service that
+/// sends requests to the reviewed workload has no Pods of another workload. The other workload must keep Pods during
+/// an update.
 ///
 /// Needs `/Service` and the kinds of workloads in `requires` or `refines`.
 #[must_use]
@@ -34,7 +36,7 @@ pub fn others(review: &Review<'_>) -> Option<String> {
     )
 }
 
-/// The same of another workload, with the Services that select its Pods.
+/// The same as [`others`] for the named workload, with the Services that select its Pods.
 pub fn others_of<'a>(
     review: &Review<'_>,
     kind: Kind<'_>,
@@ -55,7 +57,7 @@ pub fn others_of<'a>(
     found?.into_iter().next()
 }
 
-/// The first workload with Pods, besides one, whose Pods a selector selects.
+/// The first other workload that has Pods which the selector selects.
 fn other(review: &Review<'_>, (own_kind, own): (Kind<'_>, &str), selector: &[u8]) -> Option<String> {
     let kinds: Vec<_> = long_running(review).collect();
     let answers = review.selected_by_each(&kinds, selector);
@@ -69,7 +71,7 @@ fn other(review: &Review<'_>, (own_kind, own): (Kind<'_>, &str), selector: &[u8]
     })
 }
 
-/// Whether a workload has Pods, and keeps some of them while it is updated: in a release all of a set are updated together.
+/// Whether a workload has Pods and keeps some of them during an update. A release may update all workloads together.
 fn keeps_pods(kind: Kind<'_>, object: Node<'_>) -> bool {
     if object.at("/spec/replicas").and_then(Node::as_i64) == Some(0) {
         return false;

@@ -1,29 +1,28 @@
-//! How Pods end: the grace period, and what hooks take of it.
+//! How Pods end: the grace period, and the part of it that hooks take.
 
 use crate::shell;
 use crate::workload::{Container, PodTemplate};
 
-/// Seconds between the wish that a Pod ends and its being killed, `preStop` included; 30 where nobody wrote it, none
-/// where what is written is not a period.
+/// Seconds from the deletion of a Pod to SIGKILL, `preStop` included. The default is 30. `None` for an invalid value.
 #[must_use]
 pub fn grace_period(template: &PodTemplate<'_>) -> Option<i64> {
     let at = template.spec().at("/terminationGracePeriodSeconds");
     if at.is_absent() { Some(30) } else { at.as_i64().filter(|grace| *grace >= 0) }
 }
 
-/// How long a `preStop` waits.
+/// Duration of a `preStop` hook.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sleep {
-    /// Seconds, at least; `i64::MAX` where it never ends.
+    /// Minimum number of seconds; `i64::MAX` if the hook never ends.
     pub seconds: i64,
-    /// Whether a program of the image waits, in the place of the kubelet.
+    /// Whether a command in the container sleeps, instead of the kubelet.
     pub is_command: bool,
-    /// Whether it does nothing else, so that it takes exactly so long.
+    /// Whether the hook only sleeps, so that `seconds` is the exact duration.
     pub is_all: bool,
 }
 
-/// What a container's `preStop` sleeps for certain: `sleep`, or the sleeps of constant length of a command that run whatever
-/// happens. None where that is nothing.
+/// The time that a container's `preStop` certainly sleeps: `sleep`, or the sleeps of a command that have a constant
+/// length and always run. `None` if there is no such time.
 #[must_use]
 pub fn pre_stop_sleep(container: &Container<'_>) -> Option<Sleep> {
     let hook = container.at("/lifecycle/preStop");

@@ -1,8 +1,10 @@
 //! Whether a volume is attached to one node at a time.
 //!
-//! Only a volume that is attached keeps a second node waiting ("Multi-Attach error", by the attach/detach controller of
-//! Kubernetes 1.36). A volume of one node brings all of its Pods there, by the `nodeAffinity` of its PersistentVolume, and
-//! the files of a server are mounted without an attachment. `ReadWriteOnce` is not enforced for either.
+//! Only an attached volume keeps a Pod on a second node waiting ("Multi-Attach error", from the attach/detach
+//! controller of Kubernetes 1.36). Kubernetes does not enforce `ReadWriteOnce` for two kinds of volumes:
+//!
+//! - a volume that lies on one node: the `nodeAffinity` of its PersistentVolume places all Pods on that node;
+//! - a volume of a file server: it is mounted without an attachment.
 
 use plimsoll_flat::Node;
 
@@ -13,19 +15,21 @@ use crate::review::Review;
 /// How a volume gets to the node of a Pod.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Storage {
-    /// It is attached to one node at a time.
+    /// The volume is attached to one node at a time.
     Attached,
-    /// Nothing keeps a second Pod waiting: it lies on one node, or on a server of files.
+    /// The volume keeps no second Pod waiting, because it lies on one node or on a file server.
     Free,
-    /// Its StorageClass, or the driver of that, is not known.
+    /// The StorageClass of the volume, or its driver, is not known.
     Unknown,
 }
 
 impl Storage {
-    /// The volume of a PersistentVolumeClaim. Needs [`Kind::STORAGE_CLASS`] and [`Kind::PERSISTENT_VOLUME`] in `refines`.
+    /// The volume of a PersistentVolumeClaim. Needs [`Kind::STORAGE_CLASS`] and [`Kind::PERSISTENT_VOLUME`] in
+    /// `refines`.
     ///
-    /// A claim without a class gets the default of the cluster, which is another one in k3s or kind than in a managed
-    /// cluster. Where that is not known, the volume is not known either. A name of a class alone proves no attachment.
+    /// A claim without a class gets the default class of the cluster. This class differs between k3s or kind and a
+    /// managed cluster. If the default class is not known, the volume is not known either. The name of a class alone
+    /// does not prove an attachment.
     #[must_use]
     pub fn of_claim(review: &Review<'_>, claim: Node<'_>) -> Self {
         let text = |pointer: &str| claim.at(pointer).and_then(Node::as_str);
@@ -39,7 +43,7 @@ impl Storage {
                 return Self::Unknown;
             }
         }
-        // Where the claim waits for its volume, or has got it, Kubernetes has noted the driver.
+        // Kubernetes writes the driver into a claim that waits for its volume or is bound.
         if let Some(provisioner) = PROVISIONER.iter().find_map(|pointer| text(pointer)) {
             return Self::of_driver(provisioner);
         }
@@ -63,7 +67,7 @@ impl Storage {
         }
     }
 
-    /// The volumes that a claim of this class can be bound to; none where there is none.
+    /// Storage of the volumes that a claim of this class can be bound to. `None` if there is no such volume.
     fn of_volumes(review: &Review<'_>, claim: Node<'_>, class: &str) -> Option<Self> {
         let answer = review.listing(Kind::PERSISTENT_VOLUME);
         let fits = |volume: &Node<'_>| {
@@ -73,14 +77,14 @@ impl Storage {
             let is_here = || review.namespace().zip(of).is_none_or(|(own, of)| own == of);
             of_class && to.is_none_or(|to| to == name(claim) && is_here())
         };
-        // Those that are not shown may be others.
+        // The answer leaves out volumes, and these may be different.
         if !answer.complete && !answer.documents.is_empty() {
             return Some(Self::Unknown);
         }
         same(answer.nodes().filter(fits).map(Self::of_volume))
     }
 
-    /// The class of claims that name none; none where none is known to be the default.
+    /// Storage of the default class. `None` if no class is known to be the default.
     fn of_default(review: &Review<'_>) -> Option<Self> {
         let answer = review.listing(Kind::STORAGE_CLASS);
         let is_default = |class: &Node<'_>| {
@@ -92,7 +96,7 @@ impl Storage {
     fn of_class(class: Node<'_>) -> Self {
         let text = |pointer: &str| class.at(pointer).and_then(Node::as_str).unwrap_or_default();
         match text("/provisioner") {
-            // Volumes that somebody makes by hand. Only those of a node have to wait for the Pod that uses them.
+            // An administrator creates these volumes by hand. Only volumes of a node wait for their first Pod.
             "kubernetes.io/no-provisioner" if text("/volumeBindingMode") == "WaitForFirstConsumer" => Self::Free,
             provisioner => Self::of_driver(provisioner),
         }
@@ -110,7 +114,7 @@ impl Storage {
     }
 
     fn of_driver(driver: &str) -> Self {
-        // The domain of provisioners that were installed without another one.
+        // Default domain of provisioners, if the installation sets no other one.
         let driver = driver.trim_start_matches("cluster.local/");
         let has = |words: &[&str]| words.iter().any(|word| driver.contains(word));
         match driver {
@@ -120,15 +124,15 @@ impl Storage {
         }
     }
 
-    /// By the names that installations give to their classes. Whoever makes a class chooses its name, so that none says for
-    /// certain that volumes are attached.
+    /// Storage by the usual names of classes. The author of a class is free to choose its name, so a name never proves
+    /// an attachment.
     fn of_class_name(class: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|word| class.contains(word));
         if has(&FREE_WORDS) || has(&["azurefile", "efs"]) { Self::Free } else { Self::Unknown }
     }
 }
 
-/// What all of them are; none of none, and unknown where they differ.
+/// The value that all items have. `None` if there are no items, and unknown if the items differ.
 fn same(mut all: impl Iterator<Item = Storage>) -> Option<Storage> {
     let first = all.next()?;
     Some(if all.all(|next| next == first) { first } else { Storage::Unknown })
@@ -144,10 +148,11 @@ const DEFAULT_CLASS: [&str; 2] = [
     "/metadata/annotations/storageclass.beta.kubernetes.io~1is-default-class",
 ];
 
-/// Words in the names of drivers and classes whose volumes lie on one node, or on a server of files.
+/// Words in the names of drivers and classes whose volumes lie on one node or on a file server.
 const FREE_WORDS: [&str; 9] = ["local", "hostpath", "host-path", "lvm", "topolvm", "zfs", "nfs", "smb", "filestore"];
 
-/// Drivers of the same sort. Those of files have `attachRequired: false` in their CSIDriver.
+/// Drivers whose volumes lie on one node or on a file server. Drivers of file servers have `attachRequired: false` in
+/// their CSIDriver.
 const FREE_DRIVERS: [&str; 7] = [
     "efs.csi.aws.com",
     "fsx.csi.aws.com",
@@ -185,7 +190,7 @@ const ATTACHED_DRIVERS: [&str; 21] = [
     "io.openebs.csi-mayastor",
 ];
 
-/// Members of a PersistentVolume whose volume is attached.
+/// Fields of `spec` of a PersistentVolume that mean an attached volume.
 const IN_TREE: [&str; 8] =
     ["awsElasticBlockStore", "gcePersistentDisk", "azureDisk", "cinder", "vsphereVolume", "rbd", "iscsi", "fc"];
 

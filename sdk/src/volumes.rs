@@ -1,4 +1,4 @@
-//! Who may mount the volumes of Pods at a time.
+//! Which Pods may mount a volume at the same time.
 
 use plimsoll_flat::Node;
 
@@ -8,7 +8,7 @@ use crate::review::Review;
 use crate::storage::Storage;
 use crate::workload::PodTemplate;
 
-/// Who may mount a PersistentVolumeClaim at a time.
+/// Which Pods may mount a PersistentVolumeClaim at the same time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     /// One Pod: `ReadWriteOncePod`.
@@ -20,7 +20,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// As `accessModes` spells it; none for what is shared, which has two names.
+    /// The value in `accessModes`. `None` for [`Access::Many`], which has two values.
     #[must_use]
     pub fn mode(self) -> Option<&'static str> {
         match self {
@@ -30,7 +30,8 @@ impl Access {
         }
     }
 
-    /// What a PersistentVolumeClaim asks for. Of several modes the widest counts, for the volume has to offer all of them.
+    /// Access of a PersistentVolumeClaim. If it lists several modes, the widest counts, because the volume must offer
+    /// all of them.
     #[must_use]
     pub fn of(claim: Node<'_>) -> Option<Self> {
         let modes = claim.at("/spec/accessModes").into_iter().flat_map(Node::items);
@@ -47,9 +48,9 @@ impl Access {
 /// A claim that all Pods of a template share, by its name.
 #[derive(Clone, Debug)]
 pub struct Claim<'a> {
-    /// Its name.
+    /// Name of the claim.
     pub name: &'a str,
-    /// The name of the volume.
+    /// Name of the volume in the pod template.
     pub volume: &'a str,
     /// `persistentVolumeClaim/claimName` of the volume.
     pub at: Cursor<'a>,
@@ -58,18 +59,18 @@ pub struct Claim<'a> {
 /// Whether a claim keeps a second Pod waiting while the first one runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Hold {
-    /// The claim, or what it asks for, is not known.
+    /// The claim, or its access mode, is not known.
     Unknown,
-    /// Any number of Pods may mount it, whichever node they are on or are brought to.
+    /// Any number of Pods may mount it: on any node, or because the scheduler places all of them on the right node.
     Free,
-    /// It does if its volume is attached, which is not known.
+    /// The claim keeps a second Pod waiting if its volume is attached, which is not known.
     Perhaps(Access),
-    /// It does.
+    /// The claim keeps a second Pod waiting.
     Certain(Access),
 }
 
 impl Hold {
-    /// Of this claim. `ReadWriteOncePod` holds for every volume, because the scheduler itself keeps to it.
+    /// Reads a claim. `ReadWriteOncePod` is certain for every volume, because the scheduler enforces it.
     #[must_use]
     pub fn of(review: &Review<'_>, claim: Node<'_>) -> Self {
         match Access::of(claim) {
@@ -84,17 +85,17 @@ impl Hold {
         }
     }
 
-    /// What a policy assumes that reports a [`Hold::Perhaps`].
-    pub const ASSUMED: &str = "a volume of a StorageClass that is not known is attached to one node at a time";
+    /// The assumption of a policy that reports a [`Hold::Perhaps`].
+    pub const ASSUMED: &str = "a volume of an unknown StorageClass is attached to one node at a time";
 
-    /// Why a message of a [`Hold::Perhaps`] only warns.
+    /// The reason why a policy only warns of a [`Hold::Perhaps`], for the message.
     pub const BECAUSE: &str =
-        "its StorageClass is not known: this is so if the volume is attached to one node at a time";
+        "the StorageClass is not known; this applies if the volume is attached to one node at a time";
 }
 
 impl Claim<'_> {
-    /// Whether it keeps a second Pod waiting. Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] in `requires` or `refines`, and the kinds of
-    /// [`Storage::of_claim`].
+    /// Whether the claim keeps a second Pod waiting. Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] in `requires` or
+    /// `refines`, and the kinds of [`Storage::of_claim`].
     #[must_use]
     pub fn hold(&self, review: &Review<'_>) -> Hold {
         review
@@ -104,8 +105,8 @@ impl Claim<'_> {
             .map_or(Hold::Unknown, |claim| Hold::of(review, claim))
     }
 
-    /// Who may mount it; none where the claim, or what it asks for, is not known. Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] in `requires` or
-    /// `refines`.
+    /// Which Pods may mount the claim. `None` if the claim or its access mode is not known. Needs
+    /// [`Kind::PERSISTENT_VOLUME_CLAIM`] in `requires` or `refines`.
     #[must_use]
     pub fn access(&self, review: &Review<'_>) -> Option<Access> {
         let answer = review.get(Kind::PERSISTENT_VOLUME_CLAIM, self.name);
@@ -113,8 +114,8 @@ impl Claim<'_> {
     }
 }
 
-/// Whether a claim of these Pods keeps them from being two, for certain or perhaps: advice must not ask for a second one.
-/// Needs [`Kind::PERSISTENT_VOLUME_CLAIM`] and the kinds of [`Storage::of_claim`] in `refines`.
+/// Whether a claim may keep a second Pod waiting, so that a help must not propose a second Pod. Needs
+/// [`Kind::PERSISTENT_VOLUME_CLAIM`] and the kinds of [`Storage::of_claim`] in `refines`.
 #[must_use]
 pub fn keep_one_pod(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
     let is_tied = template.is_tied_to_node();
@@ -124,11 +125,11 @@ pub fn keep_one_pod(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
     })
 }
 
-/// Maximum number of claims of one template that are looked at. No node attaches that many volumes to its Pods together.
+/// Maximum number of claims of one template that are checked. No node attaches this many volumes.
 pub const MAX_CLAIMS: usize = 128;
 
-/// The claims that a template's volumes name, the first [`MAX_CLAIMS`] of them. Those of a StatefulSet's `volumeClaimTemplates`, and ephemeral ones, are
-/// each Pod's own.
+/// The first [`MAX_CLAIMS`] claims that the volumes of a template name. Ephemeral claims and those of
+/// `volumeClaimTemplates` are left out, because each Pod has its own.
 pub fn claims<'a>(template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> + use<'a> {
     template
         .spec()

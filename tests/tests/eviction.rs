@@ -152,7 +152,7 @@ fn a_job_has_no_scale() -> Result<()> {
 #[test]
 fn labels_that_only_pods_have() -> Result<()> {
     for (prefix, kind, spec, selector, selected, sentence) in [
-        ("hash", "Deployment", "maxUnavailable: 0", "pod-template-hash", 3, "keeps all Pods, however many there are"),
+        ("hash", "Deployment", "maxUnavailable: 0", "pod-template-hash", 3, "keeps all Pods, whatever their number"),
         ("hash-all", "Deployment", "minAvailable: 3", "pod-template-hash", 3, "minAvailable 3 of 3 Pods"),
         ("revision", "StatefulSet", "minAvailable: 100%", "controller-revision-hash", 3, "keeps all Pods"),
         (
@@ -161,7 +161,7 @@ fn labels_that_only_pods_have() -> Result<()> {
             "maxUnavailable: 1",
             "statefulset.kubernetes.io/pod-name=shop-0",
             1,
-            "maxUnavailable 1 of 3 keeps 2",
+            "maxUnavailable 1 of 3 Pods keeps 2",
         ),
         ("index", "StatefulSet", "minAvailable: 1", "apps.kubernetes.io/pod-index=0", 1, "minAvailable 1 keeps 1"),
     ] {
@@ -208,7 +208,7 @@ fn a_pod_of_nobody() -> Result<()> {
                shop}\nspec:\n  maxUnavailable: 1\n  selector: {matchLabels: {app: shop}}\n";
     let stage = Stage::new("bare", set)?;
     let said = stage.said("drain-deadlock")?;
-    ensure!(said.len() == 1 && said[0].contains("no workload made this Pod"), "{said:?}");
+    ensure!(said.len() == 1 && said[0].contains("no workload created this Pod"), "{said:?}");
     stage.wait(1)?;
     assert_eq!(stage.evict()?, 429);
     Ok(())

@@ -325,7 +325,7 @@ fn deletions() -> Result<()> {
         let output = kubectl.delete(kind, name)?;
         let refused = output.stderr.contains("\"protected.plimsoll.dev\" denied the request")
             && output.stderr.contains("live-workload-removed")
-            && output.stderr.contains("take the annotation");
+            && output.stderr.contains("remove the annotation");
         ensure!(refused, "{kind}: {}", output.stderr);
     }
     let scaled = |name: &str, replicas: u32| kubectl.run(&["scale", name, &format!("--replicas={replicas}")], None);

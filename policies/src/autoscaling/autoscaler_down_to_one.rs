@@ -31,12 +31,12 @@ use plimsoll_sdk::volumes::keep_one_pod;
 /// ```
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity, and so does a volume. None of these is judged by it if it
-/// comes last: Service, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Rollout,
-/// PersistentVolumeClaim, StorageClass, PersistentVolume.
+/// Another workload behind the Service, or a volume, only removes the finding. So the policy does not judge the
+/// autoscaler again when one of these is applied: Service, Deployment, StatefulSet, DaemonSet, ReplicaSet,
+/// ReplicationController, Rollout, PersistentVolumeClaim, StorageClass, PersistentVolume.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Warning,
-    since = "0.1.0", 
+    since = "0.1.0",
     refines = [
         "keda.sh/ScaledObject", "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
         "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
@@ -57,9 +57,9 @@ pub fn autoscaler_down_to_one(review: &Review, findings: &mut Findings) {
     if most.is_none_or(|most| most <= 1) || is_backed_or_alone(review) {
         return;
     }
-    let message = "the autoscaler may leave a single Pod, whose loss is an outage";
+    let message = "minReplicas is 1: the autoscaler may leave a single Pod, and its loss is an outage";
     let finding = findings.warning(&at, message, "write minReplicas: 2, or more");
-    let fix = Fix::changing("keep two Pods");
+    let fix = Fix::changing("Set minReplicas to 2");
     finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });
 }
 

@@ -29,7 +29,7 @@ use plimsoll_sdk::prelude::*;
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Error,
     since = "0.1.0", stage = Source, edits = ["/spec/minReplicas"],
     default = Deny(CannotWork),
-    covers = ["hpa-min-zero: over files alone: the API server refuses it itself"]
+    covers = ["hpa-min-zero: only over files, because the API server itself rejects it"]
 )]
 pub fn autoscaler_down_to_zero(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/minReplicas");
@@ -39,16 +39,16 @@ pub fn autoscaler_down_to_zero(review: &Review, findings: &mut Findings) {
     let metrics = review.at("/spec/metrics");
     let wakes = |metric: Cursor<'_>| matches!(metric.at("/type").as_str(), Some("Object" | "External"));
     let is_early = review.kubernetes_version().is_some_and(|version| !version.at_least(1, 37));
-    let fix = Fix::changing("keep one Pod").replace(&at, 1_i64);
+    let fix = Fix::changing("Set minReplicas to 1").replace(&at, 1_i64);
     if !metrics.items().any(wakes) {
-        let message = "minReplicas: 0 without a metric of type Object or External: nothing would start a Pod again";
+        let message = "minReplicas is 0 without a metric of type Object or External: nothing would start a Pod again";
         findings
-            .error(&at, message, "write minReplicas: 2, or measure something outside of the Pods")
+            .error(&at, message, "write minReplicas: 2, or a metric of type Object or External")
             .fix(fix)
             .about(&metrics);
     } else if is_early {
         findings.assume("the feature HPAScaleToZero is off");
-        let message = "minReplicas: 0 is refused before Kubernetes 1.37, where HPAScaleToZero is off by default";
-        findings.error(&at, message, "write minReplicas: 2, or scale to nothing with KEDA").fix(fix);
+        let message = "minReplicas is 0 before Kubernetes 1.37, where HPAScaleToZero is off: the API server rejects it";
+        findings.error(&at, message, "write minReplicas: 2, or scale to zero with a ScaledObject of KEDA").fix(fix);
     }
 }

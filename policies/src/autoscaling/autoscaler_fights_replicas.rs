@@ -61,7 +61,7 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
     }
     let Some(floor) = &workload.floor else {
         if !workload.autoscalers_known {
-            findings.skip("the autoscalers of the namespace are not all known");
+            findings.skip("not all autoscalers of the namespace are known");
         }
         return;
     };
@@ -70,27 +70,28 @@ pub fn autoscaler_fights_replicas(review: &Review, findings: &mut Findings) {
     }
     match review.authored(&at) {
         Knowledge::No => return,
-        Knowledge::Unknown => return findings.assume("replicas of what an autoscaler scales was not written"),
+        Knowledge::Unknown => return findings.assume("the author of the manifest did not write replicas"),
         Knowledge::Yes => {}
     }
     let (kind, name) = (review.kind().to_lowercase(), review.name());
     let help = match name {
-        "" => "take replicas out of the manifest".to_owned(),
+        "" => "remove replicas from the manifest".to_owned(),
         _ => format!(
-            "take replicas out of the manifest; if kubectl apply wrote it, first take it out with kubectl apply \
+            "remove replicas from the manifest; if kubectl apply wrote the field, first remove it with kubectl apply \
              edit-last-applied {kind}/{name}, or the next apply scales to 1"
         ),
     };
     // The written number counts, even if a Rollout takes over the Pods.
     let finding = match at.as_i64() {
         Some(0) if !floor.is_of_keda() => {
-            findings.error(&at, format!("replicas 0 turns {} off, so that no Pod starts again", floor.by), help)
+            findings.error(&at, format!("replicas is 0, which turns {} off: no Pod starts again", floor.by), help)
         }
         _ => {
-            let message = format!("each apply overwrites the number of Pods that {} has set", floor.by);
+            let message =
+                format!("replicas is set, but {} scales the workload: each apply resets the number of Pods", floor.by);
             findings.warning(&at, message, help)
         }
     };
     finding.related(floor.by.replacen(' ', "/", 1));
-    finding.fix(Fix::changing("leave the number of Pods to the autoscaler").remove(&at));
+    finding.fix(Fix::changing("Remove replicas").remove(&at));
 }

@@ -63,12 +63,11 @@ pub fn autoscaler_fights_vertical_autoscaler(review: &Review, findings: &mut Fin
         return;
     }
     if !answer.complete {
-        findings.skip("the VerticalPodAutoscalers of the namespace are not all known");
+        findings.skip("not all VerticalPodAutoscalers of the namespace are known");
     }
 }
 
-const HELP: &str =
-    "let one of them measure another resource, or write updateMode: \"Off\" in the VerticalPodAutoscaler";
+const HELP: &str = "write updateMode: \"Off\" in the VerticalPodAutoscaler, or scale by a metric of another resource";
 
 fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
     let text = |field: &'static str| review.at("/spec/targetRef").key(field).as_str();
@@ -96,14 +95,14 @@ fn of_vertical(review: &Review<'_>, object: Node<'_>, findings: &mut Findings) {
         }
     }
     if !is_known {
-        findings.skip("the autoscalers of the namespace are not all known");
+        findings.skip("not all autoscalers of the namespace are known");
     }
 }
 
 /// The resources whose requests a VerticalPodAutoscaler can change.
 const SET: [&str; 2] = ["cpu", "memory"];
 
-/// Which of these resources it changes, in some container.
+/// For each of these resources, whether the VerticalPodAutoscaler changes its requests in any container.
 fn sets(vertical: Node<'_>) -> [bool; 2] {
     let text = |pointer: &str| vertical.at(pointer).and_then(Node::as_str);
     if matches!(text("/spec/updatePolicy/updateMode"), Some("Off" | "Initial")) {

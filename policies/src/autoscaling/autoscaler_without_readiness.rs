@@ -11,7 +11,8 @@ use plimsoll_sdk::prelude::*;
 ///
 /// ## Why
 /// The autoscaler ignores the cpu of Pods that are not ready yet. Without a probe they are ready at once. So the cpu
-/// that a program uses to start, often all that it can get, counts as load. Each new Pod asks for another one.
+/// that a program uses to start, often all that it can get, counts as load. Each new Pod makes the autoscaler add
+/// another Pod.
 ///
 /// ## What to write
 /// ```yaml
@@ -41,7 +42,7 @@ pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
     let (holder, answer) = review.template_of(kind.get(), &name);
     let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
         if !answer.complete {
-            findings.skip("what is scaled is not known");
+            findings.skip("the scaled workload is not known");
         }
         return;
     };
@@ -52,8 +53,8 @@ pub fn autoscaler_without_readiness(review: &Review, findings: &mut Findings) {
     }
 }
 
-const HARM: &str = "which have no readinessProbe: the cpu that they use to start counts as load";
-const HELP: &str = "write a readinessProbe that asks whether the container can serve";
+const HARM: &str = "which have no readinessProbe: the cpu that a Pod uses to start counts as load";
+const HELP: &str = "add a readinessProbe that checks whether the container can serve requests";
 
 fn of_workload(review: &Review<'_>, findings: &mut Findings) {
     let Some(template) = review.template().filter(|template| !template.has_readiness_probe()) else { return };
@@ -71,6 +72,6 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         }
     }
     if !is_known {
-        findings.skip("the autoscalers of the namespace are not all known");
+        findings.skip("not all autoscalers of the namespace are known");
     }
 }

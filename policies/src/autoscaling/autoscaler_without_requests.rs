@@ -72,7 +72,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Finding
     let (holder, answer) = review.template_of(kind.get(), &name);
     let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
         if !answer.complete {
-            findings.skip("what is scaled is not known");
+            findings.skip("the scaled workload is not known");
         }
         return;
     };
@@ -84,7 +84,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Finding
         let at = measure.place(review, scaler);
         let Some(lack) = lack else {
             if let Some((_, message, help)) = injected(&template, &measure) {
-                let message = format!("{message} of {workload}");
+                let message = format!("{message} in {workload}: the autoscaler scales by a share of this request");
                 findings.info(&at, message, help).related(format!("{}/{name}", kind.name()));
             }
             continue;
@@ -114,7 +114,8 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
                     let found = found.filter(|_| said.insert((measure.resource.clone(), measure.container.clone())));
                     if let Some((at, message, help)) = found {
                         let at = if review.template().is_some() { at } else { review.at("/spec/workloadRef") };
-                        findings.info(&at, format!("{message}, which {} measures", scaler.describe(object)), help);
+                        let message = format!("{message}: {} scales by a share of it", scaler.describe(object));
+                        findings.info(&at, message, help);
                     }
                     continue;
                 };
@@ -137,7 +138,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         }
     }
     if said.is_empty() && !is_known {
-        findings.skip("the autoscalers of the namespace are not all known");
+        findings.skip("not all autoscalers of the namespace are known");
     }
 }
 

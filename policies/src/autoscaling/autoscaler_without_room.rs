@@ -27,12 +27,13 @@ use plimsoll_sdk::volumes::keep_one_pod;
 ///   maxReplicas: 10
 /// ```
 ///
-/// Pods whose PersistentVolumeClaim can be mounted by only one of them can't be more. For these the help proposes only
-/// `replicas`.
+/// If only one Pod can mount the PersistentVolumeClaim of the Pods, there can't be more Pods. Then the help proposes
+/// only `replicas`.
 ///
 /// ## Order
-/// A volume changes only the advice. None of these is judged by it if it comes last: Deployment, StatefulSet,
-/// ReplicaSet, ReplicationController, Rollout, PersistentVolumeClaim, StorageClass, PersistentVolume.
+/// A volume changes only the advice. So the policy does not judge the autoscaler again when one of these is applied:
+/// Deployment, StatefulSet, ReplicaSet, ReplicationController, Rollout, PersistentVolumeClaim, StorageClass,
+/// PersistentVolume.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0",
@@ -62,13 +63,14 @@ pub fn autoscaler_without_room(review: &Review, findings: &mut Findings) {
             let without = format!("write replicas: {least} in the workload and delete the autoscaler");
             let message = format!("{min} and {max} are both {most}: the number of Pods never changes");
             let (message, help) = match is_kept_at_one(review) {
-                true => (format!("{message}, and their volume allows only one"), without),
+                true => (format!("{message}, and a volume allows only one Pod"), without),
                 false => (message, format!("raise {max}, or {without}")),
             };
             findings.warning(&places[1], message, help)
         }
         std::cmp::Ordering::Greater => {
-            let message = format!("{min} {least} is greater than {max} {most}, which is refused");
+            let who = if review.is(Kind::SCALED_OBJECT) { "KEDA" } else { "the API server" };
+            let message = format!("{min} {least} is greater than {max} {most}: {who} rejects it");
             findings.error(&places[1], message, format!("raise {max} above {least}"))
         }
     };

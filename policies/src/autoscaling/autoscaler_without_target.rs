@@ -45,7 +45,7 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/scaleTargetRef");
     let what = kind.name();
     if UNSCALABLE.contains(&kind.get()) {
-        let message = format!("a {what} has no scale, so it can't be scaled");
+        let message = format!("scaleTargetRef names a {what}: this kind has no scale, so the autoscaler does nothing");
         findings.error(&at.at("/kind"), message, "scale a Deployment or a StatefulSet, or delete the autoscaler");
         return;
     }
@@ -54,11 +54,11 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
         let meant = SCALABLE.iter().find(|known| known.name() == what);
         let is_wrong = matches!(kind.group(), "" | "extensions");
         if let Some(meant) = meant.filter(|_| is_wrong) {
-            let message = format!("there is no {what} in this API group, so nothing is scaled");
+            let message = format!("this API group has no kind {what}: the autoscaler scales nothing");
             findings.error(
                 &at.at("/apiVersion"),
                 message,
-                format!("write the API version of {what}, of the group {:?}", meant.group()),
+                format!("write the apiVersion of {what}, which is in the group {:?}", meant.group()),
             );
         }
         return;
@@ -66,14 +66,19 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
     let answer = review.get(known, &name);
     match answer.nodes().next() {
         Some(object) if what == "ReplicaSet" && is_owned(review, known, object) => {
-            let message = format!("ReplicaSet {name} belongs to a workload, which sets its size itself");
-            findings.error(&at.at("/name"), message, "scale the Deployment or Rollout that it belongs to");
+            let message =
+                format!("ReplicaSet {name} belongs to another workload, and that workload sets replicas itself");
+            findings.error(
+                &at.at("/name"),
+                message,
+                "set scaleTargetRef to the Deployment or Rollout that owns the ReplicaSet",
+            );
         }
         Some(_) => {}
-        None if !answer.complete => findings.skip("the workloads of the namespace are not all known"),
+        None if !answer.complete => findings.skip("not all workloads of the namespace are known"),
         None => {
-            let message = format!("there is no {what} {name} here, so nothing is scaled");
-            let help = "write the name of a workload of this namespace";
+            let message = format!("this namespace has no {what} {name}: the autoscaler scales nothing");
+            let help = "set scaleTargetRef.name to a workload of this namespace";
             findings.error(&at.at("/name"), message, help).companion();
         }
     }

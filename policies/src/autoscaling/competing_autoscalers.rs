@@ -15,11 +15,11 @@ use plimsoll_sdk::prelude::*;
 ///   `scaledobject.keda.sh/transfer-hpa-ownership`).
 ///
 /// ## Why
-/// Every 15 seconds each autoscaler sets the number that its own metrics ask for. The workload grows and shrinks
-/// without end. A HorizontalPodAutoscaler that detects this stops altogether (`AmbiguousSelector`).
+/// Every 15 seconds each autoscaler sets the number of Pods that its own metrics require. The workload grows and
+/// shrinks without end. A HorizontalPodAutoscaler that detects this stops altogether (`AmbiguousSelector`).
 ///
 /// ## What to write
-/// One autoscaler with all metrics: it takes the highest number that any metric asks for.
+/// One autoscaler with all metrics: it uses the highest number that any metric requires.
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
@@ -48,12 +48,15 @@ pub fn competing_autoscalers(review: &Review, findings: &mut Findings) {
     others.sort();
     let Some(other) = others.first() else {
         if !is_known {
-            findings.skip("the autoscalers of the namespace are not all known");
+            findings.skip("not all autoscalers of the namespace are known");
         }
         return;
     };
-    let message =
-        format!("{} {scaled} is scaled by {} too: they set different numbers", kind.name(), other.replace('/', " "));
+    let message = format!(
+        "{} also scales {} {scaled}: the two set different numbers of Pods",
+        other.replace('/', " "),
+        kind.name()
+    );
     let help = "keep one autoscaler, with the metrics of both";
     let finding = findings.error(&review.at("/spec/scaleTargetRef"), message, help);
     // One of the two autoscalers has the finding, and the other is its related object.

@@ -4,17 +4,17 @@ use plimsoll_sdk::prelude::*;
 /// Autoscalers that remove Pods at the first quiet moment.
 ///
 /// ## What it finds
-/// `warning`: a HorizontalPodAutoscaler, or the one that a ScaledObject asks for, has
+/// `warning`: a HorizontalPodAutoscaler, or the one that KEDA makes for a ScaledObject, has
 /// `behavior.scaleDown.stabilizationWindowSeconds: 0`, and nothing slows it down. It has no policies, or the default of
 /// 100% in 15 seconds.
 ///
 /// ## Why
-/// Within the window the autoscaler keeps the highest number of Pods that it has wanted. The default is five minutes.
+/// Within the window the autoscaler keeps the highest number of Pods that it has computed. The default is five minutes.
 /// Without a window, a pause of fifteen seconds between two bursts of requests removes all Pods down to the minimum.
 /// The second burst hits the remaining Pods, while new ones start.
 ///
 /// ## What to write
-/// Nothing, which means 300; `--fix=unsafe` writes that. Or a policy that limits how fast Pods are removed:
+/// Remove the field: the default is 300. `--fix=unsafe` writes 300. Or a policy that limits how fast Pods are removed:
 ///
 /// ```yaml
 /// behavior:
@@ -48,8 +48,9 @@ pub fn flapping_autoscaler(review: &Review, findings: &mut Findings) {
     if at.as_i64() != Some(0) || is_off || !is_list || !policies.items().all(is_fast) {
         return;
     }
-    let message = "a scale-down window of 0 s: 15 s with little load end all Pods but the minimum";
-    let help = "take stabilizationWindowSeconds out of scaleDown, which makes it 300, or write policies";
-    let fix = Fix::changing("look back five minutes before Pods are taken away").replace(&at, 300_i64);
+    let message =
+        "stabilizationWindowSeconds is 0 in scaleDown: 15 s with little load remove all Pods down to the minimum";
+    let help = "remove stabilizationWindowSeconds from scaleDown (the default is 300), or write policies";
+    let fix = Fix::changing("Set stabilizationWindowSeconds to 300").replace(&at, 300_i64);
     findings.warning(&at, message, help).fix(fix).about(&policies);
 }

@@ -3,8 +3,8 @@ use plimsoll_sdk::prelude::*;
 /// Autoscaler behaviour that the API rejects, or that prevents growth.
 ///
 /// ## What it finds
-/// The policy looks at `behavior` of a HorizontalPodAutoscaler, or of the one that a ScaledObject asks for, over files
-/// and in the cluster:
+/// The policy looks at `behavior` of a HorizontalPodAutoscaler, or of the one that KEDA makes for a ScaledObject, over
+/// files and in the cluster:
 ///
 /// - `error`: a `stabilizationWindowSeconds` below 0 or above 3600;
 /// - `error`: a `selectPolicy` other than `Max`, `Min` and `Disabled`;
@@ -37,44 +37,53 @@ pub fn invalid_autoscaler_behavior(review: &Review, findings: &mut Findings) {
         true => review.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior"),
         false => review.at("/spec/behavior"),
     };
+    // The API server stores a ScaledObject, and rejects the HorizontalPodAutoscaler that KEDA makes for it.
+    let rejected = match review.is(Kind::SCALED_OBJECT) {
+        true => "KEDA can't create the HorizontalPodAutoscaler",
+        false => "the API server rejects it",
+    };
     for direction in ["scaleUp", "scaleDown"] {
         let rules = behavior.key(direction);
         let window = rules.at("/stabilizationWindowSeconds");
         if let Some(seconds) = window.as_i64().filter(|seconds| !(0..=3600).contains(seconds)) {
-            let message = format!("a window of {seconds} s: it may be 0 to 3600");
-            findings.error(&window, message, "write stabilizationWindowSeconds: 300, or another number up to 3600");
+            let message = format!("stabilizationWindowSeconds {seconds} is not between 0 and 3600: {rejected}");
+            findings.error(&window, message, "write stabilizationWindowSeconds: 300, or another number from 0 to 3600");
         }
         let select = rules.at("/selectPolicy");
         match select.as_str() {
             Some("Disabled") if direction == "scaleUp" => {
-                let message = "scaling up is disabled: Pods are never added, whatever the load";
-                findings.warning(&select, message, "take selectPolicy out of scaleUp, which makes it Max");
+                let message = "selectPolicy of scaleUp is Disabled: Pods are never added, whatever the load";
+                findings.warning(&select, message, "remove selectPolicy from scaleUp (the default is Max)");
             }
             None | Some("Max" | "Min" | "Disabled") => {}
             Some(other) => {
-                findings.error(&select, format!("{other:?} is no selectPolicy"), "write Max, Min or Disabled");
+                let message = format!("selectPolicy {other:?} is unknown: {rejected}");
+                findings.error(&select, message, "write selectPolicy: Max, Min or Disabled");
             }
         }
         let policies = rules.at("/policies");
         if policies.node().is_some_and(|node| node.len() == 0) {
-            findings.error(&policies, "there is no policy in policies", "write a policy, or take policies out");
+            let message = format!("policies of {direction} is an empty list: {rejected}");
+            findings.error(&policies, message, "write a policy, or remove policies");
         }
         for policy in policies.items() {
-            of_policy(&policy, findings);
+            of_policy(&policy, rejected, findings);
         }
     }
 }
 
-fn of_policy(policy: &Cursor<'_>, findings: &mut Findings) {
+fn of_policy(policy: &Cursor<'_>, rejected: &str, findings: &mut Findings) {
     let (kind, value, period) = (policy.at("/type"), policy.at("/value"), policy.at("/periodSeconds"));
     if let Some(other) = kind.as_str().filter(|kind| !matches!(*kind, "Pods" | "Percent")) {
-        findings.error(&kind, format!("{other:?} is no type of a policy"), "write Pods or Percent");
+        let message = format!("type {other:?} of a policy is unknown: {rejected}");
+        findings.error(&kind, message, "write type: Pods or type: Percent");
     }
     if let Some(number) = value.as_i64().filter(|number| *number < 1) {
-        findings.error(&value, format!("a policy of {number} changes nothing"), "write a value of 1 or more");
+        let message = format!("value {number} of a policy is less than 1: {rejected}");
+        findings.error(&value, message, "write a value of 1 or more");
     }
     if let Some(seconds) = period.as_i64().filter(|seconds| !(1..=1800).contains(seconds)) {
-        let message = format!("a period of {seconds} s: it may be 1 to 1800");
-        findings.error(&period, message, "write a number from 1 to 1800");
+        let message = format!("periodSeconds {seconds} is not between 1 and 1800: {rejected}");
+        findings.error(&period, message, "write periodSeconds: 60, or another number from 1 to 1800");
     }
 }

@@ -32,7 +32,7 @@ impl Harm {
     pub(crate) fn of(has_others: bool) -> Self {
         match has_others {
             true => {
-                let text = "adds Pods by its other metrics alone, and takes none away";
+                let text = "adds Pods only by its other metrics, and removes none";
                 Self { severity: Severity::Warning, text }
             }
             false => {
@@ -67,7 +67,8 @@ impl<'t, 'a> Containers<'t, 'a> {
     }
 }
 
-/// Annotation that asks for an injected container, its value, the container, and the annotations for its requests.
+/// Annotation that makes another webhook inject a container, its value, the container, and the annotations for the
+/// requests of this container.
 const INJECTIONS: [(&str, &str, &str, [&str; 2]); 2] = [
     ("dapr.io/enabled", "true", "daprd", ["dapr.io/sidecar-cpu-request", "dapr.io/sidecar-memory-request"]),
     (
@@ -88,8 +89,8 @@ pub(crate) fn injected<'a>(template: &PodTemplate<'a>, measure: &Utilization) ->
         let (at, request) = (annotations.key(key), *requests.get(index)?);
         (at.as_str() == Some(*value) && !annotations.key(request).exists()).then(|| {
             let resource = &measure.resource;
-            let message = format!("container {container:?}, which {key} injects, may request no {resource}");
-            (at, message, format!("write the annotation {request} in the pod template"))
+            let message = format!("container {container:?}, which {key} injects, may have no {resource} request");
+            (at, message, format!("add the annotation {request} to the pod template"))
         })
     })
 }
@@ -117,13 +118,13 @@ impl<'t, 'a> Lack<'t, 'a> {
         is_none.then_some(Lack::Request { container })
     }
 
-    /// Describes it as in `container "app" requests no cpu`. `workload` names the workload if it is another object.
+    /// Describes it as in `container "app" has no cpu request`. `workload` names the workload if it is another object.
     pub(crate) fn describe(&self, measure: &Utilization, workload: Option<&str>) -> String {
         let resource = &measure.resource;
         match (self, workload) {
-            (Lack::Request { container }, None) => format!("{} requests no {resource}", container.describe()),
+            (Lack::Request { container }, None) => format!("{} has no {resource} request", container.describe()),
             (Lack::Request { container }, Some(workload)) => {
-                format!("{} of {workload} requests no {resource}", container.describe())
+                format!("{} of {workload} has no {resource} request", container.describe())
             }
             (Lack::Container, workload) => {
                 let name = measure.container.as_deref().unwrap_or_default();
@@ -147,9 +148,9 @@ impl<'t, 'a> Lack<'t, 'a> {
     pub(crate) fn help(&self, measure: &Utilization) -> String {
         match self {
             Lack::Request { .. } => {
-                format!("write resources.requests.{}: what the container needs in normal operation", measure.resource)
+                format!("set resources.requests.{} to what the container needs in normal operation", measure.resource)
             }
-            Lack::Container => "name a container of the workload in the metric".to_owned(),
+            Lack::Container => "in the metric, write the name of a container of the workload".to_owned(),
         }
     }
 
@@ -165,10 +166,10 @@ impl<'t, 'a> Lack<'t, 'a> {
         }
         let ranges_unknown = limit_ranges_unknown(review);
         if ranges_unknown {
-            findings.assume("no LimitRange fills in requests");
+            findings.assume("no LimitRange sets default requests");
         }
         if !containers.is_known {
-            findings.assume("no VerticalPodAutoscaler fills in requests");
+            findings.assume("no VerticalPodAutoscaler sets requests");
         }
         if ranges_unknown || !containers.is_known { Severity::Warning } else { harm.severity }
     }

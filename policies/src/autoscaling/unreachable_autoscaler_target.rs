@@ -50,7 +50,7 @@ use plimsoll_sdk::resources::Resources as _;
         Workloads, Autoscalers, LimitRanges, "autoscaling/HorizontalPodAutoscaler/spec/behavior/scaleUp/tolerance",
         "keda.sh/ScaledObject/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/tolerance"
     ],
-    covers = ["hpa-target-unreachable: also where no more than the tolerance is left"]
+    covers = ["hpa-target-unreachable: also if only the tolerance is left"]
 )]
 pub fn unreachable_autoscaler_target(review: &Review, findings: &mut Findings) {
     match Autoscaler::of(review) {
@@ -66,7 +66,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Finding
     let (holder, answer) = review.template_of(kind.get(), &name);
     let Some(template) = answer.nodes().next().and_then(|object| review.template_in(holder.get(), object)) else {
         if !answer.complete {
-            findings.skip("what is scaled is not known");
+            findings.skip("the scaled workload is not known");
         }
         return;
     };
@@ -90,8 +90,8 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
             for measure in utilizations(scaler, object) {
                 let Some(end) = End::of(review, &mut containers, scaler, object, &measure) else { continue };
                 let Some(container) = containers.first(&measure) else { continue };
-                let who = scaler.describe(object);
-                let message = format!("{}, the target of {who}: {}", end.describe(&measure), end.harm(&measure));
+                let by = scaler.describe(object);
+                let message = format!("{}, the target of {by}: {}", end.describe(&measure), end.harm(&measure));
                 let at = container.limit_at(&measure.resource);
                 let finding = findings.report(end.severity(&measure), &at, message, end.help());
                 finding.about(&container.request_at(&measure.resource));
@@ -100,7 +100,7 @@ fn of_workload(review: &Review<'_>, findings: &mut Findings) {
         }
     }
     if !is_found && !is_known {
-        findings.skip("the autoscalers of the namespace are not all known");
+        findings.skip("not all autoscalers of the namespace are known");
     }
 }
 
@@ -164,14 +164,14 @@ impl End {
         match (self.is_near, measure.resource.as_str()) {
             (true, _) if !self.is_alone => "the difference is within the tolerance, so no Pod is added by this metric",
             (false, "memory") if !self.is_alone => "the container is killed, and no Pod is added by this metric",
-            (false, _) if !self.is_alone => "it is throttled, and no Pod is added by this metric",
+            (false, _) if !self.is_alone => "the container is throttled, and no Pod is added by this metric",
             (true, _) => "the difference is within the tolerance, so no Pod is ever added",
             (false, "memory") => "the container is killed, and no Pod is added",
-            (false, _) => "it is throttled, and no Pod is added",
+            (false, _) => "the container is throttled, and no Pod is added",
         }
     }
 
     fn help(&self) -> String {
-        format!("aim at less than {}%, or raise the limit", self.share)
+        format!("set the target to less than {}%, or raise the limit", self.share)
     }
 }

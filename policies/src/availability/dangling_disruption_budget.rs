@@ -41,15 +41,15 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("/spec/selector");
-    // The Pods of an operator belong to no workload that is known here.
+    // Pods that an operator creates belong to no workload that the policy knows.
     if let Some((kind, owner)) = review.object().node().and_then(controller)
         && !review.get(kind.get(), owner).complete
     {
-        return findings.skip(format!("the Pods of its owner, {} {owner}, are not known", kind.name()));
+        return findings.skip(format!("the Pods of the budget's owner, {} {owner}, are not known", kind.name()));
     }
     let Some(node) = selector.node() else {
-        let help = "write a selector: that of the workload whose Pods it is for";
-        findings.warning(&selector, "the budget has no selector, so it selects no Pods and protects nothing", help);
+        let help = "set spec.selector to the selector of the workload that the budget protects";
+        findings.warning(&selector, "the budget has no spec.selector: it selects no Pods and protects nothing", help);
         return;
     };
     let selected = Selected::by(review, Some(node));
@@ -58,13 +58,13 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
         return;
     }
     if !selected.complete || !jobs.complete {
-        return findings.skip("the workloads of the namespace are not all known");
+        return findings.skip("not all workloads of the namespace are known");
     }
-    // Such a budget blocks every Pod that it will ever select, as `drain-deadlock` says.
+    // Such a budget blocks every Pod that it will ever select. `drain-deadlock` reports it.
     if review.object().node().and_then(PodBudget::read).is_some_and(|budget| budget.is_closed()) {
         return;
     }
-    let message = "the budget selects the Pods of no workload of this namespace, so it protects nothing";
-    let help = "write the labels of the workload's pod template, in the namespace of the workload";
+    let message = "spec.selector matches the Pods of no workload in this namespace: the budget protects nothing";
+    let help = "set spec.selector to labels of the workload's pod template, and use the namespace of the workload";
     findings.warning(&selector, message, help).companion();
 }

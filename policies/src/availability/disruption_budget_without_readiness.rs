@@ -49,16 +49,16 @@ pub fn disruption_budget_without_readiness(review: &Review, findings: &mut Findi
     let budgets = workload.budgets(review);
     match budgets.names().first() {
         Some(name) => {
-            let message = format!("PodDisruptionBudget {name} counts ready Pods, and {HARM}");
+            let message = format!("no container has a readinessProbe, and PodDisruptionBudget {name} {HARM}");
             findings.warning(&container.at("/readinessProbe"), message, HELP);
         }
-        None if !budgets.complete => findings.skip("the PodDisruptionBudgets that select its Pods are not all known"),
+        None if !budgets.complete => findings.skip("not all PodDisruptionBudgets that select these Pods are known"),
         None => {}
     }
 }
 
-const HARM: &str = "without any readinessProbe these are ready before they can serve";
-const HELP: &str = "write a readinessProbe that asks whether the container can serve";
+const HARM: &str = "counts ready Pods: a new Pod counts before it can serve requests";
+const HELP: &str = "add a readinessProbe that checks whether the container can serve requests";
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let selector = review.at("/spec/selector");
@@ -69,13 +69,14 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
             continue;
         }
         if workload.template(review).is_some_and(|template| !template.has_readiness_probe()) {
-            let message = format!("the budget counts ready Pods of {}, and {HARM}", workload.describe());
+            let message =
+                format!("no container of {} has a readinessProbe, and the budget {HARM}", workload.describe());
             let finding = findings.warning(&selector, message, HELP);
             finding.related(workload.describe().replace(' ', "/"));
             is_found = true;
         }
     }
     if !is_found && !selected.complete {
-        findings.skip("the workloads whose Pods it selects are not all known");
+        findings.skip("not all workloads that the budget selects are known");
     }
 }

@@ -1,8 +1,9 @@
 use plimsoll_sdk::budgets::Budgets;
-use plimsoll_sdk::disruption::{Blocked, Change, PodBudget, Selected, Workload};
+use plimsoll_sdk::disruption::{Blocked, Change, PodBudget, Selected};
 use plimsoll_sdk::evictions::{Pinned, blocks_pod};
-use plimsoll_sdk::owners::controller;
 use plimsoll_sdk::prelude::*;
+
+use crate::availability::drain_severity::{end, may_grow, severity};
 
 /// PodDisruptionBudgets that never allow an eviction.
 ///
@@ -21,12 +22,12 @@ use plimsoll_sdk::prelude::*;
 /// | neither field | the controller expects no Pods | always |
 /// | a percentage, or `maxUnavailable`, over Pods of a DaemonSet or Job | impossible: these have no scale | always |
 ///
-/// `warning`: such a budget, if a drain finishes all the same while other evictions are rejected:
+/// `warning`: such a budget, if a drain still finishes while other evictions are rejected:
 ///
 /// - a budget over Pods of DaemonSets only, which `kubectl drain --ignore-daemonsets` leaves on the node;
 /// - a budget over Pods of Jobs only, which end by themselves;
-/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) close a
-///   budget while another part of their system is unavailable, and open it again.
+/// - a budget whose controller, by its owner references, is a custom resource. Operators (Rook, Elastic's) block
+///   evictions while another part of their system is unavailable, and allow them again later.
 ///
 /// Some budgets allow no eviction for any number of Pods: `maxUnavailable: 0`, `minAvailable: 100%`, neither field, or
 /// a `minAvailable` of 150,000 or more. Such a budget is a deadlock whatever it selects, even if the policy knows no
@@ -94,7 +95,7 @@ use plimsoll_sdk::prelude::*;
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = [
         "avail-pdb-drain-deadlock", "avail-pdb-hpa-deadlock", "avail-pdb-single-replica",
-        "avail-pdb-unmanaged: not Pods that nobody manages, nor those of kinds that are not known",
+        "avail-pdb-unmanaged: not Pods without a workload, nor Pods of unknown kinds",
         "avail-pdb-both-or-none"
     ]
 )]
@@ -107,7 +108,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
     }
     let (workload, at) = match Change::of(review) {
         Change::Of(workload, at) => (workload, at),
-        Change::Unknown => return findings.skip("what is scaled is not known"),
+        Change::Unknown => return findings.skip("the scaled workload is not known"),
         Change::Nothing | Change::Other => return,
     };
     let budgets = workload.budgets(review);
@@ -126,7 +127,7 @@ pub fn drain_deadlock(review: &Review, findings: &mut Findings) {
         }
     }
     if !budgets.complete && budgets.nodes().next().is_none() {
-        findings.skip("the PodDisruptionBudgets that select its Pods are not known");
+        findings.skip("the PodDisruptionBudgets that select these Pods are not known");
     }
 }
 
@@ -154,7 +155,7 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     } else if selected.complete {
         return;
     } else {
-        return findings.skip("the workloads whose Pods it selects are not known");
+        return findings.skip("the workloads that the budget selects are not known");
     };
     let (min, max) = (review.at("/spec/minAvailable"), review.at("/spec/maxUnavailable"));
     let at = if min.exists() { &min } else { &max };
@@ -165,28 +166,13 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         finding.unsettled();
     }
     if blocked.is_mended_by_one() {
-        let fix = Fix::changing("let one Pod go at a time");
+        let fix = Fix::changing("Set maxUnavailable to 1");
         finding.fix(match (min.exists(), max.exists()) {
             (true, _) => fix.remove(&min).add(&max, 1_i64),
             (false, true) => fix.replace(&max, 1_i64),
             (false, false) => fix.add(&max, 1_i64),
         });
     }
-}
-
-/// How a drain finishes although the budget allows no eviction of these Pods. An operator closes its budget for a while
-/// and opens it again. The API group of its kind contains a dot, and no built-in kind creates budgets.
-fn end(budget: Node<'_>, selected: &Selected) -> Option<String> {
-    let maker = controller(budget).filter(|(kind, _)| kind.group().contains('.'));
-    let opened = maker.map(|(kind, name)| format!("{} {name} made the budget, and may open it again", kind.name()));
-    opened.or_else(|| selected.drain_ends().map(str::to_owned))
-}
-
-/// Whether replicas or an autoscaler that follow in the same release may add Pods to the single one. Helm and kustomize
-/// apply the budget, the workload and the autoscaler in different orders.
-fn may_grow(budget: &PodBudget, selected: &Selected) -> bool {
-    let is_single = |it: &Workload| it.pods().is_some_and(|pods| pods <= 1);
-    !budget.is_closed() && matches!(&selected.workloads[..], [one] if is_single(one))
 }
 
 fn of_pod(review: &Review<'_>, findings: &mut Findings) {
@@ -202,24 +188,4 @@ fn of_pod(review: &Review<'_>, findings: &mut Findings) {
         let help = blocked.help(&Selected::default());
         findings.report(severity, &labels, message, help).related(format!("PodDisruptionBudget/{}", budget.name));
     }
-}
-
-/// Severity of the finding. It is an error only if no unknown workload or autoscaler can solve the problem.
-fn severity(budget: &PodBudget, selected: &Selected, end: Option<&str>, findings: &mut Findings) -> Severity {
-    if end.is_some() {
-        return Severity::Warning;
-    }
-    if budget.is_closed() {
-        return Severity::Error;
-    }
-    if selected.complete && selected.is_scale_known() {
-        return Severity::Error;
-    }
-    if !selected.complete {
-        findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
-    }
-    if !selected.is_scale_known() {
-        findings.assume("no autoscaler scales these Pods");
-    }
-    Severity::Warning
 }

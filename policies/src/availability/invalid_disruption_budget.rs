@@ -29,26 +29,27 @@ use plimsoll_sdk::prelude::*;
     covers = ["avail-pdb-both-or-none"]
 )]
 pub fn invalid_disruption_budget(review: &Review, findings: &mut Findings) {
+    const REJECTED: &str = "the API server rejects it";
     let [min, max] = ["/spec/minAvailable", "/spec/maxUnavailable"].map(|field| review.at(field));
     if min.exists() && max.exists() {
-        let message = "minAvailable and maxUnavailable are both there: the API server takes one of them";
-        findings.error(&min, message, "keep maxUnavailable: 1, and take minAvailable out").about(&max);
+        let message = format!("the budget sets both minAvailable and maxUnavailable: {REJECTED}");
+        findings.error(&min, message, "remove minAvailable, and write maxUnavailable: 1").about(&max);
     }
     for (name, at) in [("minAvailable", &min), ("maxUnavailable", &max)] {
         let Some(node) = at.node() else { continue };
         let wrong = match IntOrPercent::from_node(node) {
-            Some(count @ IntOrPercent::Int(..0)) => format!("{name} {count} is negative"),
+            Some(count @ IntOrPercent::Int(..0)) => format!("{name} {count} is negative: {REJECTED}"),
             // Show the text as it is written: the parsed number is capped if it is too large.
             Some(IntOrPercent::Percent(101..)) => {
-                format!("{name} {} is more than all", at.as_str().unwrap_or_default())
+                format!("{name} {} is more than 100%: {REJECTED}", at.as_str().unwrap_or_default())
             }
             Some(_) => continue,
             None => match at.as_str() {
-                Some(text) => format!("{name}: {text:?} is a text and no percentage: the API server refuses it"),
+                Some(text) => format!("{name} {text:?} is a string, but not a percentage: {REJECTED}"),
                 None if node.kind() == Kind::Number => {
-                    format!("{name} is no whole number up to {}, the greatest that the API holds", i32::MAX)
+                    format!("{name} is not a whole number of at most {}: {REJECTED}", i32::MAX)
                 }
-                None => format!("{name} is neither a number nor a percentage"),
+                None => format!("{name} is neither a number nor a percentage: {REJECTED}"),
             },
         };
         findings.error(at, wrong, format!("write a number, or a percentage up to 100%, such as {name}: 1"));

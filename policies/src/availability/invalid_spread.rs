@@ -52,24 +52,26 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
         of_keys(review, &constraint, merges, findings);
         let (topology, unsatisfiable) = (constraint.at("/topologyKey"), constraint.at("/whenUnsatisfiable"));
         if topology.is_absent() || topology.as_str() == Some("") {
-            findings.error(&topology, "there is no topologyKey", "write topologyKey: kubernetes.io/hostname");
+            let message = format!("the constraint has no topologyKey: {REJECTED}");
+            findings.error(&topology, message, "write topologyKey: kubernetes.io/hostname");
         }
         let help = "write whenUnsatisfiable: ScheduleAnyway, or DoNotSchedule";
         match unsatisfiable.as_str() {
             Some("DoNotSchedule" | "ScheduleAnyway") => {}
             Some(other) => {
-                findings.error(&unsatisfiable, format!("{other:?} is no answer to whenUnsatisfiable"), help);
+                findings.error(&unsatisfiable, format!("whenUnsatisfiable {other:?} is unknown: {REJECTED}"), help);
             }
             None if unsatisfiable.is_absent() => {
-                findings.error(&unsatisfiable, "there is no whenUnsatisfiable", help);
+                let message = format!("the constraint has no whenUnsatisfiable: {REJECTED}");
+                findings.error(&unsatisfiable, message, help);
             }
             None => {}
         }
         if let Some(pair) = topology.as_str().zip(unsatisfiable.as_str())
             && !earlier.insert(pair)
         {
-            let message = format!("there is a constraint on {} with {} already", pair.0, pair.1);
-            findings.error(&topology, message, "keep one of the two");
+            let message = format!("an earlier constraint also has topologyKey {} and {}: {REJECTED}", pair.0, pair.1);
+            findings.error(&topology, message, "remove one of the two constraints");
         }
     }
     // Before Kubernetes 1.31, the API server drops `matchLabelKeys` and `mismatchLabelKeys` of affinity terms.
@@ -85,27 +87,25 @@ pub fn invalid_spread(review: &Review, findings: &mut Findings) {
     }
 }
 
+const REJECTED: &str = "the API server rejects it";
+
 fn of_counts(constraint: &Cursor<'_>, findings: &mut Findings) {
     let (skew, domains) = (constraint.at("/maxSkew"), constraint.at("/minDomains"));
     if skew.is_absent() {
-        findings.error(&skew, "there is no maxSkew", "write maxSkew: 1");
+        findings.error(&skew, format!("the constraint has no maxSkew: {REJECTED}"), "write maxSkew: 1");
     } else if let Some(value) = skew.as_i64().filter(|value| *value < 1) {
-        findings.error(
-            &skew,
-            format!("maxSkew {value}: a difference of at least 1 must be allowed"),
-            "write maxSkew: 1",
-        );
+        findings.error(&skew, format!("maxSkew {value} is less than 1: {REJECTED}"), "write maxSkew: 1");
     }
     let Some(value) = domains.as_i64() else { return };
     if value < 1 {
         findings.error(
             &domains,
-            format!("minDomains {value} is less than 1"),
-            "take minDomains out, or write 1 or more",
+            format!("minDomains {value} is less than 1: {REJECTED}"),
+            "remove minDomains, or write 1 or more",
         );
     } else if constraint.at("/whenUnsatisfiable").as_str() == Some("ScheduleAnyway") {
-        let message = format!("minDomains {value} with ScheduleAnyway: only what must be spread has a minimum");
-        findings.error(&domains, message, "take minDomains out, or write whenUnsatisfiable: DoNotSchedule");
+        let message = format!("minDomains {value} is set without whenUnsatisfiable: DoNotSchedule: {REJECTED}");
+        findings.error(&domains, message, "remove minDomains, or write whenUnsatisfiable: DoNotSchedule");
     }
 }
 
@@ -116,8 +116,8 @@ fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mu
     if selector.is_absent() {
         for (name, keys) in [("matchLabelKeys", &keys), ("mismatchLabelKeys", &mismatch)] {
             if keys.has_content() {
-                let message = format!("{name} without labelSelector, which it narrows");
-                findings.error(keys, message, "write labelSelector: the selector of the workload");
+                let message = format!("{name} is set without a labelSelector: {REJECTED}");
+                findings.error(keys, message, "set labelSelector to the selector of the workload");
             }
         }
         return;
@@ -134,20 +134,19 @@ fn of_keys(review: &Review<'_>, holder: &Cursor<'_>, merges: bool, findings: &mu
     for key in keys.items() {
         let Some(name) = key.as_str() else { continue };
         if others.contains(name) {
-            let message = format!("the label {name} stands in matchLabelKeys and in mismatchLabelKeys");
-            findings.error(&key, message, "take it out of one of them");
+            let message = format!("the key {name} is in both matchLabelKeys and mismatchLabelKeys: {REJECTED}");
+            findings.error(&key, message, format!("remove {name} from one of the two lists"));
         }
         let (times, merged) = expressions.get(name).copied().unwrap_or_default();
-        let is_refused = match (merges, times + usize::from(labels.key(name).exists())) {
+        let is_rejected = match (merges, times + usize::from(labels.key(name).exists())) {
             (_, 0) => false,
             (true, 1) => has_label(review, name) && !(review.is(Kind::POD) && merged),
             _ => true,
         };
-        if is_refused {
-            let message = format!(
-                "the label {name} stands in matchLabelKeys and in labelSelector: the API server refuses the Pods"
-            );
-            findings.error(&key, message, "take it out of one of them");
+        if is_rejected {
+            let message =
+                format!("the key {name} is in both matchLabelKeys and labelSelector: the API server rejects the Pods");
+            findings.error(&key, message, format!("remove {name} from matchLabelKeys or from labelSelector"));
         }
     }
 }

@@ -1,19 +1,9 @@
 use std::collections::BTreeSet;
 
-use plimsoll_sdk::bundle::Answer;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::reserved::PROTECT;
 
-/// Kinds whose Pods a Service can select.
-const SELECTED: [Kind<'static>; 7] = [
-    Kind::DEPLOYMENT,
-    Kind::STATEFUL_SET,
-    Kind::DAEMON_SET,
-    Kind::REPLICA_SET,
-    Kind::REPLICATION_CONTROLLER,
-    Kind::ROLLOUT,
-    Kind::JOB,
-];
+use crate::availability::service_taken_down::service_taken_down;
 
 /// Workloads that are deleted or scaled to 0 while they run.
 ///
@@ -89,7 +79,7 @@ pub fn live_workload_removed(review: &Review, findings: &mut Findings) {
     scaled_to_zero(review, findings);
     if protection(&review.old()).is_some() {
         given_an_owner(review, findings);
-        unprotected_by_the_way(review, findings);
+        protection_lost(review, findings);
         match review.kind() {
             "Service" => service_taken_down(review, findings),
             "DaemonSet" => moved_away(review, findings),
@@ -102,12 +92,12 @@ fn deleted(review: &Review<'_>, findings: &mut Findings) {
     let object = review.object();
     let what = format!("{} {}", review.kind(), review.name());
     if let Some(annotation) = protection(object) {
-        let message = format!("{what} is protected from deletion");
+        let message = format!("{what} is protected from deletion by the annotation plimsoll.dev/protect");
         findings.error(&annotation, message, UNPROTECT);
     } else if let ready @ 1.. = ready(object) {
-        let message =
-            format!("{what} goes while {} of it {} ready", count(ready), if ready == 1 { "is" } else { "are" });
-        let help = "write plimsoll.dev/protect: \"true\" where that must not happen by mistake";
+        let are = if ready == 1 { "is" } else { "are" };
+        let message = format!("{what} is deleted while {ready} of its Pods {are} ready: its Pods stop at once");
+        let help = "add the annotation plimsoll.dev/protect: \"true\" to an object that must not be deleted by mistake";
         findings.warning(&object.at("/metadata"), message, help);
     }
 }
@@ -125,40 +115,48 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
     let scaled = scaled.map(|kind| review.get(kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
-        findings.assume("what is scaled to 0 is not protected");
+        findings.assume("the workload that is scaled to 0 is not protected");
     }
-    let message = format!("from {pods} to 0 replicas: nothing of {} is left", review.name());
+    let message = format!("replicas changes from {pods} to 0: no Pod of {} is left", review.name());
     if protection(&parent.unwrap_or_else(|| review.old())).is_some() {
-        findings.error(&at, format!("{message}, and it is protected"), UNPROTECT);
+        findings.error(&at, format!("{message}, and plimsoll.dev/protect is set"), UNPROTECT);
     } else {
-        findings.warning(&at, message, "keep one replica, or delete what is not needed any more");
+        findings.warning(&at, message, "keep one replica, or delete the workload if it is no longer needed");
     }
 }
 
-/// The garbage collector deletes an object if none of its owners exists, whoever wrote the references.
+/// Reports a new or removed owner. The garbage collector deletes an object if none of its owners exists.
 fn given_an_owner(review: &Review<'_>, findings: &mut Findings) {
     let (old, new) = (review.old().at("/metadata/ownerReferences"), review.at("/metadata/ownerReferences"));
     let before: BTreeSet<_> = old.items().map(|owner| owner_of(&owner)).collect();
     let after: BTreeSet<_> = new.items().map(|owner| owner_of(&owner)).collect();
-    let what = format!("{} {}, which is protected", review.kind(), review.name());
+    let what = format!("protected {} {}", review.kind(), review.name());
     if let Some(added) = new.items().find(|owner| !before.contains(&owner_of(owner))) {
-        let message = format!("an owner is written into {what}: it is deleted as soon as that owner does not exist");
+        let message = format!("{what} gets a new owner: the garbage collector deletes it if that owner does not exist");
         findings.error(&added, message, UNPROTECT);
     } else if !after.is_empty() && after.len() < before.len() {
-        let message = format!("an owner is taken out of {what}: it is deleted with those that are left");
+        let message = format!("{what} loses an owner: the garbage collector deletes it with its other owners");
         findings.error(&new, message, UNPROTECT);
     }
 }
 
-/// `kubectl rollout undo` replaces the annotations as well.
-fn unprotected_by_the_way(review: &Review, findings: &mut Findings) {
+/// Reports a change of images that also removes the protection, as `kubectl rollout undo` can do.
+fn protection_lost(review: &Review, findings: &mut Findings) {
     let images = |object: &Cursor<'_>| -> Vec<String> {
         let containers = object.at("/spec/template/spec/containers");
         containers.items().filter_map(|container| container.at("/image").as_str().map(str::to_owned)).collect()
     };
     if protection(review.object()).is_none() && images(&review.old()) != images(review.object()) {
-        let message = format!("{} {} changes, and loses its protection", review.kind(), review.name());
-        findings.warning(&review.at("/metadata"), message, "annotate it again, if that was not meant");
+        let message = format!(
+            "{} {} changes its images and loses the annotation plimsoll.dev/protect: it is no longer protected",
+            review.kind(),
+            review.name()
+        );
+        findings.warning(
+            &review.at("/metadata"),
+            message,
+            "add the annotation plimsoll.dev/protect: \"true\" again, if the removal was a mistake",
+        );
     }
 }
 
@@ -167,37 +165,7 @@ fn owner_of<'a>(owner: &Cursor<'a>) -> [Option<&'a str>; 4] {
     [owner.at("/apiVersion"), owner.at("/kind"), owner.at("/name"), owner.at("/uid")].map(|field| field.as_str())
 }
 
-fn service_taken_down(review: &Review<'_>, findings: &mut Findings) {
-    let old = review.old();
-    let (kind, selector) = (review.at("/spec/type"), review.at("/spec/selector"));
-    let (was, is) = (old.at("/spec/type").as_str(), kind.as_str());
-    let what = format!("Service {}, which is protected", review.name());
-    if is == Some("ExternalName") && was != is {
-        findings.error(&kind, format!("{what}, becomes a name of something else: its address is gone"), UNPROTECT);
-    } else if was == Some("LoadBalancer") && was != is {
-        findings.error(&kind, format!("{what}, gives up its load balancer, with the address"), UNPROTECT);
-    }
-    let before = old.at("/spec/selector");
-    if !before.has_content() || before.node() == selector.node() {
-        return;
-    }
-    let Some(labels) = selector.node().filter(|_| selector.has_content()).and_then(Value::copy) else {
-        findings.error(&selector, format!("{what}, selects no Pods any more"), UNPROTECT);
-        return;
-    };
-    let selector_of_pods = Value::object([("matchLabels", labels)]).to_document();
-    let selected = review.selected_by_each(&SELECTED, &selector_of_pods);
-    let has_pods = |object: Node<'_>| object.at("/spec/replicas").and_then(Node::as_i64) != Some(0);
-    // A truncated answer counts as known if it has any object. A kind without any known object may have Pods.
-    let is_known = |answer: &Answer| answer.complete || answer.nodes().next().is_some();
-    if selected.iter().all(|answer| is_known(answer) && !answer.nodes().any(has_pods)) {
-        let message = format!("{what}, selects no workload with Pods any more");
-        // The workload that it selects may have been created a moment ago.
-        findings.error(&selector, message, UNPROTECT).companion();
-    }
-}
-
-/// A DaemonSet has no replicas. Node constraints that match no node remove it.
+/// Reports changed node constraints. A DaemonSet has no replicas, but constraints that match no node remove its Pods.
 fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     let old = review.old();
     for path in [
@@ -207,7 +175,10 @@ fn moved_away(review: &Review<'_>, findings: &mut Findings) {
     ] {
         let (before, now) = (old.at(path), review.at(path));
         if (now.has_content() || now.as_str().is_some_and(|name| !name.is_empty())) && now.node() != before.node() {
-            let message = format!("DaemonSet {}, which is protected, leaves nodes on which it runs", review.name());
+            let message = format!(
+                "the node constraints of protected DaemonSet {} change: it leaves nodes on which it runs",
+                review.name()
+            );
             findings.error(&now, message, UNPROTECT);
         }
     }
@@ -218,14 +189,11 @@ fn protection<'a>(object: &Cursor<'a>) -> Option<Cursor<'a>> {
     Some(object.at("/metadata/annotations").key(PROTECT)).filter(|annotation| annotation.as_str() == Some("true"))
 }
 
-const UNPROTECT: &str = "take the annotation plimsoll.dev/protect away first, in a request of its own, if it is meant";
+pub(crate) const UNPROTECT: &str =
+    "if the change is intended, first remove the annotation plimsoll.dev/protect in a separate request";
 
 /// Number of ready Pods, from the status of any of these kinds.
 fn ready(object: &Cursor<'_>) -> i64 {
     let counts = [object.at("/status/readyReplicas"), object.at("/status/numberReady")];
     counts.iter().filter_map(Cursor::as_i64).max().unwrap_or(0)
-}
-
-fn count(pods: i64) -> String {
-    if pods == 1 { "1 Pod".to_owned() } else { format!("{pods} Pods") }
 }

@@ -87,25 +87,25 @@ pub fn missing_disruption_budget(review: &Review, settings: &Settings, findings:
         return;
     }
     if !budgets.complete {
-        return findings.skip("the PodDisruptionBudgets of the namespace are not all known");
+        return findings.skip("not all PodDisruptionBudgets of the namespace are known");
     }
     let count = match floor {
         Some(floor) if floor.pods == pods => format!("{pods} Pods at the minimum of {}", floor.by),
         _ => format!("{pods} Pods"),
     };
-    let message = format!("{count}, and no PodDisruptionBudget selects them: a drain may take all at once");
+    let message = format!("{count}, and no PodDisruptionBudget selects them: a drain may evict all at once");
     // A budget counts ready Pods. Without a readiness probe, every Pod that has started is ready.
     let help = match review.template().is_none_or(|template| template.has_readiness_probe()) {
         true => "write a PodDisruptionBudget with maxUnavailable: 1 and the selector of this workload",
         false => {
-            "write a readinessProbe, by which it counts, and a PodDisruptionBudget with maxUnavailable: 1 and the selector \
-             of this workload"
+            "write a PodDisruptionBudget with maxUnavailable: 1 and the selector of this workload, and a readinessProbe, \
+             because a budget counts ready Pods"
         }
     };
     let fix = budget(review, &workload);
     let finding = findings.warning(&at, message, help);
     if let Some(object) = fix {
-        finding.fix(Fix::changing("a PodDisruptionBudget that lets one Pod go at a time").companion(object));
+        finding.fix(Fix::changing("Add a PodDisruptionBudget with maxUnavailable: 1").companion(object));
     }
 }
 

@@ -38,7 +38,7 @@ pub fn missing_priority_class(review: &Review, settings: &Settings, findings: &m
     match at.as_str().filter(|name| !name.is_empty()) {
         None if at.is_absent() || at.as_str().is_some() => {
             let help = match settings.allowed.as_slice() {
-                [] => "write priorityClassName".to_owned(),
+                [] => "write a priorityClassName".to_owned(),
                 _ => format!("write priorityClassName: one of {allowed}"),
             };
             findings.info(
@@ -50,8 +50,8 @@ pub fn missing_priority_class(review: &Review, settings: &Settings, findings: &m
         Some(name) if !settings.allowed.is_empty() && !settings.allowed.iter().any(|known| known == name) => {
             findings.info(
                 &at,
-                format!("priority class {name} is not among those allowed"),
-                format!("write one of {allowed}"),
+                format!("priorityClassName {name} is not one of the allowed classes"),
+                format!("write priorityClassName: one of {allowed}"),
             );
         }
         _ => {}

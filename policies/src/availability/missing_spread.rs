@@ -103,11 +103,11 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
     for term in anti_affinity(template) {
         match term.selects(review, Pods::Same) {
             Knowledge::Yes => return,
-            Knowledge::Unknown => return findings.assume("podAntiAffinity looks into the namespace of these Pods"),
+            Knowledge::Unknown => return findings.assume("podAntiAffinity applies to the namespace of these Pods"),
             Knowledge::No if !term.at.at("/labelSelector").exists() => {
                 others = " (podAntiAffinity without a labelSelector selects no Pods)";
             }
-            Knowledge::No => others = " (podAntiAffinity keeps them away from other Pods alone)",
+            Knowledge::No => others = " (podAntiAffinity selects only other Pods)",
         }
     }
     let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) else { return };
@@ -126,14 +126,13 @@ pub fn missing_spread(review: &Review, settings: &Settings, findings: &mut Findi
         }
         return;
     }
-    let message = format!(
-        "{pods} Pods{by}, and only the scheduler's own preference spreads them{others}: one node may hold them all"
-    );
+    let message =
+        format!("{pods} Pods{by}, and nothing in the manifest spreads them{others}: all of them may run on one node");
     let help = "write topologySpreadConstraints or a podAntiAffinity, with the selector of this workload";
     let fix = spread(review);
     let finding = findings.info(&at, message, help);
     if let Some(constraints) = fix {
-        let fix = Fix::changing("prefer other nodes and zones");
+        let fix = Fix::changing("Set topologySpreadConstraints for nodes and zones");
         finding.fix(if at.exists() { fix.replace(&at, constraints) } else { fix.add(&at, constraints) });
     }
 }

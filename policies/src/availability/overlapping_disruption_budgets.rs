@@ -61,7 +61,7 @@ pub fn overlapping_disruption_budgets(review: &Review, findings: &mut Findings) 
         let finding = findings.report(severity, &labels.unwrap_or_else(|| review.at("/spec")), message, HELP);
         finding.related(format!("PodDisruptionBudget/{}", names[0]));
     } else if !budgets.complete {
-        findings.skip("the PodDisruptionBudgets that select its Pods are not all known");
+        findings.skip("not all PodDisruptionBudgets that select these Pods are known");
     }
 }
 
@@ -74,10 +74,10 @@ const MAX_READ: usize = 512 << 10;
 fn harm(kind: Kind<'_>) -> (&'static str, Severity) {
     match kind {
         Kind::DAEMON_SET => (
-            "the API server refuses to evict them (status 500); kubectl drain --ignore-daemonsets leaves them on the node",
+            "the API server rejects each eviction (status 500); kubectl drain --ignore-daemonsets leaves them on the node",
             Severity::Warning,
         ),
-        _ => ("the API server refuses to evict them (status 500), so kubectl drain fails", Severity::Error),
+        _ => ("the API server rejects each eviction (status 500), so kubectl drain fails", Severity::Error),
     }
 }
 
@@ -108,14 +108,14 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
         let (harm, severity) = harm(workload.kind.get());
         let message = format!("the Pods of {} are selected by {} too: {harm}", workload.describe(), list(&others));
         let finding = findings.report(severity, &selector, message, HELP);
-        // Of two budgets, the first by name has the finding, and the second refers to the first.
+        // The first of two budgets, by name, has the finding. The second one names the first as related.
         if *other < own {
             finding.related(format!("PodDisruptionBudget/{other}"));
         }
         said.extend(others.into_iter().map(str::to_owned));
     }
     if said.is_empty() && !is_known {
-        findings.skip("the other budgets, or the workloads whose Pods it selects, are not all known");
+        findings.skip("not all other budgets, or not all workloads that this budget selects, are known");
     }
 }
 

@@ -59,7 +59,7 @@ use plimsoll_sdk::workload::PodTemplate;
         "/ResourceQuota/spec/scopeSelector"
     ],
     covers = [
-        "res-quota-surge: by `spec.hard` and the workloads that are known; what is used, a status, is not looked at",
+        "res-quota-surge: by `spec.hard` and the known workloads; the used amounts in the status are not read",
         "cap-peak-over-quota: as above"
     ]
 )]
@@ -143,7 +143,7 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
                             findings.assume("no LimitRange fills in requests or limits");
                         }
                         let message = format!(
-                            "{} states no {key}, which ResourceQuota {quota_name} demands: no Pod can be made",
+                            "{} has no {key}, which ResourceQuota {quota_name} requires: no Pod can be created",
                             container.describe()
                         );
                         findings.warning(&at, message, format!("write resources.{}.{resource}", side.as_str()));
@@ -157,10 +157,14 @@ fn of_workload(review: &Review<'_>, peak: &Peak, template: &PodTemplate<'_>, quo
             let siblings = siblings.get_or_insert_with(|| others(review, peak.kind, &peak.name));
             let beside = beside.get_or_insert_with(|| sums(siblings, &scopes))[counted];
             let Some(sum) = own.checked_add(beside).filter(|sum| *sum > hard) else { continue };
-            let surge = if peak.surge == 0 { String::new() } else { format!(", and {} of an update,", peak.surge) };
-            let rest = if beside.is_zero() { String::new() } else { format!(" and the other workloads {beside}") };
+            let surge =
+                if peak.surge == 0 { String::new() } else { format!(", and {} more in an update,", peak.surge) };
+            let rest = match beside.is_zero() {
+                true => String::new(),
+                false => format!(", and other workloads need {beside}, {sum} in total"),
+            };
             let message = format!(
-                "{} Pods{}{surge} take {own} of {key}{rest}, {sum} in all: ResourceQuota {quota_name} allows {hard}",
+                "{} Pods{}{surge} need {own} of {key}{rest}: ResourceQuota {quota_name} allows {hard}",
                 peak.pods, peak.by
             );
             let at = review.at(Autoscaler::of(review).map_or("/spec/replicas", Autoscaler::max));

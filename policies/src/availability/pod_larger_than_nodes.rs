@@ -49,7 +49,7 @@ pub struct Settings {
     on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
     profile = OptIn,
     reads = [LimitRanges],
-    covers = ["cap-peak-over-quota: the second is opt-in, for it has to be told how large the nodes are"]
+    covers = ["cap-peak-over-quota: the second policy is opt-in, because the size of the nodes is a setting"]
 )]
 pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
@@ -66,8 +66,9 @@ pub fn pod_larger_than_nodes(review: &Review, settings: &Settings, findings: &mu
             Some(at) if !of_pod.exists() => at,
             _ => of_pod,
         };
-        let message =
-            format!("one Pod requests {sum} of {resource}, and the largest node has {most}: it is never scheduled");
-        findings.warning(&at, message, "request what a node can give, or run more Pods that are smaller");
+        let message = format!(
+            "one Pod requests {sum} of {resource}, and the largest node has {most}: the Pod is never scheduled"
+        );
+        findings.warning(&at, message, format!("lower the {resource} requests, or run more replicas that are smaller"));
     }
 }

@@ -63,16 +63,16 @@ pub fn rollout_below_disruption_budget(review: &Review, findings: &mut Findings)
         if !selected.complete {
             findings.assume("a PodDisruptionBudget selects no Pods of further workloads");
         }
-        let message = format!("{}, and PodDisruptionBudget {name} keeps {}: {HARM}", short.describe(), short.kept);
+        let message = format!("{}, but PodDisruptionBudget {name} requires {}: {HARM}", short.describe(), short.kept);
         let finding = findings.info(&rollout.max_unavailable_at, message, short.help());
         finding.about(&rollout.replicas_at).about(&rollout.max_surge_at);
     }
     if !budgets.complete && budgets.nodes().next().is_none() {
-        findings.skip("the PodDisruptionBudgets that select its Pods are not known");
+        findings.skip("the PodDisruptionBudgets that select these Pods are not known");
     }
 }
 
-const HARM: &str = "during the update nothing may be evicted";
+const HARM: &str = "during the update no Pod can be evicted";
 
 fn of_budget(review: &Review<'_>, findings: &mut Findings) {
     let Some(budget) = review.object().node().and_then(PodBudget::read).and_then(|budget| budget.budget) else {
@@ -92,16 +92,16 @@ fn of_budget(review: &Review<'_>, findings: &mut Findings) {
             Budget::MaxUnavailable(_) => review.at("/spec/maxUnavailable"),
         };
         let message =
-            format!("{} of {}, and the budget keeps {}: {HARM}", short.describe(), workload.describe(), short.kept);
+            format!("{} of {}, but the budget requires {}: {HARM}", short.describe(), workload.describe(), short.kept);
         let help = format!(
-            "write rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}} in the strategy of the workload, or let it take {} at \
-             most",
+            "write rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}} in the strategy of the workload, or a maxUnavailable \
+             of at most {}",
             short.free
         );
         findings.info(&at, message, help).related(workload.describe().replace(' ', "/"));
     }
     if !is_found && !selected.complete {
-        findings.skip("the workloads whose Pods it selects are not all known");
+        findings.skip("not all workloads that the budget selects are known");
     }
 }
 
@@ -135,10 +135,10 @@ impl Short {
     }
 
     fn describe(&self) -> String {
-        format!("an update may take {} of {} Pods away", self.taken, self.pods)
+        format!("an update may stop {} of {} Pods", self.taken, self.pods)
     }
 
     fn help(&self) -> String {
-        format!("write maxUnavailable: 0 and maxSurge: 1 for the update, or let it take {} at most", self.free)
+        format!("write maxUnavailable: 0 and maxSurge: 1, or a maxUnavailable of at most {}", self.free)
     }
 }

@@ -144,25 +144,26 @@ fn of_term(review: &Review, rollout: &Rollout, term: &Cursor<'_>, domain: &Domai
         let (severity, message) = match domain.known {
             0 => {
                 findings.assume(&format!("there are no more {}s than Pods", domain.noun));
-                (Severity::Warning, format!("{what}: with fewer it hangs"))
+                (Severity::Warning, format!("{what}: with fewer {}s, the update hangs", domain.noun))
             }
-            nodes => (severity, format!("{what}: there are {nodes}, so it hangs")),
+            known => (severity, format!("{what}: there are {known}, so the update hangs")),
         };
         // An update with maxSurge: 0 takes down a single Pod. rollout-without-capacity warns of that.
         let other = match size {
-            1 => format!("prefer other {}s", domain.noun),
+            1 => "a preferred term instead of the required one".to_owned(),
             _ => "maxUnavailable: 1 with maxSurge: 0".to_owned(),
         };
         // A key may be in only one of the two lists.
         let is_mismatched = term.at("/mismatchLabelKeys").items().any(|key| key.as_str() == Some(label));
         let help = match is_mismatched {
-            true => format!("take {label} out of mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),
+            true => format!("remove {label} from mismatchLabelKeys, and write matchLabelKeys: [{label}] in the term"),
             false => format!("write matchLabelKeys: [{label}] in the term, or {other}"),
         };
         let finding = findings.report(severity, term, message, help);
         finding.about(&rollout.max_surge_at).about(&rollout.max_unavailable_at).about(&rollout.replicas_at);
         if !is_mismatched && review.kubernetes_version().is_none_or(|version| version.at_least(1, 31)) {
-            let fix = Fix::changing("keep Pods of one revision apart").append(&term.at("/matchLabelKeys"), label);
+            let title = format!("Add {label} to matchLabelKeys");
+            let fix = Fix::changing(title).append(&term.at("/matchLabelKeys"), label);
             finding.fix(fix);
         }
         return;

@@ -50,10 +50,10 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
     }
     let selector = review.at("/spec/selector");
     let Some(node) = selector.node().filter(|node| node.kind() == Json::Object) else { return };
-    let help = "write the selector of one workload, and a budget for each";
+    let help = "write one budget for each workload, with the selector of that workload";
     let has = |part: &'static str| selector.key(part).has_content();
     if !has("matchLabels") && !has("matchExpressions") {
-        findings.error(&selector, "an empty selector selects every Pod of the namespace", help);
+        findings.error(&selector, "spec.selector is empty: the budget selects every Pod of the namespace", help);
         return;
     }
     let selected = Selected::by(review, Some(node));
@@ -68,7 +68,7 @@ pub fn shared_disruption_budget(review: &Review, findings: &mut Findings) {
         let more = workloads.len() - names.len();
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let message = format!(
-            "the budget counts the Pods of {}{more} together: while those of one are healthy, all of another may be evicted",
+            "the budget counts the Pods of {}{more} together: while the Pods of one are healthy, all Pods of another may be evicted",
             names.join(", ")
         );
         findings.warning(&selector, message, help);

@@ -38,7 +38,8 @@ use plimsoll_sdk::sharing::others;
 /// If the Services or the autoscalers are not all known, the policy judges nothing.
 ///
 /// ## Order
-/// Another workload behind the Service makes this milder. So the policy does not judge a DaemonSet that comes last.
+/// Another workload behind the Service only removes the finding. So the policy does not judge the workload again when a
+/// DaemonSet is applied after it.
 #[policy(
     on = Kinds,
     kinds = [
@@ -73,27 +74,25 @@ pub fn single_replica(review: &Review, findings: &mut Findings) {
     let mut serving = services.nodes().filter(|service| carries_requests(*service, &scraped));
     let Some(service) = serving.find_map(|service| service.at("/metadata/name").and_then(Node::as_str)) else {
         if !services.complete {
-            findings.skip("the Services of the namespace are not all known");
+            findings.skip("not all Services of the namespace are known");
         }
         return;
     };
     if !hpas.complete {
-        return findings.skip("the autoscalers of the namespace are not all known");
+        return findings.skip("not all autoscalers of the namespace are known");
     }
     if others(review).is_some() {
         return;
     }
-    let message = format!("Service {service} has a single Pod, whose loss is an outage");
+    let message = format!("replicas is 1, and Service {service} has no other Pods: the loss of this Pod is an outage");
     let has_claim = template.spec().at("/volumes").items().any(|volume| volume.at("/persistentVolumeClaim").exists());
     let help = match has_claim {
-        true => {
-            "run two Pods: with a claim that several nodes can mount (ReadWriteMany), or as a StatefulSet with one for each"
-        }
+        true => "run two Pods, with a ReadWriteMany claim or as a StatefulSet with volumeClaimTemplates",
         false => "write replicas: 2, or more",
     };
     let finding = findings.warning(&at, message, help);
     if !has_claim {
-        let fix = Fix::changing("run two Pods");
+        let fix = Fix::changing("Set replicas to 2");
         finding.fix(if at.exists() { fix.replace(&at, 2_i64) } else { fix.add(&at, 2_i64) });
     }
 }

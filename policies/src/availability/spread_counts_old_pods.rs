@@ -53,9 +53,10 @@ pub fn spread_counts_old_pods(review: &Review, findings: &mut Findings) {
         if !is_hard || !is_own || is_by_hand || is_there {
             continue;
         }
-        let message =
-            format!("the constraint on {key} counts the Pods of old revisions too: updates hang, or end unspread");
-        let fix = Fix::changing("count the Pods of one revision").append(&at, label);
+        let message = format!(
+            "the constraint on {key} also counts Pods of old revisions: updates hang, or leave Pods badly spread"
+        );
+        let fix = Fix::changing(format!("Add {label} to matchLabelKeys")).append(&at, label);
         findings.warning(&at, message, format!("write matchLabelKeys: [{label}]")).fix(fix).about(&selector);
     }
 }

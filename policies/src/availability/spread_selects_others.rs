@@ -56,7 +56,7 @@ use plimsoll_sdk::selector;
     edits = ["{template}/spec/topologySpreadConstraints/*/labelSelector"],
     default = Warn,
     reads = [Workloads, Autoscalers],
-    covers = ["avail-spread-self: the fix is for constraints, not for anti-affinity"]
+    covers = ["avail-spread-self: only constraints have a fix, not anti-affinity"]
 )]
 pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[], spread_selects_others) {
@@ -84,12 +84,14 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
             continue;
         }
         let Some(key) = constraint.at("/topologyKey").as_str() else { continue };
-        let what =
-            if at.is_absent() { "has no labelSelector and counts no Pods" } else { "selects other Pods than these" };
-        let message = format!("the constraint on {key} {what}, so it does not spread them");
-        let finding = findings.error(&at, message, "write the selector of this workload in labelSelector");
+        let what = match at.is_absent() {
+            true => "has no labelSelector",
+            false => "has a labelSelector that does not match these Pods",
+        };
+        let message = format!("the constraint on {key} {what}: it does not spread these Pods");
+        let finding = findings.error(&at, message, "set labelSelector to the selector of this workload");
         if let Some(own) = own.clone() {
-            let fix = Fix::changing("spread the Pods of this workload");
+            let fix = Fix::changing("Set labelSelector to the selector of the workload");
             finding.fix(if at.exists() { fix.replace(&at, own) } else { fix.add(&at, own) });
         }
     }
@@ -99,7 +101,7 @@ pub fn spread_selects_others(review: &Review, findings: &mut Findings) {
 /// Maximum size in bytes of a selector that a fix writes.
 const MAX_SELECTOR: usize = 2048;
 
-/// Whether there is nothing to spread.
+/// Whether the workload has at most one Pod, so there is nothing to spread.
 fn is_single(review: &Review<'_>) -> bool {
     let Some(kind) = SCALABLE.into_iter().find(|kind| review.is(*kind)) else { return false };
     let replicas = review.at("/spec/replicas");
@@ -136,8 +138,8 @@ fn keeps_apart<'a>(review: &Review<'a>, labels: Option<Node<'a>>, findings: &mut
         Knowledge::Unknown => findings.assume("no other Pods have the labels that podAntiAffinity selects"),
         Knowledge::No => {}
     }
-    let message = "podAntiAffinity selects labels that these Pods do not have, so it does not spread them";
-    let help = "write a term with the labels of these Pods, as in the selector of this workload";
+    let message = "podAntiAffinity selects labels that these Pods do not have: it does not spread these Pods";
+    let help = "set labelSelector of the term to the selector of this workload";
     findings.warning(&term.at("/labelSelector"), message, help);
 }
 

@@ -55,7 +55,7 @@ pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
     };
     let selected = Selected::by(review, review.at("/spec/selector").node());
     if selected.workloads.is_empty() && !selected.complete {
-        return findings.skip("the workloads whose Pods it selects are not known");
+        return findings.skip("the workloads that the budget selects are not known");
     }
     let pods = selected.workloads.iter().map(|workload| workload.pods()).sum::<Option<i64>>();
     let Some(pods) = pods.filter(|pods| *pods > 1 && budget.desired_healthy(*pods) == 0) else { return };
@@ -66,11 +66,11 @@ pub fn toothless_disruption_budget(review: &Review, findings: &mut Findings) {
         findings.assume("no autoscaler scales these Pods");
     }
     let (min, max) = (review.at("/spec/minAvailable"), review.at("/spec/maxUnavailable"));
-    let fix = Fix::changing("let one Pod go at a time");
-    let (at, asked, fix) = match budget {
+    let fix = Fix::changing("Set maxUnavailable to 1");
+    let (at, written, fix) = match budget {
         Budget::MinAvailable(count) => (&min, format!("minAvailable {count}"), fix.remove(&min).add(&max, 1_i64)),
         Budget::MaxUnavailable(count) => (&max, format!("maxUnavailable {count}"), fix.replace(&max, 1_i64)),
     };
-    let message = format!("{asked} of {pods} Pods ({}): all may be evicted at once", selected.describe());
+    let message = format!("{written} of {pods} Pods ({}): a drain may evict all of them at once", selected.describe());
     findings.warning(at, message, "write maxUnavailable: 1").fix(fix);
 }

@@ -61,12 +61,13 @@ pub fn undisruptable_pods(review: &Review, findings: &mut Findings) {
     let services = review.services();
     if services.nodes().next().is_none() {
         if !services.complete {
-            findings.skip("the Services of the namespace are not all known");
+            findings.skip("not all Services of the namespace are known");
         }
         return;
     }
-    let message = format!("{key}: {value:?} on {replicas} Pods: no node that runs one of them is ever removed");
-    let help = "take the annotation out, and write a PodDisruptionBudget with maxUnavailable: 1";
+    let message =
+        format!("{replicas} Pods have {key}: {value:?}, so node autoscalers never remove a node that runs one of them");
+    let help = "remove the annotation, and write a PodDisruptionBudget with maxUnavailable: 1";
     findings.warning(&annotations.key(key), message, help);
 }
 

@@ -32,7 +32,8 @@ pub fn unhealthy_pods_block_drains(review: &Review, findings: &mut Findings) {
     if !at.is_absent() || review.kubernetes_version().is_some_and(|version| !version.at_least(1, 27)) {
         return;
     }
-    let message = "Pods that are not ready may not be evicted while too few are: a broken application blocks drains";
-    let fix = Fix::changing("let Pods go that are not ready").add(&at, "AlwaysAllow");
+    let message = "unhealthyPodEvictionPolicy is not set: Pods that are not ready can't be evicted while too few are \
+                   ready, so a broken application blocks drains";
+    let fix = Fix::changing("Set unhealthyPodEvictionPolicy to AlwaysAllow").add(&at, "AlwaysAllow");
     findings.info(&at, message, "write unhealthyPodEvictionPolicy: AlwaysAllow").fix(fix);
 }

@@ -57,17 +57,18 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
     beside_deployment(review, findings);
     let strategy = review.at("/spec/strategy");
     for step in strategy.at("/canary/steps").items() {
-        // The controller treats `pause: {}` and `pause:` the same, so the test looks at the step's name alone.
+        // The controller treats `pause: {}` and `pause:` the same, so only the name of the step counts.
         let is_pause = step.members().any(|(name, _)| name == "pause");
         if is_pause && !step.at("/pause/duration").exists() {
-            let message = "this pause has no end: two versions run until somebody promotes the Rollout";
+            let message = "pause has no duration: two versions run until a user promotes the Rollout";
             findings.warning(&step.at("/pause/duration"), message, "write pause: {duration: 10m}");
         }
     }
     let deadline = review.at("/spec/progressDeadlineSeconds");
     let abort = review.at("/spec/progressDeadlineAbort");
     if deadline.exists() && abort.as_bool() != Some(true) {
-        let message = "a Rollout that misses its deadline is not aborted: the broken version stays beside the good one";
+        let message =
+            "progressDeadlineAbort is not true: after the deadline, the broken version stays beside the good one";
         findings.warning(&abort, message, "write progressDeadlineAbort: true").about(&deadline);
     }
     let routed = strategy.at("/canary").at("/trafficRouting").exists();
@@ -76,8 +77,9 @@ pub fn careless_argo_rollout(review: &Review, findings: &mut Findings) {
         (strategy.at("/canary/scaleDownDelaySeconds"), routed),
     ] {
         if let Some(seconds) = at.as_i64().filter(|seconds| counts && *seconds < 30) {
-            let message = format!("the old Pods go {seconds} s after the switch, while nodes still send them requests");
-            findings.warning(&at, message, "take scaleDownDelaySeconds out, which means 30, or write more");
+            let message =
+                format!("scaleDownDelaySeconds is {seconds}: the old Pods stop while nodes still send them requests");
+            findings.warning(&at, message, "remove scaleDownDelaySeconds (the default is 30), or write at least 30");
         }
     }
 }
@@ -94,7 +96,7 @@ fn without_template(review: &Review<'_>, findings: &mut Findings) {
     let what = kind.name();
     if !REFERRED.contains(&kind.get()) && kind != POD_TEMPLATE {
         let message =
-            format!("a Rollout takes no template from {:?}, so the controller makes no Pods", kind.get().as_str());
+            format!("a Rollout takes no template from {:?}: the controller creates no Pods", kind.get().as_str());
         let help = "refer to a Deployment or ReplicaSet (apps/v1), or a PodTemplate (v1)";
         findings.warning(&at.at("/kind"), message, help).about(&at.at("/apiVersion"));
         return;
@@ -102,9 +104,10 @@ fn without_template(review: &Review<'_>, findings: &mut Findings) {
     // The host shows no PodTemplates to policies.
     let answer = review.get(kind.get(), of);
     if kind != POD_TEMPLATE && answer.complete && answer.documents.is_empty() {
-        let message =
-            format!("there is no {what} {of} here to take the template from, so the controller makes no Pods");
-        let help = format!("write the name of a {what} of this namespace, or a template in the place of workloadRef");
+        let message = format!(
+            "workloadRef names {what} {of}, which this namespace does not have: the controller creates no Pods"
+        );
+        let help = format!("write the name of a {what} of this namespace, or write template instead of workloadRef");
         findings.warning(&at.at("/name"), message, help).about(&at.at("/kind")).companion();
     }
 }
@@ -118,7 +121,7 @@ fn beside_deployment(review: &Review<'_>, findings: &mut Findings) {
     let replicas = answer.nodes().next().map(|object| object.at("/spec/replicas").and_then(Node::as_i64).unwrap_or(1));
     let Some(pods @ 1..) = replicas else { return };
     let at = review.at("/spec/workloadRef/scaleDown");
-    let message = format!("Deployment {of} keeps {} of its own beside those of this Rollout: {HARM}", count(pods));
+    let message = format!("Deployment {of} keeps {} of its own beside the Pods of this Rollout: {HARM}", count(pods));
     let help = format!("write scaleDown: onsuccess, or replicas: 0 in Deployment {of}");
     findings.warning(&at, message, help).about(&review.at("/spec/workloadRef/name"));
 }
@@ -129,12 +132,12 @@ fn of_deployment(review: &Review<'_>, findings: &mut Findings) {
     let rollouts = review.rollouts_of(Kind::DEPLOYMENT, review.name());
     let Some(rollout) = rollouts.nodes().find(|rollout| pods > 0 && !scales_down(*rollout)) else { return };
     let of = name(rollout);
-    let message = format!("{} beside those that Rollout {of} makes of this template: {HARM}", count(pods));
+    let message = format!("{} beside the Pods of Rollout {of}, which uses this template: {HARM}", count(pods));
     let help = format!("write replicas: 0, or workloadRef.scaleDown: onsuccess in Rollout {of}");
     findings.warning(&at, message, help).related(format!("Rollout/{of}"));
 }
 
-const HARM: &str = "they have the same labels, so Services, budgets and autoscalers count both";
+const HARM: &str = "both have the same labels, so Services, budgets and autoscalers count both";
 
 fn count(pods: i64) -> String {
     if pods == 1 { "1 Pod".to_owned() } else { format!("{pods} Pods") }

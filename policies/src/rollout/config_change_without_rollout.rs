@@ -41,7 +41,7 @@ use plimsoll_sdk::workload::PodTemplate;
     profile = OptIn,
     reads = ["/ConfigMap"],
     covers = [
-        "rollout-config-no-checksum: over files alone, so that the webhook needs no right to read ConfigMaps; not Secrets, which policies are never shown"
+        "rollout-config-no-checksum: only over files, so that the webhook needs no right to read ConfigMaps; not Secrets, which policies never see"
     ]
 )]
 pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
@@ -63,19 +63,20 @@ pub fn config_change_without_rollout(review: &Review, findings: &mut Findings) {
             continue;
         }
         if asked.len() > MAX_ASKED {
-            findings.assume("a ConfigMap that is not known does not change");
+            findings.assume("an unknown ConfigMap does not change");
             break;
         }
         let answer = review.get(Kind::CONFIG_MAP, name);
         if answer.documents.is_empty() {
             if !answer.complete {
-                findings.assume("a ConfigMap that is not known does not change");
+                findings.assume("an unknown ConfigMap does not change");
             }
             continue;
         }
-        let message =
-            format!("ConfigMap {name} is read when a container starts, and no rollout follows when it changes");
-        let help = "write a checksum of it as an annotation of the template";
+        let message = format!(
+            "a container reads ConfigMap {name} only when it starts: a change of the ConfigMap starts no rollout"
+        );
+        let help = "add an annotation with a checksum of the ConfigMap to the pod template";
         findings.info(&at, message, help).related(format!("ConfigMap/{name}"));
     }
 }

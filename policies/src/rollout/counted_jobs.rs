@@ -23,7 +23,7 @@ pub(crate) fn of_workload(review: &Review<'_>, own: Kind<'_>, findings: &mut Fin
         for object in answers.iter().flat_map(|answer| answer.nodes()) {
             let counting = Counting { by: scaler.describe(object), measures: utilizations(scaler, object) };
             if let Some((job, harm)) = counting.first_of(review, &selector) {
-                let message = format!("it selects the Pods of {job} too: {harm}");
+                let message = format!("spec.selector also matches the Pods of {job}: {harm}");
                 findings.warning(&at, message, HELP).related(job.replace(' ', "/"));
                 return;
             }
@@ -39,9 +39,9 @@ pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &
     };
     let answer = review.get(kind.get(), &of);
     let selector = answer.nodes().next().and_then(|workload| as_selector(kind.get(), workload.at("/spec/selector")));
-    let counting = Counting { by: "it".to_owned(), measures: utilizations(scaler, object) };
+    let counting = Counting { by: "the autoscaler".to_owned(), measures: utilizations(scaler, object) };
     let Some((job, harm)) = selector.and_then(|selector| counting.first_of(review, &selector)) else { return };
-    let message = format!("{} {of} selects the Pods of {job} too: {harm}", kind.name());
+    let message = format!("the selector of {} {of} also matches the Pods of {job}: {harm}", kind.name());
     findings.warning(&review.at("/spec/scaleTargetRef"), message, HELP).related(job.replace(' ', "/"));
 }
 
@@ -65,7 +65,8 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
                 for object in review.referring(scaler.kind(), kind, name(workload)).nodes() {
                     let counting = Counting { by: scaler.describe(object), measures: utilizations(scaler, object) };
                     let Some(harm) = counting.harm(review, template) else { continue };
-                    let message = format!("{} {} selects these Pods too: {harm}", kind.name(), name(workload));
+                    let message =
+                        format!("the selector of {} {} also matches these Pods: {harm}", kind.name(), name(workload));
                     findings.warning(&template.root().at("/metadata/labels"), message, HELP);
                     return;
                 }
@@ -77,7 +78,7 @@ pub(crate) fn of_job(review: &Review<'_>, findings: &mut Findings) {
 /// Maximum number of workloads of a kind whose autoscalers are looked up.
 const MAX_WORKLOADS: usize = 4;
 
-const HELP: &str = "give the Pods of the Job other labels, or write a label that they lack into the selector";
+const HELP: &str = "give the Pods of the Job other labels, or add a label to the selector that these Pods do not have";
 
 /// The measures of an autoscaler that covers all Pods of a selector.
 struct Counting {
@@ -111,9 +112,9 @@ impl Counting {
             .find_map(|measure| Some(Lack::of(review, &mut containers, measure)?.describe(measure, None)));
         (!self.measures.is_empty()).then(|| match lacking {
             Some(why) => {
-                format!("{by} can't compute a share of requests while there is one, running or ended, because {why}")
+                format!("{by} can't compute a share of requests while one exists, running or completed, because {why}")
             }
-            None => format!("{by} counts them, running or ended, and takes away too few Pods"),
+            None => format!("{by} counts these Pods, running or completed, and removes too few Pods"),
         })
     }
 }

@@ -27,7 +27,7 @@ use plimsoll_sdk::prelude::*;
         "storage.k8s.io/StorageClass"
     ],
     severity = Warning, since = "0.1.0", stage = Source,
-    covers = ["object-declared-twice: no check of the catalogue; within one folder, over files alone"]
+    covers = ["object-declared-twice: no check of the catalogue; within one folder, and only over files"]
 )]
 pub fn declared_twice(review: &Review, findings: &mut Findings) {
     let places: Vec<&str> = review.declarations().collect();
@@ -35,10 +35,14 @@ pub fn declared_twice(review: &Review, findings: &mut Findings) {
         return;
     }
     let message = format!(
-        "{} {} is declared twice with different content, here and in {}: the cluster keeps what is applied last",
+        "{} {} is declared twice with different content, here and in {}: the one that is applied last counts",
         review.kind(),
         review.name(),
         places.join(", ")
     );
-    findings.warning(&review.at("/metadata/name"), message, "keep one of them, or give one another name");
+    findings.warning(
+        &review.at("/metadata/name"),
+        message,
+        "remove one of the documents, or rename one of the objects",
+    );
 }

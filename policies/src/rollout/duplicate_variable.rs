@@ -42,11 +42,11 @@ pub fn duplicate_variable(review: &Review, findings: &mut Findings) {
             let Some((_, last)) = all.last().and_then(|last| variables.get(*last)) else { continue };
             let times = all.len();
             let times = if times == 2 { "twice".to_owned() } else { format!("{times} times") };
-            let message = format!("{} has {name} {times} in env; this one, the last, counts", container.describe());
-            let finding = findings.warning(last, message, "keep one of them");
+            let message = format!("{} has {name} {times} in env: only this last value counts", container.describe());
+            let finding = findings.warning(last, message, format!("keep one entry of {name}"));
             // One fix covers the whole list. It removes from the end, so that the earlier positions stay valid.
             if position == 0 {
-                let fix = Fix::changing("keep the last of variables that stand there twice");
+                let fix = Fix::changing("Remove all but the last value of each repeated variable");
                 let places = hidden.iter().rev().filter_map(|number| variables.get(*number));
                 finding.fix(places.fold(fix, |fix, (_, at)| fix.remove(at)));
             }

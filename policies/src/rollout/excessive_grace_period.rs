@@ -38,7 +38,9 @@ pub fn excessive_grace_period(review: &Review, settings: &Settings, findings: &m
     let Some(template) = review.template() else { return };
     let Some(grace) = grace_period(template).filter(|grace| *grace > settings.seconds) else { return };
     let most = settings.seconds;
-    let message = format!("a grace period of {grace} s is longer than the {most} s that a drain waits for a Pod");
+    let message = format!(
+        "terminationGracePeriodSeconds is {grace}: this is longer than the {most} s that a drain waits for a Pod"
+    );
     let at = template.spec().at("/terminationGracePeriodSeconds");
     findings.warning(&at, message, format!("write a terminationGracePeriodSeconds of at most {most}"));
 }

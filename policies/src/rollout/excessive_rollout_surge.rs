@@ -5,13 +5,13 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler};
 /// Settings of `excessive-rollout-surge`.
 #[derive(Debug, Settings)]
 pub struct Settings {
-    /// Pods that an update may start at once beyond those that there are
+    /// Maximum number of Pods that an update may start at once, beyond the existing ones
     #[settings(default = 50, minimum = 1)]
     most: i64,
 }
 
-/// From this number of Pods on, the counters of controllers overflow: they treat a percentage beyond `int32` as an
-/// error.
+/// Number of Pods from which on the counters of controllers overflow. Controllers treat a percentage that comes to more
+/// than an `int32` as an error.
 const UNCOUNTABLE: i64 = i32::MAX as i64;
 
 /// Rollouts that more than double the Pods.
@@ -55,7 +55,7 @@ const UNCOUNTABLE: i64 = i32::MAX as i64;
     ],
     edits = ["/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/canary/maxSurge"],
     reads = [Workloads, Autoscalers],
-    covers = ["rollout-surge-excess: Pods that still end are named, and not counted: nobody knows them"]
+    covers = ["rollout-surge-excess: Pods that still terminate are mentioned, but not counted, because their number is unknown"]
 )]
 pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, |review, findings| {
@@ -74,17 +74,18 @@ pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &
     if !autoscaler.complete && autoscaler.floor.is_none() {
         findings.assume("no autoscaler scales this workload");
     }
-    let than = if pods <= settings.most { "than there are".to_owned() } else { format!("than {}", settings.most) };
+    let than =
+        if pods <= settings.most { "than the workload has".to_owned() } else { format!("than {}", settings.most) };
     let replicas = if pods == 1 { "replica" } else { "replicas" };
     // The text of the manifest: `max_surge` caps a number beyond all counters.
     let written = rollout.max_surge_at.as_str().map_or_else(|| rollout.max_surge.to_string(), str::to_owned);
     let message = match surge {
         UNCOUNTABLE.. => {
-            format!("{pods} {replicas}, maxSurge {written}: no controller counts so many, so an update hangs")
+            format!("{pods} {replicas}, maxSurge {written}: the number overflows in the controller, so an update hangs")
         }
         _ => format!(
-            "{pods} {replicas}, maxSurge {written}: an update starts {surge} Pods at once, more {than}, so that up to {} run \
-             beside those that still end",
+            "{pods} {replicas}, maxSurge {written}: an update starts {surge} Pods at once, more {than}, so up to {} Pods run \
+             beside the Pods that still terminate",
             pods.saturating_add(surge)
         ),
     };
@@ -93,7 +94,7 @@ pub fn excessive_rollout_surge(review: &Review, settings: &Settings, findings: &
         true => (quarter.to_string(), Value::from("25%")),
         false => (limit.to_string(), Value::Int(limit)),
     };
-    let fix = Fix::changing(format!("start no more than {wanted} at once"));
+    let fix = Fix::changing(format!("Set maxSurge to {wanted}"));
     let at = &rollout.max_surge_at;
     let fix = if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
     let finding = findings.warning(at, message, format!("write maxSurge: {wanted}"));

@@ -41,7 +41,7 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
     }
     let whose = format!("of {} {}", review.kind(), review.name());
     let mut found = |at: Cursor<'_>, field: &str| {
-        let message = format!("{field} {whose} can't be changed: the API server refuses it");
+        let message = format!("{field} {whose} is immutable: the API server rejects the change");
         findings.error(&at, message, HELP);
     };
     match review.kind() {
@@ -66,7 +66,9 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
             if let (Some(wanted), Some(given)) = (storage(review.object()), storage(&old))
                 && wanted < given
             {
-                let message = format!("the storage {whose} can't shrink from {given} to {wanted}");
+                let message = format!(
+                    "the storage request {whose} can't shrink from {given} to {wanted}: the API server rejects that"
+                );
                 findings.error(&review.at("/spec/resources/requests/storage"), message, HELP);
             }
         }
@@ -82,7 +84,7 @@ pub fn immutable_field_changed(review: &Review, findings: &mut Findings) {
     }
 }
 
-const HELP: &str = "write what was there, or make an object of another name beside it";
+const HELP: &str = "write the existing value, or create an object with another name";
 
 fn of_stateful_set(review: &Review<'_>, old: &Cursor<'_>, found: &mut dyn FnMut(Cursor<'_>, &str)) {
     let text = |at: Cursor<'_>, unset: &str| at.as_str().unwrap_or(unset).to_owned();
@@ -116,7 +118,7 @@ fn is_within(new: Option<Node<'_>>, old: Option<Node<'_>>) -> bool {
         Some(_) => {
             new.members().filter(|(_, value)| !value.is_null()).all(|(key, value)| is_within(Some(value), old.get(key)))
         }
-        // An empty new value asks for nothing: every object contains it, and so does an equal value.
+        // An empty new value requires nothing: every object contains it, and so does an equal value.
         None => old.members().next().is_some() || new == old,
     }
 }

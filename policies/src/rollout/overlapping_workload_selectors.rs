@@ -103,7 +103,7 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         is_found |= !selected.is_empty() || !selecting.is_empty();
         if let Some(first) = selected.first() {
             let harm = harm(review, own, review.name());
-            let message = format!("the selector matches the Pods of {} too: {harm}", list(kind, &selected));
+            let message = format!("spec.selector also matches the Pods of {}: {harm}", list(kind, &selected));
             let finding = findings.error(&at, message, HELP);
             // If two select each other's Pods, one has the finding and the other is its related object.
             if selecting.contains(first) && (kind, *first) < (own, review.name()) {
@@ -113,13 +113,14 @@ pub fn overlapping_workload_selectors(review: &Review, findings: &mut Findings) 
         let known: BTreeSet<_> = selected.iter().copied().collect();
         let wider: Vec<_> = selecting.into_iter().filter(|name| !known.contains(name)).collect();
         if let Some(first) = wider.first() {
-            let message = format!("{} selects these Pods too: {}", list(kind, &wider), harm(review, kind, first));
+            let message =
+                format!("these Pods are also selected by {}: {}", list(kind, &wider), harm(review, kind, first));
             let labels = template.root().at("/metadata/labels");
             findings.error(&labels, message, HELP).related(format!("{}/{first}", kind.name()));
         }
     }
     if !is_found && !is_known {
-        findings.skip("the other workloads of the namespace are not all known");
+        findings.skip("not all other workloads of the namespace are known");
     }
 }
 
@@ -140,10 +141,10 @@ fn harm(review: &Review<'_>, kind: Kind<'_>, of: &str) -> String {
         answer.nodes().next().map(|object| format!("{} counts the Pods of both, and", scaler.describe(object)))
     });
     let scaler = scaler.unwrap_or_else(|| "an autoscaler would count the Pods of both, and".to_owned());
-    format!("{scaler} a Pod that loses its owner is adopted by either of them")
+    format!("{scaler} either workload may adopt a Pod that loses its owner")
 }
 
-const HELP: &str = "write a label that only these Pods have into the selector and the template";
+const HELP: &str = "add a label that only these Pods have to the selector and to the pod template";
 
 /// The selector as a document, also for a ReplicationController's plain map. None for an empty one, which the API
 /// server rejects.

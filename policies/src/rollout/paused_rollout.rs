@@ -32,9 +32,9 @@ pub fn paused_rollout(review: &Review, findings: &mut Findings) {
     }
     match review.authored(&at) {
         Knowledge::No => return,
-        Knowledge::Unknown => return findings.assume("paused was not written"),
+        Knowledge::Unknown => return findings.assume("the author of the manifest did not write paused"),
         Knowledge::Yes => {}
     }
-    let message = "paused: true, so a change of the pod template is not rolled out";
-    findings.warning(&at, message, "take paused out").fix(Fix::changing("let rollouts go on").remove(&at));
+    let message = "paused is true: a change of the pod template is not rolled out";
+    findings.warning(&at, message, "remove paused").fix(Fix::changing("Remove paused").remove(&at));
 }

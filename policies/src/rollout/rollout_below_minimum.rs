@@ -106,17 +106,20 @@ pub fn rollout_below_minimum(review: &Review, settings: &Settings, findings: &mu
          than {}%",
         posts.unavailable, settings.available
     );
-    let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes";
+    let help = "write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one stops";
     let write =
         |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
-    let mut fix = write(Fix::changing("start a new Pod before an old one goes"), &rollout.max_unavailable_at, 0);
-    if matches!(max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
-        fix = write(fix, &rollout.max_surge_at, 1);
-    }
+    let fix = match max_surge {
+        IntOrPercent::Int(0) | IntOrPercent::Percent(0) => {
+            let fix = Fix::changing("Set maxUnavailable to 0 and maxSurge to 1");
+            write(write(fix, &rollout.max_unavailable_at, 0), &rollout.max_surge_at, 1)
+        }
+        _ => write(Fix::changing("Set maxUnavailable to 0"), &rollout.max_unavailable_at, 0),
+    };
     if is_in_place {
-        let help = "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one";
-        fix = write(Fix::changing("replace one Pod at a time"), &rollout.max_unavailable_at, 1);
-        fix = write(fix, &rollout.max_surge_at, 0);
+        let help = "write maxUnavailable: 1 and maxSurge: 0, because a new Pod waits for the place of an old one";
+        let fix = Fix::changing("Set maxUnavailable to 1 and maxSurge to 0");
+        let fix = write(write(fix, &rollout.max_unavailable_at, 1), &rollout.max_surge_at, 0);
         let finding = findings.warning(&rollout.max_unavailable_at, message, help);
         finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);
         return;

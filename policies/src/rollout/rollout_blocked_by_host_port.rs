@@ -66,12 +66,12 @@ pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
     let Rollout { max_surge, max_unavailable, .. } = &rollout;
     let count = describe_count(pods, autoscaler.floor.is_some());
     let message = format!(
-        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: a new Pod starts before an old one goes, and \
+        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: a new Pod starts before an old one stops, and \
          needs a node on which port {port} is free"
     );
     let help = match pods {
-        1 => "take the port of the node out, or write type: Recreate where an interruption does no harm",
-        _ => "take the port of the node out, or write maxSurge: 0 and maxUnavailable: 1",
+        1 => "remove hostPort or hostNetwork, or write type: Recreate if an interruption does no harm",
+        _ => "remove hostPort or hostNetwork, or write maxSurge: 0 and maxUnavailable: 1",
     };
     let finding = findings.warning(&at, message, help);
     finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
@@ -79,7 +79,7 @@ pub fn rollout_blocked_by_host_port(review: &Review, findings: &mut Findings) {
         let write = |fix: Fix, at: &Cursor<'_>, value: i64| {
             if at.exists() { fix.replace(at, value) } else { fix.add(at, value) }
         };
-        let fix = write(Fix::changing("end an old Pod before a new one starts"), &rollout.max_surge_at, 0);
+        let fix = write(Fix::changing("Set maxSurge to 0 and maxUnavailable to 1"), &rollout.max_surge_at, 0);
         finding.fix(write(fix, &rollout.max_unavailable_at, 1));
     }
 }

@@ -69,7 +69,7 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
     default = Deny(BlocksOthers),
     reads = [Workloads, Autoscalers, Storage],
-    covers = ["rollout-rwo-surge: of one Pod; several are volume-shared-by-replicas"]
+    covers = ["rollout-rwo-surge: of one Pod; volume-shared-by-replicas reports several Pods"]
 )]
 pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &ROLLING, rollout_blocked_by_volume) {
@@ -92,7 +92,7 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     let mut worst = None;
     for claim in claims {
         match claim.hold(review) {
-            Hold::Unknown => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
+            Hold::Unknown => findings.assume("an unknown PersistentVolumeClaim is for several nodes"),
             Hold::Perhaps(Access::OneNode) | Hold::Certain(Access::OneNode) if is_tied => {}
             Hold::Free => {}
             Hold::Perhaps(access) => {
@@ -114,7 +114,7 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     let Rollout { max_surge, max_unavailable, .. } = &rollout;
     let mut message = format!(
         "claim {} is {}: with maxSurge {max_surge} and maxUnavailable {max_unavailable} of 1 replica, the new Pod waits for \
-         the volume of the old Pod, which waits for the new one",
+         the volume of the old Pod, and the old Pod waits for the new Pod",
         claim.name,
         access.mode().unwrap_or_default()
     );
@@ -132,7 +132,7 @@ pub fn rollout_blocked_by_volume(review: &Review, findings: &mut Findings) {
     finding.about(&at).about(&rollout.max_surge_at).about(&rollout.max_unavailable_at);
     if is_deployment {
         let (kind, parameters) = (review.at("/spec/strategy/type"), review.at("/spec/strategy/rollingUpdate"));
-        let fix = Fix::changing("end the old Pod before the new one starts");
+        let fix = Fix::changing("Set strategy.type to Recreate");
         let fix = if kind.exists() { fix.replace(&kind, "Recreate") } else { fix.add(&kind, "Recreate") };
         finding.fix(if parameters.exists() { fix.remove(&parameters) } else { fix });
     }

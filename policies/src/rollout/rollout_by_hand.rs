@@ -27,7 +27,7 @@ use plimsoll_sdk::prelude::*;
 pub fn rollout_by_hand(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/updateStrategy/type");
     if at.as_str() == Some("OnDelete") {
-        let message = "OnDelete: a Pod gets a new version only when it is deleted by hand";
+        let message = "updateStrategy.type is OnDelete: a Pod gets a new version only when a user deletes it";
         findings.warning(&at, message, "write type: RollingUpdate");
         return;
     }

@@ -41,8 +41,8 @@ use plimsoll_sdk::volumes::{Access, claims};
 /// claim is for one node.
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity. A StatefulSet, DaemonSet, ReplicaSet, ReplicationController
-/// or Rollout that comes last is not judged by it.
+/// Another workload behind the Service only removes the finding. So the policy does not judge the Deployment again when
+/// a StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Rollout is applied after it.
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
     severity = Warning, since = "0.1.0",
@@ -53,7 +53,7 @@ use plimsoll_sdk::volumes::{Access, claims};
     ],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
     reads = [Workloads, Services, Storage],
-    covers = ["rollout-strategy-recreate: the fix is not made where the Pods take a port of their node"]
+    covers = ["rollout-strategy-recreate: not a single Pod that uses a port of its node"]
 )]
 pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &[Kind::DEPLOYMENT], rollout_by_recreate) {
@@ -67,7 +67,7 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
         match claim.access(review) {
             Some(Access::Many) => {}
             Some(Access::OneNode | Access::OnePod) => return,
-            None => return findings.assume("a PersistentVolumeClaim that is not known is for one node"),
+            None => return findings.assume("an unknown PersistentVolumeClaim is for one node"),
         }
     }
     match is_served(review) {
@@ -82,15 +82,16 @@ pub fn rollout_by_recreate(review: &Review, findings: &mut Findings) {
     if is_in_place && replicas < 2 {
         return;
     }
-    let message = "Recreate ends all Pods before it starts new ones: the Service has no Pod to send requests to";
+    let message =
+        "strategy.type Recreate stops all Pods before new ones start: the Service has no Pod to send requests to";
     let (help, surge, title) = match is_in_place {
         true => (
             "write type: RollingUpdate and rollingUpdate: {maxSurge: 0, maxUnavailable: 1}",
             0,
-            "replace one Pod at a time",
+            "Set type to RollingUpdate, with maxSurge 0 and maxUnavailable 1",
         ),
         false => {
-            let title = "start a new Pod before an old one goes";
+            let title = "Set type to RollingUpdate, with maxSurge 1 and maxUnavailable 0";
             ("write type: RollingUpdate and rollingUpdate: {maxSurge: 1, maxUnavailable: 0}", 1, title)
         }
     };

@@ -54,15 +54,15 @@ pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
     let enough_to_get_ready = ready.saturating_mul(2).max(DEFAULT);
     let (severity, message, needed) = if deadline <= min_ready {
         let message = format!(
-            "progressDeadlineSeconds {deadline} is not longer than minReadySeconds {min_ready}, so the API server refuses it"
+            "progressDeadlineSeconds {deadline} is not longer than minReadySeconds {min_ready}: the API server rejects it"
         );
         let needed = min_ready.saturating_add(300);
         (Severity::Error, message, if needed < ready { enough_to_get_ready } else { needed })
     } else if deadline <= ready && deadline != NEVER {
         let kind = probe.as_ref().and_then(|probe| probe_name(probe.cursor())).unwrap_or("probe");
-        let when = if deadline < ready { "before" } else { "at the moment when" };
+        let when = if deadline < ready { "before" } else { "just when" };
         let message = format!(
-            "progressDeadlineSeconds {deadline} is over {when} {who} must be ready: its {kind} allows {ready} s"
+            "progressDeadlineSeconds {deadline} expires {when} {who} must be ready: its {kind} allows {ready} s"
         );
         (Severity::Warning, message, enough_to_get_ready)
     } else {
@@ -82,7 +82,7 @@ pub fn rollout_deadline_too_short(review: &Review, findings: &mut Findings) {
     }
     // No deadline can exceed the longest possible minReadySeconds.
     if needed > min_ready {
-        let fix = Fix::changing(format!("give a rollout {needed} s to make progress"));
+        let fix = Fix::changing(format!("Set progressDeadlineSeconds to {needed}"));
         finding.fix(if deadline_at.exists() {
             fix.replace(&deadline_at, needed)
         } else {

@@ -9,7 +9,7 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count, is_in_
 ///
 /// - `maxSurge` comes to 0.
 /// - `maxUnavailable` is a percentage that is rounded down to 0.
-/// - The controller takes one Pod down all the same, because otherwise it could replace nothing.
+/// - The controller still takes one Pod down, because otherwise it could replace nothing.
 ///
 /// The policy looks at Deployments, and at Argo Rollouts with a canary without traffic routing. If no Pod is left,
 /// `rollout-without-capacity` reports it instead.
@@ -74,19 +74,19 @@ pub fn rollout_rounding_surprise(review: &Review, findings: &mut Findings) {
     let Rollout { max_surge, max_unavailable, .. } = rollout;
     let count = describe_count(pods, autoscaler.floor.is_some());
     let message = format!(
-        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {max_unavailable} of {pods} rounds down to 0, so the \
-         controller takes 1 down all the same, leaving {left}"
+        "{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {max_unavailable} of {pods} rounds down to 0, but the \
+         controller still takes 1 down, leaving {left}"
     );
     // With a surge a new Pod would wait for the place of an old one.
     let (help, title, surge) = match is_in_place(review) {
-        true => ("write numbers: maxUnavailable: 1 and maxSurge: 0", "replace one Pod at a time", 0),
+        true => ("write maxUnavailable: 1 and maxSurge: 0", "Set maxSurge to 0 and maxUnavailable to 1", 0),
         // With two Pods, one left would be too few for `rollout-below-minimum`.
         false if pods < 3 => {
-            ("write numbers: maxSurge: 1 and maxUnavailable: 0", "start a new Pod before an old one goes", 1)
+            ("write maxSurge: 1 and maxUnavailable: 0", "Set maxSurge to 1 and maxUnavailable to 0", 1)
         }
         false => (
-            "write numbers: maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 where there is no room for more",
-            "start a new Pod before an old one goes",
+            "write maxSurge: 1 and maxUnavailable: 0, or maxUnavailable: 1 if the cluster has no room for one more Pod",
+            "Set maxSurge to 1 and maxUnavailable to 0",
             1,
         ),
     };

@@ -1,11 +1,8 @@
 use plimsoll_sdk::last;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::rollout::{
-    DEFAULT, ROLLING, Rollout, autoscaler, describe_count, is_in_place, is_served, own_domains, revision_label,
-};
-use plimsoll_sdk::sharing::others;
-use plimsoll_sdk::volumes::claims;
+use plimsoll_sdk::rollout::{DEFAULT, ROLLING, Rollout, autoscaler, describe_count, is_in_place};
 
+use crate::rollout::no_capacity::no_capacity;
 use crate::rollout::stateful_sets;
 
 /// Rollouts that leave too few Pods to serve requests.
@@ -13,7 +10,7 @@ use crate::rollout::stateful_sets;
 /// ## What it finds
 /// The policy looks at rolling updates of Deployments, and of Argo Rollouts with a canary without traffic routing. It
 /// resolves `maxSurge` and `maxUnavailable` as the controller does: a percentage in `maxSurge` is rounded up, and one
-/// in `maxUnavailable` down. If both come to 0, the controller takes one Pod down all the same.
+/// in `maxUnavailable` down. If both come to 0, the controller still takes one Pod down.
 ///
 /// - `error`: no Pod stays available during an update, and a Service selects the Pods. It is a `warning` if there is
 ///   only one Pod and its author accepts the gap (`maxUnavailable: 1`, or `maxSurge: 0`), because that is a choice. It
@@ -63,8 +60,8 @@ use crate::rollout::stateful_sets;
 /// patch release, the policy assumes that it is obeyed.
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity. A StatefulSet, DaemonSet, ReplicaSet or
-/// ReplicationController that comes last is not judged by it.
+/// Another workload behind the Service only lowers the severity. So the policy does not judge the reviewed workload
+/// again when a StatefulSet, DaemonSet, ReplicaSet or ReplicationController is applied after it.
 #[policy(
     on = Kinds,
     kinds = [
@@ -97,8 +94,9 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     let Rollout { replicas, max_surge, max_unavailable, .. } = rollout;
     if rollout.is_stuck() {
         let who = if review.is(Kind::ROLLOUT) { "Argo Rollouts" } else { "the API server" };
-        let message = format!("maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so {who} refuses it");
-        let fix = Fix::changing("replace Pods by one more at a time").replace(&rollout.max_surge_at, 1_i64);
+        let message =
+            format!("maxSurge and maxUnavailable are both 0: no Pod could ever be replaced, so {who} rejects it");
+        let fix = Fix::changing("Set maxSurge to 1").replace(&rollout.max_surge_at, 1_i64);
         let finding = findings.error(&rollout.max_unavailable_at, message, "write maxSurge: 1");
         finding.fix(fix).about(&rollout.max_surge_at);
         return;
@@ -116,7 +114,7 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     let count = describe_count(pods, autoscaler.floor.is_some());
     if posts.min_available(pods) == 0 {
         let taken = match posts.forced {
-            true => "both come to 0, so the controller takes 1 down".to_owned(),
+            true => "both come to 0, but the controller still takes 1 down".to_owned(),
             false => format!("an update takes {} down", posts.unavailable),
         };
         let message = format!("{count}, maxSurge {max_surge}, maxUnavailable {max_unavailable}: {taken}, leaving 0");
@@ -132,73 +130,6 @@ pub fn rollout_without_capacity(review: &Review, findings: &mut Findings) {
     }
 }
 
-fn no_capacity(
-    review: &Review<'_>,
-    rollout: &Rollout<'_>,
-    pods: i64,
-    (worst, message): (Severity, String),
-    is_scale_known: bool,
-    findings: &mut Findings,
-) {
-    let served = is_served(review);
-    if served == Knowledge::Unknown {
-        findings.assume("some Service selects these Pods");
-    }
-    if !is_scale_known && served != Knowledge::No {
-        findings.assume("no autoscaler scales this workload");
-    }
-    // Pods of another workload answer in the meantime.
-    let beside = if served == Knowledge::Yes { others(review) } else { None };
-    let (severity, message) = match (served, beside) {
-        (Knowledge::No, _) => (Severity::Info, format!("{message}; no Service selects these Pods")),
-        (_, Some(other)) => (Severity::Info, format!("{message}; the Service still has the Pods of {other}")),
-        (Knowledge::Yes, None) if is_scale_known => (worst, message),
-        _ => (Severity::Warning, message),
-    };
-    let (surge_at, unavailable_at) = (&rollout.max_surge_at, &rollout.max_unavailable_at);
-    let write =
-        |fix: Fix, at: &Cursor<'_>, value: i64| if at.exists() { fix.replace(at, value) } else { fix.add(at, value) };
-    let mut finding = |help: &str, fix: Option<Fix>| {
-        let finding = findings.report(severity, unavailable_at, message.as_str(), help);
-        // The number of replicas is not part of the finding: no number of Pods leaves any.
-        finding.about(surge_at);
-        if let Some(fix) = fix {
-            finding.fix(fix);
-        }
-    };
-    // With a surge the new Pod would wait for the place of the old Pod, and the old Pod for the new one.
-    let mounts = pods == 1 && review.template().is_some_and(|template| claims(template).next().is_some());
-    if mounts || is_in_place(review) {
-        let help = match own_domains(review).next().and(revision_label(review)) {
-            _ if pods > 1 => {
-                "write maxUnavailable: 1 and maxSurge: 0, for a new Pod waits for the place of an old one".to_owned()
-            }
-            _ if mounts => {
-                "leave it where an interruption does no harm; else write maxUnavailable: 0 and maxSurge: 1, if \
-                            several nodes may mount the volume at once"
-                    .to_owned()
-            }
-            Some(label) => format!(
-                "leave it where an interruption does no harm; else write matchLabelKeys: [{label}] in the podAntiAffinity, \
-                 maxUnavailable: 0 and maxSurge: 1"
-            ),
-            None => "leave it where an interruption does no harm; else take the port of the node out, and write \
-                     maxUnavailable: 0 and maxSurge: 1"
-                .to_owned(),
-        };
-        let mut fix = write(Fix::changing("replace one Pod at a time"), unavailable_at, 1);
-        if !matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
-            fix = write(fix, surge_at, 0);
-        }
-        return finding(&help, (pods > 1).then_some(fix));
-    }
-    let mut fix = write(Fix::changing("start a new Pod before an old one goes"), unavailable_at, 0);
-    if matches!(rollout.max_surge, IntOrPercent::Int(0) | IntOrPercent::Percent(0)) {
-        fix = write(fix, surge_at, 1);
-    }
-    finding("write maxUnavailable: 0 and maxSurge: 1, so that a new Pod is ready before an old one goes", Some(fix));
-}
-
 fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String, findings: &mut Findings) {
     let places = [&rollout.max_surge_at, &rollout.max_unavailable_at];
     let written = places.map(|at| if at.exists() { review.authored(at) } else { Knowledge::No });
@@ -206,11 +137,11 @@ fn taken_by_default(review: &Review<'_>, rollout: &Rollout<'_>, message: String,
         return;
     }
     if written.contains(&Knowledge::Unknown) {
-        findings.assume("maxSurge and maxUnavailable of 25% were written");
+        findings.assume("the author of the manifest wrote maxSurge and maxUnavailable of 25%");
         return;
     }
-    let help = "write maxSurge: 1 and maxUnavailable: 0, or the 25% where that is meant";
-    let fix = Fix::changing("start a new Pod before an old one goes");
+    let help = "write maxSurge: 1 and maxUnavailable: 0, or write the 25% if they are intended";
+    let fix = Fix::changing("Set maxSurge to 1 and maxUnavailable to 0");
     let fix = fix.add(&rollout.max_surge_at, 1_i64).add(&rollout.max_unavailable_at, 0_i64);
     let finding = findings.info(&rollout.max_unavailable_at, message, help);
     finding.fix(fix).about(&rollout.max_surge_at).about(&rollout.replicas_at);

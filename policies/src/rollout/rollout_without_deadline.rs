@@ -28,13 +28,13 @@ pub fn rollout_without_deadline(review: &Review, findings: &mut Findings) {
     let needed = start.max(steady).max(600);
     let Some(seconds) = at.as_i64().filter(|seconds| *seconds > needed.max(3600)) else { return };
     let message = match seconds {
-        0x7fff_ffff => "a rollout that hangs never fails".to_owned(),
-        _ => format!("a rollout that hangs fails after {seconds} s, {} minutes", seconds / 60),
+        0x7fff_ffff => format!("progressDeadlineSeconds {seconds} means never: a rollout that hangs never fails"),
+        _ => format!("progressDeadlineSeconds {seconds}: a rollout that hangs fails after {} minutes", seconds / 60),
     };
     let help = match needed {
-        600 => "take progressDeadlineSeconds out, which makes it 600, or write what a start takes at most".to_owned(),
-        _ => format!("write progressDeadlineSeconds: {needed}, twice what the probes allow for a start"),
+        600 => "remove progressDeadlineSeconds (the default is 600), or write the longest time of a start".to_owned(),
+        _ => format!("write progressDeadlineSeconds: {needed}, which the probes or minReadySeconds require"),
     };
-    let title = format!("let a rollout fail after {} minutes", needed.saturating_add(59) / 60);
+    let title = format!("Set progressDeadlineSeconds to {needed}");
     findings.warning(&at, message, help).fix(Fix::changing(title).replace(&at, needed));
 }

@@ -24,16 +24,16 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn rollout_without_history(review: &Review, findings: &mut Findings) {
     let at = review.at("/spec/revisionHistoryLimit");
-    let title = "keep 10 earlier revisions";
+    let title = "Set revisionHistoryLimit to 10";
     let (finding, fix) = match at.as_i64() {
         Some(0) => {
-            let message = "no earlier revision is kept, so there is none to roll back to";
-            (findings.error(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::hardening(title))
+            let message = "revisionHistoryLimit is 0: no earlier revision is kept, so a rollback is impossible";
+            (findings.error(&at, message, "remove revisionHistoryLimit (the default is 10)"), Fix::hardening(title))
         }
         Some(many @ 21..) => {
-            let message = format!("{many} earlier revisions are kept, more than a rollback needs");
+            let message = format!("revisionHistoryLimit is {many}: more revisions are kept than a rollback needs");
             // The controller deletes the surplus revisions at once, and they can't be restored.
-            (findings.info(&at, message, "take revisionHistoryLimit out, which keeps 10"), Fix::changing(title))
+            (findings.info(&at, message, "remove revisionHistoryLimit (the default is 10)"), Fix::changing(title))
         }
         _ => return,
     };

@@ -40,7 +40,7 @@ use plimsoll_sdk::rollout::is_served;
     edits = ["/spec/minReadySeconds"],
     profile = Strict,
     reads = [Workloads, Services],
-    covers = ["rollout-min-ready-missing: where there is no readinessProbe either, rollout-without-readiness says it"]
+    covers = ["rollout-min-ready-missing: without a readinessProbe, rollout-without-readiness reports it"]
 )]
 pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
     if last::workloads(review, findings, &KINDS, rollout_without_min_ready) {
@@ -57,11 +57,11 @@ pub fn rollout_without_min_ready(review: &Review, findings: &mut Findings) {
         Knowledge::Unknown => findings.assume("some Service selects these Pods"),
         Knowledge::Yes => {}
     }
-    let message = "minReadySeconds 0: an update goes on as soon as a new Pod has been ready once";
+    let message = "minReadySeconds is 0: an update continues as soon as a new Pod has been ready once";
     let finding = findings.info(&at, message, "write minReadySeconds: 10");
-    // It must be less than the deadline, which is 600 by default.
+    // minReadySeconds must be less than the deadline, which is 600 by default.
     if review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10 {
-        let fix = Fix::changing("count a Pod only once it has been ready for 10 s");
+        let fix = Fix::changing("Set minReadySeconds to 10");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }
 }

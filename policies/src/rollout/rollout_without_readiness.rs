@@ -30,7 +30,7 @@ use crate::probes::missing_readiness_probe::missing_readiness_probe;
 /// ## Why
 /// A rollout replaces the next Pod once the last one is available. Without a probe, a container is ready as soon as its
 /// process has started. So a container that crashes after a second was available before. The rollout replaces all Pods
-/// by broken ones before anyone notices.
+/// by broken ones before an alert can show the problem.
 ///
 /// ## What to write
 /// A readinessProbe in the container that serves. If there is no endpoint to probe, such as in a worker, a minimum
@@ -47,8 +47,8 @@ use crate::probes::missing_readiness_probe::missing_readiness_probe;
 /// If not all Services are known, the policy assumes that some Service selects the Pods. Findings are then warnings.
 ///
 /// ## Order
-/// Another workload behind the Service lowers the severity. A ReplicaSet or ReplicationController that comes last is
-/// not judged by it.
+/// Another workload behind the Service only lowers the severity. So the policy does not judge the reviewed workload
+/// again when a ReplicaSet or ReplicationController is applied after it.
 #[policy(
     on = Kinds,
     kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
@@ -73,7 +73,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     if !is_unset || running.peek().is_none() || running.any(|container| container.at("/readinessProbe").exists()) {
         return;
     }
-    if !goes_on(review) || are_only_scraped(review) {
+    if !replaces_all(review) || are_only_scraped(review) {
         return;
     }
     let mut of_containers = Findings::default();
@@ -84,7 +84,7 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
     let message = "no readinessProbe and no minReadySeconds: a version that crashes replaces all Pods";
     let (severity, message) = match is_served(review) {
         Knowledge::Yes => match others(review) {
-            Some(other) => (Severity::Warning, format!("{message}; the Service still has those of {other}")),
+            Some(other) => (Severity::Warning, format!("{message}; the Service still has the Pods of {other}")),
             None => (Severity::Error, message.to_owned()),
         },
         Knowledge::No => (Severity::Info, format!("{message}; no Service selects these Pods")),
@@ -93,21 +93,21 @@ pub fn rollout_without_readiness(review: &Review, findings: &mut Findings) {
             (Severity::Warning, message.to_owned())
         }
     };
-    // It must be less than the deadline, which is 600 by default.
+    // minReadySeconds must be less than the deadline, which is 600 by default.
     let has_time = review.at("/spec/progressDeadlineSeconds").as_i64().unwrap_or(600) > 10;
     let help = match has_time {
-        true => "write a readinessProbe, or minReadySeconds: 10 where there is nothing to ask",
-        false => "write a readinessProbe; or minReadySeconds and a progressDeadlineSeconds that is longer than it",
+        true => "write a readinessProbe, or minReadySeconds: 10 if there is no endpoint to probe",
+        false => "write a readinessProbe; or write minReadySeconds and a longer progressDeadlineSeconds",
     };
     let finding = findings.report(severity, &at, message, help);
     if has_time {
-        let fix = Fix::changing("count a Pod only once it has run for 10 s");
+        let fix = Fix::changing("Set minReadySeconds to 10");
         finding.fix(if at.exists() { fix.replace(&at, 10_i64) } else { fix.add(&at, 10_i64) });
     }
 }
 
 /// Whether an update replaces one Pod after the other until all are new.
-fn goes_on(review: &Review<'_>) -> bool {
+fn replaces_all(review: &Review<'_>) -> bool {
     if review.is(Kind::DEPLOYMENT) || review.is(Kind::ROLLOUT) {
         let has_steps = review.at("/spec/strategy/canary/steps").has_content();
         return !has_steps && Rollout::of(review).is_some_and(|rollout| rollout.replicas > 0);

@@ -46,15 +46,17 @@ pub fn selector_misses_own_pods(review: &Review, findings: &mut Findings) {
         Some((key, wanted)) => {
             let wanted_text = wanted.as_str().unwrap_or_default().to_owned();
             let message = match value(key) {
-                Some(found) => format!("the selector wants {key}: {wanted_text}, and the template's Pods have {found}"),
-                None => format!("the selector wants {key}: {wanted_text}, and the template's Pods have no such label"),
+                Some(found) => {
+                    format!("spec.selector requires {key}: {wanted_text}, but the pod template has {key}: {found}")
+                }
+                None => format!("spec.selector requires {key}: {wanted_text}, but the pod template has no label {key}"),
             };
-            (wanted, message, format!("write {key}: {wanted_text} in the labels of the template"))
+            (wanted, message, format!("write {key}: {wanted_text} in the labels of the pod template"))
         }
         None => (
             at,
-            "the selector does not match the labels of the template".to_owned(),
-            "write labels in the template that the selector matches".to_owned(),
+            "spec.selector does not match the labels of the pod template".to_owned(),
+            "write labels in the pod template that spec.selector matches".to_owned(),
         ),
     };
     findings.error(&at, message, help).about(&template.root().at("/metadata/labels"));

@@ -24,7 +24,7 @@ pub(crate) fn several(
             let most = maximum(scaler, object);
             if most > pods {
                 pods = most;
-                text = format!("there may be {pods} Pods by {}", scaler.describe(object));
+                text = format!("{} allows {pods} Pods", scaler.describe(object));
             }
         });
     }

@@ -39,14 +39,18 @@ pub fn shell_for_sleep(review: &Review, findings: &mut Findings) {
         let hook = container.at("/lifecycle/preStop");
         let seconds = sleep.seconds;
         let message = format!(
-            "preStop of {} runs a command to sleep {seconds} s, which the kubelet can do",
+            "preStop of {} sleeps {seconds} s by a command: the hook fails if the image lacks this command",
             container.describe()
         );
-        let finding = findings.info(&hook.at("/exec"), message, format!("write sleep: {{seconds: {seconds}}}"));
+        let finding = findings.info(
+            &hook.at("/exec"),
+            message,
+            format!("write sleep: {{seconds: {seconds}}} instead of exec, so that the kubelet waits"),
+        );
         // Before 1.34 the API server rejects a sleep of 0. It always rejects a sleep that is longer than the grace
         // period.
         if seconds > 0 && grace_period(template).is_some_and(|grace| seconds <= grace) {
-            let fix = Fix::hardening("let the kubelet wait")
+            let fix = Fix::hardening(format!("Set preStop to sleep: {{seconds: {seconds}}}"))
                 .add(&hook.at("/sleep/seconds"), seconds)
                 .remove(&hook.at("/exec"));
             finding.fix(fix);

@@ -64,12 +64,12 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     let Some(grace) = grace_period(template) else { return };
     if grace == 0 {
         let message =
-            "a grace period of 0 s: the Pod is deleted at once, and nothing waits until its containers have ended";
+            "terminationGracePeriodSeconds is 0: the Pod is deleted at once, before its containers have ended";
         let (severity, message) = match review.is(Kind::STATEFUL_SET) {
-            true => (Severity::Warning, format!("{message}; another of its name may start before that")),
+            true => (Severity::Warning, format!("{message}; another Pod of the same name may start before that")),
             false => (Severity::Info, message.to_owned()),
         };
-        let fix = Fix::changing("give it 30 s to end").replace(&at, 30_i64);
+        let fix = Fix::changing("Set terminationGracePeriodSeconds to 30").replace(&at, 30_i64);
         findings.report(severity, &at, message, "write terminationGracePeriodSeconds: 30").fix(fix);
         return;
     }
@@ -85,7 +85,7 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     let wanted = taken.saturating_add(settings.drain_seconds.saturating_mul(2).max(1));
     let is_endless = taken == i64::MAX;
     let help = match is_endless {
-        true => "write a sleep that ends, and a terminationGracePeriodSeconds that is longer".to_owned(),
+        true => "write a sleep that ends, and a longer terminationGracePeriodSeconds".to_owned(),
         false => format!("write terminationGracePeriodSeconds: {wanted}"),
     };
     // The author chose the period, whatever share of it `preStop` takes.
@@ -94,17 +94,17 @@ pub fn shutdown_cut_short(review: &Review, settings: &Settings, findings: &mut F
     let takes = longest.as_ref().map(|(container, sleep)| {
         let who = container.describe();
         match sleep.is_all {
-            _ if is_endless => format!("preStop of {who} never ends, with a grace period of {grace} s"),
-            true => format!("preStop of {who} takes {taken} s of a grace period of {grace} s"),
-            false => format!("preStop of {who} takes at least {taken} s of a grace period of {grace} s"),
+            _ if is_endless => format!("preStop of {who} never ends, and terminationGracePeriodSeconds is {grace}"),
+            true => format!("preStop of {who} takes {taken} s of terminationGracePeriodSeconds {grace}"),
+            false => format!("preStop of {who} takes at least {taken} s of terminationGracePeriodSeconds {grace}"),
         }
     });
     let (severity, message) = match takes {
-        Some(takes) if left <= 0 => (Severity::Error, format!("{takes}: none is left after SIGTERM")),
+        Some(takes) if left <= 0 => (Severity::Error, format!("{takes}: no time is left after SIGTERM")),
         Some(takes) => (little, format!("{takes}: {left} s are left after SIGTERM")),
-        None => (little, format!("a grace period of {grace} s is all that is left after SIGTERM")),
+        None => (little, format!("terminationGracePeriodSeconds is {grace}: only {grace} s are left after SIGTERM")),
     };
-    let title = format!("give it {wanted} s to end");
+    let title = format!("Set terminationGracePeriodSeconds to {wanted}");
     // A program that ends in time is not affected by a longer period. A written period is the author's choice.
     let fix = match at.exists() {
         true => Fix::changing(title).replace(&at, wanted),

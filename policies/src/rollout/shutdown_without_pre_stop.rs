@@ -74,13 +74,13 @@ pub fn shutdown_without_pre_stop(review: &Review, findings: &mut Findings) {
     for container in without {
         let at = container.at("/lifecycle/preStop");
         let message = format!(
-            "{} has no preStop: it gets SIGTERM while Services still send it requests, which are then refused",
+            "{} has no preStop: SIGTERM comes while Services still send requests, and these requests fail",
             container.describe()
         );
         let finding = findings.info(&at, message, format!("write lifecycle.preStop.sleep.seconds: {WAIT}"));
         if has_sleep && has_time {
             let sleep = Value::object([("sleep", Value::object([("seconds", Value::Int(WAIT))]))]);
-            finding.fix(Fix::changing(format!("wait {WAIT} s before SIGTERM")).add(&at, sleep));
+            finding.fix(Fix::changing(format!("Add a preStop that sleeps {WAIT} s")).add(&at, sleep));
         }
     }
 }

@@ -32,7 +32,8 @@ pub fn signals_lost_in_shell(review: &Review, findings: &mut Findings) {
         let mut parts =
             script.text.split(|character: char| !(character.is_alphanumeric() || "-_./".contains(character)));
         if container.at("/command").has_content() && !parts.any(|part| matches!(part, "exec" | "trap")) {
-            let message = format!("{} runs in a shell, which does not pass SIGTERM on", container.describe());
+            let message =
+                format!("{} runs in a shell: the shell does not forward SIGTERM to the program", container.describe());
             let help = "write exec before the program, or the program itself as the command";
             let finding = findings.warning(&container.at("/command"), message, help);
             finding.about(&container.at("/args"));

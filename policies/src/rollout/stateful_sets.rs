@@ -83,7 +83,7 @@ fn report(
     if !is_known {
         findings.assume("no autoscaler scales this workload");
     }
-    let fix = Fix::changing("replace one Pod at a time").replace(&update.at, 1_i64);
+    let fix = Fix::changing("Set maxUnavailable to 1").replace(&update.at, 1_i64);
     let finding = findings.report(severity, &update.at, message, "write maxUnavailable: 1");
     finding.fix(fix).about(&review.at("/spec/replicas"));
 }

@@ -6,7 +6,7 @@ pub struct Settings {
     /// Percentage of the nodes that may be without their Pod at a time
     #[settings(default = 10, minimum = 1, maximum = 100)]
     percent: i64,
-    /// Number of nodes; 0: not known
+    /// Number of nodes; 0 if it is not known
     #[settings(default = 0, minimum = 0)]
     nodes: i64,
 }
@@ -63,7 +63,11 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     let (Some(surge), Some(unavailable)) = (count(&surge_at, 0), count(&unavailable_at, 1)) else { return };
     let is_zero = |count| matches!(count, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
 
-    let mut fix = Fix::changing("update one node after the other");
+    let mut fix = Fix::changing(match (surge_at.exists(), unavailable_at.exists()) {
+        (true, true) if unavailable == IntOrPercent::Int(1) => "Remove maxSurge",
+        (true, _) => "Remove maxSurge, and set maxUnavailable to 1",
+        (false, _) => "Set maxUnavailable to 1",
+    });
     if surge_at.exists() {
         fix = fix.remove(&surge_at);
     }
@@ -75,23 +79,23 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     let finding = match (is_zero(surge), is_zero(unavailable)) {
         (false, false) => {
             let message = format!(
-                "maxSurge {surge} and maxUnavailable {unavailable}: only one of them may be more than 0, so the API server \
-                 refuses it"
+                "maxSurge is {surge} and maxUnavailable is {unavailable}, but only one may be more than 0: the API server \
+                 rejects it"
             );
-            findings.error(&surge_at, message, "write maxUnavailable: 0 to surge, or take maxSurge out")
+            findings.error(&surge_at, message, "write maxUnavailable: 0, or remove maxSurge")
         }
         (true, true) => {
             let message =
-                "maxSurge 0 and maxUnavailable 0: nothing could ever be replaced, so the API server refuses it";
+                "maxSurge and maxUnavailable are both 0: no Pod could ever be replaced, so the API server rejects it";
             findings.error(&unavailable_at, message, "write maxUnavailable: 1")
         }
         (false, true) => {
             let Some((port, at)) = review.template().and_then(|template| template.host_port()) else { return };
             let message = format!(
-                "maxSurge {surge}: the new Pod starts on the node of the old one, which has port {port} and waits \
-                 for the new one: the update hangs"
+                "maxSurge is {surge}, but the old Pod keeps port {port} of its node until the new Pod is ready: the \
+                 update hangs"
             );
-            let finding = findings.error(&surge_at, message, "write maxUnavailable: 1 in the place of maxSurge");
+            let finding = findings.error(&surge_at, message, "write maxUnavailable: 1 instead of maxSurge");
             finding.about(&at)
         }
         (true, false) => {
@@ -102,7 +106,7 @@ pub fn unsafe_daemon_set_update(review: &Review, settings: &Settings, findings: 
     finding.fix(fix).about(&surge_at).about(&unavailable_at);
 }
 
-/// Text about a `maxUnavailable` that is too high; none if it is not.
+/// Message about a `maxUnavailable` that is too high; `None` if it is low enough.
 fn too_many(unavailable: IntOrPercent, settings: &Settings, findings: &mut Findings) -> Option<String> {
     let Settings { percent, nodes } = *settings;
     let share = match unavailable {
@@ -111,16 +115,18 @@ fn too_many(unavailable: IntOrPercent, settings: &Settings, findings: &mut Findi
             let down = count.resolve_up(nodes);
             let is_too_many = down > 1 && down.saturating_mul(100) > percent.saturating_mul(nodes);
             return is_too_many.then(|| {
-                format!("maxUnavailable {unavailable} comes to {down} of {nodes} nodes at once, more than {percent}%")
+                format!(
+                    "maxUnavailable {unavailable} affects {down} of {nodes} nodes at once: this is more than {percent}%"
+                )
             });
         }
         IntOrPercent::Int(_) => {
-            findings.assume("maxUnavailable is no more than the allowed share of the nodes");
+            findings.assume("maxUnavailable is at most the allowed share of the nodes");
             return None;
         }
         IntOrPercent::Percent(share) => share,
     };
     (share > percent).then(|| {
-        format!("maxUnavailable {unavailable}: so many of all nodes are without it at once, more than {percent}%")
+        format!("maxUnavailable is {unavailable}: this share of the nodes has no Pod at once, more than {percent}%")
     })
 }

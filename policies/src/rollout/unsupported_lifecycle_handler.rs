@@ -35,19 +35,19 @@ use plimsoll_sdk::prelude::*;
         "{template}/spec/initContainers/*/lifecycle/postStart",
     ],
     default = Deny(CannotWork),
-    covers = ["shutdown-tcp-handler: of a postStart the fix is unsafe: the container then stays"]
+    covers = ["shutdown-tcp-handler: the fix of a postStart is unsafe, because the container then stays up"]
 )]
 pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
         let lifecycle = container.at("/lifecycle");
         let hooks = lifecycle.members().count();
         for (name, severity, hook, harm) in [
-            ("preStop", Severity::Warning, lifecycle.at("/preStop"), "it does nothing"),
+            ("preStop", Severity::Warning, lifecycle.at("/preStop"), "the hook does nothing"),
             (
                 "postStart",
                 Severity::Error,
                 lifecycle.at("/postStart"),
-                "the container is killed for it, again and again",
+                "the container is killed and restarted, again and again",
             ),
         ] {
             let at = hook.at("/tcpSocket");
@@ -57,10 +57,10 @@ pub fn unsupported_lifecycle_handler(review: &Review, findings: &mut Findings) {
             let who = container.describe();
             let message = format!("{name} of {who} has a tcpSocket, which the kubelet can't run: {harm}");
             let finding =
-                findings.report(severity, &at, message, format!("take {name} out, or write sleep, exec or httpGet"));
+                findings.report(severity, &at, message, format!("remove {name}, or write sleep, exec or httpGet"));
             // The API server rejects a hook with two handlers, and it is unclear which one the author meant.
             if hook.members().count() == 1 {
-                let title = format!("take out a {name} that can't run");
+                let title = format!("Remove {name}");
                 let fix = if name == "preStop" { Fix::hardening(title) } else { Fix::changing(title) };
                 // The API server would reject an empty object.
                 finding.fix(fix.remove(if hooks == 1 { &lifecycle } else { &hook }));

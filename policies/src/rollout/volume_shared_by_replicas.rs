@@ -3,10 +3,10 @@ use plimsoll_sdk::disruption::{name, target};
 use plimsoll_sdk::kind::long_running;
 use plimsoll_sdk::owners::is_owned;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::volumes::{Access, Claim, Hold, claims};
-use plimsoll_sdk::workload::PodTemplate;
+use plimsoll_sdk::volumes::{Access, Hold, claims};
 
 use crate::rollout::several_pods::{several, taken};
+use crate::rollout::shared_claims::{narrow_claim, shared_claims};
 
 /// Several Pods on a volume that only one node, or one Pod, may mount.
 ///
@@ -118,7 +118,7 @@ fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &mut Finding
     let Some((claim, mode, severity)) = claim else { return };
     let at = review.at(scaler.max());
     let workload = format!("{} {of}", kind.name());
-    let message = format!("up to {pods} Pods of {workload}, whose claim {claim} is {mode}: {}", harm(mode));
+    let message = format!("up to {pods} Pods of {workload} mount claim {claim}, which is {mode}: {}", harm(mode));
     report(findings, severity, &at, message).related(format!("{}/{of}", kind.name()));
 }
 
@@ -160,43 +160,12 @@ fn of_claim(review: &Review<'_>, findings: &mut Findings) {
 /// What happens to a second Pod.
 fn harm(mode: &str) -> &'static str {
     match mode {
-        "ReadWriteOncePod" => "a second one does not start",
-        _ => "a second one does not start on another node",
+        "ReadWriteOncePod" => "a second Pod does not start",
+        _ => "a second Pod does not start on another node",
     }
 }
 
-const HELP: &str = "claim a ReadWriteMany volume, or make it a StatefulSet with volumeClaimTemplates";
-
-/// The claims that all Pods mount. In a StatefulSet, a claim template replaces the volume of the same name, so that each
-/// Pod has a claim of its own.
-fn shared_claims<'a>(object: Node<'_>, template: &PodTemplate<'a>) -> impl Iterator<Item = Claim<'a>> {
-    let templates = object.at("/spec/volumeClaimTemplates").into_iter().flat_map(Node::items);
-    let own: Vec<String> = templates.map(|template| name(template).to_owned()).collect();
-    claims(template).filter(move |claim| !own.iter().any(|name| *name == claim.volume))
-}
-
-/// The first claim that not all Pods can mount, its access mode, and the severity.
-fn narrow_claim(
-    review: &Review<'_>,
-    object: Node<'_>,
-    template: &PodTemplate<'_>,
-    findings: &mut Findings,
-) -> Option<(String, &'static str, Severity)> {
-    let is_tied = template.is_tied_to_node();
-    let mut perhaps = None;
-    for claim in shared_claims(object, template) {
-        match claim.hold(review) {
-            Hold::Unknown => findings.assume("a PersistentVolumeClaim that is not known is for several nodes"),
-            Hold::Perhaps(Access::OneNode) | Hold::Certain(Access::OneNode) if is_tied => {}
-            Hold::Free => {}
-            Hold::Perhaps(access) => {
-                perhaps = perhaps.or_else(|| Some((claim.name.to_owned(), access.mode()?, Severity::Warning)));
-            }
-            Hold::Certain(access) => return Some((claim.name.to_owned(), access.mode()?, Severity::Error)),
-        }
-    }
-    perhaps
-}
+const HELP: &str = "use a ReadWriteMany claim, or a StatefulSet with volumeClaimTemplates";
 
 fn report<'f>(findings: &'f mut Findings, severity: Severity, at: &Cursor<'_>, mut message: String) -> &'f mut Finding {
     if severity == Severity::Warning {

@@ -9,7 +9,7 @@ use plimsoll_tests::ControlPlane;
 use plimsoll_cases::{Bench, Case, documents, review};
 
 /// How a message says it.
-const CLAIM: &str = "the API server refuses it";
+const CLAIMS: [&str; 2] = ["the API server rejects it", "the API server refuses it"];
 
 /// How many claims are true, and which are not.
 pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
@@ -20,7 +20,7 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
         let bench = Bench::new(case, Site::Files)?;
         for object in documents(&case.input)? {
             let mut findings = bench.report(review(case, &object)?)?.findings.into_iter();
-            if let Some(finding) = findings.find(|finding| finding.message.contains(CLAIM)) {
+            if let Some(finding) = findings.find(|finding| CLAIMS.iter().any(|claim| finding.message.contains(claim))) {
                 claims.push((case, object.to_string(), finding.message));
             }
         }

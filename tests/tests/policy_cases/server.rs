@@ -189,7 +189,7 @@ fn has_error(case: &Case, object: &Value, stored: &Value, site: Site) -> Result<
     };
     let verdict = judge::validate(&registry, &Arc::new(review), &context, Instant::now() + Duration::from_secs(10));
     Ok(verdict.judged.iter().any(|judged| {
-        judged.finding.severity == Severity::Error && judged.finding.message.contains("refuses the Pods")
+        judged.finding.severity == Severity::Error && judged.finding.message.contains("rejects the Pods")
     }))
 }
 

@@ -32,7 +32,7 @@ fn two_of_them_are_two() {
     let both = format!("{}---\n{}", deployment("web"), deployment("web"));
     let folder = Folder::new(&[("k/web.yaml", &both), (".plimsoll.yaml", CONFIG)]);
     let run = folder.check(&["k"]);
-    assert!(run.out.contains("the selector matches the Pods of Deployment web-* (k/web.yaml:11) too"), "{}", run.out);
+    assert!(run.out.contains("spec.selector also matches the Pods of Deployment web-* (k/web.yaml:11)"), "{}", run.out);
     // One that stands alone meets nobody, and not itself.
     folder.write("k/web.yaml", &deployment("web"));
     let run = folder.check(&["k"]);

@@ -94,7 +94,7 @@ fn an_object_that_a_folder_declares_twice() {
     let twice = folder(&[("k/web.yaml", &all)]);
     let run = twice.check(&["k"]);
     finds(&run, &["declared-twice"]);
-    assert!(run.out.contains("here and in document 1 of this file: the cluster keeps"), "{}", run.out);
+    assert!(run.out.contains("here and in document 1 of this file: the one that is applied last"), "{}", run.out);
     let run = twice.pipe(&all, &["-"]);
     finds(&run, &["declared-twice"]);
     let files = folder(&[("k/a.yaml", &web), ("k/b.yaml", &more), ("k/c.yaml", &guard), ("k/dev/a.yaml", &web)]);

@@ -2,6 +2,7 @@
 
 plimsoll_sdk::bundle![
     mod autoscaling::lack;
+    mod resources::limit_range;
     mod resources::requests;
     mod rollout::counted_jobs;
     mod rollout::several_pods;

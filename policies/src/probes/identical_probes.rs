@@ -52,7 +52,7 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
                 liveness.cursor(),
                 identical(&who, kills, unready),
                 format!(
-                    "write a livenessProbe that fails only if a restart helps, or set livenessProbe.failureThreshold to \
+                    "write a livenessProbe that fails only if a restart helps, or livenessProbe.failureThreshold: \
                      {threshold} (3 × the {unready} s of readiness)"
                 ),
             )
@@ -69,7 +69,7 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
 
 fn identical(who: &str, kills: i64, unready: i64) -> String {
     format!(
-        "{who}: livenessProbe and readinessProbe check the same: slow answers restart the container after {kills} s, and \
-         take the Pod out of its Services after {unready} s"
+        "{who}: livenessProbe and readinessProbe check the same: slow answers restart the container after {kills} s, \
+         and take the Pod out of its Services after {unready} s"
     )
 }

@@ -81,7 +81,8 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
         let origin = if limit_at.exists() { "" } else { " (of a LimitRange)" };
         let Some(times) = times(limit, amount) else { continue };
         let message = format!(
-            "memory limit {limit}{origin} is {times} × the request {amount} (allowed: {most} ×), so the node can run out of memory"
+            "memory limit {limit}{origin} is {times} × the request {amount} (allowed: {most} ×), so the node can run \
+             out of memory"
         );
         let least = least_request(review, "memory", limit, allowed);
         let help = match least {
@@ -115,8 +116,8 @@ fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     let most = decimal(i128::from(allowed.milli()));
     let Some(times) = times(limit, request) else { return };
     let message = format!(
-        "the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×), so the node can \
-         run out of memory"
+        "the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×), so the node \
+         can run out of memory"
     );
     let help = match least_request(review, "memory", limit, allowed) {
         Some(least) => {

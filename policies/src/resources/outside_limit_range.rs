@@ -111,7 +111,8 @@ impl Bounds<'_> {
             && ratio_exceeds(limit, request, bound.amount)
         {
             let message = format!(
-                "the {resource} limit {limit} of {who} is more than {} times the request {request}, the maximum of {bound}",
+                "the {resource} limit {limit} of {who} is more than {} times the request {request}, the maximum of \
+                 {bound}",
                 bound.amount
             );
             report(findings, &limit_at, message, ratio_help(resource));
@@ -124,7 +125,7 @@ impl Bounds<'_> {
         let total = |side| pod_total(review, template, resource, side).and_then(|total| total.sum);
         let (request, limit) = (total(Side::Request), total(Side::Limit));
         let help =
-            |min: Quantity| format!("write resources.requests.{resource} in the containers: {min} or more in total");
+            |min: Quantity| format!("raise resources.requests.{resource} of the containers to {min} or more in total");
         match (request, self.min) {
             (Some(sum), Some(bound)) if sum < bound.amount => {
                 let min = bound.amount;
@@ -161,8 +162,8 @@ impl Bounds<'_> {
             && ratio_exceeds(limit, request, bound.amount)
         {
             let message = format!(
-                "the {resource} limits {limit} of the Pod are more than {} times the requests {request}, the maximum of \
-                 {bound}",
+                "the {resource} limits {limit} of the Pod are more than {} times the requests {request}, the maximum \
+                 of {bound}",
                 bound.amount
             );
             report(findings, &at, message, ratio_help(resource));

@@ -173,8 +173,9 @@ pub(crate) fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, fin
     let limit = of_pod.at("/limits").key(name).node().and_then(Quantity::from_node);
     let by_limit = limit.and_then(|limit| least_request(review, name, limit, resource.ratio));
     let wanted = by_limit.map_or(least, |by_limit| by_limit.max(least));
-    let help =
-        format!("write resources.requests.{name}: {wanted} or more in the pod spec, the sum that its containers need");
+    let help = format!(
+        "raise resources.requests.{name} of the pod spec to {wanted} or more, the sum that its containers need"
+    );
     let finding = findings.report(resource.severity, &of_pod.at("/requests").key(name), message, help);
     finding.about(&of_pod.at("/limits").key(name));
 }

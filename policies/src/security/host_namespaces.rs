@@ -3,8 +3,8 @@ use plimsoll_sdk::prelude::*;
 /// Pods that share a namespace of their node's kernel.
 ///
 /// ## What it finds
-/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec; each field is a separate finding. This is
-/// the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec; each field is a separate finding.
+/// This is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
 ///
 /// ## Why
 /// | field | what the containers can do |
@@ -39,8 +39,8 @@ pub fn host_namespaces(review: &Review, findings: &mut Findings) {
         let message = format!("{field}: true gives the Pod {harm}");
         // The API server requires `hostNetwork` beside a hostProcess.
         if field == "hostNetwork" && template.host_process().is_some() {
-            let help = "remove hostProcess: true, and hostNetwork: true, which hostProcess requires, or exempt the workload if it \
-                        is a node agent";
+            let help = "remove hostProcess: true, and then hostNetwork, which hostProcess requires, or exempt the \
+                        workload if it is a node agent";
             findings.error(&at, message, help);
             continue;
         }
@@ -53,7 +53,8 @@ pub fn host_namespaces(review: &Review, findings: &mut Findings) {
 const NAMESPACES: [(&str, &str); 3] = [
     (
         "hostNetwork",
-        "the network of its node: containers can bypass NetworkPolicies and reach programs that listen only on the node",
+        "the network of its node: containers can bypass NetworkPolicies and \
+         reach programs that listen only on the node",
     ),
     ("hostPID", "the processes of its node: containers can see all processes and their arguments"),
     ("hostIPC", "the shared memory of its node: containers can read and write the data of other processes"),

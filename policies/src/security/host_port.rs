@@ -43,8 +43,8 @@ pub fn host_port(review: &Review, findings: &mut Findings) {
                 .error(
                     &at,
                     format!(
-                        "{who} has hostPort {number}: every client that reaches the node can connect, and only one such Pod \
-                         fits on a node"
+                        "{who} has hostPort {number}: every client that reaches the node can connect, and only one such \
+                         Pod fits on a node"
                     ),
                     format!("remove hostPort: {number}, and let a Service forward to the containerPort"),
                 )

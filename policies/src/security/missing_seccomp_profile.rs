@@ -53,8 +53,8 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     if template.all_containers().any(inherits) {
         unconfined(&of_pod, "the Pod", findings);
     } else if of_pod.as_str() == Some("Unconfined") {
-        let message = "seccompProfile.type of the Pod is Unconfined: the containers override it, but a container that is \
-                       added later (injected, ephemeral) inherits it";
+        let message = "seccompProfile.type of the Pod is Unconfined: the containers override it, but a container that \
+                       is added later (injected, ephemeral) inherits it";
         let finding = findings.warning(&of_pod, message, CONFINE);
         finding.fix(confining(&of_pod, "the Pod"));
     }

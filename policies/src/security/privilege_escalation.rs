@@ -62,8 +62,8 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
         let who = container.describe();
         if let Some((what, remedy)) = forbids_false(container) {
             let help = format!(
-                "{remedy}, and write allowPrivilegeEscalation: false (the API server rejects the two together), or exempt \
-                 the workload"
+                "{remedy}, and write allowPrivilegeEscalation: false (the API server rejects the two together), or \
+                 exempt the workload"
             );
             let severity = if is_privileged(container) { Severity::Info } else { Severity::Error };
             findings.report(severity, &at, format!("{who} {what}, so its processes may gain privileges"), help);

@@ -59,7 +59,9 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
             findings
                 .error(
                     &at,
-                    format!("{who} is privileged: it has every right of its node, and can read the Secrets of all Pods on it"),
+                    format!(
+                        "{who} is privileged: it has every right of its node, and can read the Secrets of all Pods on it"
+                    ),
                     "remove privileged: true, or exempt the workload if it is a node agent",
                 )
                 .fix(Fix::changing(format!("Remove privileged: true from {who}")).remove(&at));

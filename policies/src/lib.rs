@@ -4,6 +4,7 @@ plimsoll_sdk::bundle![
     mod availability::drain_severity;
     mod availability::service_taken_down;
     mod autoscaling::lack;
+    mod resources::limit_range;
     mod resources::requests;
     mod rollout::counted_jobs;
     mod rollout::several_pods;

@@ -1,7 +1,11 @@
-//! A guest's allocator. An instance lives for one review and is dropped whole, so nothing need ever be found again: an
-//! allocation moves a pointer. Once nothing is in use any more, which is after each call, it begins anew: the old version of an
-//! object is judged on the same instance, and would else find half of the memory gone. The heap begins in the memory that an instance has from its start, so that a review of
-//! the usual size never grows it, which would cost two calls of the system each time.
+//! The allocator of a guest. An instance lives for one review, and the host drops it as a whole. So an allocation only
+//! moves a pointer, and most freed blocks are not used again.
+//!
+//! When no block is in use any more, which is after each call, the allocator starts again at the beginning. Otherwise
+//! the old version of an object, which is judged on the same instance, would find half of the memory used.
+//!
+//! The heap begins in the memory that an instance has from its start. A review of the usual size therefore never grows
+//! the memory, which would cost two system calls each time.
 #![allow(unsafe_code, reason = "an allocator hands out memory; docs/adr/0002 says what it saves")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -17,15 +21,15 @@ static ALLOCATOR: Bump = Bump { next: Cell::new(0), used: Cell::new(0) };
 struct Bump {
     /// The first free byte; 0 before the first allocation.
     next: Cell<usize>,
-    /// Blocks that are in use.
+    /// Number of blocks that are in use.
     used: Cell<usize>,
 }
 
-// SAFETY: a guest has one thread (the host refuses the threads proposal).
+// SAFETY: a guest has one thread, because the host rejects the threads proposal.
 unsafe impl Sync for Bump {}
 
 unsafe extern "C" {
-    /// Set by the linker: where stack and data end.
+    /// End of stack and data, set by the linker.
     static __heap_base: u8;
 }
 
@@ -37,14 +41,14 @@ impl Bump {
         }
     }
 
-    /// Makes the memory reach `end`; false where the host does not allow it.
+    /// Grows the memory up to `end`. False if the host does not allow it.
     fn reach(end: usize) -> bool {
         let have = memory_size(0) * PAGE;
         end <= have || memory_grow(0, (end - have).div_ceil(PAGE)) != usize::MAX
     }
 }
 
-// SAFETY: every block lies behind all blocks that are in use, within the memory, and is aligned as asked.
+// SAFETY: every block lies behind all blocks that are in use, lies within the memory, and has the requested alignment.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let start = self.next().checked_next_multiple_of(layout.align());
@@ -62,7 +66,7 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let used = self.used.get() - 1;
         self.used.set(used);
-        // The newest block is given back: a vector that lives for one expression costs nothing.
+        // The newest block is freed at once, so that a vector that lives for one expression costs nothing.
         if used == 0 {
             self.next.set(0);
         } else if block as usize + layout.size() == self.next.get() {
@@ -82,10 +86,10 @@ unsafe impl GlobalAlloc for Bump {
         if size <= layout.size() {
             return block;
         }
-        // SAFETY: the caller says that `size` is not 0 and fits the alignment.
+        // SAFETY: the caller guarantees that `size` is not 0 and fits the alignment.
         let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
         if !moved.is_null() {
-            // SAFETY: the new block lies behind the old one, and holds more.
+            // SAFETY: the new block lies behind the old one, and is larger.
             unsafe { ptr::copy_nonoverlapping(block, moved, layout.size()) };
             self.used.set(self.used.get() - 1);
         }

@@ -10,7 +10,7 @@ use crate::kind::{Autoscaler, Kind};
 use crate::owners::is_owned_by;
 use crate::review::Review;
 
-/// Minimum number of Pods that an autoscaler runs while it runs any.
+/// Minimum number of Pods that an autoscaler keeps while it runs any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Floor {
     /// Number of Pods.
@@ -19,7 +19,7 @@ pub struct Floor {
     pub by: String,
     /// The field that sets it, such as `minReplicas`.
     pub field: &'static str,
-    /// Whether KEDA also scales to no Pods at all, when there is nothing to do.
+    /// Whether KEDA also scales to no Pods at all if there is nothing to do.
     pub is_left: bool,
 }
 

@@ -1,23 +1,23 @@
-//! References to container images, split as the kubelet splits them.
+//! References to container images, split as the kubelet does.
 
 /// An image reference (`registry:5000/team/app:1.2@sha256:…`) by the grammar of `distribution/reference` 0.6, with the
 /// normalisation that the kubelet applies (`ParseNormalizedNamed`). The parts are slices of the text as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference<'a> {
-    /// Host and port, where the text names one. Without one the kubelet asks `docker.io`:
+    /// Host and port, if the text names them. Otherwise the kubelet uses `docker.io`:
     /// [`Reference::registry_or_default`].
     pub registry: Option<&'a str>,
-    /// The path in the registry, `library/` not filled in.
+    /// The path in the registry, without an implied `library/`.
     pub repository: &'a str,
-    /// What follows the repository's colon.
+    /// The text after the repository's colon.
     pub tag: Option<&'a str>,
     /// Algorithm and hexadecimal digits: `sha256:…`.
     pub digest: Option<&'a str>,
 }
 
 impl<'a> Reference<'a> {
-    /// Splits a reference. `None` where the kubelet says `InvalidImageName`: uppercase in the repository, an unexpanded
-    /// `${TAG}` or `{{ tag }}`, blanks, nothing at all.
+    /// Splits a reference. `None` if the kubelet reports `InvalidImageName`: for uppercase letters in the repository,
+    /// an unexpanded `${TAG}` or `{{ tag }}`, blanks, or an empty text.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         // 64 hexadecimal digits are the identifier of an image, not its name.
@@ -28,7 +28,7 @@ impl<'a> Reference<'a> {
             Some((named, digest)) => (named, Some(digest)),
             None => (text, None),
         };
-        // A slash tells `host:port/name` from `name:tag`; a tag holds none.
+        // `host:port/name` has a slash, and `name:tag` has none, because a tag can't contain one.
         let (registry, path) = match named.split_once('/') {
             Some((first, rest)) if is_host_like(first) => (Some(first), rest),
             _ => (None, named),
@@ -41,33 +41,34 @@ impl<'a> Reference<'a> {
         reference.is_valid().then_some(reference)
     }
 
-    /// The registry that is asked: the one that is named, else `docker.io` (also for its old name `index.docker.io`).
+    /// The registry that the kubelet pulls from: the named one, else `docker.io` (also for its old name
+    /// `index.docker.io`).
     #[must_use]
     pub fn registry_or_default(&self) -> &'a str {
         self.registry.filter(|registry| *registry != "index.docker.io").unwrap_or("docker.io")
     }
 
-    /// Whether the reference means whatever was pushed last: no digest, and the tag `latest` or none. With a digest the
-    /// tag is decoration.
+    /// Whether the reference means the image that was pushed last: it has no digest, and the tag `latest` or no tag.
+    /// With a digest, the tag has no effect.
     #[must_use]
     pub fn is_mutable_latest(&self) -> bool {
         self.digest.is_none() && self.tag.is_none_or(|tag| tag == "latest")
     }
 
     fn is_valid(&self) -> bool {
-        // The grammar's 255 characters include the `library/` that single names on Docker Hub get.
+        // The limit of 255 characters includes the implied `library/` of official images on Docker Hub.
         let is_official = self.registry_or_default() == "docker.io" && !self.repository.contains('/');
         let longest = if is_official { 255 - "library/".len() } else { 255 };
         self.repository.len() <= longest
             && self.repository.split('/').all(is_path_component)
-            // `under_score.example/app` is no host, but a path that the grammar takes as well.
+            // `under_score.example` is no host, but the grammar accepts it as a path.
             && self.registry.is_none_or(|registry| is_domain(registry) || is_path_component(registry))
             && self.tag.is_none_or(is_tag)
             && self.digest.is_none_or(is_digest)
     }
 }
 
-/// `splitDockerDomain`: a first component is a host if it could not be a namespace of Docker Hub.
+/// Whether a first component is a host, because it can't be a namespace of Docker Hub (`splitDockerDomain`).
 fn is_host_like(first: &str) -> bool {
     first == "localhost" || first.bytes().any(|byte| matches!(byte, b'.' | b':') || byte.is_ascii_uppercase())
 }
@@ -91,7 +92,7 @@ fn is_domain_component(component: &str) -> bool {
         && component.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// Lowercase letters and digits, parted by one `.`, one or two `_`, or any number of `-`.
+/// Lowercase letters and digits, separated by one `.`, one or two `_`, or any number of `-`.
 fn is_path_component(component: &str) -> bool {
     let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let mut rest = component.as_bytes();

@@ -9,18 +9,18 @@ use plimsoll_flat::Node;
 pub enum IntOrPercent {
     /// A count as it stands, in the range of `i32`.
     Int(i64),
-    /// So many hundredths of a total, never negative.
+    /// Hundredths of a total, never negative.
     Percent(i64),
 }
 
-/// The most that the API and its controllers count.
+/// Maximum count of the API and its controllers.
 const MOST: i64 = i32::MAX as i64;
 
 impl IntOrPercent {
-    /// Reads a number, or a string of digits and `%`: what the API server's validation (`IsValidPercent`) lets through.
+    /// Reads a number, or a string of digits and `%`, as the API server's validation accepts it (`IsValidPercent`).
     ///
-    /// `None` for all else, so also for `"1"`: a string without `%` is an error to every controller
-    /// (apimachinery, `GetScaledValueFromIntOrPercent`). Negative numbers are read; the API server refuses them later.
+    /// `None` for anything else, also for `"1"`: a string without `%` is an error to every controller (apimachinery,
+    /// `GetScaledValueFromIntOrPercent`). Negative numbers are read, although the API server rejects them later.
     #[must_use]
     pub fn from_node(node: Node<'_>) -> Option<Self> {
         match node.as_str() {
@@ -29,18 +29,19 @@ impl IntOrPercent {
         }
     }
 
-    /// Reads `25%`. What no counter holds, which the validation lets through too, is the most that one holds.
+    /// Reads `25%`. A number that is too large for an `i64`, which the validation accepts too, becomes the largest
+    /// `i64`.
     #[must_use]
     pub fn parse_percent(text: &str) -> Option<Self> {
         let digits = text.strip_suffix('%')?;
-        // `str::parse` would also take a sign.
+        // `str::parse` would also accept a sign.
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         Some(Self::Percent(digits.parse().unwrap_or(i64::MAX)))
     }
 
-    /// The count that this is of a total; a fraction counts as one more: ⌈v·total / 100⌉, and no more than an `i32` holds.
+    /// The count out of a total, rounded up: ⌈v·total / 100⌉, and at most the largest `i32`.
     #[must_use]
     pub fn resolve_up(self, total: i64) -> i64 {
         match self {
@@ -52,7 +53,7 @@ impl IntOrPercent {
         }
     }
 
-    /// The count that this is of a total; a fraction is dropped: ⌊v·total / 100⌋, and no more than an `i32` holds.
+    /// The count out of a total, rounded down: ⌊v·total / 100⌋, and at most the largest `i32`.
     #[must_use]
     pub fn resolve_down(self, total: i64) -> i64 {
         match self {
@@ -62,8 +63,8 @@ impl IntOrPercent {
     }
 }
 
-/// The number of Pods that a field states, or what it means where nobody wrote it. None for what no `int32` holds, such as
-/// `"50%"`: the API server refuses it.
+/// The number of Pods that a field states, or `unset` if the field is missing. `None` for a value that is no `int32`,
+/// such as `"50%"`, which the API server rejects.
 #[must_use]
 pub fn pods_at(object: Node<'_>, pointer: &str, unset: i64) -> Option<i64> {
     match object.at(pointer).filter(|node| !node.is_null()) {

@@ -20,9 +20,11 @@ use crate::owners::owned;
 use crate::review::{Review, Seen};
 use crate::value::Value;
 
-/// Maximum number of workloads that are judged again because of an object that comes last. Maximum size in bytes of all
-/// of them except the first. Every policy judges each of them twice, with questions of its own.
+/// Maximum number of workloads that are judged again because of an object that comes last. Every policy judges each
+/// workload twice, and asks the host again each time.
 const MAX_WORKLOADS: usize = 16;
+
+/// Maximum size in bytes of these workloads, without the first one.
 const MAX_READ: usize = 128 << 10;
 
 /// Maximum of the ports of a Service, multiplied by the number of workloads that are judged by it. One workload is
@@ -105,8 +107,7 @@ fn each(
     }
     // In files, each workload is judged by itself.
     if concerned.more > 0 && !review.is_from_file() {
-        findings
-            .assume(&format!("nothing is wrong with {} more workloads, which are not judged by it", concerned.more));
+        findings.assume(&format!("{} more workloads, which are not checked, have no finding", concerned.more));
     }
 }
 

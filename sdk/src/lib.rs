@@ -3,18 +3,18 @@
 //! ```ignore
 //! use plimsoll_sdk::prelude::*;
 //!
-//! /// Containers of images that nobody pinned.
+//! /// Images without a fixed tag.
 //! ///
 //! /// ## Why
-//! /// The same tag is another program tomorrow.
+//! /// The same tag may be another program tomorrow.
 //! #[policy(category = "image", on = Workloads, severity = Error, since = "0.1.0")]
 //! pub fn latest_image_tag(review: &Review, findings: &mut Findings) {
 //!     for container in review.containers() { /* … */ }
 //! }
 //! ```
 //!
-//! A policy reads the reviewed object through [`Review`] and [`Cursor`], which know their place, and reports
-//! [`Findings`]. It never decides: deny, warn, audit and patch are the host's.
+//! A policy reads the reviewed object through [`Review`] and [`Cursor`], and reports [`Findings`] at the places of the
+//! cursors. A policy never decides: the host denies, warns, records and patches.
 
 // The macros name this crate by its name, also inside of it.
 extern crate self as plimsoll_sdk;
@@ -80,7 +80,7 @@ pub use plimsoll_flat as flat;
 pub use plimsoll_sdk_macros::{Settings, bundle, policy};
 pub use review::Review;
 
-/// What a policy file imports.
+/// The imports of a policy file.
 pub mod prelude {
     pub use crate::cursor::Cursor;
     pub use crate::findings::{Finding, Findings, Fix};

@@ -1,4 +1,4 @@
-//! What autoscalers measure in the containers of a template.
+//! The requests and limits by which autoscalers measure the containers of a template.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +12,8 @@ use crate::review::Review;
 use crate::vertical::Filled;
 use crate::workload::{Container, PodTemplate};
 
-/// The containers of a template as autoscalers measure them. Each answer is worked out once: a workload can have hundreds of
-/// containers, and its autoscalers hundreds of metrics.
+/// The containers of a template as autoscalers measure them. Each result is computed once, because a workload can have
+/// hundreds of containers, and its autoscalers hundreds of metrics.
 #[derive(Debug)]
 pub struct Measured<'t, 'a> {
     template: &'t PodTemplate<'a>,
@@ -22,16 +22,16 @@ pub struct Measured<'t, 'a> {
     others: BTreeSet<String>,
     lacking: BTreeMap<String, Option<&'t Container<'a>>>,
     totals: BTreeMap<(String, Option<String>), Option<Total>>,
-    /// What sets requests when a Pod is made.
+    /// The VerticalPodAutoscalers that set requests when a Pod is created.
     verticals: Option<Rc<Answer>>,
     filled: BTreeMap<String, Filled>,
 }
 
-/// Maximum number of resources besides cpu and memory for which all containers of a template are looked at. The metrics API
-/// knows cpu and memory alone, so no autoscaler that works measures another one.
+/// Maximum number of resources besides cpu and memory for which all containers of a template are read. The metrics API
+/// knows only cpu and memory, so no working autoscaler measures another resource.
 const MAX_OTHERS: usize = 4;
 
-/// What the measured containers request and are limited to, in all.
+/// Sums over the measured containers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Total {
     /// The sum of the requests.
@@ -41,7 +41,7 @@ pub struct Total {
 }
 
 impl<'t, 'a> Measured<'t, 'a> {
-    /// The containers of this template that run on.
+    /// The containers of this template that run as long as the Pod.
     #[must_use]
     pub fn of(template: &'t PodTemplate<'a>) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl<'t, 'a> Measured<'t, 'a> {
         }
     }
 
-    /// With requests that these VerticalPodAutoscalers of the workload set.
+    /// Adds the VerticalPodAutoscalers of the workload, which set requests.
     #[must_use]
     pub fn filled_by(self, verticals: Rc<Answer>) -> Self {
         Self { verticals: Some(verticals), ..self }
@@ -78,7 +78,7 @@ impl<'t, 'a> Measured<'t, 'a> {
         self.template
     }
 
-    /// The container of this name.
+    /// The container with this name.
     #[must_use]
     pub fn container(&self, name: &str) -> Option<&'t Container<'a>> {
         let by_name = self.by_name.get_or_init(|| {
@@ -100,9 +100,11 @@ impl<'t, 'a> Measured<'t, 'a> {
         }
     }
 
-    /// The first container without any request for a resource. Where the Pod counts as a whole: the first one, if neither the
-    /// Pod nor any container has one. Where all request 0, there is nothing to divide by (`GetResourceUtilizationRatio`): the
-    /// first one.
+    /// The first container without a request for a resource.
+    ///
+    /// - If the Pod counts as a whole, it is the first container, if neither the Pod nor any container has a request.
+    /// - If all containers request 0, it is the first container, because an autoscaler can't divide by 0
+    ///   (`GetResourceUtilizationRatio`).
     pub fn first_lacking(&mut self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
         if let Some(known) = self.lacking.get(resource) {
             return *known;
@@ -119,7 +121,7 @@ impl<'t, 'a> Measured<'t, 'a> {
     }
 
     fn lacking_as_a_whole(&mut self, review: &Review<'_>, resource: &str) -> Option<&'t Container<'a>> {
-        // None is beyond the range of quantities, or no amount.
+        // `None` means that the total is out of range, or that a value is not a quantity.
         let total = pod_total(review, self.template, resource, Side::Request)?;
         let is_none = total.sum.is_none_or(Quantity::is_zero);
         let template = self.template;
@@ -141,7 +143,7 @@ impl<'t, 'a> Measured<'t, 'a> {
         first.or_else(|| running(template).next().filter(|_| is_zero))
     }
 
-    /// Whether all containers are to be looked at for a resource: for cpu and memory, and for a few others.
+    /// Whether all containers are read for a resource: for cpu and memory, and for a few others.
     fn is_looked_at(&mut self, resource: &str) -> bool {
         if matches!(resource, "cpu" | "memory") || self.others.contains(resource) {
             return true;
@@ -153,7 +155,7 @@ impl<'t, 'a> Measured<'t, 'a> {
         has_room
     }
 
-    /// What the containers that count for a measure request and are limited to. None where that of one of them is not known.
+    /// Requests and limits of the containers that count for a measure. `None` if one of these values is not known.
     pub fn total(&mut self, review: &Review<'_>, measure: &Utilization) -> Option<Total> {
         let key = (measure.resource.clone(), measure.container.clone());
         if let Some(known) = self.totals.get(&key) {

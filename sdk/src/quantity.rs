@@ -7,18 +7,18 @@ use std::hash::{Hash, Hasher};
 use plimsoll_flat::{Node, Number};
 
 const NANO: i128 = 1_000_000_000;
-/// 10^29 units. Kubernetes has no bound for decimal quantities; nothing in a cluster comes near this one.
+/// 10^29 units. Kubernetes has no bound for decimal quantities, but no amount in a cluster comes near this one.
 const LARGEST: i128 = 100_000_000_000_000_000_000_000_000_000_000_000_000;
-/// What apimachinery cuts binary quantities down to: 2^63 - 1 units.
+/// Maximum of binary quantities in apimachinery: 2^63 - 1 units.
 const LARGEST_BINARY: i128 = i64::MAX as i128 * NANO;
 
 /// An amount of a resource, as apimachinery's `resource.Quantity` reads it: a decimal number with one of the suffixes
 /// `n u m k M G T P E`, `Ki Mi Gi Ti Pi Ei` or an exponent (`e3`, `E-3`).
 ///
-/// It counts whole nanounits; finer fractions are rounded away from zero, so that a tiny request stays a request.
-/// Equality and order are those of the amount: `1Gi` equals `1024Mi`. How it was written (decimal, binary, exponent)
-/// is remembered for [`fmt::Display`] alone. Amounts beyond ±10^29 units are cut to that, binary ones beyond
-/// ±(2^63 - 1) to that, as apimachinery does.
+/// It counts whole nanounits. Finer fractions are rounded away from zero, so that a tiny request stays above zero.
+/// Equality and order are those of the amount: `1Gi` equals `1024Mi`. The written form (decimal, binary, exponent) is
+/// kept only for [`fmt::Display`]. Amounts are limited to ±10^29 units. Binary amounts are limited to ±(2^63 - 1)
+/// units, as in apimachinery.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
     nanos: i128,
@@ -32,17 +32,17 @@ enum Format {
     DecimalExponent,
 }
 
-/// What [`Quantity::ceil_div`] rounds up to.
+/// The unit to which [`Quantity::ceil_div`] rounds up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Thousandths, the finest CPU amount that Kubernetes takes.
+    /// Thousandths, the finest CPU amount that Kubernetes accepts.
     Milli,
     /// Whole units: bytes of memory, objects.
     Whole,
 }
 
 impl Quantity {
-    /// Nothing, in decimal form.
+    /// Zero, in decimal form.
     pub const ZERO: Self = Self { nanos: 0, format: Format::DecimalSi };
 
     /// This many thousandths, in decimal form: `from_milli(100)` is `100m`.
@@ -57,8 +57,9 @@ impl Quantity {
         Self { nanos: bytes as i128 * NANO, format: Format::BinarySi }
     }
 
-    /// Reads what apimachinery's `ParseQuantity` accepts, and nothing else (it also takes oddities such as `.5`, `1.`,
-    /// `+1` and `m`). `None`: the API server refuses it too. Blanks are not skipped; [`Quantity::from_node`] does.
+    /// Reads exactly the texts that apimachinery's `ParseQuantity` accepts, also unusual ones such as `.5`, `1.`, `+1`
+    /// and `m`. `None` for texts that the API server rejects too. [`Quantity::from_node`] skips blanks, but this
+    /// function does not.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (is_negative, unsigned) = match text.as_bytes() {
@@ -73,7 +74,7 @@ impl Quantity {
             _ => (&[][..], rest),
         };
         let (scale, mut format) = Scale::parse(suffix)?;
-        // Without any digit apimachinery takes zero on its fast path and fails on the exact one.
+        // Without a digit, apimachinery reads zero on its fast path, and fails on the exact path.
         if whole.is_empty() && fraction.is_empty() && !scale.is_fast() {
             return None;
         }
@@ -87,9 +88,9 @@ impl Quantity {
         Some(Self { nanos: if is_negative { -magnitude } else { magnitude }, format })
     }
 
-    /// A string as [`Quantity::parse`] has it, blanks around it skipped, or a number (`cpu: 0.5` is legal).
+    /// Reads a string as [`Quantity::parse`] does, without the blanks around it, or a number (`cpu: 0.5` is legal).
     ///
-    /// `None` for anything else, `null` included: whether that means absent is the caller's to say.
+    /// `None` for anything else, including `null`. The caller decides whether `null` means absent.
     #[must_use]
     pub fn from_node(node: Node<'_>) -> Option<Self> {
         if let Some(text) = node.as_str() {
@@ -104,46 +105,46 @@ impl Quantity {
         Some(Self { nanos, format: Format::DecimalSi })
     }
 
-    /// Thousandths, rounded away from zero, cut to the range of `i64`.
+    /// Thousandths, rounded away from zero, and limited to the range of `i64`.
     #[must_use]
     pub fn milli(self) -> i64 {
         self.in_units_of(1_000_000)
     }
 
-    /// Whole units, rounded away from zero, cut to the range of `i64`.
+    /// Whole units, rounded away from zero, and limited to the range of `i64`.
     #[must_use]
     pub fn bytes(self) -> i64 {
         self.in_units_of(NANO)
     }
 
-    /// The amount, or 2^63 - 1 units where it is more: nothing in Kubernetes counts further.
+    /// The amount, but at most 2^63 - 1 units, because Kubernetes counts no further.
     #[must_use]
     pub fn capped(self) -> Self {
         Self { nanos: self.nanos.min(LARGEST_BINARY), ..self }
     }
 
-    /// Whether the amount is nothing.
+    /// Whether the amount is zero.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.nanos == 0
     }
 
-    /// The sum, in the form of `self` (of `other`, where `self` is zero). `None` beyond ±10^29 units.
+    /// The sum, in the form of `self`, or of `other` if `self` is zero. `None` beyond ±10^29 units.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let format = if self.is_zero() { other.format } else { self.format };
         in_range(self.nanos.checked_add(other.nanos)?, format)
     }
 
-    /// So many times the amount. `None` beyond ±10^29 units.
+    /// The product of the amount and a number. `None` beyond ±10^29 units.
     #[must_use]
     pub fn checked_mul(self, times: i64) -> Option<Self> {
         in_range(self.nanos.checked_mul(i128::from(times))?, self.format)
     }
 
-    /// The smallest multiple of `unit` that is not below `self / divisor`, in the form of `self`: the request that a
-    /// limit and an allowed ratio of limit to request ask for. `None` where the divisor is not positive or the result
-    /// is out of range.
+    /// The smallest multiple of `unit` that is not below `self / divisor`, in the form of `self`. For a limit and an
+    /// allowed ratio of limit to request, this is the smallest request. `None` if the divisor is not positive, or the
+    /// result is out of range.
     #[must_use]
     pub fn ceil_div(self, divisor: Self, unit: Unit) -> Option<Self> {
         if divisor.nanos <= 0 {
@@ -166,8 +167,8 @@ impl Quantity {
 
 /// Whether `limit / request` is greater than `ratio`, by exact cross multiplication.
 ///
-/// A request of zero makes any positive limit exceed any ratio. Negative amounts, which the API server refuses, count as
-/// zero.
+/// With a request of zero, any positive limit exceeds any ratio. Negative amounts, which the API server rejects, count
+/// as zero.
 #[must_use]
 pub fn ratio_exceeds(limit: Quantity, request: Quantity, ratio: Quantity) -> bool {
     let amount = |quantity: Quantity| quantity.nanos.max(0).unsigned_abs();
@@ -201,9 +202,9 @@ impl Hash for Quantity {
 }
 
 impl fmt::Display for Quantity {
-    /// The canonical form (apimachinery's `CanonicalizeBytes`): no fraction, the largest suffix that leaves none, binary
-    /// suffixes only for whole amounts of at least 1024. Where apimachinery has no suffix and drops the exponent
-    /// (`1000E` becomes `1` there), this keeps to `E`.
+    /// The canonical form (apimachinery's `CanonicalizeBytes`). It has no fraction, and the largest suffix for which
+    /// there is none. Binary suffixes are only for whole amounts of at least 1024. If apimachinery has no suffix, it
+    /// drops the exponent, so that `1000E` becomes `1`; here `E` is kept.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_zero() {
             return formatter.write_str("0");
@@ -232,7 +233,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// What a suffix multiplies by.
+/// The factor of a suffix.
 #[derive(Clone, Copy)]
 enum Scale {
     /// Ten to this power.
@@ -262,7 +263,7 @@ impl Scale {
             b"Ei" => Scale::Two(60),
             [b'e' | b'E', exponent @ ..] => {
                 let exponent: i64 = std::str::from_utf8(exponent).ok()?.parse().ok()?;
-                // apimachinery cuts the exponent to its lower 32 bits as well.
+                // apimachinery also keeps only the lower 32 bits of the exponent.
                 return Some((Scale::Ten(exponent as i32), Format::DecimalExponent));
             }
             _ => return None,
@@ -291,7 +292,7 @@ fn append(number: i128, digit: u8) -> i128 {
     if number > LARGEST / 10 { LARGEST } else { (number * 10 + i128::from(digit - b'0')).min(LARGEST) }
 }
 
-/// Nanos of a decimal number times ten to the exponent, digits below a nano rounded up.
+/// Nanounits of a decimal number times ten to the exponent, rounded up.
 fn decimal(whole: &[u8], fraction: &[u8], exponent: i64) -> i128 {
     let mut shift = exponent + 9 - fraction.len() as i64;
     let kept = (whole.len() + fraction.len()) as i64 + shift.min(0);
@@ -311,15 +312,15 @@ fn decimal(whole: &[u8], fraction: &[u8], exponent: i64) -> i128 {
     nanos + i128::from(is_inexact)
 }
 
-/// Nanos of a decimal number times two to the power, digits below a nano rounded up.
+/// Nanounits of a decimal number times two to the power, rounded up.
 fn binary(whole: &[u8], fraction: &[u8], power: u32) -> i128 {
     let unit = NANO << power;
     let whole = whole.iter().fold(0, |number, digit| append(number, *digit));
     if whole > i128::from(i64::MAX) >> power {
         return LARGEST_BINARY;
     }
-    // From the last digit to the first, so that each step divides by ten and what is cut off is known not to matter but
-    // for being there.
+    // From the last digit to the first, each step divides by ten. The remainder matters only for whether the result is
+    // exact.
     let mut nanos = 0;
     let mut is_inexact = false;
     for digit in fraction.iter().rev() {
@@ -330,8 +331,8 @@ fn binary(whole: &[u8], fraction: &[u8], power: u32) -> i128 {
     (whole * unit + nanos + i128::from(is_inexact)).min(LARGEST_BINARY)
 }
 
-/// Nanos of the decimal that a double stands for: the one with the fewest digits behind the point that reads as that
-/// double. Beyond nine such digits rounded up, like a text.
+/// Nanounits of the decimal number that a double stands for. This is the number with the fewest digits after the point
+/// that reads as that double. More than nine such digits are rounded up, as in a text.
 fn nanos_of(value: f64) -> i128 {
     let magnitude = value.abs();
     let (mut scale, mut unit) = (1.0, NANO);
@@ -352,7 +353,7 @@ fn nanos_of(value: f64) -> i128 {
     if value < 0.0 { -nanos } else { nanos }
 }
 
-/// The product's upper and lower half.
+/// The upper and the lower half of the product.
 fn wide_product(a: u128, b: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;
     let low = (a & LOW) * (b & LOW);
@@ -369,7 +370,7 @@ mod tests {
 
     use super::{Quantity, Unit, ratio_exceeds, wide_product};
 
-    /// What apimachinery 0.36.3 makes of each text: `CanonicalizeBytes`, or `!` where it refuses it.
+    /// Texts with the result of `CanonicalizeBytes` in apimachinery 0.36.3, or `!` if it rejects the text.
     const CANONICAL: &str = "
         0=0 00=0 -0=0 +0=0 .=0 -=0 +=0 m=0 Ti=0 Pi=! Ei=! .Ki=0 .Ei=! e=! e3=0 e-10=! E=0 1=1 +1=1 -1=-1 01=1 1.=1
         .5=500m 0.5=500m -.5=-500m 1.5=1500m 1.50=1500m 1.500=1500m 100m=100m 0.1=100m 0.10=100m 1000m=1 1500m=1500m

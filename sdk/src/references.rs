@@ -1,8 +1,7 @@
 //! Argo Rollouts that take their pod template from another workload (`workloadRef`).
 //!
-//! The Rollout has its own Pods by that template. The workload also keeps the Pods that it asks for, unless the
-//! controller scales it down (`scaleDown`). The rules follow Argo Rollouts 1.8, `controller/workloadRef` and
-//! `rollout/controller.go`.
+//! The Rollout has its own Pods with that template. The workload also keeps its own Pods, unless the controller scales
+//! it down (`scaleDown`). The rules follow Argo Rollouts 1.8, `controller/workloadRef` and `rollout/controller.go`.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

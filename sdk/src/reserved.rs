@@ -8,7 +8,8 @@ pub const PREFIX: &str = "plimsoll.dev/";
 /// Annotation of an object that must not be removed by mistake. Only the value `true` protects.
 pub const PROTECT: &str = "plimsoll.dev/protect";
 
-/// Kinds of Kubernetes and Argo, `group/Kind`, that [`PROTECT`] protects. Workloads that a PolicySet names are further ones.
+/// Kinds of Kubernetes and Argo, `group/Kind`, that [`PROTECT`] protects. It also protects the workload kinds that a
+/// PolicySet adds.
 pub const PROTECTABLE: [Kind<'static>; 7] = [
     Kind::REPLICATION_CONTROLLER,
     Kind::SERVICE,

@@ -1,8 +1,9 @@
 //! Effective requests and limits of a container.
 //!
-//! A request that is not stated is, in this order: the container's limit (which the API server copies into each Pod),
-//! the default of a LimitRange, the Pod's own `resources` (from Kubernetes 1.34). A limit that is not stated is the
-//! LimitRange's. Read from Kubernetes 1.36: `pkg/apis/core/v1/defaults.go`, `plugin/pkg/admission/limitranger`.
+//! If no request is stated, the first of these takes effect: the container's limit (which the API server copies into
+//! each Pod), the default of a LimitRange, and the Pod's own `resources` (from Kubernetes 1.34). If no limit is stated,
+//! the limit of the LimitRange takes effect. The rules are those of Kubernetes 1.36, `pkg/apis/core/v1/defaults.go` and
+//! `plugin/pkg/admission/limitranger`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -19,31 +20,32 @@ use crate::workload::{Class, Container, PodTemplate};
 
 const MEBI: i64 = 1 << 20;
 
-/// Smallest amount of memory that a program can be said to need: no process with its libraries fits into less. What is
-/// less is a slip in the unit, such as `128m`, an eighth of a byte.
+/// Smallest amount of memory that a program can need, because no process with its libraries fits into less. A smaller
+/// amount is a mistake in the unit, such as `128m`, an eighth of a byte.
 pub const LEAST_MEMORY: Quantity = Quantity::from_bytes(MEBI);
 
-/// Where an effective request comes from.
+/// The origin of an effective request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Request {
     /// The container states it.
     Stated(Quantity),
-    /// Only a limit is stated; the API server copies it, and in a Pod of the cluster has done so.
+    /// Only a limit is stated. The API server copies it; in a Pod of the cluster this has already happened.
     CopiedFromLimit(Quantity),
-    /// It equals the limit in a Pod of the cluster, and nobody can tell whether it was written or copied.
+    /// The request equals the limit in a Pod of the cluster, and the object does not show whether the request was
+    /// written or copied.
     PerhapsCopied(Quantity),
     /// A LimitRange of the namespace fills it in.
     FromLimitRange(Quantity),
-    /// The Pod as a whole has one; no part of it is this container's.
+    /// The Pod as a whole has a request. No part of it belongs to this container.
     FromPod,
-    /// There is none.
+    /// There is no request.
     Missing,
-    /// Something stands there that is no amount; the API server refuses it.
+    /// The value is not a quantity, so the API server rejects it.
     Unreadable,
 }
 
 impl Request {
-    /// The container's own quantity, wherever it comes from.
+    /// The container's own quantity, whatever its origin.
     pub fn quantity(self) -> Option<Quantity> {
         match self {
             Request::Stated(value)
@@ -57,15 +59,16 @@ impl Request {
 
 /// Requests and limits by resource name: `cpu`, `memory`.
 pub trait Resources<'a> {
-    /// Where the container states its request, or would.
+    /// Place of the container's request, even if it is missing.
     fn request_at(&self, resource: &str) -> Cursor<'a>;
-    /// Where the container states its limit, or would.
+    /// Place of the container's limit, even if it is missing.
     fn limit_at(&self, resource: &str) -> Cursor<'a>;
-    /// The effective request, and where it comes from. The host may be asked who wrote it.
+    /// The effective request and its origin. This may ask the host who wrote it.
     fn request(&self, review: &Review<'_>, resource: &str) -> Request;
-    /// The effective request wherever it comes from; none where there is none of the container's own, or no amount.
+    /// The effective request, whatever its origin. `None` if the container itself has none, or if the value is not a
+    /// quantity.
     fn requested(&self, review: &Review<'_>, resource: &str) -> Option<Quantity>;
-    /// The effective limit of the container itself; none also where what stands there is no amount.
+    /// The effective limit of the container itself. `None` if there is none, or if the value is not a quantity.
     fn limit(&self, review: &Review<'_>, resource: &str) -> Option<Quantity>;
 }
 
@@ -104,7 +107,7 @@ impl<'a> Resources<'a> for Container<'a> {
 }
 
 impl Container<'_> {
-    /// The effective request, as if whatever is there had been written by its author.
+    /// The effective request, as if its author had written every value that is there.
     pub(crate) fn found(&self, review: &Review<'_>, resource: &str) -> Request {
         match amount(&self.at("/resources/requests"), resource) {
             Amount::Unreadable => return Request::Unreadable,
@@ -127,14 +130,14 @@ impl Container<'_> {
 /// Requests or limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Side {
-    /// What is reserved.
+    /// The amount that is reserved.
     Request,
-    /// What may be used.
+    /// The amount that may be used.
     Limit,
 }
 
 impl Side {
-    /// The member of `resources`.
+    /// Name of the member of `resources`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,19 +147,19 @@ impl Side {
     }
 }
 
-/// What a Pod as a whole requests, or is limited to.
+/// Sum of the requests or the limits of a Pod.
 #[derive(Clone, Debug)]
 pub struct Total<'a> {
-    /// The greater of what runs at a time: app containers and sidecars together, or an init container and the sidecars
-    /// before it. None where no container says anything.
+    /// The larger of two sums of containers that run at the same time: the app containers with all sidecars, and an
+    /// init container with the sidecars before it. `None` if no container states a value.
     pub sum: Option<Quantity>,
-    /// The first container that says nothing.
+    /// The first container that states no value.
     pub lacking: Option<Container<'a>>,
 }
 
-/// The sum over a Pod as the scheduler and quotas count it (`PodRequests` and `PodLimits` of
-/// `k8s.io/component-helpers/resource`), of this or another workload of the namespace. None beyond the range of quantities,
-/// or where something is no amount.
+/// The sum over a Pod as the scheduler and quotas compute it (`PodRequests` and `PodLimits` of
+/// `k8s.io/component-helpers/resource`), for this or another workload of the namespace. `None` if the sum is out of
+/// range, or if a value is not a quantity.
 #[must_use]
 pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: &str, side: Side) -> Option<Total<'a>> {
     let of_pod = template.spec().at("/resources");
@@ -185,7 +188,7 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
             Side::Limit => container.limit(review, resource),
         };
         is_stated |= own.is_some();
-        // What an injection fills in is not lacking.
+        // An injection fills in the values of its containers, so they are not missing.
         let is_injected = index >= template.containers().len();
         if own.is_none() && lacking.is_none() && !is_injected {
             lacking = Some(container.clone());
@@ -204,9 +207,11 @@ pub fn pod_total<'a>(review: &Review<'_>, template: &PodTemplate<'a>, resource: 
     Some(Total { sum: is_stated.then(|| running.max(most)), lacking })
 }
 
-/// Whether an autoscaler takes the requests of a Pod as a whole: its own, and of what it does not state the sum of what its
-/// containers state. Without, each container has to state one. Where the Pod has limits alone, the API server fills in its
-/// requests (`defaultPodRequests`). From Kubernetes 1.34 (`calculateRequests` of `pkg/controller/podautoscaler`).
+/// Whether an autoscaler uses the requests of the Pod as a whole. For a resource that the Pod does not state, it uses
+/// the sum of the containers' requests. Otherwise each container must state a request.
+///
+/// If the Pod has only limits, the API server fills in its requests (`defaultPodRequests`). This holds from Kubernetes
+/// 1.34 (`calculateRequests` of `pkg/controller/podautoscaler`).
 #[must_use]
 pub fn is_requested_as_a_whole(review: &Review<'_>, template: &PodTemplate<'_>) -> bool {
     let of_pod = template.spec().at("/resources");
@@ -216,7 +221,8 @@ pub fn is_requested_as_a_whole(review: &Review<'_>, template: &PodTemplate<'_>) 
     is_known && (states(Side::Request) || states(Side::Limit))
 }
 
-/// Whether a container may use all there is of a resource: neither it, nor a LimitRange, nor the Pod as a whole limits it.
+/// Whether a container may use all of a resource, because neither the container, nor a LimitRange, nor the Pod as a
+/// whole sets a limit.
 pub fn lacks_limit(review: &Review<'_>, container: &Container<'_>, resource: &str) -> bool {
     let is_known = review.kubernetes_version().is_none_or(|version| version.at_least(1, 34));
     let of_pod = container.pod("/resources/limits").key(resource);
@@ -226,20 +232,23 @@ pub fn lacks_limit(review: &Review<'_>, container: &Container<'_>, resource: &st
         && !(is_known && of_pod.exists())
 }
 
-/// Whether a LimitRange may exist that nobody could look up.
+/// Whether a LimitRange may exist that the host does not know.
 pub fn limit_ranges_unknown(review: &Review<'_>) -> bool {
     !review.limit_ranges().complete
 }
 
-/// What LimitRanges of the namespace fill into a container that says nothing of a resource: request and limit.
+/// Request and limit that the LimitRanges of the namespace fill in, for a container that states neither.
 #[must_use]
 pub fn filled(review: &Review<'_>, resource: &str) -> (Option<Quantity>, Option<Quantity>) {
     review.ranges().of_resource(resource).map_or((None, None), |range| (range.request, range.limit))
 }
 
-/// The least request that a limit allows: limit / ratio, rounded up, and what the LimitRanges of the namespace demand,
-/// but never more than the limit. A ratio below 1, which no request could meet, counts as 1. Memory of a limit in whole
-/// Mi comes in whole Mi too, from 16 on: people write no 214748365. None where the result is out of range.
+/// The smallest request for a limit: limit / ratio, rounded up, but at most the limit. It is at least the amount that the
+/// LimitRanges of the namespace require (`min` and `maxLimitRequestRatio`). A ratio below 1, which no request could meet,
+/// counts as 1.
+///
+/// If a memory limit is a multiple of 1Mi and the result is at least 16Mi, the result is rounded up to 1Mi, so that it
+/// reads well. `None` if the result is out of range.
 pub fn least_request(review: &Review<'_>, resource: &str, limit: Quantity, ratio: Quantity) -> Option<Quantity> {
     let unit = if resource == "cpu" { Unit::Milli } else { Unit::Whole };
     let one = Quantity::from_milli(1000);
@@ -253,7 +262,7 @@ pub fn least_request(review: &Review<'_>, resource: &str, limit: Quantity, ratio
     Some(rounded.min(limit))
 }
 
-/// What stands in a list of resources for one of them.
+/// The value of one resource in a list of requests or limits.
 enum Amount {
     Absent,
     Of(Quantity),
@@ -265,7 +274,7 @@ fn amount(list: &Cursor<'_>, resource: &str) -> Amount {
         None if list.is_absent() => Amount::Absent,
         Some(node) if node.kind() == Json::Object => match node.get(resource) {
             None => Amount::Absent,
-            // Unlike elsewhere, `null` is no absent value here: apimachinery reads it as a quantity of zero.
+            // Here `null` does not mean absent: apimachinery reads it as a quantity of zero.
             Some(value) if value.is_null() => Amount::Of(Quantity::ZERO),
             Some(value) => match Quantity::from_node(value).filter(|quantity| *quantity >= Quantity::ZERO) {
                 Some(quantity) => Amount::Of(quantity),
@@ -276,8 +285,8 @@ fn amount(list: &Cursor<'_>, resource: &str) -> Amount {
     }
 }
 
-/// Request and limit are equal in a Pod: the API server copies the limit to where nobody wrote a request, and then a
-/// LimitRange fills in both.
+/// Origin of a request that equals the limit in a Pod. The API server copies the limit if no request was written, and a
+/// LimitRange may have filled in both.
 fn copied(review: &Review<'_>, request: Quantity, request_at: &Cursor<'_>, limit_at: &Cursor<'_>) -> Request {
     if !review.may_ask_of_copy() {
         return Request::PerhapsCopied(request);
@@ -290,7 +299,7 @@ fn copied(review: &Review<'_>, request: Quantity, request_at: &Cursor<'_>, limit
     }
 }
 
-/// What the containers of a Pod inherit from it: worked out once for all of them.
+/// The requests that containers inherit from their Pod, computed once for all containers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inherited {
     cpu: OnceCell<bool>,
@@ -298,7 +307,7 @@ pub(crate) struct Inherited {
 }
 
 impl Inherited {
-    /// Whether the Pod's own `resources` make for a request.
+    /// Whether the Pod's own `resources` result in a request.
     pub(crate) fn requests(&self, review: &Review<'_>, spec: &Cursor<'_>, resource: &str) -> bool {
         let known = match resource {
             "cpu" => &self.cpu,
@@ -309,8 +318,9 @@ impl Inherited {
     }
 }
 
-/// Whether the Pod's own `resources` make for a request (`defaultPodRequests`): one is stated, or it has a limit for it,
-/// or it has limits at all and some container requests it. Of nothing, that is none.
+/// Whether the Pod's own `resources` result in a request above zero (`defaultPodRequests`). They do if the Pod states a
+/// request or a limit for the resource. They also do if the Pod has any limit, and a container has a request or a limit
+/// for the resource.
 fn pod_requests(review: &Review<'_>, spec: &Cursor<'_>, resource: &str) -> bool {
     let of_pod = spec.at("/resources");
     if !of_pod.exists() || review.kubernetes_version().is_some_and(|version| !version.at_least(1, 34)) {
@@ -327,18 +337,19 @@ fn pod_requests(review: &Review<'_>, spec: &Cursor<'_>, resource: &str) -> bool 
                 .any(|container| has(&container.at("/resources/requests")) || has(&container.at("/resources/limits")))
 }
 
-/// What the LimitRanges of the namespace say of containers, by resource: read once, for there may be many of both.
+/// The rules of the namespace's LimitRanges for containers, by resource. They are read once, because there may be many
+/// LimitRanges and many containers.
 #[derive(Debug, Default)]
 pub(crate) struct Ranges(BTreeMap<String, Range>);
 
-/// What all of them say together of one resource.
+/// The rules of all LimitRanges for one resource.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Range {
-    /// The limit of a container without one: what the first says that says anything.
+    /// The limit of a container without one: the first that a LimitRange states.
     limit: Option<Quantity>,
     /// The request of a container with neither request nor limit.
     request: Option<Quantity>,
-    /// The greatest that is demanded, of a container or of its Pod.
+    /// The largest minimum, for a container or for its Pod.
     min: Option<Quantity>,
     /// The smallest ratio of limit to request that is allowed.
     ratio: Option<Quantity>,
@@ -369,8 +380,8 @@ impl Ranges {
                 }
                 _ => continue,
             }
-            // Of the lists of an item, as of items, the first that says something counts. What the API server makes of the
-            // LimitRange itself is included.
+            // The first item, and the first list of an item, that states a value counts. The order of the lists
+            // includes the defaults that the API server writes into the LimitRange itself.
             ranges.read(item, "defaultRequest", |range, amount| {
                 range.request.get_or_insert(amount);
             });
@@ -389,8 +400,8 @@ impl Ranges {
         ranges
     }
 
-    /// A container that meets what is said of its Pod meets it for the Pod. Nothing is filled in, and requests are advised
-    /// for CPU and memory alone.
+    /// Reads an item for Pods: if each container meets these bounds, so does the Pod. Such an item fills in nothing.
+    /// Only CPU and memory are read, because policies propose only their requests.
     fn read_of_pod(&mut self, item: Node<'_>) {
         for resource in ["cpu", "memory"] {
             let amount = |list: &str| Quantity::from_node(item.get(list)?.get(resource)?);

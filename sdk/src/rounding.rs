@@ -1,39 +1,40 @@
-//! How controllers turn counts and percentages into Pods, each with its own rounding.
+//! How controllers turn counts and percentages into Pods. Each controller rounds in its own way.
 //!
-//! Read from Kubernetes 1.36; each function names its source. Totals are counts of Pods and not negative. The API's
-//! defaults (`25%` and so on) are the caller's to fill in.
+//! The rules are those of Kubernetes 1.36; each function names its source. Totals are counts of Pods, and not negative.
+//! The caller fills in the defaults of the API (such as `25%`).
 
 use crate::int_or_percent::IntOrPercent;
 
-/// How far a rolling update may stray from the wanted number of Pods.
+/// How far a rolling update may deviate from the wanted number of Pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fenceposts {
     /// Pods beyond the wanted number.
     pub surge: i64,
     /// Wanted Pods that may be down; at most all of them.
     pub unavailable: i64,
-    /// Both rounded to zero, so that the controller made `unavailable` 1.
+    /// Whether both rounded to zero, so that the controller made `unavailable` 1.
     pub forced: bool,
 }
 
 impl Fenceposts {
-    /// Of a Deployment's rolling update: surge rounds up, unavailable down, both zero make one unavailable but for zero
-    /// replicas (`ResolveFenceposts` and `MaxUnavailable` in `pkg/controller/deployment/util`).
+    /// The rolling update of a Deployment: surge rounds up, and unavailable rounds down. If both are zero, one is
+    /// unavailable, except with zero replicas (`ResolveFenceposts` and `MaxUnavailable` in
+    /// `pkg/controller/deployment/util`).
     #[must_use]
     pub fn of_deployment(replicas: i64, max_surge: IntOrPercent, max_unavailable: IntOrPercent) -> Self {
         Self::new(replicas, max_surge.resolve_up(replicas), max_unavailable.resolve_down(replicas))
     }
 
-    /// Of a DaemonSet's rolling update on so many nodes: both round up, both zero make one unavailable
+    /// The rolling update of a DaemonSet on this number of nodes: both round up. If both are zero, one is unavailable
     /// (`updatedDesiredNodeCounts` in `pkg/controller/daemon`).
     #[must_use]
     pub fn of_daemon_set(nodes: i64, max_surge: IntOrPercent, max_unavailable: IntOrPercent) -> Self {
         Self::new(nodes, max_surge.resolve_up(nodes), max_unavailable.resolve_up(nodes))
     }
 
-    /// Of a StatefulSet's rolling update: unavailable rounds down and is never below one, surge there is none
-    /// (`getStatefulSetMaxUnavailable` in `pkg/controller/statefulset`; the field's own comment says "rounding up", the
-    /// code does not). Without the field, and where the feature is off: `IntOrPercent::Int(1)`.
+    /// The rolling update of a StatefulSet: unavailable rounds down and is never below one, and there is no surge
+    /// (`getStatefulSetMaxUnavailable` in `pkg/controller/statefulset`). The comment of the field says "rounding up",
+    /// but the code rounds down. Without the field, or if the feature is off, pass `IntOrPercent::Int(1)`.
     #[must_use]
     pub fn of_stateful_set(replicas: i64, max_unavailable: IntOrPercent) -> Self {
         Self::new(replicas, 0, max_unavailable.resolve_down(replicas))
@@ -52,7 +53,7 @@ impl Fenceposts {
     }
 }
 
-/// What a PodDisruptionBudget asks for; the API takes exactly one of them.
+/// The limit that a PodDisruptionBudget sets. The API accepts exactly one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
     /// `spec.minAvailable`.
@@ -62,8 +63,8 @@ pub enum Budget {
 }
 
 impl Budget {
-    /// Pods that must stay healthy, of so many expected ones (the sum of the scales of the controllers whose Pods the
-    /// budget selects). Percentages round up (`getExpectedPodCount` in `pkg/controller/disruption`).
+    /// Number of Pods that must stay healthy. `expected` is the sum of the scales of the controllers whose Pods the
+    /// budget selects. Percentages round up (`getExpectedPodCount` in `pkg/controller/disruption`).
     #[must_use]
     pub fn desired_healthy(self, expected: i64) -> i64 {
         match self {
@@ -72,19 +73,19 @@ impl Budget {
         }
     }
 
-    /// Pods that may be evicted while all expected ones are healthy (`updatePdbStatus`, same package).
+    /// Number of Pods that may be evicted while all expected Pods are healthy (`updatePdbStatus`, same package).
     #[must_use]
     pub fn allowed(self, expected: i64) -> i64 {
         if expected <= 0 { 0 } else { expected.saturating_sub(self.desired_healthy(expected)).max(0) }
     }
 
-    /// The fewest expected Pods at which the budget allows an eviction; every greater number allows one too. `None`
-    /// where no number does (`minAvailable: 100%`, `maxUnavailable: 0`).
+    /// The smallest number of expected Pods for which the budget allows an eviction. Every greater number allows one
+    /// too. `None` if no number does (`minAvailable: 100%`, `maxUnavailable: 0`).
     #[must_use]
     pub fn fewest_evictable(self) -> Option<i64> {
         match self {
             Self::MinAvailable(IntOrPercent::Int(count)) => Some(count.saturating_add(1).max(1)),
-            // ⌈p·n / 100⌉ ≤ n - 1 says the same as n·(100 - p) ≥ 100.
+            // ⌈p·n / 100⌉ ≤ n - 1 is equivalent to n·(100 - p) ≥ 100.
             Self::MinAvailable(IntOrPercent::Percent(percent @ 0..100)) => {
                 let free = 100 - percent;
                 Some((100 + free - 1) / free)
@@ -115,7 +116,7 @@ mod tests {
             (1, Int(0), Int(1), (0, 1, false, 0)),
             (1, Int(1), Int(0), (1, 0, false, 1)),
             (1, Percent(1), Percent(100), (1, 1, false, 0)),
-            // Beyond the table: more than there are, and nothing at all.
+            // Not in the table: more than all Pods, and no Pods.
             (2, Int(0), Int(5), (0, 2, false, 0)),
             (0, Percent(25), Percent(25), (0, 0, false, 0)),
         ] {
@@ -177,11 +178,11 @@ mod tests {
         assert_eq!(Budget::MaxUnavailable(Percent(0)).fewest_evictable(), None);
     }
 
-    /// An independent model: Pods go down one by one, shares are compared as cross products, nothing is divided.
+    /// An independent model. Pods go down one by one, and shares are compared as cross products, without division.
     mod naive {
         use super::IntOrPercent::{self, Int, Percent};
 
-        /// The most Pods, counted one by one, that are no more than the share.
+        /// The largest number of Pods, counted one by one, that does not exceed the share.
         pub(super) fn most(count: IntOrPercent, total: i64) -> i64 {
             match count {
                 Int(value) => value,
@@ -189,7 +190,7 @@ mod tests {
             }
         }
 
-        /// The fewest Pods that are no less than the share.
+        /// The smallest number of Pods that is not below the share.
         pub(super) fn fewest(count: IntOrPercent, total: i64) -> i64 {
             match count {
                 Int(value) => value,

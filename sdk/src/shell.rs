@@ -1,15 +1,15 @@
-//! Commands as containers state them: programs, and the scripts of shells, as far as they can be read without running them.
+//! Commands of containers: programs, and scripts of shells, as far as they can be understood without running them.
 
 /// The script of a shell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Script<'a> {
-    /// What follows `-c`.
+    /// The text after `-c`.
     pub text: &'a str,
-    /// Whether the shell ends at the first command that fails (`-e`).
+    /// Whether the shell exits at the first command that fails (`-e`).
     pub stops_at_failure: bool,
 }
 
-/// The script of `sh -c`, whatever other options stand there.
+/// The script of `sh -c`, with any other options of the shell.
 #[must_use]
 pub fn script<'a>(words: &[&'a str]) -> Option<Script<'a>> {
     let (shell, rest) = without_prefix(words).split_first()?;
@@ -38,7 +38,7 @@ pub fn script<'a>(words: &[&'a str]) -> Option<Script<'a>> {
     None
 }
 
-/// Whether this word starts a shell, by its name.
+/// Whether this word is the name of a shell.
 #[must_use]
 pub fn is_shell(word: &str) -> bool {
     ["sh", "bash", "ash", "dash", "zsh", "ksh"].contains(&program(word))
@@ -53,7 +53,8 @@ fn program(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or_default()
 }
 
-/// Without what only starts the program behind it: `env`, with its variables, and `busybox`.
+/// The words without prefixes that only start another program: `env` with its variables, `busybox`, `exec` and
+/// `command`.
 fn without_prefix<'r, 'a>(mut words: &'r [&'a str]) -> &'r [&'a str] {
     while let [first, rest @ ..] = words
         && (matches!(program(first), "env" | "busybox" | "exec" | "command") || is_assignment(first))
@@ -73,13 +74,13 @@ fn is_assignment(word: &str) -> bool {
 /// How long a command sleeps for certain.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Slept {
-    /// Seconds, rounded down; `i64::MAX` where it never ends.
+    /// Seconds, rounded down; `i64::MAX` if the sleep never ends.
     pub seconds: i64,
-    /// Whether it does nothing else, and exactly so many seconds.
+    /// Whether the command does nothing else, and sleeps exactly this number of seconds.
     pub is_all: bool,
 }
 
-/// Seconds that a command sleeps at least: the sum of the sleeps of constant length that run whatever happens.
+/// Minimum of seconds that a command sleeps: the sum of all sleeps of constant length that run in every case.
 #[must_use]
 pub fn slept(words: &[&str]) -> Slept {
     let milliseconds = match script(words) {
@@ -91,7 +92,7 @@ pub fn slept(words: &[&str]) -> Slept {
     Slept { seconds, is_all: milliseconds.1 && is_whole }
 }
 
-/// Whether a command succeeds whatever happens: it prints, waits, or does nothing.
+/// Whether a command always succeeds, because it only prints, waits, or does nothing.
 #[must_use]
 pub fn always_succeeds(words: &[&str]) -> bool {
     let Some(script) = script(words) else {
@@ -114,7 +115,7 @@ pub fn always_succeeds(words: &[&str]) -> bool {
     is_any
 }
 
-/// Milliseconds of `sleep 1m 15s`, with the sum of its arguments as GNU has it.
+/// Milliseconds of `sleep 1m 15s`: the sum of the arguments, as in GNU coreutils.
 fn sleep(words: &[&str]) -> Option<i64> {
     let (first, times) = without_prefix(words).split_first()?;
     if program(first) != "sleep" || times.is_empty() {
@@ -144,19 +145,19 @@ fn milliseconds(time: &str) -> Option<i64> {
     Some(whole.saturating_mul(unit).saturating_add(thousandths.saturating_mul(unit) / 1000))
 }
 
-/// Programs that succeed, so that what follows `&&` runs too.
+/// Programs that always succeed, so that a command after `&&` runs too.
 const SUCCEED: [&str; 6] = ["sleep", "echo", "printf", "true", ":", "date"];
 
-/// Programs after which the container may end before the script does.
+/// Programs after which the container may stop before the script ends.
 const END: [&str; 6] = ["kill", "pkill", "killall", "exit", "return", "exec"];
 
-/// Words of the shell behind which commands run perhaps, or more than once.
+/// Words of the shell after which commands may not run, or may run more than once.
 const BRANCHES: [&str; 11] = ["if", "while", "until", "for", "case", "select", "function", "{", "}", "!", "[["];
 
 /// Milliseconds that a script sleeps for certain, and whether it does nothing else.
 fn in_script(script: Script<'_>) -> (i64, bool) {
     let (mut sum, mut is_all, mut stops_at_failure) = (0_i64, true, script.stops_at_failure);
-    // Whether the next command of a list runs: after `&&` only where those before have succeeded.
+    // Whether the next command of a list runs: after `&&`, only if the commands before it succeeded.
     let mut runs = true;
     // The sum before the list that is being read.
     let mut before = 0;
@@ -174,13 +175,13 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
             None => is_all &= words.is_empty(),
         }
         if end == End::Beside {
-            // The whole list runs in the background, and the script goes on at once.
+            // The whole list runs in the background, and the script continues at once.
             (sum, is_all) = (before, false);
         }
         let is_ending = words.first().is_some_and(|word| END.contains(&program(word)))
             || words.windows(2).any(|pair| matches!(pair, ["-s" | "-k", "quit" | "stop" | "graceful-stop"]));
         if is_ending {
-            // With `exec sleep` the script is over, and has slept.
+            // After `exec sleep`, the script has slept and ends.
             return (sum, is_all && after.trim().is_empty());
         }
         if name == "set" {
@@ -204,32 +205,33 @@ fn in_script(script: Script<'_>) -> (i64, bool) {
     (sum, is_all)
 }
 
-/// What is behind a command.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum End {
-    /// `;`, the end of a line, or that of the script: the next command runs after it.
+    /// `;`, the end of a line, or the end of the script: the next command runs after this one.
     Next,
     /// `&&`
     And,
     /// `||`
     Or,
-    /// `&`: the next command runs beside it, and beside what it is joined to by `&&` and `||`.
+    /// `&`: the next command runs beside this one, and beside the commands that `&&` and `||` join to it.
     Beside,
-    /// `|`: the next command runs beside it.
+    /// `|`: the next command runs beside this one.
     Pipe,
-    /// Something that this does not read, such as a subshell.
+    /// Syntax that this module does not read, such as a subshell.
     Unreadable,
 }
 
 /// The first command of a script.
 struct Command<'a> {
-    /// Without its redirections. A word with a variable or another command in it is kept as text, which no constant equals.
+    /// The words without redirections. A word that contains a variable or a command is kept as text, which equals no
+    /// constant.
     words: Vec<String>,
-    /// What ends it.
+    /// The end of the command.
     end: End,
-    /// What follows.
+    /// The script after the command.
     rest: &'a str,
-    /// Whether it reads or writes a file or a connection by a redirection, so that it fails where that does.
+    /// Whether a redirection reads or writes a file or a connection, so that the command may fail.
     writes: bool,
 }
 
@@ -245,7 +247,7 @@ fn next_command(script: &str) -> Option<Command<'_>> {
             if !std::mem::take(redirects) {
                 words.push(text);
             } else {
-                // The others are streams that are open already.
+                // The other targets are streams that are already open.
                 writes |= text != "/dev/null" && text != "-" && !text.bytes().all(|byte| byte.is_ascii_digit());
             }
         }
@@ -253,7 +255,7 @@ fn next_command(script: &str) -> Option<Command<'_>> {
     while let Some((at, character)) = characters.next() {
         let rest = |skip: usize| script.get(at + skip..).unwrap_or_default();
         if depth > 0 {
-            // Within `$(…)`: only its end matters.
+            // Within `$(…)`, only its end matters.
             depth = match character {
                 '(' => depth + 1,
                 ')' => depth - 1,
@@ -277,7 +279,7 @@ fn next_command(script: &str) -> Option<Command<'_>> {
                 }
             }
             '\\' => {
-                // Before the end of a line it goes on with the next.
+                // A backslash before the end of a line continues the command on the next line.
                 if let Some((_, escaped)) = characters.next().filter(|(_, escaped)| *escaped != '\n') {
                     is_word = true;
                     word.push(escaped);
@@ -299,7 +301,7 @@ fn next_command(script: &str) -> Option<Command<'_>> {
                 return Some(Command { words, end: End::Unreadable, rest: "", writes: false });
             }
             '<' | '>' => {
-                // The number before it names a stream.
+                // A number before the redirection names a stream.
                 if word.bytes().all(|byte| byte.is_ascii_digit()) {
                     word.clear();
                     is_word = false;
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_ask_nothing() {
+    fn commands_that_always_succeed() {
         for (words, expected) in [
             (&["/bin/true"][..], true),
             (&["echo", "ready"], true),
@@ -420,7 +422,7 @@ mod tests {
             ("curl -s 'http://x/?a=1;b' || true; sleep 75", 75, false),
             ("sleep \\\n 75", 75, true),
             ("sleep '75'", 75, true),
-            // What runs perhaps, beside the rest, or after the program has been told to end.
+            // Commands that may not run, that run beside the rest, or that run after the program was told to stop.
             ("/drain.sh && sleep 75", 0, false),
             ("/drain.sh || sleep 75", 0, false),
             ("set -e; /drain.sh; sleep 75", 0, false),

@@ -5,7 +5,7 @@ use plimsoll_flat::{Kind as Json, Node, Writer};
 use crate::int_or_percent::IntOrPercent;
 use crate::quantity::Quantity;
 
-/// A JSON value built by a policy; members stand in the order in which they are given.
+/// A JSON value that a policy builds. Members keep the order in which they are given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `true` or `false`.
@@ -31,8 +31,8 @@ impl Value {
         Value::List(items.into())
     }
 
-    /// A copy of what stands in an object: what holds only strings, whole numbers, truth values, lists and objects.
-    /// `null` members are left out.
+    /// A copy of a value that holds only strings, whole numbers, booleans, lists and objects. Members that are `null`
+    /// are left out. `None` for any other value.
     pub fn copy(node: Node<'_>) -> Option<Self> {
         match node.kind() {
             Json::Object => {
@@ -47,11 +47,11 @@ impl Value {
         }
     }
 
-    /// As a flat document, such as a selector to ask with.
+    /// The value as a flat document, such as the selector of a question to the host.
     pub fn to_document(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         self.write(&mut writer);
-        // A tree of owned values has neither misplaced keys nor the size of a gigabyte.
+        // Writing fails only for misplaced keys or for a gigabyte of data. A tree of owned values has neither.
         writer.finish().unwrap_or_default()
     }
 

@@ -1,28 +1,28 @@
-//! Versions of Kubernetes, as far as rules care: `major.minor`.
+//! Versions of Kubernetes, by which policies choose rules: `major.minor`.
 
 use std::fmt;
 
-/// The release of a cluster. Features come with minor releases, but for the few that a patch turned off again. Pre-release
-/// and build are not kept.
+/// The release of a cluster. Features come with minor releases; a few were turned off again by a patch. Pre-release and
+/// build are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KubernetesVersion {
     /// The first number, 1 so far.
     pub major: u32,
     /// The second number.
     pub minor: u32,
-    /// The third number, where it is stated.
+    /// The third number, if it is stated.
     pub patch: Option<u32>,
 }
 
 impl KubernetesVersion {
-    /// This release.
+    /// A release without a patch.
     #[must_use]
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor, patch: None }
     }
 
-    /// Reads `1.36`, `v1.36.3`, `v1.36.3-gke.100`, `v1.37.0-rc.1` (as 1.37) and `1.30+` (how some vendors fill in
-    /// `minor` of `/version`). `None` for anything else.
+    /// Reads `1.36`, `v1.36.3`, `v1.36.3-gke.100`, `v1.37.0-rc.1` (as 1.37) and `1.30+` (some vendors write
+    /// `minor` of `/version` like that). `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (major, rest) = number(text.strip_prefix('v').unwrap_or(text))?;
@@ -34,13 +34,13 @@ impl KubernetesVersion {
         (rest.is_empty() || rest.starts_with(['-', '+'])).then_some(Self { major, minor, patch })
     }
 
-    /// Whether this release is that one or a later one.
+    /// Whether this release is `major.minor` or a later one.
     #[must_use]
     pub fn at_least(self, major: u32, minor: u32) -> bool {
         (self.major, self.minor) >= (major, minor)
     }
 
-    /// With the patch, where it is known: `1.35.4`.
+    /// The version with the patch, if it is known: `1.35.4`.
     #[must_use]
     pub fn to_patch(self) -> String {
         self.patch.map_or_else(|| self.to_string(), |patch| format!("{self}.{patch}"))

@@ -1,30 +1,32 @@
-//! What VerticalPodAutoscalers set.
+//! The requests that VerticalPodAutoscalers set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_flat::Node;
 
-/// For which containers some VerticalPodAutoscalers set the request of a resource when a Pod is made: in every `updateMode`
-/// but `Off`, unless `mode: Off` or `controlledResources` leave it out. What is said of `*` holds for containers without a
-/// policy of their own. Each policy is read once, for there may be hundreds, and as many containers.
+/// The containers for which VerticalPodAutoscalers set the request of a resource when a Pod is created.
+///
+/// They do so in every `updateMode` except `Off`, unless `mode: Off` or `controlledResources` excludes it. The policy
+/// for `*` applies to containers without a policy of their own. Each policy is read once, because there may be hundreds
+/// of policies and of containers.
 #[derive(Debug, Default)]
 pub struct Filled {
-    /// How many fill the containers that they do not name.
+    /// Number of autoscalers that fill the containers that they do not name.
     others: usize,
-    /// By the name of a container.
+    /// The containers that an autoscaler names, by their names.
     named: BTreeMap<String, Named>,
 }
 
 #[derive(Debug, Default)]
 struct Named {
-    /// Whether one that names it fills it.
+    /// Whether an autoscaler that names the container fills it.
     is_filled: bool,
-    /// How many of those that fill the others name it.
+    /// Number of autoscalers that name the container, and fill those that they do not name.
     exceptions: usize,
 }
 
 impl Filled {
-    /// By these, for this resource.
+    /// Reads these autoscalers for this resource.
     #[must_use]
     pub fn by<'a>(verticals: impl Iterator<Item = Node<'a>>, resource: &str) -> Self {
         let mut filled = Self::default();
@@ -45,7 +47,7 @@ impl Filled {
         let policies = vertical.at("/spec/resourcePolicy/containerPolicies").into_iter().flat_map(Node::items);
         let name = |policy: Node<'_>| policy.get("containerName").and_then(Node::as_str).map(str::to_owned);
         let named: Vec<_> = policies.filter_map(|policy| Some((name(policy)?, sets(policy)))).collect();
-        // The first of a name counts.
+        // If several policies have the same name, the first one counts.
         let fills_others = named.iter().find(|(name, _)| name == "*").is_none_or(|(_, sets)| *sets);
         self.others += usize::from(fills_others);
         let mut seen = BTreeSet::new();
@@ -58,7 +60,7 @@ impl Filled {
         }
     }
 
-    /// Whether one of them fills this container.
+    /// Whether an autoscaler fills this container.
     #[must_use]
     pub fn has(&self, container: &str) -> bool {
         match self.named.get(container) {

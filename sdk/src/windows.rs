@@ -1,4 +1,4 @@
-//! Pods on Windows, where what holds for Linux alone is neither asked nor filled in.
+//! Pods on Windows. Policies neither demand nor fill in fields there that only Linux has.
 
 use crate::cursor::Cursor;
 use crate::findings::Findings;
@@ -14,20 +14,20 @@ const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 const SYSTEMS: [&str; 2] = ["linux", "windows"];
 
 impl<'a> PodTemplate<'a> {
-    /// Whether the Pod runs on Windows, where what holds for Linux alone is neither asked nor filled in.
+    /// Whether the Pod runs on Windows: by [`Self::is_kept_on_windows`], or by a `hostProcess`.
     pub fn is_windows(&self) -> bool {
         self.is_kept_on_windows() || self.host_process().is_some()
     }
 
-    /// Whether no Linux node takes the Pod: by `os`, `nodeSelector` or the required node affinity. The kubelet checks each
-    /// of them too, so `nodeName` is no way around them.
+    /// Whether no Linux node takes the Pod, because of `os`, `nodeSelector` or the required node affinity. The kubelet
+    /// also checks each of them, so `nodeName` is no way around them.
     pub fn is_kept_on_windows(&self) -> bool {
         self.is_kept_on("windows")
     }
 
-    /// Whether the Pod may run on Windows, now or as soon as its author says the rest: it is Windows already, or something
-    /// of it is for Windows and nothing keeps it on Linux. The API server refuses what is for Linux alone once `os` says
-    /// `windows`, so nothing of that may be filled in here. A RuntimeClass may choose the nodes.
+    /// Whether the Pod runs on Windows, or may do so later: one of its fields is for Windows, and nothing keeps the Pod
+    /// on Linux. Policies must not fill in fields of Linux here, because the API server rejects these fields once the
+    /// author writes `os: {name: windows}`. A RuntimeClass may also choose the nodes.
     pub fn may_run_on_windows(&self) -> bool {
         if self.is_kept_on("linux") {
             return false;
@@ -54,7 +54,7 @@ impl<'a> PodTemplate<'a> {
             })
     }
 
-    /// The terms of the node affinity, of its preferences too.
+    /// The terms of the node affinity, both required and preferred.
     fn node_terms(&self) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
         let affinity = self.spec().at("/affinity/nodeAffinity");
         let required = affinity.at("/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms").items();
@@ -62,7 +62,8 @@ impl<'a> PodTemplate<'a> {
         required.chain(preferred.map(|preference| preference.at("/preference")))
     }
 
-    /// `NotIn` another system counts too: nodes have one of two, and the kubelet labels each.
+    /// Whether only nodes of this system take the Pod. `NotIn` with the other system counts too, because there are two
+    /// systems, and the kubelet labels each node.
     fn is_kept_on(&self, system: &str) -> bool {
         let is_it = |value: &Cursor<'_>| value.as_str() == Some(system);
         let is_other = |value: Cursor<'_>| value.as_str().is_some_and(|it| SYSTEMS.contains(&it) && it != system);
@@ -75,7 +76,7 @@ impl<'a> PodTemplate<'a> {
         }
         let required = self.spec().at("/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
         let mut terms = required.at("/nodeSelectorTerms").items().peekable();
-        // One of the terms is enough for a node.
+        // A node needs to match only one of the terms.
         terms.peek().is_some()
             && terms.all(|term| {
                 term.at("/matchExpressions").items().any(|expression| {
@@ -90,13 +91,12 @@ impl<'a> PodTemplate<'a> {
             })
     }
 
-    /// Where the Pod or one of its containers says that it is a process of its Windows node. The kubelet of a Linux node
-    /// passes over it.
+    /// The first `hostProcess: true`, at the Pod or at a container. The kubelet of a Linux node ignores the field.
     pub fn host_process(&self) -> Option<Cursor<'a>> {
         self.host_processes().next().map(|(_, at)| at)
     }
 
-    /// Each of these places, and the container that says so; none for the Pod itself.
+    /// Each `hostProcess: true`, with its container; `None` for the Pod itself.
     pub fn host_processes(&self) -> impl Iterator<Item = (Option<&Container<'a>>, Cursor<'a>)> {
         let of_containers = self.all_containers().map(|container| (Some(container), container.at(HOST_PROCESS)));
         let places = std::iter::once((None, self.spec().at(HOST_PROCESS))).chain(of_containers);
@@ -104,8 +104,8 @@ impl<'a> PodTemplate<'a> {
     }
 }
 
-/// Whether this Pod is exempt from what only Linux has: it runs on Windows. The Pod Security Standards exempt those that
-/// say so in `os`, which the API server takes as a reason to refuse these fields, from Kubernetes 1.25.
+/// Whether this Pod is exempt from checks of fields that only Linux has, because it runs on Windows. The Pod Security
+/// Standards exempt Pods with `os: {name: windows}` from Kubernetes 1.25, where the API server rejects these fields.
 pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
     let Some(template) = review.template() else { return false };
     let is_by_name = template.spec().at("/os/name").as_str() == Some("windows");
@@ -113,14 +113,15 @@ pub fn is_exempt_as_windows(review: &Review<'_>) -> bool {
     template.is_windows() && (!is_by_name || is_known)
 }
 
-/// Where the Pods are processes of their Windows nodes, nothing is asked that holds for Linux alone, and this answers true.
-/// What keeps them from Linux nodes is asked for, because these pass over `hostProcess` and no policy would judge them.
+/// Whether the Pods are processes of their Windows nodes, so that checks of fields that only Linux has do not apply.
+/// Reports an error if the Pods may run on Linux nodes. These nodes ignore `hostProcess`, and the skipped checks would
+/// be missing there.
 pub fn is_host_process(review: &Review<'_>, findings: &mut Findings) -> bool {
     let Some((template, at)) = review.template().and_then(|template| Some((template, template.host_process()?))) else {
         return false;
     };
     if !template.is_kept_on_windows() {
-        let message = "hostProcess is for Windows, and nothing keeps these Pods from Linux nodes, which pass over it";
+        let message = "hostProcess: true works only on Windows, but the Pod may run on a Linux node, which ignores it";
         findings.error(&at, message, "write nodeSelector: {kubernetes.io/os: windows} in the pod spec");
     }
     true

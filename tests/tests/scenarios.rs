@@ -456,14 +456,14 @@ fn the_guides_own_sets() -> Result<()> {
     let two = budget("web", "web", "minAvailable", json!(2));
     let sentence = "minAvailable 2 of 2 Pods (Deployment web at the minimum of HorizontalPodAutoscaler web), so none may be \
                     evicted, and a drain never ends";
-    let asks = "livenessProbe and readinessProbe ask the same";
+    let asks = "livenessProbe and readinessProbe check the same";
     found(&[scaled("web"), autoscaler("web", 2, 10), two.clone()], "drain-deadlock", sentence)?;
     found(std::slice::from_ref(&same), "identical-probes", asks)?;
-    found(std::slice::from_ref(&latest), "latest-image-tag", "whatever was pushed last")?;
+    found(std::slice::from_ref(&latest), "latest-image-tag", "every push changes what new Pods run")?;
     let mut scene = Scene::new("17")?;
     scene.apply("Deployment", &scaled("web"), &Silent, "")?;
     scene.apply("HPA, minimum 2", &autoscaler("web", 2, 10), &Silent, "")?;
     scene.apply("PDB `minAvailable: 2`", &two, &Denied(&["drain-deadlock"]), sentence)?;
     scene.apply("one `/health` for both probes", &same, &Warned(&["identical-probes"]), asks)?;
-    scene.apply("a `latest` tag", &latest, &Denied(&["latest-image-tag"]), "whatever was pushed last")
+    scene.apply("a `latest` tag", &latest, &Denied(&["latest-image-tag"]), "every push changes what new Pods run")
 }

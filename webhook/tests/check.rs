@@ -191,7 +191,7 @@ fn a_report_for_people() {
     let run = folder.check(&["k8s"]);
     assert_eq!(run.err, "");
     let expected = "\
-warning[privilege-escalation]: container \"app\" does not forbid its processes to gain privileges (setuid programs)
+warning[privilege-escalation]: allowPrivilegeEscalation of container \"app\" is not set (default: true): its processes may gain privileges through setuid programs
  --> k8s/b.yaml:6:5
   |
 6 |   - name: app   # the only one
@@ -199,16 +199,16 @@ warning[privilege-escalation]: container \"app\" does not forbid its processes t
   |
   = note: Pod escalates at /spec/containers/0/securityContext/allowPrivilegeEscalation
   = help: write securityContext.allowPrivilegeEscalation: false in the container
-  = help: `--fix=hardening`: forbid container \"app\" to gain privileges
+  = help: `--fix=hardening`: Set allowPrivilegeEscalation of container \"app\" to false
 
-error[latest-image-tag]: container \"app\": the image has no tag, so it is `latest`: whatever was pushed last
+error[latest-image-tag]: the image of container \"app\" has no tag, so it is `latest`: every push changes what new Pods run
   --> k8s/front.yaml:11:14
    |
 11 |       image: nginx
    |              ^^^^^
    |
    = note: Pod shop/front at /spec/containers/0/image
-   = help: write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)
+   = help: write a tag that never moves, such as :1.4.2, or a digest (@sha256:…)
 
 passed over: 1 document without a Kubernetes object
 2 objects in 3 files: 1 denied, 1 warned, 0 recorded

@@ -42,15 +42,12 @@ pub fn latest_image_tag(review: &Review, settings: &Settings, findings: &mut Fin
         if !reference.is_mutable_latest() || settings.allow(&reference) {
             continue;
         }
-        let wrong = match reference.tag {
-            Some(_) => "the tag `latest` is whatever was pushed last",
-            None => "the image has no tag, so it is `latest`: whatever was pushed last",
-        };
-        let message = format!("{}: {wrong}", image.describe());
+        let tag = if reference.tag.is_some() { "the tag `latest`" } else { "no tag, so it is `latest`" };
+        let message = format!("the image of {} has {tag}: every push changes what new Pods run", image.describe());
         findings.error(
             &image.reference,
             message,
-            "write a tag that is never moved, such as :1.4.2, or a digest (@sha256:…)",
+            "write a tag that never moves, such as :1.4.2, or a digest (@sha256:…)",
         );
     }
 }

@@ -52,22 +52,15 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
                 liveness.cursor(),
                 identical(&who, kills, unready),
                 format!(
-                    "write a liveness handler that fails only where a restart helps, or failureThreshold: {threshold} in \
-                     the livenessProbe (3 × the {unready} s of readiness)"
+                    "write a livenessProbe that fails only if a restart helps, or livenessProbe.failureThreshold: \
+                     {threshold} (3 × the {unready} s of readiness)"
                 ),
             )
         } else {
-            let message = match kills > unready {
-                true => format!(
-                    "{who}: livenessProbe and readinessProbe ask the same, though liveness waits longer ({kills} s, not \
-                     {unready} s)"
-                ),
-                false => identical(&who, kills, unready),
-            };
             findings.info(
                 liveness.cursor(),
-                message,
-                "write a liveness handler that fails only where a restart helps, such as /health/live",
+                identical(&who, kills, unready),
+                "write a livenessProbe that fails only if a restart helps, such as an httpGet of /health/live",
             )
         };
         finding.about(liveness.cursor()).about(readiness.cursor());
@@ -76,7 +69,7 @@ pub fn identical_probes(review: &Review, findings: &mut Findings) {
 
 fn identical(who: &str, kills: i64, unready: i64) -> String {
     format!(
-        "{who}: livenessProbe and readinessProbe ask the same, so slow answers restart the container after {kills} s (and \
-         take the Pod out of its Services after {unready} s)"
+        "{who}: livenessProbe and readinessProbe check the same: slow answers restart the container after {kills} s, \
+         and take the Pod out of its Services after {unready} s"
     )
 }

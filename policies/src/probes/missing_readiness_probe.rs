@@ -40,7 +40,7 @@ use plimsoll_sdk::workload::{Handler, Port};
 ///
 /// A Service's port with a name such as `http` or `grpc` always counts, because many programs serve both on one port.
 ///
-/// If only such Services select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` ask for
+/// If only such Services select the Pods, there is no finding. Services with `publishNotReadyAddresses: true` include
 /// Pods that are not ready, and do not count either.
 ///
 /// The finding appears at the object that is applied last: the workload or the selector of the Service.
@@ -63,7 +63,7 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// ```
 ///
 /// `--fix=unsafe` writes a `tcpSocket` probe of the one TCP port that Services target. If there is none, it uses the
-/// one port that the container declares. This is better than no probe, but it only shows that a program listens. The
+/// one port that the container declares. This is better than no probe, but it shows only that a program listens. The
 /// fix writes no probe if the livenessProbe already checks the same, and never a livenessProbe.
 ///
 /// ## Assumptions
@@ -89,7 +89,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
         return;
     }
     for container in review.containers().iter().filter(|container| container.class().runs_on()) {
-        asks_nothing(container, findings);
+        always_ready(container, findings);
     }
     let services = review.services();
     if are_only_scraped(review) {
@@ -125,7 +125,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
                 (Severity::Info, "; no Service sends it requests".to_owned())
             }
             None if listens(container) || targets.is_empty() && none_listens => {
-                (Severity::Warning, ", so the Pod is ready before it can answer".to_owned())
+                (Severity::Warning, ", so the Pod is ready before the container can answer".to_owned())
             }
             None => (Severity::Info, "; no Service targets it".to_owned()),
         };
@@ -136,7 +136,7 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
             severity,
             &container.at("/readinessProbe"),
             format!("{} has no readinessProbe{why}", container.describe()),
-            "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready",
+            HELP,
         );
         if let Some(service) = reaching.first {
             finding.related(format!("Service/{service}"));
@@ -148,16 +148,20 @@ pub fn missing_readiness_probe(review: &Review, findings: &mut Findings) {
     }
 }
 
+const HELP: &str =
+    "add a readinessProbe that succeeds once the container can serve, such as an httpGet of /health/ready";
+
 /// Reports a probe that succeeds whatever the program does.
-fn asks_nothing(container: &Container<'_>, findings: &mut Findings) {
+fn always_ready(container: &Container<'_>, findings: &mut Findings) {
     let Some(Handler::Exec { command }) = container.probe("readinessProbe").and_then(|probe| probe.handler()) else {
         return;
     };
     if always_succeeds(&command) {
-        let message =
-            format!("the readinessProbe of {} always succeeds: it asks the program nothing", container.describe());
-        let help = "write a readinessProbe that says yes once it can serve, such as an httpGet of /health/ready";
-        findings.info(&container.at("/readinessProbe/exec/command"), message, help);
+        let message = format!(
+            "the readinessProbe of {} always succeeds: its command does not check the program",
+            container.describe()
+        );
+        findings.info(&container.at("/readinessProbe/exec/command"), message, HELP);
     }
 }
 
@@ -185,6 +189,6 @@ fn tcp_probe(container: &Container<'_>, reaching: &Reaching<'_>) -> Option<Fix> 
         ("periodSeconds", 10.into()),
         ("failureThreshold", 3.into()),
     ]);
-    let title = format!("ask port {port} of {} whether something listens", container.describe());
+    let title = format!("Add a readinessProbe of TCP port {port} to {}", container.describe());
     Some(Fix::changing(title).add(&container.at("/readinessProbe"), probe))
 }

@@ -1,7 +1,7 @@
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 
-/// Pods that are not of the class `Guaranteed`.
+/// Pods whose QoS class is not `Guaranteed`.
 ///
 /// ## What it finds
 /// `info`: app containers, native sidecars and init containers need an effective request and limit of cpu and memory,
@@ -23,9 +23,9 @@ use plimsoll_sdk::resources::{Resources as _, limit_ranges_unknown};
 /// If the LimitRanges of the namespace are not known, the policy assumes that none fills in requests or limits.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
-/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
-/// whole.
+/// A LimitRange that is applied after the workload has no finding: it changes no running Pod, and fills in missing
+/// values only for Pods that are created later. The next change of the workload is checked against the LimitRange.
+/// `plimsoll check` looks at a set as a whole.
 #[policy(
     on = LongRunning, severity = Info, since = "0.1.0", refines = ["/LimitRange"],
     profile = OptIn,
@@ -41,7 +41,8 @@ pub fn evictable_under_pressure(review: &Review, findings: &mut Findings) {
             let amount = |list: &'static str| of_pod.key(list).key(resource).node().and_then(Quantity::from_node);
             let (request, limit) = (amount("requests").or_else(|| amount("limits")), amount("limits"));
             if is_wrong(request, limit) {
-                let message = format!("the Pod is not Guaranteed: {} for {resource}", describe(request, limit));
+                let what = describe(resource, request, limit);
+                let message = format!("the Pod as a whole has {what}: its QoS class is not Guaranteed");
                 findings.info(&of_pod.at("/limits").key(resource), message, help(resource));
             }
         }
@@ -62,9 +63,9 @@ pub fn evictable_under_pressure(review: &Review, findings: &mut Findings) {
     if limit_ranges_unknown(review) {
         findings.assume("no LimitRange fills in requests or limits");
     }
-    let more = if more == 0 { String::new() } else { format!(", and {more} more like it") };
-    let what = describe(request, limit);
-    let message = format!("the Pod is not Guaranteed: {} has {what} for {resource}{more}", container.describe());
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more such values)") };
+    let what = describe(resource, request, limit);
+    let message = format!("{} has {what}{more}: the QoS class of the Pod is not Guaranteed", container.describe());
     let at = container.limit_at(resource);
     findings.info(&at, message, help(resource)).about(&at).about(&container.request_at(resource));
 }
@@ -73,13 +74,13 @@ fn is_wrong(request: Option<Quantity>, limit: Option<Quantity>) -> bool {
     limit.is_none_or(|limit| limit.is_zero() || request != Some(limit))
 }
 
-fn describe(request: Option<Quantity>, limit: Option<Quantity>) -> String {
+fn describe(resource: &str, request: Option<Quantity>, limit: Option<Quantity>) -> String {
     match limit {
-        None => "no limit".to_owned(),
-        Some(limit) => format!("a request of {} and a limit of {limit}", request.unwrap_or(Quantity::ZERO)),
+        None => format!("no {resource} limit"),
+        Some(limit) => format!("a {resource} request of {} and a limit of {limit}", request.unwrap_or(Quantity::ZERO)),
     }
 }
 
 fn help(resource: &str) -> String {
-    format!("write the same for {resource} in requests and in limits")
+    format!("write the same {resource} value in resources.requests and in resources.limits")
 }

@@ -46,9 +46,9 @@ pub struct Settings {
 /// without one.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
-/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
-/// whole.
+/// A LimitRange that is applied after the workload has no finding: it changes no running Pod, and fills in missing
+/// values only for Pods that are created later. The next change of the workload is checked against the LimitRange.
+/// `plimsoll check` looks at a set as a whole.
 #[policy(
     on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -80,16 +80,20 @@ pub fn excessive_memory_ratio(review: &Review, settings: &Settings, findings: &m
         let most = decimal(i128::from(allowed.milli()));
         let origin = if limit_at.exists() { "" } else { " (of a LimitRange)" };
         let Some(times) = times(limit, amount) else { continue };
-        let message = format!("memory limit {limit}{origin} is {times} × the request {amount} (allowed: {most} ×)");
+        let message = format!(
+            "memory limit {limit}{origin} is {times} × the request {amount} (allowed: {most} ×), so the node can run \
+             out of memory"
+        );
         let least = least_request(review, "memory", limit, allowed);
         let help = match least {
-            Some(least) => format!("write requests.memory: {least} or more, or a lower limit"),
-            None => "write a higher requests.memory, or a lower limit".to_owned(),
+            Some(least) => format!("write resources.requests.memory: {least} or more, or lower the limit"),
+            None => "raise resources.requests.memory, or lower the limit".to_owned(),
         };
         let finding = findings.warning(&request_at, format!("{}: {message}", container.describe()), help);
         finding.about(&limit_at);
         if let (Some(least), Request::Stated(_)) = (least, request) {
-            let fix = Fix::changing(format!("request {least} of memory, so that more is reserved on the node"));
+            let fix =
+                Fix::changing(format!("Set resources.requests.memory to {least}, so that the node reserves more"));
             let is_written = request_at.exists();
             finding.fix(if is_written { fix.replace(&request_at, least) } else { fix.add(&request_at, least) });
         }
@@ -111,11 +115,15 @@ fn of_pod(review: &Review<'_>, allowed: Quantity, findings: &mut Findings) {
     }
     let most = decimal(i128::from(allowed.milli()));
     let Some(times) = times(limit, request) else { return };
-    let message =
-        format!("the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×)");
+    let message = format!(
+        "the Pod as a whole: memory limit {limit} is {times} × the request {request} (allowed: {most} ×), so the node \
+         can run out of memory"
+    );
     let help = match least_request(review, "memory", limit, allowed) {
-        Some(least) => format!("write requests.memory: {least} or more in the resources of the Pod, or a lower limit"),
-        None => "write a higher requests.memory in the resources of the Pod, or a lower limit".to_owned(),
+        Some(least) => {
+            format!("write resources.requests.memory: {least} or more in the pod spec, or lower the limit there")
+        }
+        None => "raise resources.requests.memory in the pod spec, or lower the limit there".to_owned(),
     };
     findings.warning(&request_at, message, help).about(&limit_at);
 }

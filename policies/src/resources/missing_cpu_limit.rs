@@ -25,9 +25,9 @@ use plimsoll_sdk::resources::{Resources as _, lacks_limit, limit_ranges_unknown}
 /// If the LimitRanges of the namespace are not known, the policy assumes that none fills in limits.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
-/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
-/// whole.
+/// A LimitRange that is applied after the workload has no finding: it changes no running Pod, and fills in missing
+/// values only for Pods that are created later. The next change of the workload is checked against the LimitRange.
+/// `plimsoll check` looks at a set as a whole.
 #[policy(
     on = Workloads, severity = Info, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -40,7 +40,7 @@ pub fn missing_cpu_limit(review: &Review, findings: &mut Findings) {
         if limit_ranges_unknown(review) {
             findings.assume("no LimitRange fills in limits");
         }
-        let message = format!("{} has no cpu limit, so its speed depends on its neighbours", container.describe());
+        let message = format!("{} has no cpu limit: its speed depends on the load of its node", container.describe());
         findings.info(&container.limit_at("cpu"), message, "write resources.limits.cpu");
     }
 }

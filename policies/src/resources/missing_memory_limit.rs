@@ -45,9 +45,9 @@ pub struct Settings {
 /// If the LimitRanges of the namespace are not known, the policy assumes that none fills in limits, and writes nothing.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
-/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
-/// whole.
+/// A LimitRange that is applied after the workload has no finding: it changes no running Pod, and fills in missing
+/// values only for Pods that are created later. The next change of the workload is checked against the LimitRange.
+/// `plimsoll check` looks at a set as a whole.
 #[policy(
     on = Workloads, severity = Warning, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -70,8 +70,8 @@ pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut
             findings.assume("no LimitRange fills in limits");
         }
         let at = container.limit_at("memory");
-        let message = format!("{} has no memory limit, so it may take all that its node has", container.describe());
-        let help = "write resources.limits.memory: the most that it may ever use";
+        let message = format!("{} has no memory limit: it may use all memory of its node", container.describe());
+        let help = "write resources.limits.memory, the maximum that the container may use";
         let severity = if requests.end { Severity::Info } else { Severity::Warning };
         let finding = findings.report(severity, &at, message, help);
         finding.about(&container.request_at("memory"));
@@ -81,7 +81,10 @@ pub fn missing_memory_limit(review: &Review, settings: &Settings, findings: &mut
         // reserved.
         let limit = request.checked_mul(4).map_or(request, |most| request.max(settings.memory.min(most)));
         if !is_unknown && settings.memory > Quantity::ZERO && request >= LEAST_MEMORY {
-            finding.fix(Fix::changing(format!("limit {} to {limit} of memory", container.describe())).add(&at, limit));
+            finding.fix(
+                Fix::changing(format!("Set resources.limits.memory of {} to {limit}", container.describe()))
+                    .add(&at, limit),
+            );
         }
     }
 }

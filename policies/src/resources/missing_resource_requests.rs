@@ -1,9 +1,7 @@
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{
-    Request, Resources as _, Side, lacks_limit, least_request, limit_ranges_unknown, pod_total,
-};
+use plimsoll_sdk::resources::{Request, Resources as _, lacks_limit, limit_ranges_unknown};
 
-use crate::resources::requests::{Requests, Resource};
+use crate::resources::requests::{Requests, Resource, copied, help, of_pod};
 
 /// Settings of `missing-resource-requests`.
 #[derive(Debug, Settings)]
@@ -93,9 +91,9 @@ pub struct Settings {
 /// user wrote it.
 ///
 /// ## Order
-/// A LimitRange that comes last is not judged: it changes no running Pod, and fills in missing values only for Pods
-/// that are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a
-/// whole.
+/// A LimitRange that is applied after the workload has no finding: it changes no running Pod, and fills in missing
+/// values only for Pods that are created later. The next change of the workload is checked against the LimitRange.
+/// `plimsoll check` looks at a set as a whole.
 #[policy(
     on = Workloads, severity = Error, since = "0.1.0", refines = ["/LimitRange"],
     subresources = ["resize"],
@@ -109,7 +107,7 @@ pub struct Settings {
     reads = [LimitRanges],
     covers = [
         "res-cpu-request-missing", "res-memory-request-missing",
-        "res-qos-besteffort: said of each container, not of the Pod"
+        "res-qos-besteffort: a finding for each container, not for the Pod"
     ]
 )]
 pub fn missing_resource_requests(review: &Review, settings: &Settings, findings: &mut Findings) {
@@ -127,7 +125,7 @@ pub fn missing_resource_requests(review: &Review, settings: &Settings, findings:
             match request {
                 Request::FromPod => relying[index] += i64::from(container.class().runs_on()),
                 Request::CopiedFromLimit(limit) => copied(resource, review, container, limit, findings),
-                Request::PerhapsCopied(_) => findings.assume("requests that equal the limits were written"),
+                Request::PerhapsCopied(_) => findings.assume("the author wrote the requests that equal the limits"),
                 _ => {}
             }
         }
@@ -159,12 +157,12 @@ fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource
     };
     let placed = if lacking.len() == 2 { "nothing" } else { "no memory" };
     let harm = match (main.name, is_unlimited) {
-        ("cpu", false) => "it gets the CPU time that others leave".to_owned(),
-        ("cpu", true) => "it gets the CPU time that others leave, and may take all memory of its node".to_owned(),
-        (_, false) => format!("it is placed as if it used {placed}, and is evicted first"),
-        (_, true) => {
-            format!("it is placed as if it used {placed}, may take all memory of its node, and is evicted first")
-        }
+        ("cpu", false) => "it gets only the CPU time that others leave".to_owned(),
+        ("cpu", true) => "it gets only the CPU time that others leave, and may use all memory of its node".to_owned(),
+        (_, false) => format!("the scheduler treats it as using {placed}, and it is evicted first"),
+        (_, true) => format!(
+            "the scheduler treats it as using {placed}, it may use all memory of its node, and it is evicted first"
+        ),
     };
     let help = help(review, container, lacking, is_unlimited);
     if is_unlimited {
@@ -189,93 +187,9 @@ fn missing(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource
         return;
     }
     let amounts: Vec<_> = values.iter().map(|(resource, value)| format!("{value} of {}", resource.label)).collect();
-    let fix = Fix::changing(format!("request {} for {}", amounts.join(" and "), container.describe()));
+    let fix = Fix::changing(format!("Set resources.requests of {} to {}", container.describe(), amounts.join(" and ")));
     finding.fix(values.into_iter().fold(fix, |fix, (resource, value)| {
         let at = at(resource);
         if at.exists() { fix.replace(&at, value) } else { fix.add(&at, value) }
     }));
-}
-
-/// Proposes amounts without a finding of another policy: `excessive-memory-ratio` reports a request far below a limit.
-fn help(review: &Review<'_>, container: &Container<'_>, lacking: &[(&Resource, String)], is_unlimited: bool) -> String {
-    let amount = |resource: &Resource| resource.proposed(review, container);
-    let names = |(resource, _): &(&Resource, String)| match amount(resource) {
-        Some(amount) => format!("resources.requests.{}: {amount}", resource.name),
-        None => format!("resources.requests.{}", resource.name),
-    };
-    let mut names: Vec<_> = lacking.iter().map(names).collect();
-    if is_unlimited {
-        let of_memory = |(resource, _): &&(&Resource, String)| resource.name == "memory";
-        let request = match lacking.iter().find(of_memory) {
-            Some((resource, _)) => amount(resource),
-            None => container.requested(review, "memory"),
-        };
-        names.push(match request.and_then(|request| request.checked_mul(LIMIT_RATIO)) {
-            Some(limit) => format!("resources.limits.memory: {limit}"),
-            None => "resources.limits.memory".to_owned(),
-        });
-    }
-    let list = match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => String::new(),
-    };
-    format!("write {list}, with the amounts that the container needs in normal operation")
-}
-
-/// Ratio of memory limit to request in a proposed help.
-const LIMIT_RATIO: i64 = 4;
-
-/// Judges the request of the Pod as a whole, on which `relying` containers rely.
-fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut Findings) {
-    let Some(template) = review.template() else { return };
-    let total = pod_total(review, template, resource.name, Side::Request).and_then(|total| total.sum);
-    let (Some(amount), Some(least)) = (total, resource.least.checked_mul(relying)) else { return };
-    if amount >= least {
-        return;
-    }
-    let (name, of_pod) = (resource.name, template.spec().at("/resources"));
-    let noun = if relying == 1 { "container" } else { "containers" };
-    let harm = if name == "cpu" { "they get the CPU time that others leave" } else { "they are evicted first" };
-    let message = format!(
-        "the Pod as a whole requests {amount} of {} for {relying} {noun}, less than the {least} that counts: {harm}",
-        resource.label
-    );
-    // A limit of the Pod as a whole must not be many times its request.
-    let limit = of_pod.at("/limits").key(name).node().and_then(Quantity::from_node);
-    let by_limit = limit.and_then(|limit| least_request(review, name, limit, resource.ratio));
-    let wanted = by_limit.map_or(least, |by_limit| by_limit.max(least));
-    let help =
-        format!("write {wanted} or more in resources.requests.{name} of the Pod: what its containers need together");
-    let finding = findings.report(resource.severity, &of_pod.at("/requests").key(name), message, help);
-    finding.about(&of_pod.at("/limits").key(name));
-}
-
-/// Reports a container that states only a limit.
-fn copied(
-    resource: &Resource,
-    review: &Review<'_>,
-    container: &Container<'_>,
-    limit: Quantity,
-    findings: &mut Findings,
-) {
-    let name = resource.name;
-    let Some(value) = least_request(review, name, limit, resource.ratio).filter(|value| *value < limit) else {
-        return;
-    };
-    let at = container.request_at(name);
-    let finding = findings.info(
-        &at,
-        format!("{}: the {} request is only a copy of the limit {limit}", container.describe(), resource.label),
-        format!(
-            "write resources.requests.{name}: {value}, with the amount that the container needs in normal operation; \
-             or {limit}, to reserve all that it may use"
-        ),
-    );
-    finding.about(&container.limit_at(name));
-    if !limit_ranges_unknown(review) {
-        let title = format!("request {value} of {name}: lowers the reservation from {limit}, the copied limit");
-        // The fix also changes the quality of service, and the base of the utilisation.
-        finding.fix(Fix::changing(title).add(&at, value));
-    }
 }

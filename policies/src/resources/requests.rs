@@ -1,7 +1,8 @@
-//! The requests that the containers of a workload need, for policies that judge one side of a container's resources.
+//! The requests that the containers of a workload need. `missing-resource-requests` reports them, and
+//! `missing-memory-limit` leaves its containers to that finding.
 
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::resources::{Request, Resources as _, least_request, limit_ranges_unknown};
+use plimsoll_sdk::resources::{Request, Resources as _, Side, least_request, limit_ranges_unknown, pod_total};
 
 use crate::resources::missing_resource_requests::Settings;
 
@@ -11,8 +12,7 @@ pub(crate) struct Requests {
     pub(crate) resources: [Resource; 2],
     /// Whether the long-running containers together request so much that an init container needs no request of its own.
     are_reserved: [bool; 2],
-    /// Whether the Pods run to completion: those of Jobs (also as hooks of Helm), and those that a person starts by
-    /// hand.
+    /// Whether the Pods run to completion: those of Jobs (also as hooks of Helm), and those that a user starts by hand.
     pub(crate) end: bool,
 }
 
@@ -76,7 +76,7 @@ impl Resource {
         sum > Quantity::ZERO && sum >= self.least
     }
 
-    /// Text about an effective request that is missing, or too small to count.
+    /// Describes an effective request that is missing, or too small to count.
     pub(crate) fn lack(&self, request: Request) -> Option<String> {
         let Self { name, label, least, .. } = self;
         let Some(amount) = request.quantity() else {
@@ -91,12 +91,12 @@ impl Resource {
         Some(match request {
             _ if amount.is_zero() => format!("requests 0 {label}"),
             Request::FromLimitRange(_) => {
-                format!("gets a request of {amount} of {label} from a LimitRange (less than the {least} that counts)")
+                format!("gets a {label} request of {amount} from a LimitRange (less than the minimum of {least})")
             }
             Request::CopiedFromLimit(_) => {
-                format!("requests {amount} of {label} (the copy of its limit, less than the {least} that counts)")
+                format!("requests {amount} of {label} (a copy of its limit, less than the minimum of {least})")
             }
-            _ => format!("requests {amount} of {label} (less than the {least} that counts)"),
+            _ => format!("requests {amount} of {label} (less than the minimum of {least})"),
         })
     }
 
@@ -116,5 +116,99 @@ impl Resource {
         let is_capped = container.pod("/resources/requests").key(self.name).exists();
         let is_enough = |value: &Quantity| *value > Quantity::ZERO && *value >= self.least;
         value.filter(|value| !is_capped && is_enough(value))
+    }
+}
+
+/// Proposes amounts without a finding of another policy: `excessive-memory-ratio` reports a request far below a limit.
+pub(crate) fn help(
+    review: &Review<'_>,
+    container: &Container<'_>,
+    lacking: &[(&Resource, String)],
+    is_unlimited: bool,
+) -> String {
+    let amount = |resource: &Resource| resource.proposed(review, container);
+    let names = |(resource, _): &(&Resource, String)| match amount(resource) {
+        Some(amount) => format!("resources.requests.{}: {amount}", resource.name),
+        None => format!("resources.requests.{}", resource.name),
+    };
+    let mut names: Vec<_> = lacking.iter().map(names).collect();
+    if is_unlimited {
+        let of_memory = |(resource, _): &&(&Resource, String)| resource.name == "memory";
+        let request = match lacking.iter().find(of_memory) {
+            Some((resource, _)) => amount(resource),
+            None => container.requested(review, "memory"),
+        };
+        names.push(match request.and_then(|request| request.checked_mul(LIMIT_RATIO)) {
+            Some(limit) => format!("resources.limits.memory: {limit}"),
+            None => "resources.limits.memory".to_owned(),
+        });
+    }
+    let list = match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    };
+    format!("write {list}, adjusted to what the container needs in normal operation")
+}
+
+/// Ratio of memory limit to request in a proposed help.
+const LIMIT_RATIO: i64 = 4;
+
+/// Judges the request of the Pod as a whole, on which `relying` containers rely.
+pub(crate) fn of_pod(resource: &Resource, review: &Review<'_>, relying: i64, findings: &mut Findings) {
+    let Some(template) = review.template() else { return };
+    let total = pod_total(review, template, resource.name, Side::Request).and_then(|total| total.sum);
+    let (Some(amount), Some(least)) = (total, resource.least.checked_mul(relying)) else { return };
+    if amount >= least {
+        return;
+    }
+    let (name, of_pod) = (resource.name, template.spec().at("/resources"));
+    let noun = if relying == 1 { "container" } else { "containers" };
+    let harm = if name == "cpu" { "it gets only the CPU time that others leave" } else { "it is evicted first" };
+    let message = format!(
+        "the Pod as a whole requests {amount} of {} for {relying} {noun}, less than the minimum of {least}: {harm}",
+        resource.label
+    );
+    // A limit of the Pod as a whole must not be many times its request.
+    let limit = of_pod.at("/limits").key(name).node().and_then(Quantity::from_node);
+    let by_limit = limit.and_then(|limit| least_request(review, name, limit, resource.ratio));
+    let wanted = by_limit.map_or(least, |by_limit| by_limit.max(least));
+    let help = format!(
+        "raise resources.requests.{name} of the pod spec to {wanted} or more, the sum that its containers need"
+    );
+    let finding = findings.report(resource.severity, &of_pod.at("/requests").key(name), message, help);
+    finding.about(&of_pod.at("/limits").key(name));
+}
+
+/// Reports a container that states only a limit.
+pub(crate) fn copied(
+    resource: &Resource,
+    review: &Review<'_>,
+    container: &Container<'_>,
+    limit: Quantity,
+    findings: &mut Findings,
+) {
+    let name = resource.name;
+    let Some(value) = least_request(review, name, limit, resource.ratio).filter(|value| *value < limit) else {
+        return;
+    };
+    let at = container.request_at(name);
+    let finding = findings.info(
+        &at,
+        format!(
+            "{}: the {} request is only a copy of the limit {limit}, so the node reserves all that it may use",
+            container.describe(),
+            resource.label
+        ),
+        format!(
+            "write resources.requests.{name}: {value}, adjusted to what the container needs in normal operation; or \
+             {limit}, to reserve all that it may use"
+        ),
+    );
+    finding.about(&container.limit_at(name));
+    if !limit_ranges_unknown(review) {
+        let title = format!("Set resources.requests.{name} to {value} instead of {limit}, the copied limit");
+        // The fix also changes the quality of service, and the base of the utilisation.
+        finding.fix(Fix::changing(title).add(&at, value));
     }
 }

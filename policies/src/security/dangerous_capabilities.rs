@@ -18,8 +18,8 @@ use plimsoll_sdk::prelude::*;
 /// ## Why
 /// | capability | gives |
 /// | --- | --- |
-/// | `ALL` | every right of root: nearly that of `privileged: true` |
-/// | `SYS_ADMIN` | mounts, namespaces and much else: the way out of the container |
+/// | `ALL` | every right of root: nearly the same as `privileged: true` |
+/// | `SYS_ADMIN` | mounts, namespaces and much else: enough to leave the container |
 /// | `SYS_MODULE`, `SYS_RAWIO`, `BPF` | code in the kernel, or its memory |
 /// | `SYS_PTRACE`, `DAC_READ_SEARCH` | the memory of other processes, or any file |
 /// | `NET_ADMIN`, `NET_RAW` | addresses, routes and firewall of the Pod (with `hostNetwork` of the node); forged packets |
@@ -57,15 +57,15 @@ pub fn dangerous_capabilities(review: &Review, findings: &mut Findings) {
             continue;
         }
         let (who, names) = (container.describe(), added.join(", "));
-        let fix = Fix::changing(format!("take {names} from {who}"));
+        let fix = Fix::changing(format!("Remove {names} from capabilities.add of {who}"));
         let kept: Vec<Value> = kept.into_iter().map(Value::from).collect();
         findings
             .error(
                 &at,
-                format!("{who} adds {names}: more than the baseline Pod Security Standard allows"),
+                format!("{who} adds capabilities that the baseline Pod Security Standard forbids: {names}"),
                 match container.class() {
-                    Class::Ephemeral => "use kubectl debug --profile=baseline, which adds none".to_owned(),
-                    _ => format!("take {names} out of capabilities.add; exempt agents of the node"),
+                    Class::Ephemeral => "use kubectl debug --profile=baseline, which adds no capabilities".to_owned(),
+                    _ => format!("remove {names} from capabilities.add, or exempt the workload if it is a node agent"),
                 },
             )
             .fix(if kept.is_empty() { fix.remove(&at) } else { fix.replace(&at, Value::List(kept)) });

@@ -3,13 +3,13 @@ use plimsoll_sdk::prelude::*;
 /// Pods that share a namespace of their node's kernel.
 ///
 /// ## What it finds
-/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec; each is a separate finding. This is
-/// the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
+/// `error`: `hostNetwork: true`, `hostPID: true` and `hostIPC: true` in a pod spec; each field is a separate finding.
+/// This is the check of the baseline Pod Security Standard, with the same meaning in all versions of Kubernetes.
 ///
 /// ## Why
 /// | field | what the containers can do |
 /// | --- | --- |
-/// | `hostNetwork` | reach what listens on the node's `localhost` alone, listen on its ports, pass NetworkPolicies |
+/// | `hostNetwork` | reach programs that listen only on the node's `localhost`, listen on its ports, bypass NetworkPolicies |
 /// | `hostPID` | see every process of the node, with its arguments and often its environment; with a capability or the same user also trace and kill them |
 /// | `hostIPC` | read and write the shared memory of the node's processes |
 ///
@@ -31,24 +31,31 @@ use plimsoll_sdk::prelude::*;
 )]
 pub fn host_namespaces(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
-    for (field, what, harm) in NAMESPACES {
+    for (field, harm) in NAMESPACES {
         let at = template.spec().key(field);
         if at.as_bool() != Some(true) {
             continue;
         }
-        let message = format!("{field}: true: the Pod shares {what} of its node, so that its containers {harm}");
+        let message = format!("{field}: true gives the Pod {harm}");
         // The API server requires `hostNetwork` beside a hostProcess.
         if field == "hostNetwork" && template.host_process().is_some() {
-            findings.error(&at, message, "take out hostProcess: true, which needs it, too; exempt agents of the node");
+            let help = "remove hostProcess: true, and then hostNetwork, which hostProcess requires, or exempt the \
+                        workload if it is a node agent";
+            findings.error(&at, message, help);
             continue;
         }
-        let help = format!("take out {field}: true; exempt agents of the node");
-        findings.error(&at, message, help).fix(Fix::changing(format!("give the Pod {what} of its own")).remove(&at));
+        let help = format!("remove {field}: true, or exempt the workload if it is a node agent");
+        findings.error(&at, message, help).fix(Fix::changing(format!("Remove {field}: true")).remove(&at));
     }
 }
 
-const NAMESPACES: [(&str, &str, &str); 3] = [
-    ("hostNetwork", "the network", "reach what listens on the node alone, past NetworkPolicies"),
-    ("hostPID", "the processes", "see all of them, and what is in their arguments"),
-    ("hostIPC", "the shared memory", "read and write what belongs to other processes"),
+/// Fields of the pod spec, and what they give the Pod.
+const NAMESPACES: [(&str, &str); 3] = [
+    (
+        "hostNetwork",
+        "the network of its node: containers can bypass NetworkPolicies and \
+         reach programs that listen only on the node",
+    ),
+    ("hostPID", "the processes of its node: containers can see all processes and their arguments"),
+    ("hostIPC", "the shared memory of its node: containers can read and write the data of other processes"),
 ];

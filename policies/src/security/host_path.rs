@@ -45,8 +45,9 @@ pub fn host_path(review: &Review, findings: &mut Findings) {
     let more = volumes.len() - shown.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let mounts = if volumes.len() == 1 { "mounts" } else { "mount" };
-    let message = format!("{}{more} {mounts} files of the node, which may be those of other Pods", shown.join(", "));
-    let help = "use a PersistentVolumeClaim, an emptyDir or a ConfigMap; exempt agents of the node";
+    let message = format!("{}{more} {mounts} files of the node: the files may belong to other Pods", shown.join(", "));
+    let help = "replace hostPath by a PersistentVolumeClaim, an emptyDir or a ConfigMap, or exempt the workload if \
+                it is a node agent";
     let finding = findings.error(&first.at("/hostPath"), message, help);
     for volume in &volumes {
         finding.about(&volume.at("/hostPath/path"));

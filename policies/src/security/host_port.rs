@@ -27,7 +27,7 @@ use plimsoll_sdk::prelude::*;
         "{template}/spec/initContainers/*/ports/*/hostPort",
     ],
     default = Warn,
-    covers = ["sec-host-ports: not of Pods with `hostNetwork`, of which `host-namespaces` has the finding"]
+    covers = ["sec-host-ports: Pods with `hostNetwork` have a finding of `host-namespaces` instead"]
 )]
 pub fn host_port(review: &Review, findings: &mut Findings) {
     let Some(template) = review.template() else { return };
@@ -43,12 +43,12 @@ pub fn host_port(review: &Review, findings: &mut Findings) {
                 .error(
                     &at,
                     format!(
-                        "{who} takes port {number} of its node: it is open to all that reach the node, and only one such \
-                         Pod fits there"
+                        "{who} has hostPort {number}: every client that reaches the node can connect, and only one such \
+                         Pod fits on a node"
                     ),
-                    format!("take out hostPort: {number}, and let a Service lead to the containerPort"),
+                    format!("remove hostPort: {number}, and let a Service forward to the containerPort"),
                 )
-                .fix(Fix::changing(format!("leave port {number} to the node")).remove(&at));
+                .fix(Fix::changing(format!("Remove hostPort {number} of {who}")).remove(&at));
         }
     }
 }

@@ -53,8 +53,9 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     if template.all_containers().any(inherits) {
         unconfined(&of_pod, "the Pod", findings);
     } else if of_pod.as_str() == Some("Unconfined") {
-        let harm = "the containers have profiles, but one that is added later (injected, ephemeral) gets none";
-        let finding = findings.warning(&of_pod, format!("seccompProfile Unconfined of the Pod: {harm}"), CONFINE);
+        let message = "seccompProfile.type of the Pod is Unconfined: the containers override it, but a container that \
+                       is added later (injected, ephemeral) inherits it";
+        let finding = findings.warning(&of_pod, message, CONFINE);
         finding.fix(confining(&of_pod, "the Pod"));
     }
     let mut missing = Vec::new();
@@ -69,7 +70,7 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
             if of_pod.is_absent() || of_pod.as_str() == Some("Unconfined") {
                 findings.warning(
                     &own,
-                    format!("{} has no seccomp profile, so every system call is allowed unless the kubelet sets seccompDefault", container.describe()),
+                    unset(&[container]),
                     "write securityContext.seccompProfile.type: RuntimeDefault in the ephemeral container",
                 );
             }
@@ -80,30 +81,32 @@ pub fn missing_seccomp_profile(review: &Review, findings: &mut Findings) {
     if !missing.is_empty() {
         let finding = findings.warning(
             &of_pod,
-            format!(
-                "no seccomp profile, so every system call is allowed unless the kubelet sets seccompDefault: {}",
-                describe_all(&missing)
-            ),
+            unset(&missing),
             "write securityContext.seccompProfile.type: RuntimeDefault in the pod spec",
         );
         if !template.may_run_on_windows() {
-            let fix = Fix::hardening("give the Pod the container runtime's seccomp profile");
+            let fix = Fix::hardening("Set seccompProfile.type of the Pod to RuntimeDefault");
             finding.fix(fix.add(&of_pod, "RuntimeDefault"));
         }
         about_all(finding, &missing, "/name");
     }
 }
 
+fn unset(containers: &[&Container<'_>]) -> String {
+    let who = describe_all(containers);
+    format!("seccompProfile is not set for {who}: every system call is allowed, unless the kubelet sets seccompDefault")
+}
+
 fn unconfined(at: &Cursor<'_>, who: &str, findings: &mut Findings) {
     if at.as_str() == Some("Unconfined") {
         findings
-            .error(at, format!("{who} turns seccomp off, so every system call is allowed"), CONFINE)
+            .error(at, format!("seccompProfile.type of {who} is Unconfined: every system call is allowed"), CONFINE)
             .fix(confining(at, who));
     }
 }
 
-const CONFINE: &str = "write type: RuntimeDefault, or Localhost with a profile of its own";
+const CONFINE: &str = "write seccompProfile.type: RuntimeDefault, or Localhost with a profile for the app";
 
 fn confining(at: &Cursor<'_>, who: &str) -> Fix {
-    Fix::changing(format!("give {who} the container runtime's seccomp profile")).replace(at, "RuntimeDefault")
+    Fix::changing(format!("Set seccompProfile.type of {who} to RuntimeDefault")).replace(at, "RuntimeDefault")
 }

@@ -62,8 +62,8 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
         let who = container.describe();
         if let Some((what, remedy)) = forbids_false(container) {
             let help = format!(
-                "{remedy} and write allowPrivilegeEscalation: false (the API server refuses both together), or exempt the \
-                 workload"
+                "{remedy}, and write allowPrivilegeEscalation: false (the API server rejects the two together), or \
+                 exempt the workload"
             );
             let severity = if is_privileged(container) { Severity::Info } else { Severity::Error };
             findings.report(severity, &at, format!("{who} {what}, so its processes may gain privileges"), help);
@@ -71,32 +71,34 @@ pub fn privilege_escalation(review: &Review, findings: &mut Findings) {
             findings
                 .error(
                     &at,
-                    format!("{who} lets its processes gain privileges (setuid programs)"),
+                    format!("allowPrivilegeEscalation of {who} is true: {GAIN}"),
                     "write allowPrivilegeEscalation: false",
                 )
-                .fix(Fix::changing(format!("forbid {who} to gain privileges")).replace(&at, false));
+                .fix(Fix::changing(format!("Set allowPrivilegeEscalation of {who} to false")).replace(&at, false));
         } else {
             let finding = findings.warning(
                 &at,
-                format!("{who} does not forbid its processes to gain privileges (setuid programs)"),
+                format!("allowPrivilegeEscalation of {who} is not set (default: true): {GAIN}"),
                 "write securityContext.allowPrivilegeEscalation: false in the container",
             );
             if may_fix {
-                finding.fix(Fix::hardening(format!("forbid {who} to gain privileges")).add(&at, false));
+                finding.fix(Fix::hardening(format!("Set allowPrivilegeEscalation of {who} to false")).add(&at, false));
             }
         }
     }
 }
 
+const GAIN: &str = "its processes may gain privileges through setuid programs";
+
 /// The field that the API server rejects beside `allowPrivilegeEscalation: false`, and the remedy.
 /// `ValidateSecurityContext` knows `CAP_SYS_ADMIN` only in this spelling.
 fn forbids_false(container: &Container<'_>) -> Option<(&'static str, &'static str)> {
     if is_privileged(container) {
-        return Some(("is privileged", "take out privileged: true"));
+        return Some(("is privileged", "remove privileged: true"));
     }
     let mut added = container.at("/securityContext/capabilities/add").items();
     let is_admin = added.any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN"));
-    is_admin.then_some(("adds CAP_SYS_ADMIN", "take out CAP_SYS_ADMIN"))
+    is_admin.then_some(("adds CAP_SYS_ADMIN", "remove CAP_SYS_ADMIN"))
 }
 
 fn is_privileged(container: &Container<'_>) -> bool {

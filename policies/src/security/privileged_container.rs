@@ -45,10 +45,12 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
         findings
             .error(
                 &at,
-                format!("{who} runs as a process of its Windows node, outside of any container"),
-                "take out windowsOptions.hostProcess: true; exempt agents of the node",
+                format!(
+                    "hostProcess of {who} is true: it runs as a process of its Windows node, outside of any container"
+                ),
+                "remove windowsOptions.hostProcess: true, or exempt the workload if it is a node agent",
             )
-            .fix(Fix::changing(format!("run {who} inside of a container")).remove(&at));
+            .fix(Fix::changing(format!("Remove windowsOptions.hostProcess from {who}")).remove(&at));
     }
     for container in template.all_containers() {
         let who = container.describe();
@@ -57,10 +59,12 @@ pub fn privileged_container(review: &Review, findings: &mut Findings) {
             findings
                 .error(
                     &at,
-                    format!("{who} is privileged: it has every right of its node, and can read the Secrets of all Pods there"),
-                    "take out privileged: true; exempt agents of the node",
+                    format!(
+                        "{who} is privileged: it has every right of its node, and can read the Secrets of all Pods on it"
+                    ),
+                    "remove privileged: true, or exempt the workload if it is a node agent",
                 )
-                .fix(Fix::changing(format!("take its privileges from {who}")).remove(&at));
+                .fix(Fix::changing(format!("Remove privileged: true from {who}")).remove(&at));
         }
     }
 }

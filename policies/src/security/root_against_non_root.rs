@@ -46,14 +46,17 @@ pub fn root_against_non_root(review: &Review, findings: &mut Findings) {
             template,
             USER_NAME,
             |at| at.as_str().is_some_and(|name| name.eq_ignore_ascii_case("ContainerAdministrator")),
-            ["ContainerAdministrator", "write runAsUserName: ContainerUser, or another user of the image"],
+            [
+                "runAsUserName: ContainerAdministrator",
+                "write runAsUserName: ContainerUser, or another user of the image",
+            ],
             findings,
         ),
         false => find(
             template,
             USER,
             |at| at.as_i64() == Some(0),
-            ["user 0", "write the image's own user, a number from 1 such as runAsUser: 1001"],
+            ["runAsUser: 0", "write the user of the image, a number from 1, such as runAsUser: 1001"],
             findings,
         ),
     }
@@ -70,7 +73,7 @@ fn find(
     let of_pod = template.spec().at(field);
     let mut inheriting = Vec::new();
     let mut report = |at: &Cursor<'_>, who: &str| {
-        findings.error(at, format!("with runAsNonRoot: true the kubelet never starts {root}: {who}"), help);
+        findings.error(at, format!("runAsNonRoot: true forbids {root}: the kubelet never starts {who}"), help);
     };
     for container in template.all_containers().filter(|it| it.security("/runAsNonRoot").as_bool() == Some(true)) {
         let own = container.at(field);

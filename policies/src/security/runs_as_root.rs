@@ -68,12 +68,8 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
         root_user_of_pod(template, findings);
         for container in template.all_containers() {
             let at = container.at("/securityContext/runAsUser");
-            root_user(
-                &at,
-                &container.describe(),
-                container.security("/runAsNonRoot").as_bool() == Some(true),
-                findings,
-            );
+            let never_starts = container.security("/runAsNonRoot").as_bool() == Some(true);
+            root_user(&at, &container.describe(), never_starts, findings);
         }
     }
     may_be_root(template, findings);
@@ -82,14 +78,11 @@ pub fn runs_as_root(review: &Review, findings: &mut Findings) {
 fn root_user(at: &Cursor<'_>, who: &str, never_starts: bool, findings: &mut Findings) {
     if at.as_i64() == Some(0) && never_starts {
         // `root-against-non-root` has the finding that counts.
-        let message = format!("{who} has user 0, which is root, and never starts because of runAsNonRoot: true");
-        findings.info(at, message, "write the image's own user, a number from 1 such as runAsUser: 1001");
+        let message = format!("{who} has runAsUser: 0, but runAsNonRoot: true forbids root: it never starts");
+        findings.info(at, message, USER);
     } else if at.as_i64() == Some(0) {
-        findings.error(
-            at,
-            format!("{who} runs as user 0, which is root"),
-            "write the image's own user, a number from 1 such as runAsUser: 1001",
-        );
+        let message = format!("{who} runs as root (runAsUser: 0): a security hole in it can give away the node");
+        findings.error(at, message, USER);
     }
 }
 
@@ -103,16 +96,12 @@ fn root_user_of_pod(template: &PodTemplate<'_>, findings: &mut Findings) {
         return root_user(&at, "the Pod", never_starts, findings);
     }
     if at.as_i64() == Some(0) {
-        findings.warning(
-            &at,
-            format!("runAsUser: 0 of the Pod is root: {ADDED}"),
-            "write the image's own user, a number from 1 such as runAsUser: 1001",
-        );
+        findings.warning(&at, format!("runAsUser of the Pod is 0 (root): {ADDED}"), USER);
     }
 }
 
 /// Consequence of a Pod's value that each container overrides.
-const ADDED: &str = "the containers state another, but one that is added later (injected, ephemeral) gets it";
+const ADDED: &str = "the containers override it, but a container that is added later (injected, ephemeral) inherits it";
 
 fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     let of_pod = template.security("/runAsNonRoot");
@@ -132,8 +121,8 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
 
     if of_pod.as_bool() == Some(false) {
         if inheriting.is_empty() && !template.containers().is_empty() {
-            let finding = findings.warning(&of_pod, format!("runAsNonRoot: false of the Pod: {ADDED}"), TRUE);
-            finding.fix(Fix::changing("refuse to start the Pod as root").replace(&of_pod, true));
+            let finding = findings.warning(&of_pod, format!("runAsNonRoot of the Pod is false: {ADDED}"), TRUE);
+            finding.fix(Fix::changing("Set runAsNonRoot of the Pod to true").replace(&of_pod, true));
         } else {
             explicit(&of_pod, "the Pod", &inheriting, findings);
         }
@@ -142,20 +131,14 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
         let finding = match (is_windows, unknown.as_slice()) {
             (false, []) => findings.info(&of_pod, is_forbidden(&perhaps), write),
             (true, _) => {
-                let who = describe_all(&perhaps);
-                findings.warning(
-                    &of_pod,
-                    format!("no runAsNonRoot, so may run as ContainerAdministrator: {who}"),
-                    write,
-                )
+                findings.warning(&of_pod, is_unset(&perhaps, "the image may run as ContainerAdministrator"), write)
             }
             (false, _) => {
-                let who = describe_all(&unknown);
-                let help = format!("{write}, and a runAsUser from 1 where the user is root");
-                findings.warning(&of_pod, format!("no runAsNonRoot, so may run as root: {who}"), help)
+                let help = format!("{write}, and runAsUser (a number from 1) if the image runs as root");
+                findings.warning(&of_pod, is_unset(&unknown, MAY_BE_ROOT), help)
             }
         };
-        let title = "refuse to start containers as root";
+        let title = "Set runAsNonRoot of the Pod to true";
         let mut affected = template.containers().iter().filter(inherits);
         if affected.all(|container| user(container).is_some_and(|user| user >= 1)) && !template.is_windows() {
             finding.fix(Fix::hardening(title).add(&of_pod, true));
@@ -173,20 +156,23 @@ fn may_be_root(template: &PodTemplate<'_>, findings: &mut Findings) {
     for container in ephemeral.into_iter().filter(inherits).filter(|container| !is_root(container)) {
         if of_pod.is_absent() || of_pod.as_bool() == Some(false) {
             let at = container.at("/securityContext/runAsNonRoot");
-            let help = "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)";
             match is_unknown(&container) {
-                true => findings.warning(
-                    &at,
-                    format!("no runAsNonRoot, so may run as root: {}", container.describe()),
-                    help,
-                ),
-                false => findings.info(&at, is_forbidden(&[container]), help),
+                true => findings.warning(&at, is_unset(&[container], MAY_BE_ROOT), EPHEMERAL),
+                false => findings.info(&at, is_forbidden(&[container]), EPHEMERAL),
             };
         }
     }
 }
 
-const TRUE: &str = "write runAsNonRoot: true, and a runAsUser from 1 where the user is root";
+const USER: &str = "write the user of the image, a number from 1, such as runAsUser: 1001";
+const TRUE: &str = "write runAsNonRoot: true, and runAsUser (a number from 1) if the image runs as root";
+const EPHEMERAL: &str =
+    "write securityContext.runAsNonRoot: true in the ephemeral container (kubectl debug --profile=restricted)";
+const MAY_BE_ROOT: &str = "the image may run as root";
+
+fn is_unset(containers: &[&Container<'_>], harm: &str) -> String {
+    format!("runAsNonRoot is not set for {}: {harm}", describe_all(containers))
+}
 
 /// Each of these containers has a user, and nothing else forbids root.
 fn is_forbidden(containers: &[&Container<'_>]) -> String {
@@ -194,8 +180,8 @@ fn is_forbidden(containers: &[&Container<'_>]) -> String {
     users.sort_unstable();
     users.dedup();
     match users.as_slice() {
-        [user] => format!("runs as user {user}, but without runAsNonRoot: {}", describe_all(containers)),
-        _ => format!("run as users other than root, but without runAsNonRoot: {}", describe_all(containers)),
+        [user] => is_unset(containers, &format!("only runAsUser: {user} prevents root")),
+        _ => is_unset(containers, "only runAsUser prevents root"),
     }
 }
 
@@ -203,8 +189,8 @@ fn is_forbidden(containers: &[&Container<'_>]) -> String {
 fn explicit(at: &Cursor<'_>, who: &str, containers: &[&Container<'_>], findings: &mut Findings) {
     let finding = findings.error(at, format!("{who} has runAsNonRoot: false, so it may run as root"), TRUE);
     // A container with both runAsNonRoot: true and user 0 does not start.
-    if !containers.iter().any(|container| user(container) == Some(0)) {
-        finding.fix(Fix::changing(format!("refuse to start {who} as root")).replace(at, true));
+    if containers.iter().all(|container| user(container) != Some(0)) {
+        finding.fix(Fix::changing(format!("Set runAsNonRoot of {who} to true")).replace(at, true));
     }
 }
 

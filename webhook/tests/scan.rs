@@ -198,7 +198,7 @@ fn a_kind_that_is_not_served_is_said() {
     assert!(run.status == 4 && run.said.contains("it does not know apps/Deployment\n"), "{}: {}", run.status, run.said);
     // A cluster without these custom resources is whole.
     let run = scan(|path, _| Some(discovery(path)));
-    let said = "not served, so that there are none: PersistentVolume, argoproj.io/Rollout, ";
+    let said = "not served by the API server: PersistentVolume, argoproj.io/Rollout, ";
     assert!(run.status == 0 && run.said.contains(said), "{}: {}", run.status, run.said);
 }
 
@@ -220,7 +220,7 @@ fn a_million_objects_are_too_many() {
     let run = scan(|path, number| {
         Some(if is_list(path) { page(number, 5_000, &format!("t{number}")) } else { discovery(path) })
     });
-    assert!(run.said.contains("there are more than 200000 objects of it"), "{}", run.said);
+    assert!(run.said.contains("there are more than 200000 objects of this kind"), "{}", run.said);
     assert!(run.requests < 100, "{}", run.requests);
 }
 
@@ -240,7 +240,7 @@ fn slow_pages_without_end_are_cut() {
     };
     let run = scan_with(&["--timeout", "8s"], slow);
     assert!(run.status == 4 && run.took < Duration::from_secs(20), "{} in {:?}: {}", run.status, run.took, run.said);
-    let over = "the time for reading the whole cluster is over (`--timeout`)";
+    let over = "the timeout for reading the whole cluster was reached (`--timeout`)";
     assert!(run.said.contains(&format!("not read: Service: {over}\n")), "{}", run.said);
     // What comes after it in the order of kinds was not even begun.
     assert!(run.said.contains(&format!("not read: apps/Deployment: {over}\n")), "{}", run.said);
@@ -261,7 +261,7 @@ fn slow_discovery_is_cut() {
     };
     let run = scan_with(&["--timeout", "3s"], slow);
     assert!(run.status == 4 && run.took < Duration::from_secs(20), "{} in {:?}: {}", run.status, run.took, run.said);
-    assert!(run.said.contains("nothing could be read: the time for reading"), "{}", run.said);
+    assert!(run.said.contains("nothing could be read: the timeout for reading"), "{}", run.said);
 }
 
 #[test]

@@ -103,9 +103,9 @@ fn kinds(registry: &Registry) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The budget that a policy proposes for this workload, if the policy is in force there. The mode must be `enforce`, and
-/// no exemption or annotation may silence the policy. The workload must be older than `enforceAfter`, so that its own
-/// budget had time to arrive.
+/// The budget that a policy proposes for this workload, if the policy is in force there. The mode must be `enforce`,
+/// and no exemption or annotation may silence the policy. The workload must be older than `enforceAfter`, so that its
+/// own budget had time to arrive.
 fn budget(
     registry: &Registry,
     workload: &Value,

@@ -42,7 +42,8 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FOLDER")]
     bundle_cache: Option<PathBuf>,
 
-    /// Kubernetes version of the target cluster, such as 1.34. By default, the newest version that Plimsoll knows
+    /// Kubernetes version of the target cluster, such as 1.34. By default, the version that the ClusterPolicySet names,
+    /// or the newest that Plimsoll knows
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
 

@@ -65,7 +65,10 @@ fn read(file: &Path) -> Result<Description, Failure> {
     })?;
     let description = Description::read(&bytes).map_err(|error| refused(&name, &error))?;
     let engine = Engine::new(Limits { instances: 1, ..Limits::default() }).map_err(|error| {
-        Failure::usage(format!("WebAssembly cannot run on this machine: {error:#}"), "see `ulimit -v`")
+        Failure::usage(
+            format!("WebAssembly cannot run on this machine: {error:#}"),
+            "`ulimit -v` shows the limit of this shell",
+        )
     })?;
     Bundle::load(&engine, &bytes).map_err(|error| refused(&name, &error))?;
     Ok(description)

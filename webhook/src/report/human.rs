@@ -355,7 +355,7 @@ fn fixes(out: &mut String, made: &Made, findings: &[Entry]) {
             let count = findings.iter().filter(offered).count();
             if count > 0 {
                 let fixes = if count == 1 { "1 fix".to_owned() } else { format!("{count} fixes") };
-                let _ = writeln!(out, "not made: {fixes} of class {0}; `--fix={0}` makes them", class.as_str());
+                let _ = writeln!(out, "not made: {fixes} of class {0}; run `--fix={0}`", class.as_str());
             }
         }
     } else {

@@ -45,8 +45,8 @@ pub struct Existing {
 }
 
 /// Reads all objects of these kinds, kind by kind, and calls `told` with each kind and the number of its objects.
-/// Secrets are never read. The API server may be hostile, so the number and size of objects are limited. Reading ends at
-/// `end`, and a kind that is not complete by then counts as not read.
+/// Secrets are never read. The API server may be hostile, so the number and size of objects are limited. Reading ends
+/// at `end`, and a kind that is not complete by then counts as not read.
 pub async fn read(
     client: &Client,
     kinds: &BTreeSet<String>,

@@ -150,13 +150,13 @@ fn too_many_tabs_are_called_too_many() {
     let folder = Folder::new(&[]);
     let many: String = (0..6_000).map(|number| format!("    k{number}:\tb\n")).collect();
     folder.write("tabs.yaml", &format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n{many}"));
-    is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs behind colons; replace them with spaces");
+    is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs after colons; replace them with spaces");
     let rows: String = (0..6_000).map(|number| format!("k{number}: [\n1,\n  2]\n")).collect();
     folder.write("rows.yaml", &rows);
     is(
         &timed(&folder, &["rows.yaml"]),
         4,
-        "too many lines within brackets or quotes that are not indented; indent them",
+        "too many lines inside brackets or quotes that are not indented; indent them",
     );
     // A file may use a few of them.
     folder.write("few.yaml", &"a:\tb\n".repeat(100));
@@ -182,7 +182,7 @@ fn a_tab_is_called_a_tab() {
         let said = format!("{}{}", run.out, run.err);
         let said: String = said.chars().take(400).collect();
         assert_eq!(run.status, 4, "{said}");
-        assert!(said.contains("a tab where kubectl takes only spaces; write spaces instead"), "{said}");
+        assert!(said.contains("kubectl accepts no tab here; write spaces"), "{said}");
         assert!(said.contains(place), "{place}: {said}");
     }
 }
@@ -314,7 +314,7 @@ fn what_a_run_does_not_fix_is_left_to_the_next_one() {
     folder.write("d.yaml", &deployment(4_000, |_| "image: app:1.4.2".to_owned()));
     let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
     is(&run, 0, "fixed: privilege-escalation × 2560 in 1 file");
-    is(&run, 0, "not fixed: there is more to fix than one run does; run `--fix` again");
+    is(&run, 0, "not fixed: more findings than one run can fix; run `--fix` again");
     let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
     is(&run, 0, "fixed: privilege-escalation × 1440 in 1 file");
     assert!(!run.out.contains("not fixed"), "{}", run.out);

@@ -9,7 +9,7 @@ fn fixes() {
     let run = folder.check(&["a.yaml", "--fix"]);
     assert_eq!(folder.read("a.yaml"), text, "the fix is of another class");
     assert!(
-        run.out.contains("fixed: nothing (class safe)\nnot asked for: 1 fix of class hardening, `--fix=hardening`\n"),
+        run.out.contains("fixed: nothing (class safe)\nnot made: 1 fix of class hardening; run `--fix=hardening`\n"),
         "{}",
         run.out
     );

@@ -58,7 +58,7 @@ fn arguments_that_do_not_fit() {
         (&["--tls-cert-file", "a"], "--tls-private-key-file"),
         (&["--tls-cert-file", "/none", "--tls-private-key-file", "/none"], "cannot read /none"),
         (&["--register", "--url", "http://a"], "write https://HOST:PORT"),
-        (&["--profile", "defaults"], "it is called `mutate` now"),
+        (&["--profile", "defaults"], "this profile was renamed, write `mutate`"),
         (&["--mode", "enforce", "--config", empty], "--config"),
         (&["--mode", "off"], "enforce, observe"),
         (&["--profile", "cost"], "none, default, mutate, production, strict"),

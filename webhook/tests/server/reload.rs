@@ -114,7 +114,7 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
         (pair("-----BEGIN CERTIFICATE-----\nAAAA", &other.key), "holds no certificate in PEM"),
         (pair("", &other.key), "holds no certificate in PEM"),
         (pair(&other.chain, "nonsense"), "holds no private key in PEM"),
-        (pair(&ended.chain, &ended.key), "ended on "),
+        (pair(&ended.chain, &ended.key), "expired on "),
     ];
     for (number, (files, reason)) in refused.iter().enumerate() {
         mounted.swap(files);
@@ -125,7 +125,7 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
         assert_eq!(verbose.status, 200, "the old one is as good as before");
         assert!(verbose.text().contains(reason), "{reason} is not in {}", verbose.text());
     }
-    let line = server.logged("the certificate is refused; the one before it stays");
+    let line = server.logged("the new certificate is rejected; the previous one stays in use");
     assert!(line["reason"].as_str().unwrap().contains("cannot be used"), "{line}");
     fs::remove_file(mounted.path("tls.crt")).unwrap();
     connector.until("plimsoll_certificate_failed_reloads_total", 6.0).await;
@@ -202,7 +202,7 @@ async fn a_mounted_config_map_is_taken_over_and_what_is_wrong_is_refused() {
         assert!(verbose.text().contains(reason), "{reason} is not in {}", verbose.text());
         assert_eq!(connector.metric("plimsoll_configuration_last_reload_successful").await as u32, 0);
     }
-    let line = server.logged("the configuration is refused; the one before it stays");
+    let line = server.logged("the new configuration is rejected; the previous one stays in use");
     assert!(line["problem"].as_str().unwrap().contains("policies.yaml:4:14: "), "{line}");
     fs::remove_file(mounted.path("policies.yaml")).unwrap();
     connector.until(FAILED, 7.0).await;

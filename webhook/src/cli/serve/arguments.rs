@@ -72,8 +72,8 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "FOLDER")]
     pub(super) bundle_cache: Option<PathBuf>,
 
-    /// Kubernetes version of the cluster, such as 1.34. By default, the API server's version with --register, else the
-    /// newest version that Plimsoll knows
+    /// Kubernetes version of the cluster, such as 1.34, if no ClusterPolicySet names one. By default, the version of
+    /// the API server with --register, else the newest that Plimsoll knows
     #[arg(long, value_name = "VERSION")]
     pub(super) kubernetes_version: Option<String>,
 

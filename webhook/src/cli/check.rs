@@ -67,8 +67,8 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
 
-    /// Fix findings by editing the files. safe (the class of a bare --fix): no change at run time; hardening: safe, and
-    /// changes that a well-behaved workload does not notice; unsafe: all, also changes of behaviour
+    /// Edit the files to fix findings. CLASS is safe (no change at run time), hardening (also changes that a
+    /// well-behaved workload does not notice) or unsafe (also changes of behaviour). It is safe if left out
     #[arg(long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "safe")]
     fix: Option<Class>,
 
@@ -84,7 +84,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "N")]
     max_warnings: Option<usize>,
 
-    /// Exit with 0 if the input has no Kubernetes object. By default, this is an error
+    /// Exit with 0 if the input has no Kubernetes object. By default, the exit status is then 3
     #[arg(long)]
     allow_empty: bool,
 

@@ -67,7 +67,7 @@ fn read(file: &Path) -> Result<Description, Failure> {
     let engine = Engine::new(Limits { instances: 1, ..Limits::default() }).map_err(|error| {
         Failure::usage(
             format!("WebAssembly cannot run on this machine: {error:#}"),
-            "`ulimit -v` shows the limit of this shell",
+            "raise the limit of address space (`ulimit -v`)",
         )
     })?;
     Bundle::load(&engine, &bytes).map_err(|error| refused(&name, &error))?;

@@ -90,8 +90,8 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, requires = "register")]
     pub(super) take_over: bool,
 
-    /// Review only objects of this namespace. Can be repeated. By default, all objects except those in kube-system and
-    /// in the namespace of --service
+    /// Review only objects of this namespace, and no cluster-scoped objects. Can be repeated. By default, all objects
+    /// except those in kube-system and in the namespace of --service
     #[arg(long, value_name = "NAMESPACE", value_parser = parse_label, requires = "register")]
     pub(super) only_namespace: Vec<String>,
 

@@ -122,8 +122,8 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
                 "nothing can be judged: the API server serves none of the kinds that policies check: {}",
                 scan::names(judged.iter())
             ),
-            "`kubectl api-resources` lists the served kinds; the `server` of the kubeconfig must be the API server of a \
-             Kubernetes cluster",
+            "`kubectl api-resources` lists the served kinds; the `server` of the kubeconfig must be the API server of \
+             a Kubernetes cluster",
         ));
     }
     // A kind that is not served has an empty list without any rights. It does not count as read.

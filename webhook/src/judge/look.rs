@@ -12,7 +12,7 @@ use crate::model::Review;
 /// Total time that one review may spend on requests to the API server.
 const LOOKING: Duration = Duration::from_millis(100);
 
-/// The look-ups of one review.
+/// Looks up facts for one review.
 pub(super) struct Look<'a> {
     context: &'a Arc<dyn Context>,
     review: &'a Review,

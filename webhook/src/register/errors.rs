@@ -22,7 +22,8 @@ pub enum RegisterError {
     },
     /// The API server does not answer, or its certificate is not trusted.
     #[error(
-        "{subject}: cannot reach the API server: {error:#}\n  check server, certificate authority and credentials of the kubeconfig"
+        "{subject}: cannot reach the API server: {error:#}\n  check server, certificate authority and credentials of the \
+         kubeconfig"
     )]
     Unreachable {
         /// Kind and name of the object.
@@ -43,8 +44,8 @@ pub enum RegisterError {
     Contended(String),
     /// Another server is registered under this name.
     #[error(
-        "the webhooks are registered by another: {owner}, since {since}\n  stop that server first, or give --take-over to \
-         replace its registration, or --register-name to register beside it"
+        "the webhooks are registered by another: {owner}, since {since}\n  stop that server first, or give \
+         --take-over to replace its registration, or --register-name to register beside it"
     )]
     Foreign {
         /// URL or Service of that server.

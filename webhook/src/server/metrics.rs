@@ -137,7 +137,7 @@ impl Metrics {
             spared: register(
                 new,
                 "spared",
-                "Findings and failures of which a Deny was made less, by reason",
+                "Findings and failures whose Deny was lowered, by reason",
                 Family::default(),
             ),
             silenced: register(

@@ -15,7 +15,7 @@ pub(super) struct Background(Sender<Work>);
 
 /// The work panicked, which is a bug.
 #[derive(Debug, thiserror::Error)]
-#[error("it cannot be loaded, which is a defect of Plimsoll: please report it")]
+#[error("loading panicked, which is a bug in Plimsoll: please report it")]
 pub(super) struct Panicked;
 
 impl Background {

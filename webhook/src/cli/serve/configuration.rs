@@ -52,9 +52,7 @@ impl From<NotLoaded> for Failure {
     fn from(error: NotLoaded) -> Self {
         match error {
             NotLoaded::Config(problems) => Failure::config(&problems),
-            NotLoaded::Memory { .. } => {
-                Failure::usage(error.to_string(), "raise the limit of address space (`ulimit -v`)")
-            }
+            NotLoaded::Memory { .. } => Failure::usage(error.to_string(), "raise the limit of `ulimit -v`"),
             NotLoaded::Cache(_) => Failure::usage(error.to_string(), "give a folder that only its owner can access"),
         }
     }

@@ -193,7 +193,7 @@ fn unlisted(watched: &[Watched]) -> anyhow::Error {
         .map(|kind| format!("{} ({})", kind.kind, kind.trouble.as_deref().unwrap_or("it takes too long")))
         .collect();
     anyhow!(
-        "cannot list the objects that policies use as context: {}; `plimsoll policy rights` prints the rules that a role needs",
+        "cannot list the objects that policies use: {}; `plimsoll policy rights` prints the rules that a role needs",
         kinds.join(", ")
     )
 }

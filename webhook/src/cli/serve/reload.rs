@@ -242,7 +242,7 @@ impl Certificates {
         let (key, authority) = match (key, own) {
             (Some(key), _) => (Arc::new(key), authority),
             (None, Some(own)) => (own.key(), own.authority()),
-            (None, None) => bail!("there is no certificate, which is a defect of Plimsoll: please report it"),
+            (None, None) => bail!("there is no certificate, which is a bug in Plimsoll: please report it"),
         };
         let clients = clients.map(|clients| Arc::new(Current::new(clients)));
         Ok(Self { source: Arc::new(source), key: Arc::new(Current::new(key)), clients, authority, seen: Some(seen) })

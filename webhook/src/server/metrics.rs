@@ -58,7 +58,7 @@ pub(super) struct Metrics {
     encoding: Mutex<()>,
 }
 
-/// What is known about the other objects of the cluster.
+/// The state of the other objects of the cluster.
 struct ContextMetrics {
     objects: Family<KindLabel, Gauge>,
     bytes: Family<KindLabel, Gauge>,

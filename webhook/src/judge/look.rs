@@ -66,7 +66,7 @@ impl<'a> Look<'a> {
         Some(live.anew(self.context, self.until()))
     }
 
-    /// The state of an object in a watch. None if the watch does not know the object.
+    /// Whether `says` holds for an object in the watch. None if the watch does not know the object.
     fn watched(&self, namespace: &str, kind: &str, name: &str, says: impl Fn(Node<'_>) -> bool) -> Option<bool> {
         let answer = self.context.answer(namespace, kind, Question::Get { name });
         let document = answer.documents.first().filter(|_| answer.complete)?;

@@ -1,7 +1,7 @@
-//! Embeds the built-in bundle: compiles the policies for WebAssembly, or takes a prebuilt one; and its machine code.
+//! Embeds the built-in bundle and its machine code. The bundle is compiled from the policies, or prebuilt.
 //!
-//! Where the bundle comes from, in this order: the file that `PLIMSOLL_BUNDLE` names; the policies beside this package,
-//! in its repository; the prebuilt bundle that a published package carries, which must be the one that its digest says.
+//! The source of the bundle is the first of these that exists: the file that `PLIMSOLL_BUNDLE` names, the policies in
+//! the repository of this package, or the prebuilt bundle of a published package, whose digest is checked.
 
 #[path = "src/engine/codegen.rs"]
 mod codegen;
@@ -12,11 +12,11 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest as _, Sha256};
 
-/// What a bundle is made of; an edit of any of it builds the bundle anew.
+/// The sources of the bundle. A change in any of them rebuilds the bundle.
 const SOURCES: [&str; 7] =
     ["policies/src", "policies/Cargo.toml", "sdk/src", "sdk/wit", "sdk/flat/src", "sdk/macros/src", "sdk/bundle/src"];
 
-/// The bundle of a published package, and beside it the digest that it must have. `scripts/package.sh` writes both.
+/// The bundle of a published package, and its digest. `scripts/package.sh` writes both files.
 const PREBUILT: &str = "prebuilt/plimsoll-policies.wasm";
 
 fn main() -> Result<()> {
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
             println!("cargo::rerun-if-changed={}", file.display());
             fs::read(&file).with_context(|| format!("cannot read PLIMSOLL_BUNDLE={}", file.display()))?
         }
-        // Never a prebuilt bundle beside sources that may be newer.
+        // The prebuilt bundle is not used in the repository, because the sources may be newer.
         None if repository.join("policies/src/lib.rs").exists() => build(&repository, &out)?,
         None => prebuilt(&package.join(PREBUILT))?,
     };
@@ -53,7 +53,7 @@ fn build(root: &Path, out: &Path) -> Result<Vec<u8>> {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
-    // Beside the folders of the profiles, so that debug and release builds share the guests' cache.
+    // The folder is beside those of the profiles, so debug and release builds share the cache of the guests.
     let target = out.ancestors().nth(4).unwrap_or(out).join("guests");
     let module = plimsoll_bundle::compile(&root.join("Cargo.toml"), "plimsoll-policies", &target)?;
     let metadata = plimsoll_policies::metadata().to_json()?;
@@ -79,8 +79,8 @@ fn prebuilt(file: &Path) -> Result<Vec<u8>> {
     Ok(bundle)
 }
 
-/// Machine code for any CPU of the target's architecture: a target that is named infers nothing from the machine that
-/// builds. Empty where there is no compiler for it, and then the bundle is compiled at each start.
+/// Machine code for any CPU of the target's architecture. The target is named, so features of the building machine are
+/// not used. Empty if there is no compiler for the architecture. Then the bundle is compiled at each start.
 fn precompile(bundle: &[u8], target: &str, metered: bool) -> Vec<u8> {
     let mut config = wasmtime::Config::new();
     codegen::codegen(&mut config, metered);

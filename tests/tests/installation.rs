@@ -129,7 +129,7 @@ fn a_namespace_that_is_deleted() -> Result<()> {
         })?;
         if !dead {
             let log = installed.log("only");
-            ensure!(log.contains("the webhook configurations are withdrawn"), "{log}");
+            ensure!(log.contains("the webhook configurations are deleted"), "{log}");
         }
         installed.stop_servers()?;
         gone(&installed)?;

@@ -31,7 +31,7 @@ fn registration_follows_the_configuration() -> Result<()> {
 
     // A mistake changes nothing.
     write(&file, "{mode: shout}")?;
-    until("the mistake is told", || Ok(webhook.log().contains("the configuration is refused")))?;
+    until("the mistake is told", || Ok(webhook.log().contains("the new configuration is rejected")))?;
     namespace.run(&[rejects("enforced still", &bad.to_string(), policies).dry_run()])?;
 
     write(&file, "{mode: observe, profile: production}")?;

@@ -1,13 +1,13 @@
-//! Reads files of others: only regular ones, only up to a size, and without ever waiting for a writer.
+//! Reads files that Plimsoll did not write: only regular files, up to a maximum size, and without waiting for a writer.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Maximum size of a file of PolicySets. A ConfigMap, where clusters keep it, holds no more.
+/// Maximum size of a file of PolicySets. It is also the maximum size of a ConfigMap.
 pub const MAX_CONFIGURATION: u64 = 1 << 20;
 
-/// Maximum size of a bundle. The built-in one has less than a megabyte.
+/// Maximum size of a bundle. The built-in bundle has less than a megabyte.
 pub const MAX_BUNDLE: u64 = 16 << 20;
 
 /// Maximum size of a file with certificates or a key.
@@ -16,58 +16,58 @@ pub const MAX_CERTIFICATE: u64 = 1 << 20;
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The operating system refuses.
+    /// An error of the operating system.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// A folder, a device, a pipe, a socket: it may never end.
+    /// A folder, a device, a pipe or a socket. Reading it might never end.
     #[error("it is {0}; only regular files are read")]
     NotRegular(&'static str),
-    /// Too large, or it never ends.
-    #[error("it is larger than {}, the most that is read of such a file", size(*.0))]
+    /// The file is too large, or has no end.
+    #[error("it is larger than {}, the maximum for such a file", size(*.0))]
     TooLarge(u64),
-    /// Something else than text.
-    #[error("it is no UTF-8 text")]
+    /// The file is not text.
+    #[error("it is not UTF-8 text")]
     NotText,
 }
 
 /// A file that was read.
 #[derive(Debug)]
 pub struct Opened {
-    /// What stands in it.
+    /// The content of the file.
     pub bytes: Vec<u8>,
-    /// What it was when it was opened.
+    /// The metadata of the file when it was opened.
     pub metadata: Metadata,
 }
 
-/// Reads a regular file of at most `most` bytes. A symbolic link is followed.
+/// Reads a regular file of at most `most` bytes. Follows symbolic links.
 ///
 /// # Errors
-/// Where it is no regular file, or larger.
+/// If the file is not regular, or is larger.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     open(path, most).map(|opened| opened.bytes)
 }
 
-/// As [`read`], as text.
+/// Like [`read`], but returns text.
 ///
 /// # Errors
-/// As [`read`], and where it is no UTF-8.
+/// Like [`read`], and if the file is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> Result<String, ReadError> {
     String::from_utf8(read(path, most)?).map_err(|_| ReadError::NotText)
 }
 
-/// As [`read`], with what is known of the file.
+/// Like [`read`], but also returns the metadata of the file.
 ///
 /// # Errors
-/// As [`read`].
+/// Like [`read`].
 pub fn open(path: &Path, most: u64) -> Result<Opened, ReadError> {
-    // Opening a device can have effects, so it is looked at first.
+    // Opening a device can have effects, so the type of the file is checked first.
     refuse_irregular(&std::fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        // A pipe that took the file's place meanwhile would wait for a writer.
+        // If a pipe has replaced the file meanwhile, opening it must not wait for a writer.
         options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     }
     let file = options.open(path)?;
@@ -83,12 +83,12 @@ pub fn open(path: &Path, most: u64) -> Result<Opened, ReadError> {
 /// Reads a stream that must end within `most` bytes.
 ///
 /// # Errors
-/// Where it has more.
+/// If the stream is longer.
 pub fn read_stream(stream: &mut dyn Read, most: u64) -> Result<Vec<u8>, ReadError> {
     read_at_most(stream, most, 0)
 }
 
-/// Files of `/proc` say that they are empty, and others grow: what counts is what is read.
+/// Counts the bytes that are read, because files of `/proc` report a size of 0, and other files may grow.
 fn read_at_most(source: impl Read, most: u64, expected: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     let read = source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -137,7 +137,7 @@ mod tests {
         std::fs::write(&file, "12345").unwrap();
         assert_eq!(read(&file, 5).unwrap(), b"12345");
         let error = |path: &Path, most| read(path, most).unwrap_err().to_string();
-        assert_eq!(error(&file, 4), "it is larger than 4 bytes, the most that is read of such a file");
+        assert_eq!(error(&file, 4), "it is larger than 4 bytes, the maximum for such a file");
         assert_eq!(error(folder.path(), 9), "it is a folder; only regular files are read");
         assert_eq!(error(Path::new("/dev/zero"), 9), "it is a device; only regular files are read");
         let link = folder.path().join("link");

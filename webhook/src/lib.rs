@@ -1,7 +1,7 @@
 //! Plimsoll: the load line for Kubernetes.
 //!
-//! One library under one binary, so that `plimsoll check` says what the cluster will say. `docs/architecture.md` is the
-//! map; the modules stand in the order in which a review passes through them.
+//! `plimsoll check` and the webhook use the same library, so both give the same verdict. `docs/architecture.md`
+//! describes the modules.
 
 pub mod admission;
 #[cfg(feature = "serve")]

@@ -1,19 +1,19 @@
-//! What is printed for people: on a terminal, in a log, in an answer that kubectl prints.
+//! Escapes text for people: on a terminal, in a log, or in an answer that kubectl prints.
 //!
-//! Names, values and comments are a stranger's. Some characters make a terminal do things, end a line of a log, or show
-//! text in another order than it has. CI systems obey commands in what a job prints, such as `::add-mask::` of GitHub.
-//! None of these leaves the program but as a visible escape. Everything that is printed passes through this module.
+//! Names, values and comments come from outside. Some characters control a terminal, end a line of a log, or change the
+//! order of the shown text. CI systems run commands that a job prints, such as `::add-mask::` of GitHub. This module
+//! replaces all of them by visible escapes. Everything that is printed passes through it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character is not seen where it is printed, or changes how others are seen.
+/// Whether a character is invisible, or changes how other characters are shown.
 pub fn is_hidden(character: char) -> bool {
     match character {
         ' '..='~' => false,
-        // Soft hyphen, combining grapheme joiner, fillers: they look like nothing, or like a blank.
+        // Soft hyphen, combining grapheme joiner and fillers are invisible, or look like a blank.
         '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}' => true,
-        // Zero width, separators of lines, and what turns the direction of text.
+        // Zero width characters, line separators, and characters that change the direction of text.
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
         // Byte order mark, annotations, tags.
         '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
@@ -22,14 +22,14 @@ pub fn is_hidden(character: char) -> bool {
     }
 }
 
-/// A text of a guest that is part of one of our sentences: no longer than that sentence can bear.
+/// Shortens a text of a guest that becomes part of one of our sentences.
 pub(crate) fn words(text: String) -> String {
     cut(text, 400)
 }
 
-/// A text of a guest: what is hidden becomes a blank, and what is longer than `most` characters ends there.
+/// Cleans a text of a guest. Hidden characters become blanks, and the text is cut to `most` characters.
 pub(crate) fn cut(mut text: String, most: usize) -> String {
-    // No character is shorter than a byte, so most texts need not be counted.
+    // A character has at least one byte, so short texts need no counting.
     if text.len() > most
         && let Some((end, _)) = text.char_indices().nth(most)
     {
@@ -42,22 +42,22 @@ pub(crate) fn cut(mut text: String, most: usize) -> String {
     text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
 }
 
-/// A text within one line. Breaks become blanks, and what is hidden becomes an escape: `\x1b`, `\u202e`.
+/// Converts a text to one line. Line breaks become blanks, and hidden characters become escapes: `\x1b`, `\u202e`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, Breaks::Blanks, false)
 }
 
-/// A text of several lines; line feeds and tabs stay.
+/// Escapes a text of several lines. Line feeds and tabs stay.
 pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, Breaks::Stay, false)
 }
 
-/// As [`text`], with colours of ours in it.
+/// Like [`text`], but keeps the escapes of our own colours.
 pub fn styled(text: &str) -> Cow<'_, str> {
     escaped(text, Breaks::Stay, true)
 }
 
-/// JSON that says the same, without any of these characters: outside of strings JSON has none of them.
+/// Escapes these characters in JSON, without changing its meaning. They occur only inside strings.
 pub fn json(text: &str) -> Cow<'_, str> {
     let unseen = |character: char| is_hidden(character) && !matches!(character, '\n' | '\r' | '\t');
     if !text.chars().any(unseen) && !has_command(text) {
@@ -76,7 +76,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A name as git writes it: in quotes and with C's escapes where it has quotes, backslashes or anything hidden.
+/// A name as git writes it. With quotes, backslashes or hidden characters, it is in quotes and has the escapes of C.
 pub fn quoted(name: &str) -> Cow<'_, str> {
     let special = |character: char| is_hidden(character) || matches!(character, '"' | '\\');
     if !name.contains(special) {
@@ -105,7 +105,7 @@ pub fn quoted(name: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether anything of a text would be escaped by [`text`].
+/// Whether [`text`] would leave the text unchanged.
 pub fn is_plain(text: &str) -> bool {
     let hidden = |(at, character): (usize, char)| match character {
         '\n' | '\t' => false,
@@ -131,7 +131,7 @@ fn escaped(text: &str, breaks: Breaks, colours: bool) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
-    // Up to here the text is a colour of ours; and whether the line has only blanks so far.
+    // The offset up to which the text is one of our colours, and whether the line has only blanks so far.
     let (mut colour, mut begins) = (0, true);
     for (at, character) in text.char_indices() {
         let rest = &text[at..];
@@ -161,10 +161,11 @@ fn escape(character: char, out: &mut String) {
     };
 }
 
-/// `##[error]` of GitHub and `##vso[…]` of Azure count wherever in a line they stand, `##teamcity[` at its beginning.
+/// Commands of CI systems. `##[error]` of GitHub and `##vso[…]` of Azure count anywhere in a line, `##teamcity[` only
+/// at its beginning.
 const COMMANDS: [&str; 3] = ["#[", "#vso[", "#teamcity["];
 
-/// Whether the second `#` of a command is next.
+/// Whether the next character is the second `#` of a command.
 fn is_command(rest: &str, before: &str) -> bool {
     before.ends_with('#') && COMMANDS.iter().any(|command| rest.starts_with(command))
 }
@@ -173,7 +174,7 @@ fn has_command(text: &str) -> bool {
     text.match_indices('#').any(|(at, _)| is_command(&text[at..], &text[..at]))
 }
 
-/// The bytes of `ESC [ 1 ; 3 1 m`; 0 where it is something else.
+/// The length of a colour escape such as `ESC [ 1 ; 3 1 m`. 0 for any other text.
 fn length_of_colour(rest: &str) -> usize {
     let Some(parameters) = rest.strip_prefix("\u{1b}[") else { return 0 };
     let length = parameters.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();

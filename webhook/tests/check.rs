@@ -1,4 +1,4 @@
-//! `plimsoll check` as its users meet it: the real binary on files, in an environment with nothing in it.
+//! `plimsoll check` as users run it: the real binary on files, in an empty environment.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -48,7 +48,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Warns of nothing, denies nothing, and the cluster fills in nothing: under [`CONFIG`].
+/// A Deployment without any finding under [`CONFIG`].
 const GOOD: &str = "\
 apiVersion: v1
 kind: Pod
@@ -89,7 +89,7 @@ spec:
   restartPolicy: Always
 ";
 
-/// The same, fixed.
+/// The same manifest after `--fix`.
 const FIXED: &str = "\
 apiVersion: v1
 kind: Pod
@@ -105,7 +105,7 @@ spec:
   restartPolicy: Always
 ";
 
-/// Two policies, so that these tests stay as they are when others are written.
+/// A configuration with two policies, so new policies don't change these tests.
 const CONFIG: &str = "\
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
@@ -118,7 +118,7 @@ spec:
   - {id: privilege-escalation, action: Warn}
 ";
 
-/// A folder that is the root of a repository, with a configuration.
+/// The root folder of a repository with a configuration.
 struct Folder(TempDir);
 
 struct Run {
@@ -130,7 +130,7 @@ struct Run {
 impl Folder {
     fn new(files: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        // Nothing above it counts.
+        // Folders above the repository are not searched.
         fs::create_dir(folder.path(".git")).unwrap();
         folder.write(".plimsoll.yaml", CONFIG);
         for (name, text) in files {
@@ -178,7 +178,7 @@ fn plimsoll(folder: &Path, stdin: &str, arguments: &[&str]) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A run that does not read it has closed its end.
+    // The write fails if the program does not read its standard input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -224,7 +224,7 @@ The cluster would deny this.
 
 #[test]
 fn exit_statuses() {
-    // More containers than a policy has fuel for.
+    // So many containers use up the fuel of a policy.
     let containers: Vec<_> = (0..150_000).map(|index| format!(r#"{{"name":"c{index}","image":"a:1"}}"#)).collect();
     let huge = format!(
         r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"huge"}},"spec":{{"containers":[{}]}}}}"#,
@@ -324,7 +324,7 @@ fn folders() {
     let kustomization =
         "passed over: all/kust is a kustomization; run: kubectl kustomize all/kust | plimsoll check -\n";
     assert!(run.out.contains(chart) && run.out.contains(kustomization), "{}", run.out);
-    // The same file by its name and by its folder is one.
+    // A file that is given by name and by folder counts once.
     assert_eq!(folder.json(&["all/a.yaml", "all", "./all/a.yaml"])["summary"]["findings"]["deny"], 2);
 }
 
@@ -370,7 +370,7 @@ fn lists_and_the_standard_input() {
     assert_eq!((run.status, run.err.as_str()), (1, ""));
 }
 
-/// A policy that asks whether a Service selects the Pods: known in a closed world, assumed in an open one.
+/// A policy that depends on a Service for the Pods. In a closed world the answer is known, in an open world assumed.
 #[test]
 fn worlds() {
     let deployment = "\
@@ -408,7 +408,7 @@ spec:
     folder.write("service.yaml", service);
     assert_eq!(counts(&["k/web.yaml", "service.yaml"]).0, 1, "both are known, whatever the world");
     assert_eq!(folder.pipe(&format!("{deployment}---\n{service}"), &["-"]).status, 1);
-    // Another namespace; and none is not `default`.
+    // The Service is in another namespace. An absent namespace is not `default`.
     folder.write("service.yaml", &service.replace("name: web", "name: web, namespace: default"));
     assert_eq!(counts(&["k", "service.yaml", "--world=closed"]), (0, 0, 0));
 }
@@ -441,18 +441,18 @@ fn the_configuration_is_found_upward() {
     assert_eq!(deny(&["deploy/prod/a.yaml"]), 0);
     assert_eq!(deny(&["deploy/prod", "--config", ".plimsoll.yaml"]), 1);
     assert_eq!(folder.pipe(LATEST, &["-"]).status, 1, "for the standard input, the current folder's");
-    // `--profile` overrules `profile`, and nothing else of the file.
+    // `--profile` replaces only `profile` of the file.
     fs::remove_file(folder.path("deploy/.plimsoll.yaml")).unwrap();
     let policies = |report: Value| -> BTreeSet<String> {
         report["findings"].as_array().unwrap().iter().map(|finding| finding["policy"].to_string()).collect()
     };
     assert!(policies(folder.json(&["deploy", "--profile=default"])).len() > policies(folder.json(&["deploy"])).len());
-    // What lies above the repository does not count.
+    // A file above the repository does not count.
     fs::create_dir(folder.path("deploy/.git")).unwrap();
     assert!(policies(folder.json(&["deploy"])).len() > 1);
 }
 
-/// The published schema, by which this report is valid.
+/// The published schema. Checks that the report is valid by it.
 fn schema_of(report: &Value) -> Value {
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/report-v1.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
@@ -473,7 +473,7 @@ fn several_formats_and_the_schema() {
     );
     let report: Value = serde_json::from_str(&folder.read("report.json")).unwrap();
     let schema = schema_of(&report);
-    // Every member of the report is in the schema, and the other way round.
+    // The report and the schema have the same members.
     for (value, schema) in [
         (&report, &schema),
         (&report["findings"][0], &schema["$defs"]["finding"]),
@@ -496,7 +496,7 @@ fn a_terminal_obeys_nothing() {
     assert!(!run.out.contains('\u{1b}') && run.out.contains("[2Jb c at "), "{:?}", run.out);
 }
 
-/// More files than threads, in an order that does not depend on them.
+/// The order of the report does not depend on threads, even with more files than threads.
 #[test]
 fn many_files_are_in_order() {
     let folder = Folder::new(&[]);
@@ -532,7 +532,7 @@ fn explains_lists_and_inspects() {
     assert_eq!(run(&["policy", "inspect", "x.wasm"]).status, 2);
 }
 
-/// docs/check.md lists what `--help` lists, spelled alike.
+/// docs/check.md lists the same options as `--help`.
 #[test]
 fn the_page_has_every_option() {
     let folder = Folder::new(&[]);

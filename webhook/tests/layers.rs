@@ -1,7 +1,7 @@
-//! The column "may use" of the code map in `docs/architecture.md`, held against the imports in `src/`.
+//! Compares the column "may use" of the code map in `docs/architecture.md` with the imports in `src/`.
 //!
-//! The test reads source text, not what the compiler knows: `use crate::x`, `crate::x::y` and chains of `super` that
-//! leave a top-level module. Code under `#[cfg(test)]` does not count.
+//! The test searches the source text for `use crate::x`, `crate::x::y` and chains of `super` that leave a top-level
+//! module. Code under `#[cfg(test)]` does not count.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -26,7 +26,7 @@ fn a_module_uses_only_what_the_map_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// So that no two modules use each other, however long the way round.
+/// This rules out cycles between modules.
 #[test]
 fn a_row_names_only_rows_above_it() {
     let mut above = BTreeSet::new();
@@ -53,7 +53,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The rows of the code map. Behind the semicolon a row names crates.
+/// The rows of the code map. After the semicolon, a row names crates.
 fn map() -> Vec<(String, BTreeSet<String>)> {
     let page = fs::read_to_string(root().join("../../docs/architecture.md")).unwrap();
     let mut lines = page.lines().skip_while(|line| !(line.starts_with('|') && line.contains("| may use |")));
@@ -70,12 +70,12 @@ fn map() -> Vec<(String, BTreeSet<String>)> {
     .collect()
 }
 
-/// `yaml` of `yaml/`, `files` of `files.rs`.
+/// The name of a module: `yaml` for `yaml/`, `files` for `files.rs`.
 fn name(code: &str) -> String {
     code.trim_end_matches('/').trim_end_matches(".rs").to_owned()
 }
 
-/// What the code says.
+/// The uses in the code.
 fn uses() -> Uses {
     let mut files = Vec::new();
     collect(&root(), &mut files);
@@ -86,7 +86,7 @@ fn uses() -> Uses {
     for (file, text) in &texts {
         let path = file.strip_prefix(root()).unwrap().with_extension("");
         let mut path: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
-        // Without the module itself, `tests/placed.rs` belongs to the tests as well.
+        // Files in the folder of a test module, such as `tests/placed.rs`, belong to the tests too.
         if tests.iter().any(|test| file == test || file.starts_with(test.with_extension(""))) {
             continue;
         }
@@ -140,8 +140,8 @@ fn test_files(file: &Path, text: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The code of a file that rustfmt has seen, without comments and without items under `#[cfg(test)]`: such an item ends
-/// with the first line of the same indentation that closes it.
+/// The code of a file without comments and without items under `#[cfg(test)]`. The file must be formatted by rustfmt,
+/// so an item ends at the first closing line with the same indentation.
 fn without_tests(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines();
@@ -163,7 +163,7 @@ fn without_tests(text: &str) -> String {
     code
 }
 
-/// The top-level modules that code names, in a file that lies so deep: 1 for `files.rs` and `yaml/mod.rs`.
+/// The top-level modules that the code names. `depth` is the depth of the file: 1 for `files.rs` and `yaml/mod.rs`.
 fn imports(code: &str, depth: usize) -> BTreeSet<String> {
     let leaves = "super::".repeat(depth);
     let mut found = BTreeSet::new();

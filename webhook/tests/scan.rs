@@ -1,5 +1,5 @@
-//! `plimsoll scan` against an API server that means harm, or is none: lists and bodies that never end, nothing that is
-//! served. The real binary, over HTTP.
+//! `plimsoll scan`, as the real binary over HTTP, against servers that are hostile or no API servers. Their lists and
+//! bodies never end, or they serve nothing.
 
 #![cfg(all(feature = "serve", feature = "check"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// What is answered to `GET` of this path with its query. None goes on for ever.
+/// The answer to `GET` of a path with its query. None is an answer that never ends.
 type Answers = fn(&str, usize) -> Option<Value>;
 
 struct Run {
     status: i32,
     said: String,
-    /// Lists of Services that were asked for.
+    /// Number of requests for lists of Services.
     requests: usize,
     took: Duration,
 }
@@ -60,7 +60,7 @@ fn scan_with(arguments: &[&str], answers: Answers) -> Run {
     Run { status, said, requests: requests.load(Ordering::SeqCst), took: began.elapsed() }
 }
 
-/// One request after the other of a connection.
+/// Answers the requests of a connection one after another.
 fn serve(stream: TcpStream, answers: Answers, counted: &AtomicUsize) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
@@ -87,7 +87,7 @@ fn serve(stream: TcpStream, answers: Answers, counted: &AtomicUsize) {
     }
 }
 
-/// Kinds that every API server serves, of those that policies look at or ask for.
+/// The kinds that policies use and that every API server serves.
 const KINDS: [(&str, &[&str]); 5] = [
     (
         "v1",
@@ -107,12 +107,12 @@ const KINDS: [(&str, &[&str]); 5] = [
     ("policy/v1", &["PodDisruptionBudget"]),
 ];
 
-/// An API server of Kubernetes with nothing in it.
+/// An API server of an empty cluster.
 fn discovery(path: &str) -> Value {
     serving(path, |_| true)
 }
 
-/// One that serves some of these kinds.
+/// An API server that serves only some of these kinds.
 fn serving(path: &str, serves: impl Fn(&str) -> bool) -> Value {
     let resource = |kind: &str| {
         let name = format!("{}s", kind.to_lowercase());
@@ -167,7 +167,7 @@ fn a_list_that_ends_is_read() {
     assert!(run.status == 0 && run.said.contains("5 objects in 1 namespace"), "{}", run.said);
 }
 
-/// A proxy, a web server, an aggregated API server: nothing is denied there, because nothing is judged.
+/// A proxy, a web server or an aggregated API server serves none of the kinds, so nothing is judged.
 #[test]
 fn a_server_that_serves_nothing_is_an_error() {
     let run = scan(|path, _| Some(serving(path, |_| false)));
@@ -176,7 +176,7 @@ fn a_server_that_serves_nothing_is_an_error() {
     assert!(run.said.contains("apps/Deployment") && run.said.contains("Pod,"), "{}", run.said);
 }
 
-/// 404 for all but its version, and for all but its groups.
+/// The server answers 404 to everything except its version, or except its groups.
 #[test]
 fn a_server_that_knows_no_path_is_an_error() {
     fn not_found() -> Value {
@@ -186,7 +186,7 @@ fn a_server_that_knows_no_path_is_an_error() {
     assert!(run.status == 2 && run.said.contains("does not say what it serves: 404"), "{}: {}", run.status, run.said);
     let run = scan(|path, _| Some(if ["/apis", "/version"].contains(&path) { discovery(path) } else { not_found() }));
     assert!(run.status == 4 && run.said.contains("nothing can be judged"), "{}: {}", run.status, run.said);
-    // A list that is not there, although it was said to be.
+    // The list of a kind does not exist, although the server announced the kind.
     let run = scan(|path, _| Some(if is_list(path) { not_found() } else { discovery(path) }));
     assert!(run.status == 4 && run.said.contains("it does not know Service\n"), "{}: {}", run.status, run.said);
     assert!(run.said.contains("not read: Service: 404 page not found"), "{}", run.said);
@@ -196,9 +196,9 @@ fn a_server_that_knows_no_path_is_an_error() {
 fn a_kind_that_is_not_served_is_said() {
     let run = scan(|path, _| Some(serving(path, |kind| kind != "Deployment")));
     assert!(run.status == 4 && run.said.contains("it does not know apps/Deployment\n"), "{}: {}", run.status, run.said);
-    // A cluster without these custom resources is whole.
+    // A cluster without these custom resources is complete.
     let run = scan(|path, _| Some(discovery(path)));
-    let said = "not served, so that there are none: PersistentVolume, argoproj.io/Rollout, ";
+    let said = "not served by the API server: PersistentVolume, argoproj.io/Rollout, ";
     assert!(run.status == 0 && run.said.contains(said), "{}: {}", run.status, run.said);
 }
 
@@ -207,7 +207,7 @@ fn a_repeated_continue_is_an_error() {
     let run = scan(|path, number| Some(if is_list(path) { page(number, 1, "again") } else { discovery(path) }));
     assert!(run.said.contains("the API server sends the same `continue` token twice"), "{}", run.said);
     assert!(run.requests < 10, "{}", run.requests);
-    // In turns it is no better.
+    // Two tokens in turn are detected too.
     let run = scan(|path, number| {
         let token = ["a", "b", "c"].get(number % 3).copied().unwrap_or_default();
         Some(if is_list(path) { page(number, 0, token) } else { discovery(path) })
@@ -220,7 +220,7 @@ fn a_million_objects_are_too_many() {
     let run = scan(|path, number| {
         Some(if is_list(path) { page(number, 5_000, &format!("t{number}")) } else { discovery(path) })
     });
-    assert!(run.said.contains("there are more than 200000 objects of it"), "{}", run.said);
+    assert!(run.said.contains("there are more than 200000 objects of this kind"), "{}", run.said);
     assert!(run.requests < 100, "{}", run.requests);
 }
 
@@ -231,7 +231,7 @@ fn pages_without_end_are_too_many() {
     assert!(run.said.contains("a list of more than 4000 pages"), "{}", run.said);
 }
 
-/// Each page is answered in time, with another token, so that no limit of a page or a list is ever reached.
+/// Each page arrives in time with a new token, so only the total timeout ends the scan.
 #[test]
 fn slow_pages_without_end_are_cut() {
     let slow = |path: &str, number: usize| {
@@ -240,17 +240,17 @@ fn slow_pages_without_end_are_cut() {
     };
     let run = scan_with(&["--timeout", "8s"], slow);
     assert!(run.status == 4 && run.took < Duration::from_secs(20), "{} in {:?}: {}", run.status, run.took, run.said);
-    let over = "the time for reading the whole cluster is over (`--timeout`)";
+    let over = "the timeout for reading the whole cluster was reached (`--timeout`)";
     assert!(run.said.contains(&format!("not read: Service: {over}\n")), "{}", run.said);
-    // What comes after it in the order of kinds was not even begun.
+    // Later kinds were not started.
     assert!(run.said.contains(&format!("not read: apps/Deployment: {over}\n")), "{}", run.said);
     assert!(run.said.contains("the report is incomplete: it does not know Service, apps/"), "{}", run.said);
     assert!(run.said.contains("give a longer --timeout"), "{}", run.said);
-    // What was read before it is judged.
+    // Earlier kinds are judged.
     assert!(run.said.contains("read Pod: 0\n"), "{}", run.said);
 }
 
-/// The same for what the API server says of itself, before any list.
+/// The timeout also applies to the requests for versions and kinds, before any list.
 #[test]
 fn slow_discovery_is_cut() {
     let slow = |path: &str, _: usize| {
@@ -261,7 +261,7 @@ fn slow_discovery_is_cut() {
     };
     let run = scan_with(&["--timeout", "3s"], slow);
     assert!(run.status == 4 && run.took < Duration::from_secs(20), "{} in {:?}: {}", run.status, run.took, run.said);
-    assert!(run.said.contains("nothing could be read: the time for reading"), "{}", run.said);
+    assert!(run.said.contains("nothing could be read: the timeout for reading"), "{}", run.said);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_timeout_is_a_time() {
     }
 }
 
-/// One version lists a kind very often, and kinds that no policy names.
+/// One API version lists a kind many times, and kinds that no policy uses.
 #[test]
 fn a_long_discovery_is_read() {
     let run = scan(|path, _| {
@@ -293,7 +293,7 @@ fn a_body_without_end_is_cut() {
     for endless in
         [is_list as fn(&str) -> bool, |path| path == "/apis", |path| path == "/api/v1", |path| path == "/version"]
     {
-        // A function pointer holds no state, so that each of them has its own.
+        // A function pointer has no state, so each path needs its own function.
         let answers: Answers = match ["/api/v1/services", "/apis", "/api/v1"].iter().position(|path| endless(path)) {
             Some(0) => |path, _| (!is_list(path)).then(|| discovery(path)),
             Some(1) => |path, _| (path != "/apis").then(|| discovery(path)),
@@ -301,14 +301,14 @@ fn a_body_without_end_is_cut() {
             _ => |path, _| (path != "/version").then(|| discovery(path)),
         };
         let run = scan(answers);
-        // Without its groups or its version nothing is known; otherwise the other kinds are.
+        // Without groups or version nothing can be read. Otherwise the other kinds are read.
         let status = if endless("/apis") || endless("/version") { 2 } else { 4 };
         assert!(run.status == status && run.said.contains("larger than 64 MiB"), "{}: {}", run.status, run.said);
         assert!(run.took < Duration::from_secs(60), "{:?}", run.took);
     }
 }
 
-/// What an API server says of itself is printed, too.
+/// Texts of the API server are escaped when they are printed.
 #[test]
 fn its_words_do_nothing_to_a_terminal() {
     let run = scan(|path, _| {

@@ -1,4 +1,4 @@
-//! The real server, asked over real HTTPS: what it makes of whatever a client may send.
+//! The real server over HTTPS: its answers to any request that a client may send.
 
 #![cfg(feature = "serve")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
@@ -50,7 +50,7 @@ fn review(uid: &str) -> Value {
     })
 }
 
-/// The same with some members of the request replaced.
+/// The same review with some members of the request replaced.
 fn review_with(uid: &str, members: Value) -> Value {
     let mut review = review(uid);
     for (name, value) in members.as_object().unwrap() {
@@ -70,7 +70,7 @@ async fn denies_and_completes() {
             .starts_with("Deployment app is refused, for 2 reasons:\n• missing-resource-requests: container \"app\" "),
         "{message}"
     );
-    // Warnings are sent as warnings, on a denial too.
+    // A denial also carries its warnings.
     let warned =
         |id: &str| response["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().starts_with(id));
     assert!(warned("missing-readiness-probe: ") && !message.contains("missing-readiness-probe"), "{response}");
@@ -84,7 +84,7 @@ async fn denies_and_completes() {
 
     assert!(server.metric(r#"plimsoll_reviews_total{webhook="validate",outcome="denied"}"#).await >= 1.0);
     assert!(server.metric(r#"plimsoll_reviews_total{webhook="mutate",outcome="patched"}"#).await >= 1.0);
-    // Whether a Service selects the Pods is not known, so that it is only warned of; something else denies.
+    // The server does not know whether a Service selects the Pods, so this finding only warns. Another one denies.
     assert!(server.metric(r#"plimsoll_findings_total{policy="missing-readiness-probe",action="Warn"}"#).await >= 1.0);
     assert!(server.metric(r#"plimsoll_mutation_additions_total{policy="runs-as-root"}"#).await >= 1.0);
     let text = server.get("/metrics").await.text();
@@ -101,7 +101,7 @@ async fn denies_and_completes() {
     assert!(text.ends_with("# EOF\n"));
 }
 
-/// A body that names its request is answered with that name, whatever else is in it.
+/// If a body contains a `uid`, the answer has the same `uid`, whatever else the body contains.
 #[tokio::test]
 async fn a_uid_is_always_answered() {
     let server = Running::start().await;
@@ -156,7 +156,7 @@ async fn a_uid_is_always_answered() {
             assert_eq!(response["status"]["code"], 400, "{what}");
         }
     }
-    // Types that no API server would let through to us.
+    // Types that an API server would reject.
     let replicas = json!({"metadata": {"name": 7, "labels": []}, "spec": {"replicas": "two", "template": {"spec": {"containers": {"a": 1}}}}});
     let odd = [
         ("strings where numbers belong", json!({"object": replicas})),
@@ -226,10 +226,10 @@ async fn bodies_have_a_limit() {
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{length}");
         assert!(answer.text().contains("larger than 20 MiB"));
     }
-    // The connection is as good as before.
+    // The connection can still be used.
     connection.send(request(Method::POST, "/validate", review("after").to_string())).await.response();
 
-    // In pieces, without saying how much it will be.
+    // The body is sent in chunks, without a Content-Length.
     let mut stream = server.tls("http/1.1").await.unwrap();
     stream.write_all(b"POST /validate HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
     let chunk = [b"100000\r\n", vec![b' '; 1 << 20].as_slice(), b"\r\n"].concat();
@@ -297,7 +297,7 @@ async fn routes() {
     assert_eq!(server.get("/livez?verbose").await.text(), "[+]ping ok\nlivez check passed\n");
 }
 
-/// Whatever a client may write, it makes no new series.
+/// No text of a client creates new time series in the metrics.
 #[tokio::test]
 async fn metrics_do_not_grow_with_what_clients_send() {
     let server = Running::start().await;
@@ -357,7 +357,7 @@ async fn timeouts_of_the_query() {
     }
 }
 
-/// What is not HTTP over TLS disturbs nobody.
+/// Connections without TLS or HTTP do not affect other clients.
 #[tokio::test]
 async fn broken_connections() {
     let server = Running::start().await;
@@ -398,7 +398,7 @@ async fn a_new_certificate_counts_from_the_next_connection() {
     }
 }
 
-/// Keep-alive, and both versions of HTTP.
+/// Keep-alive works in both versions of HTTP.
 #[tokio::test]
 async fn connections_are_reused() {
     let server = Running::start().await;

@@ -1,4 +1,5 @@
-//! `plimsoll check` of sets: what is wrong between objects is said once, and what is missing is written to a new file.
+//! `plimsoll check` on sets of objects. A problem between objects is reported once, and a missing object is written to
+//! a new file.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -107,7 +108,7 @@ fn what_is_missing_is_written_to_a_new_file() {
     assert!(report.contains("fixed: nothing"), "{report}");
 }
 
-/// What the first round mends is what the second one misses: both budgets go into the one new file.
+/// A fix of the first round causes a finding in the second round. Both budgets go into one new file.
 #[test]
 fn a_later_round_adds_to_the_new_file() {
     let one = of(DEPLOYMENT, "a").replace("replicas: 2", "replicas: 1");
@@ -146,7 +147,7 @@ fn what_several_objects_share_is_said_once() {
     let folder = folder(&[("a.yaml", &of(DEPLOYMENT, "a")), ("z.yaml", &closed)]);
     let budget = "PodDisruptionBudget/a".to_owned();
     assert_eq!(findings(folder.path()), [("drain-deadlock".to_owned(), budget.clone())]);
-    // The Deployment's own has nowhere else to be said.
+    // Findings about several objects are reported at the budget.
     fs::write(folder.path().join("set/b.yaml"), of(DEPLOYMENT, "b")).unwrap();
     let second = of(BUDGET, "b").replace("app: b", "team: sales");
     fs::write(folder.path().join("set/y.yaml"), second).unwrap();

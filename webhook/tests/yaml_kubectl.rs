@@ -1,7 +1,7 @@
-//! Holds our reading of YAML against kubectl's own: `kubectl annotate --local -o json` prints what it has read.
+//! Compares our reading of YAML with kubectl's. `kubectl annotate --local -o json` prints the objects that it read.
 //!
-//! Nothing may be read by both with different results. Where we differ on purpose, we are stricter and say so in an
-//! error ([`stricter`]), or we read what newer versions of kubectl read too ([`laxer`]).
+//! If both read a text, the results must be equal. Intended differences: we reject a text with an error ([`stricter`]),
+//! or we read a text that only newer versions of kubectl read ([`laxer`]).
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -11,7 +11,7 @@ use std::process::Command;
 use plimsoll::yaml;
 use serde_json::{Map, Value};
 
-/// Scalars that some reader of YAML takes for something else.
+/// Scalars that YAML parsers resolve in different ways.
 #[rustfmt::skip]
 const SCALARS: &[&str] = &[
     "", "~", "null", "Null", "NULL", "nULL", "true", "True", "TRUE", "tRUE", "false", "False", "FALSE", "yes", "Yes", "YES", "no", "No", "NO", "nO",
@@ -31,7 +31,7 @@ const SCALARS: &[&str] = &[
     "١", "1½",
 ];
 
-/// What stands under `spec:`, indented by two; something is special about each.
+/// Texts below `spec:`, indented by two. Each has a special feature of YAML.
 const BLOCKS: &[&str] = &[
     "base: &b\n  x: 1\n  w: 2\nm:\n  <<: *b\n  x: 3\n",
     "base: &b {x: 1}\nother: &o {x: 2, z: 3}\nm:\n  x: 9\n  <<: [*b, *o]\nl:\n  <<: *b\n  <<: *o\n",
@@ -113,7 +113,7 @@ const BLOCKS: &[&str] = &[
     "args: [--a=b, -c, 'x:y', x:y]\n",
 ];
 
-/// How streams are cut; `@` stands for an object.
+/// Streams of documents. `@` stands for an object.
 const STREAMS: &[&str] = &[
     "@\n---\n@\n",
     "---\n@\n---\n---\n\n---\n# only a comment\n---\n@\n---\n",
@@ -148,8 +148,8 @@ fn scalars() {
     for batch in readable.chunks(400) {
         compare(&kubectl, batch);
     }
-    // Each of these needs a run of its own, as one error hides all that follows. An open quote closes two lines below,
-    // which is one of the known differences.
+    // Each text needs its own run, because an error hides all later documents. An open quote is closed two lines below,
+    // which is a known difference.
     let known =
         |document: &&String| matches!(&yaml::read(document)[0], Err(error) if error.message.contains("quoted string"));
     for document in refused.iter().filter(|document| !known(document)).take(80) {
@@ -222,7 +222,7 @@ fn json() {
     }
 }
 
-/// What kubectl takes and we refuse, with an error that says why.
+/// Texts that kubectl reads and we reject, with an error that says why.
 #[test]
 fn stricter() {
     let Some(kubectl) = kubectl() else { return };
@@ -245,7 +245,7 @@ fn stricter() {
     }
 }
 
-/// What kubectl 1.32 refuses and we read.
+/// Texts that kubectl 1.32 rejects and we read.
 #[test]
 fn laxer() {
     let Some(kubectl) = kubectl() else { return };
@@ -268,7 +268,7 @@ fn object(rest: &str) -> String {
     format!("apiVersion: example.com/v1\nkind: Probe\nmetadata:\n  name: a\n{rest}")
 }
 
-/// Many documents at once; where kubectl refuses the whole, the culprit is looked for.
+/// Compares many documents in one run. If kubectl rejects the file, each document is tried alone.
 fn compare(kubectl: &Kubectl, documents: &[String]) {
     if let Some(theirs) = kubectl.read(&documents.join("---\n")) {
         assert_eq!(theirs.len(), documents.len());
@@ -287,14 +287,14 @@ fn compare(kubectl: &Kubectl, documents: &[String]) {
 #[track_caller]
 fn assert_same(text: &str, ours: &Value, theirs: &Value) {
     let mut theirs = theirs.clone();
-    // The annotation is our own doing.
+    // The test itself adds the annotation.
     if let Some(metadata) = theirs.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("annotations");
     }
     assert!(same(ours, &theirs), "{text:?}\n  ours: {ours}\ntheirs: {theirs}");
 }
 
-/// Equal, but for the last digits of a float: serde_json reads kubectl's output less exactly than we do.
+/// Whether both are equal, except for the last digits of floats: serde_json reads kubectl's output less exactly.
 fn same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64(), a.as_f64(), b.as_f64()) {
@@ -318,7 +318,7 @@ struct Kubectl {
     folder: tempfile::TempDir,
 }
 
-/// From `PLIMSOLL_KUBECTL` or the search path.
+/// kubectl from `PLIMSOLL_KUBECTL` or the search path.
 #[expect(clippy::print_stderr, reason = "a test that checks nothing should say so")]
 fn kubectl() -> Option<Kubectl> {
     let named = std::env::var_os("PLIMSOLL_KUBECTL").map(PathBuf::from);
@@ -333,7 +333,7 @@ fn kubectl() -> Option<Kubectl> {
 }
 
 impl Kubectl {
-    /// The objects of a file, or nothing if kubectl refuses it.
+    /// The objects of a file, or None if kubectl rejects it.
     fn read(&self, text: &str) -> Option<Vec<Value>> {
         let output = self.run(text)?;
         Some(serde_json::Deserializer::from_slice(&output).into_iter().collect::<Result<_, _>>().unwrap())
@@ -353,7 +353,7 @@ impl Kubectl {
         String::from_utf8_lossy(&output.stdout).contains("v1.32.")
     }
 
-    /// No cluster is asked, whatever the machine is set up for.
+    /// A command that never connects to a cluster, whatever the machine's kubeconfig is.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.env("KUBECONFIG", "/dev/null").env("HOME", self.folder.path());
@@ -361,7 +361,7 @@ impl Kubectl {
     }
 }
 
-/// The same sequence in every run.
+/// A generator with the same sequence in every run.
 struct Random(u64);
 
 impl Random {

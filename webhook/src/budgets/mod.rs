@@ -1,8 +1,8 @@
-//! Writes the PodDisruptionBudget that a workload lacks, and withdraws it once somebody wrote their own.
+//! Writes the PodDisruptionBudget that a workload lacks, and deletes it once the workload has another budget.
 //!
-//! What to write is what a policy proposes: the companion object of the fix that `check --fix=unsafe` puts into a file. It
-//! is judged anew in every round, as if nothing had been written yet, so that nothing is remembered between rounds, and
-//! replicas that do the same at once do no harm. Nothing here is part of a review.
+//! A policy proposes the budget: it is the companion object that `check --fix=unsafe` writes to a file. Every round
+//! judges all workloads again, as if no such budget had been written. So no state is kept between rounds, and several
+//! replicas can do the same at once. This is no part of a review.
 
 mod plan;
 
@@ -20,11 +20,11 @@ use crate::model::Moment;
 use crate::serving::{Current, Health, Loaded, Part};
 use plan::{Plan, Withdrawn, plan};
 
-/// So many namespaces are changed in one round; the next one goes on behind them, so that a cluster into which this comes is
-/// not flooded, and what fails again and again keeps nobody waiting.
+/// Maximum number of namespaces that one round changes. The next round continues after them. So a large cluster is not
+/// flooded, and a namespace that always fails does not block the others.
 const MOST: usize = 100;
 
-/// Writes and withdraws in rounds, a time apart, until it is dropped.
+/// Runs the rounds until the future is dropped.
 pub async fn keep(
     client: Client,
     watches: Arc<Watches>,
@@ -32,24 +32,24 @@ pub async fn keep(
     health: Arc<Health>,
     rounds: Rounds,
 ) {
-    tracing::info!(every = ?rounds.every, "missing PodDisruptionBudgets are written");
+    tracing::info!(every = ?rounds.every, "writing missing PodDisruptionBudgets");
     let writer = Writer { client, watches, loaded, health, left_out: rounds.left_out };
     let mut last: Option<String> = None;
     loop {
         tokio::time::sleep(rounds.every).await;
-        // An object that is not known yet may exist.
+        // Before all lists are complete, a budget may exist without being known.
         if writer.watches.is_ready() {
             last = writer.round(last).await;
         }
     }
 }
 
-/// When, and where not.
+/// The schedule of the rounds, and the namespaces that they skip.
 #[derive(Clone, Debug)]
 pub struct Rounds {
-    /// Between two rounds.
+    /// Time between two rounds.
     pub every: Duration,
-    /// Namespaces about which the API server does not ask either.
+    /// Namespaces to skip. The webhook is not registered for them either.
     pub left_out: Vec<String>,
 }
 
@@ -62,10 +62,11 @@ struct Writer {
 }
 
 impl Writer {
-    /// From the namespace behind this one on. Gives the last one, unless it came round.
+    /// Runs one round, starting after the namespace `last`. Returns the last namespace that it changed, or None if it
+    /// finished all of them.
     async fn round(&self, last: Option<String>) -> Option<String> {
         let (watches, loaded, left_out) = (Arc::clone(&self.watches), self.loaded.get(), self.left_out.clone());
-        // Judging takes a while, which the event loop does not have.
+        // Judging would block the event loop.
         let plans = tokio::task::spawn_blocking(move || {
             let now = Moment::now();
             let of = |namespace: Arc<str>| plan(&loaded.registry, &watches, &namespace, now);
@@ -77,14 +78,14 @@ impl Writer {
             plans.take(MOST).collect::<Vec<_>>()
         });
         let Ok(plans) = plans.await else {
-            self.health.failed(Part::Budgets, "a round panicked, which is a defect: please report it");
+            self.health.failed(Part::Budgets, "a round panicked, which is a bug: please report it");
             return None;
         };
         let last = plans.last().filter(|_| plans.len() == MOST).map(|plan| plan.namespace.clone());
         let mut trouble = None;
         for Plan { namespace, write, withdraw } in plans {
             let api: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), &namespace);
-            // First away with what stands beside somebody's own: two budgets over one Pod are worse than none.
+            // Deletions come first, because a Pod with two budgets can't be evicted at all.
             for withdrawn in withdraw {
                 trouble = remove(&api, &namespace, withdrawn).await.err().or(trouble);
             }
@@ -95,7 +96,7 @@ impl Writer {
         match trouble {
             Some(undone) => {
                 let why = undone.to_string();
-                tracing::warn!(why, "a PodDisruptionBudget could not be written or withdrawn; it is tried again");
+                tracing::warn!(why, "a PodDisruptionBudget could not be written or deleted; it is retried");
                 self.health.failed(Part::Budgets, &why);
             }
             None => drop(self.health.succeeded(Part::Budgets)),
@@ -104,7 +105,7 @@ impl Writer {
     }
 }
 
-/// A budget that the API server did not take, or did not give up.
+/// A budget that the API server did not create or delete.
 #[derive(Debug, thiserror::Error)]
 #[error("PodDisruptionBudget {namespace}/{name} cannot be {what}: {error}")]
 struct Undone {
@@ -117,10 +118,10 @@ struct Undone {
 async fn create(api: &Api<PodDisruptionBudget>, namespace: &str, budget: PodDisruptionBudget) -> Result<(), Undone> {
     let name = budget.name_any();
     match api.create(&PostParams::default(), &budget).await {
-        Ok(_) => tracing::info!(namespace, name, "a PodDisruptionBudget was missing, and is written"),
-        // Another replica was first; or a namesake came, which the next round knows.
+        Ok(_) => tracing::info!(namespace, name, "wrote a missing PodDisruptionBudget"),
+        // Another replica was faster, or a budget of this name exists that the next round knows.
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        // Nothing can be made any more in a namespace that is on its way out.
+        // Objects can't be created in a namespace that is being deleted.
         Err(kube::Error::Api(status)) if is_terminating(&status) => {}
         Err(error) => return Err(Undone { namespace: namespace.to_owned(), name, what: "written", error }),
     }
@@ -133,12 +134,12 @@ fn is_terminating(status: &Status) -> bool {
 
 async fn remove(api: &Api<PodDisruptionBudget>, namespace: &str, withdrawn: Withdrawn) -> Result<(), Undone> {
     let Withdrawn { name, uid } = withdrawn;
-    // Not a namesake that somebody made meanwhile.
+    // Another budget of the same name, created meanwhile, is not deleted.
     let preconditions = Some(Preconditions { uid: Some(uid), ..Preconditions::default() });
     match api.delete(&name, &DeleteParams { preconditions, ..DeleteParams::default() }).await {
-        Ok(_) => tracing::info!(namespace, name, "a PodDisruptionBudget is no longer missing; ours is withdrawn"),
+        Ok(_) => tracing::info!(namespace, name, "deleted our PodDisruptionBudget, because it is no longer needed"),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-        Err(error) => return Err(Undone { namespace: namespace.to_owned(), name, what: "withdrawn", error }),
+        Err(error) => return Err(Undone { namespace: namespace.to_owned(), name, what: "deleted", error }),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What should be written and withdrawn in a namespace, from what is known of it.
+//! Plans which budgets to write and to delete in a namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::registry::{Registry, Selected};
 
 const BUDGET: &str = Kind::POD_DISRUPTION_BUDGET.as_str();
 
-/// For all policies on one workload. Nobody waits.
+/// Timeout for all policies on one workload. No request waits for them.
 const TIME: Duration = Duration::from_secs(5);
 
-/// What one namespace needs.
+/// The changes in one namespace.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) namespace: String,
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     pub(super) withdraw: Vec<Withdrawn>,
 }
 
-/// A stand-in that nothing asks for any more.
+/// A budget of ours that is no longer needed.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Withdrawn {
     pub(super) name: String,
@@ -45,8 +45,8 @@ impl Plan {
     }
 }
 
-/// Nothing where the objects that it depends on are not all known, or what could propose a budget failed: who can't say
-/// that one is missing can't say that it is not.
+/// Plans the changes of a namespace. The plan is empty if some of its objects are not known, or if a policy that
+/// proposes budgets failed. In both cases it is unknown which budgets are missing.
 pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now: Moment) -> Plan {
     let mut plan = Plan { namespace: namespace.to_owned(), ..Plan::default() };
     let kinds: BTreeSet<&str> = kinds(registry).collect();
@@ -63,7 +63,7 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
                 tracing::warn!(
                     namespace,
                     policy,
-                    "a policy failed: no PodDisruptionBudget is written or withdrawn here"
+                    "a policy failed, so no PodDisruptionBudget is written or deleted in this namespace"
                 );
                 return plan;
             }
@@ -79,7 +79,7 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
             let owners = serde_json::to_value(&wanted.metadata.owner_references).unwrap_or_default();
             stored.get("spec") == Some(&spec) && metadata("ownerReferences") == Some(&owners)
         };
-        // One that is no longer right goes now, and the right one comes in the next round.
+        // A budget that differs from the wanted one is deleted now, and written again in the next round.
         let is_right = wanted.remove(&name).is_some_and(|wanted| is_as_wanted(&wanted));
         if !is_right && metadata("deletionTimestamp").is_none() {
             plan.withdraw.push(Withdrawn { name, uid });
@@ -89,8 +89,8 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
     plan
 }
 
-/// The kinds that policies look at which rest on the absence of another object. An autoscaler only changes what its workload
-/// lacks, and the workload is judged itself.
+/// The kinds of workloads that may lack a companion object. Autoscalers are left out: an autoscaler only affects
+/// its workload, and the workload is judged itself.
 fn kinds(registry: &Registry) -> impl Iterator<Item = &str> {
     let companions = registry.active().filter(|policy| policy.metadata.judges == Judges::Companion);
     companions.flat_map(|policy| {
@@ -103,8 +103,9 @@ fn kinds(registry: &Registry) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The budget that a policy proposes for this workload, where it is in force there: the mode is `enforce`, no exemption
-/// or annotation silences it, and the workload is old enough for its own budget to have come.
+/// The budget that a policy proposes for this workload, if the policy is in force there. The mode must be `enforce`,
+/// and no exemption or annotation may silence the policy. The workload must be older than `enforceAfter`, so that its
+/// own budget had time to arrive.
 fn budget(
     registry: &Registry,
     workload: &Value,
@@ -136,15 +137,15 @@ fn budget(
     Ok(budgets.next().and_then(|object| owned(object, workload)))
 }
 
-/// This policy failed on a workload.
+/// The id of a policy that failed on a workload.
 struct Unjudged(String);
 
-/// The proposed object as it is written.
+/// The proposed budget with our label and an owner reference.
 fn owned(object: Value, workload: &Value) -> Option<PodDisruptionBudget> {
     let mut budget: PodDisruptionBudget = serde_json::from_value(object).ok()?;
     let text = |pointer: &str| Some(workload.pointer(pointer)?.as_str()?.to_owned());
     budget.metadata.labels.get_or_insert_default().insert(STAND_IN.to_owned(), "true".to_owned());
-    // So that it goes with the workload.
+    // The garbage collector deletes the budget with its workload.
     budget.metadata.owner_references = Some(vec![OwnerReference {
         api_version: text("/apiVersion")?,
         kind: text("/kind")?,
@@ -164,7 +165,7 @@ fn is_stand_in(document: &[u8]) -> bool {
     labels.is_some_and(|labels| labels.members().any(|(name, _)| name == STAND_IN))
 }
 
-/// What there would be without us.
+/// The cluster without the budgets that Plimsoll wrote.
 #[derive(Debug)]
 struct WithoutStandIns(Arc<dyn Context>);
 

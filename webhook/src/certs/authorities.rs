@@ -1,7 +1,7 @@
-//! The authorities that replicas share, and how each takes over from the one before without a lost review.
+//! The CAs that replicas share, and their rotation without a failed review.
 //!
-//! A new one is only made known at first: it is in `caBundle` beside the old one. It signs once everybody has heard of
-//! it, and the old one stays in `caBundle` until its own end, so that no replica has to be in step with another.
+//! A new CA is first only published in `caBundle`, beside the old one. Later it signs certificates. The old CA stays in
+//! `caBundle` until it expires. So the replicas need not switch at the same time.
 
 use std::sync::Arc;
 
@@ -11,61 +11,61 @@ use time::{Duration, OffsetDateTime};
 use super::CertError;
 use super::authority::{self, Authority};
 
-/// With this much of an authority's life left the next one is made.
+/// The next CA is created this long before the newest one expires.
 const RENEW_BEFORE: Duration = Duration::days(365);
 
-/// So long is a new authority only made known: longer than a replica, or an API server, is out of touch and then back.
+/// A new CA is published this long before it signs, so that every replica and API server has seen it.
 const SPREAD: Duration = Duration::days(7);
 
-/// With this much of a server's certificate left it gets the next one.
+/// A server's certificate is renewed this long before it expires.
 const LEAF_RENEW_BEFORE: Duration = Duration::days(30);
 
-/// At least one authority, the newest first.
+/// At least one CA, the newest first.
 #[derive(Debug)]
 pub struct Authorities(Vec<Authority>);
 
-/// What a server shows.
+/// A server's certificate.
 #[derive(Debug)]
 pub struct Leaf {
-    /// With its chain.
+    /// The certificate chain and the private key.
     pub key: Arc<CertifiedKey>,
-    /// Which authority signed it, by its certificate.
+    /// The certificate of the CA that signed it, as PEM.
     signer: String,
     ends: OffsetDateTime,
 }
 
 impl Authorities {
-    /// A single new one.
+    /// Creates a single new CA.
     ///
     /// # Errors
-    /// Where the system has no randomness.
+    /// If the system has no randomness.
     pub fn new(now: OffsetDateTime) -> Result<Self, CertError> {
         Ok(Self(vec![Authority::made(now)?]))
     }
 
-    /// What [`Authorities::certificates`] and [`Authorities::keys`] gave.
+    /// Parses the texts of [`Authorities::certificates`] and [`Authorities::keys`].
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If the texts are not valid PEM, or do not match.
     pub fn parse(certificates: &[u8], keys: &[u8]) -> Result<Self, CertError> {
         let all = authority::parse(certificates, keys)?;
         if all.is_empty() { Err(CertError::Foreign("it is empty")) } else { Ok(Self(all)) }
     }
 
-    /// PEM of all: `caBundle`.
+    /// The certificates of all CAs as PEM, for `caBundle`.
     pub fn certificates(&self) -> String {
         self.0.iter().map(Authority::pem).collect()
     }
 
-    /// PEM of all keys, in the same order.
+    /// The keys of all CAs as PEM, in the same order.
     pub fn keys(&self) -> String {
         self.0.iter().map(Authority::key_pem).collect()
     }
 
-    /// Makes the next one if it is time, and forgets those that are over. Whether anything changed.
+    /// Creates the next CA if it is due, and removes expired ones. Returns whether anything changed.
     ///
     /// # Errors
-    /// Where the system has no randomness.
+    /// If the system has no randomness.
     pub fn maintain(&mut self, now: OffsetDateTime) -> Result<bool, CertError> {
         let before = self.0.len();
         self.0.retain(|authority| authority.ends > now);
@@ -77,25 +77,25 @@ impl Authorities {
         Ok(changed)
     }
 
-    /// The newest that everybody has heard of; where there is none, the oldest.
+    /// The newest CA that has been published long enough. If there is none, the oldest.
     fn signing(&self, now: OffsetDateTime) -> Option<&Authority> {
         self.0.iter().find(|authority| authority.made + SPREAD <= now).or(self.0.last())
     }
 
-    /// A certificate for these names.
+    /// Issues a certificate for these host names.
     ///
     /// # Errors
-    /// Where a name is none.
+    /// If a name is not a valid host name or address.
     pub fn issue(&self, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, CertError> {
         let signing = self.signing(now).ok_or(CertError::Foreign("it is empty"))?;
         let (key, ends) = signing.issue_at(hosts, now)?;
         Ok(Leaf { key: Arc::new(key), signer: signing.pem().to_owned(), ends })
     }
 
-    /// The same, or `None` where the present one will do.
+    /// Issues a certificate if `present` needs a replacement. Otherwise returns `None`.
     ///
     /// # Errors
-    /// Where a name is none.
+    /// If a name is not a valid host name or address.
     pub fn renew(&self, present: &Leaf, hosts: &[String], now: OffsetDateTime) -> Result<Option<Leaf>, CertError> {
         let signs = self.signing(now).is_some_and(|signing| signing.pem() == present.signer);
         if signs && present.ends - now > LEAF_RENEW_BEFORE {
@@ -113,7 +113,7 @@ mod tests {
         vec!["plimsoll.plimsoll.svc".to_owned()]
     }
 
-    /// Whether what was stored is read back as the same, to the letter.
+    /// Checks that stored CAs are read back unchanged.
     fn stored(authorities: &Authorities) -> Authorities {
         let read = Authorities::parse(authorities.certificates().as_bytes(), authorities.keys().as_bytes()).unwrap();
         assert_eq!(read.certificates(), authorities.certificates());
@@ -166,6 +166,6 @@ mod tests {
         wrong(&one.certificates(), "no key");
         assert!(wrong(&one.certificates(), &other.keys()).contains("do not belong together"));
         let both = one.certificates() + &other.certificates();
-        assert!(wrong(&both, &one.keys()).contains("as many keys"));
+        assert!(wrong(&both, &one.keys()).contains("numbers of keys"));
     }
 }

@@ -1,4 +1,4 @@
-//! One authority: a key, and a certificate that it signed for itself.
+//! One CA: a key and its self-signed certificate.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -10,16 +10,17 @@ use time::{Duration, OffsetDateTime};
 
 use super::{CertError, der};
 
-/// Clocks differ: a certificate is valid from a little before it was made.
+/// A certificate is valid from this long before it was made, because clocks differ.
 const SKEW: Duration = Duration::hours(1);
 
-/// Renewed when half of it is over, so that a year without any replica running goes unnoticed. Those that are stored
-/// have lived as long as this says, counted from their end: a shorter life makes them younger than they are.
+/// Lifetime of a CA. It is renewed after half of it, so a year without any running replica does no harm. The creation
+/// time of a stored CA is computed from its expiry and this constant, so a change makes stored CAs look older or
+/// younger.
 const AUTHORITY_LIFE: Duration = Duration::days(730);
 
 const LEAF_LIFE: Duration = Duration::days(90);
 
-/// An authority of our own. Its key never leaves memory, but for the Secret that replicas share.
+/// A CA of our own. Its key is only in memory, and in the Secret that replicas share.
 #[derive(Debug)]
 pub struct Authority {
     pem: String,
@@ -29,10 +30,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new key and a certificate for it.
+    /// Creates a new key and its certificate.
     ///
     /// # Errors
-    /// Where the system has no randomness.
+    /// If the system has no randomness.
     pub fn new() -> Result<Self, CertError> {
         Self::made(OffsetDateTime::now_utc())
     }
@@ -46,11 +47,11 @@ impl Authority {
         Ok(Self { pem, issuer: Issuer::new(params, key), made: now, ends })
     }
 
-    /// One that [`Authority::pem`] and [`Authority::key_pem`] gave.
+    /// Restores a CA from its certificate and key.
     pub(super) fn from_der(certificate: &CertificateDer<'_>, key_pem: &str) -> Result<Self, CertError> {
         let key = KeyPair::from_pem(key_pem)?;
-        let ends = der::not_after(certificate).ok_or(CertError::Foreign("a certificate is none"))?;
-        // An issuer's name is not read but known, which holds for what we made ourselves.
+        let ends = der::not_after(certificate).ok_or(CertError::Foreign("a certificate is invalid"))?;
+        // The issuer's name is not parsed. It is a constant, because we only accept CAs that we made.
         if !der::is_self_issued(certificate) || !contains(certificate, key.public_key_raw()) {
             return Err(CertError::Foreign("a certificate and its key do not belong together"));
         }
@@ -58,7 +59,7 @@ impl Authority {
         Ok(Self { pem: pem_of(certificate), issuer: Issuer::new(params, key), made: ends - AUTHORITY_LIFE, ends })
     }
 
-    /// Its certificate, for `caBundle`.
+    /// The certificate as PEM, for `caBundle`.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -67,15 +68,15 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for these host names and addresses, with a key of its own.
+    /// Issues a certificate for these host names and addresses, with a new key.
     ///
     /// # Errors
-    /// Where a name is none.
+    /// If a name is not a valid host name or address.
     pub fn issue(&self, hosts: &[String]) -> Result<CertifiedKey, CertError> {
         Ok(self.issue_at(hosts, OffsetDateTime::now_utc())?.0)
     }
 
-    /// The same with the time of its end, which is not after the authority's own.
+    /// Like `issue`, and also returns the expiry, which is never after that of the CA.
     pub(super) fn issue_at(
         &self,
         hosts: &[String],
@@ -98,11 +99,11 @@ impl Authority {
     }
 }
 
-/// All but the time: what an issuer has to be made of again.
+/// The parameters of a CA without its times. They are also needed to restore a CA.
 fn authority_params() -> Result<CertificateParams, CertError> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, "plimsoll authority");
-    // No further authority below it: it signs servers.
+    // It signs only servers, no further CAs.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
@@ -126,7 +127,7 @@ fn pem_of(certificate: &CertificateDer<'_>) -> String {
     pem + "-----END CERTIFICATE-----\n"
 }
 
-/// The certificates and the keys of a PEM text each, in order.
+/// Parses CAs from a PEM text of certificates and a PEM text of keys, in the same order.
 pub(super) fn parse(certificates: &[u8], keys: &[u8]) -> Result<Vec<Authority>, CertError> {
     let foreign = |what| move |_| CertError::Foreign(what);
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(certificates)
@@ -136,7 +137,7 @@ pub(super) fn parse(certificates: &[u8], keys: &[u8]) -> Result<Vec<Authority>, 
     const END: &str = "-----END PRIVATE KEY-----\n";
     let keys: Vec<_> = keys.split_inclusive(END).filter(|key| !key.trim().is_empty()).collect();
     if certificates.len() != keys.len() {
-        return Err(CertError::Foreign("it has not as many keys as certificates"));
+        return Err(CertError::Foreign("the numbers of keys and certificates differ"));
     }
     certificates.iter().zip(keys).map(|(certificate, key)| Authority::from_der(certificate, key)).collect()
 }

@@ -1,4 +1,4 @@
-//! As much DER as it takes to tell what a certificate's names are and when it ends (RFC 5280, section 4.1).
+//! A minimal DER parser that reads the names and the expiry of a certificate (RFC 5280, section 4.1).
 
 use time::{Date, Month, OffsetDateTime, Time};
 
@@ -6,12 +6,12 @@ const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// Whether issuer and subject are the same name.
+/// Whether issuer and subject have the same name.
 pub(super) fn is_self_issued(certificate: &[u8]) -> bool {
     Fields::of(certificate).is_some_and(|fields| fields.issuer == fields.subject)
 }
 
-/// When it ends.
+/// The expiry of the certificate.
 pub(super) fn not_after(certificate: &[u8]) -> Option<OffsetDateTime> {
     let (_, _, rest) = element(Fields::of(certificate)?.validity)?; // not before
     let (tag, text, _) = element(rest)?;
@@ -20,7 +20,7 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<OffsetDateTime> {
         UTC_TIME => {
             let (year, rest) = text.split_at_checked(2)?;
             let year = number(year)?;
-            // Two digits mean 1950 to 2049.
+            // Two digits stand for 1950 to 2049.
             (if year < 50 { 2000 + year } else { 1900 + year }, rest)
         }
         GENERALIZED_TIME => {
@@ -35,7 +35,7 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<OffsetDateTime> {
     Some(date.with_time(Time::from_hms(part(4)?, part(6)?, part(8)?).ok()?).assume_utc())
 }
 
-/// The last common name of the subject, which is its most specific one.
+/// The last common name of the subject, which is the most specific one.
 pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
     const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
     let mut rest = Fields::of(certificate)?.subject;
@@ -52,7 +52,7 @@ pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
     found
 }
 
-/// The contents of the fields that matter.
+/// The contents of the fields that are needed.
 struct Fields<'a> {
     issuer: &'a [u8],
     validity: &'a [u8],
@@ -84,7 +84,7 @@ fn number(digits: &str) -> Option<u16> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Tag, content, and what follows.
+/// Splits the first element into its tag, its content and the remaining bytes.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;

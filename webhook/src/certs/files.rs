@@ -1,4 +1,4 @@
-//! Certificates and keys that somebody else renews, as files.
+//! Certificates and keys in files, which another program renews.
 
 use std::path::{Path, PathBuf};
 
@@ -16,17 +16,17 @@ use crate::files;
 /// A certificate chain and its key as files.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// PEM: the certificate, then those between it and the authority.
+    /// PEM: the certificate, then its intermediate certificates.
     pub certificate: PathBuf,
     /// PEM: PKCS #8, PKCS #1 or SEC 1.
     pub private_key: PathBuf,
 }
 
 impl Files {
-    /// Reads both and checks that they belong together.
+    /// Reads both files and checks that they match.
     ///
     /// # Errors
-    /// Which file is wrong, and how.
+    /// If a file is missing, invalid or expired, or if the key does not match.
     pub fn load(&self) -> Result<CertifiedKey, CertError> {
         let chain = certificates(&self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&read(&self.private_key)?).map_err(|error| CertError::Pem {
@@ -44,10 +44,10 @@ impl Files {
         }
     }
 
-    /// The PEM for `caBundle`: the authority's file, or the certificate itself where it is its own authority.
+    /// The PEM for `caBundle`: the file of the CA, or the certificate itself if it is self-signed.
     ///
     /// # Errors
-    /// Where there is neither.
+    /// If there is no such file, and the certificate is not self-signed.
     pub fn authority(&self, ca_file: Option<&Path>) -> Result<Vec<u8>, CertError> {
         if let Some(file) = ca_file {
             certificates(file)?;
@@ -60,10 +60,10 @@ impl Files {
         }
     }
 
-    /// Checks at start what the API server would otherwise say at the first review.
+    /// Checks the host name at start. Otherwise the API server would only report a wrong name at the first review.
     ///
     /// # Errors
-    /// Where the certificate does not name this host.
+    /// If the certificate does not name this host.
     pub fn check_name(&self, host: &str) -> Result<(), CertError> {
         let wrong = |error| CertError::WrongName { file: self.certificate.clone(), host: host.to_owned(), error };
         let chain = certificates(&self.certificate)?;
@@ -75,10 +75,10 @@ impl Files {
     }
 }
 
-/// The authorities of a file.
+/// The CA certificates of a file.
 ///
 /// # Errors
-/// Where it holds none, or something that is none.
+/// If the file contains no certificate, or one that is not a CA certificate.
 pub fn roots(file: &Path) -> Result<RootCertStore, CertError> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(file)? {
@@ -134,7 +134,7 @@ mod tests {
         assert!(matches!(files.authority(None), Err(CertError::NoAuthority(_))));
         let bundle = files.authority(Some(&folder.path().join("ca.crt"))).unwrap();
         assert_eq!(String::from_utf8(bundle).unwrap(), authority.pem());
-        // The key on disk is another one.
+        // The file contains another key.
         assert!(matches!(files.load(), Err(CertError::Unusable { .. })));
         let missing = files.authority(Some(&folder.path().join("nowhere"))).unwrap_err();
         assert!(missing.to_string().starts_with("cannot read "), "{missing}");

@@ -1,4 +1,4 @@
-//! The server's certificate: read from files, or issued by an authority of its own.
+//! The server's certificate: read from files, or issued by a CA of our own (`Authority`).
 
 mod authorities;
 mod authority;
@@ -17,26 +17,26 @@ pub use authorities::{Authorities, Leaf};
 pub use authority::Authority;
 pub use files::{Files, roots};
 
-/// Why there is no certificate.
+/// Why a certificate could not be read, issued or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertError {
     /// A file cannot be read.
     #[error("cannot read {file}: {error}")]
     Read {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// What the system says, or that it is no file of that kind.
+        /// The error of the system, or a file that is not regular or too large.
         error: ReadError,
     },
-    /// A file is not PEM of what it should hold.
+    /// A file does not contain the expected PEM.
     #[error("{file} holds no {what} in PEM: {error}")]
     Pem {
-        /// Which.
+        /// The file.
         file: PathBuf,
         /// `certificate` or `private key`.
         what: &'static str,
-        /// What the parser says.
+        /// The error of the parser.
         error: pem::Error,
     },
     /// Certificate and key do not belong together, or are of a kind that is not supported.
@@ -44,61 +44,61 @@ pub enum CertError {
     Unusable {
         /// The certificate's file.
         file: PathBuf,
-        /// What rustls says.
+        /// The error of rustls.
         error: rustls::Error,
     },
-    /// Nobody would accept it any more.
-    #[error("the certificate of {file} ended on {date}; renew it")]
+    /// The certificate has expired.
+    #[error("the certificate of {file} expired on {date}; renew it")]
     Ended {
         /// The certificate's file.
         file: PathBuf,
         /// Its last day.
         date: Date,
     },
-    /// A certificate that cannot sign others.
-    #[error("{file} holds a certificate that is no authority: {error}")]
+    /// The certificate is not allowed to sign others.
+    #[error("{file} contains a certificate that is not a CA certificate: {error}")]
     NotAnAuthority {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// What rustls says.
+        /// The error of rustls.
         error: rustls::Error,
     },
-    /// The API server would refuse the certificate.
-    #[error("the certificate of {file} is not valid for {host}, under which the API server is to reach it: {error}")]
+    /// The certificate does not name the host, so the API server would reject it.
+    #[error("the certificate of {file} is not valid for {host}, the host that the API server connects to: {error}")]
     WrongName {
         /// The certificate's file.
         file: PathBuf,
-        /// From the URL.
+        /// The host of the URL or of the Service.
         host: String,
-        /// What rustls says.
+        /// The error of rustls.
         error: rustls::Error,
     },
-    /// Neither is there a file with the authority, nor is the certificate its own.
-    #[error("{0} is signed by an authority that the API server has to be told: give its certificate with --ca-file")]
+    /// The certificate is not self-signed, and no file names its CA.
+    #[error("the certificate of {0} is not self-signed: give the certificate of its CA with --ca-file")]
     NoAuthority(PathBuf),
-    /// An own certificate could not be issued.
+    /// Our own certificate could not be issued.
     #[error("cannot issue a certificate: {0}")]
     Issue(#[from] rcgen::Error),
-    /// An own certificate could not be used.
-    #[error("cannot use the certificate that was issued: {0}")]
+    /// Our own certificate could not be used.
+    #[error("cannot use the certificate that Plimsoll issued: {0}")]
     Issued(rustls::Error),
-    /// What should be authorities of ours is something else.
-    #[error("it holds no authority of Plimsoll: {0}")]
+    /// The data does not contain CAs that Plimsoll made.
+    #[error("it contains no CA of Plimsoll: {0}")]
     Foreign(&'static str),
 }
 
-/// When a certificate ends; none where it is no certificate.
+/// The expiry of a certificate. None if the bytes are no certificate.
 pub fn not_after(certificate: &[u8]) -> Option<OffsetDateTime> {
     der::not_after(certificate)
 }
 
-/// The common name of a certificate's subject, by which API servers tell their clients apart.
+/// The common name of a certificate's subject. It identifies a client.
 pub fn common_name(certificate: &[u8]) -> Option<&str> {
     der::common_name(certificate)
 }
 
-/// Under which names a server that listens there may be asked: its address, if it is one and not "all", and loopback's
-/// names where loopback is included.
+/// The host names for the certificate of a server that listens on this address: the address itself, unless it means
+/// all addresses, and the names of loopback if they are included.
 pub fn hosts_of(listen: IpAddr) -> Vec<String> {
     let mut hosts = Vec::new();
     if listen.is_unspecified() || listen.is_loopback() {

@@ -66,7 +66,7 @@ impl Companions {
 enum NoPlace {
     #[error("{0}")]
     Generated(&'static str),
-    #[error("there is no file to write a {kind} beside; what it is like stands on the policy's page")]
+    #[error("there is no file beside which a {kind} can be written; `plimsoll explain` shows an example")]
     NoFile { kind: String },
     #[error("{file} is there already, and is not written over; the {kind} may go in it")]
     Taken { file: String, kind: String },

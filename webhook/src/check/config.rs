@@ -99,7 +99,7 @@ pub fn load(choice: &Choice, configuration: Configuration) -> Result<Registry, C
     // Fuel instead of time, so that a busy machine changes no verdict.
     let engine = Engine::metered(Limits { instances, ..Limits::default() }).map_err(|error| CheckError::Usage {
         message: format!("WebAssembly cannot run on this machine: {error:#}"),
-        help: "the policies need some GiB of address space, though hardly any memory: see `ulimit -v`".to_owned(),
+        help: "the policies need some GiB of address space, but little memory: raise `ulimit -v`".to_owned(),
     })?;
     let engine = match &choice.bundle_cache {
         Some(folder) => engine.with_cache(Cache::open(folder).map_err(|error| CheckError::Usage {

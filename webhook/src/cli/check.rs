@@ -1,4 +1,4 @@
-//! `plimsoll check`: the arguments, and where the reports go.
+//! `plimsoll check`: its arguments, and the output of its reports.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
@@ -15,86 +15,92 @@ use crate::check::{self, CheckError, CheckResult, Edits, Limits, Options};
 use crate::model::{Action, FixClass};
 use crate::{printed, report};
 
-/// Check manifests as the cluster would, and fix them
+/// Check manifest files with the policies that the cluster uses, and fix them
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
-    /// Files, folders (all .yaml, .yml and .json below), or - for the standard input; without, the current folder
+    /// Files, folders (all .yaml, .yml and .json files in them), or - for standard input
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
 
-    /// Report on these files alone, and know the folder around them, as a hook on changed files needs it; write the folder
-    /// in front, `check FOLDER --only FILE…`. Files that were deleted are no error
+    /// Report only on these files, but use all other files of PATH as context. Meant for a hook on changed files:
+    /// `plimsoll check FOLDER --only FILE…`. Deleted files are no error. By default, report on all files
     #[arg(long, value_name = "FILE", num_args = 0..)]
     only: Option<Vec<PathBuf>>,
 
-    /// File of ClusterPolicySets; without, the nearest .plimsoll.yaml of each path upward
+    /// YAML file with ClusterPolicySets (which policies apply, and what they do). By default, the nearest
+    /// .plimsoll.yaml in the folder of each path or above it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where PolicySets start from, in place of what they say: none, default, mutate, production or strict
+    /// Replace the profile (the starting selection of policies) of every ClusterPolicySet: none, default, mutate,
+    /// production or strict. By default, the profile that the ClusterPolicySet names, or `default`
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 
-    /// Folder for the compiled code of bundles other than the built-in one; only its owner may have rights in it
+    /// Cache folder for the compiled code of policy bundles other than the built-in one. Only its owner may have access
+    /// to it. By default, nothing is cached
     #[arg(long, value_name = "FOLDER")]
     bundle_cache: Option<PathBuf>,
 
-    /// Version of Kubernetes that is meant, such as 1.34; without, the newest known
+    /// Kubernetes version of the target cluster, such as 1.34. By default, the version that the ClusterPolicySet names,
+    /// or the newest that Plimsoll knows
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
 
-    /// human or json, to a file where one is named; may be given more than once
+    /// Format of the report: human or json. With =PATH, write the report to this file instead of the standard output.
+    /// Can be repeated
     #[arg(long, value_name = "FORMAT[=PATH]", value_parser = parse_format, default_value = "human")]
     format: Vec<Format>,
 
-    /// Whether what is not in the input exists nowhere (closed) or may exist elsewhere (open); without, folders and
-    /// the standard input are closed, named files open
+    /// closed: objects that are not in the input do not exist; open: they may exist in the cluster. By default, open
+    /// for named files, and closed for folders and standard input
     #[arg(long, value_name = "WORLD")]
     world: Option<World>,
 
-    /// Folder of `plimsoll scan --record`, or of manifests: the objects that are there when the input is applied
+    /// Folder with the objects that the cluster already holds: written by `plimsoll scan --record`, or manifests. By
+    /// default, none
     #[arg(long, value_name = "FOLDER", conflicts_with = "world")]
     context: Option<PathBuf>,
 
-    /// Pass over these files and folders, where a folder holds them: a name, or a path with * and **; may be given more
-    /// than once
+    /// Skip files and folders that match this pattern when reading a folder: a name, or a path with * and **. Can be
+    /// repeated
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
 
-    /// Edit the files: safe changes nothing at run time, hardening nothing that a well-behaved workload notices,
-    /// unsafe changes behaviour; each includes those before it
+    /// Edit the files to fix findings. CLASS is safe (no change at run time), hardening (also changes that a
+    /// well-behaved workload does not notice) or unsafe (also changes of behaviour). It is safe if left out
     #[arg(long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "safe")]
     fix: Option<Class>,
 
-    /// Print the edits of --fix as a unified diff, and write nothing
+    /// Print the edits of --fix as a unified diff, and write no file. Without --fix, the edits of class safe
     #[arg(long)]
     diff: bool,
 
-    /// The mildest action that fails the run
+    /// Exit with 1 if a finding has this action or a stricter one (audit: the finding is only recorded)
     #[arg(long, value_name = "ACTION", default_value = "deny")]
     fail_on: FailOn,
 
-    /// Fail where there are more warnings
+    /// Exit with 1 if there are more than N warnings. By default, there is no limit
     #[arg(long, value_name = "N")]
     max_warnings: Option<usize>,
 
-    /// Finding no Kubernetes object is no failure
+    /// Exit with 0 if the input has no Kubernetes object. By default, the exit status is then 3
     #[arg(long)]
     allow_empty: bool,
 
-    /// Findings fail nothing; what cannot be read or judged still does
+    /// Exit with 0 whatever the findings are. Input that cannot be read and policies that fail are still errors
     #[arg(long)]
     exit_zero: bool,
 
-    /// Colours: auto means on a terminal, and not where NO_COLOR is set
+    /// Colours in the report. auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 
-    /// Show only what fails the run
+    /// Print only the findings and errors that fail the run
     #[arg(long, short)]
     quiet: bool,
 
-    /// Show findings that are only recorded, and name everything that was passed over, with the commands that check it
+    /// Also print findings that are only recorded, and every skipped file and folder, with a command that checks it
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
 }
@@ -138,12 +144,12 @@ enum Color {
     Never,
 }
 
-/// Checks, and prints the reports.
+/// Checks the input and writes the reports.
 pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
     if arguments.format.iter().filter(|format| format.path.is_none()).count() > 1 {
         return Err(Failure::usage(
-            "two reports cannot share the standard output",
-            "give all but one a file: --format human --format json=report.json",
+            "several reports cannot all go to the standard output",
+            "write all but one to files: --format human --format json=report.json",
         ));
     }
     let options = arguments.options();
@@ -152,14 +158,14 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
         CheckError::Config(problems) => Failure::config(&problems),
         CheckError::Input { message, help } => Failure::unread(message, help),
     })?;
-    // The standard output is for one thing: the diff, the fixed text, or else the report.
+    // The standard output carries one text: the diff, the fixed input, or the report.
     let text = match (&outcome.stdin, arguments.diff) {
         (_, true) => Some(diff(&outcome)),
         (Some(text), false) => Some(text.clone()),
         (None, false) => None,
     };
     if let Some(text) = &text {
-        // Programs read both, and the diff has nothing in it that a terminal would obey.
+        // Programs read both texts. `diff` has already escaped control characters.
         output::print_data(text).map_err(|error| Failure::output(&error))?;
     }
     for format in &arguments.format {
@@ -170,7 +176,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<ExitCode, Failure> {
             Some(path) => fs::write(path, rendered).map_err(|error| {
                 Failure::usage(
                     format!("cannot write the report {}: {error}", path.display()),
-                    "`--format F=PATH` writes to PATH",
+                    "`--format FORMAT=PATH` needs a PATH that can be written",
                 )
             })?,
             None if aside => output::print_aside(&rendered).map_err(|error| Failure::output(&error))?,
@@ -253,11 +259,11 @@ impl Color {
 
 fn parse_format(text: &str) -> Result<Format, String> {
     let (kind, path) = match text.split_once('=') {
-        Some((_, "")) => return Err("a file must follow `=`".to_owned()),
+        Some((_, "")) => return Err("write a file name after `=`, or leave out `=`".to_owned()),
         Some((kind, path)) => (kind, Some(PathBuf::from(path))),
         None => (text, None),
     };
-    let kind = Kind::from_str(kind, false).map_err(|_| "there are `human` and `json`".to_owned())?;
+    let kind = Kind::from_str(kind, false).map_err(|_| "write `human` or `json`".to_owned())?;
     Ok(Format { kind, path })
 }
 
@@ -266,20 +272,20 @@ fn diff(outcome: &CheckResult) -> String {
     for edited in &outcome.edited {
         let before = edited.before.as_deref().unwrap_or_default();
         let name = edited.name.trim_start_matches('/');
-        // What `patch` and `git apply` take for a new file.
+        // `patch` and `git apply` then create the file.
         let from = edited.before.as_ref().map_or("/dev/null".to_owned(), |_| name_of_side("a", name));
         let diff = TextDiff::from_lines(before, &edited.after);
         let diff = diff.unified_diff().context_radius(3).header(&from, &name_of_side("b", name)).to_string();
         if !printed::is_plain(&diff) {
-            // `patch` passes over a line like this. `--fix` makes the same edits.
-            text.push_str("# this diff shows escapes in place of control characters: read it, and do not apply it\n");
+            // `patch` skips such a line. `--fix` makes the same edits.
+            text.push_str("# this diff shows escapes in place of control characters: do not apply it, use --fix\n");
         }
         text.push_str(&printed::text(&diff));
     }
     text
 }
 
-/// As git writes it, which ends a name that has a blank with a tab.
+/// Writes the name as git does: a tab follows a name that contains a space.
 fn name_of_side(side: &str, name: &str) -> String {
     let full = format!("{side}/{name}");
     match printed::quoted(&full) {

@@ -1,4 +1,4 @@
-//! `plimsoll explain`: the page of a policy, from the bundle itself, so that it needs no network.
+//! `plimsoll explain`: prints the page of a policy. The page is in the bundle, so no network is needed.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -10,15 +10,15 @@ use super::policy::{self, builtin};
 use super::{Failure, output};
 use crate::registry::nearest;
 
-/// Print the page of a policy, or the list of all
+/// Print the documentation of a policy, or list all policies
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// The policy's id; without, all are listed
+    /// Id of the policy, such as missing-readiness-probe. By default, all policies are listed
     #[arg(value_name = "ID")]
     id: Option<String>,
 }
 
-/// Prints a page, or the list.
+/// Prints a page or the list.
 pub(super) fn run(arguments: &ExplainArgs) -> Result<ExitCode, Failure> {
     let bundle = builtin()?;
     let policies = &bundle.metadata.policies;

@@ -1,4 +1,4 @@
-//! The command line: one thin file for each subcommand. A mistake becomes a message, a help and an exit status.
+//! The command line: one thin file for each subcommand. An error becomes a message, a hint and an exit status.
 
 #[cfg(feature = "check")]
 mod check;
@@ -21,14 +21,14 @@ use crate::engine::BUILTIN_DIGEST;
 #[cfg(any(feature = "serve", feature = "check"))]
 use crate::{printed, registry::ConfigError};
 
-/// The command line or the configuration is wrong; clap uses the same number.
+/// Exit status for an error in the command line or in the configuration. clap uses the same number.
 const USAGE: u8 = 2;
 
-/// Problems of a configuration that are shown; the others are counted.
+/// Maximum number of configuration errors that are printed. The others are counted.
 #[cfg(any(feature = "serve", feature = "check"))]
 const MOST_PROBLEMS: usize = 100;
 
-/// The load line for Kubernetes: the same policies at kubectl apply and over files
+/// Check Kubernetes objects with policies: in the cluster at `kubectl apply`, and in files
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", disable_help_subcommand = true)]
 struct Arguments {
@@ -51,7 +51,7 @@ enum Command {
 
 /// Runs the command line.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // clap keeps it for as long as the process lives.
+    // clap needs a string that lives as long as the process.
     let command = Arguments::command().version(&*version().leak());
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match parsed {
@@ -82,12 +82,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// The version of the program and of what it judges by.
+/// The version of the program, and the digest of its built-in policies.
 fn version() -> String {
     format!("{}\nbuilt-in bundle {BUILTIN_DIGEST}", env!("CARGO_PKG_VERSION"))
 }
 
-/// What the user can do something about.
+/// An error that the user can correct.
 #[derive(Debug)]
 struct Failure {
     message: String,
@@ -100,13 +100,13 @@ impl Failure {
         Self { message: message.into(), help: Some(help.into()), status: USAGE }
     }
 
-    /// The input cannot be read, so nothing can be said of it.
+    /// The input can't be read, so it can't be judged.
     #[cfg(feature = "check")]
     fn unread(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: Some(help.into()), status: ExitStatus::Unparsable.code() }
     }
 
-    /// Every problem of a configuration, a line each.
+    /// Lists the errors of a configuration, one in a line.
     #[cfg(any(feature = "serve", feature = "check"))]
     fn config(problems: &[ConfigError]) -> Self {
         let mut lines: Vec<String> = problems
@@ -131,7 +131,7 @@ impl Failure {
     }
 }
 
-/// What the machine or the API server refuses.
+/// An error of the machine or of the API server.
 #[cfg(feature = "serve")]
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {

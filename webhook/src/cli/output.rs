@@ -1,6 +1,6 @@
-//! Writes to the terminal or a pipe. Whoever stops reading has read enough: a broken pipe is no error.
+//! Writes to the terminal or a pipe. A broken pipe is no error, because the reader wants no more.
 //!
-//! Everything but data that is read back by programs passes through [`crate::printed`] once more, whoever put it together.
+//! All text passes through [`crate::printed`] once more. Only data for programs is written unchanged.
 
 use std::io::{self, Write};
 
@@ -11,30 +11,30 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     write(&mut io::stdout().lock(), &printed::text(text))
 }
 
-/// Writes a report to the standard output; with colours of its own.
+/// Writes a report to the standard output, and keeps its colours.
 #[cfg(feature = "check")]
 pub(super) fn print_styled(text: &str) -> io::Result<()> {
     write(&mut io::stdout().lock(), &printed::styled(text))
 }
 
-/// Writes what a program reads, to the byte: JSON that escapes what it has to, or a file.
+/// Writes data for a program, unchanged: JSON, which has its own escapes, or a file.
 #[cfg(feature = "check")]
 pub(super) fn print_data(text: &str) -> io::Result<()> {
     write(&mut io::stdout().lock(), text)
 }
 
-/// Writes a report to the standard error; with colours of its own.
+/// Writes a report to the standard error, and keeps its colours.
 #[cfg(feature = "check")]
 pub(super) fn print_aside(text: &str) -> io::Result<()> {
     write(&mut io::stderr().lock(), &printed::styled(text))
 }
 
-/// Writes an error message; there is nobody left to tell where that fails.
+/// Writes an error message. A failure to write it can't be reported.
 pub(super) fn complain(text: &str) {
     let _ = write(&mut io::stderr().lock(), &printed::text(text));
 }
 
-/// Writes a help text; there is nobody left to tell where that fails.
+/// Writes a help text, and ignores a failure to write it.
 pub(super) fn print_or_ignore(text: &str) {
     let _ = print(text);
 }

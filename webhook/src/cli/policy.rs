@@ -1,4 +1,4 @@
-//! `plimsoll policy`: what bundles say of themselves.
+//! `plimsoll policy`: shows the metadata of bundles.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,28 +15,28 @@ use crate::files;
 use crate::model::Action;
 use crate::registry::{Profile, Reason};
 
-/// Show policies and bundles
+/// Show policies, profiles and policy bundles
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
     /// List the built-in policies
     List,
-    /// Show a bundle: its digest, and what each policy is about, may edit and can be set to
+    /// Show a policy bundle: its digest, and for each policy its purpose, the fields that it may edit and its settings
     Inspect {
-        /// A component (.wasm); without, the built-in bundle
+        /// Policy bundle, a WebAssembly component (.wasm). By default, the built-in bundle
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// Print the profiles as Markdown: what each is for, and what the built-in policies do in it
+    /// Print the profiles as Markdown: the purpose of each, and the action of each built-in policy in it
     Profiles,
-    /// Print what a role must allow so that policies can be told of other objects, as rules in YAML
+    /// Print the RBAC rules, in YAML, that Plimsoll needs to read the objects that policies use as context
     Rights {
-        /// A component (.wasm), or more than one; without, the built-in bundle
+        /// Policy bundles, WebAssembly components (.wasm). By default, the built-in bundle
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
 }
 
-/// Prints what was asked for.
+/// Runs the subcommand and prints its text.
 pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
     let text = match command {
         PolicyCommand::List => list(&builtin()?.metadata.policies),
@@ -52,27 +52,30 @@ pub(super) fn run(command: &PolicyCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the bundle inside of the binary says of itself. Nothing is compiled for it.
+/// Reads the metadata of the built-in bundle, without compiling the bundle.
 pub(super) fn builtin() -> Result<Description, Failure> {
     Description::read(BUILTIN).map_err(|error| refused("the built-in bundle", &error))
 }
 
-/// What a file says of itself, after it was loaded: so that metadata which lies is not shown.
+/// Reads the metadata of a file. It also loads the bundle, which checks the metadata against the code.
 fn read(file: &Path) -> Result<Description, Failure> {
     let name = file.display().to_string();
     let bytes = files::read(file, files::MAX_BUNDLE).map_err(|error| {
-        Failure::usage(format!("cannot read {name}: {error}"), "a bundle is a .wasm file, a component")
+        Failure::usage(format!("cannot read {name}: {error}"), "give a bundle: a WebAssembly component (.wasm)")
     })?;
     let description = Description::read(&bytes).map_err(|error| refused(&name, &error))?;
     let engine = Engine::new(Limits { instances: 1, ..Limits::default() }).map_err(|error| {
-        Failure::usage(format!("WebAssembly cannot run on this machine: {error:#}"), "see `ulimit -v`")
+        Failure::usage(
+            format!("WebAssembly cannot run on this machine: {error:#}"),
+            "raise the limit of address space (`ulimit -v`)",
+        )
     })?;
     Bundle::load(&engine, &bytes).map_err(|error| refused(&name, &error))?;
     Ok(description)
 }
 
 fn refused(name: &str, error: &LoadError) -> Failure {
-    Failure::usage(format!("{name} is no bundle: {error}"), "`plimsoll policy inspect` shows the built-in one")
+    Failure::usage(format!("{name} is no bundle: {error}"), "`plimsoll policy inspect` shows the built-in bundle")
 }
 
 /// One line for each policy: id, category, severity, title.
@@ -135,7 +138,7 @@ fn said(policy: &Policy, profile: Profile) -> String {
         Action::Deny => "deny",
         Action::Warn => "warn",
         Action::Audit => "are recorded",
-        Action::Off => "are passed over",
+        Action::Off => "are skipped",
     };
     let reason = Profile::reason(policy).filter(|_| profile == Profile::Default);
     let reason =
@@ -179,13 +182,13 @@ fn inspect(bundle: &Description) -> String {
 }
 
 fn rights_of(bundles: &[Description]) -> String {
-    // What runs over files alone asks nothing of a cluster.
+    // Policies of this stage run only on files, so they need no rights in a cluster.
     let policies = bundles.iter().flat_map(|bundle| &bundle.metadata.policies);
     let policies = policies.filter(|policy| policy.stage != Stage::Source);
     rights(policies.flat_map(|policy| policy.requires.iter().chain(&policy.refines)).map(String::as_str))
 }
 
-/// What there is to know of a policy before it runs.
+/// The properties of a policy, as names and texts.
 pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
     let list = |items: &[String]| items.join(", ");
     let mut facts = vec![
@@ -220,7 +223,7 @@ fn on(policy: &Policy) -> String {
         Workloads::LongRunning => Some("workloads that run on".to_owned()),
         Workloads::All => Some("every workload".to_owned()),
     };
-    // `/Pod` is how tables know a kind of the core group; people know it as `Pod`.
+    // The metadata writes a kind of the core group as `/Pod`.
     let kinds = policy.on.kinds.iter().map(|kind| match kind.as_str() {
         ANY => "every kind".to_owned(),
         kind => kind.trim_start_matches('/').to_owned(),
@@ -313,7 +316,7 @@ fn types(schema: &Value) -> String {
     choices.join(" or ")
 }
 
-/// As metadata spells it.
+/// The spelling in the metadata.
 fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

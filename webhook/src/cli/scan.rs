@@ -1,4 +1,4 @@
-//! `plimsoll scan`: what a cluster holds already, by a kubeconfig that may only read.
+//! `plimsoll scan`: judges the objects of a cluster. It only needs rights to read.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -27,44 +27,48 @@ use crate::{printed, scan};
 /// Timeout for the first answer of the API server.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
 
-/// Maximum of `--timeout`.
+/// Maximum value of `--timeout`.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// Help where the time was over.
-const TAKES_LONG: &str = "the API server answers slowly, or holds much: give a longer --timeout";
+/// Hint after a timeout.
+const TAKES_LONG: &str = "the API server answers slowly, or has many objects: give a longer --timeout";
 
-/// Help where something was not read for another reason.
-const SAYS_WHY: &str = "the lines \"not read\" and \"not served\" of the report say why; the role `view` and what \
-                        `plimsoll policy rights` prints are enough to read everything";
+/// Hint after any other error of reading.
+const SAYS_WHY: &str = "the lines \"not read\" and \"not served\" of the report say why; the role `view` and the \
+                        rules that `plimsoll policy rights` prints allow to read everything";
 
-/// Maximum size of an answer of the API server: 500 objects, or what it serves.
+/// Maximum size of an answer of the API server: a page of 500 objects, or the list of served kinds.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// Judge what a cluster holds already: which drains block, what `enforce` would deny. Nothing is installed or written there
+/// Judge the objects of a running cluster: drains that are blocked, and objects that `mode: enforce` would deny. It
+/// only reads from the cluster
 #[derive(Args, Debug)]
 pub(super) struct ScanArgs {
-    /// How to reach the API server; without, KUBECONFIG or ~/.kube/config
+    /// kubeconfig file with the address and credentials of the API server. By default, KUBECONFIG or ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// File of ClusterPolicySets; without, .plimsoll.yaml from the current folder upward
+    /// YAML file with ClusterPolicySets (which policies apply, and what they do). By default, the nearest
+    /// .plimsoll.yaml in the current folder or above it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where PolicySets start from, in place of what they say: none, default, mutate, production or strict
+    /// Replace the profile (the starting selection of policies) of every ClusterPolicySet: none, default, mutate,
+    /// production or strict. By default, the profile that the ClusterPolicySet names, or `default`
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 
-    /// Write what was read to this folder, for `plimsoll check --context`: objects without status, ConfigMaps without data,
-    /// no Secrets
+    /// Write the objects to this folder, for `plimsoll check --context`: without status, ConfigMaps without data, no
+    /// Secrets. By default, nothing is written
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
 
-    /// human or json
+    /// Format of the report
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
 
-    /// Time for reading the cluster; what is not read by then is listed as not read, and the exit status is 4
+    /// Maximum time for reading the cluster, such as 90s or 1h. Kinds that are not read by then are listed in the
+    /// report, and the exit status is 4
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_timeout)]
     timeout: Duration,
 }
@@ -115,14 +119,14 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     if !judged.is_empty() && judged.is_subset(&existing.unserved) {
         return Err(Failure::unread(
             format!(
-                "nothing can be judged: the API server serves none of the kinds that policies look at: {}",
+                "nothing can be judged: the API server serves none of the kinds that policies check: {}",
                 scan::names(judged.iter())
             ),
-            "`kubectl api-resources` shows what it serves; the `server` of the kubeconfig must lead to an API server of \
-             Kubernetes",
+            "`kubectl api-resources` lists the served kinds; the `server` of the kubeconfig must be the API server of \
+             a Kubernetes cluster",
         ));
     }
-    // A kind that is not served could be read by anybody.
+    // A kind that is not served has an empty list without any rights. It does not count as read.
     if existing.kinds.keys().all(|kind| existing.unserved.contains(kind)) && !existing.unread.is_empty() {
         let why = existing.unread.values().next().cloned().unwrap_or_default();
         let message = format!("nothing could be read: {why}");
@@ -130,7 +134,7 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
             true => Failure::unread(message, TAKES_LONG),
             false => Failure::usage(
                 message,
-                "a role with `list` on all objects will do, such as `view`; docs/scan.md has the limits",
+                "give the user of the kubeconfig a role with `list` on all objects, such as `view`; docs/scan.md has the limits",
             ),
         });
     }
@@ -146,7 +150,7 @@ pub(super) fn run(arguments: &ScanArgs) -> Result<ExitCode, Failure> {
     incomplete(&scan, existing.is_cut).map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// What a report that says too little ends with. The order is that of `check`.
+/// The error for an incomplete report. A failed policy takes precedence over unread objects, as in `check`.
 fn incomplete(scan: &Scan, is_cut: bool) -> Option<Failure> {
     let gaps = scan.gaps();
     let (status, message, help) = if !scan.failed.is_empty() {
@@ -162,7 +166,7 @@ fn incomplete(scan: &Scan, is_cut: bool) -> Option<Failure> {
     Some(Failure { message, help: Some(help.to_owned()), status: status.code() })
 }
 
-/// A client that reads no answer beyond [`MAX_ANSWER`]: whose API server it is says a kubeconfig, which may be anybody's.
+/// A client that reads no answer beyond [`MAX_ANSWER`]. The kubeconfig may name an API server that is not trusted.
 async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
     let config = super::serve::config(kubeconfig).await?;
     let builder = ClientBuilder::try_from(config).context("cannot set up the client of the API server")?;
@@ -181,7 +185,7 @@ where
     })
 }
 
-/// Of what policies may ask for.
+/// Records the kinds that policies may read as context.
 fn write(folder: &Path, registry: &Registry, existing: &Existing) -> Result<(), Failure> {
     for kind in registry.context_kinds() {
         let Some(objects) = existing.kinds.get(&kind) else { continue };
@@ -199,7 +203,7 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     if is_allowed { Ok(time) } else { Err("write more than 0s, and at most 24h".to_owned()) }
 }
 
-/// A line on a terminal that is written anew, or one for each kind.
+/// Progress on the standard error: one line that is overwritten on a terminal, else one line for each kind.
 struct Progress {
     terminal: bool,
     objects: usize,
@@ -213,7 +217,7 @@ impl Progress {
     fn tell(&mut self, kind: &str, count: usize) {
         self.objects += count;
         let kind = printed::line(kind.trim_start_matches('/'));
-        // There is nobody left to tell where this fails.
+        // If the standard error is closed, the error can't be reported.
         let _ = match self.terminal {
             true => write!(io::stderr(), "\r\x1b[2Kreading {kind}: {} objects so far", self.objects),
             false => writeln!(io::stderr(), "read {kind}: {count}"),

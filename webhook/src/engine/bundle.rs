@@ -186,7 +186,7 @@ impl Bundle {
                 None => format!("names {} policies, but the component has {}", described.count(), exported.len()),
             };
         Err(LoadError::Metadata(format!(
-            "{difference}: write it anew from these policies, in the order of `policies()`"
+            "{difference}: write the metadata again from these policies, in the order of `policies()`"
         )))
     }
 }

@@ -136,7 +136,7 @@ const LONGEST_ARGUMENT: usize = 64 << 10;
 
 /// An argument is too long.
 #[derive(Debug, thiserror::Error)]
-#[error("a question to the host with an argument of {0} bytes, of which {LONGEST_ARGUMENT} are allowed")]
+#[error("a question to the host has an argument of {0} bytes; the maximum is {LONGEST_ARGUMENT}")]
 pub(super) struct TooLong(usize);
 
 fn short<const N: usize>(arguments: [&[u8]; N]) -> Result<()> {

@@ -27,8 +27,8 @@ pub use session::{Call, Cost, Input, Session};
 /// How often a running guest is interrupted to check its deadline.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Maximum number of core instances of a component. One of ours has up to 4. Components of other languages have more: those
-/// that componentize-py makes have 38. Each costs memory only while it exists.
+/// Maximum number of core instances of a component. One of ours has up to 4. Components of other languages have more:
+/// those that componentize-py makes have 38. Each costs memory only while it exists.
 const MAX_CORE_INSTANCES: u32 = 64;
 
 /// Limits of a guest.

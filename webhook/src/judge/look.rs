@@ -12,7 +12,7 @@ use crate::model::Review;
 /// Total time that one review may spend on requests to the API server.
 const LOOKING: Duration = Duration::from_millis(100);
 
-/// The look-ups of one review.
+/// Looks up facts for one review.
 pub(super) struct Look<'a> {
     context: &'a Arc<dyn Context>,
     review: &'a Review,
@@ -66,7 +66,7 @@ impl<'a> Look<'a> {
         Some(live.anew(self.context, self.until()))
     }
 
-    /// What a watch knows about an object. None if it does not know the object.
+    /// Whether `says` holds for an object in the watch. None if the watch does not know the object.
     fn watched(&self, namespace: &str, kind: &str, name: &str, says: impl Fn(Node<'_>) -> bool) -> Option<bool> {
         let answer = self.context.answer(namespace, kind, Question::Get { name });
         let document = answer.documents.first().filter(|_| answer.complete)?;

@@ -79,7 +79,7 @@ pub struct Fix {
     pub companion: Option<serde_json::Value>,
 }
 
-/// What a fix changes at run time. Each class includes the ones before it.
+/// The effect of a fix at run time. Each class includes the ones before it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum FixClass {
     /// Changes nothing at run time, and replaces nothing that the author wrote.

@@ -1,4 +1,4 @@
-//! What both configurations say.
+//! The content of both configurations.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -12,16 +12,17 @@ use super::rules::NEVER;
 use super::{KUBE_SYSTEM, Place, Reach, Rules, Wanted};
 use crate::admission::decide::{collectors, control_plane};
 
-/// `validate.plimsoll.dev`; `protected.plimsoll.dev` for deletions of protected objects; `lenient.plimsoll.dev` for what must go
-/// through even while we do not answer. Every field is written, the API server's defaults too, so that what is read back is
-/// equal.
+/// The validating configuration with three webhooks. `validate.plimsoll.dev` is the normal one.
+/// `protected.plimsoll.dev` is for deletions of protected objects. `lenient.plimsoll.dev` is for requests that must
+/// succeed even if we do not answer. Every field is written, also with the API server's default, so that the stored
+/// object equals the written one.
 pub(super) fn validating(place: &Place, wanted: &Wanted, fail: bool) -> ValidatingWebhookConfiguration {
     let webhook =
         |name: &str, rules: Vec<RuleWithOperations>, fail: bool, what: Vec<MatchCondition>| ValidatingWebhook {
             name: format!("{name}.plimsoll.dev"),
             client_config: client_config(place, wanted, "/validate"),
             rules: Some(rules),
-            // Only what can deny may stop an apply when we do not answer.
+            // If nothing can be denied, an apply must not fail because we do not answer.
             failure_policy: Some(if fail { "Fail" } else { "Ignore" }.to_owned()),
             match_policy: Some("Equivalent".to_owned()),
             namespace_selector: Some(namespaces(place)),
@@ -48,13 +49,13 @@ pub(super) fn mutating(place: &Place, wanted: &Wanted) -> MutatingWebhookConfigu
         name: "mutate.plimsoll.dev".to_owned(),
         client_config: client_config(place, wanted, "/mutate"),
         rules: Some(wanted.rules.mutated.clone()),
-        // A convenience: an object goes through without it, and validation says what is missing.
+        // Mutation is a convenience. Without it, validation still reports the missing fields.
         failure_policy: Some("Ignore".to_owned()),
         match_policy: Some("Equivalent".to_owned()),
         namespace_selector: Some(namespaces(place)),
         object_selector: Some(LabelSelector::default()),
         match_conditions: Some(vec![by_namespace(place), not_of_the_control_plane(), not_owned()]),
-        // What another webhook adds (a sidecar) is completed as well.
+        // Fields of a sidecar that another webhook adds are filled in too.
         reinvocation_policy: Some("IfNeeded".to_owned()),
         side_effects: "None".to_owned(),
         admission_review_versions: vec!["v1".to_owned()],
@@ -64,7 +65,7 @@ pub(super) fn mutating(place: &Place, wanted: &Wanted) -> MutatingWebhookConfigu
     MutatingWebhookConfiguration { webhooks, ..MutatingWebhookConfiguration::default() }
 }
 
-/// A webhook without rules is never asked; it is left out, so that nobody wonders.
+/// Leaves out a webhook without rules, because the API server never calls it.
 fn non_empty<W>(webhook: W, rules: impl Fn(&W) -> &Option<Vec<RuleWithOperations>>) -> Option<W> {
     let empty = rules(&webhook).as_ref().is_none_or(Vec::is_empty);
     (!empty).then_some(webhook)
@@ -89,13 +90,14 @@ fn client_config(place: &Place, wanted: &Wanted, path: &str) -> WebhookClientCon
     }
 }
 
-/// The control plane's namespace, and our own: what mends or removes us must never need us.
+/// The namespaces of the control plane and of Plimsoll. Repairs and the uninstallation of Plimsoll must work without
+/// it.
 fn excluded(place: &Place) -> Vec<String> {
     let own = place.reach.namespace().filter(|own| *own != KUBE_SYSTEM);
     [Some(KUBE_SYSTEM), own].into_iter().flatten().map(str::to_owned).collect()
 }
 
-/// The label is the API server's own: no tenant can set it.
+/// Selects namespaces by a label that the API server sets, and that no tenant can change.
 fn namespaces(place: &Place) -> LabelSelector {
     let requirement = |operator: &str, values: Vec<String>| LabelSelectorRequirement {
         key: "kubernetes.io/metadata.name".to_owned(),
@@ -109,7 +111,8 @@ fn namespaces(place: &Place) -> LabelSelector {
     LabelSelector { match_expressions: Some(requirements), match_labels: None }
 }
 
-/// The same by the request, for a selector says nothing about what lies in no namespace. There `namespace` is absent.
+/// The same as a condition on the request, because a namespace selector does not exclude cluster-scoped objects. Their
+/// requests have no `namespace`.
 fn by_namespace(place: &Place) -> MatchCondition {
     let mut expression = format!("!has(request.namespace) || !(request.namespace in {})", list(&excluded(place)));
     if !place.only_namespaces.is_empty() {
@@ -119,20 +122,21 @@ fn by_namespace(place: &Place) -> MatchCondition {
     MatchCondition { name: "by-namespace".to_owned(), expression }
 }
 
-/// No rule names these; should one ever, they still go through, for nothing works without them.
+/// Excludes resources that the control plane needs. No rule names them, so this is a second safeguard.
 fn not_of_the_control_plane() -> MatchCondition {
     let names: Vec<_> = NEVER.iter().map(|(group, resource)| format!("{group}/{resource}")).collect();
     let expression = format!("!((request.resource.group + '/' + request.resource.resource) in {})", list(&names));
     MatchCondition { name: "not-of-the-control-plane".to_owned(), expression }
 }
 
-/// People, operators, pipelines. What the control plane does goes on while we are down.
+/// Requests of users, operators and pipelines. Requests of the control plane must succeed while we are down.
 fn not_by_the_control_plane() -> MatchCondition {
     let expression = format!("!(request.userInfo.username in {})", list(&control_plane()));
     MatchCondition { name: "not-by-the-control-plane".to_owned(), expression }
 }
 
-/// What the control plane makes and changes, and deletions, but for its own: these clear up.
+/// Requests of the control plane to create and update, and deletions by all others. Deletions by the control plane
+/// itself are clean-up, and are not reviewed.
 fn by_the_control_plane_or_delete() -> MatchCondition {
     let expression = format!(
         "request.operation == 'DELETE' ? !(request.userInfo.username in {}) : request.userInfo.username in {}",
@@ -142,8 +146,8 @@ fn by_the_control_plane_or_delete() -> MatchCondition {
     MatchCondition { name: "by-the-control-plane-or-a-deletion".to_owned(), expression }
 }
 
-/// Deletions of objects that carry the annotation of protection, or everything else. A Deployment's old ReplicaSets have its
-/// annotations, and its controller deletes them.
+/// Deletions of objects with the protection annotation, or everything else. The control plane is excepted, because a
+/// Deployment's old ReplicaSets have its annotations, and its controller deletes them.
 fn protected(is: bool) -> MatchCondition {
     let annotations = "oldObject.metadata.annotations";
     let protected = format!(
@@ -157,7 +161,7 @@ fn protected(is: bool) -> MatchCondition {
     MatchCondition { name: "not-protected".to_owned(), expression: format!("!({protected}) || {control_plane}") }
 }
 
-/// What a controller makes follows its owner, and would be fought over.
+/// Excludes objects that a controller made. The controller would undo our changes.
 fn not_owned() -> MatchCondition {
     MatchCondition {
         name: "not-owned-by-a-controller".to_owned(),
@@ -167,7 +171,7 @@ fn not_owned() -> MatchCondition {
     }
 }
 
-/// A list of CEL. Names of Kubernetes need no escapes; that these are such names was checked where they came in.
+/// A list in CEL. The names need no escapes, because they were checked as Kubernetes names when they were read.
 fn list(names: &[String]) -> String {
     format!("['{}']", names.join("', '"))
 }

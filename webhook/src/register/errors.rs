@@ -1,80 +1,81 @@
-//! Why something of the cluster cannot be read or written.
+//! Errors of reading and writing objects in the cluster.
 
 use crate::certs::CertError;
 
-/// Why the webhooks are not registered, or why there is no authority to share.
+/// Why the webhooks are not registered, or why replicas have no CA to share.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// RBAC, or somebody else's webhook.
+    /// RBAC, or another webhook, denies the request.
     #[error("{subject}: not allowed: {message}\n  grant its user the verbs {verbs} on `{resource}`{advice}")]
     Forbidden {
-        /// What it was about.
+        /// Kind and name of the object.
         subject: String,
-        /// What it takes.
+        /// The verbs that are needed.
         verbs: &'static str,
         /// `resource.group`
         resource: &'static str,
-        /// What else could be done.
+        /// An alternative to granting the verbs.
         advice: &'static str,
-        /// What the API server says.
+        /// The message of the API server.
         message: String,
     },
-    /// Nobody answers, or nobody who is trusted.
+    /// The API server does not answer, or its certificate is not trusted.
     #[error(
-        "{subject}: cannot ask the API server: {error:#}\n  check server, certificate authority and credentials of the kubeconfig"
+        "{subject}: cannot reach the API server: {error:#}\n  check server, certificate authority and credentials of the \
+         kubeconfig"
     )]
     Unreachable {
-        /// What it was about.
+        /// Kind and name of the object.
         subject: String,
-        /// With all its causes.
+        /// The error with all its causes.
         error: anyhow::Error,
     },
-    /// It does not like what it got.
-    #[error("{subject}: the API server refuses: {message}")]
+    /// The API server rejected the object.
+    #[error("{subject}: rejected by the API server: {message}")]
     Refused {
-        /// What it was about.
+        /// Kind and name of the object.
         subject: String,
-        /// What the API server says.
+        /// The message of the API server.
         message: String,
     },
-    /// Several replicas wanted to write at once, again and again.
-    #[error("{0}: others write it all the time; trying again")]
+    /// Several replicas tried to write at the same time, repeatedly.
+    #[error("{0}: other clients keep changing it; trying again")]
     Contended(String),
     /// Another server is registered under this name.
     #[error(
-        "the webhooks are registered by another: {owner}, since {since}\n  stop that server and its registration first, give \
-         --register-name for a second one beside it, or --take-over to replace it"
+        "the webhooks are registered by another: {owner}, since {since}\n  stop that server first, or give \
+         --take-over to replace its registration, or --register-name to register beside it"
     )]
     Foreign {
-        /// Its URL or its Service.
+        /// URL or Service of that server.
         owner: String,
-        /// A time.
+        /// Time of its registration.
         since: String,
     },
-    /// Without it there is nobody to share an authority with.
-    #[error("Service `{0}` is not there")]
+    /// The Service of the replicas does not exist.
+    #[error("Service `{0}` does not exist")]
     NoService(String),
-    /// No certificate of our own.
+    /// Our own certificate could not be issued.
     #[error(transparent)]
     Certificate(#[from] CertError),
-    /// Somebody else's data.
-    #[error("{subject}: {error}\n  if it is not needed elsewhere, delete it, and a new one is made")]
+    /// The Secret contains data that Plimsoll did not write.
+    #[error("{subject}: {error}\n  if nothing else needs it, delete it, and Plimsoll makes a new one")]
     Authority {
-        /// Which Secret.
+        /// The Secret.
         subject: String,
-        /// What is wrong with it.
+        /// The error in its data.
         error: CertError,
     },
 }
 
-/// What is being done, for its errors.
+/// A kind of access to an object, for error messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access<'a> {
     /// `ValidatingWebhookConfiguration`
     pub(super) kind: &'static str,
     pub(super) name: &'a str,
-    /// All that it takes, in Markdown.
+    /// All verbs that are needed, in Markdown.
     pub(super) verbs: &'static str,
     /// `resource.group`
     pub(super) resource: &'static str,

@@ -1,13 +1,14 @@
-//! The webhook configurations: what the API server is told to ask, and where.
+//! The webhook configurations: which requests the API server sends for review, and to which server.
 //!
-//! [`Registration`] does one round of it, [`Registrar`] goes on: new rules, another authority, repair of what somebody
-//! changed, and withdrawal when the Namespace of Plimsoll goes away. [`AuthoritySecret`] is what replicas share.
+//! [`Registration`] runs one round, [`Registrar`] repeats it. A round writes new rules and CAs, and repairs edits by
+//! others. It deletes the configurations when the Namespace of Plimsoll is deleted. [`AuthoritySecret`] is the Secret
+//! with the CAs that replicas share.
 //!
-//! *Invariant*: a registration has one owner, the server that it leads to. Another server replaces it only if that one does
-//! not answer, or if it was told to at its start.
+//! *Invariant*: a registration has one owner, the server that it leads to. Another server replaces it only if the owner
+//! does not answer, or with `--take-over`.
 //!
-//! *Invariant*: after the first signal nothing is written any more, so that no replica on its way out brings back what
-//! was uninstalled.
+//! *Invariant*: after the first signal the server writes nothing. So a replica that is stopping never undoes an
+//! uninstallation.
 
 mod configurations;
 mod errors;
@@ -28,36 +29,37 @@ pub use rules::Rules;
 pub use rules::looked_at;
 pub use secret::AuthoritySecret;
 
-/// The default name of both configurations, and who owns their fields.
+/// The default name of both configurations, and the field manager that owns their fields.
 pub const NAME: &str = "plimsoll";
 
-/// The control plane must come up without us.
+/// The namespace that is never reviewed, because the control plane must start without us.
 pub const KUBE_SYSTEM: &str = "kube-system";
 
-/// Who owns the fields that the chart renders. What is brought back in helm's place is left to it.
+/// The field manager of the fields that the chart renders. Objects that we recreate keep helm as the manager of these
+/// fields.
 const HELM: &str = "helm";
 
-/// Where a server is, as the API server sees it. It does not change while the server runs.
+/// The location of a server, as the API server sees it. It does not change while the server runs.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The name of both configurations.
     pub name: String,
-    /// How the API server gets there.
+    /// How the API server reaches the server.
     pub reach: Reach,
-    /// Only these are asked about, if there are any. Nothing of the cluster is then.
+    /// If not empty, only objects in these namespaces are reviewed, and no cluster-scoped objects.
     pub only_namespaces: Vec<String>,
-    /// Whether a registration of another server is replaced at the start, be it alive or not.
+    /// Whether to replace the registration of another server at the start, even if that server answers.
     pub take_over: bool,
 }
 
-/// How the API server gets to a server.
+/// How the API server reaches a server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reach {
-    /// Without a path: `https://host:port`.
+    /// A URL without a path: `https://host:port`.
     Url(String),
-    /// By a Service of Plimsoll's own Namespace.
+    /// A Service in Plimsoll's own Namespace.
     Service {
-        /// Its Namespace, which owns the configurations, and about which nothing is asked.
+        /// The Namespace of the Service. It owns the configurations, and its objects are not reviewed.
         namespace: String,
         /// Its name.
         name: String,
@@ -75,14 +77,14 @@ impl Reach {
     }
 }
 
-/// What is registered there. It changes with the PolicySets and the certificate.
+/// The content of a registration. It changes with the PolicySets and the certificate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// Whether anything can be denied: some mode is `enforce`.
     pub enforces: bool,
-    /// What is asked about.
+    /// The rules of the webhooks.
     pub rules: Rules,
-    /// PEM.
+    /// The CA certificates as PEM.
     pub ca_bundle: Vec<u8>,
 }
 

@@ -1,4 +1,5 @@
-//! Whose a registration is. There is one for each name, and two servers that both wrote it would take turns.
+//! The owner of a registration. There is one registration for each name. Two servers that both write it would overwrite
+//! each other all the time.
 
 use std::fmt;
 
@@ -10,18 +11,18 @@ use rustls::pki_types::pem::PemObject as _;
 use super::stored::{self, Configuration};
 use super::{Place, Reach};
 
-/// The annotation with the server that wrote a configuration: its URL, or its Service.
+/// Annotation with the URL or Service of the server that wrote the configuration.
 pub(super) const OWNER: &str = "plimsoll.dev/registered-by";
 
-/// The annotation with the time since when that server is the one.
+/// Annotation with the time at which that server was first registered.
 pub(super) const SINCE: &str = "plimsoll.dev/registered-since";
 
-/// A server that is registered in our place.
+/// Another server that is registered in our place.
 #[derive(Clone, Debug)]
 pub(super) struct Other {
     pub(super) reach: Reach,
     pub(super) since: String,
-    /// PEM: whom the API server trusts when it asks that server.
+    /// The CA certificates as PEM with which the API server checks that server.
     pub(super) ca_bundle: Vec<u8>,
 }
 
@@ -35,7 +36,7 @@ impl fmt::Display for Reach {
 }
 
 impl Reach {
-    /// Replicas behind a Service are one, whichever of its ports they give.
+    /// Whether both lead to the same server. Replicas of a Service count as one server, with any port.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Reach::Url(url), Reach::Url(other)) => url.trim_end_matches('/') == other.trim_end_matches('/'),
@@ -46,7 +47,7 @@ impl Reach {
         }
     }
 
-    /// What [`fmt::Display`] wrote.
+    /// Parses the output of [`fmt::Display`].
     fn parse(text: &str) -> Option<Self> {
         let Some(service) = text.strip_prefix("Service ") else {
             return text.starts_with("https://").then(|| Reach::Url(text.to_owned()));
@@ -56,7 +57,7 @@ impl Reach {
         Some(Reach::Service { namespace: namespace.to_owned(), name: name.to_owned(), port: port.parse().ok()? })
     }
 
-    /// Whom the API server asks.
+    /// The server that the API server calls.
     fn of(client: &WebhookClientConfig) -> Option<Self> {
         if let Some(url) = &client.url {
             let base = ["/validate", "/mutate"].iter().find_map(|path| url.strip_suffix(path)).unwrap_or(url);
@@ -68,8 +69,9 @@ impl Reach {
     }
 }
 
-/// Whose a configuration is, unless it is ours or nobody's. What the API server asks counts. Where somebody edited that
-/// after we wrote it, it is ours still, and is to be repaired; an annotation alone makes nothing ours.
+/// The other server that owns a configuration. None if the configuration is ours or empty. The owner is the server that
+/// the API server calls. If a user edited a configuration that we wrote, it is still ours, and is repaired. The
+/// annotation alone does not make a configuration ours.
 pub(super) fn other<K: Configuration>(found: &K, place: &Place) -> Option<Other> {
     let foreign = |client: &&WebhookClientConfig| Reach::of(client).is_none_or(|reach| !reach.is_same(&place.reach));
     let clients = found.clients();
@@ -87,8 +89,8 @@ pub(super) fn other<K: Configuration>(found: &K, place: &Place) -> Option<Other>
     })
 }
 
-/// Another server with our own URL: what it wrote has an authority that we don't know. The API server would refuse our
-/// certificate. So it is after a restart, too, when nobody answers with a certificate of that authority.
+/// Another server with our URL. Its configuration has a CA that we don't know, so the API server would reject our
+/// certificate. The same state exists after a restart of this server, but then no server answers with that CA.
 pub(super) fn namesake<K: Configuration>(found: &K, place: &Place, ca_bundle: &[u8]) -> Option<Other> {
     if !matches!(place.reach, Reach::Url(_)) || !stored::is_untouched(found) {
         return None;
@@ -104,7 +106,7 @@ pub(super) fn namesake<K: Configuration>(found: &K, place: &Place, ca_bundle: &[
     Some(Other { reach: place.reach.clone(), since, ca_bundle: theirs.clone() })
 }
 
-/// Since when it is ours, if it is.
+/// The time since which the configuration is ours, if it is.
 pub(super) fn since<K: Configuration>(found: &K, place: &Place) -> Option<String> {
     let owner = Reach::parse(found.annotations().get(OWNER)?)?;
     owner.is_same(&place.reach).then(|| found.annotations().get(SINCE).cloned()).flatten()

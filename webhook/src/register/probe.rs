@@ -1,4 +1,4 @@
-//! Whether a server that is registered in our place answers: asked as the API server would ask it.
+//! Checks whether a server that is registered in our place answers. The request is like that of the API server.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use tokio_rustls::TlsConnector;
 use super::owner::Other;
 use super::{Reach, RegisterError, standing};
 
-/// Timeout for one look. The API server waits longer, but a server that is alive answers within milliseconds.
+/// Timeout for one probe. The API server waits longer, but a server that is alive answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What a look came to.
+/// The result of a probe.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Answers {
     Yes,
     No(String),
-    /// It may answer the API server all the same.
+    /// The probe failed for a reason on our side. The server may still answer the API server.
     Unknown(String),
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn probe(client: &Client, other: &Other) -> Answers {
         Reach::Service { namespace, name, port } => match standing::answers(client, namespace, name).await {
             Ok(true) => return Answers::Yes,
             Ok(false) => return Answers::No("its Service has no endpoint that is ready".to_owned()),
-            // Rights in another namespace are rare; within the cluster its name does as well.
+            // Without rights in that namespace, the DNS name of the Service is used.
             Err(RegisterError::Forbidden { .. }) => format!("https://{name}.{namespace}.svc:{port}"),
             Err(error) => return Answers::Unknown(error.to_string()),
         },
@@ -46,7 +46,7 @@ pub(super) async fn probe(client: &Client, other: &Other) -> Answers {
     }
 }
 
-/// Any answer of HTTP will do: a server that is not ready is alive, and gets ready.
+/// Sends a request. Any HTTP answer counts, because a server that is not ready yet is alive.
 async fn ask(url: &str, ca_bundle: &[u8]) -> Answers {
     let unknown = |what: String| Answers::Unknown(what);
     let Ok(uri) = url.parse::<Uri>() else { return unknown(format!("{url} is no URL")) };
@@ -61,7 +61,7 @@ async fn ask(url: &str, ca_bundle: &[u8]) -> Answers {
     }
     let addresses = match lookup_host((bare, uri.port_u16().unwrap_or(443))).await {
         Ok(addresses) => addresses.collect::<Vec<_>>(),
-        // The API server may look elsewhere.
+        // The API server may use another DNS server.
         Err(error) => return unknown(format!("{host} cannot be looked up: {error}")),
     };
     let stream = match TcpStream::connect(&addresses[..]).await {
@@ -74,7 +74,7 @@ async fn ask(url: &str, ca_bundle: &[u8]) -> Answers {
         Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
         Err(error) => return unknown(error.to_string()),
     };
-    // Another program may have the port by now. The API server would not take it for a webhook either.
+    // Another program may use the port by now. The API server would not trust it either.
     let mut stream = match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
         Ok(stream) => stream,
         Err(error) => return Answers::No(error.to_string()),
@@ -109,7 +109,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("https://{}", listener.local_addr().unwrap());
             assert!(matches!(ask(&url, b"").await, Answers::Unknown(_)), "whom to trust is not known");
-            // Something else has the port: it accepts, and says something else.
+            // Another program uses the port, and does not speak TLS.
             let other = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;

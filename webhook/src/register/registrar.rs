@@ -1,4 +1,4 @@
-//! Keeps the configurations as they should be while the server runs.
+//! Repeats rounds of registration while the server runs.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use tokio::time::{sleep, timeout};
 use super::errors::RegisterError;
 use super::{Registration, State, Wanted};
 
-/// Between rounds where nothing is to be waited for. A Namespace that is being deleted soon has no ServiceAccount any more;
-/// the API server believes its token for another ten seconds, and by then the configurations are to be withdrawn.
+/// Time between rounds. When the Namespace is deleted, its ServiceAccount is deleted early. The API server accepts its
+/// token for another ten seconds, and in this time the configurations must be deleted.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Between rounds while a replica is to become ready.
+/// Time between rounds while the server waits for a change, such as a replica that becomes ready.
 const SOON: Duration = Duration::from_secs(2);
 
-/// After an error, doubled with each further one up to the longest.
+/// Time between rounds after an error. It doubles with each further error, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// For the last look: the drain has no more time than the kubelet gives.
+/// Timeout for the last round. The kubelet limits the time of the drain.
 const LEAVE: Duration = Duration::from_secs(3);
 
-/// The handle of a task that registers until it is told to leave.
+/// Handle of the task that repeats the rounds.
 #[derive(Debug)]
 pub struct Registrar {
-    /// With a number that grows with each change.
+    /// The wanted content, with a number that grows with each change.
     wanted: watch::Sender<(u64, Wanted)>,
-    /// The number of what the API server was told last.
+    /// The number of the content that was written last.
     told: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
-/// One round: what it came to, or why it failed.
+/// The result of one round.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Round {
-    /// The API server said how things are.
+    /// The round succeeded.
     Done(State),
-    /// It could not be asked, or refused.
+    /// The API server could not be reached, or rejected a request.
     Failed(String),
 }
 
@@ -50,7 +50,8 @@ impl From<Result<State, RegisterError>> for Round {
 }
 
 impl Registrar {
-    /// Starts it. It ends after `leaving`, with one last look. `report` hears of each round that came to something new.
+    /// Starts the task. It ends after `leaving`, with one last round. `report` is called after each round with a new
+    /// result.
     pub fn start(
         mut registration: Registration,
         wanted: Wanted,
@@ -73,7 +74,7 @@ impl Registrar {
         Self { wanted, told, task }
     }
 
-    /// From now on this is registered: other rules, another mode, another authority.
+    /// Changes the content to register: rules, mode or CA.
     pub fn update(&self, change: impl FnOnce(&mut Wanted)) {
         self.wanted.send_if_modified(|(number, wanted)| {
             let before = wanted.clone();
@@ -84,16 +85,16 @@ impl Registrar {
         });
     }
 
-    /// Whether the API server has stored what is wanted now, or does so within this time.
+    /// Waits until the current content is registered. Returns false after a timeout.
     pub async fn published(&self, patience: Duration) -> bool {
         let number = self.wanted.borrow().0;
         let mut told = self.told.clone();
         timeout(patience, told.wait_for(|told| *told >= number)).await.is_ok_and(|told| told.is_ok())
     }
 
-    /// Waits for the last look.
+    /// Waits for the end of the task, after its last round.
     pub async fn left(self) {
-        // A panic in it was printed already, and changes nothing about the end.
+        // A panic of the task was already printed, and has no effect on the end.
         let _ = self.task.await;
     }
 }

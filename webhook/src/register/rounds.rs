@@ -1,4 +1,4 @@
-//! One round: look at the cluster, and write what differs.
+//! One round: read the cluster, and write the differences.
 
 use std::fmt;
 
@@ -11,53 +11,53 @@ use super::standing::{self, Standing};
 use super::stored::{Configuration as _, Settled, Stored};
 use super::{Place, Reach, RegisterError, Wanted, configurations};
 
-/// Both configurations, and what is known of them.
+/// Both configurations, with the state that is kept between rounds.
 pub struct Registration {
     client: Client,
     place: Place,
     validating: Stored<ValidatingWebhookConfiguration>,
     mutating: Stored<MutatingWebhookConfiguration>,
-    /// What the last round that succeeded was about.
+    /// The content of the last successful round.
     settled: Option<Wanted>,
-    /// How often in turn a server that is registered in our place did not answer.
+    /// Number of consecutive rounds in which the server that is registered in our place did not answer.
     silent: u32,
-    /// How often it must not answer before it is replaced.
+    /// Value of `silent` from which that server is replaced.
     patience: u32,
 }
 
-/// How often another server must not answer, at first. After each time that it was replaced, it is twice as often: two
-/// servers that only cannot reach each other would take turns.
+/// Initial number of rounds without an answer before another server is replaced. It doubles with each replacement.
+/// Otherwise two servers that can't reach each other would replace each other all the time.
 const PATIENCE: u32 = 3;
 
-/// How often a round is begun again because another replica wrote meanwhile.
+/// Maximum number of retries of a round because another replica wrote meanwhile.
 const TRIES: usize = 3;
 
-/// The longest patience, about an hour.
+/// Maximum of `patience`, about an hour.
 const MOST_PATIENCE: u32 = 1_800;
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
-    /// The API server asks.
+    /// The API server sends reviews.
     Registered {
         /// `failurePolicy` of `/validate`.
         fail: bool,
     },
-    /// It asks, but applies go through without an answer until the Service leads to a replica that is ready.
+    /// The API server sends reviews, but accepts objects without an answer until the Service has a ready replica.
     AwaitingReplica,
-    /// Somebody deleted a configuration. It comes back unless more is deleted.
+    /// A user deleted a configuration. It is recreated, unless Service or Namespace are deleted too.
     Missing,
-    /// There is no Service, so nothing is written.
+    /// The Service does not exist, so nothing is written.
     WithoutService,
-    /// The Namespace is being deleted, so the configurations are withdrawn.
+    /// The Namespace is being deleted, so the configurations are deleted.
     Leaving,
     /// Another server is registered in our place. Nothing is written while it answers.
     Foreign {
-        /// Its URL or its Service.
+        /// URL or Service of that server.
         owner: String,
-        /// A time.
+        /// Time of its registration.
         since: String,
-        /// Whether it does, as far as can be told.
+        /// Whether that server answers, as far as this can be checked.
         answers: bool,
     },
 }
@@ -73,10 +73,10 @@ impl fmt::Display for State {
             State::Registered { fail: false } => "registered, failurePolicy Ignore",
             State::AwaitingReplica => "registered, failurePolicy Ignore until the Service has a ready endpoint",
             State::Missing => {
-                "a webhook configuration was deleted; it is written anew soon, unless the Service goes too"
+                "a webhook configuration was deleted; it is recreated soon, unless the Service is deleted too"
             }
-            State::WithoutService => "the Service is not there, so nothing is registered",
-            State::Leaving => "the Namespace is being deleted, so the webhook configurations are withdrawn",
+            State::WithoutService => "the Service does not exist, so nothing is registered",
+            State::Leaving => "the Namespace is being deleted, so the webhook configurations are deleted",
             State::Foreign { .. } => "",
         })
     }
@@ -89,23 +89,23 @@ impl fmt::Debug for Registration {
 }
 
 impl Registration {
-    /// Asks nothing yet.
+    /// Creates a registration, without any request yet.
     pub fn new(client: Client, place: Place) -> Self {
         let (validating, mutating) = (Stored::new(&client, &place.name), Stored::new(&client, &place.name));
         Self { client, place, validating, mutating, settled: None, silent: 0, patience: PATIENCE }
     }
 
-    /// Whether it is registered with a URL, as somebody does who watches.
+    /// Whether the server is registered with a URL. Then a user has usually started it, and reads its output.
     pub fn is_by_hand(&self) -> bool {
         matches!(self.place.reach, Reach::Url(_))
     }
 
-    /// One round. Call the first one once the server answers: from then on the API server asks.
+    /// Runs one round. Call it only when the server answers, because the API server sends reviews from then on.
     ///
     /// # Errors
-    /// What is in the way, and what to do about it.
+    /// If the configurations can't be read or written. The message says what to do.
     pub async fn round(&mut self, wanted: &Wanted) -> Result<State, RegisterError> {
-        // Another replica may write at the same moment. It mostly wrote the same.
+        // Another replica may write at the same moment. Usually it writes the same.
         for _ in 0..TRIES {
             match self.look(wanted).await {
                 Err(RegisterError::Contended(_)) => {}
@@ -152,7 +152,7 @@ impl Registration {
         let configuration = configurations::mutating(&self.place, wanted);
         let mutating = self.mutating.settle(found_mutating.as_ref(), configuration, place, home, changed).await?;
         self.silent = 0;
-        // It is an order for the start alone: later on, another server may have been given the same one.
+        // `--take-over` applies only at the start. Another server may be started with it later.
         let ordered = std::mem::take(&mut self.place.take_over);
         if let Some(other) = other {
             tracing::warn!("the registration of {} is replaced by ours", other.reach);
@@ -167,10 +167,11 @@ impl Registration {
         Ok(if wanted.enforces && !fail { State::AwaitingReplica } else { State::Registered { fail } })
     }
 
-    /// The last look, after the first signal: nothing is written, but what nobody will answer for any more is withdrawn.
+    /// The last round, after the first signal. It writes nothing. If the Namespace is being deleted, it deletes the
+    /// configurations, because no server will answer any more.
     ///
     /// # Errors
-    /// What is in the way.
+    /// If the Namespace can't be read, or a configuration can't be deleted.
     pub async fn leave(&self) -> Result<(), RegisterError> {
         if let Some(Standing::Leaving(uid)) = self.standing().await? {
             tracing::info!("{}", State::Leaving);
@@ -179,7 +180,8 @@ impl Registration {
         Ok(())
     }
 
-    /// Whether the other server keeps the registration, for now. At the start a server that is started by hand asks.
+    /// Whether the other server keeps the registration for now. At the start, a server with a URL returns an error
+    /// instead.
     async fn gives_way(&mut self, other: &Other) -> Result<Option<State>, RegisterError> {
         if self.place.take_over {
             return Ok(None);
@@ -196,7 +198,7 @@ impl Registration {
             }
             Answers::Yes => true,
             Answers::Unknown(why) => {
-                tracing::debug!(owner, why, "it cannot be told whether the other server answers");
+                tracing::debug!(owner, why, "it is unknown whether the other server answers");
                 true
             }
         };
@@ -206,7 +208,8 @@ impl Registration {
         Ok((self.silent < self.patience).then_some(State::Foreign { owner, since, answers }))
     }
 
-    /// The same for a server with our URL. What an earlier process of ours left behind is replaced at once.
+    /// The same for a server with our URL. A registration that an earlier process of this server left is replaced at
+    /// once.
     async fn gives_way_to_namesake(&mut self, namesake: &Other) -> Result<Option<State>, RegisterError> {
         let starts = self.settled.is_none() && !self.place.take_over;
         if starts && probe::probe(&self.client, namesake).await != Answers::Yes {
@@ -220,14 +223,14 @@ impl Registration {
         standing::standing(&self.client, namespace, name).await.map(Some)
     }
 
-    /// At a URL there is nobody else to wait for: who registers it answers already.
+    /// Whether a replica is ready. With a URL, this server is the only one, and it answers already.
     async fn answers(&self) -> Result<bool, RegisterError> {
         let Reach::Service { namespace, name, .. } = &self.place.reach else { return Ok(true) };
         standing::answers(&self.client, namespace, name).await
     }
 
     async fn withdraw(&self, namespace_uid: Option<&str>) -> Result<(), RegisterError> {
-        // Without a uid the Namespace is gone, and the garbage collector at work.
+        // Without a uid the Namespace is gone, and the garbage collector deletes the configurations.
         let Some(uid) = namespace_uid else { return Ok(()) };
         self.validating.withdraw(uid).await?;
         self.mutating.withdraw(uid).await

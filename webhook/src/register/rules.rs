@@ -1,4 +1,4 @@
-//! From what policies look at to the rules of a webhook configuration.
+//! Builds the rules of the webhook configurations from the kinds that policies judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use kube::api::{ApiResource, GroupVersionKind};
 use crate::registry::{Policy, Registry};
 use plimsoll_sdk::metadata::{Operation, Stage};
 
-/// What a cluster lives by, group and resource: a webhook in its way could keep it from coming up, or from being mended.
+/// Groups and resources that the cluster itself depends on. A webhook for them could keep a cluster from starting, or
+/// from being repaired.
 pub(super) const NEVER: [(&str, &str); 10] = [
     ("", "events"),
     ("", "nodes"),
@@ -31,7 +32,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Those that the policies of all PolicySets need.
+    /// The rules that the policies of all PolicySets need.
     pub fn of(registry: &Registry) -> Self {
         Self { validated: validated(registry), deleted: deleted(registry), mutated: mutated(registry) }
     }
@@ -40,16 +41,16 @@ impl Rules {
 /// Subresources that only Pods have.
 const OF_PODS: [&str; 4] = ["binding", "ephemeralcontainers", "eviction", "resize"];
 
-/// Kinds that have a `scale`, of those that policies look at.
+/// Kinds with a `scale` subresource, among those that policies judge.
 const SCALED: [&str; 5] =
     ["/ReplicationController", "apps/Deployment", "apps/ReplicaSet", "apps/StatefulSet", "argoproj.io/Rollout"];
 
 const CREATE_AND_UPDATE: [Operation; 2] = [Operation::Create, Operation::Update];
 
-/// Group and version, and the resources of it.
+/// Resources by group and version.
 type Resources = BTreeMap<(String, &'static str), BTreeSet<String>>;
 
-/// Every kind that a policy looks at, with the subresources that it declares.
+/// Every kind that a policy judges, with the subresources that the policy declares.
 fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
     for policy in active(registry, &CREATE_AND_UPDATE) {
@@ -67,7 +68,7 @@ fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
     rules(resources, &CREATE_AND_UPDATE)
 }
 
-/// Every kind whose deletion a policy looks at.
+/// Every kind whose deletion a policy judges.
 fn deleted(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
     for policy in active(registry, &[Operation::Delete]) {
@@ -78,7 +79,7 @@ fn deleted(registry: &Registry) -> Vec<RuleWithOperations> {
     rules(resources, &[Operation::Delete])
 }
 
-/// Every kind of which a policy may edit something; never a subresource.
+/// Every kind that a policy may edit, without subresources.
 fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
     let mut resources = Resources::new();
     for policy in active(registry, &CREATE_AND_UPDATE).filter(|policy| !policy.metadata.edits.is_empty()) {
@@ -89,14 +90,14 @@ fn mutated(registry: &Registry) -> Vec<RuleWithOperations> {
     rules(resources, &CREATE_AND_UPDATE)
 }
 
-/// Every kind that a policy looks at when it is made or changed, `group/Kind`.
+/// Every kind, `group/Kind`, whose creation or update a policy judges.
 #[cfg(feature = "check")]
 pub fn looked_at(registry: &Registry) -> BTreeSet<String> {
     let policies = active(registry, &CREATE_AND_UPDATE);
     policies.flat_map(|policy| kinds(registry, policy)).map(str::to_owned).collect()
 }
 
-/// Policies that are on in some set, and look at one of these operations.
+/// Policies that are on in some PolicySet, and judge one of these operations.
 fn active<'a>(registry: &'a Registry, operations: &'a [Operation]) -> impl Iterator<Item = &'a Policy> {
     let looks = |policy: &&Policy| policy.metadata.on.operations.iter().any(|known| operations.contains(known));
     registry.active().map(AsRef::as_ref).filter(|policy| policy.stage != Stage::Source).filter(looks)
@@ -115,11 +116,11 @@ fn may_be_asked(kind: &str) -> bool {
 
 fn resource(kind: &str) -> String {
     let (group, kind) = kind.split_once('/').unwrap_or(("", kind));
-    // Guessed as apimachinery guesses it, so that a CRD which is not there yet is covered as soon as it is.
+    // The plural is guessed as apimachinery guesses it, so a CRD is covered as soon as it is installed.
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, "", kind)).plural
 }
 
-/// The version that policies are written for: with `matchPolicy: Equivalent` the API server converts to it.
+/// The version that policies are written for. With `matchPolicy: Equivalent`, the API server converts objects to it.
 fn group_version(kind: &str) -> (String, &'static str) {
     let group = kind.split_once('/').map_or("", |(group, _)| group);
     let version = match group {

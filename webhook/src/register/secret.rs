@@ -1,4 +1,4 @@
-//! The Secret in which replicas share their authorities.
+//! The Secret in which replicas share their CAs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::certs::{Authorities, CertError};
 const CERTIFICATES: &str = "ca.crt";
 const KEYS: &str = "ca.key";
 
-/// Where it is.
+/// Access to the Secret.
 #[derive(Clone)]
 pub struct AuthoritySecret {
     client: Client,
@@ -34,7 +34,7 @@ impl fmt::Debug for AuthoritySecret {
 }
 
 impl AuthoritySecret {
-    /// That of the replicas of a Service. Asks nothing yet.
+    /// The Secret for the replicas of a Service. Sends no request yet.
     pub fn new(client: Client, namespace: &str, name: &str, service: &str) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
@@ -45,22 +45,23 @@ impl AuthoritySecret {
         }
     }
 
-    /// What replicas share at this time. Whoever finds that the next authority is due makes it, and of several who do
-    /// one wins. Where the Secret is gone or empty, `known` is put back: the API server trusts that one.
+    /// Reads the CAs that replicas share. The first replica that finds the next CA due creates it, and if several do so
+    /// at once, one of them wins. If the Secret is missing or empty, it is restored from `known`, because the API
+    /// server trusts these CAs.
     ///
     /// # Errors
-    /// What is in the way.
+    /// If the Secret can't be read or written, or contains other data.
     pub async fn current(
         &self,
         known: Option<&Authorities>,
         now: OffsetDateTime,
     ) -> Result<Authorities, RegisterError> {
-        // Each time others wrote in between they got further, so a few tries are plenty.
+        // A conflict means that another replica made progress, so a few attempts are enough.
         for _ in 0..5 {
             let found = self.api.get_opt(&self.name).await.map_err(|error| self.access().failed(error))?;
             let Some(found) = found else {
                 if !self.restore().await? {
-                    // It is being uninstalled, or not yet installed.
+                    // Plimsoll is being uninstalled, or is not installed yet.
                     let known = known.ok_or_else(|| RegisterError::NoService(self.service.clone()))?;
                     return copy(known).map_err(|error| self.broken(error));
                 }
@@ -86,7 +87,8 @@ impl AuthoritySecret {
         Err(RegisterError::Contended(self.access().subject()))
     }
 
-    /// Makes it as the chart does, empty. Not without the Service: then there is nobody to share it.
+    /// Creates the Secret as the chart does, without data. Returns false if the Service does not exist, because then
+    /// there are no replicas.
     async fn restore(&self) -> Result<bool, RegisterError> {
         let Some(service) = standing::service(&self.client, &self.namespace, &self.service).await? else {
             return Ok(false);
@@ -101,7 +103,7 @@ impl AuthoritySecret {
         applied.map(|_| true).map_err(|error| self.access().failed(error))
     }
 
-    /// Whether nobody else was faster: the version that was read is part of it.
+    /// Writes the CAs. Returns false if another replica changed the Secret since it was read.
     async fn write(&self, found: &Secret, authorities: &Authorities) -> Result<bool, RegisterError> {
         let data = [(CERTIFICATES, authorities.certificates()), (KEYS, authorities.keys())];
         let data = data.map(|(key, pem)| (key.to_owned(), ByteString(pem.into_bytes())));
@@ -131,7 +133,7 @@ impl AuthoritySecret {
     }
 }
 
-/// Both, unless both are absent or empty, as a chart makes it.
+/// Certificates and keys. None if both are absent or empty, as in the Secret of the chart.
 fn pair(data: &BTreeMap<String, ByteString>) -> Option<(&[u8], &[u8])> {
     let of = |key: &str| data.get(key).map(|value| value.0.as_slice()).unwrap_or_default();
     let (certificates, keys) = (of(CERTIFICATES), of(KEYS));

@@ -1,4 +1,4 @@
-//! Whether Plimsoll is still meant to be in the cluster.
+//! Whether Plimsoll is installed in the cluster, or is being uninstalled.
 
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -9,23 +9,23 @@ use kube::{Api, Client};
 use super::RegisterError;
 use super::errors::Access;
 
-/// What can be told from the Namespace and the Service.
+/// The state of the installation, derived from Namespace and Service.
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
-    /// Both are there.
+    /// Namespace and Service exist.
     Here(Box<Home>),
-    /// The Namespace is being deleted, or is gone: this is for good.
+    /// The Namespace is being deleted, with its uid, or is gone. This is final.
     Leaving(Option<String>),
-    /// The Service is not there, or is being deleted: an uninstallation looks like this, and so does a mistake.
+    /// The Service does not exist, or is being deleted. The cause may be an uninstallation or a mistake.
     WithoutService,
 }
 
-/// To whom our objects belong.
+/// The owners of our objects.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
-    /// The Namespace.
+    /// Owner reference to the Namespace.
     pub(super) owner: OwnerReference,
-    /// By which helm knows what it installed, if helm did.
+    /// Labels and annotations by which helm recognises its objects, if helm installed Plimsoll.
     pub(super) of_helm: Option<ObjectMeta>,
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn standing(client: &Client, namespace: &str, service: &str) ->
     }))
 }
 
-/// Unless it is being deleted.
+/// The Service, unless it is being deleted.
 pub(super) async fn service(client: &Client, namespace: &str, name: &str) -> Result<Option<Service>, RegisterError> {
     let access = Access { kind: "Service", name, verbs: "`get`", resource: "services", advice: "" };
     let found = Api::<Service>::namespaced(client.clone(), namespace).get_opt(name).await;
@@ -57,8 +57,8 @@ pub(super) async fn service(client: &Client, namespace: &str, name: &str) -> Res
     Ok(found.filter(|found| found.metadata.deletion_timestamp.is_none()))
 }
 
-/// helm 4 leaves behind what does not say that it is its own, and a webhook that is left behind can block a cluster. So
-/// what is brought back says what the Service says.
+/// The labels and annotations of helm on the Service. Objects that we recreate get the same ones. Without them, helm 4
+/// would not delete the objects, and a webhook that is left behind can block a cluster.
 pub(super) fn known_to_helm(service: ObjectMeta) -> Option<ObjectMeta> {
     let mut annotations = service.annotations?;
     annotations.retain(|name, _| name.starts_with("meta.helm.sh/"));
@@ -68,7 +68,7 @@ pub(super) fn known_to_helm(service: ObjectMeta) -> Option<ObjectMeta> {
     Some(ObjectMeta { labels: service.labels, annotations: Some(annotations), ..ObjectMeta::default() })
 }
 
-/// Whether the Service leads to a replica that is ready.
+/// Whether the Service has a ready replica.
 pub(super) async fn answers(client: &Client, namespace: &str, service: &str) -> Result<bool, RegisterError> {
     let access = Access {
         kind: "EndpointSlices of Service",

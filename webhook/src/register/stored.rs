@@ -1,4 +1,4 @@
-//! One of the two configurations as the API server has it.
+//! One of the two configurations in the API server.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -18,11 +18,12 @@ use super::owner::{self, OWNER, SINCE};
 use super::standing::Home;
 use super::{HELM, NAME, Place, RegisterError};
 
-/// The digest of what some replica wrote. Who finds it true leaves the configuration alone, so that replicas of two
-/// versions, or before and after a reload, don't take turns in writing.
+/// Annotation with the digest of the webhooks that a replica wrote. If the digest is correct, other replicas leave the
+/// configuration alone. So replicas with different versions or configurations don't overwrite each other all the time.
 pub(super) const WRITTEN: &str = "plimsoll.dev/webhooks";
 
-/// An uninstallation deletes the configurations first and the Service a moment later. So long is waited for the second.
+/// How long a configuration stays missing before it is recreated. An uninstallation deletes the configurations first
+/// and the Service a moment later.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) trait Configuration:
@@ -33,10 +34,10 @@ pub(super) trait Configuration:
 
     fn webhooks(&self) -> serde_json::Result<Vec<u8>>;
 
-    /// Whether an apply fails when nobody answers.
+    /// Whether an apply fails if the server does not answer.
     fn fails(&self) -> bool;
 
-    /// Whom the API server asks.
+    /// The servers that the API server calls.
     fn clients(&self) -> Vec<&WebhookClientConfig>;
 }
 
@@ -49,7 +50,7 @@ impl Configuration for ValidatingWebhookConfiguration {
     }
 
     fn fails(&self) -> bool {
-        // What `kubectl edit` leaves out is `Fail`: the default.
+        // The default of an absent `failurePolicy` is `Fail`.
         self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
     }
 
@@ -75,24 +76,24 @@ impl Configuration for MutatingWebhookConfiguration {
     }
 }
 
-/// What is known of one configuration.
+/// Access to one configuration, with the state that is kept between rounds.
 #[derive(Debug)]
 pub(super) struct Stored<K> {
     api: Api<K>,
     name: String,
-    /// The digest of what this process wrote last, or found written as it would have.
+    /// The digest of the content that this process wrote last, or found to be as wanted.
     ours: Option<String>,
     missing_since: Option<Instant>,
     due: bool,
 }
 
-/// What [`Stored::settle`] came to.
+/// The result of [`Stored::settle`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Settled {
-    /// It is as it should be, or as another replica wants it.
+    /// The configuration is as wanted, or as another replica wants it.
     Kept,
     Written,
-    /// It is not there, and not written either.
+    /// The configuration does not exist, and was not written.
     Missing,
 }
 
@@ -105,8 +106,8 @@ impl<K: Configuration> Stored<K> {
         self.api.get_opt(&self.name).await.map_err(|error| self.access().failed(error))
     }
 
-    /// Makes of `found` what is `wanted`. `changed`: that is something new since the last time. `home` is known where it
-    /// was installed, and so may be uninstalled.
+    /// Changes `found` to `wanted`. `changed` says whether `wanted` is new since the last round. `home` is set if
+    /// Plimsoll is installed in the cluster, and so may be uninstalled.
     pub(super) async fn settle(
         &mut self,
         found: Option<&K>,
@@ -148,12 +149,13 @@ impl<K: Configuration> Stored<K> {
         let since = found.and_then(|found| owner::since(found, place)).unwrap_or_else(now);
         let written = [(WRITTEN, digest.clone()), (OWNER, place.reach.to_string()), (SINCE, since)];
         metadata.annotations = Some(written.map(|(name, value)| (name.to_owned(), value)).into());
-        // What another server wrote since it was read is not overwritten.
+        // The version prevents overwriting a change that another server wrote meanwhile.
         metadata.resource_version = found.and_then(|found| found.meta().resource_version.clone());
         metadata.owner_references = home.map(|home| vec![home.owner.clone()]);
         let applied = self.apply(wanted.clone(), NAME).await?;
         if self::digest(&applied) != digest {
-            // An apply leaves what another manager added to a list: a webhook, a condition under which nothing is asked.
+            // A server-side apply keeps list items that other managers added, such as a condition that excludes
+            // requests.
             self.replace_webhooks(&wanted, &applied).await?;
         }
         self.ours = Some(digest);
@@ -168,7 +170,7 @@ impl<K: Configuration> Stored<K> {
         applied.map_err(|error| self.refused(error))
     }
 
-    /// Replaces the list as a whole, whoever wrote parts of it.
+    /// Replaces the whole list of webhooks, including items of other field managers.
     async fn replace_webhooks(&self, wanted: &K, applied: &K) -> Result<(), RegisterError> {
         let webhooks = serde_json::to_value(wanted).map(|mut wanted| wanted["webhooks"].take()).unwrap_or_default();
         let version = &applied.meta().resource_version;
@@ -178,7 +180,7 @@ impl<K: Configuration> Stored<K> {
         tracing::warn!(
             kind = K::KIND,
             name = self.name,
-            "what others had added to the webhook configuration is removed"
+            "removed items that other field managers had added to the webhook configuration"
         );
         replaced.map(drop).map_err(|error| self.refused(error))
     }
@@ -190,7 +192,7 @@ impl<K: Configuration> Stored<K> {
         }
     }
 
-    /// Somebody edited what we wrote. It is repaired, and said, so that nobody wonders why an edit has no effect.
+    /// Logs that another client edited the configuration, and that the edit is reverted.
     fn log_edit(&self, found: &K) {
         let others = found.meta().managed_fields.iter().flatten();
         let others = others.filter(|entry| !matches!(entry.manager.as_deref(), Some(NAME | HELM)));
@@ -206,22 +208,22 @@ impl<K: Configuration> Stored<K> {
         );
     }
 
-    /// Whether it was missing long enough, in this round and already in the one before. Else an uninstallation right after
-    /// another replica brought it back, which this one never saw, would be taken for the same absence; by the round
-    /// after, its Service is gone.
+    /// Whether the configuration was missing long enough, in this round and already in the previous one. Another
+    /// replica may recreate it between two rounds, and an uninstallation may delete it again. This replica would see
+    /// one long absence. In the next round, the Service is gone too.
     fn is_due(&mut self) -> bool {
         let since = *self.missing_since.get_or_insert_with(Instant::now);
         since.elapsed() >= PATIENCE && std::mem::replace(&mut self.due, true)
     }
 
-    /// Deletes it if it is that Namespace's.
+    /// Deletes the configuration if that Namespace owns it.
     pub(super) async fn withdraw(&self, namespace_uid: &str) -> Result<(), RegisterError> {
         let Some(found) = self.find().await?.filter(|found| is_owned_by(found, namespace_uid)) else { return Ok(()) };
         let same = Preconditions { uid: found.meta().uid.clone(), resource_version: None };
         let parameters = DeleteParams::default().preconditions(same);
         match self.api.delete(&self.name, &parameters).await {
             Ok(_) => Ok(()),
-            // Another replica was faster, or the garbage collector.
+            // Another replica or the garbage collector was faster.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(self.access().failed(error)),
         }
@@ -248,15 +250,15 @@ fn is_owned_by<K: Configuration>(found: &K, uid: &str) -> bool {
     found.owner_references().iter().any(|owner| owner.uid == uid)
 }
 
-/// Whether the webhooks are as some Plimsoll wrote them.
+/// Whether the webhooks are unchanged since a replica wrote them.
 pub(super) fn is_untouched<K: Configuration>(found: &K) -> bool {
     found.annotations().get(WRITTEN) == Some(&digest(found))
 }
 
-/// Of the webhooks alone. Fields that this version does not know are not in it, so that a newer API server's defaults
-/// look like no change.
+/// Digest of the webhooks alone. It ignores fields that this version does not know, so the defaults of a newer API
+/// server are no change.
 pub(super) fn digest<K: Configuration>(configuration: &K) -> String {
-    // What came as JSON goes as JSON; if it ever did not, nothing would be equal, and it would be written.
+    // Serialising can't fail, because the webhooks were read from JSON. The fallback would only cause a write.
     let webhooks = configuration.webhooks().unwrap_or_else(|_| configuration.name_any().into_bytes());
     format!("sha256:{:x}", Sha256::digest(webhooks))
 }

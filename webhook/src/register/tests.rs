@@ -44,7 +44,7 @@ fn what_is_registered() {
     assert_eq!(mutating["webhooks"][0]["reinvocationPolicy"], "IfNeeded");
 }
 
-/// Only what can deny may stop an apply.
+/// Without a policy that can deny, an apply never fails.
 #[test]
 fn failure_policies() {
     let policies = |fail| {
@@ -56,7 +56,7 @@ fn failure_policies() {
     assert_eq!(policies(false), ["Ignore", "Ignore"]);
 }
 
-/// Small and bootstrap-safe: no wildcard of resources, nothing of nodes, leases, events and reviews.
+/// The rules are narrow: no wildcard of resources, and no nodes, leases, events or reviews.
 #[test]
 fn rules_are_narrow() {
     let (validating, mutating) = configurations(true);
@@ -81,7 +81,7 @@ fn rules_are_narrow() {
     assert!(!text.contains("pods/"), "a subresource is never mutated: {text}");
 }
 
-/// By a Service: its namespace can always be mended, and nothing is asked of what a cluster lives by.
+/// With a Service, its namespace can always be repaired, and resources of the control plane are not reviewed.
 #[test]
 fn what_is_excluded() {
     let (validating, mutating) = configurations_of(&place(service()), false);
@@ -137,10 +137,10 @@ fn errors_say_what_to_do() {
          `validatingwebhookconfigurations.admissionregistration.k8s.io`, or start without --register"
     );
     let text = access.failed(status(422, "odd")).to_string();
-    assert_eq!(text, "ValidatingWebhookConfiguration `plimsoll`: the API server refuses: odd");
+    assert_eq!(text, "ValidatingWebhookConfiguration `plimsoll`: rejected by the API server: odd");
 }
 
-/// What the control plane does, and what takes something away that nobody protects, goes through while nobody answers.
+/// Requests of the control plane, and deletions of unprotected objects, succeed while no server answers.
 #[test]
 fn deletions_and_the_control_plane_never_wait_for_us() {
     let (validating, _) = configurations(true);
@@ -161,7 +161,7 @@ fn deletions_and_the_control_plane_never_wait_for_us() {
         assert!(condition(strict).starts_with("!(") && condition(strict).contains(&account));
         assert!(condition(lenient).contains(&account));
     }
-    // One of the two is asked about a deletion, never both.
+    // A deletion is sent to exactly one of the two webhooks.
     let last = |webhook: &Value| webhook["matchConditions"][3]["expression"].as_str().unwrap().to_owned();
     let not = condition(protected);
     let control_plane = not.strip_prefix("!(").unwrap().strip_suffix(")").unwrap();

@@ -1,4 +1,5 @@
-//! PolicySets: which policies of which bundle apply to what, with settings and actions. Reads, checks and matches them.
+//! Reads, checks and matches PolicySets. They say which policies of which bundle apply to which objects, with settings
+//! and actions.
 
 mod actions;
 mod concessions;

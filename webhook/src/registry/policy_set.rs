@@ -184,7 +184,7 @@ pub struct Documents {
     pub checks: Vec<CheckConfiguration>,
 }
 
-/// What `check` reads in a folder, and how.
+/// How `check` reads the files of a folder.
 #[derive(Clone, Debug, Default)]
 pub struct CheckConfiguration {
     /// Patterns of paths that are skipped.

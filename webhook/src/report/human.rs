@@ -1,5 +1,4 @@
-//! The report for people: each finding with the lines that it is about, then what there is to know beside, then the
-//! verdict as the last line.
+//! The report for people: each finding with its line of the file, then notes, then the verdict as the last line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -15,22 +14,23 @@ use crate::model::{Action, FixClass};
 use crate::printed;
 use crate::yaml::Span;
 
-/// A longer line is not shown: it is a minified file, and the place says enough.
+/// Maximum length of a line that is shown, in bytes. A longer line belongs to a minified file, and only its place is
+/// shown.
 const LONGEST_LINE: usize = 4096;
 
-/// Findings that fit on a screen.
+/// Number of findings that fit on a screen.
 const SCREENFUL: usize = 10;
 
-/// Lines about what was assumed, and about what was skipped.
+/// Maximum number of lines about assumptions, and the same about skipped policies, without `--verbose`.
 const MOST_NOTES: usize = 6;
 
-/// How it is to look.
+/// Options of the report.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub color: bool,
-    /// Only what fails the run.
+    /// Show only what fails the run.
     pub quiet: bool,
-    /// Show what is only recorded, and name everything that was passed over.
+    /// Also show recorded findings, and list everything that was not read.
     pub verbose: bool,
     /// The mildest action that fails the run.
     pub fail_on: Action,
@@ -43,11 +43,11 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
     if !look.quiet {
         table(&mut out, report);
     }
-    // With too many warnings each of them counts.
+    // If `--max-warnings` is exceeded, each warning fails the run.
     let failing = if report.summary.fails.is_some() { look.fail_on.min(Action::Warn) } else { look.fail_on };
     let mut recorded = 0;
     for finding in report.findings.iter().filter(|finding| !finding.defaulted) {
-        // What the cluster only records is shown to who asks for it, and where a fix of it could not be made.
+        // A recorded finding is shown with `--verbose` or `--fail-on audit`, and if its fix was refused.
         let is_asked = look.verbose || failing <= Action::Audit || finding.refused.is_some();
         if !look.quiet && finding.action <= Action::Audit && !is_asked {
             recorded += 1;
@@ -101,7 +101,7 @@ fn group<'a>(finding: &'a Entry, file: &str, text: &'a str, made: Option<&'a Mad
     if let Some(reason) = &finding.refused {
         group = group.element(Level::NOTE.message(clean(&format!("not fixed: {reason}"))));
     } else if let Some(fix) = &finding.fix {
-        // Where it was asked for and could be made, there is no finding any more.
+        // A fix that was made leaves no finding. So only fixes of a stricter class are offered.
         let offered = made.is_none_or(|made| made.only_shown || fix.class > made.class);
         if offered {
             group =
@@ -111,9 +111,9 @@ fn group<'a>(finding: &'a Entry, file: &str, text: &'a str, made: Option<&'a Mad
     group
 }
 
-/// The line of a span.
+/// The line of a span, with the span marked.
 fn excerpt(text: &str, span: Span) -> Option<Shown> {
-    // A file may be one line of megabytes, so no more is looked at than would be shown.
+    // A file may be a single line of some megabytes, so only a part is searched.
     let first = span.start.saturating_sub(LONGEST_LINE + 1);
     let before = text.as_bytes().get(first..span.start)?.iter().rposition(|byte| *byte == b'\n');
     let start = before.map(|at| first + at + 1).or((first == 0).then_some(0))?;
@@ -157,7 +157,7 @@ fn error<'a>(problem: &'a Unjudged, text: Option<&str>) -> Group<'a> {
     }
 }
 
-/// A line of a text, with the character at a column.
+/// A line of a text, with the character at a column marked.
 fn line_at(text: &str, (line, column): (usize, usize)) -> Option<Shown> {
     let shown = text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(line.checked_sub(1)?)?;
     let at = shown.char_indices().nth(column.checked_sub(1)?).map_or(shown.len(), |(at, _)| at);
@@ -165,7 +165,7 @@ fn line_at(text: &str, (line, column): (usize, usize)) -> Option<Shown> {
     Shown::new(shown, at, end)
 }
 
-/// More findings than fit on a screen begin with their numbers by policy.
+/// If the findings do not fit on a screen, the report begins with their numbers by policy.
 fn table(out: &mut String, report: &Report) {
     let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     let shown = report.findings.iter().filter(|finding| !finding.defaulted);
@@ -232,7 +232,7 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     lines(out, "skipped", skipped, verbose);
 }
 
-/// What the webhook fills in, each once, with its policy.
+/// The fields that the webhook would fill in, grouped by policy and counted.
 fn filled_in(findings: &[Entry]) -> Vec<Counted> {
     let mut all: Vec<Counted> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.defaulted) {
@@ -246,7 +246,7 @@ fn filled_in(findings: &[Entry]) -> Vec<Counted> {
     all
 }
 
-/// One line for each; without `--verbose` no more than fit beside the findings.
+/// Prints one line for each item. Without `--verbose`, the number of lines is limited.
 fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = String>, verbose: bool) {
     let shown = if verbose || items.len() <= MOST_NOTES { items.len() } else { MOST_NOTES - 1 };
     for item in items.by_ref().take(shown) {
@@ -257,7 +257,7 @@ fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = 
     }
 }
 
-/// One line, and with `--verbose` one for each thing.
+/// Prints one line with counts of everything that was not read. With `--verbose`, also one line for each item.
 fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     let passed = &report.passed_over;
     if passed.gone > 0 {
@@ -301,7 +301,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
             let _ = writeln!(out, "passed over: {}", clean(&line));
         }
     }
-    // A single thing is named at once, and so is the command that checks all.
+    // A single chart or kustomization is named at once, with the command that checks it.
     let is_own = |folder: &&PassedOver| !matches!(folder.check, Check::With(_));
     let own: Vec<&PassedOver> = passed.folders.iter().filter(is_own).collect();
     let names = [&passed.links, &passed.hidden_links, &passed.templates, &passed.patches, &passed.excluded];
@@ -322,7 +322,7 @@ fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     }
 }
 
-/// Each policy and permission once.
+/// Groups ignored findings by policy and permission, and counts them.
 fn ignored(items: &[(Entry, Permission)]) -> Vec<Counted> {
     let mut counts: Vec<Counted> = Vec::new();
     for (finding, permission) in items {
@@ -355,7 +355,7 @@ fn fixes(out: &mut String, made: &Made, findings: &[Entry]) {
             let count = findings.iter().filter(offered).count();
             if count > 0 {
                 let fixes = if count == 1 { "1 fix".to_owned() } else { format!("{count} fixes") };
-                let _ = writeln!(out, "not asked for: {fixes} of class {0}, `--fix={0}`", class.as_str());
+                let _ = writeln!(out, "not made: {fixes} of class {0}; run `--fix={0}`", class.as_str());
             }
         }
     } else {
@@ -372,10 +372,10 @@ fn fixes(out: &mut String, made: &Made, findings: &[Entry]) {
     match made.end {
         End::Done => {}
         End::MoreToDo => {
-            let _ = writeln!(out, "not fixed: there is more to fix than one run does; run `--fix` again");
+            let _ = writeln!(out, "not fixed: more findings than one run can fix; run `--fix` again");
         }
         End::Circle => {
-            let _ = writeln!(out, "the fixes did not come to an end: two of them undo each other, please report it");
+            let _ = writeln!(out, "fixing stopped: two fixes undo each other, which is a bug, please report it");
         }
     }
 }
@@ -406,12 +406,12 @@ fn verdict(out: &mut String, report: &Report, look: Look) {
     }
 }
 
-/// Names, messages and files may hold what a terminal would obey.
+/// Escapes the control characters of names, messages and files.
 fn clean(text: &str) -> String {
     printed::line(text).into_owned()
 }
 
-/// A line of a file as it is shown, with the bytes of an excerpt within it.
+/// A line of a file with escapes, and the marked range of bytes in it.
 struct Shown {
     line: String,
     from: usize,
@@ -419,7 +419,8 @@ struct Shown {
 }
 
 impl Shown {
-    /// Each part is escaped alone, so that the marks stay under what they mean. None for a line that is too long.
+    /// Escapes the part before the mark, the marked part and the rest separately, so that the mark stays in place. None
+    /// if the line is too long.
     fn new(line: &str, from: usize, to: usize) -> Option<Self> {
         if line.len() > LONGEST_LINE {
             return None;

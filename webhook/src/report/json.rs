@@ -1,4 +1,4 @@
-//! The report for programs: version 1, whose names do not change (`docs/schemas/report-v1.schema.json`).
+//! The report as JSON, version 1. Its names never change (`docs/schemas/report-v1.schema.json`).
 
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub fn json(report: &Report, world: &World) -> String {
             bundles: &summary.bundles,
         },
     };
-    // Strings and numbers only: there is nothing in it that cannot be written.
+    // It contains only strings and numbers, so serialising can't fail.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     printed::json(&text).into_owned()
@@ -95,7 +95,7 @@ struct Ignored<'a> {
 #[derive(Serialize)]
 struct IgnoredBy<'a> {
     kind: &'static str,
-    /// Of a PolicyExemption.
+    /// Name of the PolicyExemption, if there is one.
     name: Option<&'a str>,
     reason: &'a str,
     owner: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Everything that exists of some kinds, read once: for a scan.
+//! Reads all objects of some kinds from the cluster, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::context::is_secret;
 use crate::context::served::{REQUEST_TIME, Resource, Tokens, Unread, discover};
 
-/// Objects that are asked for at once.
+/// Number of objects in a page of a list.
 const PAGE: u32 = 500;
 
 /// Timeout for all objects of a kind.
@@ -24,28 +24,29 @@ const MAX_OBJECTS: usize = 200_000;
 /// Maximum number of all objects.
 const MAX_ALL_OBJECTS: usize = 500_000;
 
-/// Maximum size of all objects, as they are kept.
+/// Maximum size of all objects in memory, in bytes.
 const MAX_ALL_BYTES: usize = 1 << 30;
 
-/// Between two pages a list can become too old to go on with. So often it is begun.
+/// Maximum number of attempts at a list. A list can expire between two pages.
 const ATTEMPTS: usize = 3;
 
-/// What exists.
+/// The objects of a cluster.
 #[derive(Debug, Default)]
 pub struct Existing {
-    /// By `group/Kind`, each with `apiVersion`, `kind` and status. A kind that is not served has none.
+    /// Objects by `group/Kind`, each with `apiVersion`, `kind` and status. The list of a kind that is not served is
+    /// empty.
     pub kinds: BTreeMap<String, Vec<Value>>,
     /// Kinds that the API server does not serve.
     pub unserved: BTreeSet<String>,
-    /// What could not be read, and why.
+    /// Kinds that could not be read, and the reason.
     pub unread: BTreeMap<String, String>,
-    /// Whether the time was over before everything was read.
+    /// Whether the time ended before everything was read.
     pub is_cut: bool,
 }
 
-/// Reads all objects of these kinds, kind by kind; `told` hears of each with the number of its objects. Secrets are never
-/// read. The API server may be anybody's, so how much it says is bounded, and reading ends at `end`. A kind that is not
-/// complete by then counts as not read.
+/// Reads all objects of these kinds, kind by kind, and calls `told` with each kind and the number of its objects.
+/// Secrets are never read. The API server may be hostile, so the number and size of objects are limited. Reading ends
+/// at `end`, and a kind that is not complete by then counts as not read.
 pub async fn read(
     client: &Client,
     kinds: &BTreeSet<String>,
@@ -90,33 +91,33 @@ pub async fn read(
     existing
 }
 
-/// What may still be read of a cluster.
+/// The number of objects and bytes that may still be read.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     objects: usize,
     bytes: usize,
 }
 
-/// Why a list has no end.
+/// Why a list is incomplete.
 enum Cut {
-    /// It is begun again.
+    /// The request failed. The list can be retried.
     Failed(kube::Error),
-    /// It is not.
+    /// A limit was reached, so the list is not retried.
     Ended(NotRead),
 }
 
 /// Why a kind was not read.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 enum NotRead {
-    #[error("the time for reading the whole cluster is over (`--timeout`)")]
+    #[error("the timeout for reading the whole cluster was reached (`--timeout`)")]
     Time,
     #[error("it was not read within {} minutes", KIND_TIME.as_secs() / 60)]
     KindTime,
-    #[error("there are more than {MAX_OBJECTS} objects of it, the most that a scan reads")]
+    #[error("there are more than {MAX_OBJECTS} objects of this kind, the maximum of a scan")]
     TooManyOfKind,
-    #[error("there are more than {MAX_ALL_OBJECTS} objects in all, the most that a scan reads")]
+    #[error("there are more than {MAX_ALL_OBJECTS} objects in all, the maximum of a scan")]
     TooMany,
-    #[error("the objects take more than {} MiB in all, the most that a scan reads", MAX_ALL_BYTES >> 20)]
+    #[error("the objects take more than {} MiB in all, the maximum of a scan", MAX_ALL_BYTES >> 20)]
     TooLarge,
     #[error(transparent)]
     Unread(#[from] Unread),
@@ -125,7 +126,7 @@ enum NotRead {
 async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, NotRead> {
     let mut failure = String::new();
     for _ in 0..ATTEMPTS {
-        // What an attempt read that failed is given back.
+        // A failed attempt does not count towards the limits.
         let mut left = *room;
         match pages(client, resource, &mut left).await {
             Ok(objects) => {
@@ -148,7 +149,7 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
         let page = timeout(REQUEST_TIME, resource.list(client, None, &parameters)).await;
         let page = page.map_err(|_| Cut::Ended(Unread::TooSlow.into()))?.map_err(Cut::Failed)?;
         let (items, next) = (page.items.unwrap_or_default(), page.metadata.continue_);
-        // They are judged themselves, all of them.
+        // Whole objects, because they are judged themselves.
         for object in &items {
             let Some(document) = resource.whole(object) else { continue };
             room.take(objects.len(), document.len()).map_err(Cut::Ended)?;

@@ -1,4 +1,4 @@
-//! What exists already, judged as if it were applied now: nothing is installed for it, and nothing is written.
+//! Judges the objects of a cluster as if they were applied now. Nothing is installed in the cluster or written to it.
 
 pub mod existing;
 mod report;
@@ -22,7 +22,7 @@ use crate::yaml::Budget;
 
 pub use report::{human, json, names};
 
-/// Objects of a kind that are read as one document. A document has limits, and holds no more than a few thousand.
+/// Number of objects of a kind that are read as one document. The limits of a document allow a few thousand.
 const TOGETHER: usize = 100;
 
 /// The report on a cluster.
@@ -32,34 +32,34 @@ pub struct Scan {
     /// The name of each PolicySet, and its profile.
     pub profiles: Vec<(String, &'static str)>,
     pub objects: usize,
-    /// Objects that a controller made: what they are made of is judged in their place.
+    /// Number of objects that a controller made. Their owners are judged in their place.
     pub owned: usize,
     pub namespaces: usize,
     pub drains: Vec<Drain>,
-    /// Most severe first, by object.
+    /// Findings that `mode: enforce` would deny.
     pub denied: Vec<Denied>,
-    /// Findings that would only be warned of.
+    /// Number of findings that would only warn.
     pub warned: usize,
-    /// Policies that could not judge, and why, with how often.
+    /// Policies that could not judge, with the reason and the number of objects.
     pub unjudged: Vec<(String, String, usize)>,
-    /// `group/Kind` and why it could not be read.
+    /// Kinds, `group/Kind`, that could not be read, and the reason.
     pub unread: BTreeMap<String, String>,
     /// Kinds, `group/Kind`, that the API server does not serve.
     pub unserved: BTreeSet<String>,
-    /// Policies that failed: their findings are unknown.
+    /// Policies that failed. Their findings are unknown.
     pub failed: BTreeSet<String>,
 }
 
-/// An eviction that is refused now.
+/// A PodDisruptionBudget that blocks evictions now.
 #[derive(Debug)]
 pub struct Drain {
     pub namespace: String,
-    /// Of the PodDisruptionBudget.
+    /// Name of the PodDisruptionBudget.
     pub name: String,
     pub why: String,
 }
 
-/// What `enforce` would deny.
+/// A finding that `mode: enforce` would deny.
 #[derive(Debug)]
 pub struct Denied {
     pub policy: String,
@@ -69,7 +69,7 @@ pub struct Denied {
     pub help: String,
 }
 
-/// Judges what exists, with all modes as if they were `enforce`.
+/// Judges the objects of a cluster, with every mode treated as `enforce`.
 pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
     let mut beside = Beside { unread: existing.unread.keys().cloned().collect(), ..Beside::default() };
     let mut sources = Vec::new();
@@ -91,7 +91,7 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
             sources.push(Source::new(kind.clone(), text));
         }
     }
-    // How much may be read of a cluster was bounded when it was read.
+    // The size of the input was already limited when the cluster was read.
     let world = World::read_within(sources, registry, Arc::new(beside), &Budget::times(64), usize::MAX);
     let mut unread = existing.unread.clone();
     for problem in &world.problems {
@@ -127,8 +127,8 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
 }
 
 impl Scan {
-    /// Kinds that the scan should know and does not: the report may lack denials. Custom resources that are not served
-    /// are no gap, because not every cluster has them.
+    /// Kinds that the scan needs and could not read, so the report may lack denials. A custom resource that is not
+    /// served is no gap, because not every cluster has it.
     pub fn gaps(&self) -> Vec<&str> {
         let unread = self.unread.keys().filter(|kind| !is_inert(kind));
         let unserved = self.unserved.iter().filter(|kind| is_of_kubernetes(kind) && !is_inert(kind));
@@ -136,13 +136,13 @@ impl Scan {
     }
 }
 
-/// A kind that every API server serves. The group of a custom resource has a dot.
+/// Whether every API server serves this kind. The group of a custom resource contains a dot.
 fn is_of_kubernetes(kind: &str) -> bool {
     kind.split_once('/').is_some_and(|(group, _)| !group.contains('.'))
 }
 
-/// Kinds that the role `view` does not cover, and that take no denial away: nothing makes Pods of a PodTemplate, and
-/// without volumes and their classes findings about claims are judged by the claim alone.
+/// Kinds that the role `view` does not cover, and that hide no denial if they are unknown. No controller makes Pods of
+/// a PodTemplate. Without volumes and classes, policies judge a claim by the claim itself.
 fn is_inert(kind: &str) -> bool {
     matches!(kind, "/PodTemplate" | "/PersistentVolume" | "storage.k8s.io/StorageClass")
 }
@@ -160,7 +160,7 @@ impl Denied {
     }
 }
 
-/// An object that exists. An owner reference counts only where it names one.
+/// The identity of an object in the cluster. An owner reference counts only if it names an existing object.
 #[derive(Eq, Hash, PartialEq)]
 struct Identity<'a> {
     namespace: &'a str,
@@ -177,8 +177,8 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// Whoever made it is judged, or it is on its way out. Anyone can write an owner reference, so the owner has to exist, and
-/// to be of a kind that makes such objects.
+/// Whether an object is skipped: its owner is judged in its place, or it is being deleted. Any user can write an owner
+/// reference, so the owner must exist, and must be of a kind that makes such objects.
 fn is_not_to_be_judged(
     kind: &str,
     object: &Value,
@@ -192,7 +192,7 @@ fn is_not_to_be_judged(
         let text = |member: &str| owner[member].as_str().unwrap_or_default();
         let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
         let maker = format!("{group}/{}", text("kind"));
-        // The kubelet makes one of each static Pod, and deletes any other that says so.
+        // The kubelet creates a mirror Pod for each static Pod, and deletes any other Pod with this annotation.
         let is_mirror =
             maker == "/Node" && object.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
         let owner = Identity { namespace, kind: &maker, name: text("name"), uid: text("uid") };
@@ -202,7 +202,7 @@ fn is_not_to_be_judged(
     is_made || object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
-/// What the controller says of a PodDisruptionBudget, where it lets no Pod go.
+/// Describes a PodDisruptionBudget whose status allows no eviction.
 fn drain(budget: &Value) -> Option<Drain> {
     let status = budget.get("status")?;
     let count = |name: &str| status.get(name).and_then(Value::as_i64).unwrap_or(0);
@@ -210,9 +210,9 @@ fn drain(budget: &Value) -> Option<Drain> {
     let (desired, expected) = (count("desiredHealthy"), count("expectedPods"));
     let failed = status["conditions"].as_array().into_iter().flatten().find(|it| it["reason"] == "SyncFailed");
     let why = match failed {
-        Some(condition) => format!("it cannot be computed: {}", condition["message"].as_str().unwrap_or_default()),
+        Some(condition) => format!("its controller failed: {}", condition["message"].as_str().unwrap_or_default()),
         None if allowed > 0 || expected == 0 => return None,
-        None if healthy >= expected => format!("{desired} of {expected} Pods must stay, although all are healthy"),
+        None if healthy >= expected => format!("all {expected} Pods are healthy, and {desired} must stay"),
         None => format!("{healthy} of {expected} Pods are healthy, and {desired} must stay"),
     };
     let text = |pointer: &str| budget.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -229,10 +229,10 @@ mod tests {
         let status = |allowed: i64, healthy: i64, desired: i64, expected: i64| json!({"disruptionsAllowed": allowed, "currentHealthy": healthy, "desiredHealthy": desired, "expectedPods": expected});
         assert!(why(status(1, 3, 2, 3)).is_none());
         assert!(why(status(0, 0, 0, 0)).is_none(), "it guards nothing");
-        assert_eq!(why(status(0, 2, 2, 2)).unwrap().why, "2 of 2 Pods must stay, although all are healthy");
+        assert_eq!(why(status(0, 2, 2, 2)).unwrap().why, "all 2 Pods are healthy, and 2 must stay");
         assert_eq!(why(status(0, 2, 2, 3)).unwrap().why, "2 of 3 Pods are healthy, and 2 must stay");
         let failed = json!({"conditions": [{"reason": "SyncFailed", "message": "no scale"}]});
-        assert_eq!(why(failed).unwrap().why, "it cannot be computed: no scale");
+        assert_eq!(why(failed).unwrap().why, "its controller failed: no scale");
         assert!(drain(&json!({"metadata": {"name": "new"}})).is_none());
     }
 

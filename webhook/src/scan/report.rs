@@ -1,4 +1,4 @@
-//! The scan as people read it, and as programs do.
+//! The report of a scan, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,18 +10,18 @@ use crate::scan::{Denied, Scan};
 
 const SCHEMA: &str = "plimsoll.dev/scan/v1";
 
-/// So much of all denials the policies that are named first make up.
+/// Percentage of all denials that the policies of the summary account for.
 const MOST: usize = 90;
 
 /// The denials of one policy.
 struct Row<'a> {
     policy: &'a str,
     count: usize,
-    /// Most first.
+    /// Counts by namespace, highest first.
     namespaces: Vec<(&'a str, usize)>,
 }
 
-/// By policy, most first.
+/// Groups denials by policy, highest count first.
 fn rows(denied: &[Denied]) -> Vec<Row<'_>> {
     let mut counts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for denied in denied {
@@ -39,7 +39,7 @@ fn rows(denied: &[Denied]) -> Vec<Row<'_>> {
     rows
 }
 
-/// The fewest policies that together make up most of it.
+/// The smallest number of policies that together account for [`MOST`] percent of the denials.
 fn most<'a>(rows: &[Row<'a>]) -> Vec<&'a str> {
     let all: usize = rows.iter().map(|row| row.count).sum();
     let mut sum = 0;
@@ -66,7 +66,7 @@ pub fn human(scan: &Scan) -> String {
         let _ = writeln!(out, "not read: {}: {}", kind.trim_start_matches('/'), line(why));
     }
     if !scan.unserved.is_empty() {
-        let _ = writeln!(out, "not served, so that there are none: {}", names(scan.unserved.iter()));
+        let _ = writeln!(out, "not served by the API server: {}", names(scan.unserved.iter()));
     }
     let _ = writeln!(
         out,
@@ -96,11 +96,11 @@ fn denials(out: &mut String, scan: &Scan) {
     let by = by(&scan.profiles);
     if rows.is_empty() {
         let warned = plural(scan.warned, "finding");
-        let _ = writeln!(out, "`enforce` with {by} would deny nothing, and warn of {warned}.\n");
+        let _ = writeln!(out, "`enforce` with {by} would deny nothing, and warn about {warned}.\n");
         return;
     }
     let count = plural(scan.denied.len(), "finding");
-    let _ = writeln!(out, "`enforce` with {by} would deny {count}, and warn of {}:", scan.warned);
+    let _ = writeln!(out, "`enforce` with {by} would deny {count}, and warn about {}:", scan.warned);
     let width = rows.iter().map(|row| row.policy.len()).max().unwrap_or(0);
     for row in &rows {
         let where_: Vec<String> = row
@@ -114,12 +114,13 @@ fn denials(out: &mut String, scan: &Scan) {
     }
     let most = most(&rows);
     if most.len() < rows.len() {
-        let _ = writeln!(out, "{} of {} make up {MOST} % of it: {}", most.len(), rows.len(), most.join(", "));
+        let _ =
+            writeln!(out, "{} of {} policies account for {MOST} % of it: {}", most.len(), rows.len(), most.join(", "));
     }
     out.push('\n');
 }
 
-/// The profile that decided; of several PolicySets, the profile of each.
+/// The profile of the PolicySet, or each PolicySet with its profile if there are several.
 fn by(profiles: &[(String, &str)]) -> String {
     match profiles {
         [(_, profile)] => format!("profile `{profile}`"),
@@ -170,7 +171,7 @@ pub fn json(scan: &Scan) -> String {
         "unserved": scan.unserved,
         "unread": scan.unread.iter().map(|(kind, why)| json!({"kind": kind, "reason": why})).collect::<Vec<_>>(),
     });
-    // Strings and numbers only: there is nothing in it that cannot be written.
+    // It contains only strings and numbers, so serialising can't fail.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     printed::json(&text).into_owned()

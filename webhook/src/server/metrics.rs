@@ -58,7 +58,7 @@ pub(super) struct Metrics {
     encoding: Mutex<()>,
 }
 
-/// What is known about the other objects of the cluster.
+/// The state of the other objects of the cluster.
 struct ContextMetrics {
     objects: Family<KindLabel, Gauge>,
     bytes: Family<KindLabel, Gauge>,
@@ -137,7 +137,7 @@ impl Metrics {
             spared: register(
                 new,
                 "spared",
-                "Findings and failures of which a Deny was made less, by reason",
+                "Findings and failures whose Deny was lowered, by reason",
                 Family::default(),
             ),
             silenced: register(

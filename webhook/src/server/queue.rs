@@ -114,7 +114,7 @@ impl<T> Queue<T> {
             many => {
                 let may = many.iter().enumerate().filter(|(_, waiting)| self.may_run(waiting, now));
                 let cost = |waiting: &Waiting<T>| self.cost(&waiting.parties, now);
-                // Of equal tasks, the first one has waited longest.
+                // The first of equal tasks has waited longest.
                 let least = may.map(|(place, waiting)| (place, cost(waiting))).reduce(|least, next| {
                     if next.1.0.total_cmp(&least.1.0).then(next.1.1.total_cmp(&least.1.1)).is_lt() {
                         next

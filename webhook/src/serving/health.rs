@@ -1,4 +1,4 @@
-//! How those parts fare that are replaced while the server runs: what `/readyz?verbose` and metrics say of them.
+//! The health of each part that is replaced while the server runs. `/readyz?verbose` and metrics show it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use crate::printed;
 
-/// Reasons are shown to whoever asks for `/readyz?verbose`, so that they are bounded, in characters.
+/// Maximum length of a reason in `/readyz?verbose`, in characters.
 const LONGEST: usize = 1_000;
 
-/// A part that is replaced.
+/// A part that is replaced while the server runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Part {
     /// PolicySets and bundles.
@@ -18,11 +18,11 @@ pub enum Part {
     Certificate,
     /// The webhook configurations at the API server.
     Registration,
-    /// PodDisruptionBudgets that stand in for missing ones.
+    /// PodDisruptionBudgets that Plimsoll writes in place of missing ones.
     Budgets,
 }
 
-/// The state of every part. A part that fails keeps its last good version, so that nothing here ends readiness.
+/// The state of every part. A part that fails keeps its last valid version, so the server stays ready.
 #[derive(Debug, Default)]
 pub struct Health {
     parts: Mutex<[State; 4]>,
@@ -32,16 +32,16 @@ pub struct Health {
 /// The state of a part.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
-    /// How many versions were taken over; 0 is a part that is not in use.
+    /// Number of versions that were taken over. 0 means that the part is not in use.
     pub(crate) generation: u64,
     pub(crate) last_success: Option<SystemTime>,
     pub(crate) failures: u64,
-    /// Why the newest version was refused, until one is taken over.
+    /// Why the newest version was rejected. None after the next success.
     pub(crate) trouble: Option<String>,
 }
 
 impl Health {
-    /// A version was taken over. Which one it is, counted from 1.
+    /// Records that a version was taken over. Returns its number, counted from 1.
     pub fn succeeded(&self, part: Part) -> u64 {
         let mut parts = self.lock();
         let state = &mut parts[part as usize];
@@ -51,7 +51,7 @@ impl Health {
         state.generation
     }
 
-    /// A version was refused, and the one before it stays.
+    /// Records that a version was rejected, and that the previous one stays in use.
     pub fn failed(&self, part: Part, reason: &str) {
         let mut parts = self.lock();
         let state = &mut parts[part as usize];
@@ -59,7 +59,7 @@ impl Health {
         state.trouble = Some(bounded(reason));
     }
 
-    /// Whether the API server asks another server in our place.
+    /// Records whether another server is registered in our place.
     pub fn registered_by_another(&self, foreign: bool) {
         self.foreign.store(foreign, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ impl Health {
     }
 }
 
-/// One line, and not too long.
+/// Shortens a reason to one line of limited length.
 pub(crate) fn bounded(reason: &str) -> String {
     let words = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     printed::line(&words).chars().take(LONGEST).collect()

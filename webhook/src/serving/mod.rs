@@ -11,7 +11,7 @@ pub use health::{Health, Part};
 use crate::context::Context;
 use crate::registry::Registry;
 
-/// Everything that reviews are judged by. A new configuration is a new one.
+/// Everything that a review is judged with. Each new configuration creates a new value.
 #[derive(Debug)]
 pub struct Loaded {
     /// Bundles and PolicySets.

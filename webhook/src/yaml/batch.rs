@@ -1,7 +1,7 @@
-//! Applies many edits to one document with few readings of it.
+//! Applies many edits to one document, and reads it only a few times.
 //!
-//! Edits that do not meet are made together, after which the document is read once. An edit that meets an earlier one
-//! waits for the next reading, so that the text is what the edits would make one after another.
+//! Edits that do not overlap are applied together, and then the document is read once. An edit that overlaps an earlier
+//! one waits for the next reading. So the text is the same as if the edits were applied one after another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -17,20 +17,20 @@ use crate::model::{Edit, edit};
 /// Maximum number of times that the text of a file is read to edit it.
 const MOST_READINGS: usize = 64;
 
-/// Bytes that may be read in any case, for small files with many edits of the same place.
+/// Minimum of bytes that may be read, for small files with many edits of the same place.
 const LEAST_WORK: usize = 1 << 20;
 
-/// Bytes of documents that may be read to edit a file.
+/// The number of bytes that may still be read to edit a file.
 #[derive(Debug)]
 pub struct Work(usize);
 
 impl Work {
-    /// For a file of this size.
+    /// The limit for a file of this size.
     pub fn of(bytes: usize) -> Self {
         Self(bytes.saturating_mul(MOST_READINGS).max(LEAST_WORK))
     }
 
-    /// Takes what reading so many bytes costs. Once there was too little, nothing is left.
+    /// Subtracts the cost of reading this many bytes. Returns false if not enough is left, and then nothing is left.
     pub fn take(&mut self, bytes: usize) -> bool {
         let enough = self.0 >= bytes;
         self.0 = self.0.saturating_sub(bytes);
@@ -38,26 +38,26 @@ impl Work {
     }
 }
 
-/// Edits that are applied together or not at all, and their number.
+/// The number of a list, and its edits, which are applied together or not at all.
 pub(super) type List<'a> = (usize, &'a [Edit]);
 
 /// The lists of edits of one document.
 pub(super) struct Batch<'w> {
     work: &'w mut Work,
     pub(super) refused: Vec<(usize, Reason)>,
-    /// The document after its edits; none where nothing was edited.
+    /// The document after its edits. None if nothing was edited.
     pub(super) value: Option<Value>,
     settled: Option<Settled>,
 }
 
-/// What an attempt has made when no list was made in part.
+/// An intermediate result in which no list is applied only in part.
 struct Settled {
     text: String,
     value: Value,
     left: HashSet<usize>,
 }
 
-/// Why none of some lists was applied.
+/// Why an attempt failed as a whole.
 enum Stop {
     Refused(Vec<(usize, Reason)>),
     NotVerified,
@@ -69,7 +69,7 @@ impl<'w> Batch<'w> {
         Self { work, refused: Vec::new(), value: None, settled: None }
     }
 
-    /// The text after every list that can be applied, as if each came after the one before it.
+    /// Applies the lists in order, and returns the text. Lists that can't be applied are refused.
     pub(super) fn apply(&mut self, mut text: String, lists: &[List<'_>]) -> String {
         let mut lists = lists.to_vec();
         let mut together = usize::MAX;
@@ -84,14 +84,14 @@ impl<'w> Batch<'w> {
                     self.refused.extend(refused);
                 }
                 Err(Stop::TooMuch) => {
-                    // What was made until then is whole.
+                    // Keep the last intermediate result.
                     if let Some(settled) = self.settled.take() {
                         lists.retain(|(list, _)| settled.left.contains(list));
                         (text, self.value) = (settled.text, Some(settled.value));
                     }
                     self.refused.extend(lists.drain(..).map(|(list, _)| (list, Reason::TooMuch)));
                 }
-                // One of them is to blame.
+                // One of the lists is the cause, so each half is tried alone.
                 Err(Stop::NotVerified) if lists.len() > 1 => {
                     let (first, second) = lists.split_at(lists.len() / 2);
                     text = self.apply(text, first);
@@ -106,7 +106,7 @@ impl<'w> Batch<'w> {
         text
     }
 
-    /// All lists or none; at most so many edits between two readings.
+    /// Applies all lists or none, with at most `together` edits between two readings.
     fn attempt(&mut self, text: &str, lists: &[List<'_>], together: usize) -> Result<(String, Value), Stop> {
         let mut pending: Vec<(usize, &Edit)> =
             lists.iter().flat_map(|(list, edits)| edits.iter().map(|edit| (*list, edit))).collect();
@@ -140,7 +140,7 @@ impl<'w> Batch<'w> {
         Ok((chunk, value))
     }
 
-    /// The document that the text of one document is by itself.
+    /// Reads a text that must contain exactly one document.
     fn read(&mut self, text: &str) -> Result<Document, Stop> {
         if !self.work.take(text.len()) {
             return Err(Stop::TooMuch);
@@ -153,7 +153,7 @@ impl<'w> Batch<'w> {
     }
 }
 
-/// An edit and the bytes that it replaces.
+/// An edit with its range and replacement.
 struct Taken<'a> {
     list: usize,
     edit: &'a Edit,
@@ -161,7 +161,7 @@ struct Taken<'a> {
     replacement: String,
 }
 
-/// What becomes of the edits with one reading.
+/// The edits of one reading: applied, waiting and refused.
 #[derive(Default)]
 struct Level<'a> {
     taken: Vec<Taken<'a>>,
@@ -170,7 +170,7 @@ struct Level<'a> {
 }
 
 impl<'a> Level<'a> {
-    /// Takes each edit that meets none before it, and applies it to the value.
+    /// Takes each edit that does not overlap an earlier one, and applies it to the value.
     fn pick(writer: &Writer<'_>, value: &mut Value, edits: Vec<(usize, &'a Edit)>, together: usize) -> Self {
         let mut level = Self::default();
         let mut claims = Claims::default();
@@ -187,7 +187,7 @@ impl<'a> Level<'a> {
             }
             let (range, replacement) = match writer.splice(edit) {
                 Ok(splice) => splice,
-                // Where it belongs is only known after those that it waits for.
+                // Its place is only known after the edits that it waits for.
                 Err(_) if meeting == Meeting::Yes => {
                     level.waiting.push((list, edit));
                     is_full = true;
@@ -196,7 +196,7 @@ impl<'a> Level<'a> {
                 Err(reason) => {
                     let error = edit::apply(value, std::slice::from_ref(edit)).err();
                     level.refuse(list, error.map_or(reason, Reason::Edit));
-                    // The value now has what the document will not have.
+                    // The edit changed the value, but not the text.
                     claims.zones.insert(zone(edit));
                     continue;
                 }
@@ -224,11 +224,11 @@ impl<'a> Level<'a> {
     }
 }
 
-/// Whether the value is there already. An edit that appends always changes something.
+/// Whether the value exists already. An edit that appends always changes something.
 fn changes_nothing(value: &Value, edit: &Edit) -> bool {
     let (Edit::Add { pointer, value: new } | Edit::Replace { pointer, value: new }) = edit else { return false };
     let Some(known) = value.pointer(pointer) else { return false };
-    // An item of a list is not added by its number: that edit does not fit.
+    // Adding an item of a list by its index is an error, even if the item exists.
     let parent = pointer.rsplit_once('/').and_then(|(parent, _)| value.pointer(parent));
     if matches!(edit, Edit::Add { .. }) && !parent.is_some_and(Value::is_object) {
         return false;
@@ -242,17 +242,18 @@ fn changes_nothing(value: &Value, edit: &Edit) -> bool {
 enum Meeting {
     No,
     Yes,
-    /// It removes an item ahead of those that are removed from the same list, whose numbers it does not change.
+    /// The edit removes an item before all items that are removed from the same list. So it does not change their
+    /// indices.
     Ahead,
 }
 
-/// What the edits so far are about: pointers, and bytes of the text.
+/// The pointers and byte ranges of the edits so far.
 #[derive(Default)]
 struct Claims {
     zones: Zones,
-    /// By list: the first item that is removed, where nothing else of the list is edited.
+    /// For each list in which only items are removed: the first removed item.
     removed: HashMap<String, usize>,
-    /// End by start. No two of them touch.
+    /// Ranges as start and end. No two of them touch.
     ranges: BTreeMap<usize, usize>,
 }
 
@@ -266,7 +267,8 @@ impl Claims {
         if is_ahead { Meeting::Ahead } else { Meeting::Yes }
     }
 
-    /// Whether bytes overlap with those of earlier edits or, except for items of the same list, touch them.
+    /// Whether the range overlaps the range of an earlier edit. Ranges that touch count too, except for items of one
+    /// list.
     fn is_taken(&self, range: &Range<usize>, meeting: Meeting) -> bool {
         let last = |known: Option<(&usize, &usize)>| known.map(|(_, end)| *end);
         match meeting {
@@ -285,7 +287,7 @@ impl Claims {
     }
 
     fn wait(&mut self, edit: &Edit, range: Range<usize>) {
-        // What follows in the same list is not to overtake it.
+        // Later removals in the same list must not be applied before this edit.
         self.removed.clear();
         self.claim(edit, range);
     }
@@ -304,8 +306,8 @@ impl Claims {
     }
 }
 
-/// What an edit is about: for a removal all that stands beside it, for items behind it get other numbers, and the last
-/// member leaves empty brackets.
+/// The pointer that an edit affects. A removal affects the whole parent: later items get other indices, and an empty
+/// parent becomes `{}` or `[]`.
 fn zone(edit: &Edit) -> &str {
     match edit {
         Edit::Remove { pointer } => pointer.rsplit_once('/').map_or("", |(parent, _)| parent),
@@ -318,7 +320,7 @@ fn removed_item(edit: &Edit) -> Option<usize> {
     pointer.rsplit_once('/')?.1.parse().ok()
 }
 
-/// The text with every range replaced. They do not overlap.
+/// Replaces all ranges, which do not overlap.
 fn replaced(text: &str, taken: &[Taken<'_>]) -> String {
     let mut taken: Vec<&Taken<'_>> = taken.iter().collect();
     taken.sort_by_key(|taken| (taken.range.start, taken.range.end));
@@ -333,7 +335,7 @@ fn replaced(text: &str, taken: &[Taken<'_>]) -> String {
     out
 }
 
-/// No edit adds a comment, and only a removal takes some along.
+/// Whether all comments are kept. No edit adds a comment, and only a removal may remove comments.
 fn comments_kept(taken: &[Taken<'_>], before: (&str, &Document), after: (&str, &Document)) -> bool {
     let removals: Vec<&Range<usize>> =
         taken.iter().filter(|taken| matches!(taken.edit, Edit::Remove { .. })).map(|taken| &taken.range).collect();

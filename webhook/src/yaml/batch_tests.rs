@@ -10,7 +10,7 @@ fn remove(pointer: &str) -> Edit {
     Edit::Remove { pointer: pointer.to_owned() }
 }
 
-/// Bytes that are read to apply all edits, and the text after them.
+/// Applies all edits. Returns the number of bytes that were read, and the text.
 fn cost(text: &str, edits: &[Edit]) -> (usize, String) {
     let mut work = Work(usize::MAX);
     let mut batch = Batch::new(&mut work);
@@ -20,7 +20,7 @@ fn cost(text: &str, edits: &[Edit]) -> (usize, String) {
     (usize::MAX - work.0, after)
 }
 
-/// As they were made once: the document is read for each of them.
+/// Applies each edit alone, and reads the document for each.
 fn one_by_one(text: &str, edits: &[Edit]) -> String {
     edits.iter().fold(text.to_owned(), |text, edit| cost(&text, std::slice::from_ref(edit)).1)
 }
@@ -85,7 +85,7 @@ fn together_as_one_by_one() {
     assert_eq!(cost(text, &edits).1, one_by_one(text, &edits));
 }
 
-/// A list of a thousand loses all of its items but one.
+/// Removes all items but one from a list of a thousand.
 #[test]
 fn items_of_one_list_are_removed_together() {
     let text = format!("l:\n{}", "- a: 1\n".repeat(1000));
@@ -116,7 +116,7 @@ fn a_list_that_is_refused_stops_no_other_and_nothing_of_it_is_made() {
 #[test]
 fn what_may_be_read_is_bounded() {
     let text = "a: 1\n";
-    // Each is to stand where the one before it was put.
+    // Each edit inserts at the place of the previous one.
     let edits: Vec<Edit> = (0..100).map(|number| add(&format!("/k{number}"), json!(number))).collect();
     let lists: Vec<List<'_>> = edits.chunks(1).enumerate().collect();
     let mut work = Work(5 * 64);
@@ -130,7 +130,7 @@ fn what_may_be_read_is_bounded() {
     assert_eq!(cost(text, &edits).1, one_by_one(text, &edits));
 }
 
-/// An edit that does not fit is refused, even where what it would add is there.
+/// An edit that does not fit is refused, even if the value exists already.
 #[test]
 fn an_item_is_not_added_by_its_number() {
     let edits = vec![add("/0", json!("x"))];

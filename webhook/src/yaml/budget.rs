@@ -1,15 +1,15 @@
-//! What reading may cost in all, over the documents and files of an input. Each document has limits of its own beside it.
+//! The total cost limit for reading all documents and files of an input. Each document also has its own limits.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What is left of it. Threads share one.
+/// The remaining budget. Threads share it.
 #[derive(Debug)]
 pub struct Budget {
     nodes: Left,
     bytes: Left,
     retries: Left,
     factor: usize,
-    /// More was asked for than there was.
+    /// Whether a request exceeded the budget.
     spent: AtomicBool,
 }
 
@@ -17,16 +17,16 @@ pub struct Budget {
 struct Left(AtomicUsize);
 
 impl Budget {
-    /// Maximum number of values of an input, those behind aliases counted each time.
+    /// Maximum number of values of an input. A value counts again for each alias.
     pub const MAX_NODES: usize = 4_000_000;
 
-    /// Maximum size of all strings of an input, those behind aliases counted each time.
+    /// Maximum size of all strings of an input, in bytes. A string counts again for each alias.
     pub const MAX_BYTES: usize = 128 << 20;
 
-    /// Bytes of documents that may be read again for what kubectl takes and YAML 1.2 does not.
+    /// Maximum size of documents that are read again, in bytes, because kubectl accepts them and YAML 1.2 does not.
     const RETRIES: usize = 32 << 20;
 
-    /// With so many times the values and bytes of an input of files.
+    /// A budget with a multiple of the default values and bytes.
     pub fn times(factor: usize) -> Self {
         Self {
             nodes: Left::new(Self::MAX_NODES.saturating_mul(factor)),
@@ -37,12 +37,12 @@ impl Budget {
         }
     }
 
-    /// Whether nothing more is read.
+    /// Whether the budget is spent, so that nothing more is read.
     pub fn is_spent(&self) -> bool {
         self.spent.load(Ordering::Relaxed)
     }
 
-    /// A document was read.
+    /// Subtracts the cost of a document.
     pub(super) fn spend(&self, nodes: usize, bytes: usize) -> Result<(), Spent> {
         let (nodes, bytes) = (self.nodes.take(nodes), self.bytes.take(bytes));
         if self.is_spent() || !nodes || !bytes {
@@ -52,16 +52,16 @@ impl Budget {
         Ok(())
     }
 
-    /// A document of this size is to be read again.
+    /// Whether a document of this size may be read again. Subtracts its size.
     pub(super) fn may_retry(&self, bytes: usize) -> bool {
         self.retries.take(bytes)
     }
 }
 
-/// A [`Budget`] is spent. It was so many times the usual one.
+/// The error for a spent [`Budget`], with its factor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the input has more than {} values or {} MiB of text, its aliases followed; check fewer files at once",
+    "the input has more than {} values or {} MiB of text, with aliases expanded; check fewer files at once",
     Budget::MAX_NODES.saturating_mul(*.0),
     (Budget::MAX_BYTES >> 20).saturating_mul(*.0)
 )]
@@ -84,7 +84,7 @@ impl Left {
         Self(AtomicUsize::new(left))
     }
 
-    /// Once there was too little, nothing is left.
+    /// Subtracts an amount. Returns false if not enough is left, and then nothing is left.
     fn take(&self, wanted: usize) -> bool {
         let before =
             self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(wanted)));

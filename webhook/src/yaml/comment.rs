@@ -1,5 +1,5 @@
-//! The comments of a document. The parser drops them, but tells where every scalar is; outside of scalars a `#` behind
-//! a blank begins a comment and nothing else.
+//! Finds the comments of a document. The parser drops them, but gives the place of every scalar. Outside of scalars, a
+//! `#` after a blank always begins a comment.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ pub(super) fn find(text: &str, range: Range<usize>, tree: &Tree) -> Vec<Range<us
         .nodes
         .iter()
         .filter_map(|node| match &node.kind {
-            // The header of a block scalar may have a comment, its lines may not.
+            // The header of a block scalar may have a comment, but its lines may not.
             Kind::Scalar { style: Style::Literal | Style::Folded, .. } => {
                 let body = text[node.start..node.end].find('\n').map_or(node.end, |length| node.start + length);
                 Some(body..node.end)

@@ -1,4 +1,4 @@
-//! From a [`Tree`] to JSON, with aliases and merge keys followed as go-yaml v2 does.
+//! Converts a [`Tree`] to JSON. Aliases and merge keys are resolved as in go-yaml v2.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,10 +9,10 @@ use super::budget::Budget;
 use super::scalar::Scalar;
 use super::tree::{Fault, Kind, MAX_DEPTH, MAX_NODES, NodeId, Tree};
 
-/// Members that merge keys may bring into the mappings of a document, counted each time.
+/// Maximum number of members that merge keys add to the mappings of a document. Each addition counts.
 const MAX_MERGED: usize = MAX_NODES;
 
-/// The members of a mapping, in the order of their names, as its JSON has them.
+/// The members of a mapping as in its JSON, sorted by name.
 #[derive(Debug)]
 pub(super) struct Members(Box<[(String, Member)]>);
 
@@ -27,14 +27,14 @@ impl Members {
 pub(super) struct Member {
     pub(super) key: NodeId,
     pub(super) value: NodeId,
-    /// Came through a merge key.
+    /// Whether it was added by a merge key.
     pub(super) merged: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Composed {
     pub(super) value: Value,
-    /// Of every mapping that the value was made of.
+    /// The members of every mapping in the value.
     pub(super) members: HashMap<NodeId, Members>,
 }
 
@@ -61,9 +61,9 @@ struct Composer<'a> {
     members: HashMap<NodeId, Members>,
     decoded: usize,
     aliased: usize,
-    /// Members that came through merge keys.
+    /// Number of members that merge keys added.
     merged: usize,
-    /// Of all strings, those behind aliases counted each time.
+    /// Size of all strings. A string counts again for each alias.
     bytes: usize,
     alias_depth: usize,
     depth: usize,
@@ -96,7 +96,7 @@ impl Composer<'_> {
             }
             Kind::Mapping { .. } => {
                 self.list_members(id)?;
-                // A second borrow of the members would hold on to `self`.
+                // Iterating over the members would keep `self` borrowed.
                 let count = self.members.get(&id).map_or(0, |members| members.0.len());
                 let mut map = Map::new();
                 for number in 0..count {
@@ -113,7 +113,7 @@ impl Composer<'_> {
         Ok(value)
     }
 
-    /// The bound of go-yaml: a large document may not consist of aliases for the most part.
+    /// Applies the limit of go-yaml: a large document must not consist mostly of aliases.
     fn count(&mut self, id: NodeId) -> Result<(), Fault> {
         self.decoded += 1;
         self.aliased += usize::from(self.alias_depth > 0);
@@ -126,7 +126,7 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// A string that many aliases stand for is copied for each of them.
+    /// Counts the size of a string. Each alias copies the string.
     fn count_bytes(&mut self, id: NodeId, bytes: usize) -> Result<(), Fault> {
         self.bytes += bytes;
         self.refuse_bytes(id)
@@ -140,7 +140,8 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// Later keys win, and a merge counts where it stands: `{a: 1, <<: {a: 2}}` has 2 in it.
+    /// Collects the members of a mapping. Later keys win, and a merge key counts at its position: in
+    /// `{a: 1, <<: {a: 2}}`, `a` is 2.
     fn list_members(&mut self, id: NodeId) -> Result<(), Fault> {
         if self.members.contains_key(&id) {
             return Ok(());
@@ -168,7 +169,7 @@ impl Composer<'_> {
     fn merge(&mut self, id: NodeId, members: &mut BTreeMap<String, Member>) -> Result<(), Fault> {
         let tree = self.tree;
         let sources = match &tree.node(id).kind {
-            // Of several, the first wins, so that it comes last.
+            // The first of several sources wins, so it is merged last.
             Kind::Sequence { items, .. } => items.iter().rev().map(|item| item.node).collect(),
             _ => vec![id],
         };

@@ -1,27 +1,27 @@
-//! Writes JSON values as YAML: the few styles that a person would use, and the quotes that keep a string a string.
+//! Writes JSON values as YAML, in common styles, with quotes only if a string needs them.
 
 use serde_json::Value;
 
 use super::scalar::{self, Scalar};
 use super::tree::Style;
 
-/// How the file is written.
+/// The indentation of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Format {
     /// Columns per level.
     pub(super) step: usize,
-    /// Columns of a dash beyond the key whose value its sequence is.
+    /// Columns between a key and the dashes of its sequence.
     pub(super) dash: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Context {
     Block,
-    /// Within brackets, where commas and brackets end a plain scalar.
+    /// Inside brackets, where commas and brackets end a plain scalar.
     Flow,
 }
 
-/// A value that needs lines of its own in block style: a collection that is not empty.
+/// Whether a value needs its own lines in block style. Only non-empty collections do.
 pub(super) fn is_nested(value: &Value) -> bool {
     match value {
         Value::Object(map) => !map.is_empty(),
@@ -30,7 +30,7 @@ pub(super) fn is_nested(value: &Value) -> bool {
     }
 }
 
-/// The lines of a value in block style, without the indentation of the whole. The first one may stand behind a dash.
+/// The lines of a value in block style, without indentation. The first line may follow a dash.
 pub(super) fn block(value: &Value, format: Format) -> Vec<String> {
     let mut lines = Vec::new();
     match value {
@@ -71,12 +71,12 @@ pub(super) fn item(value: &Value, format: Format) -> Vec<String> {
     lines.map(|(number, line)| if number == 0 { format!("- {line}") } else { indented(&line, 2) }).collect()
 }
 
-/// Blank lines of a literal stay empty.
+/// Indents a line. Blank lines of a literal stay empty.
 pub(super) fn indented(line: &str, columns: usize) -> String {
     if line.is_empty() { String::new() } else { format!("{:columns$}{line}", "") }
 }
 
-/// On one line, within brackets where it is a collection.
+/// A value on one line. Collections are in flow style.
 pub(super) fn flow(value: &Value, context: Context, style: Style) -> String {
     match value {
         Value::Object(map) => {
@@ -92,12 +92,12 @@ pub(super) fn flow(value: &Value, context: Context, style: Style) -> String {
     }
 }
 
-/// `key: value` within braces.
+/// `key: value` in flow style.
 pub(super) fn pair(name: &str, value: &Value) -> String {
     format!("{}: {}", string(name, Context::Flow, Style::Plain), flow(value, Context::Flow, Style::Plain))
 }
 
-/// A string in the style of the one it replaces, or in the next best that can hold it.
+/// A string in the style of the one it replaces, if that style can express it.
 pub(super) fn string(text: &str, context: Context, style: Style) -> String {
     let printable = text.chars().all(is_printable);
     match style {
@@ -117,7 +117,7 @@ fn leaf(value: &Value, format: Format) -> Vec<String> {
     }
 }
 
-/// Several lines as a literal block, where it shows every character.
+/// Several lines as a literal block, if that shows every character.
 fn literal(text: &str, format: Format) -> Option<Vec<String>> {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let plain = body.contains('\n')
@@ -135,11 +135,11 @@ fn is_printable(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// Whether the text, written plainly, is read as this string: by kubectl, and by readers of YAML 1.1 and 1.2 too.
+/// Whether kubectl and parsers of YAML 1.1 and 1.2 read the plain text as this string.
 fn is_plain(text: &str, context: Context) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let resolves = !matches!(scalar::resolve(text, true, None), Ok(Scalar::Str(_)));
-    // Dates and base 60 are no strings to other readers.
+    // Other parsers read these as dates or as numbers of base 60.
     let numeric = first.is_ascii_digit()
         && text.chars().all(|character| matches!(character, '0'..='9' | ':' | '-' | '.' | 'T' | 'Z' | '+' | ' ' | '_'))
         && text.contains([':', '-']);

@@ -1,9 +1,9 @@
-//! From the events of saphyr-parser to a [`Tree`].
+//! Builds a [`Tree`] from the events of saphyr-parser.
 //!
-//! saphyr-parser reads YAML 1.2, kubectl's go-yaml v2 a YAML 1.1 of its own; what differs is bridged or refused here
-//! and held against kubectl by `tests/yaml_kubectl.rs`. The parser's marks at the start of block collections and
-//! behind block scalars are of little use, so that places are found by walking the text between its tokens, where
-//! nothing but blanks, comments and indicators can stand.
+//! saphyr-parser reads YAML 1.2, and kubectl's go-yaml v2 reads its own variant of YAML 1.1. Differences are bridged or
+//! rejected here, and `tests/yaml_kubectl.rs` compares the result with kubectl. The parser's marks at the start of
+//! block collections and after block scalars are not exact. So places are found by walking the text between tokens,
+//! which contains only blanks, comments and indicators.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use super::scalar::{self, Scalar};
 use super::tree::{Entry, Fault, Item, Kind, Layout, MAX_DEPTH, MAX_NODES, Node, NodeId, Style, Tree};
 use super::trivia::{is_end_marker, quoted_end, skip_blanks, skip_commas, skip_trivia};
 
-/// Parses one document, whose first byte is byte `base` of the file. `None` where it has no content.
+/// Parses one document that starts at byte `base` of the file. `None` if it has no content.
 pub(super) fn parse(text: &str, base: usize, budget: &Budget) -> Result<Option<Tree>, Fault> {
     let (text, base) = match text.strip_prefix('\u{feff}') {
         Some(rest) => (rest, base + '\u{feff}'.len_utf8()),
@@ -28,7 +28,7 @@ pub(super) fn parse(text: &str, base: usize, budget: &Budget) -> Result<Option<T
             Ok(tree) => return Ok(tree),
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Parser { at, message }) => {
-                // Each retry bridges one place of a document, and reads all of it again.
+                // Each retry bridges one place of a document and reads the whole document again.
                 let Some(bridged) = bridge::bridge(&parsed, at, &message) else {
                     let (at, message) = bridge::explain(&parsed, at, message);
                     return Err(Fault::new(base + at, message));
@@ -44,28 +44,28 @@ pub(super) fn parse(text: &str, base: usize, budget: &Budget) -> Result<Option<T
 
 struct Builder<'a> {
     text: &'a str,
-    /// As it is given to the parser, with as many bytes.
+    /// The text for the parser. It has as many bytes as `text`.
     parsed: &'a str,
     base: usize,
-    /// Byte offset of each character, as the parser counts characters; empty for ASCII.
+    /// Byte offset of each character, because the parser counts characters. Empty for ASCII.
     characters: Vec<usize>,
     nodes: Vec<Node>,
-    /// By the parser's id of the anchor; absent while its node is still open.
+    /// Node of each anchor, by the parser's id. Absent while the node is still open.
     anchors: HashMap<usize, NodeId>,
-    /// Just behind the last thing that was read.
+    /// Offset after the last token.
     cursor: usize,
     depth: usize,
-    /// Up to here, tabs are the content of a scalar.
+    /// Offset up to which tabs are content of a scalar.
     content_end: usize,
-    /// Open flow collections.
+    /// Number of open flow collections.
     flow: usize,
-    /// The columns of the open block collections.
+    /// Columns of the open collections.
     columns: Vec<usize>,
-    /// The start of the last line that begins in the text up to `walked`. A file may be one line of megabytes, so none is
-    /// looked for twice.
+    /// Start of the last line that begins before `walked`. A file may be a single line of some megabytes, so each part
+    /// is searched only once.
     line: usize,
     walked: usize,
-    /// What the cursor is just behind, as far as tabs are concerned.
+    /// Kind of the token before the cursor, which decides about tabs.
     last: Last,
     parser: Parser<'a, StrInput<'a>>,
 }
@@ -81,25 +81,25 @@ impl From<Fault> for Stop {
     }
 }
 
-/// An event with the bytes that the parser says it spans.
+/// An event with its byte range, as the parser reports it.
 struct Spanned<'a> {
     event: Event<'a>,
     start: usize,
     end: usize,
 }
 
-/// go-yaml takes a tab between tokens only where no key could begin.
+/// go-yaml accepts a tab between tokens only if no key could begin there.
 #[derive(Clone, Copy, PartialEq)]
 enum Last {
     /// The start of the document, a dash or a question mark.
     LineStart,
-    /// A plain scalar, behind which go-yaml passes over whole blank lines.
+    /// A plain scalar. After it, go-yaml skips whole blank lines.
     Plain,
     Other,
 }
 
 impl<'a> Builder<'a> {
-    /// `parsed` is the text with some blanks and line breaks exchanged.
+    /// `parsed` is the text with some blanks and line breaks replaced.
     fn new(text: &'a str, parsed: &'a str, base: usize) -> Self {
         let marker =
             text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
@@ -137,26 +137,29 @@ impl<'a> Builder<'a> {
         let end = self.next()?;
         let explicit = is_end_marker(&self.text[end.start..]);
         if !explicit {
-            // go-yaml would not look at what follows, and kubectl would drop it without a word.
+            // go-yaml stops here, and kubectl silently ignores the rest.
             let rest = self.next()?;
             if !matches!(rest.event, Event::StreamEnd) {
-                return Err(Fault::new(self.base + rest.start, "the document has ended before this").into());
+                return Err(
+                    Fault::new(self.base + rest.start, "kubectl ignores this text: the document has ended").into()
+                );
             }
         }
         let end = self.base + if explicit { end.start } else { self.text.len() };
         Ok(Some(Tree { nodes: self.nodes, root, end }))
     }
 
-    /// A directive stands in a document of its own, since kubectl cuts at `---`; and go-yaml does not pass over a `...` at the start.
+    /// Rejects a directive, because kubectl cuts at `---`, so the directive is a document of its own. Also rejects
+    /// `...` at the start, because go-yaml does not skip it.
     fn refuse_markers(&self) -> Result<(), Fault> {
         let at = skip_trivia(self.text, self.cursor);
         let rest = &self.text[at..];
         let message = if self.cursor > 0 || at > 0 && !self.text[..at].ends_with('\n') {
             return Ok(());
         } else if rest.starts_with('%') {
-            "kubectl takes no % directives"
+            "kubectl does not support % directives"
         } else if is_end_marker(rest) {
-            "the document ends before it has begun"
+            "the document ends before it begins"
         } else {
             return Ok(());
         };
@@ -222,7 +225,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Takes the place of a node until its children are read.
+    /// Adds a placeholder for a node until its children are read.
     fn reserve(&mut self, properties: usize, content: usize) -> NodeId {
         let kind = Kind::Scalar { value: Scalar::Null, style: Style::Plain };
         self.nodes.push(Node {
@@ -234,7 +237,7 @@ impl<'a> Builder<'a> {
         self.nodes.len() - 1
     }
 
-    /// With the id of its anchor.
+    /// A scalar or an alias, with the id of its anchor.
     fn leaf(&mut self, event: Event<'a>, content: usize, end: usize) -> Result<(Kind, usize), Fault> {
         match event {
             Event::Alias(anchor) => {
@@ -243,7 +246,7 @@ impl<'a> Builder<'a> {
                 bridge::refuse_name(&self.text[content..self.cursor], self.base + content)?;
                 match self.anchors.get(&anchor) {
                     Some(target) => Ok((Kind::Alias(*target), 0)),
-                    None => Err(Fault::new(self.base + content, "the alias stands inside of its own anchor")),
+                    None => Err(Fault::new(self.base + content, "the alias is inside the value of its own anchor")),
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -257,7 +260,7 @@ impl<'a> Builder<'a> {
                     ScalarStyle::Plain if text.starts_with(['|', '>']) => {
                         return Err(Fault::new(
                             self.base + content,
-                            "kubectl takes no plain scalar that begins like a block scalar",
+                            "kubectl accepts no plain scalar that begins with `|` or `>`; write it in quotes",
                         ));
                     }
                     _ => {}
@@ -267,10 +270,10 @@ impl<'a> Builder<'a> {
                     self.refuse_tab_in(content, self.cursor, Last::Plain)?;
                 }
                 if style == ScalarStyle::Plain && !is_written(&text, &self.text[content..self.cursor.max(content)]) {
-                    // The parser and our walk part here, and so may kubectl. Nobody is to be shown another place.
+                    // The parser and our walk disagree, and kubectl may disagree too. A wrong place must not be shown.
                     return Err(Fault::new(
                         self.base + content,
-                        "it is not certain where this value begins and ends; write it in quotes",
+                        "the begin and end of this value are ambiguous; write it in quotes",
                     ));
                 }
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
@@ -278,11 +281,11 @@ impl<'a> Builder<'a> {
                     .map_err(|message| Fault::new(self.base + content, message))?;
                 Ok((Kind::Scalar { value, style: style.into() }, anchor))
             }
-            _ => Err(Fault::new(self.base + content, "something other than a value stands here; please report it")),
+            _ => Err(Fault::new(self.base + content, "expected a value here, which is a bug: please report it")),
         }
     }
 
-    /// Where the tag or anchor of the next node begins, and where its content does.
+    /// Offset of the tag or anchor of the next node, and offset of its content.
     fn content(&self, event: &Event<'_>) -> Result<(usize, usize), Fault> {
         let (anchor, tag) = match event {
             Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
@@ -302,9 +305,9 @@ impl<'a> Builder<'a> {
             if !self.text[at..].starts_with(['&', '!']) {
                 break;
             }
-            // In a flow collection an anchor may be followed by a comma at once.
+            // In a flow collection, a comma may directly follow an anchor.
             let stop = |character: char| matches!(character, ' ' | '\t' | '\n' | '\r' | ',' | ']' | '}');
-            // The comma of `!<tag:yaml.org,2002:int>` ends nothing.
+            // The comma in `!<tag:yaml.org,2002:int>` is part of the tag.
             let uri = if self.text[at..].starts_with("!<") { self.text[at..].find('>').unwrap_or(0) } else { 0 };
             content = self.text[at + uri..].find(stop).map_or(self.text.len(), |length| at + uri + length);
             bridge::refuse_name(&self.text[at..content], self.base + at)?;
@@ -312,7 +315,8 @@ impl<'a> Builder<'a> {
         Ok((properties, if empty { content } else { skip_trivia(self.text, content) }))
     }
 
-    /// The event of a flow collection spans its bracket; that of a block collection ends where the content begins.
+    /// Whether the event belongs to a flow collection. Its range contains the bracket. The range of a block collection
+    /// ends where the content begins.
     fn is_bracket(&self, content: usize, end: usize, bracket: char) -> bool {
         end > content && self.text[content..].starts_with(bracket)
     }
@@ -391,7 +395,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The cursor stands at the content of a collection.
+    /// Enters a collection. The cursor is at its content.
     fn enter(&mut self, flow: bool) {
         if flow {
             self.cursor += 1;
@@ -412,10 +416,10 @@ impl<'a> Builder<'a> {
         self.columns.pop();
     }
 
-    /// go-yaml takes a tab as a blank only where no key could begin; what it refuses, kubectl cannot apply.
+    /// Rejects a tab where a key could begin, because go-yaml and so kubectl reject it.
     fn refuse_tab(&self) -> Result<(), Fault> {
         let end = skip_trivia(self.text, self.cursor);
-        // Blank lines at the end of a block scalar are left out of its place.
+        // Blank lines at the end of a block scalar are not part of its place.
         self.refuse_tab_in(self.cursor.max(self.content_end).min(end), end, self.last)
     }
 
@@ -433,7 +437,7 @@ impl<'a> Builder<'a> {
                     return Err(Fault::new(self.base + at, bridge::TAB));
                 }
                 b' ' | b'\t' | b'\r' => {}
-                // Behind a comment, even a plain scalar has come to its end.
+                // A comment ends a plain scalar.
                 b'#' if indentation || last != Last::Plain => (indentation, plain) = (false, false),
                 _ => indentation = false,
             }
@@ -441,7 +445,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// In a block scalar, a tab may not stand where its indentation is expected, be it on a line of blanks.
+    /// Rejects a tab in the indentation of a block scalar, even on a blank line.
     fn refuse_tab_in_block(&self, content: usize, end: usize) -> Result<(), Fault> {
         let end = skip_blanks(self.text, end.max(content));
         let mut lines = self.text[content..end].split_inclusive('\n');
@@ -467,20 +471,20 @@ impl<'a> Builder<'a> {
     fn expect(&mut self, indicator: char) -> Result<(), Fault> {
         let rest = &self.text[self.cursor..];
         if !rest.starts_with(indicator) {
-            // The parser lets one pair of a sequence, `[a: b}`, end like a mapping.
+            // The parser accepts a single pair in a sequence that ends like a mapping: `[a: b}`.
             if matches!(indicator, ']' | '}') && rest.starts_with([']', '}']) {
                 return Err(Fault::new(
                     self.base + self.cursor,
-                    format!("brackets do not match: `{indicator}` is due here"),
+                    format!("brackets do not match: expected `{indicator}` here"),
                 ));
             }
             if self.flow > 0 {
-                // With brackets that do not match the parser makes of one collection another one.
-                return Err(Fault::new(self.base + self.cursor, "brackets do not match somewhere before this"));
+                // If brackets do not match, the parser may turn one kind of collection into the other.
+                return Err(Fault::new(self.base + self.cursor, "brackets before this place do not match"));
             }
             return Err(Fault::new(
                 self.base + self.cursor,
-                format!("cannot follow this document's layout (no `{indicator}` here); please report it"),
+                format!("expected `{indicator}` here, which is a bug: please report it"),
             ));
         }
         self.cursor += indicator.len_utf8();
@@ -505,7 +509,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The one escape of YAML 1.2 that go-yaml does not know.
+    /// Rejects `\/`, the only escape of YAML 1.2 that go-yaml does not support.
     fn refuse_escape(&self, content: usize) -> Result<(), Fault> {
         let mut escaped = false;
         let written = self.text.as_bytes().get(content..self.cursor).unwrap_or_default();
@@ -513,7 +517,7 @@ impl<'a> Builder<'a> {
             if escaped && byte == b'/' {
                 return Err(Fault::new(
                     self.base + content + at - 1,
-                    "kubectl does not know the escape `\\/`; a plain `/` does",
+                    "kubectl does not support the escape `\\/`; write `/`",
                 ));
             }
             escaped = byte == b'\\' && !escaped;
@@ -522,7 +526,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Whether a plain scalar is what stands in its place, but for how its lines are folded.
+/// Whether a plain scalar equals the text at its place, apart from folded lines.
 fn is_written(value: &str, written: &str) -> bool {
     let solid = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();
     value == written || solid(value) == solid(written)

@@ -1,17 +1,17 @@
-//! Strict JSON text to a [`Tree`]. kubectl reads a file that begins with `{` by `encoding/json`, as a stream of
-//! values; and JSON is no subset of the YAML that it reads (surrogate pairs, tabs as indentation).
+//! Parses strict JSON to a [`Tree`]. kubectl reads a file that begins with `{` with `encoding/json`, as a stream of
+//! values. JSON is no subset of its YAML, for example with surrogate pairs and tabs.
 
 use serde_json::Value;
 
 use super::scalar::Scalar;
 use super::tree::{Entry, Fault, Item, Kind, Layout, MAX_DEPTH, MAX_NODES, Node, NodeId, Style, Tree};
 
-/// Whether kubectl would take the text for JSON.
+/// Whether kubectl reads the text as JSON.
 pub(super) fn looks_like_json(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-/// One value from `at` on, or `None` at the end of the text; with the offset behind it.
+/// Parses the value at `at`, and returns it with the offset after it. `None` at the end of the text.
 pub(super) fn parse(text: &str, at: usize) -> Result<Option<(Tree, usize)>, Fault> {
     let mut reader = Reader { text, at, nodes: Vec::new(), depth: 0 };
     reader.blanks();
@@ -129,7 +129,7 @@ impl Reader<'_> {
     fn token(&mut self, start: usize, length: usize) -> Result<(), Fault> {
         let token = self.text.get(start..start + length).unwrap_or_default();
         serde_json::from_str::<Value>(token).map_err(|_| {
-            Fault::new(start, format!("`{}` is no JSON value", token.chars().take(40).collect::<String>()))
+            Fault::new(start, format!("`{}` is not valid JSON", token.chars().take(40).collect::<String>()))
         })?;
         self.at = start + length;
         Ok(())
@@ -155,7 +155,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        Err(Fault::new(start, "the string has no end"))
+        Err(Fault::new(start, "the string has no closing quote"))
     }
 
     fn number(&mut self) -> Result<Scalar, Fault> {
@@ -164,7 +164,7 @@ impl Reader<'_> {
         let length =
             rest.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count();
         let text = &self.text[start..start + length];
-        // serde_json knows the grammar, but rounds its floats carelessly.
+        // serde_json checks the grammar, but its floats are not rounded exactly.
         self.token(start, length)?;
         Ok(text.parse().map(Scalar::Int).unwrap_or_else(|_| Scalar::Float(text.parse().unwrap_or(f64::NAN))))
     }
@@ -181,7 +181,7 @@ impl Reader<'_> {
     }
 }
 
-/// Go reads a lone surrogate as U+FFFD; serde_json refuses it.
+/// Replaces a lone surrogate by U+FFFD as Go does, because serde_json rejects it.
 fn replace_surrogates(token: &str) -> Option<String> {
     let mut out = String::with_capacity(token.len());
     let mut rest = token;

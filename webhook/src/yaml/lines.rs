@@ -1,4 +1,4 @@
-//! Where the lines of a text begin and end, found without walking over it for each question.
+//! The begin and end of the lines of a text, found by binary search.
 
 /// The lines of a text.
 pub(super) struct Lines<'a> {
@@ -13,25 +13,25 @@ impl<'a> Lines<'a> {
         Self { text, starts }
     }
 
-    /// The first byte of the line.
+    /// The offset of the first byte of the line.
     pub(super) fn start(&self, at: usize) -> usize {
         let line = self.starts.partition_point(|start| *start <= at);
         line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0)
     }
 
-    /// Before the line break.
+    /// The offset of the line break, or of the end of the text.
     pub(super) fn end(&self, at: usize) -> usize {
         let line = self.starts.partition_point(|start| *start <= at);
         let end = self.starts.get(line).map_or(self.text.len(), |next| next - 1);
         if end > at && self.text[..end].ends_with('\r') { end - 1 } else { end }
     }
 
-    /// The columns before a byte, in characters.
+    /// The column of a byte, in characters, counted from 0.
     pub(super) fn column(&self, at: usize) -> usize {
         self.text[self.start(at)..at].chars().filter(|character| *character != '\u{feff}').count()
     }
 
-    /// What ends a line, as the first one ends.
+    /// The line break of the file, taken from its first line.
     pub(super) fn newline(&self) -> &'static str {
         match self.starts.get(1) {
             Some(next) if self.text[..next - 1].ends_with('\r') => "\r\n",
@@ -39,7 +39,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// What one level of pretty JSON is indented by.
+    /// The indentation of one level of pretty JSON.
     pub(super) fn unit(&self) -> &'a str {
         let text = self.text;
         let indented = |start: &&usize| text.as_bytes().get(**start).is_some_and(|byte| matches!(byte, b' ' | b'\t'));

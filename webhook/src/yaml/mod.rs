@@ -1,10 +1,11 @@
-//! Reads YAML, and JSON, exactly as kubectl does, and knows the place of every value; and edits it in place.
+//! Reads YAML and JSON exactly as kubectl does, records the place of every value, and edits the text in place.
 //!
-//! What a file means is decided by `sigs.k8s.io/yaml` on top of go-yaml v2: `010` is 8, `1_000` is 1000, `no` is
-//! false. A stream is cut into documents at lines that begin with `---`, each document is parsed alone, so that one
-//! that is broken hides none of the others.
+//! kubectl uses `sigs.k8s.io/yaml` on top of go-yaml v2: `010` is 8, `1_000` is 1000, `no` is false. A stream is cut
+//! into documents at lines that begin with `---`. Each document is parsed alone, so a broken document does not hide the
+//! others.
 //!
-//! Known differences, all of them stricter than kubectl or beyond it: `tests/yaml_kubectl.rs` lists and tests them.
+//! `tests/yaml_kubectl.rs` lists and tests the known differences. In all of them this reader is stricter than kubectl,
+//! or accepts input that kubectl can't read.
 
 mod batch;
 mod bridge;
@@ -34,15 +35,15 @@ use tree::{Fault, Kind, NodeId, Tree};
 
 use crate::model::pointer::unescape;
 
-/// Larger texts are refused: the server takes 16 MiB, and no manifest comes near it.
+/// Maximum size of a file, in bytes. No manifest comes near it, and a larger file is an error.
 pub const MAX_BYTES: usize = 32 << 20;
 
-/// Reads every document of a file, in order. Documents without content are left out, as kubectl does.
+/// Reads every document of a file, in order. Like kubectl, it skips documents without content.
 pub fn read(text: &str) -> Vec<Result<Document, SyntaxError>> {
     read_within(text, &Budget::default())
 }
 
-/// As [`read`], but of an input that may cost no more than this in all. Once it did, one error stands for the rest.
+/// Like [`read`], but with a budget for all files of an input. When it is spent, reading ends with one error.
 pub fn read_within(text: &str, budget: &Budget) -> Vec<Result<Document, SyntaxError>> {
     let stream = Stream::new(text);
     let mut documents = Vec::new();
@@ -55,7 +56,7 @@ pub fn read_within(text: &str, budget: &Budget) -> Vec<Result<Document, SyntaxEr
     documents
 }
 
-/// The text of a file, cut into parts. Each is read when it is asked for, so that not all documents need memory at once.
+/// The text of a file, cut into parts. A part is read on demand, so not all documents are in memory at once.
 #[derive(Debug)]
 pub struct Stream<'a> {
     text: &'a str,
@@ -65,15 +66,15 @@ pub struct Stream<'a> {
 
 #[derive(Debug)]
 enum Part {
-    /// A value of a stream of JSON.
+    /// A value in a stream of JSON.
     Json(Range<usize>),
     Chunk(stream::Chunk),
-    /// What it is stands in the message, where.
+    /// A part that is not read: its offset, and the reason.
     Refused(usize, String),
 }
 
 impl<'a> Stream<'a> {
-    /// Cuts it, and reads nothing yet.
+    /// Cuts the text without reading the parts.
     pub fn new(text: &'a str) -> Self {
         let parts = if text.len() > MAX_BYTES {
             vec![Part::Refused(0, format!("the file is larger than {} MiB", MAX_BYTES >> 20))]
@@ -83,17 +84,17 @@ impl<'a> Stream<'a> {
         Self { text, positions: Positions::new(text), parts }
     }
 
-    /// How many parts there are.
+    /// Number of parts.
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the text has no part.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// What decides how a part is read: whether it is JSON, and its text. None for what is refused unread.
+    /// Whether a part is JSON, and its text. None for a part that is not read.
     pub(crate) fn written(&self, part: usize) -> Option<(bool, &'a str)> {
         match self.parts.get(part)? {
             Part::Json(range) => Some((true, self.text.get(range.clone())?)),
@@ -102,7 +103,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The document of a part; none where it has no content.
+    /// Reads a part. None if it has no content.
     pub fn document(&self, part: usize, budget: &Budget) -> Option<Result<Document, SyntaxError>> {
         let Self { text, positions, parts } = self;
         let result = match parts.get(part)? {
@@ -121,57 +122,57 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// A document in block style, two columns a level.
+/// Prints a document in block style, with an indentation of two columns.
 pub fn print(value: &Value) -> String {
     let mut text = emit::block(value, emit::Format { step: 2, dash: 0 }).join("\n");
     text.push('\n');
     text
 }
 
-/// A document that cannot be read, and where in the file.
+/// A document that can't be read, with the place of the error in the file.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct SyntaxError {
-    /// 1-based.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// 1-based, in characters.
+    /// Column in characters, counted from 1.
     pub column: usize,
     pub message: String,
 }
 
-/// Some bytes of the file.
+/// A range of the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
-    /// Byte offset in the file.
+    /// Byte offset of the first byte.
     pub start: usize,
-    /// Byte offset in the file, behind the last byte.
+    /// Byte offset after the last byte.
     pub end: usize,
-    /// 1-based.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// 1-based, in characters.
+    /// Column in characters, counted from 1.
     pub column: usize,
-    /// 1-based; of the byte behind the last one.
+    /// Line of the byte after the last one, counted from 1.
     pub end_line: usize,
-    /// 1-based, in characters; of the byte behind the last one.
+    /// Column of the byte after the last one, in characters, counted from 1.
     pub end_column: usize,
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// Its key, for the member of a mapping.
+    /// The place of the key, for a member of a mapping.
     pub key: Option<Span>,
-    /// From its first byte to its last content: no line break or comment behind it. Empty, behind the colon or the
-    /// dash, where nothing is written.
+    /// The place of the value, without a line break or comment after it. If the value is absent, an empty range after
+    /// the colon or the dash.
     pub value: Span,
 }
 
-/// A comment, from its `#` to the end of the line.
+/// A comment, from `#` to the end of the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comment {
-    /// 1-based.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// Bytes in the file.
+    /// Byte range in the file.
     pub range: Range<usize>,
 }
 
@@ -183,39 +184,39 @@ pub struct Document {
     spans: Vec<Span>,
     comments: Vec<Comment>,
     range: Range<usize>,
-    /// Read as JSON, not as YAML.
+    /// Whether the document was read as JSON.
     json: bool,
 }
 
 impl Document {
-    /// The JSON that kubectl would send.
+    /// The JSON that kubectl would send for the document.
     pub fn value(&self) -> &Value {
         &self.composed.value
     }
 
-    /// The bytes of the document in the file: all between the lines that separate it from others.
+    /// Byte range of the document in the file, between the lines that separate documents.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
-    /// The line of its first content.
+    /// The line where the content begins.
     pub fn line(&self) -> usize {
         self.span(self.tree.root).line
     }
 
-    /// The place of the node that an RFC 6901 pointer names, if it exists. Below an alias or a merge key, the place
-    /// where it is written; for an alias itself, the alias.
+    /// The place of the node at an RFC 6901 pointer, if it exists. For an alias, it is the place of the alias. For a
+    /// node below an alias or a merge key, it is the place where the node is written.
     pub fn locate(&self, pointer: &str) -> Option<Place> {
         let (place, found) = self.locate_nearest(pointer);
         (found.len() == pointer.len()).then_some(place)
     }
 
-    /// The place of a node or, where there is none, of its nearest ancestor; with the pointer of what was found.
+    /// The place of a node or, if it does not exist, of its nearest ancestor, with the pointer to that ancestor.
     pub fn locate_nearest(&self, pointer: &str) -> (Place, String) {
         let mut place = Place { key: None, value: self.span(self.tree.root) };
         let mut node = self.tree.root;
         let mut end = 0;
-        // A pointer is empty or begins with a slash; anything else names nothing, and the root is the nearest.
+        // A pointer is empty or begins with a slash. For any other text, the root is the nearest node.
         if pointer.is_empty() || pointer.starts_with('/') {
             for token in pointer.split('/').skip(1) {
                 let Some(step) = self.step(node, token) else { break };
@@ -232,7 +233,7 @@ impl Document {
         &self.comments
     }
 
-    /// One token further down.
+    /// The child at one token of a pointer.
     fn step(&self, node: NodeId, token: &str) -> Option<Step> {
         let node = self.tree.target(node);
         match &self.tree.node(node).kind {
@@ -259,14 +260,14 @@ struct Step {
     merged: bool,
 }
 
-/// An index as RFC 6901 writes it.
+/// Parses an array index of RFC 6901.
 fn parse_index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
     if canonical { token.parse().ok() } else { None }
 }
 
-/// kubectl takes a file that begins with `{` for a stream of JSON values. Where it is none, it may still be YAML, as
-/// newer versions of kubectl think too.
+/// kubectl reads a file that begins with `{` as a stream of JSON values. If that fails, newer versions of kubectl read
+/// it as YAML, and so do we.
 fn json_stream(text: &str) -> Option<Vec<Part>> {
     let content = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !json::looks_like_json(content) {
@@ -289,7 +290,7 @@ fn read_chunk(
 ) -> Result<Option<Document>, Fault> {
     let chunk = &text[range.clone()];
     if json::looks_like_json(chunk) {
-        // JSON stays JSON behind a `---`.
+        // A document after `---` may be JSON too.
         if let Ok(Some((tree, end))) = json::parse(&text[..range.end], range.start)
             && text[end..range.end].trim_ascii().is_empty()
         {
@@ -322,12 +323,12 @@ fn document(
     Ok(Some(Document { composed, tree, spans, comments, range, json }))
 }
 
-/// What stands in double braces was never meant to be YAML, whatever the parser says about it.
+/// Replaces an error in a line with double braces, because the file is a template and not YAML.
 fn name_template(text: &str, fault: Fault) -> Fault {
     let start = text[..fault.offset].rfind('\n').map_or(0, |at| at + 1);
     let line = text[start..].lines().next().unwrap_or_default();
     match line.find("{{") {
-        Some(at) => Fault::new(start + at, "a template begins here; check what it renders to"),
+        Some(at) => Fault::new(start + at, "a template begins here; render it, and check the output"),
         None => fault,
     }
 }

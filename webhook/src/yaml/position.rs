@@ -1,14 +1,14 @@
-//! Byte offsets to lines and columns, for a file of any length of line.
+//! Converts byte offsets to lines and columns, fast even for very long lines.
 
 use super::Span;
 
-/// Where the lines of a text start, and how many characters precede each block of it.
+/// The start of each line of a text, and the number of characters before each block of bytes.
 #[derive(Debug)]
 pub(super) struct Positions<'a> {
     text: &'a str,
     lines: Vec<usize>,
-    /// Characters before each multiple of [`BLOCK`] bytes; empty for ASCII. A minified file is one line of
-    /// megabytes, so that counting from the start of the line for each node would be quadratic.
+    /// Number of characters before each multiple of [`BLOCK`] bytes. Empty for ASCII. A minified file is a single line
+    /// of some megabytes, so counting from the start of the line for each node would be quadratic.
     characters: Vec<usize>,
 }
 
@@ -30,12 +30,12 @@ impl<'a> Positions<'a> {
         Self { text, lines, characters }
     }
 
-    /// 1-based line and column; the column counts characters.
+    /// Line, and column in characters, both counted from 1.
     pub(super) fn line_column(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.len());
         let line = self.lines.partition_point(|start| *start <= offset);
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        // A byte order mark takes no place on the screen.
+        // A byte order mark has no column.
         let mark = usize::from(line == 1 && offset > 0 && self.text.starts_with('\u{feff}'));
         (line, self.count(offset) - self.count(start) + 1 - mark)
     }
@@ -47,7 +47,7 @@ impl<'a> Positions<'a> {
         Span { start, end, line, column, end_line, end_column }
     }
 
-    /// Characters before `offset`.
+    /// Number of characters before `offset`.
     fn count(&self, offset: usize) -> usize {
         if self.characters.is_empty() {
             return offset;

@@ -1,12 +1,13 @@
-//! What a scalar means to kubectl: the resolution of go-yaml v2 (`resolve.go`), then sigs.k8s.io/yaml, then
-//! `encoding/json`. YAML 1.1 in spirit (`no` is false, `010` is 8), but neither base 60 nor timestamps.
+//! Resolves scalars as kubectl does: go-yaml v2 (`resolve.go`), then sigs.k8s.io/yaml, then `encoding/json`. The rules
+//! are those of YAML 1.1 (`no` is false, `010` is 8), without base 60 and timestamps.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use serde_json::{Number, Value};
 
-/// A scalar after resolution, before it becomes JSON. Numbers keep their Go type, since a mapping key is printed by it.
+/// A resolved scalar before its conversion to JSON. Numbers keep their Go type, which decides how a mapping key is
+/// printed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Scalar {
     Null,
@@ -17,10 +18,10 @@ pub(super) enum Scalar {
     Str(String),
 }
 
-/// Why a scalar means nothing to kubectl.
+/// Why kubectl rejects a scalar.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum Meaningless {
-    #[error("a mapping key is null; kubectl takes strings, numbers and booleans")]
+    #[error("a mapping key is null; kubectl accepts strings, numbers and booleans")]
     NullKey,
     #[error("the mapping key {0} is too large a number; put it in quotes")]
     LargeKey(u64),
@@ -39,7 +40,7 @@ impl From<Meaningless> for String {
 }
 
 impl Scalar {
-    /// The JSON that is sent for it.
+    /// The scalar as a JSON value.
     pub(super) fn to_json(&self) -> Result<Value, Meaningless> {
         Ok(match self {
             Self::Null => Value::Null,
@@ -51,7 +52,7 @@ impl Scalar {
         })
     }
 
-    /// The name of a member whose key it is (`convertToJSONableObject` of sigs.k8s.io/yaml).
+    /// The scalar as the name of a member (`convertToJSONableObject` of sigs.k8s.io/yaml).
     pub(super) fn to_key(&self) -> Result<String, Meaningless> {
         match self {
             Self::Str(string) => Ok(string.clone()),
@@ -64,8 +65,8 @@ impl Scalar {
     }
 }
 
-/// `encoding/json` writes a float without fraction as an integer: its shortest digits, then zeros. It is read back as
-/// an integer if that fits. (Larger integers are floats to the API server, too.)
+/// Converts a float as `encoding/json` does. A float without fraction is written as an integer: its shortest digits,
+/// then zeros. It is read back as an integer if that fits. Larger integers are floats in the API server too.
 pub(super) fn number(float: f64) -> Result<Value, Meaningless> {
     if float.fract() == 0.0
         && float.abs() < 1e21
@@ -76,7 +77,7 @@ pub(super) fn number(float: f64) -> Result<Value, Meaningless> {
     Number::from_f64(float).map(Value::Number).ok_or_else(|| Meaningless::NotJson(shortest_float32(float)))
 }
 
-/// Resolves a scalar. `tag` is the full tag (`tag:yaml.org,2002:int`), `plain` says that it was not quoted.
+/// Resolves a scalar. `tag` is the full tag (`tag:yaml.org,2002:int`). `plain` says that the scalar was not quoted.
 pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scalar, Meaningless> {
     let Some(tag) = tag else {
         return Ok(if plain { resolve_plain(text) } else { Scalar::Str(text.to_owned()) });
@@ -120,14 +121,14 @@ fn resolve_plain(text: &str) -> Scalar {
     number.unwrap_or_else(|| Scalar::Str(text.to_owned()))
 }
 
-/// `.5`, by Go's ParseFloat, which takes underscores between digits.
+/// Parses `.5` like Go's ParseFloat, which accepts underscores between digits.
 fn fraction(text: &str) -> Option<Scalar> {
     let bytes = text.as_bytes();
     let between_digits = |at: usize| {
         let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
         digit(at.checked_sub(1)) && digit(at.checked_add(1))
     };
-    // Runs of underscores are refused too, as each must have a digit on both sides.
+    // Each underscore needs a digit on both sides, so two in a row are rejected too.
     if bytes.iter().enumerate().any(|(at, byte)| *byte == b'_' && !between_digits(at)) {
         return None;
     }
@@ -153,7 +154,7 @@ fn integer_or_float(text: &str) -> Option<Scalar> {
         if let Some(int) = signed {
             return Some(Scalar::Int(int));
         }
-        // Go's ParseUint takes no sign.
+        // Go's ParseUint accepts no sign.
         if plain.starts_with(|first: char| first.is_ascii_digit()) {
             return Some(Scalar::Uint(magnitude));
         }
@@ -161,7 +162,7 @@ fn integer_or_float(text: &str) -> Option<Scalar> {
     if let Some(value) = float(&plain) {
         return Some(value);
     }
-    // go-yaml parses what follows `0b` as a number of its own, with a sign if it likes: `0b-1` is -1.
+    // go-yaml parses the text after `0b` as a number that may have a sign: `0b-1` is -1.
     let body = plain.strip_prefix("0b")?;
     let (negative, body) = match body.as_bytes().first() {
         Some(b'-') => (true, &body[1..]),
@@ -174,14 +175,14 @@ fn integer_or_float(text: &str) -> Option<Scalar> {
 }
 
 fn magnitude(digits: &str, radix: u32) -> Option<u64> {
-    // Rust would take a sign here.
+    // Rust would accept a sign here.
     if !digits.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         return None;
     }
     u64::from_str_radix(digits, radix).ok()
 }
 
-/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`; what overflows stays a string.
+/// Parses `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`. A number that overflows stays a string.
 fn float(text: &str) -> Option<Scalar> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
@@ -204,7 +205,7 @@ fn float(text: &str) -> Option<Scalar> {
     text.parse::<f64>().ok().filter(|float| float.is_finite()).map(Scalar::Float)
 }
 
-/// Go's `FormatFloat(f, 'g', -1, 32)`, by which a float becomes a key.
+/// Go's `FormatFloat(f, 'g', -1, 32)`, which converts a float to a key.
 fn shortest_float32(float: f64) -> String {
     let float = float as f32;
     if float.is_nan() {
@@ -215,8 +216,8 @@ fn shortest_float32(float: f64) -> String {
     }
     let shortest = format!("{float:e}");
     let fraction = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count() - 1;
-    // Of two as short and as near Go takes the even one, but at powers of two the upper one, as the standard library always
-    // does. Digits of a given number the library rounds to even.
+    // If two shortest decimals are equally near, Go takes the even one, but the upper one at powers of two. The
+    // standard library always takes the upper one, but rounds to even if the number of digits is given.
     let is_power = float.to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1;
     let scientific = if is_power { shortest } else { format!("{float:.fraction$e}") };
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
@@ -224,7 +225,7 @@ fn shortest_float32(float: f64) -> String {
     if !(-4..6).contains(&exponent) {
         format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
     } else {
-        // As few digits as these are the shortest of the double next to them.
+        // With so few digits, they are also the shortest digits of the nearest double.
         scientific.parse::<f64>().map_or(scientific.clone(), |plain| plain.to_string())
     }
 }
@@ -234,9 +235,9 @@ fn looks_like_date(text: &str) -> bool {
     bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-'
 }
 
-/// Standard base64 with padding, line breaks ignored. Bytes that are no UTF-8 become U+FFFD one by one, as in Go.
+/// Decodes standard base64 with padding, and ignores line breaks. As in Go, each byte that is not UTF-8 becomes U+FFFD.
 fn decode_base64(text: &str) -> Result<String, Meaningless> {
-    // Go ignores the bits that the last symbol has too many.
+    // Go ignores surplus bits of the last symbol.
     const LIKE_GO: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD.with_decode_allow_trailing_bits(true));
     let symbols: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
     let bytes = LIKE_GO.decode(symbols).map_err(|_| Meaningless::Base64)?;

@@ -1,7 +1,7 @@
-//! Edits a file in place: the bytes of the edit change, all others stay.
+//! Edits a file in place. Bytes outside the edit never change.
 //!
-//! Each edit becomes one replacement of bytes, found from the places of the values. Nothing is trusted: after edits
-//! ([`super::batch`]) the document is read again and must equal what they make of its JSON, else it is left alone.
+//! Each edit becomes one replacement of bytes, computed from the places of the values. After the edits
+//! ([`super::batch`]), the document is read again, and must equal the edited JSON. Otherwise the edits are refused.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,23 +14,23 @@ use super::{Budget, Stream, scalar};
 use crate::model::Edit;
 use crate::model::edit::EditError;
 
-/// What became of a file.
+/// The result of editing a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spliced {
     /// The file with all edits that were not refused.
     pub text: String,
-    /// What was replaced, in the order of the file: one stretch of whole lines for each document that changed.
+    /// The replacements in the order of the file: one range of whole lines for each changed document.
     pub changes: Vec<Change>,
     /// The lists of edits that were not applied.
     pub refused: Vec<Refusal>,
 }
 
-/// A stretch of the original text and what stands there now.
+/// A range of the original text and its replacement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// Index in `read(text)`.
     pub document: usize,
-    /// Bytes in the original text.
+    /// Byte range in the original text.
     pub range: Range<usize>,
     pub replacement: String,
 }
@@ -53,33 +53,33 @@ pub enum Reason {
     NoDocument,
     #[error(transparent)]
     Edit(#[from] EditError),
-    #[error("it contains `{{{{`, as templates do; edit what it is made from")]
+    #[error("it contains `{{{{`, as templates do; edit templates by hand")]
     Template,
     #[error("`{0}` is shared through an anchor, an alias or a merge key")]
     Anchor(String),
     #[error("`{0}` has a tag")]
     Tag(String),
-    #[error("`{0}` stands in brackets over several lines")]
+    #[error("`{0}` is inside brackets that span several lines")]
     MultilineFlow(String),
     #[error("a comment at `{0}` would be lost")]
     Comment(String),
-    #[error("`{0}` is written in a way that is not edited (an explicit key, or more than one thing on a line)")]
+    #[error("the layout of `{0}` is not supported (an explicit key, or several entries on one line)")]
     Layout(String),
     #[error(
-        "the file is too large for this many edits of the same places; cut it into smaller ones, or run `--fix` again"
+        "the file is too large for this many edits of the same places; split it into smaller files, or run `--fix` again"
     )]
     TooMuch,
-    #[error("the edited text would not be read as the edited object")]
+    #[error("the edited text would not have the intended meaning")]
     NotVerified,
 }
 
-/// Applies lists of edits to documents, each by its index in [`read`](super::read), as if each list came after the one
-/// before it. Of one list, all edits are applied or none; a list that is refused stops no other.
+/// Applies lists of edits to documents in order. A document is given by its index in [`read`](super::read). All edits
+/// of a list are applied, or none. A refused list does not affect the others.
 pub fn apply(text: &str, lists: &[(usize, Vec<Edit>)]) -> Spliced {
     apply_within(text, lists, &mut Work::of(text.len()))
 }
 
-/// As [`apply`], but with what is left of a bound.
+/// Like [`apply`], with a limit that several calls share.
 pub fn apply_within(text: &str, lists: &[(usize, Vec<Edit>)], work: &mut Work) -> Spliced {
     let mut by_document: BTreeMap<usize, Vec<List<'_>>> = BTreeMap::new();
     for (list, (document, edits)) in lists.iter().enumerate() {
@@ -89,7 +89,7 @@ pub fn apply_within(text: &str, lists: &[(usize, Vec<Edit>)], work: &mut Work) -
     let mut spliced = Spliced::default();
     let mut edited: BTreeMap<usize, Edited> = BTreeMap::new();
     let mut index = 0;
-    // One document at a time: all of them would need a hundred times the memory of the text.
+    // One document at a time, because all together would take a hundred times the memory of the text.
     for part in 0..before.len() {
         if by_document.is_empty() || budget.is_spent() {
             break;
@@ -135,14 +135,14 @@ pub fn apply_within(text: &str, lists: &[(usize, Vec<Edit>)], work: &mut Work) -
     spliced
 }
 
-/// A document that was edited.
+/// An edited document.
 struct Edited {
     range: Range<usize>,
     after: String,
     value: Option<Value>,
 }
 
-/// The text of a document after its edits, what it says, and the lists that were refused.
+/// The text and the value of a document after its edits, and the refused lists.
 fn edit(text: &str, json: bool, lists: &[List<'_>], work: &mut Work) -> (String, Option<Value>, Vec<(usize, Reason)>) {
     if text.contains("{{") && !json {
         return (text.to_owned(), None, lists.iter().map(|(list, _)| (*list, Reason::Template)).collect());
@@ -152,8 +152,8 @@ fn edit(text: &str, json: bool, lists: &[List<'_>], work: &mut Work) -> (String,
     (after, batch.value, batch.refused)
 }
 
-/// The whole file must still have the same documents: the others with the same text, those with edits with the values
-/// that were meant.
+/// Whether the file still has the same documents: unedited ones with the same text, edited ones with the intended
+/// values.
 fn still_the_same(before: &Stream<'_>, edited: &BTreeMap<usize, Edited>, text: &str) -> bool {
     let after = Stream::new(text);
     let budget = Budget::default();
@@ -167,7 +167,7 @@ fn still_the_same(before: &Stream<'_>, edited: &BTreeMap<usize, Edited>, text: &
         })
 }
 
-/// Numbers as they come back from a file: `1.0` is 1.
+/// Converts numbers to the form in which a file is read: `1.0` becomes 1.
 pub(super) fn normalise(value: &mut Value) {
     match value {
         Value::Number(number) if !number.is_i64() => {
@@ -181,7 +181,7 @@ pub(super) fn normalise(value: &mut Value) {
     }
 }
 
-/// The lines that differ.
+/// The range of lines that differ.
 fn difference(document: usize, text: &str, range: Range<usize>, after: &str) -> Change {
     let before = &text[range.clone()];
     let common = |a: &mut dyn Iterator<Item = &str>, b: &mut dyn Iterator<Item = &str>| {

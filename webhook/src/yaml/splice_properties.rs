@@ -1,4 +1,4 @@
-//! Random objects, written in random styles with comments, and random edits: refused, or exact.
+//! Random edits of random objects, written in random styles with comments. Each edit is exact or refused.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::model::pointer::join;
 use crate::model::{Edit, edit};
 use crate::yaml::read;
 
-/// Writes an object as a person might: block style, now and then brackets, quotes, comments and blank lines.
+/// Writes an object in mixed styles: mostly block style, sometimes brackets, quotes, comments and blank lines.
 struct Author {
     choices: Vec<u8>,
     at: usize,
@@ -93,7 +93,7 @@ impl Author {
         }
     }
 
-    /// JSON is flow style.
+    /// Writes a value in flow style, which is JSON.
     fn inline(&mut self, value: &Value) {
         match value {
             Value::Object(_) | Value::Array(_) => self.out += &value.to_string(),
@@ -208,7 +208,7 @@ proptest! {
         }
         let edit = edit_of(&object, pick, kind, below, value);
         let mut expected = before.clone();
-        // Appending to something that is there only inserts, but what is no array is replaced.
+        // Appending to an array only inserts. A value of another type is replaced.
         let replaces = kind > 2 || kind == 0 && before.pointer(edit.pointer()).is_some();
         let fits = edit::apply(&mut expected, std::slice::from_ref(&edit));
         normalise(&mut expected);
@@ -220,7 +220,7 @@ proptest! {
             prop_assert_eq!(&spliced.text, &file);
             let allowed = match refusal.reason {
                 Reason::Edit(_) => fits.is_err(),
-                // What replaces a block may have to drop comments in it; an insertion never.
+                // Replacing a block may drop comments in it. An insertion never does.
                 Reason::Comment(_) => replaces,
                 Reason::Template => text.contains("{{"),
                 _ => false,
@@ -232,7 +232,7 @@ proptest! {
         let documents = read(&spliced.text);
         prop_assert_eq!(documents[0].as_ref().unwrap().value(), &expected, "{}\n{:?}\n{}", text, edit, spliced.text);
         prop_assert!(spliced.text.starts_with(others[0]) && spliced.text.ends_with(others[1]));
-        // Without what was inserted, it is the old file again; an insertion touches one line at most.
+        // Without the inserted text, the file is the old one. An insertion changes at most one existing line.
         for change in &spliced.changes {
             let mut again = spliced.text.clone();
             again.replace_range(change.range.start..change.range.start + change.replacement.len(), &file[change.range.clone()]);
@@ -243,7 +243,7 @@ proptest! {
         }
     }
 
-    /// Many lists at once are what they are one after another.
+    /// Many lists applied at once give the same result as one after another.
     #[test]
     fn together_as_one_by_one(
         object in objects(values(), 1),
@@ -255,7 +255,7 @@ proptest! {
             .into_iter()
             .map(|(pick, kind, below, value)| edit_of(&object, pick, kind, ["/new", "/new/deeper", "/other"][below], value))
             .collect();
-        // A template is refused as a whole, and one by one only from where it became one.
+        // A template is refused as a whole. One by one, edits are refused only after the text became a template.
         prop_assume!(!text.contains("{{") && !format!("{edits:?}").contains("{{"));
         let lists: Vec<(usize, Vec<Edit>)> = edits.iter().map(|edit| (0, vec![edit.clone()])).collect();
         let together = apply(&text, &lists);
@@ -269,7 +269,7 @@ proptest! {
         prop_assert_eq!(&refused, &alone, "{}\n{:#?}\n{:?}", text, edits, together.refused);
         let value = |text: &str| -> Vec<Value> { read(text).into_iter().flatten().map(|document| document.value().clone()).collect() };
         prop_assert_eq!(value(&together.text), value(&one_by_one), "{}\n{:#?}", text, edits);
-        // Where something goes, the first nested lines may be others, whose indentation is the file's.
+        // After a removal, other nested lines come first, and their indentation decides the format.
         let is_addition = |edit: &Edit| match edit {
             Edit::Add { pointer, .. } => object.pointer(pointer).is_none(),
             Edit::Append { .. } => true,

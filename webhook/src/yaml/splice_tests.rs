@@ -25,7 +25,7 @@ fn becomes(before: &str, edits: &[Edit], after: &str) {
     let spliced = apply(before, &[(0, edits.to_vec())]);
     assert_eq!(spliced.refused, [], "{before}");
     assert_eq!(spliced.text, after);
-    // The change alone says the same as the text.
+    // The changes alone give the same text.
     let mut text = before.to_owned();
     for change in spliced.changes.iter().rev() {
         text.replace_range(change.range.clone(), &change.replacement);

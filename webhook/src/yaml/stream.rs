@@ -1,4 +1,4 @@
-//! Cuts a stream into documents as kubectl does (`YAMLReader` in apimachinery), before any YAML is parsed.
+//! Cuts a stream into documents as kubectl does (`YAMLReader` in apimachinery), before parsing.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use std::ops::Range;
 #[derive(Debug, PartialEq)]
 pub(super) enum Chunk {
     Document(Range<usize>),
-    /// Something other than a comment after `---`, which kubectl refuses; the offset of that something.
+    /// A line with text after `---` that is not a comment, which kubectl rejects. The value is the offset of the text.
     BadSeparator(usize),
 }
 
-/// A line that begins with `---` ends a document, wherever it stands. Where the document is still empty, the line is
-/// its first one, so that a `---` ahead of a document is YAML's own marker.
+/// Cuts the text. Every line that begins with `---` ends a document. If the document is still empty, the line belongs
+/// to it, so a `---` before a document is YAML's own marker.
 pub(super) fn split(text: &str) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };

@@ -178,19 +178,19 @@ fn bombs_are_refused() {
     ] {
         assert!(read(&deep)[0].is_err());
     }
-    assert!(read("a: &x [*x]\n")[0].as_ref().unwrap_err().message.contains("inside of its own anchor"));
+    assert!(read("a: &x [*x]\n")[0].as_ref().unwrap_err().message.contains("inside the value of its own anchor"));
 }
 
 #[test]
 fn a_document_does_not_begin_below_a_carriage_return() {
     for text in ["a: 1\r---\rb: 2\n", "---\n\r--- x\n", "a: 1\r...\n"] {
         let error = read(text)[0].as_ref().unwrap_err().clone();
-        assert!(error.message.contains("no line break to kubectl"), "{text:?}: {error}");
+        assert!(error.message.contains("no line break for kubectl"), "{text:?}: {error}");
     }
     is("a: 1\r\nb: 2\r\n", json!({"a": 1, "b": 2}));
 }
 
-/// What is bridged ends at a carriage return too: the brackets below the comment are none of it.
+/// A carriage return also ends a comment, so the brackets below the comment are not part of it.
 #[test]
 fn a_comment_ends_at_a_carriage_return() {
     let text = "a:\r\n#V. {~a\r{\r[b: c]?\r?{~aa c\n";
@@ -199,7 +199,7 @@ fn a_comment_ends_at_a_carriage_return() {
     is("a: { #x\r b: 1}\n", json!({"a": {"b": 1}}));
 }
 
-/// go-yaml minds no indentation within quotes.
+/// go-yaml ignores indentation inside quotes.
 #[test]
 fn quoted_lines_need_no_indentation() {
     let text = "a:\n  b: 'x  \n\n z'\n  c: \"é\n ü\" # c\n  d: \"\\x02\\x01\"\n";
@@ -211,7 +211,7 @@ fn quoted_lines_need_no_indentation() {
     }
 }
 
-/// kubectl would send a member with the name `\u{feff}a`.
+/// kubectl would send a member with the name `\u{feff}a`, so this is rejected.
 #[test]
 fn a_byte_order_mark_begins_only_the_first_line() {
     for text in ["# c\n\u{feff}a: 1\n", "---\n\u{feff}a: 1\n", "a: 1\n\u{feff}b: 2\n", "# c\n  \u{feff}a: 1\n"] {

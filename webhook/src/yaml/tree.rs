@@ -1,14 +1,15 @@
-//! The syntax tree of one document, with the place of each node in the file: built from the events of
-//! saphyr-parser ([`super::events`]) or from JSON text ([`super::json`]). Scalars are resolved, aliases and merge keys are not.
+//! The syntax tree of one document, with the place of each node in the file. It is built from the events of
+//! saphyr-parser ([`super::events`]) or from JSON ([`super::json`]). Scalars are resolved, aliases and merge keys are
+//! not.
 
 use saphyr_parser::ScalarStyle;
 
 use super::scalar::Scalar;
 
-/// Nesting beyond this is refused. The flat encoding could hold twice as much, but reading recurses, and an unoptimised
-/// build must get by with the 2 MiB of a thread.
+/// Maximum depth of nesting. The flat encoding allows twice as much, but reading is recursive, and an unoptimised build
+/// has a stack of 2 MiB in a thread.
 pub(super) const MAX_DEPTH: usize = 256;
-/// As many nodes as the flat encoding holds.
+/// Maximum number of nodes, the same as in the flat encoding.
 pub(super) const MAX_NODES: usize = 1_000_000;
 
 pub(super) type NodeId = usize;
@@ -17,17 +18,17 @@ pub(super) type NodeId = usize;
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     pub(super) root: NodeId,
-    /// Where the content of the document ends: at `...` or at the end of its text.
+    /// Offset of the end of the content: at `...` or at the end of the text.
     pub(super) end: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Bytes in the file, from the first byte of the content (after a tag or an anchor) to its last one. Empty where
-    /// nothing is written.
+    /// Start of the content in the file, after a tag or an anchor. `end` is the end of the content. Both are equal if
+    /// the value is absent.
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Where the tag or anchor in front of it starts; `start` if there is none.
+    /// Offset of the tag or anchor before the content, or `start` if there is none.
     pub(super) properties: usize,
     pub(super) kind: Kind,
 }
@@ -52,7 +53,7 @@ pub(super) enum Style {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Layout {
     Block,
-    /// In brackets.
+    /// Inside brackets.
     Flow,
     /// `[a: b]`: a mapping of one pair without braces.
     Pair,
@@ -60,7 +61,7 @@ pub(super) enum Layout {
 
 #[derive(Debug)]
 pub(super) struct Item {
-    /// Offset of the dash; in a flow sequence, of the item itself.
+    /// Offset of the dash, or of the item itself in a flow sequence.
     pub(super) dash: usize,
     pub(super) node: NodeId,
 }
@@ -71,13 +72,13 @@ pub(super) struct Entry {
     pub(super) start: usize,
     pub(super) key: NodeId,
     pub(super) value: NodeId,
-    /// Offset behind the colon, if there is one.
+    /// Offset after the colon, if there is one.
     pub(super) colon: Option<usize>,
-    /// `<<`.
+    /// Whether the key is `<<`.
     pub(super) merge: bool,
 }
 
-/// What is wrong, at which byte of the file.
+/// An error at a byte of the file.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) offset: usize,
@@ -95,7 +96,7 @@ impl Tree {
         &self.nodes[id]
     }
 
-    /// The node that an alias stands for, or the node itself. An alias of an alias cannot be written.
+    /// The node that an alias refers to, or the node itself. YAML has no alias of an alias.
     pub(super) fn target(&self, id: NodeId) -> NodeId {
         match self.nodes[id].kind {
             Kind::Alias(target) => target,

@@ -1,6 +1,6 @@
-//! Walks over what stands between the tokens of a document.
+//! Skips the text between the tokens of a document.
 
-/// Behind the closing quote. (The parser's own mark may be behind a comment that follows.)
+/// The offset after the closing quote. The parser's own mark may be after a comment that follows.
 pub(super) fn quoted_end(text: &str, content: usize, quote: u8, escape: u8) -> usize {
     let bytes = text.as_bytes();
     let mut at = content + 1;
@@ -17,17 +17,17 @@ pub(super) fn quoted_end(text: &str, content: usize, quote: u8, escape: u8) -> u
     at.min(bytes.len())
 }
 
-/// The next byte that is neither blank nor part of a comment.
+/// The offset of the next byte that is neither blank nor part of a comment.
 pub(super) fn skip_trivia(text: &str, from: usize) -> usize {
     skip(text, from, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
-/// As above, within brackets.
+/// The same inside brackets, where commas are skipped too.
 pub(super) fn skip_commas(text: &str, from: usize) -> usize {
     skip(text, from, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b','))
 }
 
-/// The next byte that is not blank.
+/// The offset of the next byte that is not blank.
 pub(super) fn skip_blanks(text: &str, from: usize) -> usize {
     text.len() - text[from..].trim_start_matches([' ', '\t', '\n', '\r']).len()
 }

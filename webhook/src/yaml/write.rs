@@ -1,4 +1,4 @@
-//! One edit to one replacement of bytes.
+//! Converts one edit to one replacement of bytes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,22 +13,22 @@ use super::{Document, Step, tree};
 use crate::model::pointer::escape;
 use crate::model::{Edit, edit};
 
-/// A document that begins at byte 0 of its text.
+/// Writes edits of a document that begins at byte 0 of its text.
 pub(super) struct Writer<'a> {
     text: &'a str,
     document: &'a Document,
     format: Format,
     newline: &'static str,
     lines: Lines<'a>,
-    /// Ends of block scalars that keep the blank lines behind them (`|+`), in order.
+    /// Ends of block scalars that keep the blank lines after them (`|+`), in order.
     keeping: Vec<usize>,
-    /// JSON over several lines, with what one level is indented by.
+    /// The indentation of one level, for JSON over several lines.
     pretty: Option<&'a str>,
 }
 
 type Splice = (Range<usize>, String);
 
-/// A node and the way to it.
+/// A node with its parents.
 #[derive(Clone, Copy)]
 struct Site {
     node: NodeId,
@@ -55,7 +55,7 @@ impl<'a> Writer<'a> {
         writer
     }
 
-    /// The bytes to replace, and by what.
+    /// The bytes to replace, and their replacement.
     pub(super) fn splice(&self, edit: &Edit) -> Result<Splice, Reason> {
         let tokens = edit::tokens(edit.pointer())?;
         let (site, rest) = self.descend(&tokens)?;
@@ -73,7 +73,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// As far down as there is something; with the tokens that remain.
+    /// The deepest existing node on the path, and the remaining tokens.
     fn descend<'t>(&self, tokens: &'t [String]) -> Result<(Site, &'t [String]), Reason> {
         let mut site = Site { node: self.document.tree.root, parent: None, grandparent: None };
         self.refuse_shared(site.node, "")?;
@@ -165,22 +165,22 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Whole lines behind the last content of a block collection: behind a comment on its line, before those that
-    /// come after.
+    /// Inserts whole lines after the last content of a block collection. They follow a comment on the same line, and
+    /// precede comments on later lines.
     fn lines_behind(&self, id: NodeId, lines: &[String], column: usize) -> Splice {
         let end = self.node(id).end;
         let text: String =
             lines.iter().map(|line| format!("{}{}", self.newline, emit::indented(line, column))).collect();
         let mut at = self.line_end(end);
         if self.keeping.binary_search(&end).is_ok() {
-            // The blank lines belong to the block scalar before; the new lines go behind them.
+            // The blank lines belong to the block scalar before them. The new lines follow the blank lines.
             while let Some(next) = self.text[at..].find('\n').map(|length| at + length + 1)
                 && next < self.text.len()
                 && self.text[next..self.line_end(next)].trim_ascii().is_empty()
             {
                 at = self.line_end(next);
             }
-            // Nothing but a line break may follow the last of them.
+            // Only a line break may follow the last blank line.
             if self.text[at..].is_empty() {
                 let text = text.strip_prefix(self.newline).unwrap_or(&text);
                 return (at..at, format!("{text}{}", self.newline));
@@ -200,7 +200,8 @@ impl<'a> Writer<'a> {
         ends
     }
 
-    /// Behind the last item in brackets. What stands between a comma and the last item separates the new one too.
+    /// Inserts after the last item of a flow collection. The text between a comma and the last item also separates the
+    /// new item.
     fn extend_flow(
         &self,
         site: Site,
@@ -259,7 +260,7 @@ impl<'a> Writer<'a> {
         if one_line && !emit::is_nested(value) && !is_multiline(value) {
             return Ok(self.fill(node.start..node.end, emit::flow(value, Context::Block, style), site));
         }
-        // `[a, b]` stays what it is, if it can.
+        // `[a, b]` stays in flow style if possible.
         if one_line && flow_collection && emit::is_nested(value) && !self.is_empty_collection(site.node) {
             return Ok((node.start..node.end, emit::flow(value, Context::Block, style)));
         }
@@ -281,7 +282,7 @@ impl<'a> Writer<'a> {
                 let (Some(entry), Some(colon)) = (entry, entry.and_then(|entry| entry.colon)) else {
                     return Err(Reason::Layout(place.to_owned()));
                 };
-                // The lines of an entry whose key is already there.
+                // The key exists already, so the placeholder key is removed.
                 let mut lines = emit::entry("k", value, self.format);
                 if let Some(first) = lines.first_mut() {
                     first.drain(..2);
@@ -306,12 +307,12 @@ impl<'a> Writer<'a> {
         let text = self.join(&lines, column);
         let rest = self.line_end(node.end);
         let Some((first, below)) = text.split_once('\n') else { return Ok((from..node.end, text)) };
-        // A comment behind the old value stays on the line of the key.
+        // A comment after the old value stays on the line of the key.
         let (first, below) = (first.trim_end_matches('\r'), below);
         Ok((from..rest, format!("{first}{}{}{below}", &self.text[node.end..rest], self.newline)))
     }
 
-    /// Sets bytes that may be empty, where a blank is needed behind the colon or the dash.
+    /// Replaces a range that may be empty. An empty value needs a blank after the colon or the dash.
     fn fill(&self, range: Range<usize>, text: String, site: Site) -> Splice {
         if !range.is_empty() {
             return (range, text);
@@ -358,7 +359,7 @@ impl<'a> Writer<'a> {
             let stop = self.line_end(end);
             let after = self.text[stop..].find('\n').map_or(self.text.len(), |length| stop + length + 1);
             if after == self.text.len() && !self.text.ends_with('\n') && line > 0 {
-                // The last line had no line break, nor will the new last line.
+                // The last line had no line break, so the new last line has none either.
                 let before = self.text[..line].trim_end_matches('\n').trim_end_matches('\r').len();
                 let before = before.max(
                     self.text[..line]
@@ -369,14 +370,14 @@ impl<'a> Writer<'a> {
             }
             return Ok((line..after, String::new()));
         }
-        // `- a: 1` loses its first entry: the next one moves up.
+        // If `- a: 1` loses its first entry, the next entry moves up.
         match next {
             Some(next) if !self.has_comment(self.line_end(end)..next) => Ok((start..next, String::new())),
             _ => Err(Reason::Comment(place.to_owned())),
         }
     }
 
-    /// The last member goes: `{}` or `[]` remains.
+    /// Replaces a collection without members by `{}` or `[]`.
     fn empty(&self, parent: NodeId, site: Site, place: &str) -> Result<Splice, Reason> {
         let node = self.node(parent);
         let empty = match node.kind {
@@ -392,7 +393,7 @@ impl<'a> Writer<'a> {
         Ok((range, text))
     }
 
-    // ---- what stands where ------------------------------------------------------------------------------------
+    // ---- helpers ----------------------------------------------------------------------------------------------
 
     fn in_flow(&self, site: Site) -> bool {
         site.parent.is_some_and(|parent| match self.node(parent).kind {
@@ -455,7 +456,7 @@ impl<'a> Writer<'a> {
         out
     }
 
-    /// The steps of the file itself, by its first nested mapping and its first sequence.
+    /// Derives the indentation of the file from its first nested mapping and its first sequence.
     fn guess_format(&self) -> Format {
         let (mut step, mut dash) = (None, None);
         for id in 0..self.document.tree.nodes.len() {

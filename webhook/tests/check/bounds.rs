@@ -1,5 +1,5 @@
-//! Input that would take all memory, or never end. Each run has to end soon, within 2 GiB of address space beyond what
-//! WebAssembly reserves, and say what the limit is.
+//! Input that could use all memory or run forever. Each run must end soon and report the limit. It may use 2 GiB of
+//! address space in addition to what WebAssembly reserves.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{CONFIG, Folder, GOOD, LATEST, Run};
 
-/// Time that a run may take here, on a machine that does other things too.
+/// Maximum time of a run on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
 fn timed(folder: &Folder, arguments: &[&str]) -> Run {
@@ -45,7 +45,7 @@ fn only_regular_files_are_read() {
     }
     let inspect = super::plimsoll(&folder.path(""), "", &["policy", "inspect", "/dev/zero"]);
     is(&inspect, 2, "it is a device; only regular files are read");
-    // In a folder, as the configuration that is found, and as a record.
+    // The pipe is in a folder, is the configuration, and is in a record.
     fs::rename(folder.path("pipe.yaml"), folder.path("d/pipe.yaml")).unwrap();
     is(&timed(&folder, &["d"]), 4, "d/pipe.yaml");
     fs::remove_file(folder.path("d/pipe.yaml")).unwrap();
@@ -101,11 +101,11 @@ fn an_endless_standard_input_ends() {
 #[test]
 fn aliases_and_merge_keys_cost_what_they_stand_for() {
     let folder = Folder::new(&[]);
-    // A string of 1 MB behind 100,000 aliases.
+    // 100,000 aliases of a string of 1 MB.
     let aliases = "*a, ".repeat(100_000);
     folder.write("strings.yaml", &format!("a: &a \"{}\"\nb: [{aliases}]\n", "x".repeat(1 << 20)));
     is(&timed(&folder, &["strings.yaml"]), 4, "the document is larger than 32 MiB with its aliases followed");
-    // One mapping of 10,000 members, merged 100,000 times into one.
+    // A mapping of 10,000 members is merged 100,000 times into another one.
     let members: String = (0..10_000).map(|number| format!("k{number}: 1, ")).collect();
     folder.write("merges.yaml", &format!("a: &a {{{members}}}\nb: {{<<: [{aliases}]}}\n"));
     is(&timed(&folder, &["merges.yaml"]), 4, "merge keys bring in more than 1000000 members");
@@ -117,13 +117,13 @@ fn aliases_and_merge_keys_cost_what_they_stand_for() {
     }
     folder.write("lol.yaml", &lol);
     is(&timed(&folder, &["lol.yaml"]), 4, "aliasing");
-    // Within the limits of a document, over many documents.
+    // Each document is within its limits, but there are many.
     let one = format!("a: &a [{}]\nb: [{}]\n---\n", "x, ".repeat(100), "*a, ".repeat(3_000));
     folder.write("many.yaml", &one.repeat(200));
     is(&timed(&folder, &["many.yaml"]), 4, "the input has more than 4000000 values");
 }
 
-/// What cannot be read is no fixed text: the standard output, which becomes a file, gets nothing of it.
+/// Input that can't be read is not written to the standard output, because that output replaces the file.
 #[test]
 fn a_report_is_no_fixed_text() {
     let folder = Folder::new(&[]);
@@ -144,21 +144,21 @@ fn a_report_is_no_fixed_text() {
     }
 }
 
-/// What is wrong is that there are so many, and not any one of them.
+/// The error names the number of places, not a single place.
 #[test]
 fn too_many_tabs_are_called_too_many() {
     let folder = Folder::new(&[]);
     let many: String = (0..6_000).map(|number| format!("    k{number}:\tb\n")).collect();
     folder.write("tabs.yaml", &format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n{many}"));
-    is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs behind colons; replace them with spaces");
+    is(&timed(&folder, &["tabs.yaml"]), 4, "too many tabs after colons; replace them with spaces");
     let rows: String = (0..6_000).map(|number| format!("k{number}: [\n1,\n  2]\n")).collect();
     folder.write("rows.yaml", &rows);
     is(
         &timed(&folder, &["rows.yaml"]),
         4,
-        "too many lines within brackets or quotes that are not indented; indent them",
+        "too many lines inside brackets or quotes that are not indented; indent them",
     );
-    // A file may use a few of them.
+    // A few such places are accepted.
     folder.write("few.yaml", &"a:\tb\n".repeat(100));
     is(&timed(&folder, &["few.yaml", "--allow-empty"]), 0, "0 objects in 1 file");
 }
@@ -182,12 +182,12 @@ fn a_tab_is_called_a_tab() {
         let said = format!("{}{}", run.out, run.err);
         let said: String = said.chars().take(400).collect();
         assert_eq!(run.status, 4, "{said}");
-        assert!(said.contains("a tab where kubectl takes only spaces; write spaces instead"), "{said}");
+        assert!(said.contains("kubectl accepts no tab here; write spaces"), "{said}");
         assert!(said.contains(place), "{place}: {said}");
     }
 }
 
-/// What kubectl takes and YAML 1.2 does not costs another look at the document each time.
+/// Each place that kubectl accepts and YAML 1.2 rejects costs another reading of the document.
 #[test]
 fn retries_are_bounded_over_all_documents() {
     let folder = Folder::new(&[]);
@@ -202,7 +202,7 @@ fn one_line_of_megabytes() {
     let flow = format!("a: [{}]\n", "[1], ".repeat(300_000));
     folder.write("flow.yaml", &flow);
     is(&timed(&folder, &["flow.yaml", "--allow-empty"]), 0, "0 objects in 1 file");
-    // Thousands of findings, each on the one line.
+    // Thousands of findings, all on the same line.
     let item =
         r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"c"}]}},"#;
     let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{}null]}}"#, item.repeat(5_000));
@@ -234,7 +234,7 @@ fn configurations_with_a_hundred_thousand_of_anything() {
     is(&config(&modes(names(|number| format!("n{number}"), 200_000))), 2, "it is larger than 1 MiB");
 }
 
-/// One document with everything in it.
+/// A single large document.
 #[test]
 fn a_list_of_thousands_is_not_edited_for_hours() {
     let folder = Folder::new(&[]);
@@ -251,7 +251,7 @@ fn a_list_of_thousands_is_not_edited_for_hours() {
     is(&run, 0, "fixed: privilege-escalation × 2000 in 1 file");
 }
 
-/// Each broken document costs what it takes to read it, however large the file is.
+/// The cost of a broken document depends on its own size, not on the size of the file.
 #[test]
 fn many_broken_documents() {
     let folder = Folder::new(&[]);
@@ -272,7 +272,7 @@ fn deployment(containers: usize, image: impl Fn(usize) -> String) -> String {
     format!("{head}    spec:\n      containers:\n{containers}")
 }
 
-/// The time that a fix takes does not grow with the number of the others in its object.
+/// The time for a fix does not grow with the number of fixes in the same object.
 #[test]
 fn an_object_with_thousands_of_fixes_takes_no_longer_for_each() {
     let folder = Folder::new(&[]);
@@ -285,11 +285,11 @@ fn an_object_with_thousands_of_fixes_takes_no_longer_for_each() {
         is(&run, 0, &format!("fixed: privilege-escalation × {containers} in 1 file"));
         assert!(!run.out.contains("not fixed"), "{}", run.out);
     }
-    // A policy returns 256 findings, so that eight times as many of them take eight rounds over all.
+    // A policy returns at most 256 findings, so eight times as many take eight rounds.
     assert!(each[1] < each[0] * 20.0, "{each:?} s for a fix");
 }
 
-/// A fix that is refused costs the others nothing.
+/// A refused fix does not slow down the others.
 #[test]
 fn refused_fixes_among_hundreds_stop_no_other() {
     let folder = Folder::new(&[]);
@@ -307,14 +307,14 @@ fn refused_fixes_among_hundreds_stop_no_other() {
     is(&run, 0, "not fixed: 125 findings, each with its reason");
 }
 
-/// More than one run does is said, and the next run goes on.
+/// If one run can't fix everything, it says so, and the next run continues.
 #[test]
 fn what_a_run_does_not_fix_is_left_to_the_next_one() {
     let folder = Folder::new(&[]);
     folder.write("d.yaml", &deployment(4_000, |_| "image: app:1.4.2".to_owned()));
     let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
     is(&run, 0, "fixed: privilege-escalation × 2560 in 1 file");
-    is(&run, 0, "not fixed: there is more to fix than one run does; run `--fix` again");
+    is(&run, 0, "not fixed: more findings than one run can fix; run `--fix` again");
     let run = timed(&folder, &["d.yaml", "--fix=hardening"]);
     is(&run, 0, "fixed: privilege-escalation × 1440 in 1 file");
     assert!(!run.out.contains("not fixed"), "{}", run.out);

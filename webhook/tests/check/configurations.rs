@@ -1,4 +1,4 @@
-//! Which configuration counts for which path, and kinds that it names.
+//! The configuration that applies to a path, and kinds that it declares.
 
 use super::Folder;
 
@@ -43,7 +43,7 @@ metadata: {name: web}
 spec: {maxReplicas: 5, minReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}
 ";
 
-/// The file of the second path counts as well, whatever the order.
+/// The configuration of the second path counts too, in either order.
 #[test]
 fn each_path_has_its_own() {
     let folder = Folder::new(&[
@@ -60,14 +60,14 @@ fn each_path_has_its_own() {
     ]);
     for paths in [["one", "two"], ["two", "one"], ["three", "two"], ["two", "three"]] {
         let run = folder.check(&paths);
-        // The folders of `apps` are applied together, and what `exclude` names is passed over.
+        // The folders of `apps` are applied together, and excluded paths are skipped.
         let says = |text: &str| run.out.contains(text);
         assert!(!says("autoscaler-without-target") && !says("old/latest.yaml"), "{paths:?}: {}{}", run.out, run.err);
         assert!(says("objects in"), "{paths:?}: {}{}", run.out, run.err);
     }
 }
 
-/// One run judges everything by the same policies, so two files with policies are refused, in either order.
+/// A run has one set of policies, so two files with policies are an error, in either order.
 #[test]
 fn two_with_policies_are_refused() {
     let folder = Folder::new(&[
@@ -83,7 +83,7 @@ fn two_with_policies_are_refused() {
         let says = run.err.contains("two configurations with policies") && run.err.contains("one/.plimsoll.yaml");
         assert!(run.status == 2 && says && run.err.contains("--config"), "{}{}", run.out, run.err);
     }
-    // One that says nothing of policies does not stand against another one; and the command line decides.
+    // A file without policies does not conflict. `--config` takes precedence.
     assert!(folder.check(&["paths", "one"]).out.contains("2 denied"));
     assert!(folder.check(&["one", "two", "--config", "one/.plimsoll.yaml"]).out.contains("2 denied"));
     assert!(folder.check(&["one", "one/pod.yaml"]).out.contains("1 denied"), "the same file twice is one");
@@ -102,7 +102,7 @@ spec:
   - {group: ray.io, kind: RayCluster, template: /spec/workerGroupSpecs/*/template}
 ";
 
-/// A pointer that matches nothing in an object is said, and the object does not count as judged.
+/// A pointer that matches nothing in an object is reported, and the object does not count as judged.
 #[test]
 fn a_pointer_that_matches_nothing_is_said() {
     let template = "template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: app:latest}]}}";
@@ -119,7 +119,7 @@ fn a_pointer_that_matches_nothing_is_said() {
     folder.write("web.yaml", &fleet(&format!("crew: {{{template}}}")));
     let run = folder.check(&["web.yaml"]);
     assert!(run.out.contains("1 denied") && !run.out.contains("there is no pod template"), "{}", run.out);
-    // Of several pointers one is enough: a cluster may have no workers.
+    // One of several pointers is enough, because a cluster may have no workers.
     folder.write("web.yaml", &rays(&format!("headGroupSpec: {{{template}}}")));
     let run = folder.check(&["web.yaml"]);
     assert!(run.out.contains("1 denied") && !run.out.contains("there is no pod template"), "{}", run.out);
@@ -128,7 +128,7 @@ fn a_pointer_that_matches_nothing_is_said() {
     assert!(folder.check(&["web.yaml"]).out.contains(says));
 }
 
-/// What is skipped has the reasons of the kinds that it asks for, and not those of another policy.
+/// A skipped policy names only reasons about kinds that it uses itself.
 #[test]
 fn reasons_belong_to_their_policy() {
     let broken = |kind: &str, version: &str| format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web\n");

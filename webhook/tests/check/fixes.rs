@@ -1,4 +1,4 @@
-//! Fixes: what they write, what `--diff` shows, and why some are not made.
+//! Fixes: the edits, the output of `--diff`, and the reasons for refused fixes.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn fixes() {
     let run = folder.check(&["a.yaml", "--fix"]);
     assert_eq!(folder.read("a.yaml"), text, "the fix is of another class");
     assert!(
-        run.out.contains("fixed: nothing (class safe)\nnot asked for: 1 fix of class hardening, `--fix=hardening`\n"),
+        run.out.contains("fixed: nothing (class safe)\nnot made: 1 fix of class hardening; run `--fix=hardening`\n"),
         "{}",
         run.out
     );
@@ -90,7 +90,7 @@ fn reasons(report: &str) -> Vec<&str> {
     report.lines().filter(|line| line.contains("not fixed: ")).collect()
 }
 
-/// One is made and one is not, and the place of the second moves.
+/// One fix is made and one is refused. The edit moves the place of the refused one.
 #[test]
 fn a_diff_says_why_beside_the_edits() {
     let both = "\

@@ -1,4 +1,4 @@
-//! What is silenced by permission, and permissions that count for nothing.
+//! Ignores and exemptions, and those without an effect.
 
 use serde_json::json;
 
@@ -77,7 +77,7 @@ fn annotations_that_count_for_nothing() {
         assert!(unused.contains(&format!(": plimsoll.dev/ignore.{name} {complaint}")), "{annotation}: {}", run.out);
         assert!(run.out.contains("warning[privilege-escalation]") && run.status == 1, "{annotation}: {}", run.out);
     }
-    // What is denied it silences only where the operator lets it.
+    // An annotation silences a denial only if the operator allows it.
     let latest = ignoring(ESCALATES, "latest-image-tag: 'in a hurry'").replace("app:1.4.2", "app");
     let folder = Folder::new(&[("a.yaml", &latest)]);
     let run = folder.check(&["a.yaml"]);
@@ -87,7 +87,7 @@ fn annotations_that_count_for_nothing() {
     assert!(run.status == 0 && run.out.contains("ignored: latest-image-tag (in a hurry)"), "{}", run.out);
 }
 
-/// Names of Plimsoll's that do nothing, on whatever object, are said with their place. They fail nothing.
+/// Unknown names with Plimsoll's prefix are reported with their place on any object. They don't fail the run.
 #[test]
 fn names_that_do_nothing_are_said() {
     let named = |line: &str| {
@@ -138,7 +138,7 @@ fn exemptions_are_obeyed_until_they_are_over() {
     schema_of(&report);
     assert_eq!(report["ignored"][0]["ignoredBy"]["name"], "front");
     assert_eq!(report["unusedIgnores"].as_array().unwrap().len(), 1);
-    // In another namespace it says nothing.
+    // In another namespace, it is not reported.
     folder.write("a.yaml", &LATEST.replace("namespace: shop", "namespace: other"));
     assert_eq!(folder.check(&["."]).status, 1);
 }

@@ -32,7 +32,7 @@ fn workloads(count: usize) -> String {
     (0..count).map(workload).collect()
 }
 
-/// Beyond four workloads of a kind their autoscalers are not asked for, and that is said.
+/// The policy looks up the autoscalers of at most four workloads of a kind, and says so.
 #[test]
 fn what_is_not_asked_is_assumed() {
     let folder = Folder::new(&[("k/job.yaml", JOB), (".plimsoll.yaml", CONFIG)]);

@@ -1,4 +1,4 @@
-//! What is edited: the files that were given, whole or not at all.
+//! Only files in the given paths are edited, and each is written as a whole or not at all.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -29,13 +29,13 @@ fn links_in_folders_that_lead_out_are_passed_over() {
     assert_eq!(report["summary"]["passedOverLinks"], json!(["k/absolute", "k/folder", "k/link.yaml"]));
     assert_eq!(report["summary"]["files"], 1);
     schema_of(&report);
-    // Given as well, it is in.
+    // If the target is given too, it is edited.
     let run = folder.check(&["k", "outside", FIX]);
     assert_eq!(folder.read("outside/x.yaml"), FIXED, "{}", run.out);
     assert!(!run.out.contains("symbolic link"), "{}", run.out);
 }
 
-/// A walk passes over what is hidden, by whatever name.
+/// A folder's hidden files are skipped, also if a visible link leads to them.
 #[test]
 fn links_in_folders_to_what_is_hidden_are_passed_over() {
     let folder = Folder::new(&[
@@ -49,7 +49,7 @@ fn links_in_folders_to_what_is_hidden_are_passed_over() {
     symlink(".hidden", folder.path("k/folder")).unwrap();
     symlink("../.hidden/deep", folder.path("k/b/deep")).unwrap();
     symlink("b/.c/z.yaml", folder.path("k/z.yaml")).unwrap();
-    // By way of another link, and by a path that only begins where everything is visible.
+    // A link to a link, and a path whose later part is hidden.
     symlink("file.yaml", folder.path("k/again.yaml")).unwrap();
     symlink("b/../.hidden/x.yaml", folder.path("k/x.yaml")).unwrap();
     let run = folder.check(&["k", FIX]);
@@ -64,7 +64,7 @@ fn links_in_folders_to_what_is_hidden_are_passed_over() {
     assert_eq!(report["summary"]["passedOverLinks"], json!(names));
     assert_eq!(report["summary"]["files"], 1);
     schema_of(&report);
-    // What was given is meant, be it hidden.
+    // A hidden path on the command line is read.
     assert_eq!(folder.check(&["k", "k/.hidden", "k/file.yaml", FIX]).status, 0);
     assert_eq!((folder.read("k/.hidden/x.yaml").as_str(), folder.read("k/.hidden.yaml").as_str()), (FIXED, FIXED));
     assert_eq!(folder.read("k/b/.c/z.yaml"), ESCALATES);
@@ -78,14 +78,14 @@ fn a_link_that_was_named_is_followed() {
     assert_eq!(run.status, 0, "{}{}", run.out, run.err);
     assert_eq!(folder.read("outside/x.yaml"), FIXED);
     assert!(fs::symlink_metadata(folder.path("k/link.yaml")).unwrap().is_symlink());
-    // A folder too, whatever its name leads to.
+    // A linked folder is skipped too.
     symlink("../outside", folder.path("k/outside")).unwrap();
     folder.write("outside/x.yaml", ESCALATES);
     folder.check(&["k/outside", FIX]);
     assert_eq!(folder.read("outside/x.yaml"), FIXED);
 }
 
-/// One that cannot be written, and nothing is.
+/// If one file can't be written, no file is written.
 #[test]
 fn nothing_is_written_unless_all_of_it_can_be() {
     let folder = Folder::new(&[("k/a.yaml", ESCALATES), ("k/b.yaml", ESCALATES), ("k/c.yaml", ESCALATES)]);
@@ -132,7 +132,7 @@ spec:
       - {name: app, image: app:1.4.2}
 ";
 
-/// The new file of a fix goes where nothing is, and never through a link.
+/// A fix never overwrites a file with its new file, and never writes through a link.
 #[test]
 fn new_files_follow_no_link() {
     let folder = Folder::new(&[("k/web.yaml", WEB), (".plimsoll.yaml", BUDGETS)]);
@@ -154,7 +154,7 @@ fn configurations_and_records_stay_where_they_belong() {
     let run = folder.check(&["repository"]);
     assert!(run.status == 2 && run.err.contains("leads out of its repository"), "{}", run.err);
     assert!(!run.err.contains("password") && !run.err.contains("hunter2"), "{}", run.err);
-    // Within the repository it may be one, and what is named is meant.
+    // A link inside the repository is followed, and so is a path on the command line.
     fs::remove_file(folder.path("repository/.plimsoll.yaml")).unwrap();
     folder.write("repository/ci/plimsoll.yaml", CONFIG);
     symlink("ci/plimsoll.yaml", folder.path("repository/.plimsoll.yaml")).unwrap();
@@ -166,7 +166,7 @@ fn configurations_and_records_stay_where_they_belong() {
     symlink("../services.json", folder.path("record/core.Service.json")).unwrap();
     let run = folder.check(&["repository/a.yaml", "--context=record"]);
     assert!(run.status == 2 && run.err.contains("leads out of the folder"), "{}", run.err);
-    // A link to nothing is a configuration that is missing, and not none.
+    // A broken link is an error, not an absent configuration.
     fs::remove_file(folder.path("repository/.plimsoll.yaml")).unwrap();
     symlink("nowhere", folder.path("repository/.plimsoll.yaml")).unwrap();
     assert_eq!(folder.check(&["repository/a.yaml"]).status, 2);

@@ -1,4 +1,4 @@
-//! More monitors of Prometheus than a policy is shown.
+//! More Prometheus monitors than a policy receives.
 
 use super::Folder;
 
@@ -27,7 +27,7 @@ metadata: {name: web, namespace: shop, labels: {app: web}}
 spec: {selector: {app: web}, ports: [{name: stats, port: 9402}]}
 ";
 
-/// Monitors of another namespace that name `shop`. Those that select the Service come last by name.
+/// Monitors of another namespace that name `shop`. The last ones by name select the Service.
 fn monitors(count: usize, selects: bool) -> String {
     let monitor = |number: usize| {
         let app = if selects && number + 1 == count { "web" } else { "other" };
@@ -39,7 +39,7 @@ fn monitors(count: usize, selects: bool) -> String {
     (0..count).map(monitor).collect()
 }
 
-/// The list of monitors ends somewhere. What it does not show may read the port, so a finding only warns.
+/// The list of monitors is limited. A monitor beyond the limit may use the port, so the finding only warns.
 #[test]
 fn a_list_that_is_cut_proves_nothing() {
     let folder = Folder::new(&[("k/web.yaml", SHOP), (".plimsoll.yaml", CONFIG)]);

@@ -1,4 +1,4 @@
-//! The examples of README.md and docs/check.md are what the binary prints.
+//! The examples of README.md and docs/check.md must equal the output of the binary.
 
 use std::process::Command;
 
@@ -24,7 +24,7 @@ fn blocks(page: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// The commands of a console block, each with what it prints.
+/// The commands of a console block, each with its output.
 fn commands(lines: &[&str]) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in lines {

@@ -1,4 +1,4 @@
-//! Charts and kustomizations in folders, and the commands that are printed for them.
+//! Charts and kustomizations in folders, and the commands that `check` prints for them.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use super::{Folder, GOOD, LATEST};
 
 const COMPONENT: &str = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [../shared]\n";
 
-/// The lines about what was passed over.
+/// The lines about input that was not read.
 fn passed_over(folder: &Folder) -> Vec<String> {
     let run = folder.check(&["k", "-v"]);
     run.out.lines().filter_map(|line| line.strip_prefix("passed over: ")).map(str::to_owned).collect()
@@ -29,7 +29,7 @@ fn kustomizations() -> Folder {
     ])
 }
 
-/// Of kustomizations that build each other, only the last ones have a command.
+/// If kustomizations build each other, only the outermost ones have a command.
 #[test]
 fn only_roots_have_commands() {
     let folder = kustomizations();
@@ -49,7 +49,7 @@ fn only_roots_have_commands() {
         "3 kustomizations, 3 kustomize bases, 2 kustomize components, 1 file with patches, 3 files of kustomizations",
     ];
     assert_eq!(passed_over(&folder), expected);
-    // One that is built by one alone is no second thing to do.
+    // A base with a single user needs no command of its own.
     let one = Folder::new(&[
         ("k/base/kustomization.yaml", "resources: [pod.yaml]\n"),
         ("k/prod/kustomization.yaml", "resources: [../base]\nhelmCharts: [{name: x}]\n"),
@@ -60,7 +60,7 @@ fn only_roots_have_commands() {
     assert!(run.out.contains(line), "{}", run.out);
 }
 
-/// Every file is judged, or named among what was passed over.
+/// Every file is judged, or listed as not read.
 #[test]
 fn what_no_kustomization_names_is_judged() {
     let generator =
@@ -112,7 +112,7 @@ fn what_no_kustomization_names_is_judged() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, ["k/below/pod.yaml", "k/beside.yaml", "k/prod/pod.yaml"]);
-    // A file that the command line names is judged all the same.
+    // A file on the command line is judged in any case.
     let both = folder.json(&["k", "k/named.yaml"]);
     assert_eq!(both["summary"]["objects"], 4);
     assert_eq!(both["summary"]["passedOverFiles"].as_array().unwrap().len(), 6);
@@ -123,7 +123,7 @@ fn what_no_kustomization_names_is_judged() {
     );
 }
 
-/// Nothing is unknown of a kind that only judged files have.
+/// A kind that occurs only in judged files is completely known.
 #[test]
 fn what_is_judged_beside_a_kustomization_is_known() {
     let scaled = |name: &str| {
@@ -160,7 +160,7 @@ fn a_circle_of_kustomizations_ends() {
     assert_eq!(commands, ["a | plimsoll check -", "c | plimsoll check -", "d | plimsoll check -"]);
 }
 
-/// A file of Flux is a manifest, whatever its name.
+/// A file of Flux is a manifest under any name.
 #[test]
 fn a_kustomization_of_flux_is_an_object() {
     let flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: flux-system}\n";
@@ -206,7 +206,7 @@ fn charts_get_what_they_depend_on() {
     assert_eq!(passed_over(&charts()), expected);
 }
 
-/// A link must not show what other files hold, not even by a command.
+/// A link must not reveal the content of other files, not even in a printed command.
 #[test]
 fn links_out_of_the_folder_decide_nothing() {
     let folder = Folder::new(&[("lib.yaml", "type: library\n"), ("k/pod.yaml", GOOD)]);
@@ -215,7 +215,7 @@ fn links_out_of_the_folder_decide_nothing() {
     assert_eq!(passed_over(&folder)[0], "k/chart is a Helm chart; run: helm template k/chart | plimsoll check -");
 }
 
-/// Each printed command does what it is printed for, where kubectl and helm are in the search path.
+/// Each printed command works. The test needs kubectl and helm in the search path.
 #[test]
 fn printed_commands_work() {
     let has = |tool: &str| Command::new(tool).arg("help").output().is_ok_and(|output| output.status.success());

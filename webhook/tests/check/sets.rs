@@ -51,7 +51,7 @@ fn overlaps(run: &Run) -> usize {
     run.out.matches("[overlapping-workload-selectors]").count()
 }
 
-/// Each is right alone, so they are right together.
+/// Folders that are valid alone are valid together.
 #[test]
 fn namesakes_in_two_folders_do_not_meet() {
     let (dev, prod) = (deployment("web"), deployment("shop"));
@@ -67,12 +67,12 @@ fn namesakes_in_two_folders_do_not_meet() {
     for path in ["dev", "prod", "."] {
         counts(&folder.check(&[path]), "0 denied, 0 warned, 0 recorded");
     }
-    // Named together, they are applied together.
+    // Files on one command line are applied together.
     let run = folder.check(&["dev/web.yaml", "prod/web.yaml"]);
     assert!(run.out.contains("[overlapping-workload-selectors]"), "{}", run.out);
 }
 
-/// What another folder has may be meant for this one. What no folder has is missing.
+/// An object in another folder may belong to this one. An object in no folder is missing.
 #[test]
 fn nothing_is_concluded_from_what_another_folder_has() {
     let (web, scaled) = (deployment("web"), autoscaler("web"));
@@ -108,14 +108,14 @@ spec:
     let folder = folder(&files);
     folder.write("argocd/shop.yaml", application);
     assert_eq!(overlaps(&folder.check(&["."])), 1);
-    // A path out of the repository, or the whole of it, names nothing.
+    // A path outside of the repository, or the whole repository, is rejected.
     for path in ["../apps", "/", ".", "apps/../.."] {
         folder.write("argocd/shop.yaml", &application.replace("apps/a", path));
         assert_eq!(overlaps(&folder.check(&["."])), 0, "{path}");
     }
 }
 
-/// A namespace that is stated is one namespace; two folders may still be for two clusters.
+/// A stated namespace is the same in all folders, but two folders may be for two clusters.
 #[test]
 fn what_crosses_folders_warns_at_most_and_names_both() {
     let stated = |name: &str| deployment(name).replacen("metadata: {name:", "metadata: {namespace: shop, name:", 1);
@@ -131,7 +131,7 @@ fn what_crosses_folders_warns_at_most_and_names_both() {
     assert!(names("a/web.yaml") || names("b/shop.yaml"), "{}", run.out);
 }
 
-/// What only warns names the other folder as well, and only files that matter are named.
+/// A finding that only warns names the other folder too, and only the files that matter.
 #[test]
 fn warnings_that_cross_folders_name_what_they_are_about() {
     let stated = |text: &str| text.replacen("metadata: {name:", "metadata: {namespace: shop, name:", 1);
@@ -167,7 +167,7 @@ spec:
     assert!(names("d/scaling.yaml") || names("e/web.yaml"), "{}", run.out);
 }
 
-/// Flux applies a path as a whole, too.
+/// Flux applies a path as a whole too.
 #[test]
 fn a_kustomization_of_flux_names_a_set() {
     let (web, shop) = (deployment("web"), deployment("shop"));

@@ -1,4 +1,4 @@
-//! What is printed: no terminal, log or CI system obeys any of it.
+//! Printed text contains nothing that a terminal, a log or a CI system would interpret.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::{CONFIG, ESCALATES, FIXED, Folder, LATEST, Run, plimsoll};
 
-/// What a terminal would obey or hide, raw.
+/// Raw characters that a terminal would interpret or hide.
 const HOSTILE: &str = "\u{1b}[2J\u{9b}1m\u{7f}\u{202e}\u{200b}\u{85}\u{2028}\u{e0041}\u{7}";
 
 #[track_caller]
@@ -30,7 +30,7 @@ fn escaped(text: &str) -> String {
 fn names_values_and_quoted_lines() {
     let name = escaped(&format!("{HOSTILE}\n::error::a##[group]"));
     let text = LATEST.replace("name: front   # named by marketing", &format!("name: \"{name}\""));
-    // These are part of YAML as they are, and stand in a line that is quoted.
+    // YAML allows these characters unescaped. They are in a line that the report quotes.
     let text = text.replace("image: nginx", "image: nginx # \u{202e}\u{200b} ##[error]x");
     let folder = Folder::new(&[
         ("\n::error::a\u{1b}[1m\u{9b}.yaml", &text),
@@ -72,7 +72,7 @@ fn errors_of_configurations_and_arguments() {
     is_harmless(&run);
 }
 
-/// A name with a line break must make neither a line of its own nor a patch for another file.
+/// A name with a line break must not create a new line, or a patch for another file.
 #[test]
 fn diffs_name_files_as_git_does() {
     let hostile = "k/x\n+++ b/other.yaml\n::error::y\u{1b}[2J.yaml";
@@ -92,7 +92,7 @@ fn diffs_name_files_as_git_does() {
     }
 }
 
-/// A carriage return is a line break to YAML and to the runners of CI, and none to git.
+/// A carriage return is a line break for YAML and CI runners, but not for git.
 #[test]
 fn a_diff_of_what_is_hidden_says_that_it_is_not_to_be_applied() {
     let hidden = "# the end \u{202e} ##[error]y\n  restartPolicy: Always\r  ::error::x: 1\n";

@@ -1,4 +1,4 @@
-//! Objects whose names the API server makes up.
+//! Objects whose names the API server generates.
 
 use super::Folder;
 
@@ -26,21 +26,21 @@ fn budget(app: &str) -> String {
     )
 }
 
-/// Two with one prefix are two objects, and each is called by where it stands.
+/// Two objects with the same prefix are different objects. Each is named by its place in the file.
 #[test]
 fn two_of_them_are_two() {
     let both = format!("{}---\n{}", deployment("web"), deployment("web"));
     let folder = Folder::new(&[("k/web.yaml", &both), (".plimsoll.yaml", CONFIG)]);
     let run = folder.check(&["k"]);
     assert!(run.out.contains("spec.selector also matches the Pods of Deployment web-* (k/web.yaml:11)"), "{}", run.out);
-    // One that stands alone meets nobody, and not itself.
+    // A single object does not conflict with itself.
     folder.write("k/web.yaml", &deployment("web"));
     let run = folder.check(&["k"]);
     assert!(run.out.contains("0 denied, 0 warned, 0 recorded"), "{}", run.out);
     assert!(!folder.check(&["k", "--verbose"]).out.contains("declared twice"));
 }
 
-/// A budget of four over three Pods, and none over the six of two.
+/// A budget of four blocks the three Pods of one object, and does not block the six Pods of two.
 #[test]
 fn what_belongs_together_is_counted() {
     let one = format!("{}---\n{}", deployment("web"), budget("web"));
@@ -55,7 +55,7 @@ fn what_belongs_together_is_counted() {
     folder.write("k/web.yaml", &format!("{}---\n{one}", deployment("web")));
     let run = folder.check(&["k"]);
     assert!(!run.out.contains("[drain-deadlock]"), "{}", run.out);
-    // The place of a name is no reason to take two budgets for one.
+    // Two budgets with generated names are two objects.
     folder.write("k/web.yaml", &format!("{one}---\n{}", budget("web")));
     let run = folder.check(&["k"]);
     assert!(run.out.contains("[overlapping-disruption-budgets]") && named(&run.out), "{}", run.out);

@@ -1,4 +1,4 @@
-//! Whole repositories, as they lie.
+//! Whole repositories with files of all kinds.
 
 use serde_json::json;
 
@@ -31,12 +31,12 @@ fn templates_in_folders_are_passed_over() {
     schema_of(&report);
     assert_eq!(report["summary"]["passedOverTemplates"], json!(["k/mixed.yaml", "k/template.yaml"]));
     assert_eq!((&report["errors"], &report["summary"]["objects"]), (&json!([]), &json!(1)));
-    // What is named is meant.
+    // A file on the command line is read.
     let run = folder.check(&["k/template.yaml"]);
     assert!(run.status == 4 && run.out.contains("render it first"), "{}", run.out);
 }
 
-/// Braces somewhere do not excuse what is broken elsewhere.
+/// Double braces in one place do not excuse an error in another place.
 #[test]
 fn a_broken_manifest_is_no_template() {
     let alert = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  alert: 'of {{ $labels.pod }}'\n  a: [\n  b: c\n";
@@ -47,7 +47,7 @@ fn a_broken_manifest_is_no_template() {
     }
 }
 
-/// Most files with these endings are other tools'.
+/// Most files with these endings belong to other tools.
 #[test]
 fn what_is_broken_and_no_manifest_is_counted() {
     let files = [
@@ -61,7 +61,7 @@ fn what_is_broken_and_no_manifest_is_counted() {
     let line = "documents without a Kubernetes object\n1 object in 4 files: 1 denied";
     assert!(run.status == 1 && run.out.contains(line), "{}", run.out);
     assert_eq!(folder.json(&["k"])["errors"], json!([]));
-    // A file that the command line names is meant. A file that may be a manifest counts as one.
+    // A file on the command line must be a manifest. A file that may be a manifest counts as one.
     assert_eq!(folder.check(&["k/site.yml"]).status, 4);
     for broken in ["{\"kind\": [", "{\"\\u006bind\": ["] {
         folder.write("k/pod.json", broken);
@@ -69,7 +69,7 @@ fn what_is_broken_and_no_manifest_is_counted() {
     }
 }
 
-/// Nobody applies what Go's and npm's tools keep under these names.
+/// Go and npm reserve these names for files that are never applied.
 #[test]
 fn test_data_is_excluded_unless_it_is_named() {
     let folder = Folder::new(&[
@@ -99,7 +99,8 @@ fn excluded_paths_are_not_read() {
     assert_eq!(folder.check(&["k"]).status, 4);
     let run = folder.check(&["k", "--exclude", "vendor/", "--exclude=*.tpl.yaml"]);
     assert!(run.status == 1 && run.out.contains("passed over: 3 excluded paths; `--verbose`"), "{}", run.out);
-    // A path starts from the current folder; in a configuration, from its own.
+    // On the command line, a path starts from the current folder. In a configuration, it starts from the folder of the
+    // file.
     assert_eq!(folder.check(&["k", "--exclude=k/vendor", "--exclude=k/a/**"]).status, 1);
     assert_eq!(folder.check(&["k", "--exclude=vendor", "--exclude=a/*.tpl.yaml"]).status, 4);
     let check = "apiVersion: plimsoll.dev/v1alpha1\nkind: CheckConfiguration\nmetadata: {name: r}\nspec:\n  exclude: [vendor, a/*.tpl.yaml]\n";
@@ -108,7 +109,7 @@ fn excluded_paths_are_not_read() {
     schema_of(&report);
     assert_eq!(report["summary"]["excluded"], json!(["k/a/vendor", "k/a/x.tpl.yaml", "k/vendor"]));
     assert_eq!(folder.check(&["k"]).status, 1);
-    // What is named is read.
+    // A path on the command line is read.
     assert_eq!(folder.check(&["k/vendor/broken.yaml", "--config=k/.plimsoll.yaml"]).status, 4);
     let run = folder.check(&["k", "--exclude=a["]);
     assert!(run.status == 2 && run.err.contains("`a[` is no pattern of paths"), "{}", run.err);

@@ -1,4 +1,4 @@
-//! Which objects there are: versions of one object, what was not read, and what the command line names.
+//! The objects that exist: versions of one object, input that was not read, and paths on the command line.
 
 use super::{Folder, Run};
 
@@ -24,7 +24,7 @@ fn folder(files: &[(&str, &str)]) -> Folder {
     folder
 }
 
-/// `metadata`: members of it.
+/// A Deployment. `metadata` is the text of its members.
 fn deployment(metadata: &str, replicas: usize) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{{metadata}}}\nspec:\n  replicas: {replicas}\n  \
@@ -47,7 +47,7 @@ fn autoscaler(metadata: &str, target: &str) -> String {
     )
 }
 
-/// The policies that found something, each as often as it did.
+/// The policies of all findings, one entry for each finding.
 fn found(run: &Run) -> Vec<&str> {
     let titles = run.out.lines().filter(|line| line.starts_with("error[") || line.starts_with("warning["));
     let mut found: Vec<&str> = titles.filter_map(|line| Some(line.split_once('[')?.1.split_once(']')?.0)).collect();
@@ -60,7 +60,7 @@ fn finds(run: &Run, expected: &[&str]) {
     assert_eq!(found(run), expected, "{}{}", run.out, run.err);
 }
 
-/// Both folders state the same namespace, so they are no worlds of their own.
+/// Both folders state the same namespace, so their objects belong together.
 #[test]
 fn one_object_in_two_folders_counts_once() {
     let (web, own) =
@@ -74,13 +74,13 @@ fn one_object_in_two_folders_counts_once() {
         ("k/prod/eu/web.yaml", &more),
     ]);
     finds(&copies.check(&["k"]), &[]);
-    // What is wrong with one version is said of it, and of no other.
+    // A problem of one version is reported only for that version.
     copies.write("k/prod/budget.yaml", &budget("name: web, namespace: shop", "web", "minAvailable: 5"));
     let run = copies.check(&["k"]);
     finds(&run, &["drain-deadlock"]);
     assert!(run.out.contains("--> k/prod/budget.yaml"), "{}", run.out);
     assert!(!run.out.contains("--> k/dev"), "{}", run.out);
-    // Two budgets of two names are two.
+    // Two budgets with different names are two objects.
     copies.write("k/prod/budget.yaml", &own);
     copies.write("k/dev/more.yaml", &budget("name: more, namespace: shop", "web", "maxUnavailable: 2"));
     assert!(found(&copies.check(&["k/dev"])).contains(&"overlapping-disruption-budgets"));
@@ -101,17 +101,17 @@ fn an_object_that_a_folder_declares_twice() {
     let run = files.check(&["k"]);
     finds(&run, &["declared-twice"]);
     assert!(run.out.contains("here and in k/a.yaml:"), "{}", run.out);
-    // A folder for each environment, by name.
+    // The folders are named after environments.
     finds(&files.check(&["k/dev/a.yaml", "k/b.yaml"]), &[]);
 }
 
-/// The files of one folder, and the findings.
+/// Checks files of one folder, and compares the findings.
 #[track_caller]
 fn versions(files: &[(&str, &str)], expected: &[&str]) {
     finds(&folder(files).check(&["k"]), expected);
 }
 
-/// An object in the file of one version belongs to it, under whatever name, and no other version meets it.
+/// An object in the file of one version belongs to that version, under any name.
 #[test]
 fn a_file_with_a_version_keeps_what_belongs_to_it() {
     let shop = |name: &str| format!("name: {name}, namespace: shop");
@@ -126,13 +126,13 @@ fn a_file_with_a_version_keeps_what_belongs_to_it() {
         &[("k/dev/web.yaml", &few), ("k/dev/pdb.yaml", &one), ("k/prod/web.yaml", &many), ("k/prod/pdb.yaml", &most)],
         &[],
     );
-    // The same with one name, and with autoscalers.
+    // The same with equal names, and with autoscalers.
     let scaled = |name: &str| autoscaler(&shop(name), "web");
     let (dev, prod) = (joined(&[&dev, &scaled("dev")]), joined(&[&prod, &scaled("prod")]));
     versions(&[("k/dev.yaml", &dev), ("k/prod.yaml", &prod)], &["declared-twice"]);
     let [dev, prod] = [dev, prod].map(|text| text.replace("web-dev", "web").replace("web-prod", "web"));
     versions(&[("k/dev.yaml", &dev), ("k/prod.yaml", &prod)], &["declared-twice"; 2]);
-    // What is wrong with one version is found.
+    // A problem of one version is found.
     let stuck = joined(&[&few, &budget(&shop("web-dev"), "web", "minAvailable: 2")]);
     versions(
         &[("k/dev.yaml", &stuck), ("k/prod.yaml", &joined(&[&many, &most]))],
@@ -153,7 +153,7 @@ fn what_belongs_to_no_version_meets_all() {
         assert_eq!(found(&run).contains(&"declared-twice"), twice, "{}", run.out);
         assert!(!run.out.contains("[missing-disruption-budget]"), "{}", run.out);
     }
-    // Two versions of the budget over one Deployment: each is judged with it.
+    // Two versions of a budget for one Deployment: each is judged with the Deployment.
     for (dev, prod) in [("minAvailable: 2", "maxUnavailable: 1"), ("maxUnavailable: 1", "minAvailable: 2")] {
         let (dev, prod) = (budget(&shop("web"), "web", dev), budget(&shop("web"), "web", prod));
         versions(
@@ -161,14 +161,14 @@ fn what_belongs_to_no_version_meets_all() {
             &["declared-twice", "drain-deadlock"],
         );
     }
-    // A version whose budget stands beside another one may be guarded by it: nothing is concluded.
+    // If both versions have a budget, either may guard the Deployment, so there is no finding.
     let run =
         folder(&[("k/dev/web.yaml", &few), ("k/prod/web.yaml", &many), ("k/prod/pdb.yaml", &shared)]).check(&["k"]);
     finds(&run, &[]);
     assert!(run.out.contains("such an object stands beside another version of a workload"), "{}", run.out);
 }
 
-/// kubectl and Helm put what states no namespace into the one that the others state.
+/// kubectl and Helm put objects without a namespace into the namespace of the others.
 #[test]
 fn objects_that_state_a_namespace_and_others_that_do_not_meet() {
     let one = folder(&[
@@ -179,7 +179,7 @@ fn objects_that_state_a_namespace_and_others_that_do_not_meet() {
     finds(&one.check(&["k"]), &["drain-deadlock"]);
     one.write("k/budget.yaml", &budget("name: web, namespace: shop", "web", "maxUnavailable: 1"));
     finds(&one.check(&["k"]), &[]);
-    // Where several are stated, it is not known which of them is meant.
+    // If several namespaces are stated, the right one is unknown.
     one.write("k/bakery.yaml", &budget("name: oven, namespace: bakery", "web", "maxUnavailable: 1"));
     let run = one.check(&["k"]);
     finds(&run, &[]);
@@ -188,7 +188,7 @@ fn objects_that_state_a_namespace_and_others_that_do_not_meet() {
 
 const TEMPLATE: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: {{ .Release.Name }}}\n";
 
-/// The finding, and why it is none.
+/// Input that was not read may contain the missing object. So there is no finding, and the reason is printed.
 #[test]
 fn nothing_is_concluded_from_what_was_not_read() {
     let guard = budget("name: web", "web", "maxUnavailable: 1");
@@ -237,7 +237,7 @@ fn nothing_is_concluded_from_what_was_not_read() {
     }
 }
 
-/// What cannot hold the object opens nothing, and what is found counts as it did.
+/// Input that can't contain the missing object does not open the world, so the finding stays.
 #[test]
 fn what_was_not_read_opens_the_world_for_what_it_may_hold() {
     let guard = budget("name: web", "web", "minAvailable: 3");
@@ -247,15 +247,15 @@ fn what_was_not_read_opens_the_world_for_what_it_may_hold() {
     beside.write("k/extras/budget.yaml", &guard);
     finds(&beside.check(&["k"]), &["dangling-disruption-budget"]);
     beside.write("k/extras/web.yaml", &deployment("name: web", 3));
-    // Its autoscaler belongs to the chart's own Deployment.
+    // The chart's autoscaler belongs to the chart's own Deployment.
     beside.write("k/chart/templates/scaling.yaml", "kind: HorizontalPodAutoscaler\nname: {{ .x }}\n");
     let run = beside.check(&["k"]);
     finds(&run, &["drain-deadlock"]);
     assert_eq!(run.status, 1, "{}", run.out);
-    // A selector is written for one workload: the chart's own is none of these.
+    // A selector is written for one workload, and the chart has its own.
     beside.write("k/chart/templates/set.yaml", "kind: StatefulSet\nname: {{ .x }}\n");
     assert_eq!(beside.check(&["k"]).status, 1);
-    // A custom resource that configures something runs nothing.
+    // A custom resource for configuration runs no Pods.
     let monitor = "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: web}\n";
     let alone = folder(&[("k/budget.yaml", &guard), ("k/monitor.yaml", monitor)]);
     finds(&alone.check(&["k"]), &["dangling-disruption-budget"]);
@@ -270,7 +270,7 @@ fn changed_files_are_judged_as_their_folder_is() {
         ("k/broken.yaml", "apiVersion: v1\nkind: Secret\nmetadata: [\n"),
     ]);
     assert_eq!(blocked.check(&["k/budget.yaml"]).status, 0, "an open world");
-    // The finding is said at the file that changed, and nothing of the others.
+    // The finding is reported at the changed file, and nothing about other files.
     for file in ["k/budget.yaml", "k/web.yaml"] {
         for arguments in [&["k", "--only", file, "k/deleted.yaml"][..], &["--only", file]] {
             let run = blocked.check(arguments);
@@ -302,7 +302,7 @@ fn a_broken_kustomization_is_an_error_at_its_place() {
     let run = broken.check(&["k"]);
     assert_eq!(run.status, 4, "{}{}", run.out, run.err);
     assert!(run.out.contains("--> k/kustomization.yaml:"), "{}", run.out);
-    // A template of one is none, and an empty one builds nothing.
+    // A template of a kustomization is not read as one, and an empty kustomization builds nothing.
     for (text, status) in [("resources: [{{ .Values.name }}.yaml]\n{{ end }}\n", 0), ("", 0)] {
         let other = folder(&[("k/kustomization.yaml", text), ("k/web.yaml", &deployment("name: web", 1))]);
         let run = other.check(&["k", "--allow-empty"]);
@@ -334,7 +334,7 @@ fn manifests_are_a_context() {
     let run = both.check(&["new", "--context", "k"]);
     finds(&run, &["drain-deadlock"]);
     assert!(run.out.contains("1 object in 1 file"), "{}", run.out);
-    // What is checked takes the place of its namesake there.
+    // A checked object replaces the object of the same name in the context.
     both.write("new/web.yaml", &deployment("name: web, namespace: shop", 5));
     finds(&both.check(&["new", "--context", "k"]), &[]);
     let run = both.pipe(&guard, &["-", "--context", "k"]);

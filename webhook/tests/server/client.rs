@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A server that runs until it is stopped.
+/// A running server. It stops when the value is dropped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) authority: Authority,
@@ -36,7 +36,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// With the built-in policies, which know nothing of other objects.
+    /// Starts a server with the built-in policies and without other objects.
     pub(crate) async fn start() -> Self {
         static LOADED: OnceLock<Arc<Current<Loaded>>> = OnceLock::new();
         let loaded = LOADED.get_or_init(|| Arc::new(Current::new(load(Arc::new(Unknown), true))));
@@ -56,12 +56,12 @@ impl Running {
         Self { address, authority, certificate, stop: Some(stop), done }
     }
 
-    /// The signal.
+    /// Sends the stop signal.
     pub(crate) fn signal(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    /// The end after the signal.
+    /// Waits for the end after the signal.
     pub(crate) async fn stopped(self) {
         self.done.await.unwrap().unwrap();
     }
@@ -74,12 +74,12 @@ impl Running {
         self.connector().tls(protocol).await
     }
 
-    /// A connection of HTTP/1.1.
+    /// Opens a connection with HTTP/1.1.
     pub(crate) async fn connect(&self) -> Http1 {
         self.connector().connect().await
     }
 
-    /// A connection of HTTP/2.
+    /// Opens a connection with HTTP/2.
     pub(crate) async fn connect_http2(&self) -> http2::SendRequest<Full<Bytes>> {
         let stream = self.tls("h2").await.unwrap();
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -87,7 +87,7 @@ impl Running {
         sender
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a new connection.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         self.connector().send(request).await
     }
@@ -100,7 +100,7 @@ impl Running {
         self.send(request(Method::POST, path, body)).await
     }
 
-    /// The value of a metric, by its name and labels; 0 where it is not there.
+    /// The value of a metric with this name and labels, or 0 if it is absent.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         self.connector().metric(name).await
     }
@@ -111,11 +111,11 @@ impl Running {
     }
 }
 
-/// What it takes to connect.
+/// The data that is needed to connect.
 #[derive(Clone)]
 pub(crate) struct Connector {
     address: SocketAddr,
-    /// PEM.
+    /// The CA certificate as PEM.
     authority: String,
     identity: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
 }
@@ -125,7 +125,7 @@ impl Connector {
         Self { address, authority: authority.into(), identity: None }
     }
 
-    /// With a certificate of its own.
+    /// Sets a client certificate.
     pub(crate) fn showing(self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
         Self { identity: Some((chain, Arc::new(key))), ..self }
     }
@@ -134,7 +134,7 @@ impl Connector {
         self.tls_over(TcpStream::connect(self.address).await?, protocol).await
     }
 
-    /// The handshake on a connection that stands already.
+    /// Makes the TLS handshake on an existing connection.
     pub(crate) async fn tls_over(&self, stream: TcpStream, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap()).unwrap();
@@ -151,12 +151,12 @@ impl Connector {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    /// A connection of HTTP/1.1.
+    /// Opens a connection with HTTP/1.1.
     pub(crate) async fn connect(&self) -> Http1 {
         Http1::over(self.tls("http/1.1").await.unwrap()).await
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a new connection.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         self.connect().await.send(request).await
     }
@@ -194,7 +194,7 @@ impl Http1 {
     }
 }
 
-/// The built-in policies among these other objects.
+/// Loads the built-in policies, with these other objects as context.
 pub(crate) fn load(context: Arc<dyn Context>, enforces: bool) -> Loaded {
     let engine = Engine::new(Limits::default()).unwrap();
     let set = PolicySet::new("default", Profile::Production).with_mode(Mode::Enforce);
@@ -206,7 +206,7 @@ pub(crate) fn issue(authority: &Authority) -> CertifiedKey {
     authority.issue(&["127.0.0.1".to_owned()]).unwrap()
 }
 
-/// A kept-alive connection.
+/// A keep-alive connection.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     pub(crate) closed: JoinHandle<()>,
@@ -218,7 +218,7 @@ impl Http1 {
         self.try_send(request).await.unwrap()
     }
 
-    /// None where the connection breaks.
+    /// Sends a request. None if the connection breaks.
     pub(crate) async fn try_send(&mut self, request: Request<Full<Bytes>>) -> Option<Answer> {
         Some(Answer::read(self.sender.send_request(request).await.ok()?).await)
     }
@@ -229,7 +229,7 @@ pub(crate) fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Req
     request.header(CONTENT_TYPE, "application/json").body(Full::new(body.into())).unwrap()
 }
 
-/// The same with another header; with an empty value, without it.
+/// Sets a header of a request, or removes it if the value is empty.
 pub(crate) fn with_header(mut request: Request<Full<Bytes>>, name: &'static str, value: &str) -> Request<Full<Bytes>> {
     let name = HeaderName::from_static(name);
     if value.is_empty() {
@@ -260,7 +260,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The `response` of an AdmissionReview, which this must be.
+    /// The `response` of the body, which must be an AdmissionReview.
     pub(crate) fn response(&self) -> Value {
         assert_eq!((self.status, self.header("content-type")), (StatusCode::OK, "application/json"), "{}", self.text());
         let review: Value = serde_json::from_slice(&self.body).unwrap();

@@ -1,4 +1,4 @@
-//! Many requests, slow ones, panics, and the end.
+//! Many requests, slow requests, panics, and the end of the server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::client::{Http1, Running, load, request};
 use super::{review, status_line};
 
-/// Answers questions about other objects only when told to. A policy that asks is held that long.
+/// A context that answers only when the test lets it. Until then, a policy that asks is blocked.
 #[derive(Debug, Default)]
 struct Held {
     open: Mutex<bool>,
@@ -95,7 +95,7 @@ async fn concurrent_clients_get_their_own_answers() {
     assert_eq!(server.metric("plimsoll_reviews_in_flight").await as u32, 0);
 }
 
-/// What is known at the moment is written anew for each scrape: none sees what another one has just cleared.
+/// Concurrent scrapes don't disturb each other: each computes the current values itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scrapes_at_once_are_whole() {
     let server = Arc::new(Running::start().await);
@@ -117,7 +117,7 @@ async fn scrapes_at_once_are_whole() {
     }
 }
 
-/// A client that takes nothing holds no answers, and its connection no place.
+/// A client that reads no answers does not keep them in memory, and its connection is closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_nobody_takes_are_given_up() {
     let server = Running::start().await;
@@ -136,7 +136,7 @@ async fn answers_that_nobody_takes_are_given_up() {
         drop(answer);
     }
     server.until(r#"plimsoll_connections_dropped_total{reason="untaken"}"#, 2.0).await;
-    // Whoever takes it gets all of it.
+    // A client that reads gets the whole answer.
     let mut sender = server.connect_http2().await;
     let mut answer = sender.send_request(request(Method::GET, "https://127.0.0.1/metrics", "")).await.unwrap();
     let mut length = 0;
@@ -156,7 +156,7 @@ async fn too_many_are_told_to_come_back() {
     let second = server.post("/validate", review("second").to_string()).await;
     assert!(started.elapsed() >= wait);
     assert_eq!((second.status, second.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
-    // Health is asked beside the queue.
+    // Health checks do not wait in the queue.
     assert_eq!(server.get("/readyz").await.status, StatusCode::OK);
     held.open();
     assert_eq!(first.await.unwrap().response()["uid"], "first");
@@ -208,7 +208,7 @@ async fn a_panic_is_never_an_allow() {
                 let response = answer.response();
                 assert_eq!((&response["uid"], &response["allowed"]), (&uid.into(), &false.into()));
             } else {
-                // About an error of HTTP the `failurePolicy` decides, which is Ignore where nothing may be denied.
+                // After an HTTP error, `failurePolicy` decides, which is Ignore if nothing can be denied.
                 assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
             }
         }
@@ -229,13 +229,13 @@ async fn drains() {
     held.until_asked().await;
     let mut server = Arc::into_inner(server).unwrap_or_else(|| panic!("the task has its connection, not the server"));
     server.signal();
-    // Not ready, but still answering, also over new connections.
+    // The server is not ready, but still answers, also on new connections.
     let unready = until_unready(&server).await;
     assert!(unready.text().contains("[-]shutdown failed: shutting down"), "{}", unready.text());
     assert_eq!(unready.header("connection"), "close");
     let answer = busy.send(request(Method::GET, "/livez", "")).await;
     assert_eq!((answer.status, answer.header("connection")), (StatusCode::OK, "close"));
-    // Then the listener is closed, and so is what is idle.
+    // Then the listener and idle connections are closed.
     tokio::time::timeout(Duration::from_secs(5), idle.closed).await.unwrap().unwrap();
     assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
     assert!(!under_way.is_finished());
@@ -244,7 +244,7 @@ async fn drains() {
     tokio::time::timeout(Duration::from_secs(5), server.stopped()).await.unwrap();
 }
 
-/// Whoever was accepted before the end is answered, however far the connection has come by then.
+/// Every connection that was accepted before the end gets an answer, whatever its state was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_accepted_before_the_end_is_answered() {
     let mut server = Running::start().await;
@@ -267,7 +267,7 @@ async fn what_was_accepted_before_the_end_is_answered() {
     tokio::time::timeout(Duration::from_secs(5), server.stopped()).await.unwrap();
 }
 
-/// Whatever the client's own timeout is.
+/// The body timeout applies, whatever the client's own timeout is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_must_arrive_in_time() {
     let options = Options { body_timeout: Duration::from_millis(300), ..Options::default() };
@@ -280,7 +280,7 @@ async fn a_body_must_arrive_in_time() {
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
 }
 
-/// A request whose body does not come makes way for one whose body is there.
+/// A request without its body is dropped in favour of a request with a complete body.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_silent_holds_no_place() {
     let options = Options { max_concurrent: 1, body_timeout: Duration::from_secs(60), ..Options::default() };
@@ -295,7 +295,7 @@ async fn who_is_silent_holds_no_place() {
 
 const SILENT: &[u8] = b"POST /validate?timeout=30s HTTP/1.1\r\nhost: a\r\ncontent-length: 16000000\r\n\r\n";
 
-/// Each evaluation of the review has this finding.
+/// The number of evaluations. Each evaluation of the review has this finding.
 async fn evaluated(server: &Running) -> u32 {
     server.metric(r#"plimsoll_findings_total{policy="missing-readiness-probe",action="Warn"}"#).await as u32
 }
@@ -309,7 +309,7 @@ async fn until_unready(server: &Running) -> super::client::Answer {
     }
 }
 
-/// In the background, on a connection of its own.
+/// Sends a review in the background on a new connection.
 fn post(server: &Arc<Running>, path: &str, uid: &str) -> tokio::task::JoinHandle<super::client::Answer> {
     let (request, address) = (request(Method::POST, path, review(uid).to_string()), server.connector());
     tokio::spawn(async move { address.connect().await.send(request).await })

@@ -1,4 +1,4 @@
-//! The real binary: what it says of its arguments, and signals.
+//! The real binary: errors of its arguments, log lines and signals.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -58,7 +58,7 @@ fn arguments_that_do_not_fit() {
         (&["--tls-cert-file", "a"], "--tls-private-key-file"),
         (&["--tls-cert-file", "/none", "--tls-private-key-file", "/none"], "cannot read /none"),
         (&["--register", "--url", "http://a"], "write https://HOST:PORT"),
-        (&["--profile", "defaults"], "it is called `mutate` now"),
+        (&["--profile", "defaults"], "this profile was renamed, write `mutate`"),
         (&["--mode", "enforce", "--config", empty], "--config"),
         (&["--mode", "off"], "enforce, observe"),
         (&["--profile", "cost"], "none, default, mutate, production, strict"),
@@ -77,7 +77,7 @@ fn arguments_that_do_not_fit() {
     }
 }
 
-/// One line each at start, when ready, and at the end.
+/// The server logs one line at start, one when it is ready, and one at the end.
 #[test]
 fn a_signal_ends_it_with_success() {
     for signal in ["-TERM", "-INT"] {
@@ -97,7 +97,7 @@ fn a_signal_ends_it_with_success() {
     }
 }
 
-/// The first drains, the second does not wait for that.
+/// The first signal drains, and the second signal aborts.
 #[test]
 fn a_second_signal_aborts() {
     let server = Serving::start(&["--drain-delay", "60s"]);
@@ -110,7 +110,7 @@ fn a_second_signal_aborts() {
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
-/// Enforcing is said, never assumed.
+/// The server enforces only with `--mode enforce`.
 #[tokio::test]
 async fn nothing_is_refused_until_somebody_says_so() {
     let budget = json!({
@@ -136,13 +136,13 @@ async fn nothing_is_refused_until_somebody_says_so() {
         let (_server, connector) = serve_with(arguments, &[]);
         let answer = connector.send(request(Method::POST, "/validate", blocks.to_string())).await.response();
         assert_eq!(answer["allowed"], allowed, "{arguments:?}: {answer}");
-        // What would be refused is said all the same.
+        // The findings are sent as warnings.
         let warnings = answer["warnings"].to_string();
         assert!(!allowed || warnings.contains("drain-deadlock"), "{arguments:?}: {answer}");
     }
 }
 
-/// Where single reviews are logged, each line has the uid; where they are not, there is none of them.
+/// With debug logs, each line of a review has its uid. By default, single reviews are not logged.
 #[tokio::test]
 async fn lines_about_a_review_have_its_uid() {
     for (level, lines) in [("plimsoll=info", 0), ("plimsoll=debug", 1)] {
@@ -160,12 +160,12 @@ async fn lines_about_a_review_have_its_uid() {
     }
 }
 
-/// Whoever reaches the port cannot fill the log: not with frames that make no sense, nor with what is no TLS.
+/// A client can't fill the log with invalid frames, or with connections without TLS.
 #[tokio::test]
 async fn strangers_fill_no_log() {
     let (server, connector) = serve_with(&[], &[]);
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    // The answer to a ping that nobody sent.
+    // An answer to a ping that was never sent.
     let pong = b"\0\0\x08\x06\x01\0\0\0\0surprise";
     for protocol in ["h2", "http/1.1"] {
         let mut stream = connector.tls(protocol).await.unwrap();
@@ -174,7 +174,7 @@ async fn strangers_fill_no_log() {
             let _ = stream.write_all(pong).await;
         }
         let _ = stream.flush().await;
-        // A ping of our own, whose answer says that all before it was read.
+        // A ping. Its answer shows that the server has read everything before it.
         let _ = stream.write_all(b"\0\0\x08\x06\0\0\0\0\0question").await;
         let mut answer = vec![0; 4096];
         while let Ok(1..) = stream.read(&mut answer).await

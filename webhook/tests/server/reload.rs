@@ -1,4 +1,4 @@
-//! Certificates and configuration that are replaced while the real binary serves.
+//! Replaces certificates and configuration while the real binary runs.
 
 use std::fs;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::serving::{Mounted, Serving};
 
 const EVERY: [&str; 2] = ["--reload-interval", "100ms"];
 
-/// An authority with one below it, which signs what is served.
+/// A root CA and an intermediate CA, which signs the server's certificates.
 struct Authorities {
     root: String,
     intermediate: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate as files, and as it is seen in a handshake.
+/// A certificate as files, and as the client sees it in a handshake.
 struct Leaf {
     chain: String,
     key: String,
@@ -60,7 +60,7 @@ fn pair<'a>(chain: &'a str, key: &'a str) -> [(&'static str, &'a str); 2] {
     [("tls.crt", chain), ("tls.key", key)]
 }
 
-/// The certificate of a new handshake.
+/// The certificate that the server shows in a new handshake.
 async fn served(connector: &Connector) -> CertificateDer<'static> {
     let stream = connector.tls("http/1.1").await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
@@ -84,13 +84,13 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
     let files = [mounted.text("tls.crt"), mounted.text("tls.key")];
     let server =
         Serving::start(&[&["--tls-cert-file", &files[0], "--tls-private-key-file", &files[1]], &EVERY[..]].concat());
-    // It trusts the root alone, so that the chain must come with the certificate.
+    // The client trusts only the root, so the server must send the chain.
     let connector = Connector::new(server.address, authorities.root.clone());
     assert_eq!(served(&connector).await, first.der);
     let mut standing = connector.connect().await;
     let mut last = first;
     for days in 41..45 {
-        // Accepted before the rotation, secured after it.
+        // Connected before the rotation, handshake after it.
         let early = tokio::net::TcpStream::connect(server.address).await.unwrap();
         let next = authorities.leaf("next", days);
         mounted.swap(&pair(&next.chain, &next.key));
@@ -107,14 +107,14 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
     }
     assert_eq!(connector.metric("plimsoll_certificate_generation").await as u32, 5);
 
-    // What cannot be used is told, and nothing changes.
+    // An invalid certificate is reported, and the old one stays.
     let (other, ended) = (authorities.leaf("other", 50), authorities.leaf("ended", -1));
     let refused = [
         (pair(&other.chain, &last.key), "and its private key cannot be used"),
         (pair("-----BEGIN CERTIFICATE-----\nAAAA", &other.key), "holds no certificate in PEM"),
         (pair("", &other.key), "holds no certificate in PEM"),
         (pair(&other.chain, "nonsense"), "holds no private key in PEM"),
-        (pair(&ended.chain, &ended.key), "ended on "),
+        (pair(&ended.chain, &ended.key), "expired on "),
     ];
     for (number, (files, reason)) in refused.iter().enumerate() {
         mounted.swap(files);
@@ -125,11 +125,11 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
         assert_eq!(verbose.status, 200, "the old one is as good as before");
         assert!(verbose.text().contains(reason), "{reason} is not in {}", verbose.text());
     }
-    let line = server.logged("the certificate is refused; the one before it stays");
+    let line = server.logged("the new certificate is rejected; the previous one stays in use");
     assert!(line["reason"].as_str().unwrap().contains("cannot be used"), "{line}");
     fs::remove_file(mounted.path("tls.crt")).unwrap();
     connector.until("plimsoll_certificate_failed_reloads_total", 6.0).await;
-    // Written in place, the key a moment after the certificate.
+    // Written in place, first the certificate and a moment later the key.
     fs::write(mounted.path("tls.crt"), &other.chain).unwrap();
     tokio::time::sleep(Duration::from_millis(30)).await;
     fs::remove_file(mounted.path("tls.key")).unwrap();
@@ -139,12 +139,12 @@ async fn a_mounted_secret_is_rotated_again_and_again() {
     assert!(!connector.get("/readyz?verbose").await.text().contains("refused"));
 }
 
-/// With a certificate from files.
+/// Starts the server with a certificate from files.
 fn serve(arguments: &[&str]) -> (Serving, Connector) {
     serve_with(arguments, &[])
 }
 
-/// And with these variables of the environment.
+/// The same with these environment variables.
 pub(crate) fn serve_with(arguments: &[&str], environment: &[(&str, &str)]) -> (Serving, Connector) {
     let authorities = Authorities::new();
     let leaf = authorities.leaf("server", 40);
@@ -202,7 +202,7 @@ async fn a_mounted_config_map_is_taken_over_and_what_is_wrong_is_refused() {
         assert!(verbose.text().contains(reason), "{reason} is not in {}", verbose.text());
         assert_eq!(connector.metric("plimsoll_configuration_last_reload_successful").await as u32, 0);
     }
-    let line = server.logged("the configuration is refused; the one before it stays");
+    let line = server.logged("the new configuration is rejected; the previous one stays in use");
     assert!(line["problem"].as_str().unwrap().contains("policies.yaml:4:14: "), "{line}");
     fs::remove_file(mounted.path("policies.yaml")).unwrap();
     connector.until(FAILED, 7.0).await;
@@ -214,7 +214,7 @@ async fn a_mounted_config_map_is_taken_over_and_what_is_wrong_is_refused() {
     assert_eq!(connector.metric("plimsoll_configuration_last_reload_successful").await as u32, 1);
 }
 
-/// Bundles are compiled beside the reviews, the same one once, and what is used no more is given back.
+/// Bundles are compiled while reviews run. A known bundle is not compiled again, and unused ones are freed.
 #[tokio::test]
 async fn a_hundred_reloads_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
@@ -222,8 +222,8 @@ async fn a_hundred_reloads_leave_nothing_behind() {
     let engine = plimsoll::engine::Engine::new(plimsoll::engine::Limits::default()).unwrap();
     let builtin = plimsoll::engine::Bundle::load(&engine, plimsoll::engine::BUILTIN).unwrap();
     for version in 0..8_u8 {
-        // The same policies under another digest, or from the third on under other names, for two bundles can't have
-        // policies of one name.
+        // The same policies with another digest. From the third bundle on, they are renamed, because two bundles can't
+        // have policies with the same name.
         let mut bytes = [plimsoll::engine::BUILTIN, &[0, 3, 1, b'x', version]].concat();
         for policy in builtin.metadata().policies.iter().filter(|_| version > 1) {
             rename(&mut bytes, policy.id.as_bytes(), b'0' + version);
@@ -254,14 +254,14 @@ async fn a_hundred_reloads_leave_nothing_behind() {
         server.resident()
     };
     for round in 0..100 {
-        // What changes is compiled anew only every tenth time: a third of a second each.
+        // Compiling takes a third of a second, so only every tenth reload has a new bundle.
         resident.push(reload(&[round / 10 % 2]).await);
     }
     assert_eq!(server.threads("plimsoll-ticker"), 1, "one engine for all of them");
     let (early, late) = (resident[20], resident[99]);
     println!("resident: {early} KiB after 20 reloads, {late} KiB after 100");
     assert!(late < early + (24 << 10), "{early} KiB after 20 reloads, {late} after 100: {resident:?}");
-    // More bundles than there is room for: another engine, and the old one goes with its last review.
+    // More bundles than the engine has room for need a new engine. The old one is dropped with its last review.
     reload(&[0, 2, 3, 4, 5, 6, 7]).await;
     reload(&[0, 7]).await;
     reload(&[0]).await;
@@ -274,7 +274,7 @@ async fn a_hundred_reloads_leave_nothing_behind() {
     panic!("{} engines live", server.threads("plimsoll-ticker"));
 }
 
-/// The last letter of every mention of the name.
+/// Replaces the last letter of the name wherever it occurs.
 fn rename(bytes: &mut [u8], name: &[u8], letter: u8) {
     let found: Vec<_> = bytes.windows(name.len()).enumerate().filter(|(_, it)| *it == name).map(|(at, _)| at).collect();
     found.iter().for_each(|at| bytes[at + name.len() - 1] = letter);
@@ -310,13 +310,13 @@ async fn clients_must_show_a_certificate_where_that_is_asked_for() {
     assert!(text.contains("mallory") && text.contains("--client-allowed-name"), "{text}");
     assert_eq!(ask(Some((&clients, "kube-apiserver")), "/validate").await.unwrap().0, 200);
     assert_eq!(ask(Some((&others, "kube-apiserver")), "/validate").await, None, "the handshake fails");
-    // A kubelet has no certificate.
+    // Health checks of the kubelet have no certificate.
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(ask(None, path).await.unwrap().0, 200, "{path}");
     }
     assert!(connector.metric(r#"plimsoll_reviews_total{webhook="validate",outcome="unauthorized"}"#).await >= 2.0);
 
-    // Without TLS there is health, and nothing else.
+    // Without TLS, only health checks are answered.
     let plain = async |method: Method, path: &str| {
         let stream = tokio::net::TcpStream::connect(server.health.unwrap()).await.unwrap();
         Http1::over(stream).await.send(request(method, path, review("uid").to_string())).await
@@ -328,7 +328,7 @@ async fn clients_must_show_a_certificate_where_that_is_asked_for() {
         assert_eq!(plain(Method::POST, path).await.status, 404, "{path}");
     }
 
-    // The authority of the clients changes while it runs.
+    // The CA of the clients changes while the server runs.
     mounted.swap(&[("ca.crt", &others.root)]);
     connector.until("plimsoll_certificate_generation", 2.0).await;
     assert_eq!(ask(Some((&others, "kube-apiserver")), "/validate").await.unwrap().0, 200);

@@ -1,4 +1,4 @@
-//! The real binary, serving, and files that are replaced as a kubelet does it.
+//! Runs the real binary as a server, and replaces files as the kubelet does.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// `plimsoll serve` on a free port of loopback. Killed on drop.
+/// `plimsoll serve` on a free port of loopback. It is killed on drop.
 pub(crate) struct Serving {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Where health is answered without TLS.
+    /// The address for health checks without TLS.
     pub(crate) health: Option<SocketAddr>,
     lines: Arc<Mutex<Vec<Value>>>,
     _files: Option<Mounted>,
 }
 
 impl Serving {
-    /// With files that live as long.
+    /// Keeps files for as long as the server runs.
     pub(crate) fn keeping(mut self, files: Mounted) -> Self {
         self._files = Some(files);
         self
@@ -31,7 +31,7 @@ impl Serving {
         Self::start_with(arguments, &[])
     }
 
-    /// With these variables of the environment.
+    /// Starts the server with these environment variables.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]).args(arguments);
@@ -59,7 +59,7 @@ impl Serving {
         assert!(status.unwrap().success());
     }
 
-    /// The first line with this message, once there is one.
+    /// Waits for the first log line with this message.
     pub(crate) fn logged(&self, message: &str) -> Value {
         let end = Instant::now() + Duration::from_secs(30);
         while Instant::now() < end {
@@ -77,7 +77,7 @@ impl Serving {
         self.lines.lock().unwrap().clone()
     }
 
-    /// Its status, once it has ended.
+    /// Waits for the end of the server, and returns its status.
     pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -89,7 +89,7 @@ impl Serving {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// How many of its threads have names that begin so.
+    /// Number of threads whose names begin with `name`.
     pub(crate) fn threads(&self, name: &str) -> usize {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
@@ -104,7 +104,8 @@ impl Drop for Serving {
     }
 }
 
-/// A mounted Secret or ConfigMap: files are links into `..data`, which is a link to a folder with a new name each time.
+/// A mounted Secret or ConfigMap. Its files are links into `..data`, and `..data` is a link to a folder that gets a new
+/// name with each change.
 pub(crate) struct Mounted {
     folder: tempfile::TempDir,
     version: u32,
@@ -124,12 +125,12 @@ impl Mounted {
         self.folder.path().join(name)
     }
 
-    /// For an argument.
+    /// The path of a file as an argument.
     pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
-    /// As `AtomicWriter` of the kubelet: a new folder, a new link, a rename, the old folder removed.
+    /// Replaces the files like `AtomicWriter` of the kubelet: new folder, new link, rename, old folder removed.
     pub(crate) fn swap(&mut self, files: &[(&str, &str)]) {
         self.version += 1;
         let name = format!("..2026_01_01_00_00_00.{}", self.version);

@@ -51,7 +51,7 @@ pub struct Case<'a> {
     pub now: Moment,
 }
 
-/// Facts that earlier decisions on the same case asked for.
+/// Facts that earlier decisions on the same case needed.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// Outcomes on the old object, by their place in `selected`.

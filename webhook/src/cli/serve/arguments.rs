@@ -10,126 +10,142 @@ use crate::model::parse_duration;
 use crate::register;
 use crate::registry::{Mode, Profile};
 
-/// With --service, where --authority-secret does not say otherwise.
+/// Default of `--authority-secret`.
 const AUTHORITY_SECRET: &str = "plimsoll-authority";
 
-/// Serve the admission webhook
+/// Run the admission webhook: the server that judges objects for the API server
 #[derive(Args, Clone, Debug)]
 #[command(group = ArgGroup::new("reach").args(["url", "service"]))]
 pub(in crate::cli) struct ServeArgs {
-    /// Address to listen on. Who reaches it can ask questions, so it is loopback unless said otherwise
+    /// Address and port for HTTPS. By default only this machine can connect; 0.0.0.0:8443 listens on all addresses
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443))]
     pub(super) listen: SocketAddr,
 
-    /// Address on which health and metrics are answered too, without TLS
+    /// Additional address and port for health checks and metrics, over HTTP without TLS. By default, none
     #[arg(long, value_name = "ADDRESS")]
     pub(super) health_listen: Option<SocketAddr>,
 
-    /// PEM file with the certificate and those between it and its authority; without, one is issued at each start
+    /// PEM file with the server's certificate, followed by its intermediate certificates. By default, the server issues
+    /// its own certificate
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     pub(super) tls_cert_file: Option<PathBuf>,
 
-    /// PEM file with the certificate's private key
+    /// PEM file with the private key of --tls-cert-file
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     pub(super) tls_private_key_file: Option<PathBuf>,
 
-    /// PEM file with the authority that signed the certificate, for --register
+    /// PEM file with the CA certificate that signed --tls-cert-file. With --register, the API server is configured to
+    /// trust it. Not needed for a self-signed certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     pub(super) ca_file: Option<PathBuf>,
 
-    /// PEM file with authorities: reviews are answered to clients with a certificate of theirs alone
+    /// PEM file with CA certificates. Only clients with a certificate from one of these CAs may send reviews. By
+    /// default, every client may
     #[arg(long, value_name = "FILE")]
     pub(super) client_ca_file: Option<PathBuf>,
 
-    /// Common name that such a certificate must have; may be given more than once; without, any
+    /// With --client-ca-file: accept only client certificates with this common name. Can be repeated. By default, every
+    /// name is accepted
     #[arg(long, value_name = "NAME", requires = "client_ca_file")]
     pub(super) client_allowed_name: Vec<String>,
 
-    /// YAML file with ClusterPolicySets, or a folder of them; may be given more than once
+    /// YAML file, or folder of files, with ClusterPolicySets (which policies apply, and what they do). Can be repeated.
+    /// By default, one ClusterPolicySet with the profile `default`
     #[arg(long, value_name = "FILE")]
     pub(super) config: Vec<PathBuf>,
 
-    /// Time between two looks at the files of configuration and certificates; 0 waits for SIGHUP
+    /// How often to check the files of configuration and certificates for changes. 0 reads them again only after SIGHUP
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_time)]
     pub(super) reload_interval: Duration,
 
-    /// Where PolicySets start from, in place of what they say: none, default, mutate, production or strict
+    /// Replace the profile (the starting selection of policies) of every ClusterPolicySet: none, default, mutate,
+    /// production or strict. By default, the profile that the ClusterPolicySet names, or `default`
     #[arg(long, value_parser = parse_profile)]
     pub(super) profile: Option<Profile>,
 
-    /// Without --config: observe warns at most, enforce denies
+    /// Without --config: observe only warns, enforce also denies
     #[arg(long, value_name = "MODE", default_value = "observe", conflicts_with = "config")]
     pub(super) mode: ServeMode,
 
-    /// Folder for the compiled code of bundles other than the built-in one; only its owner may have rights in it
+    /// Cache folder for the compiled code of policy bundles other than the built-in one. Only its owner may have access
+    /// to it. By default, nothing is cached
     #[arg(long, value_name = "FOLDER")]
     pub(super) bundle_cache: Option<PathBuf>,
 
-    /// Version of Kubernetes, such as 1.34; with --register the API server's own
+    /// Kubernetes version of the cluster, such as 1.34, if no ClusterPolicySet names one. By default, the version of
+    /// the API server with --register, else the newest that Plimsoll knows
     #[arg(long, value_name = "VERSION")]
     pub(super) kubernetes_version: Option<String>,
 
-    /// Write the webhook configurations, so that the API server asks, and keep them as they should be
+    /// Create the webhook configurations in the cluster and keep them up to date, so that the API server sends reviews.
+    /// Needs --url or --service
     #[arg(long, requires = "reach")]
     pub(super) register: bool,
 
-    /// The name of both webhook configurations
+    /// Name of the ValidatingWebhookConfiguration and of the MutatingWebhookConfiguration
     #[arg(long, value_name = "NAME", default_value = register::NAME, value_parser = parse_name, requires = "register")]
     pub(super) register_name: String,
 
-    /// Replace the registration of another server at the start, even if that one answers
+    /// At start, replace the registration of another server, even if that server still answers
     #[arg(long, requires = "register")]
     pub(super) take_over: bool,
 
-    /// Have the API server ask about this namespace alone; may be given more than once
+    /// Review only objects of this namespace, and no cluster-scoped objects. Can be repeated. By default, all objects
+    /// except those in kube-system and in the namespace of --service
     #[arg(long, value_name = "NAMESPACE", value_parser = parse_label, requires = "register")]
     pub(super) only_namespace: Vec<String>,
 
-    /// Write the PodDisruptionBudgets that workloads lack, where the mode is enforce, and withdraw them again once somebody
-    /// wrote their own; looks every 30s unless said otherwise
+    /// In mode enforce, create a PodDisruptionBudget for each workload without one, and delete it once the workload has
+    /// another. INTERVAL is the time between two checks, 30s if left out. By default, none are created
     #[arg(
         long, value_name = "INTERVAL", value_parser = parse_interval, requires = "register", num_args = 0..=1,
         require_equals = true, default_missing_value = "30s"
     )]
     pub(super) write_budgets: Option<Duration>,
 
-    /// How to reach the API server; without, KUBECONFIG, ~/.kube/config or the Pod's own account
+    /// kubeconfig file with the address and credentials of the API server. By default, KUBECONFIG, ~/.kube/config, or
+    /// the ServiceAccount of the Pod
     #[arg(long, value_name = "FILE", requires = "register")]
     pub(super) kubeconfig: Option<PathBuf>,
 
-    /// Where the API server reaches this server, such as https://192.0.2.7:8443
+    /// URL by which the API server reaches this server, such as https://192.0.2.7:8443
     #[arg(long, value_parser = parse_url)]
     pub(super) url: Option<Url>,
 
-    /// The Service by which the API server reaches it, in Plimsoll's own namespace; the port is 443 if left out
+    /// Service by which the API server reaches this server, in the namespace that Plimsoll runs in. PORT is 443 if left
+    /// out
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", value_parser = parse_service, requires = "register")]
     pub(super) service: Option<Service>,
 
-    /// With --service: the Secret in which replicas share the authority of their certificates
+    /// With --service: Secret with the CA that all replicas use to issue their certificates
     #[arg(long, value_name = "NAME", default_value = AUTHORITY_SECRET, value_parser = parse_name, requires = "service")]
     pub(super) authority_secret: String,
 
-    /// How lines are logged; PLIMSOLL_LOG says which (info, debug, or a filter of the crate tracing-subscriber)
+    /// Format of the log on standard error. The environment variable PLIMSOLL_LOG sets the level (info or debug), or a
+    /// filter in the syntax of tracing-subscriber
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 
-    /// Evaluating threads; by default one for each core, and at least two
+    /// Number of threads that run policies. By default, one for each core, and at least two
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 
-    /// Processor time that all policies together may take for one object; the old object of an update has it once more
+    /// Maximum processor time of all policies of a bundle for one object. In an update, the old object gets the same
+    /// time again
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = parse_interval)]
     pub(super) evaluation_time: Duration,
 
-    /// Time in which the body of a request must arrive, whatever the client's own timeout is
+    /// Timeout for receiving the body of a request, extended by the same time for each MiB that has arrived
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
     pub(super) body_timeout: Duration,
 
-    /// Requests of one address at once, twice as many of all; more wait for a second, and are then told to come back
+    /// Maximum number of concurrent requests from one address; all addresses together may have twice as many. Further
+    /// requests wait for up to 1s, and are then rejected with status 503
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) max_concurrent: u16,
 
-    /// Time between the first signal and the end of accepting; by default 5s, on loopback 0s
+    /// How long to accept new requests after SIGTERM or SIGINT, so that load balancers notice the end. By default, 5s,
+    /// or 0s if --listen is a loopback address
     #[arg(long, value_name = "DURATION", value_parser = parse_time)]
     pub(super) drain_delay: Option<Duration>,
 }
@@ -158,11 +174,11 @@ impl From<ServeMode> for Mode {
 #[derive(Clone, Debug)]
 pub(super) struct Url {
     pub(super) text: String,
-    /// Without the brackets of IPv6.
+    /// The host of the URL. An IPv6 address has no brackets.
     pub(super) host: String,
 }
 
-/// Of Plimsoll's own namespace.
+/// A Service in the namespace that Plimsoll runs in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Service {
     pub(super) namespace: String,
@@ -180,8 +196,8 @@ impl Service {
 fn parse_profile(text: &str) -> Result<Profile, String> {
     let known = || Profile::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     Profile::parse(text).ok_or_else(|| match Profile::renamed(text) {
-        Some(now) => format!("it is called `{now}` now"),
-        None => format!("it is none of {}", known()),
+        Some(now) => format!("this profile was renamed, write `{now}`"),
+        None => format!("write one of {}", known()),
     })
 }
 
@@ -193,7 +209,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     Some(parse_time(text)?).filter(|time| !time.is_zero()).ok_or_else(|| "write more than 0s".to_owned())
 }
 
-/// What a webhook configuration takes as `url`, without a path of its own.
+/// Parses a `url` for a webhook configuration. The path is added later.
 fn parse_url(text: &str) -> Result<Url, String> {
     const SHAPE: &str = "write https://HOST:PORT, without a path";
     let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}; {SHAPE}"))?;
@@ -214,18 +230,18 @@ fn parse_service(text: &str) -> Result<Service, String> {
     Ok(Service { namespace: label(namespace)?, name: label(name)?, port })
 }
 
-/// RFC 1123, as Kubernetes has it: a namespace, a Service.
+/// Parses an RFC 1123 label, which is the form of the name of a namespace or a Service.
 fn parse_label(text: &str) -> Result<String, String> {
     let inner = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
     let fits =
         (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
-    if fits { Ok(text.to_owned()) } else { Err("it is no name of a namespace".to_owned()) }
+    if fits { Ok(text.to_owned()) } else { Err("write a namespace: lowercase letters, digits and `-`".to_owned()) }
 }
 
-/// The same with dots: most other names.
+/// Parses labels with dots between them, which is the form of most other names.
 fn parse_name(text: &str) -> Result<String, String> {
     let fits = text.len() <= 253 && text.split('.').all(|label| parse_label(label).is_ok());
-    if fits { Ok(text.to_owned()) } else { Err("it is no name of an object".to_owned()) }
+    if fits { Ok(text.to_owned()) } else { Err("write a name: lowercase letters, digits, `-` and `.`".to_owned()) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where reading and compiling happens while it serves.
+//! The thread that reads and compiles while the server runs.
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// One thread, neither of the event loop nor an evaluating one. One and always the same, for what a compiler has
-/// allocated stays with the allocator's arena of its thread: on a thread of a pool each, reloads took 20 MB more.
+/// A dedicated thread, beside the event loop and the evaluating threads. Memory of the compiler stays in the
+/// allocator's arena of the thread. With a thread pool, reloads took 20 MB more.
 #[derive(Debug)]
 pub(super) struct Background(Sender<Work>);
 
-/// The work panicked, which is a defect.
+/// The work panicked, which is a bug.
 #[derive(Debug, thiserror::Error)]
-#[error("it cannot be loaded, which is a defect of Plimsoll: please report it")]
+#[error("loading panicked, which is a bug in Plimsoll: please report it")]
 pub(super) struct Panicked;
 
 impl Background {
@@ -23,7 +23,7 @@ impl Background {
         let (sender, works) = mpsc::channel::<Work>();
         thread::Builder::new().name("plimsoll-load".to_owned()).spawn(move || {
             for work in works {
-                // Whoever waits for it sees a closed channel.
+                // After a panic, the waiting task sees a closed channel.
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             }
         })?;

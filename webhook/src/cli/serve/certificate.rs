@@ -1,4 +1,4 @@
-//! Which certificate it serves with, which authority the API server is told, and which clients may ask.
+//! The certificate files of the command line: the server's certificate, its CA, and the CAs of clients.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::server::{Clients, TlsError};
 /// The files of certificates.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// The server's; without, it issues its own.
+    /// The files of the server's certificate. If there are none, the server issues its own certificate.
     given: Option<Files>,
     client_ca: Option<PathBuf>,
     client_names: Vec<String>,
@@ -23,11 +23,11 @@ pub(super) struct Source {
 struct Files {
     files: certs::Files,
     ca_file: Option<PathBuf>,
-    /// Under which the API server asks; none where it is not told to.
+    /// The host name that the API server uses. None without `--register`.
     host: Option<String>,
 }
 
-/// Why there is no certificate.
+/// Why the files can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
@@ -42,21 +42,21 @@ impl From<Error> for Failure {
     }
 }
 
-/// What connections are secured with.
+/// The content of the files.
 #[derive(Debug)]
 pub(super) struct Certificate {
-    /// None where it issues its own.
+    /// None if the server issues its own certificate.
     pub(super) key: Option<CertifiedKey>,
-    /// PEM, for `caBundle`; empty where nothing is registered.
+    /// The CA certificates as PEM, for `caBundle`. Empty without `--register`.
     pub(super) authority: Vec<u8>,
     pub(super) clients: Option<Clients>,
 }
 
-/// What the files of the command line hold at start.
+/// The content of the files at start.
 #[derive(Debug)]
 pub(super) struct Given {
     pub(super) source: Source,
-    /// From before they were read, so that a later change is found.
+    /// Fingerprint from before the files were read, so that a later change is noticed.
     pub(super) seen: Fingerprint,
     pub(super) certificate: Certificate,
 }
@@ -73,7 +73,7 @@ impl Given {
         Ok(Self { source, seen, certificate })
     }
 
-    /// Whether it has to issue its own.
+    /// Whether the server must issue its own certificate.
     pub(super) fn needs_certificate(&self) -> bool {
         self.certificate.key.is_none()
     }
@@ -90,7 +90,7 @@ impl Source {
         Self { given, client_ca: args.client_ca_file.clone(), client_names: args.client_allowed_name.clone() }
     }
 
-    /// The files that it is made of.
+    /// All files that are watched for changes.
     pub(super) fn watched(&self) -> Vec<PathBuf> {
         let mut paths: Vec<_> = self.client_ca.iter().cloned().collect();
         if let Some(given) = &self.given {

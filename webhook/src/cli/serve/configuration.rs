@@ -1,4 +1,4 @@
-//! What `--config` names: read, and made into what reviews are judged by.
+//! Reads the files of `--config` and builds the registry from them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,14 @@ use crate::files as bounded;
 use crate::registry::{self, ConfigError, Documents, PolicySet, Profile, Registry};
 use crate::serving::Loaded;
 
-/// Instances are reserved for so many bundles, so that a few more than there are at start cost nothing.
+/// Minimum number of bundles that the engine reserves instances for. So a few bundles can be added without a new
+/// engine.
 const ROOM: usize = 4;
 
-/// Why there is nothing to judge by.
+/// Why a configuration was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotLoaded {
-    /// The files are wrong.
+    /// The files contain errors.
     #[error("{}", .0.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("; "))]
     Config(Vec<ConfigError>),
     /// The machine has too little address space.
@@ -32,7 +33,7 @@ pub(super) enum NotLoaded {
 }
 
 impl NotLoaded {
-    /// Everything that is wrong, one text each.
+    /// All errors, as one text each.
     pub(super) fn problems(&self) -> Vec<String> {
         match self {
             Self::Config(problems) => problems.iter().map(ConfigError::to_string).collect(),
@@ -51,36 +52,36 @@ impl From<NotLoaded> for Failure {
     fn from(error: NotLoaded) -> Self {
         match error {
             NotLoaded::Config(problems) => Failure::config(&problems),
-            NotLoaded::Memory { .. } => Failure::usage(error.to_string(), "see `ulimit -v`"),
-            NotLoaded::Cache(_) => Failure::usage(error.to_string(), "give a folder that only its owner can use"),
+            NotLoaded::Memory { .. } => Failure::usage(error.to_string(), "raise the limit of `ulimit -v`"),
+            NotLoaded::Cache(_) => Failure::usage(error.to_string(), "give a folder that only its owner can access"),
         }
     }
 }
 
-/// Makes one configuration after the other, and keeps of each what the next one needs too.
+/// Loads one configuration after the other, and reuses the engine and the compiled bundles.
 #[derive(Debug)]
 pub(super) struct Loader {
     /// The files of `--config`.
     paths: Vec<PathBuf>,
-    /// What counts without any.
+    /// The PolicySet that is used if the files contain none.
     unsaid: PolicySet,
     options: registry::Options,
     context: Arc<dyn Context>,
     threads: usize,
-    /// Of one instance.
+    /// Limits of one instance.
     limits: Limits,
-    /// Of `--bundle-cache`.
+    /// The folder of `--bundle-cache`.
     cache: Option<PathBuf>,
-    /// With the number of bundles that it has room for.
+    /// The engine, and the number of bundles that it has instances for.
     engine: Option<(Engine, usize)>,
-    /// Of the last good configuration.
+    /// The compiled bundles of the last valid configuration.
     compiled: Vec<Bundle>,
-    /// The files of bundles that the last readable configuration names.
+    /// The bundle files that the last readable configuration names.
     bundles: BTreeSet<PathBuf>,
 }
 
 impl Loader {
-    /// A loader of what the command line names, with room for so many evaluating threads.
+    /// A loader for the files of the command line, with instances for `threads` evaluating threads.
     pub(super) fn new(
         args: &ServeArgs,
         threads: usize,
@@ -102,7 +103,7 @@ impl Loader {
             unsaid: PolicySet::new("default", Profile::Default).with_mode(args.mode.into()),
             options,
             context,
-            // What writes budgets judges beside the evaluating threads.
+            // The task that writes budgets runs policies on a thread of its own.
             threads: threads + usize::from(args.write_budgets.is_some()),
             limits: Limits { time: args.evaluation_time, ..Limits::default() },
             cache: args.bundle_cache.clone(),
@@ -112,13 +113,13 @@ impl Loader {
         }
     }
 
-    /// What the configuration is made of.
+    /// All files that the configuration consists of.
     pub(super) fn watched(&self) -> Vec<PathBuf> {
         self.paths.iter().chain(&self.bundles).cloned().collect()
     }
 
-    /// Reads and compiles what is there now. The fingerprint is that of what was read; with an error, that of what is to
-    /// change before it is worth another try. None where it changed meanwhile.
+    /// Reads and compiles the files. Returns the fingerprint of the files that were read, also after an error: a retry
+    /// makes sense only when it changes. The fingerprint is None if the files changed meanwhile.
     pub(super) fn load(&mut self) -> (Option<Fingerprint>, Result<Loaded, NotLoaded>) {
         if let Ok(documents) = read(&self.paths) {
             self.bundles = documents.sets.iter().filter_map(PolicySet::bundle_file).collect();
@@ -140,14 +141,14 @@ impl Loader {
         Ok(Loaded { registry, context: Arc::clone(&self.context), enforces })
     }
 
-    /// The one in use, as long as it has room; the others live on until the last review with them has ended.
+    /// The current engine if it has room, else a new one. An old engine is dropped after its last review.
     fn engine(&mut self, bundles: usize) -> Result<Engine, NotLoaded> {
         if let Some((engine, _)) = self.engine.as_ref().filter(|(_, room)| *room >= bundles) {
             return Ok(engine.clone());
         }
         let room = bundles.next_power_of_two().max(ROOM);
-        // A thread holds one instance of each bundle until its review is decided, of the old or of the new version; one
-        // more is what a bundle is tried on when it is loaded.
+        // A thread holds one instance of each bundle until its review is decided. Loading a bundle takes one more, to
+        // test it.
         let instances = self.threads * room + 1;
         let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..self.limits };
         let engine =
@@ -161,12 +162,12 @@ impl Loader {
     }
 }
 
-/// Checks the files, as far as this is possible without their bundles.
+/// Checks the files without loading their bundles.
 pub(super) fn readable(paths: &[PathBuf]) -> Result<(), NotLoaded> {
     read(paths).map(drop)
 }
 
-/// The documents of all files.
+/// Reads the documents of all files.
 fn read(paths: &[PathBuf]) -> Result<Documents, NotLoaded> {
     let mut documents = Documents::default();
     let mut problems = Vec::new();
@@ -180,7 +181,8 @@ fn read(paths: &[PathBuf]) -> Result<Documents, NotLoaded> {
         }
     }
     if problems.is_empty() && documents.sets.is_empty() && !paths.is_empty() {
-        // Half a file, most likely. The default set in its place would judge by what nobody asked for.
+        // The file is probably only half written. The default PolicySet would apply policies that the user did not
+        // choose.
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         let reason = "there is no ClusterPolicySet in it; leave out --config for the default one";
         problems.push(ConfigError::of_file(Path::new(&names.join(", ")), reason));

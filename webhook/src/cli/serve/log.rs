@@ -1,4 +1,4 @@
-//! Where lines are logged, and which.
+//! The log: its level, its format and its output.
 
 use std::io::{self, Write};
 
@@ -9,21 +9,21 @@ use super::arguments::LogFormat;
 use crate::printed;
 
 pub(super) fn log_to_stderr(format: LogFormat) {
-    // The client of the API server logs each error that we are about to print with what to do about it.
-    // Whoever reaches the port can have h2 warn of each connection.
+    // kube_client logs errors that we print ourselves, with a hint. h2 warns about single connections, so any client
+    // could fill the log.
     const DEFAULT: &str = "warn,plimsoll=info,kube_client=off,h2=error";
     let wanted = std::env::var("PLIMSOLL_LOG").ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::builder().parse_lossy(wanted.as_deref().unwrap_or(DEFAULT));
-    // Without colours: an escape of a stranger would pass as one of ours.
+    // Without colours, because the log escapes all control characters.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { format }).with_ansi(false);
-    // Tests start more than one server in a process.
+    // Tests start several servers in one process.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }
 
-/// Writes each event as one line, whatever its fields hold: names and errors are a stranger's.
+/// Writes each event as one line. Names and errors in it come from outside, and may contain control characters.
 #[derive(Clone, Copy, Debug)]
 struct Lines {
     format: LogFormat,
@@ -38,7 +38,7 @@ impl MakeWriter<'_> for Lines {
 }
 
 impl Write for Lines {
-    /// An event comes as a whole.
+    /// Receives one whole event in each call.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let mut line = self.line(&text);

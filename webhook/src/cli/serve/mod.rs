@@ -42,10 +42,11 @@ use tasks::Tasks;
 /// With `--url`, give up if the first lists take longer than this.
 const LISTED: Duration = Duration::from_secs(30);
 
-/// Open files that the server asks the system for: both listeners' connections, and some more.
+/// Number of open files that the server requests from the system: the connections of both listeners, and some more.
 const FILES: u64 = 4096;
 
-/// Between readiness going off and the end of accepting, where others have to hear of it: endpoints, load balancers.
+/// Default of `--drain-delay`: how long to accept requests after `/readyz` starts to fail. Endpoints and load balancers
+/// need this time to notice.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
@@ -54,7 +55,8 @@ const DRAIN_DELAY: Duration = Duration::from_secs(5);
 /// Wrong arguments and files have status 2. An error of the machine or of the API server has status 1.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     log_to_stderr(args.log_format);
-    // For the client of the API server; our own TLS names it. A second call, as in tests, changes nothing.
+    // The client of the API server needs a default provider. Our own TLS names its provider. A second call, as in
+    // tests, has no effect.
     let _ = rustls::crypto::ring::default_provider().install_default();
     crate::engine::keep_little_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -65,12 +67,12 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     runtime.block_on(serve(args))
 }
 
-/// The phases: read what is given, ask the API server, load, bind, attend until the end. Nothing is answered before the
-/// server is bound, and files are read before the API server is waited for, which may take long.
+/// The phases: read the files, ask the API server, load, bind, and run until the end. Files are read first, because
+/// the wait for the API server may be long.
 async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "starting");
     raise_limits();
-    // Without a handler SIGHUP would end the process.
+    // Without a handler, SIGHUP would end the process.
     let hangup = signals::hangup().context("cannot wait for SIGHUP")?;
     let given = Given::read(&args)?;
     readable(&args.config)?;
@@ -95,7 +97,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What happens while the server runs: it learns the objects that policies ask for, and only then the API server asks it.
+/// Runs the tasks beside the server. The server is registered only after it has listed the context objects.
 async fn attend(
     args: &ServeArgs,
     client: Option<Client>,
@@ -124,7 +126,7 @@ async fn attend(
         tasks.spawn(own.keep(Arc::clone(&reloader.certificates.key), tasks.registrar(), health));
     }
     let interval = (!args.reload_interval.is_zero()).then_some(args.reload_interval);
-    // A server that was told to stop neither reloads nor registers any more.
+    // A server that is stopping neither reloads nor registers.
     tokio::select! {
         () = tasks.stopped() => {}
         () = reloader.run(interval, hangup) => {}
@@ -132,7 +134,8 @@ async fn attend(
     Ok(())
 }
 
-/// Waits for the first lists. A Service leads to a replica only once it is ready; by a URL the API server would ask at once.
+/// Waits for the first lists. With a URL, the API server sends reviews at once. With a Service, it waits until the
+/// replica is ready.
 async fn known(watches: &Watches, tasks: &Tasks) -> Result<()> {
     let known = tokio::select! {
         known = tokio::time::timeout(LISTED, watches.listed()) => known.is_ok(),
@@ -141,7 +144,7 @@ async fn known(watches: &Watches, tasks: &Tasks) -> Result<()> {
     if known { Ok(()) } else { Err(unlisted(&watches.watched())) }
 }
 
-/// Starts writing missing PodDisruptionBudgets, if the command line asks for it.
+/// With `--write-budgets`, starts the task that writes missing PodDisruptionBudgets.
 fn write_budgets(args: &ServeArgs, client: Client, watches: Arc<Watches>, reloader: &Reloader, tasks: &mut Tasks) {
     let Some(every) = args.write_budgets else { return };
     let own = args.service.iter().map(|service| service.namespace.clone());
@@ -150,17 +153,17 @@ fn write_budgets(args: &ServeArgs, client: Client, watches: Arc<Watches>, reload
     tasks.spawn(budgets::keep(client, watches, loaded, health, budgets::Rounds { every, left_out }));
 }
 
-/// Each connection takes one, and the usual soft limit is below their number.
+/// Raises the limit of open files. Each connection takes one, and the usual soft limit is too low.
 fn raise_limits() {
     if let Err(error) = rlimit::increase_nofile_limit(FILES) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
-/// What has to be asked of the API server before anything is answered.
+/// Facts that the server needs from the API server before it starts.
 struct Asked {
     kubernetes_version: Option<String>,
-    /// Where no certificate was given.
+    /// The server's own certificate, if the command line names none.
     own: Option<Own>,
 }
 
@@ -183,14 +186,14 @@ async fn ask(args: &ServeArgs, client: Option<&kube::Client>, needs_certificate:
     Ok(Asked { kubernetes_version, own })
 }
 
-/// What policies ask for and could not be listed.
+/// The error for context objects that could not be listed in time.
 fn unlisted(watched: &[Watched]) -> anyhow::Error {
     let awaited = watched.iter().filter(|kind| kind.state == Knowing::Awaited);
     let kinds: Vec<String> = awaited
         .map(|kind| format!("{} ({})", kind.kind, kind.trouble.as_deref().unwrap_or("it takes too long")))
         .collect();
     anyhow!(
-        "cannot list the objects that policies ask for: {}; `plimsoll policy rights` prints the rules that a role needs",
+        "cannot list the objects that policies use: {}; `plimsoll policy rights` prints the rules that a role needs",
         kinds.join(", ")
     )
 }

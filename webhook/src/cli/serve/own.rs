@@ -1,4 +1,4 @@
-//! The certificate that it issues itself.
+//! The certificate that the server issues itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use crate::certs::{Authorities, Leaf};
 use crate::register::{AuthoritySecret, RegisterError, Registrar};
 use crate::serving::{Current, Health, Part};
 
-/// How often is looked whether something is due, or was done by another replica.
+/// How often to check whether a renewal is due, or whether another replica changed the shared Secret.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Certificates of our own, by authorities that replicas share in a Secret, or that nobody else knows.
+/// The server's certificate and the CAs that sign it. Replicas share the CAs in a Secret. A single server keeps its
+/// CA in memory.
 #[derive(Debug)]
 pub(super) struct Own {
     secret: Option<AuthoritySecret>,
@@ -23,7 +24,7 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// The first of them.
+    /// Issues the first certificate.
     pub(super) async fn issue(secret: Option<AuthoritySecret>, hosts: Vec<String>) -> Result<Self, RegisterError> {
         let now = OffsetDateTime::now_utc();
         let authorities = match &secret {
@@ -38,12 +39,12 @@ impl Own {
         Arc::clone(&self.leaf.key)
     }
 
-    /// PEM, for `caBundle`.
+    /// The CA certificates as PEM, for `caBundle`.
     pub(super) fn authority(&self) -> Vec<u8> {
         self.authorities.certificates().into_bytes()
     }
 
-    /// Renews what is due, for as long as the server runs.
+    /// Renews CAs and certificate as long as the server runs.
     pub(super) async fn keep(
         mut self,
         key: Arc<Current<CertifiedKey>>,
@@ -62,7 +63,7 @@ impl Own {
                 Err(error) => {
                     let error = error.to_string();
                     if error != reported {
-                        tracing::error!("the certificate cannot be looked after: {error}");
+                        tracing::error!("cannot check or renew the certificate: {error}");
                         health.failed(Part::Certificate, &error);
                         reported = error;
                     }
@@ -71,7 +72,7 @@ impl Own {
         }
     }
 
-    /// Whether there is another certificate now.
+    /// Returns whether a new certificate is in use.
     async fn renew(
         &mut self,
         key: &Current<CertifiedKey>,
@@ -86,7 +87,7 @@ impl Own {
             registrar.update(|wanted| wanted.ca_bundle = self.authority());
         }
         let Some(leaf) = self.authorities.renew(&self.leaf, &self.hosts, now)? else { return Ok(false) };
-        tracing::info!("issued another certificate");
+        tracing::info!("issued a new certificate");
         self.leaf = leaf;
         key.replace(self.key());
         Ok(true)

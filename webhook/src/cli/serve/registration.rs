@@ -1,4 +1,4 @@
-//! The API server: who it is, its client, and what it is told.
+//! The API server: its client, its version, and the registration of the webhook.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::register::{Place, Reach, RegisterError, Registrar, Registration, Roun
 use crate::serving::{Health, Part};
 
 impl ServeArgs {
-    /// Where the API server finds this server, if it is to be told.
+    /// The place to register, if `--register` is given.
     pub(super) fn place(&self) -> Option<Place> {
         let reach = match (&self.url, &self.service) {
             (Some(url), _) => Reach::Url(url.text.clone()),
@@ -31,13 +31,13 @@ impl ServeArgs {
         Some(place).filter(|_| self.register)
     }
 
-    /// By which name the API server asks for the certificate.
+    /// The host name that the API server expects in the certificate.
     pub(super) fn host(&self) -> Option<String> {
         let service = self.service.as_ref().map(|service| service.host());
         self.url.as_ref().map(|url| url.host.clone()).or(service)
     }
 
-    /// All names of a certificate of our own.
+    /// All host names of a certificate that the server issues itself.
     pub(super) fn hosts(&self) -> Vec<String> {
         let mut hosts = hosts_of(self.listen.ip());
         hosts.extend(self.host().filter(|host| !hosts.contains(host)));
@@ -48,8 +48,8 @@ impl ServeArgs {
     }
 }
 
-/// Tries until it works. In a Pod nobody reads an error and starts anew, and what the API server refuses now, or where
-/// there is none yet, may be otherwise in a moment.
+/// Retries until the attempt succeeds. In a Pod, no user is there to restart the server. The API server may come up
+/// later, or grant a right later.
 pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
     const LONGEST: Duration = Duration::from_secs(30);
     let mut pause = Duration::from_secs(1);
@@ -63,7 +63,8 @@ pub(super) async fn until_it_works<T, E: Display>(mut attempt: impl AsyncFnMut()
     }
 }
 
-/// A user who starts it by hand sees at once what is wrong. In a Pod it goes on trying.
+/// Starts the registration. With `--url`, the first error is returned, so that the user sees it. In a Pod, the
+/// registration is retried.
 pub(super) async fn register(
     mut registration: Registration,
     wanted: Wanted,
@@ -90,7 +91,7 @@ pub(in crate::cli) async fn client(kubeconfig: Option<&Path>) -> Result<kube::Cl
     kube::Client::try_from(config(kubeconfig).await?).context("cannot set up the client of the API server")
 }
 
-/// How to reach the API server.
+/// Address and credentials of the API server.
 pub(in crate::cli) async fn config(kubeconfig: Option<&Path>) -> Result<kube::Config> {
     match kubeconfig {
         Some(file) => {
@@ -101,12 +102,12 @@ pub(in crate::cli) async fn config(kubeconfig: Option<&Path>) -> Result<kube::Co
                 .with_context(|| format!("cannot use {}", file.display()))
         }
         None => {
-            kube::Config::infer().await.context("there is neither a kubeconfig nor a Pod's account; give --kubeconfig")
+            kube::Config::infer().await.context("found neither a kubeconfig nor a ServiceAccount; give --kubeconfig")
         }
     }
 }
 
-/// `1.34` of what the API server says, which may be `34+`.
+/// The version of the API server, such as `1.34`. Some API servers report the minor version as `34+`.
 pub(in crate::cli) async fn version_of(client: &kube::Client) -> Result<String> {
     let version = client.apiserver_version().await.context(
         "cannot ask the API server for its version (check server, certificate authority and credentials of the kubeconfig)",

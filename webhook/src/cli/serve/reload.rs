@@ -1,4 +1,4 @@
-//! Replaces PolicySets, bundles and certificates while the server runs, and tells the registrar.
+//! Replaces PolicySets, bundles and certificates while the server runs, and updates the registration.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,22 +19,23 @@ use crate::register::{Registrar, Rules};
 use crate::server::Clients;
 use crate::serving::{Current, Health, Loaded, Part};
 
-/// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
+/// Delay between the publication of a new CA and its first use. API servers need a moment to read it.
 const PUBLISHED: Duration = Duration::from_secs(2);
 
-/// Timeout for publishing it.
+/// Timeout for publishing a new CA.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// How long a new configuration waits for the objects that its policies ask for.
+/// How long a new configuration waits for the first list of the context objects of its policies.
 const LISTED: Duration = Duration::from_secs(10);
 
-/// Files are written in several steps, and a pair of them in turn. What holds still for so long is taken for finished.
+/// Files that did not change for this time are considered complete. Editors write a file in several steps, and a
+/// certificate and its key one after the other.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// Maximum number of looks at files that keep changing, before the next turn.
+/// Maximum number of checks of files that keep changing, before the next turn.
 const PATIENCE: u32 = 20;
 
-/// Looks for something new in turns, and keeps what is good.
+/// Checks files for changes in turns, and takes over valid versions.
 pub(super) struct Reloader {
     pub(super) background: Background,
     pub(super) health: Arc<Health>,
@@ -47,27 +48,27 @@ pub(super) struct Reloader {
 pub(super) struct Configuration {
     loader: Arc<Mutex<Loader>>,
     pub(super) loaded: Arc<Current<Loaded>>,
-    /// Fingerprint of the files that were read last, good or bad.
+    /// Fingerprint of the files that were read last, valid or not.
     seen: Option<Fingerprint>,
-    /// Older versions that reviews are still judged by.
+    /// Older versions that are still in use by running reviews.
     retired: Vec<Arc<Loaded>>,
-    /// What policies may ask for.
+    /// The watches of context objects.
     pub(super) watches: Option<Arc<Watches>>,
 }
 
-/// The server's own, and its clients' authorities.
+/// The server's certificate, and the CAs of its clients.
 pub(super) struct Certificates {
     source: Arc<Source>,
     pub(super) key: Arc<Current<CertifiedKey>>,
     pub(super) clients: Option<Arc<Current<Clients>>>,
-    /// PEM, for `caBundle`.
+    /// The CA certificates as PEM, for `caBundle`.
     pub(super) authority: Vec<u8>,
     seen: Option<Fingerprint>,
 }
 
 impl Reloader {
-    /// Never ends. A turn begins after each interval, if there is one, and at once with the signal, which takes even what
-    /// did not change for new.
+    /// Never ends. A turn starts after each interval, if there is one, and at once after SIGHUP. After SIGHUP,
+    /// unchanged files are loaded again too.
     pub(super) async fn run(mut self, interval: Option<Duration>, mut hangup: Signal) {
         loop {
             let forced = tokio::select! {
@@ -75,7 +76,7 @@ impl Reloader {
                 () = pause(interval) => false,
             };
             if forced {
-                tracing::info!("reading everything again, as SIGHUP asks");
+                tracing::info!("reading all files again because of SIGHUP");
             }
             self.check_certificates(forced).await;
             self.check_configuration(forced).await;
@@ -83,7 +84,7 @@ impl Reloader {
     }
 
     async fn check_configuration(&mut self, forced: bool) {
-        // Here, and not where the last review with it ended, on a thread that others wait for.
+        // Old versions are dropped here, because dropping one on an evaluating thread would delay other reviews.
         self.configuration.retired.retain(|loaded| Arc::strong_count(loaded) > 1);
         let watched = self.configuration.watched();
         if !forced && self.configuration.seen.is_some() {
@@ -99,7 +100,7 @@ impl Reloader {
         let read = self.background.run(move || loader.lock().unwrap_or_else(PoisonError::into_inner).load()).await;
         let problems = match read {
             Ok((None, _)) => {
-                // Half of one version and half of the next.
+                // The files changed while they were read, so two versions may be mixed.
                 self.configuration.seen = None;
                 return;
             }
@@ -117,7 +118,7 @@ impl Reloader {
             }
         };
         for problem in &problems {
-            tracing::error!(problem, "the configuration is refused; the one before it stays");
+            tracing::error!(problem, "the new configuration is rejected; the previous one stays in use");
         }
         self.health.failed(Part::Configuration, &problems.join("; "));
     }
@@ -126,11 +127,11 @@ impl Reloader {
         let kinds = loaded.registry.context_kinds();
         let workloads = Arc::clone(loaded.registry.workloads());
         if let Some(watches) = &self.configuration.watches {
-            // What the old version asks for stays until there is what the new one asks for.
+            // The kinds of the old version stay until those of the new one are listed.
             let both = Arc::new(workloads.showing_also(&watches.workloads()));
             watches.want(watches.wanted().union(&kinds).cloned().collect(), &both);
             if tokio::time::timeout(LISTED, watches.listed()).await.is_err() {
-                tracing::warn!("the new policies ask for objects that cannot be listed; they are used without");
+                tracing::warn!("the new policies use objects that cannot be listed; they run without these objects");
             }
         }
         let (bundles, policies) = (loaded.registry.bundles().len(), loaded.registry.policies().count());
@@ -176,21 +177,23 @@ impl Reloader {
             Err(error) => error.to_string(),
         };
         self.certificates.seen = Some(before);
-        tracing::error!(reason, "the certificate is refused; the one before it stays");
+        tracing::error!(reason, "the new certificate is rejected; the previous one stays in use");
         self.health.failed(Part::Certificate, &reason);
     }
 
-    /// Whether it is in use now: not before the API server trusts it.
+    /// Takes over a certificate once the API server trusts it. Returns whether it is in use.
     async fn serve_with(&mut self, certificate: Certificate) -> bool {
         let Certificate { key, authority, clients } = certificate;
         let mut until = None;
         if let Some(key) = key {
             if let Some(registrar) = self.registrar.as_ref().filter(|_| authority != self.certificates.authority) {
-                // Both, for connections are made with the former one as long as a replica has not heard of the change.
+                // Both CAs, because replicas that have not reloaded yet still use the old certificate.
                 let both = [authority.as_slice(), b"\n", &self.certificates.authority].concat();
                 registrar.update(|wanted| wanted.ca_bundle = both);
                 if !registrar.published(TOLD).await {
-                    tracing::warn!("the new certificate waits until the API server is told of its authority");
+                    tracing::warn!(
+                        "the new certificate is not used yet: its CA could not be registered at the API server"
+                    );
                     return false;
                 }
                 tokio::time::sleep(PUBLISHED).await;
@@ -210,10 +213,10 @@ impl Reloader {
 }
 
 impl Configuration {
-    /// Loads the first one.
+    /// Loads the first configuration.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All errors of the configuration.
     pub(super) fn load(mut loader: Loader, watches: Option<Arc<Watches>>) -> Result<Self, NotLoaded> {
         let (seen, loaded) = loader.load();
         let loaded = Arc::new(Current::new(loaded?));
@@ -230,23 +233,23 @@ impl Configuration {
 }
 
 impl Certificates {
-    /// Those of the files, or the server's own.
+    /// The certificates of the files, or the server's own.
     ///
     /// # Errors
-    /// If there is neither.
+    /// If there is no certificate, which is a bug.
     pub(super) fn new(given: Given, own: Option<&Own>) -> Result<Self> {
         let Given { source, seen, certificate: Certificate { key, authority, clients } } = given;
         let (key, authority) = match (key, own) {
             (Some(key), _) => (Arc::new(key), authority),
             (None, Some(own)) => (own.key(), own.authority()),
-            (None, None) => bail!("there is no certificate, which is a defect of Plimsoll: please report it"),
+            (None, None) => bail!("there is no certificate, which is a bug in Plimsoll: please report it"),
         };
         let clients = clients.map(|clients| Arc::new(Current::new(clients)));
         Ok(Self { source: Arc::new(source), key: Arc::new(Current::new(key)), clients, authority, seen: Some(seen) })
     }
 }
 
-/// What files hold once they hold still. None where they keep changing.
+/// Waits until the files stop changing, and returns their fingerprint. None if they keep changing.
 async fn settled(background: &Background, paths: Vec<PathBuf>) -> Option<Fingerprint> {
     let paths = Arc::new(paths);
     let read = || {

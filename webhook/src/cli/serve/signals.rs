@@ -1,10 +1,10 @@
-//! What ends it.
+//! The signals that end the server or make it reload.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGHUP, which asks for everything to be read again.
+/// SIGHUP, which makes the server read all files again.
 pub(super) fn hangup() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
@@ -20,7 +20,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The first drains, the second aborts.
+    /// Waits for the first signal, which drains the server. The second signal aborts it.
     pub(super) async fn first(mut self) {
         self.next().await;
         tracing::info!("stopping: finishing what is under way; a second signal aborts");
@@ -31,7 +31,7 @@ impl Signals {
         });
     }
 
-    /// The next one, whichever it is.
+    /// Waits for the next SIGTERM or SIGINT.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,4 +1,4 @@
-//! What runs while it serves: the server, and the tasks beside it.
+//! The server and the tasks beside it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::signals::Signals;
 use crate::register::Registrar;
 use crate::server::{Server, TlsError};
 
-/// Owns every task. They end together.
+/// Owns the server and all tasks. They end together.
 pub(super) struct Tasks {
     stop: watch::Sender<bool>,
     server: JoinHandle<Result<(), TlsError>>,
@@ -32,12 +32,12 @@ impl Tasks {
         Self { stop, server, beside: JoinSet::new(), registrar: None }
     }
 
-    /// Runs a task until the end.
+    /// Runs a task until the server ends.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.beside.spawn(task);
     }
 
-    /// Keeps the registrar, which has the last word.
+    /// Keeps the registrar, which is stopped last.
     pub(super) fn keep(&mut self, registrar: Registrar) {
         self.registrar = Some(Arc::new(registrar));
     }
@@ -50,16 +50,16 @@ impl Tasks {
         *self.stop.borrow()
     }
 
-    /// Ready once a signal has stopped the server.
+    /// A future that completes when a signal stops the server.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stop = self.stop.subscribe();
         async move {
-            // If no sender is left, everything has stopped.
+            // An error means that the sender is gone, so everything has stopped.
             let _ = stop.wait_for(|stop| *stop).await;
         }
     }
 
-    /// Stops what still runs, and waits for it: first the tasks beside the server, then the server, then the registrar.
+    /// Stops everything and waits: first for the tasks beside the server, then the server, then the registrar.
     ///
     /// # Errors
     /// If the server failed or panicked.

@@ -1,4 +1,4 @@
-//! Files that others replace: whether they hold something new.
+//! Detects changes of files that other programs replace.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,16 +7,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::files as bounded;
 
-/// What some files held at one moment.
+/// Digest of the content of some files at one moment.
 ///
-/// They are read again rather than watched by events of the kernel: a mounted Secret or ConfigMap changes by a rename of
-/// a link beside the files, which a watch of the files never sees and one of the folder loses with the second rename; over
-/// the network there are none; and what is lost is lost for good. Reading a few files every few seconds costs nothing.
+/// The files are read again, not watched by events of the kernel. The kubelet changes a mounted Secret or ConfigMap by
+/// renaming a link beside the files. A watch of the files misses that, and a watch of the folder misses the second
+/// rename. Network file systems send no events. Reading a few files every few seconds is cheap.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of these files, and of the files in these folders.
+    /// The fingerprint of these files, and of the files in these folders.
     pub(super) fn of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
         let mut hash = Sha256::new();
         for path in paths {
@@ -29,8 +29,8 @@ impl Fingerprint {
     }
 }
 
-/// The file itself, or those of a folder that are configuration, in the order of their names. Names that begin with a dot
-/// are the kubelet's.
+/// The file itself, or the configuration files of a folder, sorted by name. Names that begin with a dot belong to the
+/// kubelet, and are skipped.
 pub(super) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);

@@ -173,7 +173,7 @@ struct Named {
     namespace: Option<Box<str>>,
 }
 
-/// Whether an object has a pod template, and of which sort.
+/// Whether an object has a pod template, and whether its labels are valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Template {
     None,

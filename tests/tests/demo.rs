@@ -79,7 +79,7 @@ fn nowhere_is_an_error() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let output = demo()?.env("KUBECONFIG", folder.path().join("none")).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && stderr.contains("kubectl points nowhere"), "{stderr}");
+    ensure!(!output.status.success() && stderr.contains("kubectl has no current cluster"), "{stderr}");
 
     let dead = folder.path().join("dead");
     let config = json!({

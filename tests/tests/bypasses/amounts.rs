@@ -1,4 +1,4 @@
-//! What is there in form alone: requests too small to mean anything, and images that no container names.
+//! Values that only look complete: requests too small to mean anything, and images that no container names.
 
 use std::time::Duration;
 
@@ -321,7 +321,7 @@ fn cpu(it: &Theme, name: &str, amount: Value) -> Result<Said> {
     resources(it, name, json!({"requests": {"cpu": amount, "memory": "128Mi"}}))
 }
 
-/// The first container says nothing, and the Pod as a whole this.
+/// The first container has no resources, and the Pod as a whole has these.
 fn whole(it: &Theme, object: Manifest, resources: Value) -> Result<Said> {
     it.create(object.pod("/containers/0/resources", Value::Null).pod("/resources", resources))
 }
@@ -332,7 +332,7 @@ fn mounting(kind: &str, name: &str, image: Value) -> Manifest {
         .pod("/containers/0/volumeMounts", json!([{"name": "model", "mountPath": "/model"}]))
 }
 
-/// The webhook hears of the LimitRange a moment later; until then the request is missing, which is refused as well.
+/// The webhook learns of the LimitRange a moment later. Until then the request is missing, which is denied too.
 fn filled_in(it: &Theme) -> Result<Said> {
     let range = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tiny"},
         "spec": {"limits": [{"type": "Container", "defaultRequest": {"memory": "1"}}]}});

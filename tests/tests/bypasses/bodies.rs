@@ -1,4 +1,4 @@
-//! Odd bodies: what JSON lets one write, and the API server reads in its own way.
+//! Odd bodies: text that JSON allows, and that the API server reads in its own way.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::Manifest;
@@ -207,7 +207,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// A good Deployment in whose text something else stands where the image stood.
+/// A good Deployment with other text in place of the image.
 fn in_place_of_the_image(it: &Theme, name: &str, text: &str) -> Result<Said> {
     replaced(it, &Manifest::good("Deployment", name).into(), IMAGE, text)
 }
@@ -223,7 +223,7 @@ fn user(it: &Theme, name: &str, user: &str) -> Result<Said> {
     replaced(it, &object.into(), "77777", user)
 }
 
-/// Argo's kind, good but for what is done to its template.
+/// Argo's Rollout, without a problem except for the change of its template.
 pub(crate) fn rollout(name: &str, change: impl FnOnce(&mut Value)) -> Value {
     let mut object: Value = Manifest::good("Deployment", name).into();
     object["apiVersion"] = "argoproj.io/v1alpha1".into();
@@ -243,7 +243,7 @@ fn large(object: Manifest, bytes: usize) -> Manifest {
     object.pod("/containers/0/env", json!(parts))
 }
 
-/// Without storing it: etcd takes less than the API server.
+/// A dry run, because etcd accepts less than the API server.
 fn dry(it: &Theme, object: Manifest) -> Result<Said> {
     let path = format!("{}?dryRun=All", crate::stage::collection(object.kind(), it.namespace.name()));
     it.send("POST", &path, &[crate::stage::JSON], object.to_string().as_bytes())

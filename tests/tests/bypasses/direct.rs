@@ -1,4 +1,4 @@
-//! Plimsoll asked directly, with what no API server would send: whatever it answers, it is no `allowed: true`.
+//! Direct requests to Plimsoll that no API server would send. No answer may be `allowed: true`.
 
 use anyhow::Result;
 use plimsoll_tests::Manifest;
@@ -295,7 +295,7 @@ fn review(object: &Manifest) -> Value {
     }})
 }
 
-/// The review that has to be denied.
+/// The review that must be denied.
 fn wrong() -> Value {
     review(&bad("Deployment", "web"))
 }
@@ -315,7 +315,7 @@ fn asked(it: &Theme, review: Value) -> Result<Said> {
     it.ask("/validate", &[JSON], &whole(&review))
 }
 
-/// The review that has to be denied, as text in which something is replaced once.
+/// The review that must be denied, as text in which one replacement is made.
 fn replaced(it: &Theme, what: &str, by: &str) -> Result<Said> {
     let text = wrong().to_string();
     anyhow::ensure!(text.matches(what).count() == 1, "`{what}` stands not once in the review");

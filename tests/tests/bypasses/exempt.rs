@@ -1,4 +1,4 @@
-//! Exempt by a sign: a mark by which something is passed over, put where it does not hold.
+//! False marks of an exemption: a mark that exempts some objects, put on an object to which it does not apply.
 
 use plimsoll_tests::Manifest;
 use serde_json::{Value, json};

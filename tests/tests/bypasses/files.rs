@@ -1,5 +1,5 @@
-//! Files, links and names: what a repository could do to the machine of `plimsoll check`, to its log, and to whoever
-//! reads that; and a second server that takes the registration.
+//! Files, links and names: attacks of a repository on the machine of `plimsoll check`, on its log, and on readers of
+//! the log. Also a second server that takes over the registration.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,7 +15,7 @@ use crate::By::Tool;
 use crate::stage::{Said, Theme};
 use crate::{Control, Tries, Try};
 
-/// A fix of class `hardening` mends it.
+/// A fix of class `hardening` fixes it.
 const ESCALATES: &str = "\
 apiVersion: v1
 kind: Pod
@@ -305,10 +305,10 @@ const KINDS: [&str; 2] = ["validatingwebhookconfiguration", "mutatingwebhookconf
 
 const OWNER: &str = "plimsoll.dev/registered-by";
 
-/// Of the second server. Nothing but a registration needs its port.
+/// URL of the second server. Only the registration uses it.
 const SECOND: &str = "https://127.0.0.1:1";
 
-/// A folder with a folder of manifests, its configuration, and a file outside.
+/// A folder with manifests, their configuration, and a file outside of the manifests.
 struct Repository(TempDir);
 
 impl Repository {
@@ -335,7 +335,7 @@ impl Repository {
         Ok(fs::read_to_string(self.path(name))?)
     }
 
-    /// Admitted is what ends with success, within a minute.
+    /// `admitted` means: the command succeeds within a minute.
     fn plimsoll(&self, arguments: &[&str]) -> Result<Said> {
         let mut command = Command::new("timeout");
         command.arg("60").arg(plimsoll_binary()?).args(arguments).current_dir(self.0.path());
@@ -346,14 +346,14 @@ impl Repository {
         Ok(Said { admitted: code == 0, code, text })
     }
 
-    /// Admitted is what changes the file outside.
+    /// `admitted` means: the command changes the file outside of the manifests.
     fn unless_edited(&self, arguments: &[&str]) -> Result<Said> {
         let said = self.plimsoll(arguments)?;
         Ok(Said { admitted: self.read("outside.yaml")? != ESCALATES, ..said })
     }
 }
 
-/// It got through if a terminal would obey any of it, or a line begins with what a name says.
+/// `admitted` means: a terminal would obey a control character, or a line begins with text from a name.
 fn printed(said: Said) -> Result<Said> {
     let hidden = |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
     let begins = |line: &str| line.starts_with("::") || line.starts_with("• other-policy");
@@ -363,7 +363,7 @@ fn printed(said: Said) -> Result<Said> {
     Ok(said)
 }
 
-/// A second server on the stage's control plane. Admitted is what registers.
+/// A second server on the control plane of the stage. `admitted` means: it registers.
 fn register(it: &Theme, arguments: &[&str]) -> Result<Said> {
     let admin = it.stage.control_plane.kubectl();
     let folder = tempfile::tempdir()?;

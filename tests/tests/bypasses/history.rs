@@ -1,5 +1,5 @@
-//! What is there already, and was made for the purpose: revisions to roll back to, values that the webhook has filled in,
-//! and objects so large that old and new together are too much.
+//! Objects that an attacker prepared earlier: revisions for a rollback, values that the webhook filled in, and objects
+//! so large that the old and the new one together exceed a limit.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::{Manifest, until};
@@ -154,13 +154,13 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// Waits until a controller has made this its own.
+/// Waits until a controller has adopted this object.
 fn adopted(it: &Theme, place: &str) -> Result<()> {
     until(SOON, "it is adopted", || Ok(it.get(place)?["metadata"]["ownerReferences"][0]["controller"].as_bool()))
         .map(drop)
 }
 
-/// With the volume `data`, for one Pod.
+/// Adds the volume `data`, and sets one replica.
 fn mount(object: &mut Value) {
     object["spec"]["replicas"] = json!(1);
     let spec = &mut object["spec"]["template"]["spec"];
@@ -168,7 +168,7 @@ fn mount(object: &mut Value) {
     spec["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
 }
 
-/// Changed to a good image, which is completed.
+/// Changes the image to a good one. The webhook then completes the object.
 fn filled(it: &Theme, name: &str) -> Result<()> {
     let said = put(it, name, |spec| spec["containers"][0]["image"] = GOOD.into())?;
     let stored: Value = serde_json::from_str(&said.text)?;
@@ -177,7 +177,7 @@ fn filled(it: &Theme, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Almost as many values as may be created, as a third of what an UPDATE may carry.
+/// Almost the maximum number of values of a CREATE, and a third of the maximum of an UPDATE.
 fn large(it: &Theme, name: &str) -> Result<()> {
     let object = Manifest::good("Deployment", name).pod("/containers/0/args", json!(vec![""; 550_000]));
     let said = it.create(object)?;
@@ -185,12 +185,12 @@ fn large(it: &Theme, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A legacy Deployment with something changed in its pod spec.
+/// A legacy Deployment with a change of its Pod spec.
 fn put(it: &Theme, name: &str, change: impl Fn(&mut Value)) -> Result<Said> {
     unless_modified(|| changed(it, name, &change))
 }
 
-/// Again where a controller has written the status in between.
+/// Retries if a controller has written the status meanwhile.
 pub(crate) fn unless_modified(write: impl Fn() -> Result<Said>) -> Result<Said> {
     loop {
         let said = write()?;

@@ -1,4 +1,4 @@
-//! Annotations and labels with a name of Plimsoll's, or nearly.
+//! Annotations and labels with a name of Plimsoll's, or with a similar name.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::Manifest;
@@ -124,7 +124,7 @@ fn protected(name: &str, value: &Value) -> Manifest {
     Manifest::good("Deployment", name).with("/metadata/annotations", json!({PROTECT: value}))
 }
 
-/// Applied with kubectl, which shows the warnings: with these words, or without a word about the name.
+/// Applied with kubectl, which prints warnings. The answer contains this text, or no text about the name.
 fn warns(it: &Theme, name: &str, annotation: &str, value: &str, words: Option<&str>) -> Result<Said> {
     let object = Manifest::good("Deployment", name).with("/metadata/annotations", json!({annotation: value}));
     let output = it.kubectl().apply(&object.to_string())?;

@@ -1,7 +1,7 @@
-//! Objects that come last, owners that are forged, and budgets over what only Pods have.
+//! Objects that are applied last, forged owners, and budgets that select by labels of Pods only.
 //!
-//! The webhook learns of other objects by its watches, a moment after they are stored. So each last step is a dry run that
-//! is repeated until it is refused.
+//! The webhook learns of other objects by its watches, a moment after the API server has stored them. So each last step
+//! is a dry run that is repeated until it is refused.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const DEADLOCK: &str = "drain-deadlock";
 const OVERLAP: &str = "overlapping-disruption-budgets";
 const SELECTORS: &str = "overlapping-workload-selectors";
 
-/// Longer than a watch takes to tell of what was stored.
+/// Longer than a watch takes to report a stored object.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const TRIES: Tries = Tries {
@@ -386,7 +386,7 @@ pub(crate) const TRIES: Tries = Tries {
                 it.made("Pod", "doubled")?;
                 it.stored(&selecting("one-of-two", json!({"maxUnavailable": 1}), json!({"double": "yes"})))?;
                 it.stored(&selecting("two-of-two", json!({"maxUnavailable": 1}), json!({"double": "yes"})))?;
-                // Both are to be known.
+                // The webhook must know both objects.
                 sleep(Duration::from_secs(2));
                 patched(it, "Pod", "doubled", &json!({"metadata": {"labels": {"double": "yes"}}}))
             },
@@ -484,7 +484,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// The uid of nothing.
+/// A uid that no object has.
 const FORGED: &str = "00000000-0000-4000-8000-000000000000";
 
 impl Theme {
@@ -501,7 +501,7 @@ impl Theme {
     }
 }
 
-/// Tried as a dry run until it is refused, or for as long as watches may take.
+/// Repeats a dry run until it is refused, or until the watches must have reported everything.
 fn until_refused(ask: impl Fn() -> Result<Said>) -> Result<Said> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -523,7 +523,7 @@ fn patched(it: &Theme, kind: &str, name: &str, patch: &Value) -> Result<Said> {
     until_refused(|| it.patch(&format!("{}?dryRun=All", it.at(kind, name)), "merge", patch))
 }
 
-/// Once the watches have told of everything.
+/// Waits until the watches have reported everything.
 fn settled(it: &Theme, object: &Value) -> Result<Said> {
     sleep(Duration::from_secs(2));
     it.create(object.clone())
@@ -533,7 +533,7 @@ fn unready(kind: &str, name: &str) -> Manifest {
     Manifest::good(kind, name).pod("/containers/0/readinessProbe", Value::Null).with("/spec/minReadySeconds", json!(10))
 }
 
-/// A Deployment that an update takes one Pod of.
+/// A Deployment whose update takes one Pod down.
 fn tight(name: &str, replicas: u32) -> Value {
     let update = json!({"maxSurge": 1, "maxUnavailable": 1});
     Manifest::good("Deployment", name)
@@ -570,7 +570,7 @@ fn owner(version: &str, kind: &str, name: &str, uid: &str) -> Value {
     json!({"apiVersion": version, "kind": kind, "name": name, "uid": uid, "controller": true})
 }
 
-/// A Deployment that selects another one's Pods, with these owners.
+/// A Deployment with these owners that selects the Pods of another Deployment.
 fn overlapping(of: &str, owners: Value) -> Value {
     let mut object: Value = Manifest::good("Deployment", of).with("/metadata/ownerReferences", owners).into();
     object["metadata"]["name"] = format!("{of}-too").into();

@@ -1,4 +1,4 @@
-//! Who asks, and where.
+//! Users and namespaces of a request.
 
 use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{Manifest, Namespace, PLAIN, User};
@@ -209,10 +209,10 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// By a user with rights of their own, who acts as another.
+/// A request of a user with limited rights who impersonates another user.
 fn plain(it: &Theme, user: &User) -> Result<Said> {
     let kubectl = it.stage.control_plane.kubectl_of(PLAIN)?.in_namespace(it.namespace.name());
-    // What kubectl checks before would be refused first.
+    // The checks of kubectl itself would refuse the request first.
     let create = ["create", "--validate=false", "--filename=-"];
     Ok(kubectl.acting_as(user).run(&create, Some(&bad("Deployment", "glass").to_string()))?.into())
 }
@@ -226,7 +226,7 @@ fn by(it: &Theme, user: &str, groups: &[&str], name: &str) -> Result<Said> {
     it.create_as(&impersonating(user, groups), bad("Deployment", name))
 }
 
-/// A Pod whose owner exists, made by this user.
+/// A Pod of this user, with an existing owner.
 fn owned_by(it: &Theme, user: &str, name: &str) -> Result<Said> {
     let set = it.made("ReplicaSet", name)?;
     let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": set["metadata"]["uid"],
@@ -240,7 +240,7 @@ fn elsewhere(it: &Theme, prefix: &str, labels: &[(&str, &str)]) -> Result<Said> 
     it.send("POST", &path, &[JSON], bad("Deployment", "web").to_string().as_bytes())
 }
 
-/// A Deployment in a namespace that stays there, being deleted, for no controller empties it.
+/// A Deployment in a terminating namespace. The namespace stays, because no controller empties it.
 fn terminating(it: &Theme) -> Result<String> {
     let namespace = Namespace::new(&it.stage.control_plane, "terminating")?;
     let path = collection("Deployment", namespace.name());

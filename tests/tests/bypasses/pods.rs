@@ -1,4 +1,4 @@
-//! Pods in disguise: kinds, classes of containers, and subresources.
+//! Pods in disguise: other kinds, classes of containers, and subresources.
 
 use anyhow::Result;
 use plimsoll_tests::{Manifest, container, plimsoll_binary};
@@ -282,7 +282,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// An ephemeral container in which nothing is wrong but perhaps the image.
+/// An ephemeral container without a problem, except perhaps in its image.
 fn shell(image: &str) -> Value {
     json!({"name": "shell", "image": image, "securityContext": {"allowPrivilegeEscalation": false}})
 }

@@ -1,4 +1,4 @@
-//! What is there already: the ratchet, rollbacks, owners, and what the object says of itself.
+//! Existing objects: the ratchet, rollbacks, owners, and statements of the object about itself.
 
 use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{Manifest, container};
@@ -362,7 +362,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// A legacy Deployment with something changed in its pod spec.
+/// A legacy Deployment with a change of its Pod spec.
 pub(crate) fn changed(it: &Theme, name: &str, change: impl FnOnce(&mut Value)) -> Result<Said> {
     it.put(&it.legacy("Deployment", name), |object| change(&mut object["spec"]["template"]["spec"]))
 }
@@ -376,7 +376,7 @@ fn annotated(it: &Theme, name: &str, annotations: Value) -> Result<Said> {
     it.create(bad("Deployment", name).with("/metadata/annotations", annotations))
 }
 
-/// The forged revision itself is refused. Whatever came of that, what it is for is tried all the same.
+/// The forged revision itself is refused. The try goes on with the revision's purpose in any case.
 fn refused_first(it: &Theme, object: Value) -> Result<()> {
     let said = it.create(object)?;
     ensure!(!said.admitted && said.text.contains(LATEST), "the forged revision is admitted: {}", said.text);

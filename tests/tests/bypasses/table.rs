@@ -20,7 +20,7 @@ the ratchet. What is listed is the edge just beyond it.
 This page is written by the test: `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses table`.
 ";
 
-/// The table is that of the tries, and no two of a theme have one name.
+/// The table matches the tries, and each name is unique within its theme.
 #[test]
 fn the_table() -> Result<()> {
     let page = page()?;

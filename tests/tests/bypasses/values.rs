@@ -1,4 +1,4 @@
-//! Odd values: what means the same as what is refused, or looks like what is allowed.
+//! Odd values: another spelling of a refused value, or a value that looks like an allowed one.
 
 use std::time::Duration;
 
@@ -264,7 +264,7 @@ fn ratio(it: &Theme, name: &str, request: Value, limit: Value) -> Result<Said> {
     it.create(good(name).pod("/containers/0/resources", resources))
 }
 
-/// The readinessProbe is the good one's: `/health/ready` at 8080.
+/// The readinessProbe of the good object: `/health/ready` at port 8080.
 fn probe(it: &Theme, name: &str, liveness: Value) -> Result<Said> {
     it.create(good(name).pod("/containers/0/livenessProbe", liveness))
 }
@@ -273,7 +273,8 @@ fn rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Val
     it.create(rolling(name, replicas, surge, unavailable))
 }
 
-/// Of Pods that a Service selects, for nobody misses others. Of the Service the webhook hears a moment later.
+/// A Service selects the Pods, because only then the probe is required. The webhook learns of the Service a moment
+/// later.
 fn served_rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Value) -> Result<Said> {
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});

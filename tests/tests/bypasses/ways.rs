@@ -1,4 +1,4 @@
-//! Ways to write: what kubectl and other clients can do, beside applying a file.
+//! Ways to write an object: requests of kubectl and other clients, other than applying a file.
 
 use anyhow::Result;
 use plimsoll_tests::{Kubectl, Manifest, Output};
@@ -162,7 +162,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "create-job",
             exploits: "`kubectl create job`: a Job without a file",
-            // What ends by itself is only recorded without requests.
+            // For Pods that end by themselves, missing requests are only recorded.
             by: Policy(&[LATEST, SECCOMP, "privilege-escalation", "runs-as-root"]),
             run: |it| Ok(it.kubectl().run(&["create", "job", "once", &format!("--image={BAD}")], None)?.into()),
         },
@@ -243,7 +243,7 @@ fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}})
 }
 
-/// What a second manager applies: one container of a Deployment, as far as it cares.
+/// The object of a second field manager: one container of a Deployment.
 fn one_container(name: &str, container: Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {"template": {"spec": {"containers": [container]}}}})

@@ -1,4 +1,4 @@
-//! Tests of the harness itself: that its control plane is a real one, and that it leaves nothing behind.
+//! Tests of the harness: its control plane is a real one, and leaves nothing behind.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The refusal that a person reads: what is said of each object of popular charts.
+//! The text of denials, for each object of popular charts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use plimsoll::registry::{Options, Registry, read};
 use plimsoll_tests::{corpus, named_policies};
 use serde_json::Value;
 
-/// `spec` of sets that deny more and more.
+/// `spec` of sets, each stricter than the one before.
 const SPECS: [&str; 3] = [
     "{mode: enforce, profile: default}",
     "{mode: enforce, profile: strict, severities: [{name: error, action: Deny}]}",
@@ -23,7 +23,7 @@ const SPECS: [&str; 3] = [
      {name: info, action: Deny}]}",
 ];
 
-/// What paths of the API have, and no sentence does.
+/// Parts of API paths, which no sentence of a message contains.
 const PATHS: [&str; 4] = ["/spec", "spec.template", "containers[", "spec.containers"];
 
 #[test]
@@ -74,7 +74,7 @@ fn check(message: &str, verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// The objects of a chart that are refused, each beside all others.
+/// The denied objects of a chart, each reviewed beside all others.
 fn refused(registry: &Registry, path: &Path) -> Result<Vec<(Arc<Review>, Verdict)>> {
     let text = std::fs::read_to_string(path)?;
     let documents: Vec<_> = plimsoll::yaml::read(&text).into_iter().filter_map(Result::ok).collect();

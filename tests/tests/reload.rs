@@ -1,4 +1,4 @@
-//! A changed configuration reaches the API server too: what it does where nobody answers.
+//! A changed configuration also changes the registration: the API server's behaviour while no webhook answers.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn registration_follows_the_configuration() -> Result<()> {
     until("the policy is Fail", || Ok(validating()?["webhooks"][0]["failurePolicy"] == "Fail"))?;
     namespace.run(&[rejects("enforced", &bad.to_string(), policies).dry_run()])?;
 
-    // A mistake changes nothing.
+    // A wrong configuration changes nothing.
     write(&file, "{mode: shout}")?;
     until("the mistake is told", || Ok(webhook.log().contains("the configuration is refused")))?;
     namespace.run(&[rejects("enforced still", &bad.to_string(), policies).dry_run()])?;

@@ -1,5 +1,5 @@
-//! `plimsoll scan` on a cluster in which nothing of Plimsoll is installed, as somebody who may only read; and `check` with
-//! what it recorded.
+//! `plimsoll scan` on a cluster without Plimsoll, by a user with read access only, and `check` with the recorded
+//! objects.
 
 use std::fs;
 use std::path::Path;
@@ -84,7 +84,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     ensure!(denied.iter().all(|denied| denied["object"]["kind"] != "Pod"), "{denied:#?}");
     ensure!(scan["most"].as_array().is_some_and(|most| most.contains(&json!("latest-image-tag"))), "{scan:#}");
 
-    // Files for that cluster are checked with what is in it: the budget that is there already makes this a deadlock.
+    // Files for that cluster are checked together with its objects: with the existing budget there, this is a deadlock.
     let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "web", "namespace": bank.name()},
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 5}});
@@ -93,7 +93,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     ensure!(!run.out.contains("drain-deadlock]"), "without the cluster nobody knows: {}", run.out);
     let run = plimsoll(&["check", "--context", "record", "hpa.yaml"], folder.path())?;
     ensure!(run.out.contains("error[drain-deadlock]") && run.status == Some(1), "{}{}", run.out, run.err);
-    // What the record has of an object is what a file changes: `check` says before the merge what apply is refused.
+    // The file changes a recorded object. `check` reports before the merge what `kubectl apply` would be refused for.
     let renamed = Manifest::good("Deployment", "web")
         .with("/metadata/namespace", json!(bank.name()))
         .with("/spec/selector/matchLabels/app", json!("renamed"))
@@ -125,7 +125,7 @@ fn what_goes_wrong() -> Result<()> {
     let run = plimsoll(&["check", "--context", "empty", "a.yaml"], folder.path())?;
     ensure!(run.status == Some(2) && run.err.contains("neither a record nor a manifest is in it"), "{}", run.err);
 
-    // Somebody who may read nothing is told which role would do.
+    // For a user without read access, the error names the required role.
     let control_plane = ControlPlane::shared()?;
     let mut config: Value = serde_json::from_str(&fs::read_to_string(control_plane.kubeconfig())?)?;
     config["users"][0]["user"]["as"] = json!("nobody");

@@ -1,5 +1,5 @@
-//! The checks of the Pod Security Standards as a library, Kubernetes' own, over every workload of our cases and of the
-//! outside corpora: our policies say the same of each. The library is asked through `tests/tools/pod-security`.
+//! Kubernetes' own library of the Pod Security Standards, run over every workload of our cases and of the outside
+//! corpora. Our policies must agree with it. `tests/tools/pod-security` runs the library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use super::CONFIG;
 
-/// What is judged as for this version on both sides.
+/// Version of the standards, for the library and for our policies.
 const VERSION: &str = "1.36";
 
-/// Objects of a run: one that cannot be read must not hide the others.
+/// Number of objects in a run. An unreadable object must not hide the others.
 const BATCH: usize = 500;
 
-/// A policy, the severities of its findings that count, and the checks that it covers together.
+/// A policy, the severities of its relevant findings, and the checks that it covers together.
 const COVERED: &[(&str, &[&str], &[&str])] = &[
     ("privilege-escalation", &["error", "warning", "info"], &["allowprivilegeescalation"]),
     ("runs-as-root", &["error", "warning", "info"], &["runasnonroot", "runasuser"]),
@@ -32,7 +32,7 @@ const COVERED: &[(&str, &[&str], &[&str])] = &[
     ("dangerous-capabilities", &["error"], &["capabilities_baseline"]),
 ];
 
-/// Where we differ on purpose: whether this is such an object, for which policies, and why.
+/// Intended differences: a test for such objects, the policies, and the reason.
 type Difference = (fn(&Object) -> bool, &'static [&'static str], &'static str);
 
 const DIFFERENCES: &[Difference] = &[
@@ -69,14 +69,14 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 struct Object {
-    /// Where it comes from.
+    /// Source of the object.
     from: String,
     value: Value,
     pod: Value,
 }
 
 impl Object {
-    /// Whether some container says this.
+    /// Whether a container has this field with this value.
     fn says(&self, field: &str, value: &str) -> bool {
         self.containers().any(|container| container[field] == value)
     }
@@ -96,7 +96,7 @@ fn our_policies_agree_with_the_library_on_every_workload() -> Result<()> {
     for (objects, answers) in objects.chunks(BATCH).zip(answers.chunks(BATCH)) {
         let found = check(objects)?;
         for ((number, object), answer) in objects.iter().enumerate().zip(answers) {
-            // What is no Pod has no answer: the API server refuses it.
+            // An object that is no Pod has no answer, because the API server refuses it.
             if answer.is_empty() {
                 continue;
             }
@@ -129,7 +129,7 @@ fn verb(passes: bool) -> &'static str {
     if passes { "passes" } else { "fails" }
 }
 
-/// Every workload of the policies' cases, and of the corpora where there are some.
+/// Every workload of the policies' cases, and of the corpora if they exist.
 fn objects() -> Result<Vec<Object>> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/cases");
     let mut texts = Vec::new();
@@ -139,7 +139,7 @@ fn objects() -> Result<Vec<Object>> {
         parts.next();
         for part in parts {
             let (info, rest) = part.split_once('\n').context("a fence")?;
-            // What is mended is judged too; what only old versions take is not.
+            // Fixed inputs are included. Inputs for old versions are not.
             if !info.contains("settings") && !info.contains("version=") {
                 texts.push((name(&file), rest.split("\n```").next().unwrap_or_default().to_owned()));
             }
@@ -168,7 +168,7 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The Pod that a workload of Kubernetes makes.
+/// The Pod that a workload of Kubernetes creates.
 fn pod(object: &Value) -> Option<Value> {
     let template = match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
         ("v1", "Pod") => object,
@@ -182,7 +182,7 @@ fn pod(object: &Value) -> Option<Value> {
     Some(json!({"metadata": template["metadata"], "spec": template["spec"]}))
 }
 
-/// Which checks each passes, by the library.
+/// The checks that each object passes, by the library.
 fn ask(objects: &[Object]) -> Result<Vec<BTreeMap<String, bool>>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/pod-security");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pod-security");
@@ -208,7 +208,7 @@ fn ask(objects: &[Object]) -> Result<Vec<BTreeMap<String, bool>>> {
     Ok(answers)
 }
 
-/// Policies and severities of our findings, by the number of the object. Each lies in a folder of its own.
+/// Policies and severities of our findings, by the number of the object. Each object has its own folder.
 fn check(objects: &[Object]) -> Result<BTreeMap<usize, BTreeSet<(String, String)>>> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("config.yaml");
@@ -217,7 +217,7 @@ fn check(objects: &[Object]) -> Result<BTreeMap<usize, BTreeSet<(String, String)
         let own = folder.path().join("k").join(number.to_string());
         std::fs::create_dir_all(&own)?;
         let mut value = object.value.clone();
-        // Permissions of a case are not what is compared.
+        // Annotations of a case, which may ignore a policy, are not compared.
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("annotations");
             metadata.insert("namespace".to_owned(), format!("n{number}").into());

@@ -1,4 +1,4 @@
-//! Bodies of requests: refused with a reason, or read as serde_json reads them.
+//! Bodies of requests: rejected with a reason, or read as serde_json reads them.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ fn answered(review: &Review) {
     }
 }
 
-/// The review says what the body does.
+/// The review has the same contents as the body.
 fn agrees(review: &Review, theirs: &Value) {
     let request = &theirs["request"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! JSON text to a document and back, held against serde_json.
+//! JSON text to a document and back, compared with serde_json.
 
 use plimsoll_flat::json::{JsonErrorKind, from_json, from_json_omitting};
 use plimsoll_flat::{Node, to_document, validate};
@@ -77,7 +77,7 @@ fn run(text: &[u8]) {
     }
 }
 
-/// Leaves out two members, at paths that the text itself says.
+/// Omits two members, at paths that depend on the text.
 fn omitted(text: &[u8], whole: &Value) {
     let mut path = Vec::new();
     let mut at = whole;
@@ -87,7 +87,7 @@ fn omitted(text: &[u8], whole: &Value) {
         at = child;
     }
     let other = ["a", "b"];
-    // What lies inside of something else that is left out is nobody's question.
+    // Omitting a value inside another omitted value is not defined.
     let apart = !path.is_empty() && !path.starts_with(&other) && !other.starts_with(&path);
     let paths: &[&[&str]] = if apart { &[&path, &other] } else { &[if path.is_empty() { &other } else { &path }] };
     let (document, ranges) = from_json_omitting(text, paths).expect("the whole of it could be read");
@@ -101,7 +101,7 @@ fn omitted(text: &[u8], whole: &Value) {
     assert_eq!(values, found, "{paths:?}");
 }
 
-/// The member at a path through objects, taken out.
+/// Removes the member at a path through objects, and returns it.
 fn take(value: &mut Value, path: &[&str]) -> Option<Value> {
     let (last, parents) = path.split_last()?;
     parents.iter().try_fold(value, |at, name| at.as_object_mut()?.get_mut(*name))?.as_object_mut()?.remove(*last)

@@ -1,4 +1,5 @@
-//! PolicySets: refused with the place of every mistake, or taken, and then taken again as JSON and meaning the same.
+//! PolicySets: rejected with the place of every mistake, or accepted. Accepted sets are accepted as JSON too, with the
+//! same meaning.
 
 use plimsoll::registry::{ConfigError, Registry, read};
 use serde_json::Value;
@@ -89,7 +90,7 @@ fn run(input: &[u8]) {
         }
     };
     assert_eq!(taken.sets.len() + taken.exemptions.len(), documents.len());
-    // A bundle from a file would be read: the fuzzer does not choose which.
+    // A set with a bundle file would read that file, and the fuzzer must not choose files.
     if taken.sets.iter().any(|set| set.bundle_file().is_some()) {
         return;
     }
@@ -124,7 +125,7 @@ fn inside(text: &str, problems: &[ConfigError], placed: bool) {
     }
 }
 
-/// What a registry makes of each request, as text.
+/// The policies that a registry selects for each request, as text.
 fn selects(registry: &Registry) -> Vec<String> {
     let selected = |review| {
         let selected = registry.select(review);

@@ -1,7 +1,8 @@
-//! Requests of every shape through the policies: nothing fails, what is filled in is right, WebAssembly and native agree.
+//! Requests of every shape, reviewed by the policies. No policy fails, the filled-in values are right, and the results
+//! of WebAssembly and native code agree.
 //!
-//! An input is a script of choices: an object, changes of its JSON tree, the operation. So nearly every input is a request that
-//! reaches the policies.
+//! An input is a script of choices: an object, changes of its JSON tree, and the operation. So nearly every input is a
+//! request that reaches the policies.
 
 mod native;
 mod request;
@@ -27,7 +28,7 @@ fn run(input: &[u8]) {
         Ok(review) => Arc::new(review),
         Err(Malformed::Request { .. }) => return,
         Err(malformed) => {
-            // Being beyond a limit is all that these requests can get wrong.
+            // These requests can only be rejected because they exceed a limit.
             assert!(request.is_beyond, "{malformed}: {}", request.body);
             return;
         }
@@ -86,7 +87,7 @@ fn mutated(review: &Arc<Review>) -> Mutation {
     mutation
 }
 
-/// The answer as it arrives.
+/// Checks an answer, and returns it as the API server would read it.
 fn answer(answer: &Value, review: &Review) -> Value {
     let answer: Value = serde_json::from_str(&answer.to_string()).expect("an answer is JSON");
     assert_eq!(answer["response"]["uid"], review.uid.as_str());
@@ -105,7 +106,7 @@ fn denials(verdict: &Verdict) -> Vec<&str> {
     denied.map(|judged| judged.key.as_str()).collect()
 }
 
-/// Whether all that was written is still there; null counts as not written.
+/// Whether all values of the object are still there. A null counts as no value.
 fn keeps(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Null, _) => true,

@@ -71,7 +71,7 @@ fn attempt(target: &Target, input: &[u8], number: u32) {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "it is how a test says where to look")]
+#[expect(clippy::print_stderr, reason = "the message names the failing input")]
 fn report(target: &Target, input: &[u8], number: u32) {
     let file = std::env::temp_dir().join(format!("plimsoll-fuzz-{}", target.name));
     match fs::write(&file, input) {

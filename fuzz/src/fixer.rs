@@ -61,7 +61,7 @@ fn run(input: &[u8]) {
     let fits = edit::apply(&mut expected, &edits);
     match spliced.refused.first() {
         Some(refusal) => {
-            assert_eq!(spliced.text, text, "refused, and changed");
+            assert_eq!(spliced.text, text, "the edits were rejected, but the text changed");
             assert!(spliced.changes.is_empty());
             match &refusal.reason {
                 Reason::Edit(error) => assert!(fits.is_err(), "{error}, but the edits fit"),
@@ -143,7 +143,7 @@ fn edited(text: &str, before: &[Result<Document, SyntaxError>], spliced: &Splice
             &text[change.range.clone()],
         );
     }
-    assert_eq!(again, text, "without the changes it is the old file");
+    assert_eq!(again, text, "undoing the changes must give the old file");
 }
 
 /// Compares values as they come back from a file: an integer beyond 64 bits is a double, as for the API server, and

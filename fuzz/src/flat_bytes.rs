@@ -65,7 +65,7 @@ fn document(document: &[u8]) {
     writer.end();
     match writer.finish() {
         Ok(copy) => {
-            let copy = Node::root(&copy).expect("what a writer finishes is sound").to_json();
+            let copy = Node::root(&copy).expect("a finished document is sound").to_json();
             assert_eq!(copy, format!("[{}]", root.to_json()));
         }
         Err(error) => assert!(sound.is_err() || error == Error::TooDeep, "{error} about a valid document"),

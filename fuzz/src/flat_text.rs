@@ -55,20 +55,20 @@ fn run(text: &[u8]) {
                 "{error:?} is outside of the text"
             );
             let limit = matches!(error.kind, JsonErrorKind::TooDeep | JsonErrorKind::TooManyNodes);
-            assert!(theirs.is_err() || limit, "refused, but serde_json reads it: {error}");
+            assert!(theirs.is_err() || limit, "Plimsoll rejects the text, but serde_json reads it: {error}");
             return;
         }
     };
     assert_eq!(validate(&document), Ok(()));
     let root = Node::root(&document).expect("a valid document has a root");
     let printed = root.to_json();
-    let again = from_json(printed.as_bytes()).expect("what was printed is JSON");
+    let again = from_json(printed.as_bytes()).expect("the printed text is JSON");
     let root_again = Node::root(&again).expect("a valid document has a root");
     assert_eq!(root, root_again);
     assert_eq!(printed, root_again.to_json());
     assert_eq!(validate(&root.to_document()), Ok(()));
     if let Ok(theirs) = theirs {
-        let ours = serde_json::to_value(root).expect("what serde_json reads, it can hold");
+        let ours = serde_json::to_value(root).expect("serde_json can hold a value that it reads");
         assert!(means(&ours, &theirs), "{ours} is not {theirs}");
         let written = to_document(&ours).expect("a value can be written");
         assert_eq!(validate(&written), Ok(()));

@@ -67,11 +67,11 @@ fn run(bytes: &[u8]) {
         (Ok(document), Some(expected)) => {
             assert_eq!(validate(&document), Ok(()));
             let root = Node::root(&document).expect("a valid document has a root");
-            let said = serde_json::to_value(root).expect("all of its numbers are doubles at most");
+            let said = serde_json::to_value(root).expect("serde_json can hold all numbers");
             assert!(means(&said, &expected), "{said} is not {expected}");
         }
         (Ok(document), None) => panic!("finished: {:?}", Node::root(&document)),
-        (Err(error), Some(expected)) => panic!("refused {expected}: {error}"),
+        (Err(error), Some(expected)) => panic!("the writer rejected {expected}: {error}"),
         (Err(_), None) => {}
     }
 }
@@ -149,7 +149,7 @@ fn step(script: &mut Script<'_>, writer: &mut Writer, model: &mut Model) {
             let length = script.below(64);
             let text = script.take(length);
             let Ok(document) = from_json(text) else { return };
-            let node = Node::root(&document).expect("what is parsed has a root");
+            let node = Node::root(&document).expect("a parsed document has a root");
             writer.node(node);
             match serde_json::to_value(node) {
                 Ok(value) => model.value(value),

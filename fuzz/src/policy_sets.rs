@@ -80,7 +80,7 @@ fn run(input: &[u8]) {
     let taken = match read(&text, "fuzz.yaml") {
         Ok(read) => read,
         Err(problems) => {
-            assert!(!problems.is_empty(), "refused without a reason");
+            assert!(!problems.is_empty(), "the text was rejected without a reason");
             inside(&text, &problems, true);
             let again = stream.filter(|_| all_mappings(&values)).map(|stream| read(&stream, "again").err());
             if let Some(again) = again {
@@ -94,7 +94,8 @@ fn run(input: &[u8]) {
     if taken.sets.iter().any(|set| set.bundle_file().is_some()) {
         return;
     }
-    let again = read(&stream.expect("all of it could be read"), "again").expect("what was taken is taken as JSON");
+    let again =
+        read(&stream.expect("the whole stream is readable"), "again").expect("accepted sets are accepted as JSON");
     assert!(taken.sets.iter().map(|set| set.name()).eq(again.sets.iter().map(|set| set.name())));
     match (registry(taken), registry(again)) {
         (Ok(registry), Ok(again)) => assert_eq!(selects(&registry), selects(&again)),
@@ -120,7 +121,7 @@ fn inside(text: &str, problems: &[ConfigError], placed: bool) {
                 assert!(is_inside(text, position.line, position.column), "{said} is outside of the text");
                 assert!(said.starts_with("fuzz.yaml:"), "{said}");
             }
-            None => assert!(!placed, "nowhere: {said}"),
+            None => assert!(!placed, "the problem has no place: {said}"),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Case {
             Expected::Accepted { warned } => difference("warnings", warned, &warned_policies(&output.stderr))?,
             Expected::Rejected { .. } if output.status.success() => "a denial expected, accepted".to_owned(),
             Expected::Rejected { denied } => match denied_policies(&output.stderr) {
-                None => format!("a denial by {VALIDATING_WEBHOOK} expected, refused by another"),
+                None => format!("expected a denial by {VALIDATING_WEBHOOK}, but another component refused the objects"),
                 Some(actual) => difference("denials", denied, &actual)?,
             },
         };

@@ -42,7 +42,7 @@ fn stage() -> Result<&'static Stage> {
         Ok(Stage { control_plane, legacy, _webhook: webhook })
     };
     let stage = STAGE.get_or_init(|| start().map_err(|error: anyhow::Error| format!("{error:#}")));
-    stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
+    stage.as_ref().map_err(|error| anyhow!("the setup failed: {error}"))
 }
 
 /// A budget for all Pods of its namespace. Without it, changes of workloads cause warnings.
@@ -68,7 +68,7 @@ const OLD_SINS: &[&str] = &["latest-image-tag", "missing-resource-requests", "mi
 fn assert_warned(output: Output, policies: &[&str]) {
     let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
     assert_eq!(warned, policies, "{}", output.stderr);
-    output.ok().expect("it is admitted");
+    output.ok().expect("the object is accepted");
 }
 
 #[track_caller]
@@ -335,7 +335,7 @@ fn the_message_of_a_denial() -> Result<()> {
         assert_eq!(*first, " web is refused, for 3 reasons:");
         let expected = ["missing-resource-requests", "missing-seccomp-profile", "latest-image-tag"];
         let causes = causes(&output.stderr).context("no causes")?;
-        assert_eq!((bullets.len(), causes.len()), (3, 3), "only what denies: {message}");
+        assert_eq!((bullets.len(), causes.len()), (3, 3), "the message must have the denying policies only: {message}");
         for ((bullet, id), [reason, field, text]) in bullets.iter().zip(expected).zip(&causes) {
             assert_eq!(reason, id);
             ensure!(field.starts_with("spec.template.spec.containers[app]."), "{field}");

@@ -82,7 +82,7 @@ fn a_missing_budget_is_written_and_withdrawn() -> Result<()> {
     kubectl.delete("poddisruptionbudget", "shop")?.ok()?;
     budgets(kubectl, &["shop"])?;
     kubectl.patch("poddisruptionbudget", "shop", &json!({"spec": {"maxUnavailable": 2}}))?.ok()?;
-    until(TIME, "it is as it was", || {
+    until(TIME, "the budget is restored", || {
         let found = kubectl.find("poddisruptionbudget", "shop")?;
         Ok(found.filter(|budget| budget["spec"]["maxUnavailable"] == 1))
     })?;

@@ -87,6 +87,6 @@ fn denials(profile: &str) -> Result<Option<BTreeMap<(String, String), usize>>> {
             }
         }
     }
-    ensure!(charts == 34, "{charts} charts: the corpus is not as it was");
+    ensure!(charts == 34, "{charts} charts: the corpus has changed");
     Ok(Some(found))
 }

@@ -120,7 +120,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     bank.kubectl().apply(&service("web"))?.ok()?;
     kubectl.apply(&service("other"))?.ok()?;
     served.wait_for("objects", "Service", before + 2.0)?;
-    ensure!(said(kubectl, &web)?.0.is_empty(), "Services of others count");
+    ensure!(said(kubectl, &web)?.0.is_empty(), "a Service with another selector counts");
     kubectl.apply(&service("web"))?.ok()?;
     until_denied(kubectl, &web, &["missing-readiness-probe"])?;
     kubectl.patch("service", "web", &json!({"spec": {"selector": {"app": "elsewhere"}}}))?.ok()?;
@@ -181,7 +181,7 @@ fn what_was_known_last_counts_while_the_api_server_is_lost() -> Result<()> {
 
     control_plane.kill_api_server()?;
     served.wait_for("up_to_date", "Service", 0.0)?;
-    ensure!(served.metric("objects")? == objects, "something was forgotten");
+    ensure!(served.metric("objects")? == objects, "known objects were dropped");
     ensure!(served.metric("failures_total")?["Service"] >= 1.0);
     let (status, text) = get(served.health, "/readyz?verbose")?;
     ensure!(status == 200 && text.contains("Service as it was last known ("), "{status} {text}");
@@ -208,7 +208,7 @@ fn it_is_ready_once_everything_is_listed() -> Result<()> {
     command.arg(format!("--health-listen=127.0.0.1:{health}"));
     command.arg("--kubeconfig").arg(control_plane.kubeconfig_of(PLAIN)?);
     let mut process = control_plane.spawn("plimsoll-plain", &mut command)?;
-    let forbidden = until(SOON, "it says what it may not do", || {
+    let forbidden = until(SOON, "the server names the missing rights", || {
         process.still_runs()?;
         let Ok((status, text)) = get(health, "/readyz?verbose") else { return Ok(None) };
         Ok(text.contains("forbidden").then_some((status, text)))
@@ -220,7 +220,7 @@ fn it_is_ready_once_everything_is_listed() -> Result<()> {
 
     control_plane.allow(PLAIN, None, &rights("namespaced")?)?;
     control_plane.allow(PLAIN, None, &rights("cluster")?)?;
-    let ready = until(SOON, "it is ready with exactly these rights", || {
+    let ready = until(SOON, "the server is ready with exactly these rights", || {
         process.still_runs()?;
         let (status, text) = get(health, "/readyz?verbose")?;
         Ok((status == 200).then_some(text))
@@ -259,7 +259,7 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     kubectl.apply(&budget("draft", "web", json!({"example.com/draft": "yes"})))?.ok()?;
     served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
     let in_part = served.metric("bytes")?["policy/PodDisruptionBudget"];
-    ensure!(!served.metric("objects")?.contains_key("ConfigMap"), "nobody asks for ConfigMaps");
+    ensure!(!served.metric("objects")?.contains_key("ConfigMap"), "no policy reads ConfigMaps");
 
     write(&with)?;
     served.wait_for("up_to_date", "ConfigMap", 1.0)?;
@@ -271,13 +271,13 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
 
     // A question by selector instead of by name, and the fresh read from the API server before the denial. Fields of
     // budgets that were dropped before are kept as soon as a policy reads them.
-    ensure!(served.metric("bytes")?["policy/PodDisruptionBudget"] > in_part, "all of it is kept now");
+    ensure!(served.metric("bytes")?["policy/PodDisruptionBudget"] > in_part, "the whole budget must be kept now");
     let budgeted = |tag: &str| named(tag).with("/metadata/annotations", json!({"example.com/budget": "yes"}));
     until_denied(kubectl, &budgeted("2.0.0"), &["missing-budget"])?;
     kubectl.delete("poddisruptionbudget", "draft")?.ok()?;
     kubectl.apply(&budget("others", "other", json!({})))?.ok()?;
     served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
-    ensure!(said(kubectl, &budgeted("2.0.0"))?.0 == ["missing-budget"], "one of others counts");
+    ensure!(said(kubectl, &budgeted("2.0.0"))?.0 == ["missing-budget"], "a budget with another selector counts");
     kubectl.apply(&budget("web", "web", json!({})))?.ok()?;
     until_denied(kubectl, &budgeted("2.0.0"), &[])?;
 
@@ -330,7 +330,7 @@ fn a_monitor_of_another_namespace_names_the_port() -> Result<()> {
     let kind = "monitoring.coreos.com/ServiceMonitor";
     watch.kubectl().apply(&monitor(json!({"matchNames": ["elsewhere"]})))?.ok()?;
     served.wait_for("objects", kind, 1.0)?;
-    ensure!(said(shop.kubectl(), &web)?.0 == ["missing-readiness-probe"], "it reads elsewhere");
+    ensure!(said(shop.kubectl(), &web)?.0 == ["missing-readiness-probe"], "a monitor of another namespace counts");
     for namespaces in [json!({"matchNames": [shop.name()]}), json!({"any": true})] {
         watch.kubectl().apply(&monitor(namespaces))?.ok()?;
         until_denied(shop.kubectl(), &web, &[])?;

@@ -124,7 +124,7 @@ fn two_budgets_are_one_too_many() -> Result<()> {
     let set = workload("Deployment", 3, &[("one", "  maxUnavailable: 1\n"), ("two", "  maxUnavailable: 1\n")]);
     let stage = Stage::new("overlap", &set)?;
     let said = stage.said("overlapping-disruption-budgets")?;
-    ensure!(said.len() == 1, "once for the set: {said:?}");
+    ensure!(said.len() == 1, "one finding for the set: {said:?}");
     stage.wait(3)?;
     assert_eq!(stage.evict()?, 500);
     stage.namespace.kubectl().delete("poddisruptionbudget", "two")?.ok()?;
@@ -230,7 +230,7 @@ fn a_label_that_adds_a_budget() -> Result<()> {
     assert_eq!(evict(kubectl, &pod)?.status, 500);
     kubectl.delete("poddisruptionbudget", "shop")?.ok()?;
     // The remaining budget expects all three Pods, and selects one.
-    until(Duration::from_secs(30), "the one that is left forbids it too", || {
+    until(Duration::from_secs(30), "the remaining budget forbids the eviction too", || {
         Ok((evict(kubectl, &pod)?.status == 429).then_some(()))
     })
 }
@@ -242,7 +242,7 @@ fn a_stand_in_that_is_none() -> Result<()> {
     let set = set.replace("{name: two}", "{name: two, labels: {plimsoll.dev/stand-in: \"true\"}}");
     let stage = Stage::new("claimed", &set)?;
     let said = stage.said("overlapping-disruption-budgets")?;
-    ensure!(said.len() == 1, "once for the set: {said:?}");
+    ensure!(said.len() == 1, "one finding for the set: {said:?}");
     stage.wait(3)?;
     assert_eq!(stage.evict()?, 500);
     Ok(())
@@ -268,11 +268,11 @@ fn the_missing_budget_lets_one_go() -> Result<()> {
 fn mended(prefix: &str, set: &str, pods: usize, sentence: &str) -> Result<()> {
     let stage = Stage::new(prefix, set)?;
     let said = stage.said("drain-deadlock")?;
-    ensure!(said.len() == 1 && said[0].contains(sentence), "once for the set, at the budget: {said:?}");
+    ensure!(said.len() == 1 && said[0].contains(sentence), "one finding for the set, at the budget: {said:?}");
     stage.wait(pods)?;
     assert_eq!(stage.evict()?, 429);
     stage.fix()?;
-    ensure!(stage.said("drain-deadlock")?.is_empty(), "it is still there");
+    ensure!(stage.said("drain-deadlock")?.is_empty(), "the finding is still there");
     stage.wait(pods)?;
     assert_eq!(stage.evict()?, 201);
     Ok(())

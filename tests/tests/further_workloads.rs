@@ -119,7 +119,7 @@ fn several_templates() -> Result<()> {
     let is_by_place = |(policy, _, message): &(String, String, String)| {
         policy == "latest-image-tag" && message.contains("containers[0]")
     };
-    ensure!(found.iter().any(is_by_place), "a container without a name is said by its place: {found:#?}");
+    ensure!(found.iter().any(is_by_place), "a container without a name must be named by its place: {found:#?}");
     // All templates count as Pods for the budget.
     let dangling: Vec<_> = found.iter().filter(|(policy, ..)| policy == "dangling-disruption-budget").collect();
     ensure!(dangling.len() == 1, "{dangling:#?}");

@@ -40,7 +40,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     let first = until(SOON, "the first replica registers", || installed.registered())?;
     ensure!(failure_policies(&first) == ["Ignore"], "before a replica is ready: {first}");
     sleep(Duration::from_secs(5));
-    let waiting = installed.registered()?.context("it is gone")?;
+    let waiting = installed.registered()?.context("the configuration is missing")?;
     ensure!(failure_policies(&waiting) == ["Ignore"], "{waiting}");
     installed.route(&["first"])?;
     until(SOON, "the ready replica makes it count", || {
@@ -48,7 +48,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     })?;
     let owner = &first["metadata"]["ownerReferences"][0];
     ensure!(owner["kind"] == "Namespace" && owner["name"] == CHART_NAMESPACE, "{owner}");
-    until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
+    until(SOON, "the API server calls the Service", || Ok(denies(shop)?.then_some(())))?;
 
     // A second replica uses the same CA, and changes nothing.
     let before = installed.registered()?;
@@ -82,7 +82,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     // helm uninstall while both replicas run: no object comes back, none stays, and denied objects are accepted.
     installed.uninstall()?;
     gone(&installed)?;
-    ensure!(!denies(shop)?, "denied by nobody");
+    ensure!(!denies(shop)?, "an object is denied without a webhook");
     let end = Instant::now() + NEVER_BACK;
     while Instant::now() < end {
         gone(&installed)?;
@@ -107,14 +107,14 @@ fn a_namespace_that_is_deleted() -> Result<()> {
         installed.install(&["policySet.mode=enforce", "policySet.profile=production"])?;
         installed.start_server("only")?;
         installed.route(&["only"])?;
-        until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
+        until(SOON, "the API server calls the Service", || Ok(denies(shop)?.then_some(())))?;
         until(SOON, "it counts", || Ok(installed.registered()?.filter(|found| failure_policies(found) == ["Fail"])))?;
         // Keeps the Namespace in the state Terminating, like Pods that take long to stop.
         installed.hold_namespace(true)?;
         if dead {
             installed.kill_servers();
             let refused = apply(shop)?;
-            ensure!(refused.contains("failed calling webhook"), "a dead server is an allow: {refused}");
+            ensure!(refused.contains("failed calling webhook"), "a request was accepted without a server: {refused}");
         }
         installed.delete_namespace()?;
         if dead {
@@ -122,7 +122,7 @@ fn a_namespace_that_is_deleted() -> Result<()> {
             installed.hold_namespace(false)?;
         }
         until(SOON, "the configurations are gone", || Ok(gone(&installed).ok()))?;
-        ensure!(!denies(shop)?, "denied by nobody");
+        ensure!(!denies(shop)?, "an object is denied without a webhook");
         installed.hold_namespace(false)?;
         until(SOON, "the Namespace is gone", || {
             Ok(control_plane.kubectl().find("namespace", CHART_NAMESPACE)?.is_none().then_some(()))
@@ -143,7 +143,7 @@ fn nothing_is_asked(installed: &Installed, shop: &Kubectl) -> Result<()> {
         let found = installed.kubectl.get(kind, "plimsoll")?;
         ensure!(found["webhooks"].as_array().is_none_or(Vec::is_empty), "{found}");
     }
-    ensure!(!denies(shop)?, "denied by nobody");
+    ensure!(!denies(shop)?, "an object is denied without a webhook");
     Ok(())
 }
 
@@ -171,8 +171,8 @@ fn repairs(installed: &Installed, shop: &Kubectl) -> Result<()> {
     for kind in BOTH {
         installed.kubectl.ok(&["delete", kind, "plimsoll"])?;
     }
-    ensure!(!denies(shop)?, "denied by nobody");
-    until(Duration::from_secs(60), "what was deleted comes back", || {
+    ensure!(!denies(shop)?, "an object is denied without a webhook");
+    until(Duration::from_secs(60), "the server restores the deleted object", || {
         let mutating = installed.kubectl.find(BOTH[1], "plimsoll")?;
         Ok(installed.registered()?.filter(|_| mutating.is_some()))
     })?;

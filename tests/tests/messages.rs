@@ -49,7 +49,7 @@ fn refusals_of_popular_charts() -> Result<()> {
                 lengths.push(message.chars().count());
             }
         }
-        ensure!(charts > 30, "the corpus is not as it was: {charts} charts");
+        ensure!(charts > 30, "the corpus has changed: {charts} charts");
         let (count, sum, most) = (lengths.len(), lengths.iter().sum::<usize>(), lengths.iter().max().unwrap_or(&0));
         println!("{spec}: {count} refusals of {} characters on average, {most} at most", sum / count.max(1));
     }
@@ -70,7 +70,7 @@ fn check(message: &str, verdict: &Verdict) -> Result<()> {
     let is_named = |id: &str| named.contains(id) || message.contains(" further policies\n");
     ensure!(verdict.denying().all(|judged| is_named(&judged.policy.id)), "a policy that denies is missing");
     let bullets = message.lines().filter(|line| line.starts_with("• ")).count();
-    ensure!(bullets > 0 && message.lines().count() == bullets + 2, "it is no list");
+    ensure!(bullets > 0 && message.lines().count() == bullets + 2, "the message is no list");
     Ok(())
 }
 
@@ -84,7 +84,7 @@ fn refused(registry: &Registry, path: &Path) -> Result<Vec<(Arc<Review>, Verdict
     let context: Arc<dyn Context> = Arc::new(Files::new(true, Arc::new(objects)));
     let mut refused = Vec::new();
     for value in values {
-        let review = Arc::new(Review::from_object(value).context("it is no object")?);
+        let review = Arc::new(Review::from_object(value).context("the document is no object")?);
         let verdict = validate(registry, &review, &context, Instant::now() + Duration::from_secs(20));
         if !verdict.allowed() {
             refused.push((review, verdict));

@@ -164,7 +164,7 @@ fn set_image(kubectl: &Kubectl, workload: &str, tag: &str) -> Result<Output> {
 #[track_caller]
 fn assert_warned(output: Output, policies: &[&str]) {
     assert_eq!(Vec::from_iter(warned_policies(&output.stderr)), policies, "{}", output.stderr);
-    output.ok().expect("it is admitted");
+    output.ok().expect("the object is accepted");
 }
 
 #[track_caller]
@@ -379,7 +379,7 @@ fn companions_count_by_age() -> Result<()> {
     };
     for name in ["young", "old", "kept"] {
         let output = kubectl.apply(&needs(name).to_string())?;
-        ensure!(output.stderr.is_empty(), "on CREATE it says nothing: {}", output.stderr);
+        ensure!(output.stderr.is_empty(), "a CREATE must have no warning: {}", output.stderr);
         output.ok()?;
     }
     assert_warned(set_image(kubectl, "deployment/young", "1.5.0")?, &["missing-config-map"]);
@@ -419,7 +419,7 @@ fn whoever_breaks_the_glass_is_let_through_and_recorded() -> Result<()> {
     let message = until(Duration::from_secs(20), "there is an Event", || recorded("brigade"))?;
     assert_eq!(message, "fire-brigade broke the glass: latest-image-tag would have denied this");
     until(Duration::from_secs(20), "there is an Event", || recorded("called"))?;
-    assert_eq!(recorded("database")?, None, "an operator that is trusted breaks nothing");
+    assert_eq!(recorded("database")?, None, "a trusted operator does not break the glass");
     ensure!(stage.webhook.log().contains("the glass was broken"), "{}", stage.webhook.log());
     // A dry run writes no Event.
     let brigade = kubectl.acting_as(&users[0].1);

@@ -129,7 +129,7 @@ fn is_denied(kubectl: &Kubectl) -> Result<bool> {
 }
 
 fn until_denied(kubectl: &Kubectl) -> Result<()> {
-    until(BACK, "what is wrong is denied", || Ok(is_denied(kubectl)?.then_some(())))
+    until(BACK, "a bad object is denied", || Ok(is_denied(kubectl)?.then_some(())))
 }
 
 /// A server-side apply keeps list items of another manager, so they need another kind of write.
@@ -154,7 +154,7 @@ fn what_others_add_is_removed() -> Result<()> {
         json!([{"op": "add", "path": "/webhooks/0/rules/-", "value": before[0]["rules"][0]}]),
     ] {
         add(patch)?;
-        until(BACK, &format!("it is repaired\n{}", server.log()), || {
+        until(BACK, &format!("the configuration is restored\n{}", server.log()), || {
             Ok((kubectl.get(kind, "plimsoll")?["webhooks"] == before).then_some(()))
         })?;
     }
@@ -173,7 +173,7 @@ fn a_namesake_takes_nothing_away() -> Result<()> {
     let mut second = Server::start(&control_plane, &folder, &["--url", &url])?;
     let (status, log) = second.ends()?;
     ensure!(status == Some(1) && log.contains("--take-over"), "{status:?}: {log}");
-    ensure!(is_denied(&kubectl)?, "the first one is asked as before");
+    ensure!(is_denied(&kubectl)?, "the first server must still be called");
     // With `--take-over`, the third process breaks the registration, and the first one restores it.
     let third = Server::start(&control_plane, &folder, &["--url", &url, "--take-over"])?;
     until(BACK, "the third one wrote its authority", || Ok(third.log().contains("registered, ").then_some(())))?;
@@ -185,7 +185,7 @@ fn a_namesake_takes_nothing_away() -> Result<()> {
     first.child.wait()?;
     let listen = format!("127.0.0.1:{}", first.port);
     let successor = Server::start(&control_plane, &folder, &["--url", &url, "--listen", &listen])?;
-    until(BACK, &format!("it is registered\n{}", successor.log()), || {
+    until(BACK, &format!("the server is registered\n{}", successor.log()), || {
         Ok(successor.log().contains("registered, ").then_some(()))
     })?;
     until_denied(&kubectl)
@@ -222,7 +222,7 @@ fn a_second_server_takes_nothing_away() -> Result<()> {
         ensure!(second.is_registered(&kubectl)?, "{:?}\n{}\n{}", urls(&kubectl)?, first.log(), second.log());
         thread::sleep(Duration::from_millis(200));
     }
-    ensure!(is_denied(&kubectl)?, "the second one judges as well");
+    ensure!(is_denied(&kubectl)?, "the second server must deny too");
 
     // After SIGTERM, the first process takes the registration back.
     second.signal("TERM")?;
@@ -273,7 +273,7 @@ fn a_repaired_edit_leaves_a_line_in_the_log() -> Result<()> {
         let lines = server.log().matches("was edited, and is repaired").count();
         let (name, patch) = ("validatingwebhookconfiguration/plimsoll", patch.to_string());
         kubectl.ok(&["patch", name, "--type=json", "--field-manager=hand", "-p", &patch])?;
-        until(BACK, &format!("it is repaired, and said so\n{}", server.log()), || {
+        until(BACK, &format!("the configuration is restored and the log says so\n{}", server.log()), || {
             let (log, found) = (server.log(), kubectl.get("validatingwebhookconfiguration", "plimsoll")?);
             let repaired = found["webhooks"][0]["failurePolicy"] == "Fail"
                 && found["webhooks"][0]["rules"].as_array().is_some_and(|rules| !rules.is_empty())
@@ -305,8 +305,10 @@ fn a_registration_without_annotations_has_an_owner_too() -> Result<()> {
     ensure!(status == Some(1) && log.contains("registered by another: https://192.0.2.1:8443, since 20"), "{log}");
     // A second registration with another name is possible.
     let server = Server::start(&control_plane, &folder, &["--register-name=second"])?;
-    until(BACK, "it is registered under another name", || kubectl.find("mutatingwebhookconfiguration", "second"))
-        .context(server.log())?;
+    until(BACK, "the server is registered under another name", || {
+        kubectl.find("mutatingwebhookconfiguration", "second")
+    })
+    .context(server.log())?;
     let server = Server::start(&control_plane, &folder, &["--take-over"])?;
     server.until_registered(&kubectl)?;
     until_denied(&kubectl)

@@ -31,7 +31,7 @@ fn registration_follows_the_configuration() -> Result<()> {
 
     // A wrong configuration changes nothing.
     write(&file, "{mode: shout}")?;
-    until("the mistake is told", || Ok(webhook.log().contains("the configuration is refused")))?;
+    until("the log has the mistake", || Ok(webhook.log().contains("the configuration is refused")))?;
     namespace.run(&[rejects("enforced still", &bad.to_string(), policies).dry_run()])?;
 
     write(&file, "{mode: observe, profile: production}")?;
@@ -53,5 +53,5 @@ fn until(what: &str, ask: impl Fn() -> Result<bool>) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("{what}: not within 30 s")
+    bail!("timed out after 30 s: {what}")
 }

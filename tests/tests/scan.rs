@@ -58,7 +58,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
         "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}});
     bank.kubectl().apply(&budget.to_string())?.ok()?;
-    until(Duration::from_secs(60), "the controllers have made Pods and judged the budget", || {
+    until(Duration::from_secs(60), "the controllers have created Pods and computed the budget", || {
         let budget = bank.kubectl().get("poddisruptionbudget", "web")?;
         let pods = shop.kubectl().list("pods")?.len();
         Ok((budget["status"]["expectedPods"] == 2 && pods >= 1).then_some(()))
@@ -90,7 +90,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 5}});
     fs::write(folder.path().join("hpa.yaml"), autoscaler.to_string())?;
     let run = plimsoll(&["check", "hpa.yaml"], folder.path())?;
-    ensure!(!run.out.contains("drain-deadlock]"), "without the cluster nobody knows: {}", run.out);
+    ensure!(!run.out.contains("drain-deadlock]"), "a finding needs the recorded cluster: {}", run.out);
     let run = plimsoll(&["check", "--context", "record", "hpa.yaml"], folder.path())?;
     ensure!(run.out.contains("error[drain-deadlock]") && run.status == Some(1), "{}{}", run.out, run.err);
     // The file changes a recorded object. `check` reports before the merge what `kubectl apply` would be refused for.
@@ -104,7 +104,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     let run = plimsoll(&["check", "--context", "record", "renamed.yaml"], folder.path())?;
     ensure!(run.out.contains("error[immutable-field-changed]") && run.status == Some(1), "{}{}", run.out, run.err);
     let run = plimsoll(&["check", "renamed.yaml"], folder.path())?;
-    ensure!(!run.out.contains("immutable-field-changed]"), "without a record nobody knows: {}", run.out);
+    ensure!(!run.out.contains("immutable-field-changed]"), "a finding needs the record: {}", run.out);
     let files: Vec<String> = fs::read_dir(folder.path().join("record"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;

@@ -128,7 +128,7 @@ impl Scene {
 }
 
 impl Drop for Scene {
-    #[expect(clippy::print_stdout, reason = "the table is what the test is run for by hand")]
+    #[expect(clippy::print_stdout, reason = "a developer runs the test by hand to see the table")]
     fn drop(&mut self) {
         println!("{}", self.table);
     }

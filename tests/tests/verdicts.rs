@@ -203,7 +203,7 @@ fn check_says_what_the_cluster_says() -> Result<()> {
     }
     ensure!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n\n"));
     // All policies except those that read other objects, which are not known here.
-    ensure!(seen.len() == 30, "not every policy has found something: {seen:?}");
+    ensure!(seen.len() == 30, "some policy has no finding: {seen:?}");
 
     let ours = check(folder.path(), SILENT)?;
     let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config(SILENT)))?;
@@ -262,7 +262,7 @@ fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
         }
         let name = finding["object"]["name"].as_str().context("no name")?;
         let object: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.json")))?)?;
-        let said = said.get_mut(name).context("an object that nobody asked about")?;
+        let said = said.get_mut(name).context("a finding about an unknown object")?;
         let path = named(&object, &text("path"));
         let line = format!("{}  {path}: {}", text("policy"), text("message"));
         match (finding["defaulted"] == true, text("action").as_str()) {
@@ -307,7 +307,8 @@ fn compare(namespace: &Namespace, manifest: &Manifest, ours: &Said) -> Result<Op
     let mut denied = BTreeSet::new();
     if !output.status.success() {
         let named = denied_policies(&output.stderr);
-        let named = named.with_context(|| format!("{} is refused by another: {}", manifest.name(), output.stderr))?;
+        let named =
+            named.with_context(|| format!("another component refused {}: {}", manifest.name(), output.stderr))?;
         let causes = causes(&output.stderr).context("no causes")?;
         let is_named = |[id, ..]: &[String; 3]| named.contains(id) || output.stderr.contains(" further policies\n");
         ensure!(causes.iter().all(is_named), "not every cause is in the message: {}", output.stderr);

@@ -44,11 +44,11 @@ fn run(input: &[u8]) {
     let Some(object) = &mutation.object else { return };
     if !request.says_who_wrote {
         let before = review.object().and_then(|object| serde_json::to_value(object).ok()).unwrap_or_default();
-        assert!(keeps(&before, object), "overwritten: {before} became {object}");
+        assert!(keeps(&before, object), "a written value was replaced: {before} became {object}");
     }
-    let completed = Arc::new(review.with_object(object).expect("what was patched is an object"));
+    let completed = Arc::new(review.with_object(object).expect("the patched value is an object"));
     let again = mutated(&completed);
-    assert!(again.patch.0.is_empty(), "added again: {:?} to {object}", again.added);
+    assert!(again.patch.0.is_empty(), "a second mutation added {:?} to {object}", again.added);
     let after = validated(&completed);
     let (before, after) = (denials(&verdict), denials(&after));
     assert!(
@@ -80,7 +80,7 @@ fn mutated(review: &Arc<Review>) -> Mutation {
     answer(&respond::mutated(review, Some(&mutation.patch)), review);
     if let Some(object) = &mutation.object {
         let received = review.object().expect("only an object is patched");
-        let mut patched = serde_json::to_value(received).expect("an object that was patched is a value");
+        let mut patched = serde_json::to_value(received).expect("a patched object is a JSON value");
         json_patch::patch(&mut patched, &mutation.patch).expect("the patch applies");
         assert_eq!(&patched, object);
     }

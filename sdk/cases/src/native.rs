@@ -58,7 +58,7 @@ pub(crate) fn outcome(
     let judgements = evaluate(suite.run_policy, &native, (environment, review), subject, &[policy], &settings);
     let asked = native.asked.into_inner();
     if !asked.is_empty() {
-        return Ok(format!("it asks for kinds that it does not declare: {asked:?}"));
+        return Ok(format!("the policy reads kinds that it does not declare: {asked:?}"));
     }
     Ok(match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),

@@ -35,7 +35,7 @@ pub(crate) fn record(case: &Case) -> Result<()> {
         .with_context(|| format!("{} is no longer the file that was read", case.path.display()))?;
     std::fs::write(&case.path, text)?;
     drop(held);
-    run(&now).context("what was written does not hold")
+    run(&now).context("the recorded case still fails")
 }
 
 /// The input with comments for its findings, on the lines with a different expectation.

@@ -12,7 +12,7 @@ fn while_it_is_down() -> Result<()> {
     let namespace = Namespace::new(&control_plane, "down")?;
     let mut webhook = Webhook::start(&control_plane, &WebhookOptions::default())?;
     let admin = control_plane.kubectl();
-    until(Duration::from_secs(30), "what can deny is registered to fail closed", || {
+    until(Duration::from_secs(30), "the denying webhooks are registered with failurePolicy Fail", || {
         let configuration = admin.get("validatingwebhookconfiguration", "plimsoll")?;
         Ok((configuration["webhooks"][0]["failurePolicy"] == "Fail").then_some(()))
     })?;
@@ -29,7 +29,7 @@ fn while_it_is_down() -> Result<()> {
     let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}});
     namespace.kubectl().create(&claim.to_string())?.ok()?;
-    ensure!(webhook.stop(), "it does not end well");
+    ensure!(webhook.stop(), "the webhook failed on SIGTERM");
 
     for object in [Manifest::good("Deployment", "web"), Manifest::good("Pod", "web")] {
         let output = namespace.kubectl().create(&object.to_string())?;
@@ -51,7 +51,7 @@ fn while_it_is_down() -> Result<()> {
     namespace.kubectl().acting_as(&scheduler).ok(&annotate)?;
     for object in needed() {
         let output = admin.create(&object.to_string())?;
-        output.ok().with_context(|| format!("{} is in the way", object["kind"]))?;
+        output.ok().with_context(|| format!("{} is refused", object["kind"]))?;
     }
     // Controllers can still create objects for accepted owners, and delete unwanted objects.
     let system = admin.in_namespace("kube-system");

@@ -342,7 +342,7 @@ impl Repository {
         let output = command.stdin(Stdio::null()).output()?;
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let code = output.status.code().and_then(|code| u16::try_from(code).ok()).unwrap_or(u16::MAX);
-        ensure!(code != 124, "it did not end within a minute: {text}");
+        ensure!(code != 124, "the command took longer than a minute: {text}");
         Ok(Said { admitted: code == 0, code, text })
     }
 
@@ -382,7 +382,7 @@ fn register(it: &Theme, arguments: &[&str]) -> Result<Said> {
         .args(arguments)
         .stderr(fs::File::create(&log)?)
         .spawn()?;
-    let ended = until(Duration::from_secs(90), "it ends, or registers", || {
+    let ended = until(Duration::from_secs(90), "the server exits or registers", || {
         if let Some(status) = server.try_wait()? {
             return Ok(Some(status.code().and_then(|code| u16::try_from(code).ok()).unwrap_or(u16::MAX)));
         }

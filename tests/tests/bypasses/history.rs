@@ -51,7 +51,7 @@ pub(crate) const TRIES: Tries = Tries {
                 let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata,
                     "spec": {"replicas": 0, "selector": owner["spec"]["selector"], "template": mounting["spec"]["template"]}});
                 let said = it.create(set)?;
-                ensure!(said.admitted, "the revision is refused itself: {}", said.text);
+                ensure!(said.admitted, "the revision itself is refused: {}", said.text);
                 unless_modified(|| it.put(&it.at("Deployment", "mounting"), mount))
             },
         },
@@ -156,8 +156,10 @@ pub(crate) const TRIES: Tries = Tries {
 
 /// Waits until a controller has adopted this object.
 fn adopted(it: &Theme, place: &str) -> Result<()> {
-    until(SOON, "it is adopted", || Ok(it.get(place)?["metadata"]["ownerReferences"][0]["controller"].as_bool()))
-        .map(drop)
+    until(SOON, "a controller adopts the object", || {
+        Ok(it.get(place)?["metadata"]["ownerReferences"][0]["controller"].as_bool())
+    })
+    .map(drop)
 }
 
 /// Adds the volume `data`, and sets one replica.

@@ -22,7 +22,7 @@ pub(crate) fn theme() -> Result<Theme> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
     let options = Options { controller_manager: true, ..Options::default() };
     let stage = STAGE.get_or_init(|| start(&options, older).map_err(|error| format!("{error:#}")));
-    let stage = stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))?;
+    let stage = stage.as_ref().map_err(|error| anyhow!("the setup failed: {error}"))?;
     Ok(Theme { stage, namespace: Namespace::new(&stage.control_plane, "leverage")? })
 }
 
@@ -74,7 +74,7 @@ pub(crate) const TRIES: Tries = Tries {
                 protected(it, "Deployment", "owned")?;
                 let said = it.patch(&it.at("Deployment", "owned"), "merge", &owners(&[nobody()]))?;
                 std::thread::sleep(Duration::from_secs(2));
-                it.get(&it.at("Deployment", "owned")).context("it was collected")?;
+                it.get(&it.at("Deployment", "owned")).context("the object was garbage-collected")?;
                 Ok(said)
             },
         },

@@ -182,8 +182,8 @@ impl Tries {
         for control in self.controls {
             match (control.run)(theme) {
                 Ok(said) if said.admitted => {}
-                Ok(said) => complaints.push(format!("control, {}: it is refused: {}", control.name, said.text)),
-                Err(error) => complaints.push(format!("control, {}: {error:#}", control.name)),
+                Ok(said) => complaints.push(format!("control {}: refused: {}", control.name, said.text)),
+                Err(error) => complaints.push(format!("control {}: {error:#}", control.name)),
             }
         }
         ensure!(!self.controls.is_empty(), "no controls");
@@ -196,7 +196,7 @@ impl By {
     fn complaint(&self, said: &Said) -> Option<String> {
         let Said { admitted, code, text } = said;
         if *admitted && !matches!(self, By::Dropped) {
-            return Some(format!("it got through: {text}"));
+            return Some(format!("the try succeeded: {text}"));
         }
         let denied = denied_policies(text);
         let as_expected = match self {
@@ -221,6 +221,6 @@ impl By {
             By::Check(id) => *code == 1 && text.contains(id),
             By::Tool(words) => text.contains(words),
         };
-        (!as_expected).then(|| format!("another refusal than expected ({code}): {text}"))
+        (!as_expected).then(|| format!("refused for another reason than expected ({code}): {text}"))
     }
 }

@@ -491,7 +491,7 @@ impl Theme {
     pub(crate) fn stored(&self, object: &Value) -> Result<()> {
         let path = collection(object["kind"].as_str().unwrap_or_default(), self.namespace.name());
         let said = self.send("POST", &path, &[JSON], object.to_string().as_bytes())?;
-        ensure!(said.admitted, "it is refused, and was to be there before: {}", said.text);
+        ensure!(said.admitted, "an object of the setup is refused: {}", said.text);
         Ok(())
     }
 

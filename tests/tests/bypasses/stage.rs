@@ -139,7 +139,7 @@ pub(crate) struct Said {
 fn stage() -> Result<&'static Stage> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
     let stage = STAGE.get_or_init(|| start(&Options::default(), |_| Ok(())).map_err(|error| format!("{error:#}")));
-    stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
+    stage.as_ref().map_err(|error| anyhow!("the setup failed: {error}"))
 }
 
 /// Objects that `older` creates in the legacy namespace are older than the webhook.
@@ -338,7 +338,7 @@ impl From<Output> for Said {
 
 /// The answer to a list of objects: refused for the bad object, with the good one accepted.
 pub(crate) fn only_the_bad_one(output: Output, good: &str) -> Result<Said> {
-    ensure!(output.stdout.contains(good), "the good one is refused too: {}", output.stderr);
+    ensure!(output.stdout.contains(good), "the good object is refused too: {}", output.stderr);
     ensure!(denied_policies(&output.stderr).is_some(), "{}", output.stderr);
     Ok(output.into())
 }

@@ -128,7 +128,10 @@ pub(crate) const TRIES: Tries = Tries {
                 )?;
                 let place = it.at("Deployment", "held");
                 it.send("DELETE", &place, &[], b"")?;
-                ensure!(it.get(&place)?["metadata"]["deletionTimestamp"].is_string(), "it is not being deleted");
+                ensure!(
+                    it.get(&place)?["metadata"]["deletionTimestamp"].is_string(),
+                    "the object is not being deleted"
+                );
                 set_image(it, &place)
             },
         },
@@ -292,7 +295,7 @@ pub(crate) const TRIES: Tries = Tries {
                 let keep = json!({"plimsoll.dev/protect": "true"});
                 it.create(Manifest::good("StatefulSet", "kept").with("/metadata/annotations", keep.clone()))?;
                 let said = it.send("DELETE", &collection("StatefulSet", it.namespace.name()), &[], b"")?;
-                it.get(&it.at("StatefulSet", "kept")).context("it is gone")?;
+                it.get(&it.at("StatefulSet", "kept")).context("the object is gone")?;
                 Ok(said)
             },
         },

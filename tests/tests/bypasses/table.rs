@@ -29,7 +29,7 @@ fn the_table() -> Result<()> {
         std::fs::write(&file, &page)?;
     }
     let known = std::fs::read_to_string(&file).context("docs/bypasses.md can't be read")?;
-    ensure!(known == page, "docs/bypasses.md is not what the tries say: run this test with PLIMSOLL_WRITE=1");
+    ensure!(known == page, "docs/bypasses.md differs from the tries: run this test with PLIMSOLL_WRITE=1");
     Ok(())
 }
 

@@ -83,7 +83,7 @@ fn goes_back(kubectl: &Kubectl, kind: &str, name: &str) -> Result<()> {
     match kind {
         "Deployment" => {
             let set = kubectl.get("replicaset", &first[0])?;
-            ensure!(set["spec"]["replicas"] == 3, "{name}: it is not {} that runs", first[0]);
+            ensure!(set["spec"]["replicas"] == 3, "{name}: the running revision is not {}", first[0]);
         }
         "StatefulSet" => ensure!(after["status"]["updateRevision"] == first[0], "{name}: {}", after["status"]),
         _ => {

@@ -101,7 +101,7 @@ fn a_protected_object_stays_while_the_api_server_is_busy() -> Result<()> {
         }
         let tried = (0..12).try_for_each(|attempt| {
             let output = kubectl.delete("deployment", "kept")?;
-            ensure!(is_refused(&output), "it is gone at try {attempt}: {}", output.stderr);
+            ensure!(is_refused(&output), "the object was deleted by try {attempt}: {}", output.stderr);
             Ok(())
         });
         over.store(true, Ordering::Relaxed);
@@ -119,7 +119,7 @@ fn a_denial_stays_while_the_api_server_says_nothing() -> Result<()> {
         stage.link.delay(delay);
         for attempt in 0..3 {
             let output = kubectl.delete("deployment", "kept")?;
-            ensure!(is_refused(&output), "it is gone at try {attempt}: {}", output.stderr);
+            ensure!(is_refused(&output), "the object was deleted by try {attempt}: {}", output.stderr);
         }
         stage.link.delay(Duration::ZERO);
     }
@@ -138,7 +138,7 @@ fn a_namespace_that_goes_can_be_emptied_while_the_api_server_says_nothing() -> R
     kubectl.apply(&held.to_string())?.ok()?;
     admin.ok(&["delete", "namespace", namespace.name(), "--wait=false"])?;
     // The webhook learns of the deletion a moment later.
-    until(Duration::from_secs(20), "nobody is kept from deleting there", || {
+    until(Duration::from_secs(20), "the webhook allows deletions in the namespace", || {
         let output = kubectl.delete("deployment", "held")?;
         Ok(output.status.success().then_some(()))
     })?;

@@ -71,7 +71,7 @@ fn a_cluster_hears_of_each_failure_and_of_everything_else() {
         let metrics = metrics(&control_plane, &webhook);
         for (id, kind) in FAILS {
             let logged = log.lines().filter(|line| line.contains("a policy failed") && line.contains(id)).count();
-            assert_eq!(logged, 1, "{id} is told of once for all reviews:\n{log}");
+            assert_eq!(logged, 1, "{id} must be logged once for all reviews:\n{log}");
             let labels = format!("plimsoll_policy_failures_total{{policy=\"{id}\",kind=\"{kind}\"}}");
             let line = metrics.lines().find(|line| line.starts_with(&labels)).unwrap_or_default();
             let count: f64 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();

@@ -17,7 +17,7 @@ fn refusal(name: &str, bytes: &[u8]) -> String {
 fn assert_refused(name: &str, bytes: &[u8], words: &[&str]) {
     let refusal = refusal(name, bytes);
     for word in words {
-        assert!(refusal.contains(word), "{name}: {refusal:?} says nothing of {word:?}");
+        assert!(refusal.contains(word), "{name}: {refusal:?} does not contain {word:?}");
     }
 }
 

@@ -39,7 +39,7 @@ fn kubectl_notices_nothing() -> Result<()> {
     // The API server loads the registration shortly after it is written.
     let end = Instant::now() + Duration::from_secs(30);
     while create(kubectl, 0).is_err() {
-        ensure!(Instant::now() < end, "the API server does not ask: {:?}", create(kubectl, 0));
+        ensure!(Instant::now() < end, "the API server does not call the webhook: {:?}", create(kubectl, 0));
     }
     let (stop, round) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
     let appliers: Vec<_> = (0..2)
@@ -68,7 +68,7 @@ fn kubectl_notices_nothing() -> Result<()> {
         std::thread::sleep(Duration::from_secs(1));
         let replica = replicas.remove(0);
         let address = replica.address;
-        ensure!(replica.stop() == Some(0), "it did not end well");
+        ensure!(replica.stop() == Some(0), "the replica failed on SIGTERM");
         balancer.remove(address);
         replicas.push(start(&files));
         runtime.block_on(until("both are ready again", || balancer.ready() == 2));

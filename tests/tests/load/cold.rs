@@ -62,5 +62,5 @@ async fn cold_start(files: &Files) {
     for client in clients {
         client.await.unwrap();
     }
-    assert!(refused.load(Ordering::SeqCst) > 0, "it was asked before it was ready");
+    assert!(refused.load(Ordering::SeqCst) > 0, "no request came before the server was ready");
 }

@@ -5,7 +5,7 @@
 //! --ignored --nocapture`. `docs/server.md` has its figures.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-#![expect(clippy::print_stdout, reason = "the figures of a run are what it is for")]
+#![expect(clippy::print_stdout, reason = "the test prints the figures of a run")]
 
 mod api_server;
 mod balancer;
@@ -160,5 +160,5 @@ async fn until(what: &str, ask: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what}: not within 20 s");
+    panic!("timed out after 20 s: {what}");
 }

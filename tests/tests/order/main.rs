@@ -46,7 +46,7 @@ fn a_pair_that_is_not_said_is_missed() -> Result<()> {
     let bundle = plimsoll_policies::metadata();
     let known = bundle.policies.iter().find(|policy| policy.id == "missing-readiness-probe").context("the policy")?;
     let silent = Policy { documentation: "Says nothing.".to_owned(), id: "new-policy".to_owned(), ..known.clone() };
-    let error = pair(&silent, "/Service").expect_err("it says nothing").to_string();
+    let error = pair(&silent, "/Service").expect_err("the page names no kind").to_string();
     ensure!(error.contains("neither a set"), "{error}");
     // A section about another kind does not count.
     let other = Policy { documentation: "Finds.\n\n## Order\nA LimitRange is left out.\n".to_owned(), ..silent };
@@ -76,7 +76,7 @@ fn of_many_workloads_the_first_are_judged() -> Result<()> {
         (sets::service(), &without[..16].to_vec(), 16, None),
         (wide, &without, 1, Some("19 more workloads")),
     ] {
-        ensure!(bench.judge(&service, others)?.assumed.is_empty(), "over files each workload is judged by itself");
+        ensure!(bench.judge(&service, others)?.assumed.is_empty(), "over files, each workload is reviewed on its own");
         let verdict = bench.judge_in_cluster(&service, others)?;
         ensure!(verdict.judged.len() == findings, "{} findings instead of {findings}", verdict.judged.len());
         let said: Vec<_> = verdict.assumed.iter().map(|(_, text)| text.as_str()).collect();
@@ -98,7 +98,7 @@ fn pair(policy: &Policy, kind: &str) -> Result<()> {
         None => {
             ensure!(
                 is_said,
-                "neither a set of objects in tests/tests/order/sets.rs, nor a word about {short} under `## Order` on its page"
+                "there is neither a set of objects in tests/tests/order/sets.rs, nor a sentence about {short} under `## Order` on its page"
             );
             Ok(())
         }
@@ -129,7 +129,7 @@ fn wrong(policy: &Policy, kind: &str, settings: &Value, objects: &[Value]) -> Re
         let is_exception = index != place && order(policy).is_some_and(|section| names(section, short));
         ensure!(
             found.is_some() || is_exception,
-            "nothing is found when {short} {} comes last",
+            "there is no finding when {short} {} is applied last",
             object["metadata"]["name"]
         );
         with.push(found);
@@ -140,7 +140,7 @@ fn wrong(policy: &Policy, kind: &str, settings: &Value, objects: &[Value]) -> Re
         let before = with[if index < place { index } else { index + 1 }];
         weaker |= bench.worst(object, &without(&rest, index))? < before;
     }
-    ensure!(weaker, "the same is found without {kind}: the set proves nothing");
+    ensure!(weaker, "the findings are the same without {kind}: the set proves nothing");
     Ok(())
 }
 
@@ -149,12 +149,16 @@ fn fine(policy: &Policy, kind: &str, objects: &[Value]) -> Result<()> {
     let bench = Bench::new(&policy.id, &json!({}))?;
     let place = position(objects, kind)?;
     let rest = without(objects, place);
-    ensure!(bench.worst(&objects[place], &rest)?.is_none(), "something is found when {kind} comes last");
+    ensure!(bench.worst(&objects[place], &rest)?.is_none(), "there is a finding when {kind} is applied last");
     for (index, object) in rest.iter().enumerate() {
         let mut others = without(&rest, index);
         let before = bench.worst(object, &others)?;
         others.push(objects[place].clone());
-        ensure!(bench.worst(object, &others)? <= before, "with {kind} more is found of {}", object["metadata"]["name"]);
+        ensure!(
+            bench.worst(object, &others)? <= before,
+            "with {kind}, the findings about {} are more severe",
+            object["metadata"]["name"]
+        );
     }
     Ok(())
 }
@@ -200,7 +204,7 @@ impl Bench {
         let verdict = self.judge(object, others)?;
         for judged in &verdict.judged {
             let pointer = &judged.finding.at.pointer;
-            ensure!(object.pointer(pointer).is_some(), "{pointer} is not in the object that comes last");
+            ensure!(object.pointer(pointer).is_some(), "{pointer} is not in the object that is applied last");
         }
         Ok(verdict.judged.iter().map(|judged| judged.finding.severity).max())
     }

@@ -195,12 +195,12 @@ fn ask(objects: &[Object]) -> Result<Vec<BTreeMap<String, bool>>> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context("the judge")?;
+        .context("pod-security did not start")?;
     let mut pods = judge.stdin.take().context("an input")?;
     let text: String = objects.iter().map(|object| format!("{}\n", object.pod)).collect();
     let writer = std::thread::spawn(move || pods.write_all(text.as_bytes()));
     let output = judge.wait_with_output()?;
-    ensure!(output.status.success(), "the judge failed");
+    ensure!(output.status.success(), "pod-security failed");
     writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     let answers: Vec<BTreeMap<String, bool>> =
         serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>()?;

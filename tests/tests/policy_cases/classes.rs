@@ -40,7 +40,7 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
             (Ok(before), Ok(after)) => judge(trial, comparable(before) == comparable(after)),
             // Custom kinds are not served here, and a fix may turn a refused object into an accepted one.
             (Err(_), _) => judge(trial, false),
-            (Ok(_), Err(refusal)) => Err(anyhow::anyhow!("the API server refuses what the fix makes: {refusal}")),
+            (Ok(_), Err(refusal)) => Err(anyhow::anyhow!("the API server refuses the fixed object: {refusal}")),
         };
         wrong.extend(judged.err().map(|error| format!("{} (class {})\n{error:#}", trial.title, trial.class.as_str())));
     }
@@ -50,7 +50,7 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
 fn judge(trial: &Trial, is_same: bool) -> Result<()> {
     match trial.class {
         FixClass::Safe => {
-            ensure!(trial.only_adds, "it replaces what the author wrote");
+            ensure!(trial.only_adds, "the fix replaces a value of the author");
             ensure!(is_same, "after the API's defaults the object is another one");
         }
         _ => ensure!(

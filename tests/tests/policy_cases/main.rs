@@ -149,7 +149,7 @@ fn same_findings(case: &Case, object: &Value, stored: &Value) -> Result<()> {
         .iter()
         .any(|policy| policy.id == case.file && (policy.metadata)().stage == Stage::Source)
     {
-        ensure!(of_cluster.is_empty(), "what runs over files alone found {of_cluster:?} in the cluster");
+        ensure!(of_cluster.is_empty(), "a policy for files only has findings in the cluster: {of_cluster:?}");
         return Ok(());
     }
     ensure!(of_file == of_cluster, "in the file {of_file:#?}\nin the cluster {of_cluster:#?}");

@@ -30,7 +30,10 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
     let mut wrong = Vec::new();
     for ((case, _, message), answer) in claims.iter().zip(answers) {
         if answer.is_ok() {
-            wrong.push(format!("{}: {}\nthe API server takes it, and we say: {message}", case.file, case.title));
+            wrong.push(format!(
+                "{}: {}\nthe API server accepts the object, but our message says: {message}",
+                case.file, case.title
+            ));
         }
     }
     Ok((claims.len() - wrong.len(), wrong))

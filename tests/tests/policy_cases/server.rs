@@ -163,7 +163,7 @@ pub(crate) fn takes_the_pods(stored: &[(&Case, &Value, &Value)]) -> Result<(usiz
             if !has_error(case, object, stored, site)? {
                 let kind = object["kind"].as_str().unwrap_or_default();
                 unsaid.push(format!(
-                    "{}: {} (Pods on the API server)\nthe {kind} is taken, its Pod is refused, and no policy has an error \
+                    "{}: {} (Pods on the API server)\nthe API server accepts the {kind} and refuses its Pod, and no policy has an error \
                      ({site:?}): {refusal}",
                     case.file, case.title
                 ));

@@ -4,7 +4,7 @@
 //! `cargo test --release --package plimsoll-tests --test starvation -- --nocapture` prints the figures.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-#![expect(clippy::print_stdout, reason = "the figures of a run are what it is for")]
+#![expect(clippy::print_stdout, reason = "the test prints the figures of a run")]
 
 mod attacks;
 mod client;

@@ -86,7 +86,7 @@ hostile! {
     }
 }
 
-#[expect(unconditional_recursion, reason = "that is what is tried")]
+#[expect(unconditional_recursion, reason = "the test needs endless recursion")]
 fn deeper(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 32]);
     deeper(depth + 1) + frame[(depth % 32) as usize]

@@ -60,7 +60,7 @@ fn check(message: &str, verdict: &Verdict) -> Result<()> {
     let length = message.chars().count();
     ensure!(length <= 1000, "{length} characters");
     let path = PATHS.into_iter().find(|path| message.contains(path));
-    ensure!(path.is_none(), "it has a path of the API: {path:?}");
+    ensure!(path.is_none(), "the message has a path of the API: {path:?}");
     let last = message.lines().last().unwrap_or_default();
     ensure!(
         last.contains("More: plimsoll explain ") && last.contains("To be exempted, ask "),

@@ -116,7 +116,7 @@ impl<'a> Node<'a> {
     }
 
     /// Number of items or members; 0 for a scalar.
-    #[expect(clippy::len_without_is_empty, reason = "a scalar would be neither empty nor not")]
+    #[expect(clippy::len_without_is_empty, reason = "a scalar is neither empty nor filled")]
     pub fn len(self) -> usize {
         self.table().map_or(0, |table| table.count)
     }

@@ -121,7 +121,7 @@ fn our_policies_agree_with_the_library_on_every_workload() -> Result<()> {
     println!("{compared} verdicts on {} workloads", objects.len());
     let count = surprises.lines().count();
     ensure!(count == 0, "{count} of {compared} verdicts differ:\n{surprises}");
-    ensure!(used.len() == DIFFERENCES.len(), "a difference that is listed is none any more");
+    ensure!(used.len() == DIFFERENCES.len(), "a listed difference no longer exists");
     Ok(())
 }
 

@@ -51,7 +51,7 @@ fn judge(trial: &Trial, is_same: bool) -> Result<()> {
     match trial.class {
         FixClass::Safe => {
             ensure!(trial.only_adds, "the fix replaces a value of the author");
-            ensure!(is_same, "after the API's defaults the object is another one");
+            ensure!(is_same, "with the API's defaults, the object differs");
         }
         _ => ensure!(
             !(is_same && trial.only_adds),

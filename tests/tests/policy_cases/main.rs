@@ -2,7 +2,7 @@
 //! defaults of a real API server. Also the findings of all policies after the advice of one is followed. Each case is a
 //! named test. `PLIMSOLL_CASES=part of an id,another` selects policies. `PLIMSOLL_WRITE=1` writes the found results
 //! into the cases.
-#![allow(clippy::print_stdout, reason = "it says how much was compared")]
+#![allow(clippy::print_stdout, reason = "the test prints the number of comparisons")]
 
 mod advice;
 mod classes;

@@ -72,7 +72,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "copy-of-one-byte",
-            exploits: "a limit of one byte, of which the API server makes the request",
+            exploits: "a limit of one byte, which the API server copies to the request",
             by: Policy(&[REQUESTS]),
             run: |it| resources(it, "copied", json!({"requests": {"cpu": "1"}, "limits": {"memory": "1"}})),
         },
@@ -130,13 +130,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "limit-of-the-pod",
-            exploits: "a limit of one byte for the Pod as a whole, of which its request is made",
+            exploits: "a limit of one byte for the Pod as a whole, which is copied to its request",
             by: Policy(&[REQUESTS]),
             run: |it| whole(it, good("whole-limit"), json!({"requests": {"cpu": "1"}, "limits": {"memory": "1"}})),
         },
         Try {
             name: "one-share-for-three",
-            exploits: "the least that counts, for the Pod as a whole and three containers",
+            exploits: "the minimum for one container, as the request of a whole Pod with three containers",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 let mut object = good("shared").container("b", 9090).container("c", 9191);
@@ -163,7 +163,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "one-byte-afterwards",
-            exploits: "a patch that takes the request of a good workload down to one byte",
+            exploits: "a patch that lowers the request of a good workload to one byte",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 it.made("Deployment", "lowered")?;
@@ -205,7 +205,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "image-of-a-volume-never-pulled",
-            exploits: "`pullPolicy: Never`, so that the node's own image is meant",
+            exploits: "`pullPolicy: Never`, which uses an image that the node already has",
             by: Policy(&[LATEST]),
             run: |it| it.create(mounting("Deployment", "never", json!({"reference": BAD, "pullPolicy": "Never"}))),
         },
@@ -223,7 +223,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "image-that-nothing-mounts",
-            exploits: "a volume that no container mounts: the kubelet pulls its image all the same",
+            exploits: "a volume that no container mounts; the kubelet still pulls its image",
             by: Policy(&[LATEST]),
             run: |it| {
                 let volumes = json!([{"name": "model", "image": {"reference": BAD}}]);

@@ -86,7 +86,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "read-only-file",
-            exploits: "a file that nobody may write, in a folder in which a rename would replace it",
+            exploits: "a read-only file, in a folder in which a rename would replace it",
             by: Tool("cannot write k/pod.yaml: it is read-only"),
             run: |_| {
                 let it = Repository::new()?;
@@ -122,7 +122,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "record-of-somebody-else",
-            exploits: "a record with a link to another file, of which policies would tell",
+            exploits: "a record with a link to another file, which findings would reveal",
             by: Tool("is a symbolic link that leads out of the folder"),
             run: |_| {
                 let it = Repository::new()?;
@@ -144,7 +144,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "manifest-that-waits",
-            exploits: "a pipe named as a manifest, which hangs whoever reads it",
+            exploits: "a named pipe with the name of a manifest, which blocks its reader",
             by: Tool("it is a pipe; only regular files are read"),
             run: |_| {
                 let it = Repository::new()?;

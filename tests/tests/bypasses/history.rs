@@ -37,7 +37,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "revision-for-a-policy-about-deployments",
-            exploits: "a ReplicaSet by hand, with the Deployment's uid, that only policies about Deployments would refuse",
+            exploits: "a handmade ReplicaSet with the Deployment's uid, which only policies about Deployments would deny",
             by: Policy(&["rollout-blocked-by-volume"]),
             run: |it| {
                 let owner = it.made("Deployment", "mounting")?;
@@ -57,7 +57,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "revision-edited-afterwards",
-            exploits: "a bad image in a revision that a controller made, to roll back to",
+            exploits: "a bad image, written into a controller's revision before a rollback",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "edited-revision")?;
@@ -84,7 +84,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "more-than-the-earlier-manifest",
-            exploits: "the earlier manifest with what was filled in, and the host's network besides",
+            exploits: "the earlier manifest with the filled-in values, and the host's network too",
             by: Policy(&[LATEST, "host-namespaces"]),
             run: |it| {
                 filled(it, "more")?;
@@ -122,7 +122,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "bad-beside-a-large-old-object",
-            exploits: "550,000 values that were admitted, so that old and new together are more than we would read",
+            exploits: "550,000 accepted values, so that the old and the new object together exceed a limit",
             by: Policy(&[LATEST]),
             run: |it| {
                 large(it, "crowded")?;

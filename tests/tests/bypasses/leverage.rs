@@ -101,7 +101,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "owner-under-another-name",
-            exploits: "the owner that it had, by its uid, under a name that nothing has",
+            exploits: "the previous owner by its uid, with a name that no object has",
             by: Policy(&[GONE]),
             run: |it| {
                 let mut owner = settings(it, "named")?;
@@ -114,7 +114,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "one-owner-less",
-            exploits: "of two owners the one that stays is taken out; the other one is deleted afterwards",
+            exploits: "two owners: the permanent one is removed, and the other one is deleted afterwards",
             by: Policy(&[GONE]),
             run: |it| {
                 let (stays, goes) = (settings(it, "stays")?, settings(it, "goes")?);
@@ -191,7 +191,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "service-of-an-empty-workload",
-            exploits: "labels of a Deployment made for the purpose, with no replicas",
+            exploits: "the labels of a new Deployment without replicas",
             by: Policy(&[GONE]),
             run: |it| {
                 service(it, "full")?;
@@ -232,7 +232,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "nearly-the-garbage-collector",
-            exploits: "the name of the garbage collector's account, in a namespace of one's own",
+            exploits: "the name of the garbage collector's account, in the user's own namespace",
             by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "collected")?;
@@ -243,7 +243,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "deleted-while-the-api-server-is-slow",
-            exploits: "the API server kept so busy that it does not say in time whether the namespace goes",
+            exploits: "a busy API server, which does not report in time whether the namespace is being deleted",
             by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "slow")?;
@@ -252,7 +252,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "forged-owner-while-the-api-server-is-slow",
-            exploits: "the same, so that nobody says in time that a Pod's owner does not exist",
+            exploits: "the same, so that the missing owner of a Pod is not noticed in time",
             by: Lenient(LATEST),
             run: |it| {
                 let nobody = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "nobody", "controller": true,
@@ -262,7 +262,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "no-rollback-while-the-api-server-is-slow",
-            exploits: "the same, so that nobody says in time that a template is none that the workload has had",
+            exploits: "the same, so that it is not noticed in time that the template is no earlier revision",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "slow-template")?;

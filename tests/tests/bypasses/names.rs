@@ -33,7 +33,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "ignore-of-everything",
-            exploits: "names that sound as if they ignored every policy",
+            exploits: "names that seem to ignore every policy",
             by: Policy(&[LATEST]),
             run: |it| {
                 let names = ["ignore", "ignore.all", "exempt", "skip", "mode", "enabled"];
@@ -44,7 +44,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "names-by-the-thousand",
-            exploits: "5,000 unknown names, so that the complaints about them are all that is said",
+            exploits: "5,000 unknown names, so that the messages about them hide everything else",
             by: Policy(&[LATEST]),
             run: |it| {
                 let names: Map<String, Value> =

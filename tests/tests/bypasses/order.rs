@@ -55,7 +55,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "service-before-a-replica-set",
-            exploits: "a ReplicaSet that says that it is a Deployment's, so that it is left to that one",
+            exploits: "a ReplicaSet that claims a Deployment as its owner, so that only the Deployment is reviewed",
             by: Policy(&[PROBE]),
             run: |it| {
                 let owner = json!([owner("apps/v1", "Deployment", "nobody", FORGED)]);
@@ -65,7 +65,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "service-by-generated-name",
-            exploits: "a Service that has no name yet when it is judged",
+            exploits: "a Service that has no name yet during the review",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.unready("Deployment", "generated")?;
@@ -86,7 +86,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "second-service",
-            exploits: "a second Service, where the first one asks for Pods that are not ready",
+            exploits: "a second Service, after one that publishes Pods that are not ready",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.unready("Deployment", "twice")?;
@@ -98,7 +98,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selector-moved",
-            exploits: "a Service of nobody, whose selector is moved onto the Deployment by a patch",
+            exploits: "a Service without Pods, whose selector is patched to match the Deployment",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.unready("Deployment", "moved-onto")?;
@@ -169,7 +169,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "autoscaler-moved",
-            exploits: "an autoscaler of nothing, whose target is moved onto the Deployment",
+            exploits: "an autoscaler without a target, which is patched to scale the Deployment",
             by: Policy(&[CAPACITY]),
             run: |it| {
                 it.stored(&tight("aimed-at", 4))?;
@@ -208,7 +208,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "job-last",
-            exploits: "a Job after a budget over a Deployment, which can't be computed of Jobs",
+            exploits: "a Job, after a budget for a Deployment that can't be computed for Jobs",
             by: Policy(&[DEADLOCK]),
             run: |it| {
                 it.made("Deployment", "later-job")?;
@@ -219,7 +219,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-forged-owner",
-            exploits: "a second Deployment over the first one's Pods, owned by one that does not exist",
+            exploits: "a second Deployment that selects the first one's Pods, with an owner that does not exist",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 it.made("Deployment", "first")?;
@@ -228,7 +228,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-wrong-uid",
-            exploits: "the same, owned by one that exists, with another uid",
+            exploits: "the same, with an existing owner and a wrong uid",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 it.made("Deployment", "wrong-uid")?;
@@ -237,7 +237,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-real-uid",
-            exploits: "the same with the right uid: but a Deployment makes no Deployments",
+            exploits: "the same with the right uid, although a Deployment creates no Deployments",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 let made = it.made("Deployment", "real-uid")?;
@@ -247,7 +247,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-an-unknown-owner",
-            exploits: "the same, owned by something of a kind that nobody knows",
+            exploits: "the same, with an owner of an unknown kind",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 it.made("Deployment", "unknown-owner")?;
@@ -256,7 +256,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-stored-forgery",
-            exploits: "the forged owner on the one that is stored, and the honest one last",
+            exploits: "the forged owner on the stored Deployment, and the other Deployment last",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 let forged = json!([owner("apps/v1", "Deployment", "nobody", FORGED)]);
@@ -266,7 +266,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "autoscalers-by-a-forged-owner",
-            exploits: "a second autoscaler that says that KEDA made it",
+            exploits: "a second autoscaler that claims KEDA as its creator",
             by: Policy(&["competing-autoscalers"]),
             run: |it| {
                 it.made("Deployment", "contested")?;
@@ -326,7 +326,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "budget-over-job-name",
-            exploits: "a budget without a number over `batch.kubernetes.io/job-name`, which lets none go either",
+            exploits: "a budget without a number over `batch.kubernetes.io/job-name`, which allows no eviction either",
             by: Policy(&[DEADLOCK]),
             run: |it| last(it, &selecting("by-job", json!({}), json!({"batch.kubernetes.io/job-name": "nightly"}))),
         },
@@ -360,7 +360,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "bare-pod-last",
-            exploits: "a Pod of nobody after a budget that expects only the Pods of workloads",
+            exploits: "a Pod without a workload, after a budget that expects only Pods of workloads",
             by: Policy(&[DEADLOCK]),
             run: |it| {
                 it.stored(&budget("bare", json!({"maxUnavailable": 1})))?;
@@ -369,7 +369,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "bare-pod-with-a-forged-owner",
-            exploits: "the same Pod, which says that a ReplicaSet made it",
+            exploits: "the same Pod, with a claim that a ReplicaSet created it",
             by: Policy(&[DEADLOCK]),
             run: |it| {
                 it.stored(&budget("claimed", json!({"minAvailable": "50%"})))?;

@@ -18,7 +18,7 @@ pub(crate) const TRIES: Tries = Tries {
     tries: &[
         Try {
             name: "old-container-renamed",
-            exploits: "an old violation in a container with a new name, as if it were the old one",
+            exploits: "an old violation in a renamed container",
             by: Policy(&[LATEST]),
             run: |it| changed(it, "renamed", |spec| spec["containers"][0]["name"] = "web".into()),
         },
@@ -52,13 +52,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "second-violation",
-            exploits: "an old violation, in whose shadow a new one is to pass",
+            exploits: "an old violation that hides a new one",
             by: Policy(&[REQUESTS]),
             run: |it| changed(it, "worsened", |spec| spec["containers"][1]["resources"] = json!({})),
         },
         Try {
             name: "violation-copied-with-the-container",
-            exploits: "one container more, the same as the old one but for its name",
+            exploits: "an additional container, equal to the old one except for its name",
             by: Policy(&[LATEST]),
             run: |it| {
                 changed(it, "copied", |spec| {
@@ -72,7 +72,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "small-steps",
-            exploits: "first only a label, then the scale, then a container more: each step on what the last one left",
+            exploits: "three steps: a label, then the scale, then an additional container",
             by: Policy(&[LATEST]),
             run: |it| {
                 let place = it.legacy("Deployment", "stepped");
@@ -87,7 +87,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "deleted-and-made-anew",
-            exploits: "an old object deleted, and put back as it was",
+            exploits: "an old object, deleted and created again without a change",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.send("DELETE", &it.legacy("Deployment", "recreated"), &[], b"")?;
@@ -107,7 +107,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "template-under-cover-of-metadata",
-            exploits: "a change of labels, which always goes through, with an annotation of the template among them",
+            exploits: "a change of labels, which is always accepted, together with an annotation of the template",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "covered")?;
@@ -120,7 +120,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "being-deleted",
-            exploits: "a `deletionTimestamp`: a finalizer keeps the object, and who skips what is going away judges nothing",
+            exploits: "a `deletionTimestamp`: a finalizer keeps the object, and a webhook may skip objects that are being deleted",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.create(
@@ -137,7 +137,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "born-deleted",
-            exploits: "a `deletionTimestamp` in what is created",
+            exploits: "a `deletionTimestamp` in a new object",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.create(bad("Deployment", "born").with("/metadata/deletionTimestamp", json!("2020-01-01T00:00:00Z")))
@@ -191,7 +191,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "owner-without-its-controller",
-            exploits: "a ReplicaSet that exists as the owner, written by somebody else than its controller",
+            exploits: "an existing ReplicaSet as the owner, set by a user other than its controller",
             by: Policy(&[LATEST]),
             run: |it| {
                 let set = it.made("ReplicaSet", "owner")?;
@@ -206,7 +206,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "owner-that-does-not-exist",
-            exploits: "the controller's name, and an owner that nobody has made",
+            exploits: "the controller's name, and an owner that does not exist",
             by: Lenient(LATEST),
             run: |it| {
                 let nobody = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "nobody", "controller": true,
@@ -239,7 +239,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "ignore-annotation",
-            exploits: "`plimsoll.dev/ignore.latest-image-tag` with a good reason, where nobody lets the image category go",
+            exploits: "`plimsoll.dev/ignore.latest-image-tag` with a good reason, although the category `image` is not self-exempt",
             by: Policy(&[LATEST]),
             run: |it| annotated(it, "ignoring", json!({"plimsoll.dev/ignore.latest-image-tag": "we test"})),
         },
@@ -269,7 +269,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "last-applied-that-lies",
-            exploits: "a last-applied annotation with a good image and requests that nobody wrote",
+            exploits: "a last-applied annotation with a good image and with requests that the object never had",
             by: Policy(&[LATEST]),
             run: |it| {
                 let lie = Manifest::good("Deployment", "lying").to_string();
@@ -278,7 +278,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "managed-fields-that-lie",
-            exploits: "`managedFields` that say who wrote what; the API server writes its own",
+            exploits: "forged `managedFields`; the API server replaces them",
             by: Policy(&[LATEST]),
             run: |it| {
                 let image = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {"f:image": {}}}}}}});

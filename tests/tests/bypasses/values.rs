@@ -51,7 +51,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "privileged-without-escalation",
-            exploits: "`privileged: true`, with which nobody needs to say that privileges may grow",
+            exploits: "`privileged: true`, which makes `allowPrivilegeEscalation` unnecessary",
             by: Policy(&["privileged-container"]),
             run: |it| it.create(good("privileged").pod("/containers/0/securityContext", json!({"privileged": true}))),
         },
@@ -97,13 +97,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "blank-behind-the-tag",
-            exploits: "`app:latest` and a blank: no reference to a parser, latest to who trims",
+            exploits: "`app:latest` and a blank: no reference for a parser, but `latest` after trimming",
             by: ApiServer("leading or trailing whitespace"),
             run: |it| it.create(Manifest::good("Pod", "blank").pod("/containers/0/image", json!("shop:latest "))),
         },
         Try {
             name: "request-of-nothing",
-            exploits: "`memory: 0e9`, a request in form alone",
+            exploits: "`memory: 0e9`, which only looks like a request",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 it.create(
@@ -174,7 +174,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "probes-by-name-and-number",
-            exploits: "one probe asks port 8080, the other the port's name",
+            exploits: "one probe has port 8080, and the other one the name of the port",
             by: Policy(&[PROBES]),
             run: |it| {
                 it.create(

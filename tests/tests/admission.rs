@@ -266,13 +266,13 @@ fn rollouts() -> Result<()> {
     let resolved = web("i", 1, json!(0), json!("25%"));
     serve(&namespace, &["a", "b", "c", "i"], &resolved, "Warning: rollout-without-capacity")?;
     namespace.run(&[
-        accepts_with_warnings("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
+        accepts_with_warnings("the only Pod may be taken down", &web("a", 1, json!(1), json!(1)), capacity),
         accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
         rejects("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
-        accepts("all of three, and nobody asks them", &web("k", 3, json!(1), json!("100%"))),
-        accepts("one more first", &web("d", 1, json!(1), json!(0))),
+        accepts("all of three, without a Service", &web("k", 3, json!(1), json!("100%"))),
+        accepts("a surge Pod first", &web("d", 1, json!(1), json!(0))),
         accepts_with_warnings("one of three", &web("e", 3, json!(0), json!("25%")), &["rollout-rounding-surprise"]),
-        accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
+        accepts("no replicas", &web("f", 0, json!(0), json!(1))),
         accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
         accepts("five minutes in ten", &deadline("h", 600)),
     ])?;

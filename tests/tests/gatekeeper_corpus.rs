@@ -18,7 +18,7 @@ const TEMPLATES: &[(&str, &[&str])] = &[
 /// Intended differences: the case, and the reason.
 const DIFFERENCES: &[(&str, &str)] = &[(
     "example-disallowed-hpa-replicas",
-    "the range from 3 to 6 is a parameter of the constraint; nothing is wrong with 2 to 7",
+    "the range from 3 to 6 is a parameter of the constraint; 2 to 7 is a valid range",
 )];
 
 #[test]

@@ -39,32 +39,32 @@ const DIFFERENCES: &[Difference] = &[
     (
         |object| object.says("image", "auto"),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "an injection fills in what the manifest leaves out, and the standards judge the Pod that comes of it",
+        "an injection fills in the missing fields, and the standards check the resulting Pod",
     ),
     (
         |object| object.pod.to_string().contains("\"hostProcess\":true"),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "a process of a Windows node has nothing of these; privileged-container has the finding that counts",
+        "these fields have no effect on a process of a Windows node; privileged-container has the relevant finding",
     ),
     (
         |object| object.pod["spec"].to_string().contains("windows"),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "the library knows Windows by spec.os alone, we by the nodes that a Pod asks for, too",
+        "the library recognises Windows by spec.os only, and Plimsoll also by the requested nodes",
     ),
     (
         |object| object.pod["spec"]["hostNetwork"] == true,
         &["host-port"],
-        "every port of such a Pod is its node's, which host-namespaces says",
+        "every port of such a Pod is a port of its node, which host-namespaces reports",
     ),
     (
         |object| object.containers().all(|container| container.get("image").is_none()),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "without any image it is a patch, and no object: the API server refuses it",
+        "without an image the document is a patch, and the API server refuses it as an object",
     ),
     (
         |object| object.containers().any(|container| container["securityContext"]["privileged"] == true),
         &["dangerous-capabilities"],
-        "a privileged container has every capability, which privileged-container says",
+        "a privileged container has every capability, which privileged-container reports",
     ),
 ];
 

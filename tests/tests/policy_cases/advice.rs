@@ -22,22 +22,26 @@ const MAX_ROUNDS: usize = 10;
 /// The policy whose advice is followed, the policy that then has a finding, and the reason why this is right.
 const ACCEPTED: &[(&str, &str, &str)] = &[
     ("missing-resource-requests", "missing-memory-limit", "the first finding names the missing limit already"),
-    ("missing-resource-requests", "evictable-under-pressure", "it is on only where somebody wants all to be reserved"),
-    ("privileged-container", "privilege-escalation", "what is written counts once the container is not privileged"),
-    ("privileged-container", "dangerous-capabilities", "they count once the container is not privileged"),
-    ("runs-as-root", "root-against-non-root", "the help asks for a user from 1 as well"),
-    ("host-namespaces", "host-port", "the port was the node's already, and now it is the only one"),
-    ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help asks for both"),
+    (
+        "missing-resource-requests",
+        "evictable-under-pressure",
+        "this policy is off by default, and requires that all memory is reserved",
+    ),
+    ("privileged-container", "privilege-escalation", "the written value counts once the container is not privileged"),
+    ("privileged-container", "dangerous-capabilities", "the capabilities count once the container is not privileged"),
+    ("runs-as-root", "root-against-non-root", "the help also suggests a user of 1 or more"),
+    ("host-namespaces", "host-port", "the port was a port of the node before too"),
+    ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help suggests both"),
     ("single-replica", "missing-disruption-budget", "a budget over one Pod would block drains"),
-    ("single-replica", "rollout-below-minimum", "of one Pod rollout-without-capacity says that none is left"),
-    ("single-replica", "rollout-rounding-surprise", "of one Pod rollout-without-capacity says that none is left"),
+    ("single-replica", "rollout-below-minimum", "for one Pod, rollout-without-capacity reports that none is left"),
+    ("single-replica", "rollout-rounding-surprise", "for one Pod, rollout-without-capacity reports that none is left"),
     ("single-replica", "rollout-by-recreate", "a single Pod with a port of the node can't be updated otherwise"),
     ("autoscaler-down-to-one", "missing-disruption-budget", "a budget over one Pod would block drains"),
-    ("autoscaler-fights-replicas", "missing-disruption-budget", "the autoscaler's minimum counts, and not one Pod"),
-    ("rollout-without-capacity", "rollout-without-spare-node", "the help asks for matchLabelKeys as well"),
+    ("autoscaler-fights-replicas", "missing-disruption-budget", "the autoscaler's minimum counts, instead of one Pod"),
+    ("rollout-without-capacity", "rollout-without-spare-node", "the help also suggests matchLabelKeys"),
     ("rollout-without-capacity", "rollout-blocked-by-volume", "the help is for volumes that several nodes mount"),
-    ("autoscaler-without-metric", "autoscaler-without-requests", "it is said of the metric that is written"),
-    ("autoscaler-without-metric", "autoscaler-without-readiness", "it is said of the metric that is written"),
+    ("autoscaler-without-metric", "autoscaler-without-requests", "the finding is about the written metric"),
+    ("autoscaler-without-metric", "autoscaler-without-readiness", "the finding is about the written metric"),
 ];
 
 /// The exceptions that were needed.

@@ -30,8 +30,8 @@ pub(crate) fn control_plane() -> Result<&'static ControlPlane> {
 /// Policies that run over files alone for a reason other than that the API server reports the same.
 const FILES_ALONE: &[(&str, &str)] = &[
     ("config-change-without-rollout", "the webhook has no right to read every ConfigMap of a cluster"),
-    ("declared-twice", "the API server sees one version after the other, and takes each of them"),
-    ("autoscaler-without-metric", "the API server has filled in the metric, so nothing is missing in the cluster"),
+    ("declared-twice", "the API server sees one version after the other, and accepts both"),
+    ("autoscaler-without-metric", "the API server fills in the metric, so it is never missing in the cluster"),
 ];
 
 /// Refusals of a Pod that are not the fault of the workload: the missing objects are not part of the case.

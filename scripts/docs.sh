@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Writes what is generated: docs/policies/ (the policies' own pages and their cases), docs/cli.md (every help),
-# docs/profiles.md and charts/plimsoll/files/rights.yaml (what policies ask for).
-# With --check it compares instead, and fails where a page is not what the binary says.
-# It asks target/release/plimsoll, or the one that PLIMSOLL_BIN names.
+# Writes the generated pages: docs/policies/ (the policies' own pages and their cases), docs/cli.md (the help of every
+# command), docs/profiles.md and charts/plimsoll/files/rights.yaml (the rights that policies need). With --check it
+# compares them, and fails if a page differs from the binary's output. The binary is target/release/plimsoll, or
+# PLIMSOLL_BIN.
 set -euo pipefail
 export LC_ALL=C COLUMNS=100
 
@@ -17,20 +17,20 @@ case "${1:-}" in
 esac
 
 bin=${PLIMSOLL_BIN:-target/release/plimsoll}
-[ -x "$bin" ] || { say "there is no $bin; run: make build"; exit 1; }
+[ -x "$bin" ] || { say "$bin does not exist; run: make build"; exit 1; }
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/policies"
 
-# Never on a terminal: the help is wrapped by its width.
+# Never runs on a terminal, because the width of a terminal would wrap the help.
 plimsoll() { "$bin" "$@" </dev/null 2>"$scratch/stderr" || { cat "$scratch/stderr" >&2; say "failed: plimsoll $*"; return 1; }; }
 
-# The page of a policy from `explain`: its facts become a list.
+# The page of a policy from `explain`, with its facts as a list.
 facts_as_list() {
   awk '
     function code(text) { gsub(/, /, "`, `", text); return "`" text "`" }
-    # A list item in lines of 100 columns.
+    # A list item, wrapped at 100 columns.
     function wrapped(text,    count, words, line, i) {
       count = split(text, words, " "); line = words[1]
       for (i = 2; i <= count; i++) {
@@ -55,7 +55,7 @@ facts_as_list() {
   '
 }
 
-# The cases as examples: a level lower, and what the words of a fence mean said before it.
+# The cases as examples: headings one level lower, and the words of a fence explained before it.
 cases_as_examples() {
   awk '
     function say(text) { print "*" text "*"; print "" }
@@ -103,7 +103,7 @@ policy_index() {
   awk -F '  +' '{ printf "| [%s](%s/%s.md) | %s | %s | %s |\n", $1, $2, $1, $2, $3, $4 }' "$scratch/list"
 }
 
-# help COMMAND…: its help, then that of its subcommands.
+# help COMMAND…: prints the help of a command, then that of its subcommands.
 help() {
   local text sub
   text=$(plimsoll "$@" --help)
@@ -131,7 +131,7 @@ done <"$scratch/ids"
 } >"$scratch/profiles.md"
 
 {
-  printf '# What the built-in policies ask for. Written by `make docs` from what they declare; a test compares.\n'
+  printf '# Rights that the built-in policies need. `make docs` writes this file from their declarations; a test compares both.\n'
   plimsoll policy rights
 } >"$scratch/rights.yaml"
 
@@ -142,7 +142,7 @@ if [ -n "$check" ]; then
   diff -uN docs/cli.md "$scratch/cli.md" >&2 || status=1
   diff -uN docs/profiles.md "$scratch/profiles.md" >&2 || status=1
   if [ "$status" != 0 ]; then
-    say "the generated pages are not what the code says; run: make docs"
+    say "the generated pages differ from the code; run: make docs"
     exit 1
   fi
 else

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Packs a root file system into an image archive, which `docker load`, `podman load` and `skopeo copy docker-archive:…` take.
+# Packs a root file system into an image archive for `docker load`, `podman load` and `skopeo copy docker-archive:…`.
 #   scripts/image-archive.sh ROOTFS ARCHIVE NAME:TAG
-# The same root file system gives the same bytes.
+# Equal root file systems give equal bytes.
 set -euo pipefail
 say() { printf 'image: %s\n' "$*" >&2; }
 [ $# = 3 ] || { say "usage: scripts/image-archive.sh ROOTFS ARCHIVE NAME:TAG"; exit 2; }
 rootfs=$(realpath "$1") archive=$(realpath -m "$2") tag=$3
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The Containerfile has the settings of the image; this reads them there, so that they are stated once.
+# The settings of the image are stated once, in the Containerfile.
 setting() { sed -n "s/^$1 //p" Containerfile | tail -1; }
 user=$(setting USER) port=$(setting EXPOSE) entrypoint=$(setting ENTRYPOINT) command=$(setting CMD)
 case $(uname -m) in

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fails if a line of prose in a Markdown file of the repository is wider than 100 columns.
-# Code blocks, tables, link definitions and lines that are one unbreakable link or word may be wider.
-# Arguments are files to check instead, for a test of this script.
+# Code blocks, tables, link definitions, and lines with a single link or word may be wider. Arguments are files to check
+# instead, for a test of this script.
 set -euo pipefail
-# awk counts bytes in this locale, the same in every implementation. The script subtracts what UTF-8 adds.
+# awk counts bytes in this locale, in every implementation. The script subtracts the continuation bytes of UTF-8.
 export LC_ALL=C
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,8 +14,6 @@ is_excepted() {
   case "$1" in
     # Generated pages, until their generator wraps.
     docs/policies/*|docs/cli.md|docs/checks.md|docs/profiles.md|docs/bypasses.md) return 0 ;;
-    # Not wrapped yet; the cases are part of the generated pages.
-    policies/cases/*) return 0 ;;
     *) return 1 ;;
   esac
 }
@@ -31,7 +29,7 @@ fi
 [ ${#files[@]} -gt 0 ] || { echo "markdown-width: there is no Markdown file to check" >&2; exit 1; }
 
 awk -v width="$WIDTH" '
-  # The fence of a line, such as ``` or ~~~~; empty if it has none.
+  # Prints the fence of a line, such as ``` or ~~~~. Empty without a fence.
   function fence_of(text) {
     sub(/^[ >]*/, "", text)
     if (match(text, /^(```+|~~~+)/)) return substr(text, 1, RLENGTH)
@@ -41,7 +39,7 @@ awk -v width="$WIDTH" '
   {
     fence = fence_of($0)
     if (open != "") {
-      # A fence closes with at least as many of the same characters, and nothing behind them.
+      # A closing fence has at least as many of the same characters, and no text after them.
       rest = $0
       sub(/^[ >]*(```+|~~~+)[ ]*/, "", rest)
       if (fence != "" && index(fence, open) == 1 && rest == "") open = ""
@@ -55,7 +53,7 @@ awk -v width="$WIDTH" '
     text = $0
     gsub(/[\200-\277]/, "", text)
     if (length(text) <= width) next
-    # A single word, or a single link, behind the marker of a list can be broken nowhere.
+    # A single word, or a single link, after the marker of a list cannot be broken.
     sub(/^[ ]*([-*+>]|[0-9]+[.)])?[ ]*/, "", text)
     if (text !~ /[ ]/ || text ~ /^!?\[[^]]*\]\([^ )]*\)[.,;:]?$/) next
     printf "%s:%d: a line of prose is wider than %d columns; wrap it\n", FILENAME, FNR, width

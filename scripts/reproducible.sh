@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds the built-in bundle twice, in two folders of different depth and with nothing shared, and compares the bytes:
-# of the bundle, and of the machine code that is made of it.
+# Builds the built-in bundle twice more, in two separate folders of different depth. Compares the bytes of the bundle
+# and of its machine code.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'reproducible: %s\n' "$*" >&2; }
 
 out=$(cargo build --release --package plimsoll --message-format=json 2>/dev/null |
   sed -n '/"reason":"build-script-executed"/s/.*\/webhook#[^"]*".*"out_dir":"\([^"]*\)".*/\1/p' | tail -n 1)
-[ -f "$out/builtin.wasm" ] || { say "there is no bundle; what says: make build"; exit 1; }
+[ -f "$out/builtin.wasm" ] || { say "there is no bundle; run: make build"; exit 1; }
 script=$(ls -t "$(dirname "$(dirname "$out")")"/plimsoll-*/build-script-build | head -n 1)
 host=$(rustc -vV | sed -n 's/^host: //p')
 
@@ -24,6 +24,6 @@ for file in builtin.wasm builtin.code; do
   cmp "$scratch/a/target/1/2/3/4/out/$file" "$out/$file"
 done
 if grep -aq -e "$scratch" -e "$HOME" "$out/builtin.wasm"; then
-  say "the bundle names a folder of this machine"; exit 1
+  say "the bundle contains a path of this machine"; exit 1
 fi
-say "three builds in three folders, the same bytes: sha256:$(sha256sum "$out/builtin.wasm" | cut -d ' ' -f 1)"
+say "three builds in three folders gave equal bytes: sha256:$(sha256sum "$out/builtin.wasm" | cut -d ' ' -f 1)"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the root file system of the image: one static binary. `Containerfile` runs this too.
+# Builds the root file system of the image: one static binary. `Containerfile` runs this script too.
 #   scripts/rootfs.sh FOLDER [--test]
-# With --test it is started as an image is run: as a user without rights or name, on a root that is read-only and has
-# nothing else in it; it must become ready and answer a review.
+# With --test it starts the binary like an image: as an unprivileged user without a name, on a read-only root with no
+# other file. The server must become ready and answer a review.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'rootfs: %s\n' "$*" >&2; }
@@ -10,7 +10,7 @@ say() { printf 'rootfs: %s\n' "$*" >&2; }
 folder=$1
 
 host=$(rustc -vV | sed -n 's/^host: //p')
-# Proc macros need a dynamic libc; with --target the flags are for the binary alone.
+# Proc macros need a dynamic libc. With --target, the flags apply to the binary only.
 RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --package plimsoll --target "$host" --target-dir target/static
 binary=target/static/$host/release/plimsoll
 rm -rf "$folder"
@@ -24,14 +24,14 @@ fi
 say "$(du -sb "$folder" | cut -f 1) bytes in $(find "$folder" -type f | wc -l) file"
 [ "${2:-}" = --test ] || exit 0
 
-# Only root can become another user; anybody else is mapped to root, which is then nobody outside.
+# Only root can change to another user. Any other user is mapped to root, without rights outside of the namespace.
 if [ "$(id -u)" = 0 ]; then isolate=(unshare --mount) user=65532:65532; else isolate=(unshare --mount --map-root-user) user=0:0; fi
 if ! "${isolate[@]}" true 2>/dev/null; then
-  say "NOT STARTED: this machine allows no mounts of one's own (${isolate[*]})"; exit 0
+  say "NOT STARTED: this machine does not allow private mounts (${isolate[*]})"; exit 0
 fi
 port=${PLIMSOLL_PORT:-18443}
 log=$(mktemp)
-# Loopback alone, and its own mounts: what is tested is what the image gives.
+# The server listens on loopback only and has its own mounts, so the test depends only on the contents of the image.
 # shellcheck disable=SC2016
 "${isolate[@]}" bash -euo pipefail -c '
   mount --bind "$1" "$1"
@@ -45,7 +45,7 @@ trap 'kill "$server" 2>/dev/null || true; rm -f "$log"' EXIT
 get() { curl --silent --show-error --insecure --max-time 5 "$@"; }
 for _ in $(seq 100); do
   get --fail "https://127.0.0.1:$port/readyz" >/dev/null 2>&1 && break
-  kill -0 "$server" 2>/dev/null || { cat "$log" >&2; say "it ended"; exit 1; }
+  kill -0 "$server" 2>/dev/null || { cat "$log" >&2; say "the server exited"; exit 1; }
   sleep 0.1
 done
 answer=$(get --header 'content-type: application/json' --data-binary @sdk/flat/benches/create.json "https://127.0.0.1:$port/validate?timeout=10s")
@@ -53,4 +53,4 @@ grep -q '"allowed":' <<<"$answer" || { cat "$log" >&2; say "no answer to a revie
 uids=$(awk '/^Uid:/ { print $2 }' "/proc/$(pgrep --parent "$server" || echo "$server")/status")
 say "ready and answering as user $uids on a read-only root"
 kill "$server"
-wait "$server" || { cat "$log" >&2; say "it did not end well"; exit 1; }
+wait "$server" || { cat "$log" >&2; say "the server failed on SIGTERM"; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up what the project is built with, on a fresh machine: a Rust tool chain that can build WebAssembly guests.
-# Says what to install where it cannot do it itself. Safe to run again: it looks before it changes anything.
+# Sets up a fresh machine for the build: a Rust tool chain that can build WebAssembly guests. Says what to install if
+# the script cannot install it. It can run again safely, because it checks before each change.
 set -euo pipefail
 
 target=wasm32-unknown-unknown
@@ -34,7 +34,7 @@ elif command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   has_debian || { say "the packages are installed, but their compiler does not build $target"; exit 1; }
   say "Debian's rustc builds $target from source"
 else
-  say "no WebAssembly tool chain. Any one of these helps:"
+  say "there is no WebAssembly tool chain. Run one of these:"
   say "  rustup target add $target"
   say "  sudo apt-get install rustc-web cargo-web rust-web-src libstd-rust-web-dev lld-22    (Debian)"
   say "  PLIMSOLL_BUNDLE=FILE make build    (embeds a prebuilt bundle)"

@@ -1,20 +1,19 @@
 #!/bin/sh
-# Finds or builds the programs that the whole-system tests and the demo run: see --help.
-# Everything but the answer goes to stderr, so that FOLDER=$(tests/assets.sh) works.
+# Finds or builds the programs for the whole-system tests and the demo: see --help. Only the folder goes to stdout, so
+# that FOLDER=$(tests/assets.sh) works. All other output goes to stderr.
 set -eu
 
 usage() {
     cat <<'USAGE'
 usage: tests/assets.sh [--with TOOL[,TOOL…]]
 
-Prints, as the last line of stdout, a folder that holds kube-apiserver, etcd and kubectl,
-and the tools named by --with: helm, kwok, kube-controller-manager.
+Prints a folder with kube-apiserver, etcd and kubectl as the last line of stdout. --with adds
+tools: helm, kwok, kube-controller-manager.
 
-The folder is KUBEBUILDER_ASSETS where that is set (as envtest has it; a tool of --with that it
-lacks is built and linked beside the others). Else it is in the cache,
-${PLIMSOLL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/plimsoll}/assets, named by the versions that
-tests/tools/*/go.mod pin, and what is not there yet is built by Go: about five minutes on two
-cores, once.
+If KUBEBUILDER_ASSETS is set (as for envtest), its programs are used. Tools of --with that it lacks
+are built. Otherwise the folder is in the cache,
+${PLIMSOLL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/plimsoll}/assets. Its name has the versions that
+tests/tools/*/go.mod pin. Go builds missing programs there, once: about five minutes on two cores.
 USAGE
 }
 
@@ -40,7 +39,7 @@ done
 
 tools=$(cd "$(dirname "$0")/tools" && pwd)
 
-# pinned MODULE: the version that a go.mod under tests/tools requires.
+# pinned MODULE: prints the version that a go.mod under tests/tools requires.
 pinned() {
     version=$(awk -v m="$1" '$1 == "require" { $1 = $2; $2 = $3 } $1 == m && $2 ~ /^v/ { print $2; exit }' "$tools"/*/go.mod)
     [ -n "$version" ] || fail "no go.mod under tests/tools requires $1"
@@ -59,7 +58,7 @@ case $(uname -m) in
 esac
 os=$(uname -s | tr '[:upper:]' '[:lower:]')
 [ -n "${PLIMSOLL_CACHE:-}${XDG_CACHE_HOME:-}${HOME:-}" ] ||
-    fail "there is no place for the cache: set PLIMSOLL_CACHE, XDG_CACHE_HOME or HOME"
+    fail "there is no folder for the cache: set PLIMSOLL_CACHE, XDG_CACHE_HOME or HOME"
 cache=${PLIMSOLL_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/plimsoll}/assets
 case $cache in /*) ;; *) cache=$PWD/$cache ;; esac
 folder=$cache/kubernetes-$kubernetes_version+etcd-$etcd_version+helm-$helm_version+kwok-$kwok_version-$os-$arch
@@ -72,7 +71,7 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     for tool in kube-apiserver etcd kubectl; do
         has "$KUBEBUILDER_ASSETS" "$tool" || missing="$missing $tool"
     done
-    [ -z "$missing" ] || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks$missing; put them there, or unset it and they are built"
+    [ -z "$missing" ] || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks$missing; put them there, or unset KUBEBUILDER_ASSETS to build them"
     given=$(cd "$KUBEBUILDER_ASSETS" && pwd)
     for tool in $wanted; do
         has "$given" "$tool" || missing="$missing $tool"
@@ -81,7 +80,7 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
         printf '%s\n' "$given"
         exit 0
     fi
-    # One folder with both: links to what was given, and built what was not.
+    # One folder with both: links to the given programs, and built programs for the missing ones.
     folder=$cache/given-$(printf '%s' "$given+$helm_version+$kwok_version+$kubernetes_version" | cksum | tr ' ' '-')-$os-$arch
     mkdir -p "$folder"
     for tool in "$given"/*; do
@@ -95,7 +94,7 @@ plan() {
     case $1 in
         kube-apiserver | kube-controller-manager | kubectl)
             module=kubernetes package=k8s.io/kubernetes/cmd/$1 version=$kubernetes_version
-            # Unstamped, the server says v0.0.0-master, and clients that ask for its version give up.
+            # Without a version stamp the server reports v0.0.0-master, and clients that read its version fail.
             date=$(cd "$tools/kubernetes" && go list -m -f '{{.Time.Format "2006-01-02T15:04:05Z"}}' k8s.io/kubernetes 2>/dev/null) || date=1970-01-01T00:00:00Z
             number=${version#v} major=${version#v}
             major=${major%%.*} minor=${number#*.}
@@ -112,7 +111,7 @@ plan() {
     esac
 }
 
-# A build that no longer wants Go: everything is there.
+# If every program exists, Go is not needed.
 complete() {
     for tool in $wanted; do
         has "$folder" "$tool" || return 1
@@ -133,14 +132,15 @@ if ! complaint=$(cd "$tools/kubernetes" && GOWORK=off go list -m 2>&1 >/dev/null
 Install that, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
 fi
 
-# Only one builds at a time; the others wait, then find everything there.
+# Only one process builds at a time. The others wait, and then find the programs.
 mkdir -p "$folder"
 lock=$folder/.lock
 waited=0
 while ! mkdir "$lock" 2>/dev/null; do
     holder=$(cat "$lock/pid" 2>/dev/null || true)
     if { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; } || { [ -z "$holder" ] && [ $waited -ge 10 ]; }; then
-        # Renaming first means that of two who see a dead holder only one removes the lock.
+        # Two processes may see that the holder is dead. Renaming first makes sure that only one of them removes the
+        # lock.
         mv "$lock" "$lock.$$" 2>/dev/null && rm -rf "$lock.$$"
         continue
     fi
@@ -159,10 +159,10 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-rm -rf "$folder"/.build.* # of a build that was killed
+rm -rf "$folder"/.build.* # left by a build that was killed
 mkdir -p "$work"
 
-# progress TOOL VERSION: one line, rewritten each second on a terminal and printed every 15 s elsewhere.
+# progress TOOL VERSION: prints one line, on a terminal every second in place, else every 15 s.
 progress() {
     text="building $1 $2: $(($(date +%s) - began)) s, $(grep -c -v '^go: ' "$work/log" || true) packages"
     if [ -t 2 ]; then
@@ -178,7 +178,7 @@ build() {
     began=$(date +%s) ticks=0
     (
         cd "$tools/$module"
-        # -v names each package as it is compiled: what the progress line counts.
+        # -v prints the name of each compiled package. The progress line counts these names.
         exec env CGO_ENABLED=0 GOWORK=off GOFLAGS="${GOFLAGS:-} -mod=readonly" \
             go build -v -trimpath -ldflags "$flags" -o "$work/$1" "$package"
     ) >"$work/log" 2>&1 &

@@ -1,4 +1,4 @@
-//! Bodies of requests: refused with a reason, or read as serde_json reads them.
+//! Bodies of requests: rejected with a reason, or read as serde_json reads them.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ fn run(body: &[u8]) {
 
 fn refused(malformed: &Malformed, theirs: Option<&Value>) {
     match (malformed, theirs) {
-        (Malformed::Json(error), Some(_)) => panic!("refused, but serde_json reads it: {error}"),
+        (Malformed::Json(error), Some(_)) => panic!("Plimsoll rejects the body, but serde_json reads it: {error}"),
         (Malformed::Request { uid, reason }, theirs) => {
             let answer = respond::refused(uid, reason);
             assert_eq!(answer["response"]["uid"], uid.as_str());
@@ -87,7 +87,7 @@ fn refused(malformed: &Malformed, theirs: Option<&Value>) {
         (Malformed::Shape(_), Some(theirs)) => {
             let named = theirs["kind"] == "AdmissionReview" && theirs["apiVersion"] == "admission.k8s.io/v1";
             let uid = theirs["request"]["uid"].as_str().unwrap_or_default();
-            assert!(!named || uid.is_empty(), "{malformed} is said of a request that could be answered");
+            assert!(!named || uid.is_empty(), "{malformed}, although the request has a uid");
         }
         _ => {}
     }
@@ -102,7 +102,7 @@ fn answered(review: &Review) {
     }
 }
 
-/// The review says what the body does.
+/// The review has the same contents as the body.
 fn agrees(review: &Review, theirs: &Value) {
     let request = &theirs["request"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -130,7 +130,7 @@ fn agrees(review: &Review, theirs: &Value) {
             annotations.remove(LAST_APPLIED);
         }
     }
-    let ours = |node: Node<'_>| serde_json::to_value(node).expect("what serde_json reads, it can hold");
+    let ours = |node: Node<'_>| serde_json::to_value(node).expect("serde_json can hold a value that it reads");
     let document = ours(Node::root(review.document()).expect("a valid document has a root"));
     assert!(means(&document, &request), "{document} is not {request}");
     assert_eq!(review.object().is_some(), request["object"].is_object());

@@ -1,4 +1,4 @@
-//! Targets without libFuzzer: each input of the corpus, then so many mutations of them, the same on every run.
+//! Targets without libFuzzer: each input of the corpus, then a number of mutations, which are the same on every run.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, ensure};
 use crate::Target;
 use crate::mutate::Mutator;
 
-/// Longer inputs find little more and take longer.
+/// Maximum size of an input. Longer inputs take more time, and find little more.
 const MAX_BYTES: usize = 4096;
 
-/// The corpus of a target, in the order of the files' names. `PLIMSOLL_FUZZ_CORPUS` names another folder of corpora.
+/// The corpus of a target, sorted by file name. `PLIMSOLL_FUZZ_CORPUS` names another folder of corpora.
 ///
 /// # Errors
-/// Where the folder is missing or empty, or a file cannot be read.
+/// If the folder is missing or empty, or a file cannot be read.
 pub fn corpus(target: &Target) -> Result<Vec<Vec<u8>>> {
     let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let folder = std::env::var_os("PLIMSOLL_FUZZ_CORPUS").map_or_else(own, PathBuf::from).join(target.name);
@@ -30,10 +30,10 @@ pub fn corpus(target: &Target) -> Result<Vec<Vec<u8>>> {
 /// Runs the corpus, then `count` mutations of it.
 ///
 /// # Errors
-/// Where there is no corpus.
+/// If there is no corpus.
 ///
 /// # Panics
-/// With the target's own panic, after the input was written to a file that is named on the standard error.
+/// With the target's own panic. The input is first written to a file, and the name of the file to the standard error.
 pub fn run(target: &Target, seed: u64, count: u32) -> Result<()> {
     let corpus = corpus(target)?;
     for input in &corpus {
@@ -49,10 +49,10 @@ pub fn run(target: &Target, seed: u64, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Runs the named files, one after the other.
+/// Runs the named files in order.
 ///
 /// # Errors
-/// Where none is named, or one cannot be read.
+/// If no file is named, or a file cannot be read.
 pub fn replay(target: &Target, files: impl Iterator<Item = OsString>) -> Result<()> {
     let mut some = false;
     for file in files {
@@ -71,7 +71,7 @@ fn attempt(target: &Target, input: &[u8], number: u32) {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "it is how a test says where to look")]
+#[expect(clippy::print_stderr, reason = "the message names the failing input")]
 fn report(target: &Target, input: &[u8], number: u32) {
     let file = std::env::temp_dir().join(format!("plimsoll-fuzz-{}", target.name));
     match fs::write(&file, input) {

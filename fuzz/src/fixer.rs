@@ -1,7 +1,7 @@
-//! Edits of YAML files: refused, or exact, and nothing else of the file changes.
+//! Edits of YAML files: rejected, or exact, and every other byte of the file stays.
 //!
-//! The first line of an input chooses the edits, four characters each: the kind, the place among those of the document, what is
-//! added to the place, and the value. The rest is the file.
+//! The first line of an input selects the edits, with four characters for each edit: the kind, the place in the
+//! document, a suffix for that place, and the value. The rest of the input is the file.
 
 use plimsoll::model::{Edit, edit};
 use plimsoll::yaml::splice::{self, Reason, Spliced};
@@ -43,7 +43,7 @@ fn run(input: &[u8]) {
     let readable: Vec<usize> = (0..before.len()).filter(|index| before[*index].is_ok()).collect();
     let mut script = Script::new(&input[..end]);
     let Some(Ok(document)) = script.pick(&readable).map(|index| &before[*index]) else {
-        // There is nothing to edit, and nothing is.
+        // The document cannot be edited, so the text stays.
         let spliced = splice::apply(&text, &[(0, vec![Edit::Add { pointer: "/a".to_owned(), value: json!(1) }])]);
         assert_eq!((spliced.text.as_str(), spliced.refused.len()), (&*text, 1));
         return;
@@ -61,7 +61,7 @@ fn run(input: &[u8]) {
     let fits = edit::apply(&mut expected, &edits);
     match spliced.refused.first() {
         Some(refusal) => {
-            assert_eq!(spliced.text, text, "refused, and changed");
+            assert_eq!(spliced.text, text, "the edits were rejected, but the text changed");
             assert!(spliced.changes.is_empty());
             match &refusal.reason {
                 Reason::Edit(error) => assert!(fits.is_err(), "{error}, but the edits fit"),
@@ -113,7 +113,7 @@ fn value(choice: usize) -> Value {
     }
 }
 
-/// The document says what the edits make of it, and every other byte is as it was.
+/// The document has the values of the edits, and every other byte is unchanged.
 fn edited(text: &str, before: &[Result<Document, SyntaxError>], spliced: &Spliced, index: usize, expected: &Value) {
     let after = read(&spliced.text);
     assert_eq!(after.len(), before.len(), "{:?}", spliced.text);
@@ -143,10 +143,11 @@ fn edited(text: &str, before: &[Result<Document, SyntaxError>], spliced: &Splice
             &text[change.range.clone()],
         );
     }
-    assert_eq!(again, text, "without the changes it is the old file");
+    assert_eq!(again, text, "undoing the changes must give the old file");
 }
 
-/// As they come back from a file: an integer beyond 64 bits is a double to the API server too, and `1.0` is 1.
+/// Compares values as they come back from a file: an integer beyond 64 bits is a double, as for the API server, and
+/// `1.0` equals 1.
 fn equals(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (Value::Number(found), Value::Number(expected)) => found == expected || found.as_f64() == expected.as_f64(),
@@ -164,7 +165,7 @@ fn equals(found: &Value, expected: &Value) -> bool {
     }
 }
 
-/// One addition of what is not there, as the fixer makes them: it only inserts, and adding it again changes nothing.
+/// An addition of a missing value, as the fixer makes it. It only inserts text, and repeating it changes nothing.
 fn twice(text: &str, document: &Document, edits: &[Edit], index: usize, once: &Spliced) {
     let [Edit::Add { pointer, .. }] = edits else { return };
     if document.value().pointer(pointer).is_some() {
@@ -185,7 +186,7 @@ fn twice(text: &str, document: &Document, edits: &[Edit], index: usize, once: &S
     }
 }
 
-/// Nothing of it can stay where something is put into it.
+/// Whether an insertion into the value replaces all of its text.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

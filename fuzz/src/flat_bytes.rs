@@ -1,4 +1,4 @@
-//! Bytes of a stranger read as a document.
+//! Arbitrary bytes, read as a document.
 
 use plimsoll_flat::json::from_json;
 use plimsoll_flat::{Error, MAX_NODES, Node, Writer, validate};
@@ -20,12 +20,13 @@ const WORDS: &[&str] = &[
     "\u{11}\0\0\0",
 ];
 
-/// How many nodes of a damaged document are read: its children may be shared, so that there is no other end.
+/// Maximum number of nodes to read in a damaged document. Its children may be shared, so reading might not end
+/// otherwise.
 const BUDGET: usize = 3_000;
 
 fn run(bytes: &[u8]) {
     document(bytes);
-    // Past the version and the length of the root, which random bytes seldom get right.
+    // Sets the version and the length of the root, which random bytes are seldom right about.
     if let Some(length) = bytes.len().checked_sub(1).filter(|length| *length >= 5) {
         let mut bytes = bytes.to_vec();
         bytes[0] = plimsoll_flat::VERSION;
@@ -35,7 +36,7 @@ fn run(bytes: &[u8]) {
     }
 }
 
-/// Everything that a program may do with bytes that it was given.
+/// Every operation of a program on bytes from outside.
 fn document(document: &[u8]) {
     let sound = validate(document);
     let Ok(root) = Node::root(document) else {
@@ -52,7 +53,7 @@ fn document(document: &[u8]) {
         assert_eq!(validate(&root.to_document()), Ok(()));
     }
     if left > 0 {
-        // Few enough nodes that whole-tree operations end, be their children shared.
+        // A damaged document may share children, but it has few enough nodes for operations on the whole tree.
         let copy = document.to_vec();
         assert!(sound.is_err() || root == Node::root(&copy).expect("a root"));
         let _ = (root.to_json(), root == Node::clone(&root), serde_json::to_value(root), root.to_document());
@@ -64,14 +65,14 @@ fn document(document: &[u8]) {
     writer.end();
     match writer.finish() {
         Ok(copy) => {
-            let copy = Node::root(&copy).expect("what a writer finishes is sound").to_json();
+            let copy = Node::root(&copy).expect("a finished document is sound").to_json();
             assert_eq!(copy, format!("[{}]", root.to_json()));
         }
         Err(error) => assert!(sound.is_err() || error == Error::TooDeep, "{error} about a valid document"),
     }
 }
 
-/// Reads whatever can be reached in every way there is, up to `budget` nodes. Returns how many of them were left.
+/// Reads every reachable node in every way, up to `budget` nodes. Returns the rest of the budget.
 fn read(node: Node<'_>, sound: bool, mut budget: usize) -> usize {
     if budget == 0 {
         return 0;

@@ -1,4 +1,4 @@
-//! JSON text to a document and back, held against serde_json.
+//! JSON text to a document and back, compared with serde_json.
 
 use plimsoll_flat::json::{JsonErrorKind, from_json, from_json_omitting};
 use plimsoll_flat::{Node, to_document, validate};
@@ -55,20 +55,20 @@ fn run(text: &[u8]) {
                 "{error:?} is outside of the text"
             );
             let limit = matches!(error.kind, JsonErrorKind::TooDeep | JsonErrorKind::TooManyNodes);
-            assert!(theirs.is_err() || limit, "refused, but serde_json reads it: {error}");
+            assert!(theirs.is_err() || limit, "Plimsoll rejects the text, but serde_json reads it: {error}");
             return;
         }
     };
     assert_eq!(validate(&document), Ok(()));
     let root = Node::root(&document).expect("a valid document has a root");
     let printed = root.to_json();
-    let again = from_json(printed.as_bytes()).expect("what was printed is JSON");
+    let again = from_json(printed.as_bytes()).expect("the printed text is JSON");
     let root_again = Node::root(&again).expect("a valid document has a root");
     assert_eq!(root, root_again);
     assert_eq!(printed, root_again.to_json());
     assert_eq!(validate(&root.to_document()), Ok(()));
     if let Ok(theirs) = theirs {
-        let ours = serde_json::to_value(root).expect("what serde_json reads, it can hold");
+        let ours = serde_json::to_value(root).expect("serde_json can hold a value that it reads");
         assert!(means(&ours, &theirs), "{ours} is not {theirs}");
         let written = to_document(&ours).expect("a value can be written");
         assert_eq!(validate(&written), Ok(()));
@@ -77,7 +77,7 @@ fn run(text: &[u8]) {
     }
 }
 
-/// Leaves out two members, at paths that the text itself says.
+/// Omits two members, at paths that depend on the text.
 fn omitted(text: &[u8], whole: &Value) {
     let mut path = Vec::new();
     let mut at = whole;
@@ -87,7 +87,7 @@ fn omitted(text: &[u8], whole: &Value) {
         at = child;
     }
     let other = ["a", "b"];
-    // What lies inside of something else that is left out is nobody's question.
+    // Omitting a value inside another omitted value is not defined.
     let apart = !path.is_empty() && !path.starts_with(&other) && !other.starts_with(&path);
     let paths: &[&[&str]] = if apart { &[&path, &other] } else { &[if path.is_empty() { &other } else { &path }] };
     let (document, ranges) = from_json_omitting(text, paths).expect("the whole of it could be read");
@@ -101,7 +101,7 @@ fn omitted(text: &[u8], whole: &Value) {
     assert_eq!(values, found, "{paths:?}");
 }
 
-/// The member at a path through objects, taken out.
+/// Removes the member at a path through objects, and returns it.
 fn take(value: &mut Value, path: &[&str]) -> Option<Value> {
     let (last, parents) = path.split_last()?;
     parents.iter().try_fold(value, |at, name| at.as_object_mut()?.get_mut(*name))?.as_object_mut()?.remove(*last)

@@ -1,4 +1,4 @@
-//! Calls of a writer in any order: refused, or the document says exactly what was written.
+//! Calls of a writer in any order: rejected, or the document has exactly what was written.
 
 use plimsoll_flat::json::from_json;
 use plimsoll_flat::{Node, Number, Writer, validate};
@@ -40,13 +40,13 @@ const NUMBERS: [&str; 16] = [
     "+1",
 ];
 
-/// What the calls so far mean; none once they stopped making sense.
+/// The meaning of the calls so far. `sound` is false after a wrong call.
 struct Model {
-    /// Open containers, with the key that comes next.
+    /// The open containers, each with its next key.
     open: Vec<(Value, Option<String>)>,
     root: Option<Value>,
     sound: bool,
-    /// Something was written that serde_json's values do not hold.
+    /// Whether a value was written that serde_json's values cannot hold.
     beyond: bool,
 }
 
@@ -67,11 +67,11 @@ fn run(bytes: &[u8]) {
         (Ok(document), Some(expected)) => {
             assert_eq!(validate(&document), Ok(()));
             let root = Node::root(&document).expect("a valid document has a root");
-            let said = serde_json::to_value(root).expect("all of its numbers are doubles at most");
+            let said = serde_json::to_value(root).expect("serde_json can hold all numbers");
             assert!(means(&said, &expected), "{said} is not {expected}");
         }
         (Ok(document), None) => panic!("finished: {:?}", Node::root(&document)),
-        (Err(error), Some(expected)) => panic!("refused {expected}: {error}"),
+        (Err(error), Some(expected)) => panic!("the writer rejected {expected}: {error}"),
         (Err(_), None) => {}
     }
 }
@@ -100,7 +100,7 @@ fn step(script: &mut Script<'_>, writer: &mut Writer, model: &mut Model) {
         4 => {
             let value = f64::from_le_bytes(eight(script));
             writer.f64(value);
-            // There is no JSON of NaN.
+            // JSON has no NaN.
             match serde_json::Number::from_f64(value) {
                 Some(number) => model.value(number.into()),
                 None => model.sound = false,
@@ -140,7 +140,7 @@ fn step(script: &mut Script<'_>, writer: &mut Writer, model: &mut Model) {
             model.key(text.to_owned());
         }
         13 => {
-            // Enough keys for a permutation.
+            // Enough keys for a sorted permutation.
             let text = format!("k{}", script.byte());
             writer.key(&text);
             model.key(text);
@@ -149,7 +149,7 @@ fn step(script: &mut Script<'_>, writer: &mut Writer, model: &mut Model) {
             let length = script.below(64);
             let text = script.take(length);
             let Ok(document) = from_json(text) else { return };
-            let node = Node::root(&document).expect("what is parsed has a root");
+            let node = Node::root(&document).expect("a parsed document has a root");
             writer.node(node);
             match serde_json::to_value(node) {
                 Ok(value) => model.value(value),
@@ -157,7 +157,7 @@ fn step(script: &mut Script<'_>, writer: &mut Writer, model: &mut Model) {
             }
         }
         _ => {
-            // Bytes that nobody has checked.
+            // Bytes that were not validated.
             let length = script.below(64);
             let mut document = vec![plimsoll_flat::VERSION];
             document.extend_from_slice(script.take(length));
@@ -190,7 +190,7 @@ impl Model {
                 assert!(ours.is_some(), "{text:?} is a number");
                 self.value(value);
             }
-            // Beyond all doubles: our document holds it, serde_json's value does not.
+            // A number beyond all doubles: our document can hold it, serde_json's value cannot.
             Err(error) if crate::same::is_wider(&error) => self.beyond = true,
             _ => {
                 assert!(ours.is_none(), "{text:?} is no number");

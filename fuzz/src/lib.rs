@@ -1,7 +1,7 @@
-//! What is fuzzed: for each target one function from bytes to nothing, which panics where Plimsoll does what it should not.
+//! The fuzz targets. Each is a function that takes bytes, and panics if Plimsoll does something wrong.
 //!
-//! cargo-fuzz runs these functions through libFuzzer (`targets/`), `cargo test` for a bounded number of inputs that are the
-//! same every time ([`bounded`]). `README.md` says what each target holds to be true.
+//! cargo-fuzz runs these functions with libFuzzer (`targets/`). `cargo test` runs them on a number of inputs, which are
+//! the same every time ([`bounded`]). `README.md` says what each target checks.
 
 pub mod admission_review;
 pub mod bounded;
@@ -17,16 +17,16 @@ mod script;
 mod surroundings;
 pub mod yaml;
 
-/// Something that is fuzzed.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Of the binary and of the folder in `corpus/`.
+    /// Name of the binary, and of the folder in `corpus/`.
     pub name: &'static str,
-    /// Panics where something is wrong.
+    /// Panics on a bug.
     pub run: fn(&[u8]),
-    /// What random bytes would hardly ever hit upon.
+    /// Words that random bytes would hardly ever contain.
     pub words: &'static [&'static str],
-    /// How many mutations `cargo test` tries, so that all targets together take seconds.
+    /// Number of mutations in `cargo test`, chosen so that all targets together take seconds.
     pub bounded: u32,
 }
 
@@ -42,14 +42,14 @@ pub const TARGETS: [Target; 8] = [
     fixer::TARGET,
 ];
 
-/// The whole of a binary in `targets/`: libFuzzer's where cargo-fuzz builds it, else one that replays files.
+/// The whole code of a binary in `targets/`: libFuzzer's if cargo-fuzz builds it, else a program that replays files.
 #[macro_export]
 macro_rules! target {
     ($target:ident) => {
         #[cfg(fuzzing)]
         libfuzzer_sys::fuzz_target!(|input: &[u8]| ($crate::$target::TARGET.run)(input));
 
-        // Half of the mutations are libFuzzer's own, half know the target's words.
+        // Half of the mutations are libFuzzer's own. The other half uses the words of the target.
         #[cfg(fuzzing)]
         libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
             if seed % 2 == 0 {

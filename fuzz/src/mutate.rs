@@ -1,30 +1,30 @@
-//! Mutations of inputs, the same for the same seed on every machine.
+//! Mutations of inputs. A seed gives the same mutations on every machine.
 
-/// Bytes that mean something to JSON, YAML or UTF-8.
+/// Bytes with a meaning in JSON, YAML or UTF-8.
 const TELLING: &[u8] = b"\n \t\"'{}[]:,-#&*|>\\0179.eE~\0\xff\x80";
 
-/// A source of choices: xorshift64*, which is enough to pick from lists.
+/// A random number generator: xorshift64*, which is good enough to pick from lists.
 #[derive(Clone, Debug)]
 pub struct Mutator {
     state: u64,
 }
 
 impl Mutator {
-    /// One seed, one sequence.
+    /// Equal seeds give equal sequences.
     pub fn new(seed: u64) -> Self {
-        // Seeds that differ in one bit begin alike without this.
+        // Without this, seeds that differ in one bit would start with similar numbers.
         let mut mutator = Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 };
         mutator.next();
         mutator
     }
 
-    /// A number below `bound`; 0 where that is 0.
+    /// A number below `bound`, or 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = bound as u64;
         if bound == 0 { 0 } else { (self.next() % bound) as usize }
     }
 
-    /// Changes an input in one to eight places; `others` are inputs to take pieces from.
+    /// Changes an input in one to eight places. `others` are inputs from which pieces are copied.
     pub fn mutate(&mut self, input: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str]) {
         for _ in 0..1 << self.below(4) {
             self.change(input, others, words);

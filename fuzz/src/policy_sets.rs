@@ -1,4 +1,5 @@
-//! PolicySets: refused with the place of every mistake, or taken, and then taken again as JSON and meaning the same.
+//! PolicySets: rejected with the place of every mistake, or accepted. Accepted sets are accepted as JSON too, with the
+//! same meaning.
 
 use plimsoll::registry::{ConfigError, Registry, read};
 use serde_json::Value;
@@ -79,7 +80,7 @@ fn run(input: &[u8]) {
     let taken = match read(&text, "fuzz.yaml") {
         Ok(read) => read,
         Err(problems) => {
-            assert!(!problems.is_empty(), "refused without a reason");
+            assert!(!problems.is_empty(), "the text was rejected without a reason");
             inside(&text, &problems, true);
             let again = stream.filter(|_| all_mappings(&values)).map(|stream| read(&stream, "again").err());
             if let Some(again) = again {
@@ -89,11 +90,12 @@ fn run(input: &[u8]) {
         }
     };
     assert_eq!(taken.sets.len() + taken.exemptions.len(), documents.len());
-    // A bundle from a file would be read: the fuzzer does not choose which.
+    // A set with a bundle file would read that file, and the fuzzer must not choose files.
     if taken.sets.iter().any(|set| set.bundle_file().is_some()) {
         return;
     }
-    let again = read(&stream.expect("all of it could be read"), "again").expect("what was taken is taken as JSON");
+    let again =
+        read(&stream.expect("the whole stream is readable"), "again").expect("accepted sets are accepted as JSON");
     assert!(taken.sets.iter().map(|set| set.name()).eq(again.sets.iter().map(|set| set.name())));
     match (registry(taken), registry(again)) {
         (Ok(registry), Ok(again)) => assert_eq!(selects(&registry), selects(&again)),
@@ -119,12 +121,12 @@ fn inside(text: &str, problems: &[ConfigError], placed: bool) {
                 assert!(is_inside(text, position.line, position.column), "{said} is outside of the text");
                 assert!(said.starts_with("fuzz.yaml:"), "{said}");
             }
-            None => assert!(!placed, "nowhere: {said}"),
+            None => assert!(!placed, "the problem has no place: {said}"),
         }
     }
 }
 
-/// What a registry makes of each request, as text.
+/// The policies that a registry selects for each request, as text.
 fn selects(registry: &Registry) -> Vec<String> {
     let selected = |review| {
         let selected = registry.select(review);

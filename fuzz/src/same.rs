@@ -1,9 +1,9 @@
-//! Whether our reader and serde_json's read the same, apart from the differences that are meant.
+//! Compares our reader with serde_json's, except for the intended differences.
 
 use serde_json::{Number, Value};
 
-/// What serde_json refuses and Plimsoll reads (see `plimsoll_flat::json::from_json`). serde_json tells its errors apart by
-/// their text only.
+/// Errors of serde_json for text that Plimsoll accepts (see `plimsoll_flat::json::from_json`). serde_json distinguishes
+/// its errors only by their text.
 const WIDER: [&str; 4] = [
     "recursion limit exceeded",
     "number out of range",
@@ -12,13 +12,13 @@ const WIDER: [&str; 4] = [
     "unexpected end of hex escape",
 ];
 
-/// Whether it is right that serde_json refuses a text with this error, and Plimsoll reads it.
+/// Whether Plimsoll may accept a text that serde_json rejects with this error.
 pub(crate) fn is_wider(error: &serde_json::Error) -> bool {
     let text = error.to_string();
     WIDER.iter().any(|wider| text.starts_with(wider))
 }
 
-/// Equality, but that we keep an integer exactly where serde_json has rounded it to a double.
+/// Equality, except that Plimsoll keeps an integer exactly where serde_json has rounded it to a double.
 pub(crate) fn means(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(ours), Value::Number(theirs)) => ours == theirs || rounded(ours, theirs),
@@ -37,7 +37,7 @@ fn rounded(ours: &Number, theirs: &Number) -> bool {
     !ours.is_f64() && theirs.is_f64() && ours.as_f64() == theirs.as_f64()
 }
 
-/// Every pointer into a value, the root's `""` first, at most `most`.
+/// Every pointer into a value, at most `most`. The root's `""` is the first.
 pub(crate) fn pointers(value: &Value, most: usize) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut nodes = vec![value];

@@ -1,6 +1,6 @@
-//! Bytes read as choices: what the structure-aware targets are steered by.
+//! Bytes as choices, which control the structure-aware targets.
 
-/// A sequence of choices; past its end all of them are 0.
+/// A sequence of choices. After its end every choice is 0.
 #[derive(Debug)]
 pub(crate) struct Script<'a> {
     bytes: &'a [u8],
@@ -21,7 +21,7 @@ impl<'a> Script<'a> {
         *first
     }
 
-    /// One byte's worth of a choice.
+    /// A choice of one byte.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
     }

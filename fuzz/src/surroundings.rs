@@ -1,4 +1,4 @@
-//! What the targets that evaluate policies share: one engine, one compiled bundle, and requests to try a registry on.
+//! Shared parts of the targets that run policies: one engine, one compiled bundle, and requests for a registry.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(Limits { instances: 16, ..Limits::default() }).expect("WebAssembly runs on this machine")
 });
 
-/// Judges by every policy of the default profile, and lets each fill in that can.
+/// Selects every policy of the default profile, and lets every policy mutate that can.
 pub(crate) static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let builtin = Registry::new(&ENGINE, Vec::new(), Options::default()).expect("the built-in bundle loads");
     let fills = builtin.policies().filter(|policy| !policy.metadata.edits.is_empty());
@@ -30,12 +30,12 @@ pub(crate) fn registry(documents: Documents) -> Result<Registry, Vec<plimsoll::r
     Registry::reload(&ENGINE, &COMPILED, documents, Options::default())
 }
 
-/// Long enough for any machine: what fails of it is a defect, not a slow minute.
+/// Long enough for any machine, so a timeout is a bug and not a slow moment.
 pub(crate) fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-/// Requests that PolicySets tell apart.
+/// Requests that PolicySets distinguish.
 pub(crate) static REQUESTS: LazyLock<Vec<Arc<Review>>> = LazyLock::new(|| {
     let kinds = [
         ("apps", "Deployment", "deployments"),

@@ -1,4 +1,4 @@
-//! The YAML reader: every value stands where the reader says, and nothing takes long.
+//! The YAML reader: every value is at the reported place, and no input takes long.
 
 use plimsoll::yaml::{Document, Span, read};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::same::pointers;
 /// Any text as YAML.
 pub const TARGET: crate::Target = crate::Target { name: "yaml", run, words: WORDS, bounded: 20_000 };
 
-/// Also of the fixer and of PolicySets.
+/// The targets fixer and policy_sets use these words too.
 pub(crate) const WORDS: &[&str] = &[
     "---\n",
     "\n---\n",
@@ -86,7 +86,7 @@ pub(crate) const WORDS: &[&str] = &[
     "=",
 ];
 
-/// An input that takes longer than this takes too long, on whatever machine.
+/// Maximum time for an input, on any machine.
 const SLOW: std::time::Duration = std::time::Duration::from_secs(10);
 
 fn run(input: &[u8]) {
@@ -109,7 +109,7 @@ fn run(input: &[u8]) {
             }
             Err(error) => {
                 assert!(!error.message.is_empty());
-                // Our word for what cannot happen.
+                // The reader's message for an impossible state.
                 assert!(!error.message.contains("please report it"), "{error}");
                 assert!(is_inside(&text, error.line, error.column), "{error} is outside of the text");
             }
@@ -117,13 +117,14 @@ fn run(input: &[u8]) {
     }
 }
 
-/// Whether there is such a place, or it is the end of a line or of the text.
+/// Whether the text has this place, or it is the end of a line or of the text.
 pub(crate) fn is_inside(text: &str, line: usize, column: usize) -> bool {
     let Some(found) = line.checked_sub(1).and_then(|line| text.split('\n').nth(line)) else { return false };
     (1..=found.chars().count() + 1).contains(&column)
 }
 
-/// Every value stands in the text, inside of its parent, where line and column say; and scalars read alone mean the same.
+/// Every value is in the text at its reported line and column, inside of its parent. A scalar that is read alone has
+/// the same value.
 fn stands(text: &str, document: &Document) {
     for comment in document.comments() {
         let written = &text[comment.range.clone()];
@@ -153,17 +154,17 @@ fn lies(text: &str, document: &Document, span: Span) {
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let characters = before[start..].chars().filter(|character| start > 0 || *character != '\u{feff}' || at == 0);
         assert_eq!(line, before.matches('\n').count() + 1, "{span:?}");
-        // A byte order mark counts nowhere but in the middle of a line.
+        // A byte order mark only counts as a column in the middle of a line.
         let marks = usize::from(start == 0 && at > 0 && text.starts_with('\u{feff}'));
         let all = before[start..].chars().count() + 1 - marks;
         assert!(column == all || column == characters.count() + 1, "{span:?} is at column {all}");
     }
 }
 
-/// A scalar of one line, cut out, is read as the same value.
+/// A scalar of one line is cut out, and must be read as the same value.
 fn means(text: &str, document: &Document, span: Span, value: &Value) {
     let written = &text[span.start..span.end];
-    // A tag need not stand right before its value.
+    // A tag may stand at a distance from its value.
     let tagged = text[document.range().start..span.start].contains('!');
     if tagged || written.contains(['\n', '\r']) || written.starts_with(['|', '>', '*']) {
         return;
@@ -179,7 +180,7 @@ fn means(text: &str, document: &Document, span: Span, value: &Value) {
     );
 }
 
-/// What was read, written as JSON, is read as the same.
+/// The value, written as JSON, is read as the same value.
 fn again(value: &Value) {
     if value.is_object() {
         let json = value.to_string();

@@ -1,6 +1,6 @@
-//! Each target over its corpus and a bounded number of mutations of it: seconds, and the same on every run.
+//! Runs each target over its corpus and a number of mutations. This takes seconds, and is the same on every run.
 //!
-//! `PLIMSOLL_FUZZ_RUNS` is the number of mutations, `PLIMSOLL_FUZZ_SEED` makes them others.
+//! `PLIMSOLL_FUZZ_RUNS` is the number of mutations. `PLIMSOLL_FUZZ_SEED` changes them.
 
 use std::env;
 

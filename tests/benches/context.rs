@@ -1,8 +1,8 @@
-//! What a question about other objects costs: in a cluster of many namespaces against one alone, in a namespace of many
-//! workloads, and the memory that objects take.
+//! Cost of a question about other objects: among many namespaces compared with one, and in a namespace with many
+//! workloads. Also the memory that objects take.
 //!
-//! `make bench` prints the table. The targets: 1,000 namespaces of 100 objects cost at most 1.2 times what one does, and a
-//! question among 5,000 workloads takes at most 200 µs.
+//! `make bench` prints the table. Targets: 1,000 namespaces of 100 objects cost at most 1.2 times as much as one
+//! namespace; a question among 5,000 workloads takes at most 200 µs.
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::hint::black_box;
@@ -66,8 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             micros(among) / micros(alone)
         );
     }
-    // Each time in another namespace, so that nothing is in the caches: of so many contexts of one namespace each, and of
-    // the one that has them all.
+    // Each question goes to another namespace, so that no cache holds the answer. `alone` has a context for each
+    // namespace, and `among` has one context with all namespaces.
     let alone: Vec<Files> = (0..1000).map(|_| world(&deployment, workloads, 1, 25)).collect();
     let order: Vec<usize> = (0..1000).map(|number| (number * 617) % 1000).collect();
     let namespaces: Vec<String> = (0..1000).map(|number| format!("n{number}")).collect();
@@ -98,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Of each workload a Service, a PodDisruptionBudget and an autoscaler, and one LimitRange in each namespace.
+/// Each workload has a Service, a PodDisruptionBudget and an autoscaler. Each namespace has one LimitRange.
 fn world(deployment: &Value, workloads: &Arc<Workloads>, namespaces: usize, each: usize) -> Files {
     let mut objects = Objects::new(KINDS.map(str::to_owned).into(), Arc::clone(workloads));
     for namespace in (0..namespaces).map(|number| format!("n{number}")) {
@@ -128,7 +128,7 @@ fn world(deployment: &Value, workloads: &Arc<Workloads>, namespaces: usize, each
     Files::new(true, Arc::new(objects))
 }
 
-/// What questions are asked with.
+/// The documents that questions carry.
 struct Documents {
     labels: Vec<u8>,
     by_app: Vec<u8>,
@@ -193,7 +193,7 @@ fn per(bytes: usize, objects: usize) -> f64 {
     bytes as f64 / objects as f64 * 10_000.0 / 1e6
 }
 
-/// Bytes of this process that are in memory.
+/// Resident memory of this process, in bytes.
 fn resident() -> usize {
     let statistics = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statistics.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096

@@ -1,7 +1,7 @@
-//! What a review costs, in one process and one run, so that the ratios hold on any machine: decoding and answering
-//! alone, through 150 synthetic policies, through the built-in ones, as WebAssembly and compiled natively.
+//! Cost of a review: decoding and answering alone, 150 synthetic policies, and the built-in policies, as WebAssembly
+//! and natively. All times are from one process and one run, so the ratios hold on any machine.
 //!
-//! `make bench` prints the table; the budget is that of docs/performance.md.
+//! `make bench` prints the table. docs/performance.md has the budget.
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::path::Path;
@@ -20,14 +20,14 @@ use plimsoll_sdk::guest::{Knowledge as GuestKnowledge, Subject};
 const ROUNDS: usize = 60;
 const PER_ROUND: u32 = 100;
 
-/// A name, and what is timed.
+/// A name, and the code to time.
 type Row<'a> = (&'a str, Box<dyn Fn(&[u8]) + 'a>);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let fixture = |name: &str| std::fs::read(root.join("sdk/flat/benches").join(name));
     let reviews = [("CREATE", fixture("create.json")?), ("UPDATE", fixture("update.json")?)];
-    // The same with an image that is denied; the old object has another, so that it excuses nothing.
+    // The same review with an image that is denied. The old object has another image, so it excuses nothing.
     let denied = reviews.clone().map(|(_, body)| denied(&body));
     let synthetic = synthetic(&root)?;
     let engine = Engine::new(Limits::default())?;

@@ -1,29 +1,29 @@
-//! The programs that the tests run: found or built by `tests/assets.sh`.
+//! The programs that the tests run. `tests/assets.sh` finds or builds them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// A folder with kube-apiserver, etcd, kubectl and what else was asked for.
+/// A folder with kube-apiserver, etcd, kubectl and the requested tools.
 #[derive(Debug, Clone)]
 pub struct Assets {
     folder: PathBuf,
 }
 
-/// A program that not every test needs.
+/// A program that only some tests need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extra {
-    /// Runs what turns Deployments into ReplicaSets and Pods, fills namespaces and collects garbage.
+    /// Runs kube-controller-manager: creates ReplicaSets and Pods, fills new namespaces, and collects garbage.
     ControllerManager,
     /// Installs and renders the chart.
     Helm,
-    /// Plays the kubelet: Pods run without any container.
+    /// Plays the kubelet: it reports Pods as running, without any container.
     Kwok,
 }
 
 impl Extra {
-    /// The file's name in the folder of assets.
+    /// Name of the file in the folder of assets.
     pub fn name(self) -> &'static str {
         match self {
             Extra::ControllerManager => "kube-controller-manager",
@@ -34,7 +34,7 @@ impl Extra {
 }
 
 impl Assets {
-    /// Finds the programs, and builds those that are missing: minutes the first time, with progress on stderr.
+    /// Finds the programs, and builds the missing ones. The first build takes minutes; its progress is on stderr.
     pub fn find(extras: &[Extra]) -> Result<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets.sh");
         let mut command = Command::new("sh");
@@ -43,7 +43,7 @@ impl Assets {
             let names: Vec<_> = extras.iter().map(|extra| extra.name()).collect();
             command.arg("--with").arg(names.join(","));
         }
-        // Stderr is inherited: past the capture of the test runner, so that a build is seen to go on.
+        // The script inherits stderr, past the capture of the test runner, so that users see the progress of a build.
         let output = command
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())

@@ -1,4 +1,4 @@
-//! What `kubectl apply` is to say, as a table.
+//! Tables of expected answers to `kubectl apply`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{Kubectl, Output, VALIDATING_WEBHOOK, denied_policies, warned_policies};
 
-/// Objects to apply, and the answer that is expected.
+/// Objects to apply, and the expected answer.
 #[derive(Debug, Clone)]
 pub struct Case {
     name: String,
@@ -21,17 +21,17 @@ enum Expected {
     Rejected { denied: BTreeSet<String> },
 }
 
-/// Applied, and no policy says anything.
+/// `kubectl apply` succeeds, and no policy reports anything.
 pub fn accepts(name: &str, yaml: &str) -> Case {
     accepts_with_warnings(name, yaml, &[])
 }
 
-/// Applied, with warnings of exactly these policies.
+/// `kubectl apply` succeeds, with warnings of exactly these policies.
 pub fn accepts_with_warnings(name: &str, yaml: &str, policies: &[&str]) -> Case {
     Case::new(name, yaml, Expected::Accepted { warned: set(policies) })
 }
 
-/// Denied by our webhook, and by exactly these policies.
+/// Our webhook denies the objects, for exactly these policies.
 pub fn rejects(name: &str, yaml: &str, policies: &[&str]) -> Case {
     Case::new(name, yaml, Expected::Rejected { denied: set(policies) })
 }
@@ -41,20 +41,20 @@ impl Case {
         Self { name: name.to_owned(), yaml: yaml.to_owned(), expected, dry_run: false }
     }
 
-    /// Applied with `--dry-run=server`: the later cases do not see what this one applies.
+    /// Applies with `--dry-run=server`, so that later cases do not see these objects.
     #[must_use]
     pub fn dry_run(self) -> Self {
         Self { dry_run: true, ..self }
     }
 
-    /// What went wrong, with all that kubectl printed.
+    /// The difference from the expectation, with the whole output of kubectl.
     fn complaint(&self, output: &Output) -> Option<String> {
         let what = match &self.expected {
             Expected::Accepted { .. } if !output.status.success() => "accepted expected, refused".to_owned(),
             Expected::Accepted { warned } => difference("warnings", warned, &warned_policies(&output.stderr))?,
             Expected::Rejected { .. } if output.status.success() => "a denial expected, accepted".to_owned(),
             Expected::Rejected { denied } => match denied_policies(&output.stderr) {
-                None => format!("a denial by {VALIDATING_WEBHOOK} expected, refused by another"),
+                None => format!("expected a denial by {VALIDATING_WEBHOOK}, but another component refused the objects"),
                 Some(actual) => difference("denials", denied, &actual)?,
             },
         };
@@ -64,7 +64,7 @@ impl Case {
     }
 }
 
-/// Applies the cases one after another, each on what those before it left, and names every one that went otherwise.
+/// Applies the cases in order, each on top of the earlier ones. Returns every case that failed.
 pub fn run(kubectl: &Kubectl, cases: &[Case]) -> Result<()> {
     let mut complaints = Vec::new();
     for case in cases {

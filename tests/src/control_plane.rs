@@ -1,4 +1,4 @@
-//! etcd, kube-apiserver and perhaps kube-controller-manager on loopback; or a cluster that is there already.
+//! A control plane on loopback (etcd, kube-apiserver, optionally kube-controller-manager), or an existing cluster.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,29 +16,31 @@ use crate::process::{Process, Reaper};
 use crate::wait::{connects, free_port, until};
 use crate::{ADMIN, Assets, Extra, Kubectl, PLAIN, User};
 
-/// The first start on a busy machine, where the binaries are not yet in memory, takes ten times the usual three seconds.
+/// A usual start takes three seconds. The first start on a busy machine takes ten times as long, because the binaries
+/// are not in memory yet.
 const START: Duration = Duration::from_secs(120);
 
-/// What a control plane is started with.
+/// Options of a control plane.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Runs kube-controller-manager too: Deployments get ReplicaSets and Pods, namespaces are emptied and go away.
+    /// Also runs kube-controller-manager: Deployments get ReplicaSets and Pods, and a deleted namespace is emptied and
+    /// removed.
     pub controller_manager: bool,
-    /// Who has a token, beside [`ADMIN`] and [`PLAIN`].
+    /// Users with a token, beside [`ADMIN`] and [`PLAIN`].
     pub users: Vec<User>,
     /// More flags of kube-apiserver, such as `--feature-gates=…`.
     pub api_server_arguments: Vec<String>,
 }
 
-/// A real control plane: one's own, which ends when it is dropped or the process dies, or the cluster of
+/// A real control plane: its own servers, which end with this value or with the process; or the cluster of
 /// `PLIMSOLL_TEST_KUBECONFIG`.
 #[derive(Debug)]
 pub struct ControlPlane {
     admin: Kubectl,
-    /// A kubeconfig for every user with a token; only that of the administrator in a cluster that was there before.
+    /// A kubeconfig for every user with a token. In an existing cluster, only the administrator's.
     kubeconfigs: BTreeMap<String, PathBuf>,
     users: Vec<User>,
-    /// Stopped in this order.
+    /// The servers are stopped in this order.
     servers: Option<Servers>,
     controllers: bool,
     pub(crate) has_webhook: Arc<AtomicBool>,
@@ -58,7 +60,8 @@ struct Servers {
 }
 
 impl ControlPlane {
-    /// Starts one, or finds the cluster of `PLIMSOLL_TEST_KUBECONFIG`, for which only `users` of the options counts.
+    /// Starts a control plane, or uses the cluster of `PLIMSOLL_TEST_KUBECONFIG`. There, only `users` of the options
+    /// has an effect.
     pub fn start(options: &Options) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("plimsoll-").tempdir().context("no temporary folder")?.keep();
         let keep = std::env::var_os("PLIMSOLL_TEST_KEEP").is_some_and(|value| !value.is_empty());
@@ -70,7 +73,7 @@ impl ControlPlane {
         let assets = Assets::find(extras)?;
         let mut attempt = 1;
         loop {
-            // A folder for each attempt: etcd does not take up what another one began.
+            // Each attempt gets its own folder, because etcd does not continue the work of another process.
             let folder = folder.join(attempt.to_string());
             match Self::own(&assets, options, folder, Arc::clone(&reaper)) {
                 Err(error) if attempt < 3 && format!("{error:#}").contains("address already in use") => attempt += 1,
@@ -79,7 +82,7 @@ impl ControlPlane {
         }
     }
 
-    /// The one that all tests of a process share; without a controller manager, and with the usual users.
+    /// The control plane that all tests of a process share. It has no controller manager, and the default users.
     pub fn shared() -> Result<&'static Self> {
         static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
         SHARED
@@ -111,7 +114,7 @@ impl ControlPlane {
 
     fn own(assets: &Assets, options: &Options, folder: PathBuf, reaper: Arc<Reaper>) -> Result<Self> {
         let certificates = folder.join("certificates");
-        std::fs::create_dir_all(&certificates).context("the temporary folder can't be filled")?;
+        std::fs::create_dir_all(&certificates).context("the temporary folder can't be written")?;
         let users = all_users(options);
         let tokens: BTreeMap<_, _> = users
             .iter()
@@ -137,13 +140,13 @@ impl ControlPlane {
             if !connects(port) {
                 return Ok(None);
             }
-            // It listens, so it has made its certificate.
+            // The server listens, so its certificate exists.
             let chain = std::fs::read_to_string(certificates.join("apiserver.crt")).context("no certificate")?;
             write(&folder.join("ca.crt"), authority(&chain)?)?;
             Ok(admin.run(&["get", "--raw", "/readyz"], None)?.status.success().then_some(()))
         });
         if let Err(error) = ready {
-            // An error of a process has its log with it already.
+            // A process that ended has put its log into the error already.
             return match (etcd.still_runs(), api_server.still_runs()) {
                 (Ok(()), Ok(())) => Err(error.context(api_server.failure("is not ready"))),
                 _ => Err(error),
@@ -153,7 +156,7 @@ impl ControlPlane {
         let controllers = match options.controller_manager {
             true => Some(start_controllers(assets, &folder, &reaper, &kubeconfigs[ADMIN], &admin)?),
             false => {
-                // The namespace `default` appears a moment after the server is ready.
+                // The namespace `default` appears shortly after the server is ready.
                 let account = default_account("default");
                 until(START, "the namespace default is there", || {
                     Ok(admin.create(&account)?.status.success().then_some(()))
@@ -186,7 +189,7 @@ impl ControlPlane {
         self.admin.clone()
     }
 
-    /// The kubectl of one of the users: by their token, or in an existing cluster by impersonation.
+    /// The kubectl of one user: by the user's token, or in an existing cluster by impersonation.
     pub fn kubectl_of(&self, user: &str) -> Result<Kubectl> {
         let known = self.user(user)?;
         match self.kubeconfigs.get(user) {
@@ -200,7 +203,7 @@ impl ControlPlane {
         self.admin.kubeconfig()
     }
 
-    /// The kubeconfig of one of the users; an error in an existing cluster, which gives them no tokens.
+    /// The kubeconfig of one user. An error in an existing cluster, which gives the users no tokens.
     pub fn kubeconfig_of(&self, user: &str) -> Result<&Path> {
         self.user(user)?;
         let kubeconfig = self.kubeconfigs.get(user).map(PathBuf::as_path);
@@ -212,35 +215,36 @@ impl ControlPlane {
         known.with_context(|| format!("no user {name}: name them in Options::users, or use Kubectl::acting_as"))
     }
 
-    /// Whether controllers run: else a Deployment stays without ReplicaSets, and a deleted namespace stays terminating.
+    /// Whether controllers run. Without them, a Deployment gets no ReplicaSets, and a deleted namespace stays
+    /// terminating.
     pub fn has_controllers(&self) -> bool {
         self.controllers
     }
 
-    /// Whether it is the cluster of `PLIMSOLL_TEST_KUBECONFIG`.
+    /// Whether this is the cluster of `PLIMSOLL_TEST_KUBECONFIG`.
     pub fn is_existing(&self) -> bool {
         self.servers.is_none()
     }
 
-    /// Starts a process beside it, which ends with it at the latest. Its output is kept as `NAME.log`.
+    /// Starts a process that ends with the control plane at the latest. The output goes to `NAME.log`.
     pub fn spawn(&self, name: &str, command: &mut Command) -> Result<Process> {
-        std::fs::create_dir_all(&self.folder).context("the temporary folder can't be made")?;
+        std::fs::create_dir_all(&self.folder).context("the temporary folder can't be created")?;
         Process::spawn(name, command, self.folder.join(format!("{name}.log")), &self.reaper)
     }
 
-    /// The port of the API server on loopback, if it is our own.
+    /// The port of the API server on loopback; `None` for an existing cluster.
     pub fn port(&self) -> Option<u16> {
         self.servers.as_ref().map(|servers| servers.port)
     }
 
-    /// Kills our own API server at once, as if its machine were lost. What it stored stays.
+    /// Kills our own API server at once, like the loss of its machine. Stored objects stay.
     pub fn kill_api_server(&mut self) -> Result<()> {
         let servers = self.servers.as_mut().context("the API server of an existing cluster is not ours to kill")?;
         servers.api_server.stop(Duration::ZERO);
         Ok(())
     }
 
-    /// Starts it again, at the same address, and waits until it is ready.
+    /// Starts the API server again at the same address, and waits until it is ready.
     pub fn revive_api_server(&mut self) -> Result<()> {
         let servers = self.servers.as_mut().context("the API server of an existing cluster is not ours to start")?;
         let Servers { assets, options, etcd_port, port, .. } = &*servers;
@@ -251,7 +255,7 @@ impl ControlPlane {
         })
     }
 
-    /// The logs of our own servers by their names; nothing of an existing cluster.
+    /// The logs of our own servers, by name. Empty for an existing cluster.
     pub fn logs(&self) -> Vec<(&'static str, String)> {
         let Some(servers) = &self.servers else { return Vec::new() };
         let mut logs = vec![("kube-apiserver", servers.api_server.log()), ("etcd", servers.etcd.log())];
@@ -259,9 +263,9 @@ impl ControlPlane {
         logs
     }
 
-    /// Lets a user do something, in one namespace or in all, by a role that is made for it. `rules` is a list as in a
-    /// Role: `[{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "get"]}]`. (The built-in roles
-    /// `view`, `edit` and `admin` are empty where no controller manager fills them.)
+    /// Grants rights to a user, in one namespace or in all, by a new role. `rules` is the list of a Role:
+    /// `[{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "get"]}]`. The built-in roles
+    /// `view`, `edit` and `admin` are empty without a controller manager.
     pub fn allow(&self, user: &str, namespace: Option<&str>, rules: &Value) -> Result<()> {
         let (role, binding) =
             if namespace.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
@@ -315,13 +319,13 @@ fn start_api_server(
     let mut command = Command::new(assets.program("kube-apiserver"));
     command.arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"));
     command.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"]).arg(format!("--secure-port={port}"));
-    // No Service needs to lead to it, and it refuses to write loopback into the endpoints of one.
+    // No Service needs to lead to this server, and kube-apiserver refuses to write a loopback address into endpoints.
     command.args(["--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24"]);
     command.args(["--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc"]);
     command.args(["--allow-privileged=true", "--profiling=false"]);
     command.arg("--cert-dir").arg(folder.join("certificates"));
     command.arg("--token-auth-file").arg(folder.join("tokens.csv"));
-    // It makes this key with its certificate, and reads it for these two only afterwards.
+    // kube-apiserver creates this key with its certificate. It reads the key for these two flags only later.
     let key = folder.join("certificates/apiserver.key");
     command.arg("--service-account-signing-key-file").arg(&key);
     command.arg("--service-account-key-file").arg(&key);
@@ -340,9 +344,9 @@ fn start_controllers(
     command.arg("--kubeconfig").arg(kubeconfig);
     command.arg("--service-account-private-key-file").arg(folder.join("certificates/apiserver.key"));
     command.arg("--root-ca-file").arg(folder.join("ca.crt"));
-    // Each controller has an identity of its own, as in a real cluster: policies look at it.
+    // Each controller has its own identity, as in a real cluster, because policies check it.
     command.args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"]);
-    // Nobody should wait 15 s for a second Pod.
+    // With the default period of 15 s, tests would wait too long for a second Pod.
     command.args(["--kube-api-qps=500", "--kube-api-burst=1000", "--horizontal-pod-autoscaler-sync-period=1s"]);
     let log = folder.join("kube-controller-manager.log");
     let mut controllers = Process::spawn("kube-controller-manager", &mut command, log, reaper)?;
@@ -356,7 +360,7 @@ fn start_controllers(
     }
 }
 
-/// The last certificate of the API server's own chain: the authority that signed it.
+/// The last certificate of the API server's own chain: the CA that signed it.
 fn authority(chain: &str) -> Result<&str> {
     let start = chain.rfind("-----BEGIN CERTIFICATE-----").context("the API server's certificate file is empty")?;
     Ok(&chain[start..])
@@ -380,7 +384,7 @@ fn kubeconfig_name(user: &str) -> String {
     format!("{plain}.kubeconfig")
 }
 
-/// As JSON, which is YAML too.
+/// Written as JSON, which is also YAML.
 fn kubeconfig(port: u16, authority: &Path, user: &str, token: &str) -> String {
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "tests",

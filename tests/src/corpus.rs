@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::plimsoll_binary;
 
-/// The folder that `PLIMSOLL_CORPUS` names; `None` where it names none, which is said once.
+/// The folder that `PLIMSOLL_CORPUS` names. Without one: `None`, and a note is printed once.
 pub fn corpus() -> Option<PathBuf> {
     static TOLD: Once = Once::new();
     let folder = std::env::var_os("PLIMSOLL_CORPUS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
@@ -21,7 +21,7 @@ pub fn corpus() -> Option<PathBuf> {
                 let why = other.map_or("PLIMSOLL_CORPUS is not set".to_owned(), |folder| {
                     format!("PLIMSOLL_CORPUS={} is no folder", folder.display())
                 });
-                // Not eprintln!: the runner captures that, and nobody would see what did not run.
+                // Not eprintln!: the test runner captures it, and the note about skipped tests would be invisible.
                 let _ = writeln!(std::io::stderr(), "skipped: tests over outside corpora, for {why}");
             });
             None
@@ -29,7 +29,7 @@ pub fn corpus() -> Option<PathBuf> {
     }
 }
 
-/// All files below a folder with this extension, sorted.
+/// All files below a folder that have this extension, sorted.
 pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))? {
@@ -44,7 +44,7 @@ pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The JSON report of `check` over the folder `k` of a folder, with every policy of `strict`, in a closed world.
+/// The JSON report of `check` over the folder `k` of a folder: every policy of `strict`, closed world.
 pub fn strict_report(folder: &Path) -> Result<Value> {
     let output = Command::new(plimsoll_binary()?)
         .args(["check", "--profile=strict", "--world=closed", "--exit-zero", "--format=json", "k"])

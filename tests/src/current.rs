@@ -1,4 +1,4 @@
-//! The cluster that kubectl points at, which is not ours: one namespace of it is used, and given back.
+//! The cluster that kubectl points at. The demo uses one new namespace in it, and deletes that namespace.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::UdpSocket;
@@ -16,8 +16,8 @@ use crate::process::{Process, Reaper};
 use crate::wait::free_port;
 use crate::{Kubectl, denied_policies, plimsoll_binary, until};
 
-/// Deletes what was made, as soon as its standard input ends: when the demo does, however it does. Arguments: kubectl,
-/// the name of everything, the folder of the kubeconfig.
+/// Deletes everything of the demo when standard input closes: at the end of the demo, however it ends. Arguments:
+/// kubectl, the common name of the objects, the folder of the kubeconfig.
 const CLEANER: &str = r#"
 trap '' HUP INT TERM
 cat >/dev/null
@@ -34,27 +34,27 @@ rm -rf -- "$3"
 exit $status
 "#;
 
-/// Longer than an API server takes to hear of a configuration, and to give up on an address.
+/// Longer than an API server takes to load a new webhook configuration, and to give up on an unreachable address.
 const ASKED: Duration = Duration::from_secs(25);
 
-/// A namespace of its own in somebody's cluster. On drop, on Ctrl-C and on a kill it is deleted, with the webhook
-/// configurations that are about it alone.
+/// A new namespace in an existing cluster. It is deleted on drop, on Ctrl-C and on a kill, with its webhook
+/// configurations, which apply to that namespace alone.
 #[derive(Debug)]
 pub struct CurrentCluster {
     name: String,
     context: String,
     kubectl: Kubectl,
-    /// Of the API server.
+    /// URL of the API server.
     server: String,
     folder: PathBuf,
     webhook: Option<Process>,
-    // In this order: first the server goes, which would write its configurations anew.
+    // Dropped in this order. The server has to stop first, because it would write its configurations again.
     reaper: Arc<Reaper>,
     cleaner: Child,
 }
 
 impl CurrentCluster {
-    /// Finds it, says what it is about to do there, asks if somebody is there to answer, and makes the namespace.
+    /// Reads the kubeconfig, prints what the demo will do, asks the user at a terminal, and creates the namespace.
     pub fn enter() -> Result<Self> {
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());
         let program = assets.map_or_else(|| "kubectl".into(), |assets| Path::new(&assets).join("kubectl"));
@@ -69,24 +69,24 @@ impl CurrentCluster {
         std::fs::write(&kubeconfig, config.to_string()).context("the kubeconfig can't be copied")?;
         let cleaner = clean_at_the_end(&program, &kubeconfig, &name, &folder)?;
         let kubectl = Kubectl::new(program, &kubeconfig, folder.join("kubectl-cache"));
-        // From here on everything that goes wrong drops this, and so cleans up.
+        // From here on, an error drops this value, and the drop cleans up.
         let reaper = Reaper::start(None)?;
         let mut entered = Self { name, context, kubectl, server, folder, webhook: None, reaper, cleaner };
         entered.check()?;
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": entered.name, "labels": {"app.kubernetes.io/created-by": "plimsoll-demo"},
         }});
-        entered.kubectl.create(&namespace.to_string())?.ok().context("the namespace can't be made")?;
+        entered.kubectl.create(&namespace.to_string())?.ok().context("the namespace can't be created")?;
         entered.kubectl = entered.kubectl.in_namespace(&entered.name);
         Ok(entered)
     }
 
-    /// kubectl in the namespace.
+    /// kubectl in this namespace.
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
-    /// Whether it answers, and lets us do what has to be done.
+    /// Checks that the cluster answers, and that the user has the necessary rights.
     fn check(&self) -> Result<()> {
         let alive = self.kubectl.run(&["get", "--raw", "/version", "--request-timeout=10s"], None)?;
         alive.ok().with_context(|| {
@@ -97,7 +97,7 @@ impl CurrentCluster {
                 let allowed = self.kubectl.run(&["auth", "can-i", verb, resource], None)?;
                 ensure!(
                     allowed.status.success(),
-                    "context `{}` may not {verb} {resource}: the demo needs an administrator of the cluster",
+                    "context `{}` may not {verb} {resource}: the demo needs the rights of a cluster administrator",
                     self.context
                 );
             }
@@ -105,7 +105,7 @@ impl CurrentCluster {
         Ok(())
     }
 
-    /// Starts `plimsoll serve` on this machine, at an address at which that cluster's API server gets to it.
+    /// Starts `plimsoll serve` on this machine, at an address that the API server of the cluster can reach.
     pub fn start_webhook(&mut self, arguments: &[&str]) -> Result<()> {
         let addresses = addresses(&self.context, &self.server)?;
         let mut troubles = Vec::new();
@@ -119,8 +119,8 @@ impl CurrentCluster {
             }
         }
         bail!(
-            "the API server does not get to `plimsoll serve` on this machine:\n  {}\nSet PLIMSOLL_DEMO_URL to https://HOST:PORT with a name or \
-             an address of this machine that it does get to, and mind firewalls",
+            "the API server cannot reach `plimsoll serve` on this machine:\n  {}\nSet PLIMSOLL_DEMO_URL to https://HOST:PORT, with a name or \
+             an address of this machine that the API server can reach, and check the firewall",
             troubles.join("\n  ")
         )
     }
@@ -136,7 +136,7 @@ impl CurrentCluster {
         let log = self.folder.join("plimsoll.log");
         let mut process = Process::spawn("plimsoll serve", &mut command, log, &self.reaper)?;
         let mut said = String::new();
-        let asked = until(ASKED, "the API server asks", || {
+        let asked = until(ASKED, "the API server calls the webhook", || {
             process.still_runs()?;
             let create = ["create", "deployment", "probe", "--image=registry.example.com/probe", "--dry-run=server"];
             said = self.kubectl.run(&create, None)?.stderr;
@@ -158,7 +158,7 @@ impl Drop for CurrentCluster {
     }
 }
 
-/// The current context alone, with its credentials inside: what it is does not change while the demo runs.
+/// The current context alone, with its credentials. Later changes of the kubeconfig do not affect the running demo.
 fn pinned(program: &Path) -> Result<Value> {
     let output = Command::new(program)
         .args(["config", "view", "--minify", "--flatten", "--raw", "--output=json"])
@@ -168,8 +168,8 @@ fn pinned(program: &Path) -> Result<Value> {
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
         bail!(
-            "kubectl points nowhere: {}\nChoose a cluster (kubectl config use-context NAME, or KUBECONFIG), or leave CLUSTER=current out: \
-             the demo then starts an API server of its own",
+            "kubectl has no current cluster: {}\nChoose a cluster (kubectl config use-context NAME, or KUBECONFIG), or omit CLUSTER=current: \
+             the demo then starts its own API server",
             reason.trim()
         );
     }
@@ -180,18 +180,18 @@ fn announce(context: &str, server: &str, name: &str) -> Result<()> {
     let mut stderr = io::stderr().lock();
     writeln!(
         stderr,
-        "The cluster of kubectl's context `{context}`, {server}.\n\
-         In it the demo makes namespace {name}, and two webhook configurations of that name, which are about that\n\
-         namespace alone. It deletes them at its end, on Ctrl-C too."
+        "The demo uses the cluster of kubectl's context `{context}`, {server}.\n\
+         It creates the namespace {name}, and two webhook configurations of the same name. They apply to\n\
+         that namespace alone. The demo deletes all of them at its end, on Ctrl-C too."
     )?;
     if !io::stdin().is_terminal() {
         return Ok(());
     }
-    write!(stderr, "Go on? [y/N] ")?;
+    write!(stderr, "Continue? [y/N] ")?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    ensure!(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()), "nothing was done");
+    ensure!(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()), "the demo was not started");
     Ok(())
 }
 
@@ -203,7 +203,7 @@ fn clean_at_the_end(program: &Path, kubeconfig: &Path, name: &str, folder: &Path
         .env("KUBERC", "off")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        // Ctrl-C goes to the group of the terminal.
+        // Ctrl-C goes to the process group of the terminal, so the cleaner needs its own group.
         .process_group(0)
         .spawn()
         .context("sh can't be run")
@@ -214,7 +214,7 @@ struct Address {
     port: Option<u16>,
 }
 
-/// Where the API server might find this machine, the likeliest first.
+/// Addresses at which the API server may reach this machine, the most likely first.
 fn addresses(context: &str, server: &str) -> Result<Vec<Address>> {
     if let Some(url) = std::env::var("PLIMSOLL_DEMO_URL").ok().filter(|url| !url.is_empty()) {
         let shape = || format!("PLIMSOLL_DEMO_URL={url}: write https://HOST:PORT");
@@ -224,7 +224,7 @@ fn addresses(context: &str, server: &str) -> Result<Vec<Address>> {
         return Ok(vec![Address { host: host.trim_matches(['[', ']']).to_owned(), port: Some(port) }]);
     }
     let mut hosts = Vec::new();
-    // Their nodes are containers, for which this machine is the gateway of their network.
+    // Nodes of these clusters are containers. For them, this machine is the gateway of their network.
     let network = match context {
         kind if kind.starts_with("kind-") => Some("kind"),
         k3d if k3d.starts_with("k3d-") => Some(k3d),
@@ -233,7 +233,7 @@ fn addresses(context: &str, server: &str) -> Result<Vec<Address>> {
     };
     if let Some(network) = network {
         hosts.extend(gateway(network));
-        // Docker's own virtual machine, where there is no way back by the gateway.
+        // The virtual machine of Docker, where the gateway does not lead back to this machine.
         hosts.push("host.docker.internal".to_owned());
         if network == "minikube" {
             hosts.push("host.minikube.internal".to_owned());
@@ -244,7 +244,7 @@ fn addresses(context: &str, server: &str) -> Result<Vec<Address>> {
     if ["127.0.0.1", "localhost", "::1", "0.0.0.0"].contains(&host) {
         hosts.push("127.0.0.1".to_owned());
     }
-    // This machine's address on the way there; nothing is sent to find it.
+    // The address of this machine on the way to the server. Nothing is sent to find it.
     let away = if host == "127.0.0.1" || host == "localhost" { "203.0.113.1" } else { host };
     let own =
         UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect((away, 9)).and_then(|()| socket.local_addr()));

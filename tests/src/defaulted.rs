@@ -1,4 +1,4 @@
-//! What the real API server makes of an object.
+//! Objects with the defaults of the real API server.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -9,19 +9,20 @@ use serde_json::{Value, json};
 use crate::namespace::{account, default_account};
 use crate::{ControlPlane, Kubectl};
 
-/// One kubectl for so many objects: its start costs 100 ms and more, an object 5 ms.
+/// Number of objects for one kubectl: its start costs 100 ms and more, an object 5 ms.
 const BATCH: usize = 100;
 
 impl ControlPlane {
-    /// The object as the API server would store it (`kubectl create --dry-run=server`): defaults filled in, nothing
-    /// stored. The namespace that it names, and the service account that a Pod names, are made first where missing.
+    /// The object as the API server would store it (`kubectl create --dry-run=server`): with defaults, and not stored.
+    /// The namespace of the object, and the service account of a Pod, are created first if missing.
     pub fn defaulted(&self, yaml: &str) -> Result<Value> {
         let mut all = self.defaulted_all(&[yaml])?;
         all.pop().context("no answer")?.map_err(|refusal| anyhow::anyhow!(refusal))
     }
 
-    /// The same for many at once, each of one object; the answers are in their order. `Err` is why kubectl or the API
-    /// server refused that one. It is an error to ask while a webhook is registered, which could change the answer.
+    /// The same for many texts, each with one object. Answers keep the order. `Err` holds the reason of kubectl or of
+    /// the API server for that object. An error while a webhook is registered, because the webhook could change the
+    /// answer.
     pub fn defaulted_all<S: AsRef<str>>(&self, yamls: &[S]) -> Result<Vec<Result<Value, String>>> {
         if self.has_webhook.load(Ordering::SeqCst) {
             bail!(
@@ -31,7 +32,7 @@ impl ControlPlane {
         let mut answers = Vec::with_capacity(yamls.len());
         for batch in yamls.chunks(BATCH) {
             let batch: Vec<_> = batch.iter().map(AsRef::as_ref).collect();
-            // What can't go into a stream, because it would shift the answers, is answered here.
+            // Texts that would shift the answers of a stream are answered here.
             let refusals: Vec<_> = batch.iter().map(|yaml| refusal(yaml)).collect();
             let good: Vec<_> =
                 batch.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none()).map(|(&yaml, _)| yaml).collect();
@@ -63,18 +64,18 @@ fn refusal(yaml: &str) -> Option<&'static str> {
     }
 }
 
-/// Creates all of them in one dry run; where one fails, halves the batch until it is alone, for kubectl does not say
-/// which of the stream an answer belongs to.
+/// Creates all objects in one dry run. If one fails, halves the batch until that object is alone, because kubectl does
+/// not name the failed object of a stream.
 fn create(kubectl: &Kubectl, yamls: &[&str]) -> Result<Vec<Result<Value, String>>> {
     if yamls.is_empty() {
         return Ok(Vec::new());
     }
-    // It begins with a separator, for kubectl takes a stream that begins with a brace for JSON to the end.
+    // The stream begins with a separator, because kubectl reads a stream that begins with a brace as JSON to the end.
     let documents = yamls.iter().map(|yaml| format!("---\n{}\n", yaml.trim_end().trim_start_matches("---\n")));
     let stream: String = documents.collect();
     let ask = || kubectl.run(&["create", "--dry-run=server", "--output=json", "--filename=-"], Some(&stream));
     let mut output = ask()?;
-    // A missing namespace may hide a missing account in it.
+    // A missing namespace can hide a missing service account in it.
     for _ in 0..2 {
         if output.status.success() || !make_missing(kubectl, &output.stderr)? {
             break;
@@ -96,7 +97,7 @@ fn create(kubectl: &Kubectl, yamls: &[&str]) -> Result<Vec<Result<Value, String>
     Ok(answers)
 }
 
-/// Makes the namespaces and service accounts that the API server missed; whether there were any.
+/// Creates the namespaces and service accounts that the API server did not find. Returns whether there were any.
 fn make_missing(kubectl: &Kubectl, stderr: &str) -> Result<bool> {
     let mut missing = BTreeSet::new();
     for line in stderr.lines() {
@@ -113,7 +114,7 @@ fn make_missing(kubectl: &Kubectl, stderr: &str) -> Result<bool> {
     if missing.is_empty() {
         return Ok(false);
     }
-    // That one is there already, made by another test at the same time, does not matter: the question is asked again.
+    // Another test may have created the same object meanwhile. This is no problem: the dry run is repeated.
     kubectl.create(&missing.into_iter().collect::<Vec<_>>().join("\n"))?;
     Ok(true)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::{Assets, Extra, Output};
 
-/// helm with folders of its own.
+/// helm with its own folders for configuration and cache.
 #[derive(Debug)]
 pub struct Helm {
     program: PathBuf,
@@ -16,7 +16,7 @@ pub struct Helm {
 }
 
 impl Helm {
-    /// Without a cluster: it lints and renders.
+    /// Without a cluster, to lint and render.
     pub fn offline() -> Result<Self> {
         let program = Assets::find(&[Extra::Helm])?.program(Extra::Helm.name());
         let home = tempfile::tempdir().context("no temporary folder")?;
@@ -33,13 +33,13 @@ impl Helm {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/plimsoll")
     }
 
-    /// Runs it to its end. An error means that it could not be run; that it failed is in the [`Output`].
+    /// Runs helm to its end. An error means that helm did not start. A failure of helm is in the [`Output`].
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.program);
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(variable, self.home.path());
         }
-        // Without, it would look for the user's own.
+        // Without this variable, helm would use the user's own kubeconfig.
         command.env("KUBECONFIG", self.kubeconfig.as_deref().unwrap_or(Path::new("/dev/null")));
         let output = command
             .args(arguments)
@@ -53,7 +53,7 @@ impl Helm {
         })
     }
 
-    /// Runs it and wants success.
+    /// Runs helm, and fails unless it succeeds.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
         self.run(arguments)?.ok().with_context(|| format!("helm {}", arguments.join(" ")))
     }

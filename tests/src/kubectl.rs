@@ -1,4 +1,4 @@
-//! The one client of the harness: kubectl.
+//! kubectl, the only client of the harness.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::User;
 
-/// kubectl with a kubeconfig, and perhaps a namespace and somebody to impersonate.
+/// kubectl with a kubeconfig, and optionally a namespace and an impersonated user.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     program: PathBuf,
@@ -19,40 +19,40 @@ pub struct Kubectl {
     acting_as: Option<User>,
 }
 
-/// What a run of kubectl gave.
+/// The result of a run of kubectl.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// How it ended.
+    /// Exit status.
     pub status: ExitStatus,
-    /// What it printed.
+    /// Standard output.
     pub stdout: String,
-    /// Its errors, and the warnings of the API server.
+    /// Standard error: errors, and warnings of the API server.
     pub stderr: String,
 }
 
 impl Output {
-    /// Its standard output, or an error that quotes its stderr.
+    /// The standard output, or an error with the standard error.
     pub fn ok(self) -> Result<String> {
         if !self.status.success() {
-            bail!("it failed ({}):\n{}", self.status, self.stderr.trim_end());
+            bail!("kubectl or helm failed ({}):\n{}", self.status, self.stderr.trim_end());
         }
         Ok(self.stdout)
     }
 }
 
 impl Kubectl {
-    /// `cache` is where it keeps what the server told of its kinds, apart from the user's own.
+    /// `cache` is kubectl's folder for API discovery, apart from the user's own.
     pub(crate) fn new(program: PathBuf, kubeconfig: &Path, cache: PathBuf) -> Self {
         Self { program, kubeconfig: kubeconfig.to_owned(), cache, namespace: None, acting_as: None }
     }
 
-    /// The same with `--namespace`: an object that names another one is an error.
+    /// The same with `--namespace`. An object with another namespace is then an error.
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self { namespace: Some(namespace.to_owned()), ..self.clone() }
     }
 
-    /// The same with `--as` and `--as-group`: the API server asks RBAC and webhooks about that user. Unlike a token it
-    /// needs no preparation and works with any cluster.
+    /// The same with `--as` and `--as-group`: RBAC and webhooks see that user. Impersonation needs no preparation,
+    /// unlike a token, and works with any cluster.
     pub fn acting_as(&self, user: &User) -> Self {
         Self { acting_as: Some(user.clone()), ..self.clone() }
     }
@@ -61,7 +61,7 @@ impl Kubectl {
         Self { kubeconfig: kubeconfig.to_owned(), ..self.clone() }
     }
 
-    /// The namespace it works in, if one was set.
+    /// The namespace of this kubectl, if one was set.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
@@ -71,7 +71,7 @@ impl Kubectl {
         &self.kubeconfig
     }
 
-    /// A command with all that was set above, to be run in another way than [`Kubectl::run`] does.
+    /// A command with all settings above, for callers that run it in another way than [`Kubectl::run`].
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", &self.cache).env("KUBERC", "off");
@@ -88,7 +88,7 @@ impl Kubectl {
         command
     }
 
-    /// Runs it to its end. An error means that it could not be run; that it failed is in the [`Output`].
+    /// Runs kubectl to its end. An error means that kubectl did not start. A failure of kubectl is in the [`Output`].
     pub fn run(&self, arguments: &[&str], stdin: Option<&str>) -> Result<Output> {
         let mut child = self
             .command(arguments)
@@ -99,10 +99,11 @@ impl Kubectl {
             .with_context(|| format!("{} can't be run", self.program.display()))?;
         let pipe = child.stdin.take();
         let output = std::thread::scope(|scope| {
-            // Beside the reading: kubectl answers the first objects of a stream before it has read the last.
+            // Written in a thread of its own, because kubectl prints answers to the first objects before it has read
+            // the last.
             scope.spawn(move || {
                 if let (Some(mut pipe), Some(text)) = (pipe, stdin) {
-                    // An error means that it ended early, and then its status and stderr say why.
+                    // An error means that kubectl ended early. Its status and stderr then give the reason.
                     let _ = pipe.write_all(text.as_bytes());
                 }
             });
@@ -116,12 +117,12 @@ impl Kubectl {
         })
     }
 
-    /// Runs it and wants success.
+    /// Runs kubectl, and fails unless it succeeds.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
         self.run(arguments, None)?.ok().with_context(|| format!("kubectl {}", arguments.join(" ")))
     }
 
-    /// Runs it with `--output=json`.
+    /// Runs kubectl with `--output=json`.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let stdout = self.ok(&[arguments, &["--output=json"]].concat())?;
         serde_json::from_str(&stdout).with_context(|| format!("kubectl {} gave no JSON", arguments.join(" ")))
@@ -132,7 +133,7 @@ impl Kubectl {
         self.json(&["get", kind, name])
     }
 
-    /// The same, and `None` where there is no such object.
+    /// The same; `None` if there is no such object.
     pub fn find(&self, kind: &str, name: &str) -> Result<Option<Value>> {
         let stdout = self.ok(&["get", kind, name, "--ignore-not-found", "--output=json"])?;
         if stdout.trim().is_empty() {
@@ -164,7 +165,7 @@ impl Kubectl {
         self.run(&["patch", kind, name, "--type=merge", "--patch", &patch.to_string()], None)
     }
 
-    /// `kubectl delete`, without waiting for finalizers. Nothing to delete is no failure.
+    /// `kubectl delete`, without waiting for finalizers. A missing object is no failure.
     pub fn delete(&self, kind: &str, name: &str) -> Result<Output> {
         self.run(&["delete", kind, name, "--wait=false", "--ignore-not-found"], None)
     }

@@ -1,8 +1,8 @@
 //! The harness of Plimsoll's whole-system tests.
 //!
-//! A test starts a real [`ControlPlane`] (etcd and kube-apiserver, three seconds), the real `plimsoll serve` as its
-//! [`Webhook`], makes a [`Namespace`] of its own and states there, as a table of [`accepts`] and [`rejects`], what
-//! `kubectl apply` is to say:
+//! A test starts a real [`ControlPlane`] (etcd and kube-apiserver, three seconds) and the real `plimsoll serve` as its
+//! [`Webhook`]. It creates a [`Namespace`], and states the expected answers to `kubectl apply` as a table of
+//! [`accepts`] and [`rejects`]:
 //!
 //! ```no_run
 //! use plimsoll_tests::{ControlPlane, Namespace, Webhook, WebhookOptions, accepts, rejects};
@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! The client is kubectl throughout. `tests/README.md` says what the environment may set.
+//! The only client is kubectl. `tests/README.md` lists the environment variables.
 
 mod assets;
 mod cases;

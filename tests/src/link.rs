@@ -1,4 +1,4 @@
-//! A line between a client and the API server that can become slow.
+//! A connection to the API server that a test can slow down.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use crate::ControlPlane;
 
-/// How long a piece waits while the line is [stalled](Link::stall).
+/// How long data waits while the link is [stalled](Link::stall).
 const STALLED: Duration = Duration::from_secs(3600);
 
-/// A TCP proxy on loopback. Whatever goes through it, in both directions, waits as long as the line says; what waits goes on
-/// as soon as the line is quick again.
+/// A TCP proxy on loopback. Data in both directions waits for the current delay. If a test shortens the delay, waiting
+/// data goes on at once.
 #[derive(Debug)]
 pub struct Link {
     port: u16,
@@ -24,7 +24,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A quick line to the API server.
+    /// A link to the API server, without a delay.
     pub fn to(control_plane: &ControlPlane) -> Result<Self> {
         let target = control_plane.port().context("this needs a control plane of its own")?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port for a proxy")?;
@@ -43,17 +43,17 @@ impl Link {
         Ok(Self { port, delay })
     }
 
-    /// Each piece waits for so long.
+    /// Delays each piece of data by this time.
     pub fn delay(&self, delay: Duration) {
         self.delay.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
-    /// Nothing goes through any more, and no connection breaks.
+    /// Stops all data, without closing a connection.
     pub fn stall(&self) {
         self.delay(STALLED);
     }
 
-    /// A copy of a kubeconfig that goes through here.
+    /// A copy of a kubeconfig that connects through this link.
     pub fn kubeconfig(&self, kubeconfig: &Path, folder: &Path) -> Result<PathBuf> {
         let mut config: Value = serde_json::from_str(&std::fs::read_to_string(kubeconfig)?)?;
         config["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{}", self.port));

@@ -1,13 +1,13 @@
-//! Workloads without a flaw, and how to put one in.
+//! Workloads without a problem, and ways to add one.
 
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-/// Every kind with a pod template that the API server itself knows.
+/// Every kind with a Pod template that the API server itself knows.
 pub const WORKLOADS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"];
 
-/// An object that is applied: JSON, which is YAML too.
+/// An object to apply, as JSON, which is also YAML.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     object: Value,
@@ -15,10 +15,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// A workload of one container `app` in which no policy finds anything, whatever surrounds it.
+    /// A workload with one container `app`. No policy reports anything about it, whatever other objects exist.
     ///
     /// # Panics
-    /// For a kind that is not among [`WORKLOADS`].
+    /// If the kind is not in [`WORKLOADS`].
     pub fn good(kind: &str, name: &str) -> Self {
         let labels = json!({"app": name});
         let mut template = json!({"metadata": {"labels": labels}, "spec": pod()});
@@ -56,24 +56,24 @@ impl Manifest {
         Self { object, template: place }
     }
 
-    /// With this value at a pointer; parents are made, and `null` takes the member out.
+    /// The same with this value at a pointer. Missing parents are created, and `null` removes the member.
     ///
     /// # Panics
-    /// Where the pointer leads through what is neither an object nor an item of a list.
+    /// If the pointer leads through a value that is neither an object nor an item of a list.
     #[must_use]
     pub fn with(mut self, pointer: &str, value: Value) -> Self {
         set(&mut self.object, pointer, value);
         self
     }
 
-    /// The same with a pointer that begins at the pod spec: `/containers/0/image`.
+    /// The same, with a pointer that starts at the Pod spec: `/containers/0/image`.
     #[must_use]
     pub fn pod(self, pointer: &str, value: Value) -> Self {
         let whole = format!("{}/spec{pointer}", self.template);
         self.with(&whole, value)
     }
 
-    /// With one more container after those that are there.
+    /// The same with one more container, after the existing ones.
     #[must_use]
     pub fn container(self, name: &str, port: u16) -> Self {
         let containers = self.object.pointer(&format!("{}/spec/containers", self.template));
@@ -81,12 +81,12 @@ impl Manifest {
         self.pod(&format!("/containers/{count}"), container(name, port))
     }
 
-    /// The object's name.
+    /// Name of the object.
     pub fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// The object's kind.
+    /// Kind of the object.
     pub fn kind(&self) -> &str {
         self.object["kind"].as_str().unwrap_or_default()
     }
@@ -109,7 +109,7 @@ impl fmt::Display for Manifest {
     }
 }
 
-/// A container in which no policy finds anything.
+/// A container about which no policy reports anything.
 pub fn container(name: &str, port: u16) -> Value {
     json!({
         "name": name,

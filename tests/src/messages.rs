@@ -1,14 +1,15 @@
-//! What kubectl shows of our answers.
+//! Reads what kubectl prints of our answers.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// The name of the validating webhook, which the API server puts into every denial.
+/// Name of the validating webhook. The API server puts it into every denial.
 pub const VALIDATING_WEBHOOK: &str = "validate.plimsoll.dev";
 
-/// The policies that denied, by the bullets of the message (`• id: what → what to write`) and by the last one, which
-/// names those that found no place (`• 5 more: id, id (4)`); `None` where it was not our webhook that refused.
+/// The policies that denied. They are read from the bullets of the message (`• id: what → what to write`), and from the
+/// last bullet, which only names policies (`• 5 more: id, id (4)`). `None` if another webhook or the API server refused
+/// the object.
 pub fn denied_policies(stderr: &str) -> Option<BTreeSet<String>> {
     let is_ours = stderr.contains(&format!("admission webhook \"{VALIDATING_WEBHOOK}\" denied the request"));
     is_ours.then(|| named_policies(stderr))
@@ -20,16 +21,16 @@ pub fn named_policies(message: &str) -> BTreeSet<String> {
     bullets.flat_map(|bullet| left_out(bullet).unwrap_or_else(|| leading_id(bullet).into_iter().collect())).collect()
 }
 
-/// The policies that warned, by the lines `Warning: id: …`. The API server's own warnings do not begin with a policy's
-/// id and are passed over.
+/// The policies that warned, read from the lines `Warning: id: …`. The API server's own warnings do not begin with the
+/// id of a policy, and are skipped.
 pub fn warned_policies(stderr: &str) -> BTreeSet<String> {
     stderr.lines().filter_map(|line| line.trim().strip_prefix("Warning:")).filter_map(leading_id).collect()
 }
 
-/// The causes of a refusal, for programs: policy, path and message. kubectl logs the whole answer with `-v=4`.
+/// The causes of a denial, for programs: policy, path and message. kubectl logs the whole answer with `-v=4`.
 pub fn causes(stderr: &str) -> Option<Vec<[String; 3]>> {
     let (_, logged) = stderr.split_once("server response object: ")?;
-    // It is a list of one.
+    // The log has a list with one item.
     let list = logged.get(logged.find('[')?..)?;
     let status = serde_json::Deserializer::from_str(list).into_iter::<Value>().next()?.ok()?[0].take();
     let causes = status["details"]["causes"].as_array()?;
@@ -37,14 +38,14 @@ pub fn causes(stderr: &str) -> Option<Vec<[String; 3]>> {
     Some(causes.iter().map(|cause| ["reason", "field", "message"].map(|name| text(&cause[name]))).collect())
 }
 
-/// The policies of the bullet that counts the rest.
+/// The policies of the bullet that counts the remaining ones.
 fn left_out(bullet: &str) -> Option<Vec<String>> {
     let (count, ids) = bullet.trim_start().split_once(" more: ")?;
     count.parse::<usize>().ok()?;
     Some(ids.split(", ").filter_map(leading_id).collect())
 }
 
-/// The first word, if it is a policy's id: kebab-case of two parts at least.
+/// The first word, if it is the id of a policy: kebab-case with at least two parts.
 fn leading_id(text: &str) -> Option<String> {
     let word = text.split_whitespace().next()?.trim_end_matches(':');
     let kebab = word.contains('-')

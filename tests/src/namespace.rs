@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::{Case, ControlPlane, Kubectl};
 
-/// A namespace with a random name, and with the service account `default`, without which no Pod is admitted.
-/// Deleted on drop, without waiting until it is empty and gone.
+/// A namespace with a random name, and with the service account `default`, which the API server requires for Pods. The
+/// drop deletes it, and does not wait until it is gone.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -17,12 +17,12 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Named `PREFIX-RANDOM`.
+    /// Creates a namespace with the name `PREFIX-RANDOM`.
     pub fn new(control_plane: &ControlPlane, prefix: &str) -> Result<Self> {
         Self::with_labels(control_plane, prefix, &[])
     }
 
-    /// The same with labels of its own.
+    /// The same with labels.
     pub fn with_labels(control_plane: &ControlPlane, prefix: &str, labels: &[(&str, &str)]) -> Result<Self> {
         let name = format!("{prefix}-{}", random_name());
         let labels: serde_json::Map<_, _> = labels.iter().map(|&(key, value)| (key.to_owned(), value.into())).collect();
@@ -33,7 +33,7 @@ impl Namespace {
             objects.push_str(&default_account(&name));
         }
         let kubectl = control_plane.kubectl();
-        kubectl.create(&objects)?.ok().with_context(|| format!("namespace {name} can't be made"))?;
+        kubectl.create(&objects)?.ok().with_context(|| format!("namespace {name} can't be created"))?;
         let namespace = Self { kubectl: kubectl.in_namespace(&name), name, delete: control_plane.has_controllers() };
         if control_plane.has_controllers() {
             namespace.kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=30s"])?;
@@ -41,7 +41,7 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Its name.
+    /// Name of the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -51,7 +51,7 @@ impl Namespace {
         &self.kubectl
     }
 
-    /// Applies the cases here, one after another; see [`crate::run`].
+    /// Applies the cases in this namespace, in order. See [`crate::run`].
     pub fn run(&self, cases: &[Case]) -> Result<()> {
         crate::run(&self.kubectl, cases)
     }
@@ -59,15 +59,15 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Without controllers it would stay, terminating for ever, until the control plane ends.
+        // Without controllers, the namespace would stay terminating until the control plane ends.
         if self.delete {
-            // Not in the background: kubectl would write its cache anew into a folder that is already removed.
+            // kubectl must not run in the background: it would write its cache into a folder that is already removed.
             let _ = self.kubectl.delete("namespace", &self.name);
         }
     }
 }
 
-/// What the controller manager would put into a new namespace, as JSON.
+/// The objects that the controller manager would create in a new namespace, as JSON.
 pub(crate) fn default_account(namespace: &str) -> String {
     account(namespace, "default")
 }
@@ -78,8 +78,8 @@ pub(crate) fn account(namespace: &str, name: &str) -> String {
         .to_string()
 }
 
-/// Ten hexadecimal digits that no other test has.
+/// Ten hexadecimal digits, different for each test.
 pub(crate) fn random_name() -> String {
-    // The keys of a hash map are seeded at random: the standard library's one source of it.
+    // The keys of a hash map are random: the standard library has no other random source.
     format!("{:010x}", RandomState::new().build_hasher().finish() & 0xff_ffff_ffff)
 }

@@ -1,4 +1,4 @@
-//! Pods where there is no kubelet: who says that they are ready, and who evicts them.
+//! Pods without a kubelet: marks them as ready, and evicts them.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 use crate::{Kubectl, until};
 
-/// Longer than a busy machine takes to make a few Pods and to count them.
+/// Longer than a busy machine takes to create a few Pods and to count them.
 const READY: Duration = Duration::from_secs(90);
 
-/// What the API server answered to an eviction.
+/// Answer of the API server to an eviction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Eviction {
-    /// 201, 429 (a budget forbids it, for now) or 500 (two budgets do).
+    /// 201, 429 (a budget forbids the eviction for now) or 500 (two budgets select the Pod).
     pub status: u16,
-    /// What kubectl printed.
+    /// Output of kubectl.
     pub message: String,
 }
 
-/// The Pods that run, after every one has said so itself: its status is patched. How many they are. An empty selector
-/// stands for all of the namespace.
+/// Patches the status of every selected Pod to running and ready. Returns the number of running Pods. An empty selector
+/// selects all Pods of the namespace.
 pub fn make_ready(kubectl: &Kubectl, selector: &str) -> Result<usize> {
     let ready =
         json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
@@ -39,14 +39,14 @@ fn list(kubectl: &Kubectl, selector: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// Until there are just so many Pods, all ready, and the disruption controller has counted them.
+/// Waits until exactly this many Pods exist, all ready, and the disruption controller has counted them.
 pub fn until_counted(kubectl: &Kubectl, selector: &str, pods: usize) -> Result<()> {
     until(READY, &format!("{pods} Pods are ready and counted"), || {
         if make_ready(kubectl, selector)? != pods {
             return Ok(None);
         }
         let budgets = kubectl.list("poddisruptionbudgets")?;
-        // Of two over one Pod, only one follows its changes.
+        // If two budgets select one Pod, only one of them is updated when the Pod changes.
         let counted = budgets.is_empty() || budgets.iter().any(|budget| is_counted(budget, pods));
         Ok(counted.then_some(()))
     })
@@ -60,7 +60,7 @@ fn is_counted(budget: &Value, pods: usize) -> bool {
     failed || counted && status["observedGeneration"] == budget["metadata"]["generation"]
 }
 
-/// The name of a Pod that runs, and is to stay.
+/// Name of a running Pod that is not being deleted.
 pub fn running_pod(kubectl: &Kubectl, selector: &str) -> Result<String> {
     let pods = list(kubectl, selector)?;
     let runs = |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
@@ -68,7 +68,7 @@ pub fn running_pod(kubectl: &Kubectl, selector: &str) -> Result<String> {
     Ok(pod["metadata"]["name"].as_str().context("a Pod without a name")?.to_owned())
 }
 
-/// Asks for an eviction of the Pod, as `kubectl drain` does.
+/// Requests an eviction of the Pod, as `kubectl drain` does.
 pub fn evict(kubectl: &Kubectl, pod: &str) -> Result<Eviction> {
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}).to_string();
     let namespace = kubectl.namespace().context("an eviction needs a namespace")?;
@@ -77,7 +77,7 @@ pub fn evict(kubectl: &Kubectl, pod: &str) -> Result<Eviction> {
     let status = match output.stderr.as_str() {
         _ if output.status.success() => 201,
         text if text.contains("TooManyRequests") && text.contains("would violate") => 429,
-        // The budget was never computed.
+        // The controller has not computed the budget yet.
         text if text.contains("TooManyRequests") && text.contains("still being processed") => 429,
         text if text.contains("more than one PodDisruptionBudget") => 500,
         text => return Err(anyhow!("the eviction: {text}")),

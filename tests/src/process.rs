@@ -1,4 +1,4 @@
-//! Servers in the background, which end when the harness does, however it ends.
+//! Servers in the background. They end with the harness, however the harness ends.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-/// Kills the processes that it was told of, and removes a folder, as soon as its standard input ends.
+/// Kills its registered processes and removes a folder as soon as its standard input closes.
 ///
-/// The kernel closes that pipe when the harness exits, panics or is killed. `PR_SET_PDEATHSIG` would not do: it fires
-/// when the *thread* that started a child ends, and the runner gives every test a thread of its own, while a shared
-/// control plane outlives the test that happened to start it. It is also Linux only, and needs `unsafe`.
+/// The kernel closes that pipe when the harness exits, panics or is killed. `PR_SET_PDEATHSIG` does not fit: it fires
+/// when the *thread* that started a child ends. The test runner gives every test its own thread, and a shared control
+/// plane outlives the test that started it. It also works on Linux only, and needs `unsafe`.
 const REAPER: &str = r#"
 trap '' HUP INT TERM
 pids=' '
@@ -34,14 +34,14 @@ for try in 1 2 3 4 5; do
 done
 "#;
 
-/// The process that outlives the harness by a moment to clean up after it.
+/// The process that lives a moment longer than the harness, to clean up.
 #[derive(Debug)]
 pub(crate) struct Reaper {
     shell: Mutex<Child>,
 }
 
 impl Reaper {
-    /// `folder` is removed at the end, if given.
+    /// `folder`, if given, is removed at the end.
     pub(crate) fn start(folder: Option<&Path>) -> Result<Arc<Self>> {
         let shell = Command::new("sh")
             .args(["-c", REAPER, "reaper"])
@@ -72,7 +72,7 @@ impl Drop for Reaper {
     }
 }
 
-/// A server in a process group of its own, its output in a file. Killed on drop.
+/// A server in its own process group, with its output in a file. Killed on drop.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -97,12 +97,12 @@ impl Process {
         Ok(process)
     }
 
-    /// Its process id, which is that of its group too.
+    /// Process id, which is also the id of its group.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// An error with the log's end if it is no longer running.
+    /// Returns an error with the end of the log if the process is no longer running.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait().context("a child can't be waited for")? {
             Some(status) => Err(self.failure(&format!("ended ({status})"))),
@@ -110,23 +110,23 @@ impl Process {
         }
     }
 
-    /// What went wrong, with the end of the log.
+    /// An error with the end of the log.
     pub(crate) fn failure(&self, what: &str) -> anyhow::Error {
         anyhow!("{} {what}; the end of its log:\n{}", self.name, tail(&self.log(), 25))
     }
 
-    /// All that it has written so far.
+    /// The whole log so far.
     pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// SIGTERM, then SIGKILL after `grace`. How it ended, if it could be learnt.
+    /// Sends SIGTERM, and SIGKILL after `grace`. Returns the exit status, if it is known.
     pub fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
         if let Ok(Some(status)) = self.child.try_wait() {
             return Some(status);
         }
         let end = Instant::now() + grace;
-        // The standard library sends SIGKILL only, and a call of libc would be unsafe.
+        // The standard library can only send SIGKILL, and a call of libc would be unsafe.
         let _ = Command::new("kill").args(["-s", "TERM"]).arg(self.id().to_string()).stderr(Stdio::null()).status();
         while Instant::now() < end {
             if let Ok(Some(status)) = self.child.try_wait() {

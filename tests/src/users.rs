@@ -1,18 +1,18 @@
-//! Who asks the API server.
+//! Users of the API server.
 
-/// The cluster's administrator: in `system:masters`, may do anything.
+/// The cluster's administrator, in `system:masters`: has every right.
 pub const ADMIN: &str = "admin";
 
-/// A user who may do nothing until [`crate::ControlPlane::allow`] says so.
+/// A user without any right until [`crate::ControlPlane::allow`] grants one.
 pub const PLAIN: &str = "plain";
 
-/// A user with a token of their own.
+/// A user with a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The user's name, as RBAC and admission see it. A service account is one too:
+    /// Name of the user for RBAC and admission. A service account is a user too:
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub name: String,
-    /// The groups, beside `system:authenticated`, which everyone with a token is in.
+    /// Groups, in addition to `system:authenticated`, which every user with a token has.
     pub groups: Vec<String>,
 }
 

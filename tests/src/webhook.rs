@@ -13,37 +13,37 @@ use crate::process::Process;
 use crate::wait::{connects, free_port, until};
 use crate::{ControlPlane, Kubectl, VALIDATING_WEBHOOK};
 
-/// The name of the webhook configurations that `plimsoll serve --register` writes.
+/// Name of the webhook configurations that `plimsoll serve --register` writes.
 pub const CONFIGURATION: &str = "plimsoll";
 
 const READY: Duration = Duration::from_secs(60);
 
-/// What `plimsoll serve` is started with.
+/// Options of `plimsoll serve`.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookOptions {
-    /// The documents of `--config` as YAML; without, the profile `production` is enforced, or what the arguments say.
+    /// Documents of `--config`, as YAML. By default the profile `production` is enforced, or what the arguments say.
     pub config: Option<String>,
     /// More arguments of `plimsoll serve`.
     pub arguments: Vec<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
-    /// The binary; [`plimsoll_binary`] by default.
+    /// The binary. Default: [`plimsoll_binary`].
     pub binary: Option<PathBuf>,
-    /// As whom it asks the API server; the administrator by default.
+    /// Kubeconfig of the server. Default: the administrator's.
     pub kubeconfig: Option<PathBuf>,
 }
 
 impl WebhookOptions {
-    /// With this configuration.
+    /// Options with this configuration.
     pub fn with_config(config: &str) -> Self {
         Self { config: Some(config.to_owned()), ..Self::default() }
     }
 }
 
-/// A running webhook. On drop it is stopped and its webhook configurations are removed.
+/// A running webhook. The drop stops it, and deletes its webhook configurations.
 ///
-/// A control plane has one at a time, for its configurations have one name. Tests that need different configurations
-/// start control planes of their own.
+/// A control plane has one webhook at a time, because the configurations have a fixed name. Tests with different
+/// configurations start their own control planes.
 #[derive(Debug)]
 pub struct Webhook {
     process: Process,
@@ -63,29 +63,29 @@ impl Drop for Registration {
 }
 
 impl Webhook {
-    /// Starts it and returns once the API server has asked it for the first time.
+    /// Starts the webhook, and returns after the API server has called it once.
     pub fn start(control_plane: &ControlPlane, options: &WebhookOptions) -> Result<Self> {
         let (mut webhook, asked_before) = Self::spawn(control_plane, options)?;
         webhook.wait_until_asked(asked_before)?;
         Ok(webhook)
     }
 
-    /// The same where the API server does not ask it about what the harness asks with.
+    /// The same without waiting for that call, for configurations that do not apply to the harness's test object.
     pub fn start_without_asking(control_plane: &ControlPlane, options: &WebhookOptions) -> Result<Self> {
         Ok(Self::spawn(control_plane, options)?.0)
     }
 
-    /// With the number of times that a webhook was asked before.
+    /// Also returns how often the API server had called a webhook before.
     fn spawn(control_plane: &ControlPlane, options: &WebhookOptions) -> Result<(Self, f64)> {
         if control_plane.has_webhook.swap(true, Ordering::SeqCst) {
-            bail!("this control plane has a webhook already: drop that first, or start another control plane");
+            bail!("this control plane already has a webhook: drop it first, or start another control plane");
         }
         let registration = Registration(Arc::clone(&control_plane.has_webhook));
         let binary = options.binary.clone().map_or_else(plimsoll_binary, Ok)?;
         let kubectl = control_plane.kubectl();
         let asked_before = calls(&kubectl)?;
         let port = free_port()?;
-        // From outside, as from a cluster in containers, loopback is somebody else.
+        // For a cluster in containers, loopback is another machine.
         let outside = std::env::var("PLIMSOLL_TEST_WEBHOOK_HOST").ok().filter(|host| !host.is_empty());
         let host = outside.as_deref().unwrap_or("127.0.0.1");
         let listen = if outside.is_some() { "0.0.0.0" } else { "127.0.0.1" };
@@ -105,7 +105,7 @@ impl Webhook {
         }
         command.args(&options.arguments);
         command.envs(options.environment.iter().map(|(name, value)| (name, value)));
-        std::fs::create_dir_all(&control_plane.folder).context("the temporary folder can't be made")?;
+        std::fs::create_dir_all(&control_plane.folder).context("the temporary folder can't be created")?;
         let log = control_plane.folder.join(format!("plimsoll-{port}.log"));
         let process = Process::spawn("plimsoll serve", &mut command, log, &control_plane.reaper)?;
         Ok((Self { process, port, kubectl, _registration: registration }, asked_before))
@@ -122,8 +122,8 @@ impl Webhook {
             Ok(configuration.is_some_and(|found| has_authority(&found)).then_some(()))
         });
         let asked = ready.and_then(|()| {
-            // The API server learns of a configuration a moment after it has stored it.
-            until(READY, &format!("the API server asks {VALIDATING_WEBHOOK} about a Deployment"), || {
+            // The API server loads a configuration shortly after it has stored it.
+            until(READY, &format!("the API server calls {VALIDATING_WEBHOOK} for a Deployment"), || {
                 process.still_runs()?;
                 let image = "--image=registry.example/probe:1";
                 kubectl.run(&["create", "deployment", "harness-probe", image, "--dry-run=server"], None)?;
@@ -131,28 +131,29 @@ impl Webhook {
             })
         });
         asked.or_else(|error| {
-            // If it has ended, the error has its log with it already.
+            // A process that ended has put its log into the error already.
             process.still_runs().map_err(|_| error.context("the webhook did not start"))?;
             bail!(process.failure("is not ready"))
         })
     }
 
-    /// The port it listens on.
+    /// Port of the webhook.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its process id, to send it signals.
+    /// Process id, for signals.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// All that it has logged so far.
+    /// The whole log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// SIGTERM, and SIGKILL after 10 s; the configurations stay until the drop. Whether it ended with success.
+    /// Sends SIGTERM, and SIGKILL after 10 s. The configurations stay until the drop. Returns whether the exit was a
+    /// success.
     pub fn stop(&mut self) -> bool {
         self.process.stop(Duration::from_secs(10)).is_some_and(|status| status.success())
     }
@@ -160,7 +161,7 @@ impl Webhook {
 
 impl Drop for Webhook {
     fn drop(&mut self) {
-        // First the process, which would write its configurations anew.
+        // The process has to stop first, because it would write its configurations again.
         self.process.stop(Duration::from_secs(5));
         let both = [
             format!("validatingwebhookconfiguration/{CONFIGURATION}"),
@@ -170,7 +171,7 @@ impl Drop for Webhook {
     }
 }
 
-/// What tests without a configuration of their own are judged by.
+/// Arguments for tests without their own configuration.
 fn enforcing(arguments: &[String]) -> Vec<&'static str> {
     let says = |name: &str| arguments.iter().any(|argument| argument.starts_with(name));
     let mut more = Vec::new();
@@ -193,7 +194,7 @@ fn has_authority(configuration: &Value) -> bool {
     })
 }
 
-/// How often the API server has asked our webhook, by its own count.
+/// How often the API server has called our webhook, by its own metrics.
 fn calls(kubectl: &Kubectl) -> Result<f64> {
     let metrics = kubectl.ok(&["get", "--raw", "/metrics"])?;
     let label = format!("name=\"{VALIDATING_WEBHOOK}\"");
@@ -204,7 +205,7 @@ fn calls(kubectl: &Kubectl) -> Result<f64> {
     Ok(counts.sum())
 }
 
-/// `PLIMSOLL_BIN`, else the release build of this workspace, else its debug build.
+/// `PLIMSOLL_BIN`, or the release build of this workspace, or its debug build.
 pub fn plimsoll_binary() -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("PLIMSOLL_BIN").filter(|binary| !binary.is_empty()) {
         let binary = PathBuf::from(binary);

@@ -1,6 +1,6 @@
-//! What the cluster says to `kubectl apply` and to everything else that reaches the webhook, by profile `default`.
+//! Answers of a cluster with profile `default` to `kubectl apply`, and to every other request that reaches the webhook.
 //!
-//! Where it depends on a Service, there is one, and the webhook has heard of it before the question.
+//! If an answer depends on a Service, the Service exists, and the webhook knows it before the request.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use plimsoll_tests::{
 };
 use serde_json::{Value, json};
 
-/// The shared control plane with one webhook, and with objects that are older than it.
+/// The shared control plane with one webhook, and with objects that are older than the webhook.
 struct Stage {
     control_plane: &'static ControlPlane,
     legacy: Namespace,
@@ -42,10 +42,10 @@ fn stage() -> Result<&'static Stage> {
         Ok(Stage { control_plane, legacy, _webhook: webhook })
     };
     let stage = STAGE.get_or_init(|| start().map_err(|error: anyhow::Error| format!("{error:#}")));
-    stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
+    stage.as_ref().map_err(|error| anyhow!("the setup failed: {error}"))
 }
 
-/// For whatever lies in its namespace: without one, changes of workloads are warned of.
+/// A budget for all Pods of its namespace. Without it, changes of workloads cause warnings.
 const BUDGET: &str = "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: all}, spec: {maxUnavailable: 1, \
                       selector: {matchExpressions: [{key: app, operator: Exists}]}}}";
 
@@ -53,7 +53,7 @@ fn namespace(prefix: &str) -> Result<Namespace> {
     Namespace::new(stage()?.control_plane, prefix)
 }
 
-/// Three things that are denied, each in the first of two containers.
+/// Three denied values, each in the first of two containers.
 fn old_sins(kind: &str, name: &str) -> Manifest {
     Manifest::good(kind, name)
         .container("second", 9090)
@@ -68,7 +68,7 @@ const OLD_SINS: &[&str] = &["latest-image-tag", "missing-resource-requests", "mi
 fn assert_warned(output: Output, policies: &[&str]) {
     let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
     assert_eq!(warned, policies, "{}", output.stderr);
-    output.ok().expect("it is admitted");
+    output.ok().expect("the object is accepted");
 }
 
 #[track_caller]
@@ -93,7 +93,7 @@ fn workloads_without_a_flaw() -> Result<()> {
     Ok(())
 }
 
-/// Every flaw that a policy denies for, in each kind that it looks at.
+/// Every problem for which a policy denies, in each kind that the policy reviews.
 #[test]
 fn denied_for_every_kind() -> Result<()> {
     let mut cases = Vec::new();
@@ -105,7 +105,7 @@ fn denied_for_every_kind() -> Result<()> {
                 policies => rejects(object.name(), &object.to_string(), policies),
             });
         };
-        // Pods that end by themselves are only recorded without requests.
+        // For Pods that end by themselves, missing requests are only recorded.
         let ends = ["Job", "CronJob"].contains(kind);
         row("latest", |it| it.pod("/containers/0/image", json!("shop:latest")), &["latest-image-tag"]);
         row("untagged", |it| it.pod("/containers/0/image", json!("localhost:5000/shop")), &["latest-image-tag"]);
@@ -116,7 +116,7 @@ fn denied_for_every_kind() -> Result<()> {
         );
         row(
             "no-memory",
-            // Without a limit there would be a warning as well, where nothing is denied.
+            // Without a limit of 0, the cases that are not denied would have a warning.
             |it| {
                 it.pod(
                     "/containers/0/resources",
@@ -151,8 +151,8 @@ fn with_image(mut container: Value, image: &str) -> Value {
     container
 }
 
-/// Every flaw of one policy, in each kind that it looks at: what is only warned of, and what `production` denies although
-/// it is a warning.
+/// Every problem of one policy, in each kind that the policy reviews: those that only cause a warning, and the warnings
+/// that `production` denies.
 #[test]
 fn warned_of_for_every_kind() -> Result<()> {
     let mut cases = Vec::new();
@@ -179,7 +179,7 @@ fn warned_of_for_every_kind() -> Result<()> {
                 false => accepts(name, text),
             });
         };
-        // No Service selects the Pods, so that it is only recorded.
+        // No Service selects the Pods, so the finding is only recorded.
         row("no-readiness", |it| it.pod("/containers/0/readinessProbe", Value::Null), "missing-readiness-probe", false);
         row(
             "same-probes",
@@ -224,12 +224,13 @@ fn probes_are_demanded_where_a_service_asks() -> Result<()> {
         .map(|(kind, name)| Manifest::good(kind, name).pod("/containers/0/readinessProbe", Value::Null).to_string())
         .collect();
     serve(&namespace, &names, &objects[3], "denied the request")?;
-    // That what is rolled out has no brake either is not said twice.
+    // The rollout without a readiness check is not reported a second time.
     let cases = names.iter().zip(&objects).map(|(name, object)| rejects(name, object, &["missing-readiness-probe"]));
     namespace.run(&cases.collect::<Vec<_>>())
 }
 
-/// Makes a Service of each name, and waits until the webhook knows the last: until it says this to an object.
+/// Creates a Service of each name. Waits until the webhook knows the last one: until the answer to `object` contains
+/// `said`.
 fn serve(namespace: &Namespace, names: &[impl AsRef<str>], object: &str, said: &str) -> Result<()> {
     let kubectl = namespace.kubectl();
     for name in names.iter().map(AsRef::as_ref) {
@@ -265,17 +266,17 @@ fn rollouts() -> Result<()> {
     let resolved = web("i", 1, json!(0), json!("25%"));
     serve(&namespace, &["a", "b", "c", "i"], &resolved, "Warning: rollout-without-capacity")?;
     namespace.run(&[
-        accepts_with_warnings("the only one may go", &web("a", 1, json!(1), json!(1)), capacity),
+        accepts_with_warnings("the only Pod may be taken down", &web("a", 1, json!(1), json!(1)), capacity),
         accepts_with_warnings("0 and 25 % of one", &web("b", 1, json!(0), json!("25%")), capacity),
         rejects("all of three", &web("c", 3, json!(1), json!("100%")), capacity),
-        accepts("all of three, and nobody asks them", &web("k", 3, json!(1), json!("100%"))),
-        accepts("one more first", &web("d", 1, json!(1), json!(0))),
+        accepts("all of three, without a Service", &web("k", 3, json!(1), json!("100%"))),
+        accepts("a surge Pod first", &web("d", 1, json!(1), json!(0))),
         accepts_with_warnings("one of three", &web("e", 3, json!(0), json!("25%")), &["rollout-rounding-surprise"]),
-        accepts("none is asked for", &web("f", 0, json!(0), json!(1))),
+        accepts("no replicas", &web("f", 0, json!(0), json!(1))),
         accepts_with_warnings("five minutes in one", &deadline("g", 60), &["rollout-deadline-too-short"]),
         accepts("five minutes in ten", &deadline("h", 600)),
     ])?;
-    // The resolved numbers.
+    // The message has the resolved numbers.
     let output = namespace.kubectl().apply(&resolved)?;
     ensure!(output.stderr.contains("1 replica, maxSurge 0, maxUnavailable 25%"), "{}", output.stderr);
     // The API server's own refusal comes first.
@@ -289,7 +290,7 @@ fn the_good_set_in_any_order() -> Result<()> {
     let meta = json!({"name": "web"});
     let selector = json!({"matchLabels": {"app": "web"}});
     let set = [
-        // The autoscaler says how many.
+        // The autoscaler sets the number of Pods.
         Manifest::good("Deployment", "web").with("/spec/replicas", Value::Null).object().clone(),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": meta,
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}),
@@ -334,7 +335,7 @@ fn the_message_of_a_denial() -> Result<()> {
         assert_eq!(*first, " web is refused, for 3 reasons:");
         let expected = ["missing-resource-requests", "missing-seccomp-profile", "latest-image-tag"];
         let causes = causes(&output.stderr).context("no causes")?;
-        assert_eq!((bullets.len(), causes.len()), (3, 3), "only what denies: {message}");
+        assert_eq!((bullets.len(), causes.len()), (3, 3), "the message must have the denying policies only: {message}");
         for ((bullet, id), [reason, field, text]) in bullets.iter().zip(expected).zip(&causes) {
             assert_eq!(reason, id);
             ensure!(field.starts_with("spec.template.spec.containers[app]."), "{field}");
@@ -344,7 +345,7 @@ fn the_message_of_a_denial() -> Result<()> {
             );
         }
         ensure!(last.starts_with("More: plimsoll explain ID, for each ID. To be exempted, ask "), "{last}");
-        // Warnings are sent as warnings only.
+        // Warnings are sent as warnings, and are not part of the denial.
         let warned: Vec<_> = warned_policies(&output.stderr).into_iter().collect();
         assert_eq!(warned, ["missing-readiness-probe"], "{}", output.stderr);
         ensure!(warned.iter().all(|id| !message.contains(id.as_str())) && !message.contains("spec."), "{message}");
@@ -413,7 +414,7 @@ fn what_was_wrong_before_only_warns() -> Result<()> {
     assert_warned(kubectl.run(&["rollout", "restart", "deployment/restarted"], None)?, OLD_SINS);
     assert_warned(kubectl.run(&["set", "env", "deployment/restarted", "LOG_LEVEL=debug"], None)?, OLD_SINS);
 
-    // An update leaves none of four, and none of six.
+    // An update leaves no Pod, of four and of six.
     until(Duration::from_secs(30), "the Service is known", || {
         let more = ["patch", "deployment", "emptied", "--dry-run=server", "--patch", "{\"spec\": {\"replicas\": 6}}"];
         let output = kubectl.run(&more, None)?;
@@ -426,21 +427,21 @@ fn what_was_wrong_before_only_warns() -> Result<()> {
 #[test]
 fn what_is_made_worse_is_denied() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
-    // The other container, and the same one in another way.
+    // Another container has the problem now, or the same container has another bad value.
     assert_denied(&set_image(kubectl, "worsened", "second=registry.example.com/shop:latest")?, &["latest-image-tag"]);
     assert_denied(&set_image(kubectl, "worsened", "app=registry.example.com/other:latest")?, &["latest-image-tag"]);
     let unbounded = ["set", "resources", "deployment/worsened", "--containers=second", "--requests=memory=0"];
     assert_denied(&kubectl.run(&unbounded, None)?, &["missing-resource-requests"]);
     let third = old_sins("Deployment", "worsened").container("third", 9191).pod("/containers/2/resources", Value::Null);
     assert_denied(&kubectl.apply(&third.to_string())?, &["missing-resource-requests"]);
-    // Less of it is better.
+    // Fewer problems than before are accepted.
     assert_warned(
         set_image(kubectl, "mended", "app=registry.example.com/shop:1.4.2")?,
         &["missing-resource-requests", "missing-seccomp-profile"],
     );
-    // What was mended does not come back.
+    // A problem that was fixed may not come back.
     assert_denied(&set_image(kubectl, "mended", "app=registry.example.com/shop:latest")?, &["latest-image-tag"]);
-    // The same object made anew is a new one.
+    // An object that was deleted and created again counts as new.
     let replace = ["replace", "--force", "--filename=-"];
     assert_denied(&kubectl.run(&replace, Some(&old_sins("Deployment", "replaced").to_string()))?, OLD_SINS);
     Ok(())
@@ -456,16 +457,16 @@ fn subresources_of_pods() -> Result<()> {
         kubectl.run(&["debug", "debugged", "--attach=false", &arguments[0], &arguments[1]], None)
     };
     assert_denied(&debug("busybox", "baseline")?, &["latest-image-tag"]);
-    // It adds SYS_PTRACE.
+    // The profile adds SYS_PTRACE.
     assert_denied(&debug("busybox:1.37", "general")?, &["dangerous-capabilities"]);
-    // What the Pod breaks itself is old; what the API forbids in an ephemeral container is not asked for.
+    // The Pod's own problems are old. Fields that the API forbids in an ephemeral container are not required.
     let sins = &["latest-image-tag", "missing-seccomp-profile"][..];
     assert_warned(debug("busybox:1.37", "restricted")?, sins);
     assert_warned(debug("busybox:1.37", "baseline")?, &[sins[0], sins[1], "privilege-escalation"]);
 
     let resize = json!({"spec": {"containers": [{"name": "second", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resize = ["patch", "pod", "debugged", "--subresource=resize", "--patch", &resize.to_string()];
-    // Limits hold here too; what the Pod lacked before is old.
+    // Limits count here too. The other missing values of the Pod are old.
     assert_warned(kubectl.run(&resize, None)?, &["missing-resource-requests"]);
     let exec = kubectl.run(&["exec", "debugged", "--container=app", "--", "ls"], None)?;
     ensure!(exec.stderr.contains("does not have a host assigned"), "{}", exec.stderr);
@@ -505,7 +506,7 @@ fn ways_to_apply() -> Result<()> {
 
     let generated = |object: Manifest| {
         let object = object.with("/metadata/name", Value::Null).with("/metadata/generateName", json!("made-"));
-        // Two workloads with the same labels would be a finding of their own.
+        // Two workloads with the same labels would be another finding.
         let object = object.with("/spec/selector/matchLabels/app", json!("made"));
         object.with("/spec/template/metadata/labels/app", json!("made")).to_string()
     };

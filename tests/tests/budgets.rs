@@ -1,4 +1,4 @@
-//! `plimsoll serve --write-budgets`: what is missing is written, and makes way for what somebody writes.
+//! `plimsoll serve --write-budgets` writes missing budgets, and deletes them when a user adds another one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use plimsoll_tests::{
 };
 use serde_json::{Value, json};
 
-/// Several rounds of the writer, and what it hears by watches.
+/// Several rounds of the writer, and the delay of its watches.
 const TIME: Duration = Duration::from_secs(60);
 const LABEL: &str = "plimsoll.dev/stand-in";
 
@@ -37,7 +37,7 @@ fn budget(name: &str, app: &str) -> String {
     .to_string()
 }
 
-/// Until the budgets of the namespace are these.
+/// Waits until the namespace has exactly these budgets.
 fn budgets(kubectl: &Kubectl, expected: &[&str]) -> Result<Vec<Value>> {
     let mut last = Vec::new();
     until(TIME, &format!("the budgets are {expected:?}"), || {
@@ -64,7 +64,7 @@ fn a_missing_budget_is_written_and_withdrawn() -> Result<()> {
     }
     observed.kubectl().apply(&workload("shop", 3).to_string())?.ok()?;
 
-    // One for what needs one, which goes with the workload.
+    // The workload that needs a budget gets one. The budget is owned by the workload, and deleted with it.
     let written = budgets(kubectl, &["shop"])?.remove(0);
     let owner = kubectl.get("deployment", "shop")?["metadata"]["uid"].take();
     assert_eq!(written["metadata"]["ownerReferences"][0]["uid"], owner);
@@ -73,36 +73,36 @@ fn a_missing_budget_is_written_and_withdrawn() -> Result<()> {
         "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": {"app": "shop"}}
     });
     assert_eq!(written["spec"], spec);
-    // It counts: it lets one go, and no two.
+    // The budget has an effect: it allows one eviction, and not a second one.
     until_counted(kubectl, "app=shop", 3)?;
     assert_eq!(evict(kubectl, &running_pod(kubectl, "app=shop")?)?.status, 201);
     assert_eq!(evict(kubectl, &running_pod(kubectl, "app=shop")?)?.status, 429);
 
-    // Whoever deletes it, or changes it, gets it anew.
+    // If a user deletes or changes the budget, the server writes it again.
     kubectl.delete("poddisruptionbudget", "shop")?.ok()?;
     budgets(kubectl, &["shop"])?;
     kubectl.patch("poddisruptionbudget", "shop", &json!({"spec": {"maxUnavailable": 2}}))?.ok()?;
-    until(TIME, "it is as it was", || {
+    until(TIME, "the budget is restored", || {
         let found = kubectl.find("poddisruptionbudget", "shop")?;
         Ok(found.filter(|budget| budget["spec"]["maxUnavailable"] == 1))
     })?;
 
-    // It makes way for somebody's own: that is not denied for overlapping ours, and then stands alone.
+    // A user's own budget is not denied for overlapping the written one, which is then deleted.
     let applied = kubectl.apply(&budget("ours", "shop"))?;
     ensure!(applied.status.success() && !applied.stderr.contains("Warning"), "{}", applied.stderr);
     budgets(kubectl, &["ours"])?;
     kubectl.delete("poddisruptionbudget", "ours")?.ok()?;
     budgets(kubectl, &["shop"])?;
-    // One Pod needs none.
+    // A single Pod needs no budget.
     kubectl.ok(&["scale", "deployment/shop", "--replicas=1"])?;
     budgets(kubectl, &[])?;
     kubectl.ok(&["scale", "deployment/shop", "--replicas=2"])?;
     budgets(kubectl, &["shop"])?;
 
-    // Where nothing is denied nothing is written either.
+    // Nothing is written in a namespace with mode `observe`.
     ensure!(observed.kubectl().list("poddisruptionbudgets")?.is_empty(), "written in observe");
     drop(webhook);
-    // Without us it still goes with its workload.
+    // Without the server, the budget is still deleted with its workload.
     kubectl.ok(&["delete", "deployment", "shop"])?;
     budgets(kubectl, &[])?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The chart without a cluster: what helm says of it, what it renders, and what Plimsoll says of that.
+//! The chart without a cluster: helm lint, the rendered objects, and Plimsoll's verdict on them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const IMAGE: &str = "image.repository=registry.example.com/plimsoll";
 const DIGEST: &str = "image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// What people set, each beside the image.
+/// Common values, each beside the image.
 const COMBINATIONS: [&[&str]; 12] = [
     &[],
     &["image.tag=1.2.3", DIGEST],
@@ -57,7 +57,8 @@ fn every_combination_is_clean() -> Result<()> {
     Ok(())
 }
 
-/// Neither rules nor `caBundle` nor `failurePolicy`: the server writes them, and an upgrade must not take them away.
+/// The rendered configurations have no rules, no `caBundle` and no `failurePolicy`. The server writes these fields, and
+/// an upgrade must not remove them.
 fn static_webhooks(objects: &[Value]) -> Result<()> {
     let kinds = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"];
     let configurations: Vec<_> =
@@ -70,7 +71,7 @@ fn static_webhooks(objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// What a role allows is what the policies declare: cluster-wide, or in the namespaces that are asked about.
+/// The roles allow exactly what the policies declare, cluster-wide or in the selected namespaces.
 #[test]
 fn the_rights_are_those_that_policies_declare() -> Result<()> {
     let helm = Helm::offline()?;
@@ -103,7 +104,7 @@ fn the_rights_are_those_that_policies_declare() -> Result<()> {
             [&declared["cluster"], &everywhere].into_iter().filter_map(Value::as_array).flatten().collect();
         ensure!(watched(&cluster) == json!(expected), "{values:?}: {cluster}");
         for object in &objects {
-            // Of what is somebody else's, nothing is written unless --write-budgets is asked for.
+            // Without --write-budgets, nothing is written to the objects of users.
             let mut rules = object["rules"].as_array().into_iter().flatten();
             let writes = rules.any(|rule| {
                 rule["resources"] == json!(["poddisruptionbudgets"]) && rule["verbs"] == json!(["create", "delete"])
@@ -157,7 +158,7 @@ fn mistakes_are_refused() -> Result<()> {
     Ok(())
 }
 
-/// The pod's arguments are those of this binary, and its ConfigMap is what this binary reads.
+/// This binary accepts the arguments and the ConfigMap of the Pod.
 #[test]
 fn the_binary_understands_it() -> Result<()> {
     let helm = Helm::offline()?;
@@ -188,7 +189,7 @@ fn the_binary_understands_it() -> Result<()> {
 
     let container = &find("Deployment")?["spec"]["template"]["spec"]["containers"][0];
     let args: Vec<_> = container["args"].as_array().context("args")?.iter().filter_map(Value::as_str).collect();
-    // It is understood up to the file, which is not here.
+    // The binary accepts the arguments up to the file, which does not exist here.
     let output = Command::new(plimsoll_binary()?).args(&args).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(2), "{args:?}: {stderr}");
@@ -228,7 +229,7 @@ fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What `plimsoll check` says of a folder with every policy on, and its exit status 0.
+/// Runs `plimsoll check` on a folder with every policy. Fails unless the exit status is 0. Returns the report.
 fn check(folder: &Path) -> Result<Value> {
     let output = Command::new(plimsoll_binary()?)
         .args(["check", "--format", "json"])

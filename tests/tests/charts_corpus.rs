@@ -1,5 +1,5 @@
-//! Popular charts, as `helm template` renders them: what each profile would deny of them, and why. A new denial fails,
-//! until somebody has looked at the chart and listed it here.
+//! Popular charts, rendered by `helm template`: the denials of each profile, with reasons. A new denial fails the test
+//! until a developer has examined the chart and listed the denial here.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -9,13 +9,13 @@ use plimsoll::registry::{Profile, Reason};
 use plimsoll_tests::{corpus, plimsoll_binary};
 use serde_json::Value;
 
-/// Denials of the profile `default`: the chart, the policy, how many, and what is so bad about it.
+/// Denials of the profile `default`: chart, policy, number, and the harm that they prevent.
 const DEFAULT: &[(&str, &str, usize, &str)] = &[];
 
-/// The reasons of these denials, as the policies' pages name them.
+/// Reasons of these denials, in the words of the policies' pages.
 const REASONS: &[(&str, Reason)] = &[];
 
-/// Denials of the profile `production` by policy: how many, in how many charts. Each was looked at, and is true.
+/// Denials of the profile `production`: policy, number, and number of charts. Each one was examined, and is correct.
 const PRODUCTION: &[(&str, usize, usize)] = &[
     ("dangerous-capabilities", 11, 4),
     ("excessive-memory-ratio", 1, 1),
@@ -62,7 +62,7 @@ fn what_production_refuses_is_known() -> Result<()> {
     Ok(())
 }
 
-/// By chart and policy, how many findings would be denied. None without the corpus.
+/// Number of denied findings by chart and policy. `None` without the corpus.
 fn denials(profile: &str) -> Result<Option<BTreeMap<(String, String), usize>>> {
     let Some(corpus) = corpus() else { return Ok(None) };
     let mut charts = 0;
@@ -87,6 +87,6 @@ fn denials(profile: &str) -> Result<Option<BTreeMap<(String, String), usize>>> {
             }
         }
     }
-    ensure!(charts == 34, "{charts} charts: the corpus is not as it was");
+    ensure!(charts == 34, "{charts} charts: the corpus has changed");
     Ok(Some(found))
 }

@@ -1,4 +1,5 @@
-//! The cases of a bundle that is not the built-in one, as a crate of policies outside of this repository runs its own.
+//! Cases of a bundle other than the built-in one. A crate of policies outside of this repository runs its cases like
+//! this.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! What policies know of the other objects of a real cluster: Services, LimitRanges and ConfigMaps that come and go, an API
-//! server that is lost, rights that are missing, kinds that a new configuration asks for.
+//! Knowledge of policies about other objects in a real cluster: Services, LimitRanges and ConfigMaps that come and go,
+//! an API server that fails, missing rights, and kinds that a new configuration needs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,7 @@ impl Served {
         Ok(Self { webhook: Webhook::start(control_plane, &options)?, health })
     }
 
-    /// The samples of a metric of the context by their kind.
+    /// The samples of a metric of the context, by kind.
     fn metric(&self, name: &str) -> Result<BTreeMap<String, f64>> {
         let (_, text) = get(self.health, "/metrics")?;
         let prefix = format!("plimsoll_context_{name}{{kind=\"");
@@ -47,14 +47,14 @@ impl Served {
 
     fn wait_for(&self, name: &str, kind: &str, expected: f64) -> Result<()> {
         until(SOON, &format!("{name} of {kind} is {expected}"), || {
-            // It may not listen yet.
+            // The server may not listen yet.
             Ok(self.metric(name).ok().filter(|metric| metric.get(kind) == Some(&expected)).map(drop))
         })
         .with_context(|| self.webhook.log())
     }
 }
 
-/// Status and body of a page of the webhook's own.
+/// Status and body of a page of the webhook's health server.
 fn get(port: u16, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -70,7 +70,7 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// What is said to an object that is not stored: the policies that deny it, and those that warn.
+/// The answer to a dry run of an object: the policies that deny, and the policies that warn.
 fn said(kubectl: &Kubectl, object: &Manifest) -> Result<(Vec<String>, Vec<String>)> {
     let output = kubectl.run(&["apply", "--dry-run=server", "--filename=-"], Some(&object.to_string()))?;
     let denied = denied_policies(&output.stderr);
@@ -90,7 +90,8 @@ fn service(name: &str) -> String {
 }
 
 fn without_probe(name: &str) -> Manifest {
-    // With time in the place of the probe, so that only the requests that come too early are left to find.
+    // `minReadySeconds` replaces the probe for rollouts, so that the only finding is about requests that come too
+    // early.
     Manifest::good("Deployment", name)
         .pod("/containers/0/readinessProbe", Value::Null)
         .with("/spec/minReadySeconds", json!(10))
@@ -109,7 +110,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     let services = || Ok::<_, anyhow::Error>(served.metric("objects")?.get("Service").copied().unwrap_or_default());
     let before = services()?;
 
-    // A Service that selects the Pods makes the missing probe an error; nobody assumes anything any more.
+    // A Service that selects the Pods makes the missing probe an error.
     let web = without_probe("web");
     ensure!(
         said(kubectl, &web)? == (vec![], vec![]),
@@ -119,7 +120,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     bank.kubectl().apply(&service("web"))?.ok()?;
     kubectl.apply(&service("other"))?.ok()?;
     served.wait_for("objects", "Service", before + 2.0)?;
-    ensure!(said(kubectl, &web)?.0.is_empty(), "Services of others count");
+    ensure!(said(kubectl, &web)?.0.is_empty(), "a Service with another selector counts");
     kubectl.apply(&service("web"))?.ok()?;
     until_denied(kubectl, &web, &["missing-readiness-probe"])?;
     kubectl.patch("service", "web", &json!({"spec": {"selector": {"app": "elsewhere"}}}))?.ok()?;
@@ -129,7 +130,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     kubectl.delete("service", "web")?.ok()?;
     until_denied(kubectl, &web, &[])?;
 
-    // A LimitRange fills in the request of Pods, which a Deployment does not show.
+    // A LimitRange fills in the requests of Pods. The Deployment itself does not show them.
     let plain = without_requests("plain");
     until_denied(kubectl, &plain, &["missing-resource-requests"])?;
     let limits = json!([{"type": "Container", "defaultRequest": {"memory": "64Mi"}}]);
@@ -140,7 +141,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     kubectl.delete("limitrange", "defaults")?.ok()?;
     until_denied(kubectl, &plain, &["missing-resource-requests"])?;
 
-    // One that forbids its Pods, and a quota without room for the one that an update adds.
+    // A LimitRange that forbids the Pods, and a quota without room for the surge Pod of an update.
     let limits = json!([{"type": "Container", "max": {"memory": "128Mi"}}]);
     let range =
         json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "narrow"}, "spec": {"limits": limits}});
@@ -158,7 +159,7 @@ fn findings_follow_the_other_objects_of_the_namespace() -> Result<()> {
     kubectl.delete("resourcequota", "narrow")?.ok()?;
     warned(&[])?;
 
-    // What a namespace held goes with it.
+    // The objects of a namespace are forgotten when it is deleted.
     let bytes = served.metric("bytes")?["Service"];
     drop(bank);
     served.wait_for("objects", "Service", before + 1.0)?;
@@ -180,13 +181,13 @@ fn what_was_known_last_counts_while_the_api_server_is_lost() -> Result<()> {
 
     control_plane.kill_api_server()?;
     served.wait_for("up_to_date", "Service", 0.0)?;
-    ensure!(served.metric("objects")? == objects, "something was forgotten");
+    ensure!(served.metric("objects")? == objects, "known objects were dropped");
     ensure!(served.metric("failures_total")?["Service"] >= 1.0);
     let (status, text) = get(served.health, "/readyz?verbose")?;
     ensure!(status == 200 && text.contains("Service as it was last known ("), "{status} {text}");
 
     control_plane.revive_api_server()?;
-    // The first that is asked needs no list: it is what was known before.
+    // The first review after the restart needs no new list. It uses the last known state.
     until_denied(kubectl, &web, &["missing-readiness-probe"])?;
     served.wait_for("up_to_date", "Service", 1.0)?;
     kubectl.delete("service", "web")?.ok()?;
@@ -207,19 +208,19 @@ fn it_is_ready_once_everything_is_listed() -> Result<()> {
     command.arg(format!("--health-listen=127.0.0.1:{health}"));
     command.arg("--kubeconfig").arg(control_plane.kubeconfig_of(PLAIN)?);
     let mut process = control_plane.spawn("plimsoll-plain", &mut command)?;
-    let forbidden = until(SOON, "it says what it may not do", || {
+    let forbidden = until(SOON, "the server names the missing rights", || {
         process.still_runs()?;
         let Ok((status, text)) = get(health, "/readyz?verbose") else { return Ok(None) };
         Ok(text.contains("forbidden").then_some((status, text)))
     })?;
     ensure!(forbidden.0 == 503 && forbidden.1.contains("[-]context failed"), "{forbidden:?}");
     ensure!(forbidden.1.contains("LimitRange is not listed yet"), "{forbidden:?}");
-    // kubectl would find it: nothing is registered as long as nothing can be judged.
+    // Nothing is registered before the webhook can review.
     ensure!(control_plane.kubectl().find("validatingwebhookconfiguration", "plimsoll")?.is_none(), "registered");
 
     control_plane.allow(PLAIN, None, &rights("namespaced")?)?;
     control_plane.allow(PLAIN, None, &rights("cluster")?)?;
-    let ready = until(SOON, "it is ready with exactly these rights", || {
+    let ready = until(SOON, "the server is ready with exactly these rights", || {
         process.still_runs()?;
         let (status, text) = get(health, "/readyz?verbose")?;
         Ok((status == 200).then_some(text))
@@ -258,7 +259,7 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     kubectl.apply(&budget("draft", "web", json!({"example.com/draft": "yes"})))?.ok()?;
     served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
     let in_part = served.metric("bytes")?["policy/PodDisruptionBudget"];
-    ensure!(!served.metric("objects")?.contains_key("ConfigMap"), "nobody asks for ConfigMaps");
+    ensure!(!served.metric("objects")?.contains_key("ConfigMap"), "no policy reads ConfigMaps");
 
     write(&with)?;
     served.wait_for("up_to_date", "ConfigMap", 1.0)?;
@@ -268,15 +269,15 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     kubectl.delete("configmap", "settings")?.ok()?;
     until_denied(kubectl, &named("2.0.0"), &["missing-config-map"])?;
 
-    // The answer to another question than for a name, and the look at the API server itself before the denial. What was not
-    // kept of budgets is, as soon as somebody reads it.
-    ensure!(served.metric("bytes")?["policy/PodDisruptionBudget"] > in_part, "all of it is kept now");
+    // A question by selector instead of by name, and the fresh read from the API server before the denial. Fields of
+    // budgets that were dropped before are kept as soon as a policy reads them.
+    ensure!(served.metric("bytes")?["policy/PodDisruptionBudget"] > in_part, "the whole budget must be kept now");
     let budgeted = |tag: &str| named(tag).with("/metadata/annotations", json!({"example.com/budget": "yes"}));
     until_denied(kubectl, &budgeted("2.0.0"), &["missing-budget"])?;
     kubectl.delete("poddisruptionbudget", "draft")?.ok()?;
     kubectl.apply(&budget("others", "other", json!({})))?.ok()?;
     served.wait_for("objects", "policy/PodDisruptionBudget", 1.0)?;
-    ensure!(said(kubectl, &budgeted("2.0.0"))?.0 == ["missing-budget"], "one of others counts");
+    ensure!(said(kubectl, &budgeted("2.0.0"))?.0 == ["missing-budget"], "a budget with another selector counts");
     kubectl.apply(&budget("web", "web", json!({})))?.ok()?;
     until_denied(kubectl, &budgeted("2.0.0"), &[])?;
 
@@ -288,7 +289,7 @@ fn a_new_configuration_brings_its_kinds_along() -> Result<()> {
     Ok(())
 }
 
-/// A custom kind that comes later, and whose objects count in the namespaces that they name.
+/// A custom kind that is installed later. Its objects count in the namespaces that they name.
 #[test]
 fn a_monitor_of_another_namespace_names_the_port() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;
@@ -329,7 +330,7 @@ fn a_monitor_of_another_namespace_names_the_port() -> Result<()> {
     let kind = "monitoring.coreos.com/ServiceMonitor";
     watch.kubectl().apply(&monitor(json!({"matchNames": ["elsewhere"]})))?.ok()?;
     served.wait_for("objects", kind, 1.0)?;
-    ensure!(said(shop.kubectl(), &web)?.0 == ["missing-readiness-probe"], "it reads elsewhere");
+    ensure!(said(shop.kubectl(), &web)?.0 == ["missing-readiness-probe"], "a monitor of another namespace counts");
     for namespaces in [json!({"matchNames": [shop.name()]}), json!({"any": true})] {
         watch.kubectl().apply(&monitor(namespaces))?.ok()?;
         until_denied(shop.kubectl(), &web, &[])?;
@@ -359,7 +360,7 @@ fn only_in_some_namespaces() -> Result<()> {
         kubeconfig: Some(control_plane.kubeconfig_of(PLAIN)?.to_owned()),
         ..WebhookOptions::with_config(SET)
     };
-    // The harness asks about its own namespace, which is not among them.
+    // The harness's test object is in a namespace that is not selected.
     let webhook = Webhook::start_without_asking(&control_plane, &options)?;
     let served = Served { webhook, health };
     served.wait_for("up_to_date", "Service", 1.0)?;
@@ -372,7 +373,8 @@ fn only_in_some_namespaces() -> Result<()> {
     Ok(())
 }
 
-/// What the policies of the built-in bundle need in each namespace, or for what lies in none, by its own word.
+/// The rights that the policies of the built-in bundle need, in each namespace or cluster-wide, as `plimsoll policy
+/// rights` prints them.
 fn rights(scope: &str) -> Result<Value> {
     let output = std::process::Command::new(plimsoll_tests::plimsoll_binary()?).args(["policy", "rights"]).output()?;
     let documents = plimsoll::yaml::read(&String::from_utf8(output.stdout)?);
@@ -384,7 +386,7 @@ fn registering() -> Value {
         "resources": ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]}])
 }
 
-/// The fixture's bundle, as a file.
+/// The bundle of the fixture, as a file.
 fn companion(folder: &Path) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let module = plimsoll_bundle::compile(&root.join("Cargo.toml"), "plimsoll-companion", &root.join("target/guests"))?;

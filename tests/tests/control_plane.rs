@@ -1,4 +1,4 @@
-//! Tests of the harness itself: that its control plane is a real one, and that it leaves nothing behind.
+//! Tests of the harness: its control plane is a real one, and leaves nothing behind.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -27,7 +27,7 @@ fn pod(name: &str, account: &str) -> String {
 fn eventually(what: &str, mut ask: impl FnMut() -> Result<bool>) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(30);
     while !ask()? {
-        ensure!(Instant::now() < end, "{what}: not within 30 s");
+        ensure!(Instant::now() < end, "timed out after 30 s: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
@@ -41,7 +41,7 @@ fn the_server_is_of_the_pinned_version() -> Result<()> {
     let ours = std::env::var_os("KUBEBUILDER_ASSETS").is_none() && !control_plane.is_existing();
     if ours {
         let pinned = include_str!("../tools/kubernetes/go.mod");
-        ensure!(pinned.contains(&format!("k8s.io/kubernetes {server}")), "{server} is not what go.mod pins");
+        ensure!(pinned.contains(&format!("k8s.io/kubernetes {server}")), "{server} is not the version in go.mod");
     }
     Ok(())
 }
@@ -144,7 +144,7 @@ fn a_table_fails_where_nothing_of_ours_denies() -> Result<()> {
     ]);
     let message = wrong.err().context("the table passed")?.to_string();
     ensure!(message.starts_with("3 of 3 cases failed"), "{message}");
-    ensure!(message.contains("Invalid value: \"Not_A_Name\""), "what kubectl printed is not shown: {message}");
+    ensure!(message.contains("Invalid value: \"Not_A_Name\""), "the output of kubectl is missing: {message}");
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! What a review may cost, in counts that are the same on every machine: fuel, instances, bytes copied, memory to be
-//! cleared. Times are in `benches/review.rs`.
+//! Maximum costs of a review, as counts that are equal on every machine: fuel, instances, copied bytes, and memory to
+//! clear. `benches/review.rs` measures times.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use plimsoll::model::{Review, Subject};
 use plimsoll::registry::{Options, Registry};
 use wasmparser::{Parser, Payload};
 
-/// A CREATE of a Deployment of 8.6 KB, as the flat encoding is measured with.
+/// A CREATE of a Deployment of 8.6 KB. The benches of the flat encoding use it too.
 const CREATE: &[u8] = include_bytes!("../../sdk/flat/benches/create.json");
 
-/// Every policy is compared with this one of the same build: one loop over containers that looks at one string.
+/// The reference for all policies of a build: one loop over the containers that reads one string.
 const REFERENCE: &str = "latest-image-tag";
 
-/// What a policy may burn over an empty call, as a multiple of the reference. The slowest are at 5, and at 7.6 one that is
-/// on only where a PolicySet lists it.
+/// Maximum fuel of a policy beyond an empty call, as a multiple of the reference. The slowest enabled policies are at
+/// 5. One policy that is off by default is at 7.6.
 const MOST: f64 = 8.0;
 
 fn cost(registry: &Registry, bundle: &Bundle, policies: &[u32]) -> Cost {
@@ -39,7 +39,7 @@ fn fuel_of_every_policy_is_a_small_multiple_of_the_reference() {
     let registry = Registry::new(&engine, Vec::new(), Options::default()).unwrap();
     let bundle = &registry.bundles()[0];
     let index = |id: &str| registry.policies().find(|policy| policy.id == id).unwrap().index;
-    // Decoding nothing and seeing the containers is shared by all policies of a call: the first one pays.
+    // All policies of a call share the decoded view of the containers, and the first policy pays for it.
     let reference = index(REFERENCE);
     let once = cost(&registry, bundle, &[reference]).fuel;
     let twice = cost(&registry, bundle, &[reference, reference]).fuel;
@@ -67,11 +67,11 @@ fn one_instance_and_one_copy_for_all_policies_of_a_review() {
     let documents = review.document().len() + registry.environment(&review).len();
     let cost = cost(&registry, bundle, &all);
     assert_eq!((cost.instances, cost.copied), (1, documents));
-    // The flat document is what is copied for every review: it stays within twice the text.
+    // The flat document is copied for every review. It must be smaller than twice the text.
     assert!(review.document().len() < 2 * CREATE.len(), "{} bytes of {}", review.document().len(), CREATE.len());
 }
 
-/// Every drop of an instance clears its memory, touched or not.
+/// Dropping an instance clears all of its memory, used or not.
 #[test]
 fn the_memory_of_an_instance_is_small() {
     let (mut data, mut pages) = (0, Vec::new());

@@ -1,4 +1,4 @@
-//! `make demo CLUSTER=current`, on an API server that the demo knows only by kubectl's kubeconfig.
+//! `make demo CLUSTER=current`, on an API server that the demo reaches only by kubectl's kubeconfig.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -25,13 +25,13 @@ fn a_strangers_cluster_is_left_as_it_was() -> Result<()> {
     let bystander = Namespace::new(&control_plane, "bystander")?;
     let bad = Manifest::good("Deployment", "web").pod("/containers/0/image", json!("registry.example/web:latest"));
 
-    // To its end, with somebody beside it whom it must not disturb.
+    // The demo runs to its end. Meanwhile it must not disturb another namespace.
     let mut child = demo()?.env("KUBECONFIG", control_plane.kubeconfig()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
     let mut seen = Vec::new();
     for line in lines.by_ref() {
         seen.push(line?);
-        if seen.iter().any(|line| line.contains("1. A Deployment")) {
+        if seen.iter().any(|line| line.contains("2. `kubectl apply`")) {
             break;
         }
     }
@@ -42,34 +42,34 @@ fn a_strangers_cluster_is_left_as_it_was() -> Result<()> {
     let output = child.wait_with_output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{stderr}\n{}", seen.join("\n"));
-    ensure!(stderr.contains("kubectl's context `tests`"), "it did not say where: {stderr}");
+    ensure!(stderr.contains("kubectl's context `tests`"), "the context is not named: {stderr}");
     ensure!(stderr.contains("are deleted"), "{stderr}");
-    ensure!(seen.iter().any(|line| line.contains("That was it")), "{seen:?}");
-    // No node, so no kubelet: the eviction is shown as well, refused at first.
+    ensure!(seen.iter().any(|line| line.contains("The demo is over")), "{seen:?}");
+    // There is no node, so the demo shows the evictions: first refused, then explained, then accepted.
     let said = |text: &str| seen.iter().position(|line| line.contains(text));
     let (refused, why) = (said("would violate the pod's disruption budget"), said("minAvailable 2 of 2 Pods"));
-    ensure!(refused.is_some() && refused < why && why < said("And the eviction"), "{seen:?}");
+    ensure!(refused.is_some() && refused < why && why < said("the same eviction succeeds"), "{seen:?}");
     nothing_is_left(&control_plane)?;
 
-    // Ended by Ctrl-C in the middle.
+    // Ctrl-C in the middle.
     let mut child = demo()?.env("KUBECONFIG", control_plane.kubeconfig()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
-    while !lines.next().context("it ended early")??.contains("1. A Deployment") {}
+    while !lines.next().context("the demo ended early")??.contains("2. `kubectl apply`") {}
     ensure!(configurations(&control_plane)?.len() == 2, "no configurations in the middle");
     Command::new("kill").args(["-s", signal()?]).arg(child.id().to_string()).status()?;
-    ensure!(!child.wait()?.success(), "Ctrl-C ended it well");
+    ensure!(!child.wait()?.success(), "the demo succeeded after Ctrl-C");
     let mut stderr = String::new();
     child.stderr.take().context("stderr")?.read_to_string(&mut stderr)?;
     ensure!(stderr.contains("are deleted"), "{stderr}");
     nothing_is_left(&control_plane)?;
 
-    // Where the API server does not get to: it says so, and cleans up all the same.
+    // An address that the API server cannot reach: the demo says so, and still cleans up.
     let output = demo()?
         .env("KUBECONFIG", control_plane.kubeconfig())
         .env("PLIMSOLL_DEMO_URL", "https://192.0.2.1:39443")
         .output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success(), "it got there: {stderr}");
+    ensure!(!output.status.success(), "the API server reached 192.0.2.1: {stderr}");
     ensure!(stderr.contains("Set PLIMSOLL_DEMO_URL") && stderr.contains("are deleted"), "{stderr}");
     nothing_is_left(&control_plane)
 }
@@ -79,7 +79,7 @@ fn nowhere_is_an_error() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let output = demo()?.env("KUBECONFIG", folder.path().join("none")).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && stderr.contains("kubectl points nowhere"), "{stderr}");
+    ensure!(!output.status.success() && stderr.contains("kubectl has no current cluster"), "{stderr}");
 
     let dead = folder.path().join("dead");
     let config = json!({
@@ -100,8 +100,7 @@ fn nowhere_is_an_error() -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-C. Who was started in the background of a script ignores it, and so do those that it starts: then what ends a
-/// program otherwise.
+/// The signal of Ctrl-C. A background process of a script ignores INT, and its children do too: then TERM.
 fn signal() -> Result<&'static str> {
     const INT: u64 = 1 << (2 - 1);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

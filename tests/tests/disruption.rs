@@ -1,4 +1,5 @@
-//! Budgets, autoscalers and workloads in the cluster: what is wrong between them is denied at whichever comes last.
+//! Budgets, autoscalers and workloads in the cluster: a problem between them is denied at the object that is applied
+//! last.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ fn scaled(name: &str) -> String {
     Manifest::good("Deployment", name).with("/spec/replicas", Value::Null).to_string()
 }
 
-/// Tried again as a dry run until the watches have told of what was applied before it.
+/// Repeats a dry run until the watches have reported the objects before it.
 fn denied(kubectl: &Kubectl, object: &str, sentence: &str) -> Result<()> {
     let mut last = String::new();
     let denied = until(Duration::from_secs(20), sentence, || {
@@ -61,10 +62,10 @@ fn a_deadlock_is_found_at_whichever_comes_last() -> Result<()> {
     apply(&Manifest::good("Deployment", "autoscaler").to_string())?;
     apply(&budget("autoscaler", two))?;
     denied(kubectl, &autoscaler("autoscaler", 2), &sentence("autoscaler"))?;
-    // One more is enough.
+    // A minimum of 3 is enough.
     apply(&autoscaler("autoscaler", 3))?;
 
-    // A Scale has nothing but a number.
+    // A Scale has no fields except the number of replicas.
     apply(&Manifest::good("Deployment", "scale").to_string())?;
     apply(&budget("scale", json!({"minAvailable": "51%"})))?;
     let scale = until(Duration::from_secs(20), "a scale to 2 is denied", || {
@@ -75,7 +76,7 @@ fn a_deadlock_is_found_at_whichever_comes_last() -> Result<()> {
     ensure!(scale.stderr.contains(message), "{}", scale.stderr);
     kubectl.ok(&["scale", "deployment/scale", "--replicas=3"])?;
 
-    // Helm applies the budget first and the autoscaler last, and a release that is applied in parts is a good one.
+    // Helm applies the budget first and the autoscaler last. A release that is only partly applied must not be denied.
     apply(&budget("release", json!({"minAvailable": 1})))?;
     apply(&scaled("release"))?;
     let sentence = "minAvailable 1 of 1 Pod (Deployment release)";

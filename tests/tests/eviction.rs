@@ -1,5 +1,5 @@
-//! What is said of budgets, asked of the API server itself: under what `plimsoll check` calls a deadlock `pods/eviction`
-//! answers 429, or 500 under two budgets, and under what `--fix=unsafe` makes of it 201.
+//! Findings about budgets, compared with the API server. If `plimsoll check` reports a deadlock, `pods/eviction`
+//! answers 429, or 500 for two budgets. After `--fix=unsafe` it answers 201.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ fn control_plane() -> Result<&'static ControlPlane> {
     started.as_ref().map_err(|error| anyhow!("no control plane: {error}"))
 }
 
-/// What else these sets lack is no matter here, and would be mended along with the budget.
+/// Other policies do not matter here. Their fixes would be applied together with the one of the budget.
 const CONFIG: &str = r"
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
@@ -32,7 +32,7 @@ spec:
   policies: [{id: drain-deadlock}, {id: overlapping-disruption-budgets}, {id: missing-disruption-budget}]
 ";
 
-/// The guides' own set: a budget of 2 for what the autoscaler scales down to 2.
+/// The set of many guides: the budget requires 2 Pods, and the autoscaler goes down to 2.
 const GUIDES: &str = r"
 apiVersion: apps/v1
 kind: Deployment
@@ -103,7 +103,7 @@ fn a_budget_that_asks_for_nothing() -> Result<()> {
     mended("unsaid", &set, 2, "neither minAvailable nor maxUnavailable")
 }
 
-/// What the check lets pass, the API server does.
+/// If `check` reports nothing, the API server allows the eviction.
 #[test]
 fn budgets_that_leave_one_to_go() -> Result<()> {
     for (prefix, replicas, spec) in [
@@ -124,16 +124,16 @@ fn two_budgets_are_one_too_many() -> Result<()> {
     let set = workload("Deployment", 3, &[("one", "  maxUnavailable: 1\n"), ("two", "  maxUnavailable: 1\n")]);
     let stage = Stage::new("overlap", &set)?;
     let said = stage.said("overlapping-disruption-budgets")?;
-    ensure!(said.len() == 1, "once for the set: {said:?}");
+    ensure!(said.len() == 1, "one finding for the set: {said:?}");
     stage.wait(3)?;
     assert_eq!(stage.evict()?, 500);
     stage.namespace.kubectl().delete("poddisruptionbudget", "two")?.ok()?;
-    // The controller counts anew for a Pod that changes, not for a budget that goes.
+    // The controller recounts when a Pod changes, but not when a budget is deleted.
     stage.namespace.kubectl().ok(&["label", "pods", "--all", "counted=anew"])?;
     until(Duration::from_secs(30), "one budget is enough", || Ok((stage.evict()? == 201).then_some(())))
 }
 
-/// The controller can't compute a share of the Pods of what has no scale.
+/// The controller cannot compute a share of the Pods if the workload has no scale.
 #[test]
 fn a_job_has_no_scale() -> Result<()> {
     let set = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: shop}\nspec:\n  template:\n    metadata: {labels: {app: \
@@ -148,7 +148,7 @@ fn a_job_has_no_scale() -> Result<()> {
     Ok(())
 }
 
-/// A budget over what only Pods have selects some of a workload's Pods, while the controller expects all of them.
+/// A budget with a label of Pods only selects some Pods of a workload, while the controller expects all of them.
 #[test]
 fn labels_that_only_pods_have() -> Result<()> {
     for (prefix, kind, spec, selector, selected, sentence) in [
@@ -184,7 +184,7 @@ fn labels_that_only_pods_have() -> Result<()> {
     Ok(())
 }
 
-/// Two of three may be narrowed down to, and one of them may go.
+/// The selector may be narrowed to two of three Pods, and one of the two may be evicted.
 #[test]
 fn a_label_that_leaves_one_to_go() -> Result<()> {
     let set = format!(
@@ -200,7 +200,7 @@ fn a_label_that_leaves_one_to_go() -> Result<()> {
     Ok(())
 }
 
-/// The controller expects no Pods of a budget that selects only Pods without a workload.
+/// For a budget that only selects Pods without a workload, the controller expects 0 Pods.
 #[test]
 fn a_pod_of_nobody() -> Result<()> {
     let set = "apiVersion: v1\nkind: Pod\nmetadata: {name: shop, labels: {app: shop}}\nspec: {containers: [{name: app, image: \
@@ -214,7 +214,7 @@ fn a_pod_of_nobody() -> Result<()> {
     Ok(())
 }
 
-/// A label that a user adds to a running Pod puts it under a second budget.
+/// A user adds a label to a running Pod, and a second budget selects the Pod.
 #[test]
 fn a_label_that_adds_a_budget() -> Result<()> {
     let mut set = workload("Deployment", 3, &[("shop", "  maxUnavailable: 1\n")]);
@@ -229,26 +229,26 @@ fn a_label_that_adds_a_budget() -> Result<()> {
     kubectl.ok(&["label", "pod", &pod, "pin=yes"])?;
     assert_eq!(evict(kubectl, &pod)?.status, 500);
     kubectl.delete("poddisruptionbudget", "shop")?.ok()?;
-    // The budget alone expects all three, and selects one.
-    until(Duration::from_secs(30), "the one that is left forbids it too", || {
+    // The remaining budget expects all three Pods, and selects one.
+    until(Duration::from_secs(30), "the remaining budget forbids the eviction too", || {
         Ok((evict(kubectl, &pod)?.status == 429).then_some(()))
     })
 }
 
-/// The label of a stand-in, on a budget that a user wrote.
+/// A user's budget with the label of Plimsoll's stand-ins.
 #[test]
 fn a_stand_in_that_is_none() -> Result<()> {
     let set = workload("Deployment", 3, &[("one", "  maxUnavailable: 1\n"), ("two", "  maxUnavailable: 1\n")]);
     let set = set.replace("{name: two}", "{name: two, labels: {plimsoll.dev/stand-in: \"true\"}}");
     let stage = Stage::new("claimed", &set)?;
     let said = stage.said("overlapping-disruption-budgets")?;
-    ensure!(said.len() == 1, "once for the set: {said:?}");
+    ensure!(said.len() == 1, "one finding for the set: {said:?}");
     stage.wait(3)?;
     assert_eq!(stage.evict()?, 500);
     Ok(())
 }
 
-/// The budget that is written where there was none lets one go, and no two.
+/// The generated budget allows one eviction, and not a second one.
 #[test]
 fn the_missing_budget_lets_one_go() -> Result<()> {
     let stage = Stage::new("missing", &workload("Deployment", 2, &[]))?;
@@ -259,26 +259,26 @@ fn the_missing_budget_lets_one_go() -> Result<()> {
     ensure!(written.contains("maxUnavailable: 1") && written.contains("AlwaysAllow"), "{written}");
     stage.wait(2)?;
     assert_eq!(stage.evict()?, 201);
-    // Its successor is not ready, and the other one has to stay.
+    // The replacement Pod is not ready, so the other Pod has to stay.
     assert_eq!(stage.evict()?, 429);
     Ok(())
 }
 
-/// A set that is called a deadlock, is one, is mended, and is none.
+/// A set with a finding is a deadlock. After the fix it has no finding, and is no deadlock.
 fn mended(prefix: &str, set: &str, pods: usize, sentence: &str) -> Result<()> {
     let stage = Stage::new(prefix, set)?;
     let said = stage.said("drain-deadlock")?;
-    ensure!(said.len() == 1 && said[0].contains(sentence), "once for the set, at the budget: {said:?}");
+    ensure!(said.len() == 1 && said[0].contains(sentence), "one finding for the set, at the budget: {said:?}");
     stage.wait(pods)?;
     assert_eq!(stage.evict()?, 429);
     stage.fix()?;
-    ensure!(stage.said("drain-deadlock")?.is_empty(), "it is still there");
+    ensure!(stage.said("drain-deadlock")?.is_empty(), "the finding is still there");
     stage.wait(pods)?;
     assert_eq!(stage.evict()?, 201);
     Ok(())
 }
 
-/// A set in a namespace of its own, and in a folder.
+/// A set of objects, in its own namespace and in a folder.
 struct Stage {
     namespace: Namespace,
     folder: tempfile::TempDir,
@@ -298,7 +298,7 @@ impl Stage {
         self.folder.path().join("set")
     }
 
-    /// `plimsoll check` of the set, whatever it says of it.
+    /// Runs `plimsoll check` on the set, whatever the verdict.
     fn plimsoll(&self, argument: &str) -> Result<String> {
         let config = self.folder.path().join("config.yaml");
         let output = Command::new(plimsoll_binary()?)
@@ -315,7 +315,7 @@ impl Stage {
         self.namespace.kubectl().ok(&["apply", &format!("--filename={folder}")]).map(drop)
     }
 
-    /// The messages of one policy over the folder.
+    /// The messages of one policy about the folder.
     fn said(&self, policy: &str) -> Result<Vec<String>> {
         let output = self.plimsoll("--format=json")?;
         let report: Value = serde_json::from_str(&output).context("a report")?;
@@ -333,7 +333,7 @@ impl Stage {
         until_counted(self.namespace.kubectl(), "", pods)
     }
 
-    /// Until there are so many Pods, all ready, and the budget has counted those that it selects.
+    /// Waits until this many Pods exist, all ready, and the budget has counted the selected ones.
     fn wait_for(&self, pods: usize, selected: u64) -> Result<()> {
         let kubectl = self.namespace.kubectl();
         until(Duration::from_secs(90), &format!("{pods} Pods are ready and {selected} counted"), || {
@@ -345,7 +345,7 @@ impl Stage {
         })
     }
 
-    /// The status code of an eviction of one Pod.
+    /// The HTTP status of an eviction of one Pod.
     fn evict(&self) -> Result<u16> {
         let kubectl = self.namespace.kubectl();
         Ok(evict(kubectl, &running_pod(kubectl, "")?)?.status)

@@ -1,4 +1,4 @@
-//! A kind with a pod template that nobody knows but the configuration: judged, and counted, as the known ones are.
+//! A kind with a Pod template that only the configuration names. Policies review and count it like the known kinds.
 
 use std::fs;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn budget(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec})
 }
 
-/// Kinds with a template in each item of a list, in each member of a map, and at more than one place.
+/// Kinds with a template in each item of a list, in each member of a map, and at several places.
 const SEVERAL: &str = "
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
@@ -55,7 +55,7 @@ spec:
 /// Policy, place and message of a finding.
 type Found = (String, String, String);
 
-/// Runs `check` over objects with a configuration; the findings, and what stands on the standard error.
+/// Runs `check` over objects with a configuration. Returns the findings and the standard error.
 fn places(config: &str, objects: &[Value]) -> Result<(Vec<Found>, String)> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("config"), config)?;
@@ -119,8 +119,8 @@ fn several_templates() -> Result<()> {
     let is_by_place = |(policy, _, message): &(String, String, String)| {
         policy == "latest-image-tag" && message.contains("containers[0]")
     };
-    ensure!(found.iter().any(is_by_place), "a container without a name is said by its place: {found:#?}");
-    // Each of the templates counts among the Pods that a budget selects.
+    ensure!(found.iter().any(is_by_place), "a container without a name must be named by its place: {found:#?}");
+    // All templates count as Pods for the budget.
     let dangling: Vec<_> = found.iter().filter(|(policy, ..)| policy == "dangling-disruption-budget").collect();
     ensure!(dangling.len() == 1, "{dangling:#?}");
     Ok(())
@@ -165,13 +165,13 @@ fn in_files() -> Result<()> {
     ensure!(says(&known, "latest-image-tag", "latest"), "{known:?}");
     ensure!(says(&known, "drain-deadlock", "minAvailable 2 of 2 Pods (Ferry ships)"), "{known:?}");
     ensure!(!says(&known, "dangling-disruption-budget", ""), "{known:?}");
-    // Who is not told of the kind knows that something may make Pods of it, and concludes nothing.
+    // Without the configuration, the kind may have Pods, so the policies conclude nothing.
     let unknown = check(&[], &objects)?;
     ensure!(
         !says(&unknown, "latest-image-tag", "") && !says(&unknown, "dangling-disruption-budget", ""),
         "{unknown:?}"
     );
-    // It selects as others do, and shares volumes as others do.
+    // Policies about overlapping selectors and shared volumes apply to the kind too.
     let mut other = Manifest::good("Deployment", "boats").with("/spec/replicas", json!(1)).object().clone();
     other["spec"]["template"]["metadata"]["labels"]["app"] = "ships".into();
     other["spec"]["selector"]["matchLabels"] = json!({"app": "ships"});
@@ -187,7 +187,7 @@ fn in_files() -> Result<()> {
         "{both:?}"
     );
     ensure!(says(&both, "volume-shared-by-replicas", "2 Pods"), "{both:?}");
-    // And a missing one is asked for.
+    // So does the policy about a missing budget.
     let alone = check(&["--config=config"], &[fleet("ships", 2, "registry.example/ship:1.2.0")])?;
     ensure!(says(&alone, "missing-disruption-budget", "2 Pods"), "{alone:?}");
     Ok(())
@@ -217,7 +217,7 @@ fn in_the_cluster() -> Result<()> {
     let namespace = Namespace::new(&control_plane, "fleets")?;
     let kubectl = namespace.kubectl();
 
-    // So verbose that it logs the causes of a refusal.
+    // `-v=4` logs the causes of a denial.
     let latest = fleet("ships", 3, "registry.example/ship:latest").to_string();
     let latest = kubectl.run(&["apply", "--filename=-", "-v=4"], Some(&latest))?;
     ensure!(
@@ -230,7 +230,7 @@ fn in_the_cluster() -> Result<()> {
     ensure!(causes.iter().any(|[_, path, _]| path == place), "{causes:?}");
     kubectl.apply(&fleet("ships", 3, "registry.example/ship:1.2.0").to_string())?.ok()?;
 
-    // Counted, in both directions.
+    // The Pods count for the budget and for the scale.
     let closed = until(Duration::from_secs(30), "a budget of all Pods is denied", || {
         let three = budget("ships", json!({"minAvailable": 3})).to_string();
         let output = kubectl.run(&["apply", "--dry-run=server", "--filename=-"], Some(&three))?;

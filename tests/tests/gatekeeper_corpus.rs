@@ -1,5 +1,5 @@
-//! The Gatekeeper library's own cases with inventory, as far as our policies judge the same: a case with violations there
-//! has a finding here. A difference must stand in [`DIFFERENCES`] with its reason.
+//! The Gatekeeper library's own cases with inventory, as far as our policies check the same: a case with violations
+//! there has a finding here. [`DIFFERENCES`] lists each difference with its reason.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,16 +9,16 @@ use plimsoll::yaml;
 use plimsoll_tests::{corpus, plimsoll_binary};
 use serde_json::{Value, json};
 
-/// A template of the library and the policies that judge the same.
+/// A template of the library, and the policies that check the same.
 const TEMPLATES: &[(&str, &[&str])] = &[
     ("poddisruptionbudget", &["drain-deadlock"]),
     ("horizontalpodautoscaler", &["autoscaler-without-room", "autoscaler-without-target"]),
 ];
 
-/// Where we differ on purpose: the case and why.
+/// Intended differences: the case, and the reason.
 const DIFFERENCES: &[(&str, &str)] = &[(
     "example-disallowed-hpa-replicas",
-    "the range from 3 to 6 is a parameter of the constraint; nothing is wrong with 2 to 7",
+    "the range from 3 to 6 is a parameter of the constraint; 2 to 7 is a valid range",
 )];
 
 #[test]
@@ -32,7 +32,7 @@ fn our_policies_agree_with_the_library() -> Result<()> {
             let name = case["name"].as_str().context("a name")?;
             let files = [&case["object"]].into_iter().chain(case["inventory"].as_array().into_iter().flatten());
             let files: Vec<_> = files.filter_map(Value::as_str).map(|file| folder.join(file)).collect();
-            // `yes` and `no` are truth values to the YAML of Kubernetes.
+            // In the YAML of Kubernetes, `yes` and `no` are booleans.
             let violates = case["assertions"][0]["violations"].as_bool().context("no assertion")?;
             compared += 1;
             if judge(policies, &files)?.is_empty() != violates {
@@ -45,12 +45,12 @@ fn our_policies_agree_with_the_library() -> Result<()> {
         }
     }
     ensure!(surprises.is_empty(), "{} differences of {compared}:\n{}", surprises.len(), surprises.join("\n"));
-    ensure!(differing.len() == DIFFERENCES.len(), "a difference that is listed is none any more: {differing:?}");
-    ensure!(compared == 11, "{compared} comparisons: the corpus is not as it was");
+    ensure!(differing.len() == DIFFERENCES.len(), "a listed difference no longer exists: {differing:?}");
+    ensure!(compared == 11, "{compared} comparisons: the corpus has changed");
     Ok(())
 }
 
-/// The messages of these policies over the files, which are all that there is.
+/// The messages of these policies, in a closed world of these files.
 fn judge(policies: &[&str], files: &[impl AsRef<Path>]) -> Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     let policies: Vec<Value> = policies.iter().map(|id| json!({"id": id})).collect();

@@ -1,5 +1,5 @@
-//! Every case of every policy, and the popular charts, as whole inputs of `check`. However a file is spelt, the findings are
-//! the same; and what `--fix` makes of it the API server takes, as it took what was there before.
+//! Every case of every policy, and the popular charts, as whole inputs of `check`. The spelling of a file does not
+//! change the findings. The API server accepts the result of `--fix` if it accepted the input.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,16 +10,16 @@ use plimsoll::yaml;
 use plimsoll_tests::{ControlPlane, corpus, files, plimsoll_binary, strict_report};
 use serde_json::{Value, json};
 
-/// One input: where it comes from, and its text.
+/// One input: its source, and its text.
 struct Input {
     from: String,
     text: String,
     objects: Vec<Value>,
-    /// The API server takes it as it is.
+    /// Whether the API server accepts the input.
     is_taken: bool,
 }
 
-/// Findings of a folder, counted: without lines and columns, which depend on the spelling.
+/// Findings of a folder with their number. Lines and columns are left out, because they depend on the spelling.
 type Findings = BTreeMap<String, BTreeMap<String, usize>>;
 
 /// Another spelling of an input.
@@ -72,7 +72,8 @@ fn the_api_server_takes_what_the_fixes_make() -> Result<()> {
     let mut refused = Vec::new();
     for (changed, answer) in changed.iter().zip(control_plane.defaulted_all(&texts)?) {
         let (folder, _) = changed;
-        // Some objects of cases have no more than what is read of them. These were refused before, too.
+        // Some objects of the cases only have the fields that policies read. The API server refused them before the fix
+        // too.
         if let Err(refusal) = answer
             && !refusal.contains("no matches for kind")
             && was_taken(control_plane, &before, changed)?
@@ -85,7 +86,7 @@ fn the_api_server_takes_what_the_fixes_make() -> Result<()> {
     Ok(())
 }
 
-/// Whether the API server took the object before its fixes; a new one counts as taken.
+/// Whether the API server accepted the object before its fixes. A new object counts as accepted.
 fn was_taken(
     control_plane: &ControlPlane,
     before: &[(String, Value)],
@@ -97,7 +98,7 @@ fn was_taken(
     Ok(answers.iter().all(Result::is_ok))
 }
 
-/// The findings of each input in a folder of its own, by the name of the folder.
+/// The findings of each input in its own folder, by the name of the folder.
 fn findings(inputs: &[Input], spelling: Spelling) -> Result<Findings> {
     let folder = tree(inputs, spelling)?;
     let report = strict_report(folder.path())?;
@@ -105,7 +106,7 @@ fn findings(inputs: &[Input], spelling: Spelling) -> Result<Findings> {
     for finding in report["findings"].as_array().context("no findings")? {
         let text = |name: &str| finding[name].as_str().unwrap_or_default();
         let path = text("path");
-        // Of an item of a List the path begins there.
+        // The path of an item of a List starts at the item.
         let path = match path.strip_prefix("/items/") {
             Some(rest) => rest.find('/').map_or("", |end| &rest[end..]),
             None => path,
@@ -124,7 +125,7 @@ fn findings(inputs: &[Input], spelling: Spelling) -> Result<Findings> {
     Ok(found)
 }
 
-/// A text without the places by which objects with `generateName` are called: `web-* (k8s/web.yaml:12)`.
+/// Removes the places in the names of objects with `generateName`: `web-* (k8s/web.yaml:12)`.
 fn at_any_place(text: &str) -> String {
     let mut parts = text.split("-* (");
     let mut without = parts.next().unwrap_or_default().to_owned();
@@ -135,7 +136,7 @@ fn at_any_place(text: &str) -> String {
     without
 }
 
-/// A message without the number of a document: in a List all of them are one.
+/// Removes the number of a document from a message. In a List, all objects are in one document.
 fn in_any_document(message: &str) -> String {
     let Some((before, rest)) = message.split_once(" document ") else { return message.to_owned() };
     format!("{before} document #{}", rest.trim_start_matches(|character: char| character.is_ascii_digit()))

@@ -1,6 +1,6 @@
-//! Real helm, a real API server with controllers, and `plimsoll serve` with the rights of the chart's ServiceAccount
-//! alone. There is no kubelet, so the tests start what a Pod would: the arguments of the Deployment, with ports of their
-//! own and the ConfigMap as a file, and an EndpointSlice by which the Service leads there.
+//! Real helm, a real API server with controllers, and `plimsoll serve` with only the rights of the chart's
+//! ServiceAccount. There is no kubelet, so the tests start the processes of the Pods: with the arguments of the
+//! Deployment, their own ports, the ConfigMap as a file, and an EndpointSlice for the Service.
 
 #[path = "installation/installed.rs"]
 mod installed;
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Longer than a server waits before it brings back what was deleted.
+/// Longer than a server takes to restore a deleted object.
 const NEVER_BACK: Duration = Duration::from_secs(50);
 
 const BOTH: [&str; 2] = ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"];
 
-/// One life of an installation, from observing to being uninstalled, then two others that end with their Namespace.
+/// One installation from observing to uninstalling, then two others that end with their Namespace.
 #[test]
 fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -35,12 +35,12 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     nothing_is_asked(&installed, shop)?;
     ensure!(installed.stored_authority()?.is_none(), "the chart holds an authority");
 
-    // Registered, but nobody denies anything before a replica is ready.
+    // The webhook is registered, but denies nothing before a replica is ready.
     installed.start_server("first")?;
     let first = until(SOON, "the first replica registers", || installed.registered())?;
     ensure!(failure_policies(&first) == ["Ignore"], "before a replica is ready: {first}");
     sleep(Duration::from_secs(5));
-    let waiting = installed.registered()?.context("it is gone")?;
+    let waiting = installed.registered()?.context("the configuration is missing")?;
     ensure!(failure_policies(&waiting) == ["Ignore"], "{waiting}");
     installed.route(&["first"])?;
     until(SOON, "the ready replica makes it count", || {
@@ -48,9 +48,9 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     })?;
     let owner = &first["metadata"]["ownerReferences"][0];
     ensure!(owner["kind"] == "Namespace" && owner["name"] == CHART_NAMESPACE, "{owner}");
-    until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
+    until(SOON, "the API server calls the Service", || Ok(denies(shop)?.then_some(())))?;
 
-    // A second replica shares the authority, and changes nothing.
+    // A second replica uses the same CA, and changes nothing.
     let before = installed.registered()?;
     installed.start_server("second")?;
     installed.route(&["first", "second"])?;
@@ -65,7 +65,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     }
     installed.route(&["first", "second"])?;
 
-    // An upgrade resets nothing, and what it brings only audits.
+    // An upgrade resets nothing, and its new policies only audit.
     installed.upgrade(&["policySet.mode=enforce", "policySet.profile=production", "replicas=3"], "0.2.0")?;
     ensure!(spec_of(installed.registered()?) == spec_of(before.clone()), "the upgrade changed the configuration");
     ensure!(installed.stored_authority()?.as_ref() == Some(&authority), "the upgrade changed the authority");
@@ -75,14 +75,14 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
 
     repairs(&installed, shop)?;
     used_rights(&installed, folder.path())?;
-    // What the server brought back is the release's as before.
+    // An object that the server restored still belongs to the release.
     installed.upgrade(&["policySet.mode=enforce", "policySet.profile=production", "replicas=4"], "0.3.0")?;
     ensure!(spec_of(installed.registered()?) == spec_of(before), "the upgrade changed the configuration");
 
-    // Uninstalled while both run: nothing comes back, nothing stays, and what was denied goes through.
+    // helm uninstall while both replicas run: no object comes back, none stays, and denied objects are accepted.
     installed.uninstall()?;
     gone(&installed)?;
-    ensure!(!denies(shop)?, "denied by nobody");
+    ensure!(!denies(shop)?, "an object is denied without a webhook");
     let end = Instant::now() + NEVER_BACK;
     while Instant::now() < end {
         gone(&installed)?;
@@ -95,7 +95,7 @@ fn an_installation_from_its_first_day_to_its_last() -> Result<()> {
     Ok(())
 }
 
-/// `kubectl delete namespace`, with replicas that run and with replicas that are dead.
+/// `kubectl delete namespace`, with running and with dead replicas.
 #[test]
 fn a_namespace_that_is_deleted() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -107,22 +107,22 @@ fn a_namespace_that_is_deleted() -> Result<()> {
         installed.install(&["policySet.mode=enforce", "policySet.profile=production"])?;
         installed.start_server("only")?;
         installed.route(&["only"])?;
-        until(SOON, "the API server asks by the Service", || Ok(denies(shop)?.then_some(())))?;
+        until(SOON, "the API server calls the Service", || Ok(denies(shop)?.then_some(())))?;
         until(SOON, "it counts", || Ok(installed.registered()?.filter(|found| failure_policies(found) == ["Fail"])))?;
-        // So that the Namespace stays Terminating, as with Pods that take their time.
+        // Keeps the Namespace in the state Terminating, like Pods that take long to stop.
         installed.hold_namespace(true)?;
         if dead {
             installed.kill_servers();
             let refused = apply(shop)?;
-            ensure!(refused.contains("failed calling webhook"), "a dead server is an allow: {refused}");
+            ensure!(refused.contains("failed calling webhook"), "a request was accepted without a server: {refused}");
         }
         installed.delete_namespace()?;
         if dead {
-            // Nobody is left who could withdraw them: the garbage collector does, once the Namespace is gone.
+            // No replica can delete the configurations. The garbage collector deletes them after the Namespace.
             installed.hold_namespace(false)?;
         }
         until(SOON, "the configurations are gone", || Ok(gone(&installed).ok()))?;
-        ensure!(!denies(shop)?, "denied by nobody");
+        ensure!(!denies(shop)?, "an object is denied without a webhook");
         installed.hold_namespace(false)?;
         until(SOON, "the Namespace is gone", || {
             Ok(control_plane.kubectl().find("namespace", CHART_NAMESPACE)?.is_none().then_some(()))
@@ -137,17 +137,17 @@ fn a_namespace_that_is_deleted() -> Result<()> {
     Ok(())
 }
 
-/// What the chart rendered: objects without a webhook, so that nothing is asked and nothing is denied.
+/// The rendered objects have no webhook, so nothing is reviewed and nothing is denied.
 fn nothing_is_asked(installed: &Installed, shop: &Kubectl) -> Result<()> {
     for kind in BOTH {
         let found = installed.kubectl.get(kind, "plimsoll")?;
         ensure!(found["webhooks"].as_array().is_none_or(Vec::is_empty), "{found}");
     }
-    ensure!(!denies(shop)?, "denied by nobody");
+    ensure!(!denies(shop)?, "an object is denied without a webhook");
     Ok(())
 }
 
-/// What somebody edited or deleted comes back.
+/// The server restores edited and deleted objects.
 fn repairs(installed: &Installed, shop: &Kubectl) -> Result<()> {
     let before = spec_of(installed.registered()?);
     let edits = [
@@ -171,8 +171,8 @@ fn repairs(installed: &Installed, shop: &Kubectl) -> Result<()> {
     for kind in BOTH {
         installed.kubectl.ok(&["delete", kind, "plimsoll"])?;
     }
-    ensure!(!denies(shop)?, "denied by nobody");
-    until(Duration::from_secs(60), "what was deleted comes back", || {
+    ensure!(!denies(shop)?, "an object is denied without a webhook");
+    until(Duration::from_secs(60), "the server restores the deleted object", || {
         let mutating = installed.kubectl.find(BOTH[1], "plimsoll")?;
         Ok(installed.registered()?.filter(|_| mutating.is_some()))
     })?;
@@ -182,7 +182,7 @@ fn repairs(installed: &Installed, shop: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-/// Every right of the chart was used by now, and none was missing: by the API server's audit log.
+/// The audit log of the API server shows that every right of the chart was used, and that none was missing.
 fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
     let log = std::fs::read_to_string(folder.join("audit.log"))?;
     let mut used = BTreeSet::new();
@@ -197,7 +197,7 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
             refused.push(event.to_string());
         }
         let resource = object["resource"].as_str().unwrap_or_default();
-        // A server-side apply of what is not there is logged as `patch`, and authorised as `create` too.
+        // A server-side apply of a missing object is logged as `patch`, and authorised as `create` too.
         if event["responseStatus"]["code"] == 201 {
             used.insert(format!("create {resource}"));
         }
@@ -211,9 +211,9 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
             granted.extend(rights(rule));
         }
     }
-    // For a Namespace that goes away, which the other test sees.
+    // For a Namespace that is being deleted, which the other test covers.
     let withdraws = |right: &str| right.starts_with("delete ") && right.ends_with("webhookconfigurations");
-    // What a denial may still depend on: `passage` lives through that, with these rights.
+    // Reads before a denial. The test `passage` covers them with these rights.
     let looked_at = installed.kubectl.get("clusterrole", "plimsoll")?["rules"]
         .as_array()
         .into_iter()
@@ -221,7 +221,7 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
         .filter(|rule| {
             let group = rule["apiGroups"][0].as_str().unwrap_or_default();
             let watches = rule["verbs"] == json!(["get", "list", "watch"]);
-            // Nobody has installed these here, and what is not served is not asked for.
+            // These kinds are not installed here. The server does not read kinds that are not served.
             ["argoproj.io", "autoscaling.k8s.io", "keda.sh", "monitoring.coreos.com"].contains(&group)
                 || (!watches && ["apps", "batch"].contains(&group))
         })
@@ -236,7 +236,7 @@ fn used_rights(installed: &Installed, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What policies ask for: listed and watched here, and read once more before some denials, as `context` does.
+/// Reads of policies: lists and watches here; the test `context` covers the reads before some denials.
 fn watched_kinds(kubectl: &Kubectl) -> Result<Vec<String>> {
     let role = kubectl.get("clusterrole", "plimsoll")?;
     let rules = role["rules"].as_array().into_iter().flatten();
@@ -275,12 +275,12 @@ fn denies(shop: &Kubectl) -> Result<bool> {
 
 fn failure_policies(configuration: &Value) -> Vec<&str> {
     let webhooks = configuration["webhooks"].as_array().into_iter().flatten();
-    // The other one, for what must go through while nobody answers, never fails.
+    // The other webhook, for requests that must succeed while no webhook answers, never fails.
     let counting = webhooks.filter(|webhook| webhook["name"] == VALIDATING_WEBHOOK);
     counting.filter_map(|webhook| webhook["failurePolicy"].as_str()).collect()
 }
 
-/// What the API server goes by.
+/// The fields that the API server evaluates.
 fn spec_of(configuration: Option<Value>) -> Option<Value> {
     configuration.map(|mut configuration| configuration["webhooks"].take())
 }

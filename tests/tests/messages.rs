@@ -1,4 +1,4 @@
-//! The refusal that a person reads: what is said of each object of popular charts.
+//! The text of denials, for each object of popular charts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use plimsoll::registry::{Options, Registry, read};
 use plimsoll_tests::{corpus, named_policies};
 use serde_json::Value;
 
-/// `spec` of sets that deny more and more.
+/// `spec` of sets, each stricter than the one before.
 const SPECS: [&str; 3] = [
     "{mode: enforce, profile: default}",
     "{mode: enforce, profile: strict, severities: [{name: error, action: Deny}]}",
@@ -23,7 +23,7 @@ const SPECS: [&str; 3] = [
      {name: info, action: Deny}]}",
 ];
 
-/// What paths of the API have, and no sentence does.
+/// Parts of API paths, which no sentence of a message contains.
 const PATHS: [&str; 4] = ["/spec", "spec.template", "containers[", "spec.containers"];
 
 #[test]
@@ -49,7 +49,7 @@ fn refusals_of_popular_charts() -> Result<()> {
                 lengths.push(message.chars().count());
             }
         }
-        ensure!(charts > 30, "the corpus is not as it was: {charts} charts");
+        ensure!(charts > 30, "the corpus has changed: {charts} charts");
         let (count, sum, most) = (lengths.len(), lengths.iter().sum::<usize>(), lengths.iter().max().unwrap_or(&0));
         println!("{spec}: {count} refusals of {} characters on average, {most} at most", sum / count.max(1));
     }
@@ -60,7 +60,7 @@ fn check(message: &str, verdict: &Verdict) -> Result<()> {
     let length = message.chars().count();
     ensure!(length <= 1000, "{length} characters");
     let path = PATHS.into_iter().find(|path| message.contains(path));
-    ensure!(path.is_none(), "it has a path of the API: {path:?}");
+    ensure!(path.is_none(), "the message has a path of the API: {path:?}");
     let last = message.lines().last().unwrap_or_default();
     ensure!(
         last.contains("More: plimsoll explain ") && last.contains("To be exempted, ask "),
@@ -70,11 +70,11 @@ fn check(message: &str, verdict: &Verdict) -> Result<()> {
     let is_named = |id: &str| named.contains(id) || message.contains(" further policies\n");
     ensure!(verdict.denying().all(|judged| is_named(&judged.policy.id)), "a policy that denies is missing");
     let bullets = message.lines().filter(|line| line.starts_with("• ")).count();
-    ensure!(bullets > 0 && message.lines().count() == bullets + 2, "it is no list");
+    ensure!(bullets > 0 && message.lines().count() == bullets + 2, "the message is no list");
     Ok(())
 }
 
-/// The objects of a chart that are refused, each beside all others.
+/// The denied objects of a chart, each reviewed beside all others.
 fn refused(registry: &Registry, path: &Path) -> Result<Vec<(Arc<Review>, Verdict)>> {
     let text = std::fs::read_to_string(path)?;
     let documents: Vec<_> = plimsoll::yaml::read(&text).into_iter().filter_map(Result::ok).collect();
@@ -84,7 +84,7 @@ fn refused(registry: &Registry, path: &Path) -> Result<Vec<(Arc<Review>, Verdict
     let context: Arc<dyn Context> = Arc::new(Files::new(true, Arc::new(objects)));
     let mut refused = Vec::new();
     for value in values {
-        let review = Arc::new(Review::from_object(value).context("it is no object")?);
+        let review = Arc::new(Review::from_object(value).context("the document is no object")?);
         let verdict = validate(registry, &review, &context, Instant::now() + Duration::from_secs(20));
         if !verdict.allowed() {
             refused.push((review, verdict));

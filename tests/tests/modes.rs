@@ -1,4 +1,4 @@
-//! Modes of sets and of namespaces: what each lets the webhook deny, warn of and complete.
+//! Modes of sets and of namespaces: whether the webhook denies, warns and completes.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::{
@@ -6,7 +6,7 @@ use plimsoll_tests::{
 };
 use serde_json::{Value, json};
 
-/// `spec` of the ClusterPolicySet, the `failurePolicy` that follows, and the mode of some namespaces by their prefix.
+/// `spec` of the ClusterPolicySet, the resulting `failurePolicy`, and the modes of some namespaces by prefix.
 type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 const ROWS: &[Row] = &[
@@ -39,7 +39,7 @@ fn modes() -> Result<()> {
         let registered = |kind: &str| control_plane.kubectl().get(kind, "plimsoll");
         let validating = registered("validatingwebhookconfiguration")?;
         assert_eq!(validating["webhooks"][0]["failurePolicy"], *failure_policy, "{spec}");
-        // A convenience never stops anybody.
+        // The mutating webhook never blocks a request.
         assert_eq!(registered("mutatingwebhookconfiguration")?["webhooks"][0]["failurePolicy"], "Ignore", "{spec}");
         for (prefix, mode) in *namespaces {
             let namespace = Namespace::new(&control_plane, prefix)?;
@@ -63,7 +63,7 @@ fn case(spec: &str, mode: &str) -> Case {
     }
 }
 
-/// The advice at the end of a denial works: an annotation is offered only where it silences the policy.
+/// The last line of a denial is right: it offers an annotation only if the annotation silences the policy.
 #[test]
 fn how_to_go_on() -> Result<()> {
     let control_plane = ControlPlane::start(&Options::default())?;
@@ -100,7 +100,7 @@ fn how_to_go_on() -> Result<()> {
     Ok(())
 }
 
-/// Whether the webhook fills in what profile `default` lets it.
+/// Whether the webhook fills in a default of profile `default`.
 fn completes(namespace: &Namespace) -> Result<bool> {
     let kubectl = namespace.kubectl();
     let written = Manifest::good("Deployment", "web").pod("/securityContext/runAsNonRoot", Value::Null);

@@ -1,4 +1,5 @@
-//! What the webhook completes, by profile `mutate`: what is compared is what the API server stores with and without it.
+//! Additions of the webhook with profile `mutate`, measured as the difference of the stored objects with and without
+//! it.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 
 const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: filling}\nspec: {mode: enforce, profile: mutate}\n";
 
-/// Complete but for what the profile fills in, and with a user, so that root is known not to be meant.
+/// A complete object, except for the values that the profile fills in. It has a user, so that root is certainly not
+/// intended.
 fn incomplete(kind: &str, name: &str) -> Manifest {
     let bare = Manifest::good(kind, name)
         .pod("/securityContext", json!({"runAsUser": 1001}))
@@ -25,9 +27,9 @@ const KINDS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet",
 
 struct Stage {
     control_plane: &'static ControlPlane,
-    /// What the API server alone makes of [`incomplete`], by kind.
+    /// [`incomplete`] with the defaults of the API server alone, by kind.
     without: BTreeMap<&'static str, Value>,
-    /// Holds Deployments that are older than the webhook: one `kubectl apply`, one `kubectl apply --server-side`.
+    /// Deployments older than the webhook: one from `kubectl apply`, one from `kubectl apply --server-side`.
     legacy: Namespace,
     _webhook: Webhook,
 }
@@ -58,7 +60,7 @@ fn namespace(prefix: &str) -> Result<Namespace> {
     Namespace::new(stage()?.control_plane, prefix)
 }
 
-/// Every value that differs, by pointer: before and after. A new branch counts by its leaves.
+/// Every different value, by pointer: before and after. A new branch is split into its leaves.
 fn differences(before: &Value, after: &Value) -> BTreeMap<String, (Value, Value)> {
     fn walk(path: String, before: &Value, after: &Value, into: &mut BTreeMap<String, (Value, Value)>) {
         let empty = json!({});
@@ -84,7 +86,7 @@ fn differences(before: &Value, after: &Value) -> BTreeMap<String, (Value, Value)
     found
 }
 
-/// What the profile adds to a pod spec at this pointer.
+/// The additions of the profile to a Pod spec at this pointer.
 fn security(pod_spec: &str) -> BTreeMap<String, (Value, Value)> {
     [
         ("/securityContext/runAsNonRoot", json!(true)),
@@ -104,7 +106,7 @@ fn pod_spec(kind: &str) -> &'static str {
     }
 }
 
-/// The strategy: here the API server has written its defaults before us.
+/// The strategy. The API server fills in its defaults before the webhook runs.
 fn strategy() -> [(String, (Value, Value)); 2] {
     let update = "/spec/strategy/rollingUpdate";
     [
@@ -116,15 +118,15 @@ fn strategy() -> [(String, (Value, Value)); 2] {
 #[test]
 fn what_is_incomplete_is_completed_and_nothing_else() -> Result<()> {
     for kind in KINDS {
-        // One each, for two workloads of the same labels are in each other's way.
+        // One namespace for each kind, because workloads with equal labels would have findings.
         let namespace = namespace("completed")?;
         let mut before = stage()?.without[kind].clone();
         let object = incomplete(kind, "web");
-        // Completed, so nothing is left to warn of.
+        // The object is complete afterwards, so there is no warning.
         namespace.run(&[accepts(kind, &object.to_string())])?;
         let mut after = namespace.kubectl().get(kind, "web")?;
         for stored in [&mut before, &mut after] {
-            // The volume of the account's token has a random name, and the Job's controller is known by a uid.
+            // The token volume has a random name, and the controller of the Job a uid.
             if let Some(spec) = stored["spec"].as_object_mut() {
                 for random in ["volumes", "selector"] {
                     spec.remove(random);
@@ -160,7 +162,7 @@ fn applied_again_it_is_unchanged() -> Result<()> {
             ensure!(said.contains("unchanged"), "{said}");
         }
         assert_eq!(second["metadata"]["generation"], 1);
-        // What was stored is complete: sent whole, it comes back as it is.
+        // The stored object is complete: a replace with it changes nothing.
         let mut whole = second.clone();
         whole["metadata"].as_object_mut().map(|metadata| metadata.remove("managedFields"));
         kubectl.run(&["replace", "--filename=-"], Some(&whole.to_string()))?.ok()?;
@@ -169,7 +171,7 @@ fn applied_again_it_is_unchanged() -> Result<()> {
     Ok(())
 }
 
-/// Else a label, or an upgrade of ours, would roll out every workload anew.
+/// Otherwise a new label, or an upgrade of Plimsoll, would roll out every workload.
 #[test]
 fn an_update_that_leaves_the_template_alone_completes_nothing() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
@@ -183,7 +185,7 @@ fn an_update_that_leaves_the_template_alone_completes_nothing() -> Result<()> {
     assert_eq!(changed, ["/spec/minReadySeconds"], "{}", after["spec"]);
     assert_eq!(after["spec"]["template"], before["spec"]["template"]);
 
-    // A Pod cannot be changed, so nothing may be added to it.
+    // Most fields of a Pod are immutable, so the webhook must add nothing.
     let before = kubectl.get("pod", "pod")?;
     kubectl.ok(&["label", "pod/pod", "team=shop"])?;
     kubectl.ok(&["set", "image", "pod/pod", "app=registry.example.com/shop:1.5.0"])?;
@@ -230,7 +232,7 @@ fn what_a_controller_owns_stays_as_it_is() -> Result<()> {
     Ok(())
 }
 
-/// The API server's 25 % give way only where it is known that nobody wrote them.
+/// The webhook replaces the API server's default of 25 % only if it is certain that no user wrote it.
 #[test]
 fn the_rollout_of_four_replicas() -> Result<()> {
     let namespace = namespace("rollout")?;
@@ -247,11 +249,11 @@ fn the_rollout_of_four_replicas() -> Result<()> {
     let rows = [
         ("nothing-applied", apply, nothing(), filled.clone()),
         ("nothing-applied-by-the-server", server, nothing(), filled.clone()),
-        // Nobody can tell who wrote it.
+        // The author of the value is unknown.
         ("nothing-created", &["create"], nothing(), default.clone()),
         ("all-applied", apply, update(default.clone()), default.clone()),
         ("all-applied-by-the-server", server, update(default.clone()), default.clone()),
-        // Its managed fields look like those of an author who wrote all that is below.
+        // The managed fields look as if the user had written all fields below.
         ("empty-by-the-server", server, json!({}), default.clone()),
         ("empty-applied", apply, json!({}), filled.clone()),
         ("surge-applied", apply, update(json!({"maxSurge": "25%"})), default.clone()),
@@ -270,7 +272,7 @@ fn the_rollout_of_four_replicas() -> Result<()> {
         let stored = kubectl.get("deployment", name)?;
         assert_eq!(stored["spec"]["strategy"]["rollingUpdate"], expected, "{name}");
     }
-    // A quarter of three is none.
+    // A quarter of three rounds down to 0.
     kubectl.apply(&web("three", Value::Null).with("/spec/replicas", json!(3)).to_string())?.ok()?;
     assert_eq!(kubectl.get("deployment", "three")?["spec"]["strategy"]["rollingUpdate"], default);
     Ok(())
@@ -294,7 +296,7 @@ fn what_somebody_wrote_is_never_overwritten() -> Result<()> {
             assert_eq!(stored.pointer(&pointer), loose.object().pointer(&pointer), "{pointer}");
         }
     }
-    // Of a container that may do anything, the API server takes no `false`.
+    // For a privileged container the API server refuses `false`.
     let privileged =
         incomplete("Deployment", "privileged").pod("/containers/0/securityContext", json!({"privileged": true}));
     kubectl.apply(&privileged.to_string())?.ok()?;
@@ -304,7 +306,7 @@ fn what_somebody_wrote_is_never_overwritten() -> Result<()> {
     Ok(())
 }
 
-/// There is no LimitRange in the namespace, and the webhook knows it: a request is written out of nothing and below a limit.
+/// The webhook knows that the namespace has no LimitRange, so it writes a request, also below a limit.
 #[test]
 fn requests_are_written_where_limit_ranges_are_known() -> Result<()> {
     let namespace = namespace("requests")?;
@@ -323,7 +325,7 @@ fn requests_are_written_where_limit_ranges_are_known() -> Result<()> {
     Ok(())
 }
 
-/// A dry run shows what would be stored, and a second set of hands may finish what the webhook began.
+/// A dry run shows the object as it would be stored.
 #[test]
 fn a_dry_run_is_completed_too() -> Result<()> {
     let namespace = namespace("dry")?;
@@ -337,8 +339,8 @@ fn a_dry_run_is_completed_too() -> Result<()> {
     Ok(())
 }
 
-/// An image whose user nobody knows may be root: then `runAsNonRoot: true` would keep it from starting, and the page of
-/// `runs-as-root` says that the webhook does not write it.
+/// An image with an unknown user may run as root, and `runAsNonRoot: true` would keep it from starting. So the webhook
+/// does not write it, as the page of `runs-as-root` says.
 #[test]
 fn an_unknown_user_is_left_alone() -> Result<()> {
     let namespace = namespace("user")?;
@@ -349,7 +351,7 @@ fn an_unknown_user_is_left_alone() -> Result<()> {
     Ok(())
 }
 
-/// Whoever may live without it does not want it filled in: it would break what the ignore is there for.
+/// A value of an ignored policy is not filled in. It would break the workload for which the user set the annotation.
 #[test]
 fn what_is_ignored_is_not_filled_in() -> Result<()> {
     let namespace = namespace("ignored")?;

@@ -1,5 +1,5 @@
-//! What must always go through, and what only looks as if it did: rollbacks, metadata, owners, autoscalers, deletions,
-//! companions, broken glass, exemptions. On a control plane with its controllers, in mode `enforce`.
+//! Requests that must always succeed, and requests that only look like them: rollbacks, metadata, owners, autoscalers,
+//! deletions, companions, broken glass, exemptions. Mode `enforce`, on a control plane with controllers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -110,7 +110,7 @@ fn start() -> Result<Stage> {
     Ok(Stage { control_plane, legacy, _folder: folder, webhook })
 }
 
-/// A kubeconfig of the chart's ServiceAccount: everything here works with the rights that the chart gives.
+/// A kubeconfig of the chart's ServiceAccount, so that the tests run with the rights of the chart only.
 fn as_installed(control_plane: &ControlPlane, folder: &Path) -> Result<PathBuf> {
     let kubectl = control_plane.kubectl().in_namespace("plimsoll");
     kubectl.ok(&["create", "namespace", "plimsoll"])?;
@@ -132,7 +132,7 @@ fn as_installed(control_plane: &ControlPlane, folder: &Path) -> Result<PathBuf> 
     Ok(file)
 }
 
-/// The fixture's bundle, as a file.
+/// The bundle of the fixture, as a file.
 fn companion(folder: &Path) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let module = plimsoll_bundle::compile(&root.join("Cargo.toml"), "plimsoll-companion", &root.join("target/guests"))?;
@@ -164,7 +164,7 @@ fn set_image(kubectl: &Kubectl, workload: &str, tag: &str) -> Result<Output> {
 #[track_caller]
 fn assert_warned(output: Output, policies: &[&str]) {
     assert_eq!(Vec::from_iter(warned_policies(&output.stderr)), policies, "{}", output.stderr);
-    output.ok().expect("it is admitted");
+    output.ok().expect("the object is accepted");
 }
 
 #[track_caller]
@@ -174,13 +174,13 @@ fn assert_denied(output: &Output, policies: &[&str]) {
     assert!(!output.status.success());
 }
 
-/// A rollback of each kind of workload goes through, although its template would be denied today.
+/// A rollback of each kind of workload succeeds, although its template would be denied today.
 #[test]
 fn a_rollback_is_never_denied() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
     for workload in ["deployment/undone", "statefulset/stateful", "daemonset/everywhere"] {
         assert_warned(set_image(kubectl, workload, "1.5.0")?, &[]);
-        // A controller notes the new revision a moment later, and `undo` needs it.
+        // `undo` needs the new revision, which a controller records a moment later.
         until(Duration::from_secs(60), &format!("{workload} has two revisions"), || {
             let history = kubectl.ok(&["rollout", "history", workload])?;
             let numbers = history.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
@@ -193,7 +193,7 @@ fn a_rollback_is_never_denied() -> Result<()> {
     Ok(())
 }
 
-/// What comes with a rollback is judged, what is rolled back is not.
+/// The rolled-back template is not denied. Other changes of the same request are reviewed.
 #[test]
 fn a_rollback_covers_the_template_alone() -> Result<()> {
     let kubectl = stage()?.legacy.kubectl();
@@ -217,7 +217,7 @@ fn labels_finalizers_and_scaling() -> Result<()> {
     assert_warned(patch(json!({"metadata": {"finalizers": ["example.com/hold"]}}))?, &["latest-image-tag"]);
     assert_warned(kubectl.run(&["delete", "deployment", "labelled", "--wait=false"], None)?, &[]);
     ensure!(kubectl.get("deployment", "labelled")?["metadata"]["deletionTimestamp"].is_string());
-    // It can still be judged: who waits for a finalizer is not above the rules.
+    // An object that waits for its finalizers is still reviewed.
     assert_denied(
         &kubectl.run(&["set", "image", "deployment/labelled", "app=registry.example.com/other:latest"], None)?,
         &["latest-image-tag"],
@@ -231,7 +231,7 @@ fn labels_finalizers_and_scaling() -> Result<()> {
     Ok(())
 }
 
-/// Its ReplicaSet makes Pods, although they break rules.
+/// The ReplicaSet of an old workload may create Pods, although they violate policies.
 #[test]
 fn controllers_make_what_their_owner_says() -> Result<()> {
     let stage = stage()?;
@@ -243,7 +243,7 @@ fn controllers_make_what_their_owner_says() -> Result<()> {
             pods.iter().filter(|pod| pod["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("scaled-")));
         Ok((own.count() >= 3).then_some(()))
     })?;
-    // Whoever else writes the same owner into a Pod is denied.
+    // Another user who sets the same owner is denied.
     let set =
         kubectl.list("replicasets")?.into_iter().find(|set| is_owned_by(set, "scaled")).context("no ReplicaSet")?;
     let owner = |name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": true}]);
@@ -258,7 +258,7 @@ fn controllers_make_what_their_owner_says() -> Result<()> {
     let output = maker.create(&forged("made", name, uid))?;
     ensure!(output.stderr.is_empty(), "{}", output.stderr);
     output.ok()?;
-    // Even that identity needs an owner that exists. It is the lenient webhook that refuses.
+    // Even the controller's identity needs an existing owner. The lenient webhook denies the others.
     for (pod, name, uid) in [("no-owner", "nobody", uid), ("other-owner", name, "00000000-0000-0000-0000-000000000000")]
     {
         let output = maker.create(&forged(pod, name, uid))?;
@@ -267,7 +267,7 @@ fn controllers_make_what_their_owner_says() -> Result<()> {
     Ok(())
 }
 
-/// Commands of users beside apply: run, debug.
+/// Commands of users other than apply: run, debug.
 #[test]
 fn errands_of_people() -> Result<()> {
     let namespace = namespace("errands")?;
@@ -291,7 +291,7 @@ fn errands_of_people() -> Result<()> {
     Ok(())
 }
 
-/// Policies newer than `policiesAsOf` deny nothing and say nothing.
+/// Policies newer than `policiesAsOf` neither deny nor warn.
 #[test]
 fn an_upgrade_denies_nothing_new() -> Result<()> {
     let upgraded = namespace("upgraded")?;
@@ -342,7 +342,7 @@ fn deletions() -> Result<()> {
     assert_warned(output, &["live-workload-removed"]);
     kubectl.ok(&["annotate", "statefulset", "kept-too", "plimsoll.dev/protect-"])?;
     kubectl.ok(&["delete", "statefulset", "kept-too"])?;
-    // The namespace goes, and everything in it, protected or not.
+    // A namespace is deleted with all of its objects, protected or not.
     let name = namespace.name().to_owned();
     let admin = stage()?.control_plane.kubectl();
     admin.ok(&["delete", "namespace", &name, "--wait=false"])?;
@@ -351,7 +351,7 @@ fn deletions() -> Result<()> {
     })
 }
 
-/// There is no kubelet: the Pods say themselves that they are ready, and the controllers count them.
+/// Without a kubelet, the test marks the Pods as ready. The controllers count them.
 fn make_ready(kubectl: &Kubectl, deployment: &str) -> Result<()> {
     let ready =
         json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
@@ -369,7 +369,7 @@ fn make_ready(kubectl: &Kubectl, deployment: &str) -> Result<()> {
     .map(drop)
 }
 
-/// An object that is missing is asked for once the one that needs it has had time.
+/// A missing object causes a denial only after the dependent object has reached a certain age.
 #[test]
 fn companions_count_by_age() -> Result<()> {
     let namespace = namespace("companions")?;
@@ -379,14 +379,14 @@ fn companions_count_by_age() -> Result<()> {
     };
     for name in ["young", "old", "kept"] {
         let output = kubectl.apply(&needs(name).to_string())?;
-        ensure!(output.stderr.is_empty(), "on CREATE it says nothing: {}", output.stderr);
+        ensure!(output.stderr.is_empty(), "a CREATE must have no warning: {}", output.stderr);
         output.ok()?;
     }
     assert_warned(set_image(kubectl, "deployment/young", "1.5.0")?, &["missing-config-map"]);
     std::thread::sleep(Duration::from_secs(5));
     assert_denied(&set_image(kubectl, "deployment/old", "1.5.0")?, &["missing-config-map"]);
     assert_denied(&kubectl.patch("deployment", "old", &json!({"spec": {"replicas": 9}}))?, &["missing-config-map"]);
-    // What has nothing to do with it goes through without a word.
+    // Unrelated changes are accepted without a warning.
     assert_warned(kubectl.patch("deployment", "old", &json!({"spec": {"replicas": 1}}))?, &[]);
     assert_warned(kubectl.run(&["label", "deployment/old", "team=shop"], None)?, &[]);
     kubectl.ok(&["create", "configmap", "old"])?;
@@ -419,9 +419,9 @@ fn whoever_breaks_the_glass_is_let_through_and_recorded() -> Result<()> {
     let message = until(Duration::from_secs(20), "there is an Event", || recorded("brigade"))?;
     assert_eq!(message, "fire-brigade broke the glass: latest-image-tag would have denied this");
     until(Duration::from_secs(20), "there is an Event", || recorded("called"))?;
-    assert_eq!(recorded("database")?, None, "an operator that is trusted breaks nothing");
+    assert_eq!(recorded("database")?, None, "a trusted operator does not break the glass");
     ensure!(stage.webhook.log().contains("the glass was broken"), "{}", stage.webhook.log());
-    // A dry run writes nothing.
+    // A dry run writes no Event.
     let brigade = kubectl.acting_as(&users[0].1);
     brigade.run(&["apply", "--dry-run=server", "--filename=-"], Some(&bad("Deployment", "tried").to_string()))?.ok()?;
     std::thread::sleep(Duration::from_secs(1));
@@ -429,7 +429,7 @@ fn whoever_breaks_the_glass_is_let_through_and_recorded() -> Result<()> {
     Ok(())
 }
 
-/// PolicyExemptions and annotations that ignore a policy.
+/// PolicyExemptions, and annotations that ignore a policy.
 #[test]
 fn exemptions_and_ignores() -> Result<()> {
     let namespace = namespace("exempt")?;
@@ -438,14 +438,14 @@ fn exemptions_and_ignores() -> Result<()> {
     ensure!(output.stderr.is_empty(), "{}", output.stderr);
     output.ok()?;
     assert_denied(&kubectl.apply(&bad("Deployment", "past").to_string())?, &["latest-image-tag"]);
-    // Of the same name, but of another kind; with labels of its own.
+    // An object with the same name and another kind. It has other labels.
     let other = bad("StatefulSet", "vendor")
         .with("/spec/selector/matchLabels/app", json!("other"))
         .with("/spec/template/metadata/labels/app", json!("other"));
     assert_denied(&kubectl.apply(&other.to_string())?, &["latest-image-tag"]);
     let elsewhere = self::namespace("elsewhere")?;
     assert_denied(&elsewhere.kubectl().apply(&bad("Deployment", "vendor").to_string())?, &["latest-image-tag"]);
-    // It exempts from what it names, and from nothing else.
+    // The exemption covers the named policy only.
     let worse = bad("Deployment", "vendor").pod("/containers/0/resources", Value::Null);
     assert_denied(&kubectl.apply(&worse.to_string())?, &["missing-resource-requests"]);
 
@@ -473,7 +473,7 @@ fn exemptions_and_ignores() -> Result<()> {
     Ok(())
 }
 
-/// Rollouts, and the resolved numbers in the message.
+/// Rollouts, with the resolved numbers in the message.
 #[test]
 fn rollouts_with_resolved_numbers() -> Result<()> {
     let kubectl = namespace("rollout")?;
@@ -484,7 +484,7 @@ fn rollouts_with_resolved_numbers() -> Result<()> {
             .with("/spec/strategy", json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}))
             .to_string()
     };
-    // Where no Service selects the Pods nobody misses them.
+    // No Service selects the Pods, so there is no finding.
     assert_warned(kubectl.apply(&rollout("one", 1, json!(1), json!(1)))?, &[]);
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "two"},
         "spec": {"selector": {"app": "two"}, "ports": [{"port": 80, "targetPort": 8080}]}});
@@ -503,7 +503,7 @@ fn rollouts_with_resolved_numbers() -> Result<()> {
     let output = kubectl.apply(&rollout("three", 3, json!(0), json!("25%")))?;
     ensure!(output.stderr.contains("25% of 3 rounds down to 0"), "{}", output.stderr);
     assert_warned(output, &["rollout-rounding-surprise"]);
-    // This the API server itself refuses.
+    // The API server itself refuses this object.
     let output = kubectl.apply(&rollout("none", 3, json!(0), json!(0)))?;
     ensure!(
         !output.status.success() && output.stderr.contains("may not be 0 when `maxSurge` is 0"),

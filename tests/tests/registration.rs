@@ -1,4 +1,4 @@
-//! Who is registered: two real servers and one registration, on a real API server.
+//! Registration with two real servers and one API server.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{ControlPlane, Kubectl, Manifest, Options, plimsoll_binary, until};
 use serde_json::{Value, json};
 
-/// Three looks, two seconds apart, and what a slow machine adds.
+/// Three checks, two seconds apart, and a margin for slow machines.
 const BACK: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = "\
@@ -27,7 +27,7 @@ struct Server {
     log: PathBuf,
 }
 
-/// One that nobody else has, most likely.
+/// A name that no other test has, most likely.
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
@@ -81,7 +81,7 @@ impl Server {
         Ok(())
     }
 
-    /// With its log.
+    /// An error with the server's log.
     fn ends(&mut self) -> Result<(Option<i32>, String)> {
         let status = until(Duration::from_secs(60), "the server ends", || Ok(self.child.try_wait()?))?;
         Ok((status.code(), self.log()))
@@ -110,7 +110,7 @@ impl Drop for Server {
     }
 }
 
-/// Whom the API server asks, of both configurations.
+/// The URLs that the API server calls, of both configurations.
 fn urls(kubectl: &Kubectl) -> Result<Option<Vec<String>>> {
     let mut urls = Vec::new();
     for kind in ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"] {
@@ -129,10 +129,10 @@ fn is_denied(kubectl: &Kubectl) -> Result<bool> {
 }
 
 fn until_denied(kubectl: &Kubectl) -> Result<()> {
-    until(BACK, "what is wrong is denied", || Ok(is_denied(kubectl)?.then_some(())))
+    until(BACK, "a bad object is denied", || Ok(is_denied(kubectl)?.then_some(())))
 }
 
-/// An apply leaves what another manager adds to a list, so that must be taken out in another way.
+/// A server-side apply keeps list items of another manager, so they need another kind of write.
 #[test]
 fn what_others_add_is_removed() -> Result<()> {
     let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
@@ -154,14 +154,14 @@ fn what_others_add_is_removed() -> Result<()> {
         json!([{"op": "add", "path": "/webhooks/0/rules/-", "value": before[0]["rules"][0]}]),
     ] {
         add(patch)?;
-        until(BACK, &format!("it is repaired\n{}", server.log()), || {
+        until(BACK, &format!("the configuration is restored\n{}", server.log()), || {
             Ok((kubectl.get(kind, "plimsoll")?["webhooks"] == before).then_some(()))
         })?;
     }
     until_denied(&kubectl)
 }
 
-/// Two processes with one URL: the API server reaches one of them, and must trust that one.
+/// Two processes with one URL. The API server reaches one of them, and must trust its certificate.
 #[test]
 fn a_namesake_takes_nothing_away() -> Result<()> {
     let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
@@ -173,19 +173,19 @@ fn a_namesake_takes_nothing_away() -> Result<()> {
     let mut second = Server::start(&control_plane, &folder, &["--url", &url])?;
     let (status, log) = second.ends()?;
     ensure!(status == Some(1) && log.contains("--take-over"), "{status:?}: {log}");
-    ensure!(is_denied(&kubectl)?, "the first one is asked as before");
-    // Told to, it breaks the registration, and the first mends it.
+    ensure!(is_denied(&kubectl)?, "the first server must still be called");
+    // With `--take-over`, the third process breaks the registration, and the first one restores it.
     let third = Server::start(&control_plane, &folder, &["--url", &url, "--take-over"])?;
     until(BACK, "the third one wrote its authority", || Ok(third.log().contains("registered, ").then_some(())))?;
     until_denied(&kubectl)?;
     ensure!(first.log().contains("is replaced by ours"), "{}", first.log());
     drop(third);
-    // What a process that was killed leaves behind is its successor's.
+    // After a kill, the successor takes over the registration.
     first.child.kill()?;
     first.child.wait()?;
     let listen = format!("127.0.0.1:{}", first.port);
     let successor = Server::start(&control_plane, &folder, &["--url", &url, "--listen", &listen])?;
-    until(BACK, &format!("it is registered\n{}", successor.log()), || {
+    until(BACK, &format!("the server is registered\n{}", successor.log()), || {
         Ok(successor.log().contains("registered, ").then_some(()))
     })?;
     until_denied(&kubectl)
@@ -199,7 +199,7 @@ fn a_second_server_takes_nothing_away() -> Result<()> {
     first.until_registered(&kubectl)?;
     until_denied(&kubectl)?;
 
-    // Not told to, it ends with an error and has written nothing.
+    // Without `--take-over`, the second process exits with an error, and writes nothing.
     let mut second = Server::start(&control_plane, &folder, &[])?;
     let (status, log) = second.ends()?;
     let error = format!("the webhooks are registered by another: {}, since 20", first.url());
@@ -209,7 +209,8 @@ fn a_second_server_takes_nothing_away() -> Result<()> {
     ensure!(annotations["plimsoll.dev/registered-by"] == first.url().as_str(), "{annotations:#}");
     ensure!(first.get("/metrics")?.contains("plimsoll_registered_by_another 0"), "{}", first.get("/metrics")?);
 
-    // Told to, it is the one; the first says so, and the two do not take turns.
+    // With `--take-over`, the second process registers itself. The first process reports this, and does not take the
+    // registration back.
     let mut second = Server::start(&control_plane, &folder, &["--take-over"])?;
     second.until_registered(&kubectl)?;
     let foreign = format!("registered by another: {}, since 20", second.url());
@@ -221,9 +222,9 @@ fn a_second_server_takes_nothing_away() -> Result<()> {
         ensure!(second.is_registered(&kubectl)?, "{:?}\n{}\n{}", urls(&kubectl)?, first.log(), second.log());
         thread::sleep(Duration::from_millis(200));
     }
-    ensure!(is_denied(&kubectl)?, "the second one judges as well");
+    ensure!(is_denied(&kubectl)?, "the second server must deny too");
 
-    // SIGTERM: the first takes it back.
+    // After SIGTERM, the first process takes the registration back.
     second.signal("TERM")?;
     ensure!(second.ends()?.0 == Some(0), "{}", second.log());
     first.until_registered(&kubectl)?;
@@ -232,7 +233,7 @@ fn a_second_server_takes_nothing_away() -> Result<()> {
     ensure!(!first.get("/readyz?verbose")?.contains("registered by another"), "{}", first.get("/readyz?verbose")?);
     ensure!(first.log().contains("is replaced by ours"), "{}", first.log());
 
-    // SIGKILL: the same, after twice as many looks.
+    // After SIGKILL it does the same, after twice as many checks.
     let mut third = Server::start(&control_plane, &folder, &["--take-over"])?;
     third.until_registered(&kubectl)?;
     first.until_it_says("/readyz?verbose", &format!("registered by another: {}", third.url()))?;
@@ -241,14 +242,14 @@ fn a_second_server_takes_nothing_away() -> Result<()> {
     first.until_registered(&kubectl)?;
     until_denied(&kubectl)?;
 
-    // One that hangs does not answer either.
+    // A process that hangs does not answer either.
     let fourth = Server::start(&control_plane, &folder, &["--take-over"])?;
     fourth.until_registered(&kubectl)?;
     fourth.signal("STOP")?;
     until(Duration::from_secs(120), &format!("the first takes it back\n{}", first.log()), || {
         Ok(first.is_registered(&kubectl)?.then_some(()))
     })?;
-    // Awake again, it finds the first one alive and leaves it the registration.
+    // When it continues, it finds the first process alive, and leaves the registration to it.
     fourth.signal("CONT")?;
     fourth.until_it_says("/readyz?verbose", &format!("registered by another: {}", first.url()))?;
     thread::sleep(Duration::from_secs(15));
@@ -265,14 +266,14 @@ fn a_repaired_edit_leaves_a_line_in_the_log() -> Result<()> {
     until_denied(&kubectl)?;
     for patch in [
         json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]),
-        // To somebody else's server, which nobody may be made to believe is its owner.
+        // The URL of an unrelated server, which must not be taken for the owner.
         json!([{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": "https://127.0.0.1:1/validate"}]),
         json!([{"op": "replace", "path": "/webhooks/0/rules", "value": []}]),
     ] {
         let lines = server.log().matches("was edited, and is repaired").count();
         let (name, patch) = ("validatingwebhookconfiguration/plimsoll", patch.to_string());
         kubectl.ok(&["patch", name, "--type=json", "--field-manager=hand", "-p", &patch])?;
-        until(BACK, &format!("it is repaired, and said so\n{}", server.log()), || {
+        until(BACK, &format!("the configuration is restored and the log says so\n{}", server.log()), || {
             let (log, found) = (server.log(), kubectl.get("validatingwebhookconfiguration", "plimsoll")?);
             let repaired = found["webhooks"][0]["failurePolicy"] == "Fail"
                 && found["webhooks"][0]["rules"].as_array().is_some_and(|rules| !rules.is_empty())
@@ -284,7 +285,7 @@ fn a_repaired_edit_leaves_a_line_in_the_log() -> Result<()> {
     until_denied(&kubectl)
 }
 
-/// A configuration that an older version, or a person, wrote has no annotation. What the API server asks says whose it is.
+/// A configuration of an older version, or of a user, has no annotation. Its URL shows the owner.
 #[test]
 fn a_registration_without_annotations_has_an_owner_too() -> Result<()> {
     let (control_plane, folder) = (ControlPlane::start(&Options::default())?, tempfile::tempdir()?);
@@ -302,10 +303,12 @@ fn a_registration_without_annotations_has_an_owner_too() -> Result<()> {
     let mut server = Server::start(&control_plane, &folder, &[])?;
     let (status, log) = server.ends()?;
     ensure!(status == Some(1) && log.contains("registered by another: https://192.0.2.1:8443, since 20"), "{log}");
-    // Beside it there is room for another name.
+    // A second registration with another name is possible.
     let server = Server::start(&control_plane, &folder, &["--register-name=second"])?;
-    until(BACK, "it is registered under another name", || kubectl.find("mutatingwebhookconfiguration", "second"))
-        .context(server.log())?;
+    until(BACK, "the server is registered under another name", || {
+        kubectl.find("mutatingwebhookconfiguration", "second")
+    })
+    .context(server.log())?;
     let server = Server::start(&control_plane, &folder, &["--take-over"])?;
     server.until_registered(&kubectl)?;
     until_denied(&kubectl)

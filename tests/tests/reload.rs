@@ -1,4 +1,4 @@
-//! A changed configuration reaches the API server too: what it does where nobody answers.
+//! A changed configuration also changes the registration: the API server's behaviour while no webhook answers.
 
 use std::fs;
 use std::path::Path;
@@ -29,9 +29,9 @@ fn registration_follows_the_configuration() -> Result<()> {
     until("the policy is Fail", || Ok(validating()?["webhooks"][0]["failurePolicy"] == "Fail"))?;
     namespace.run(&[rejects("enforced", &bad.to_string(), policies).dry_run()])?;
 
-    // A mistake changes nothing.
+    // A wrong configuration changes nothing.
     write(&file, "{mode: shout}")?;
-    until("the mistake is told", || Ok(webhook.log().contains("the new configuration is rejected")))?;
+    until("the log has the mistake", || Ok(webhook.log().contains("the new configuration is rejected")))?;
     namespace.run(&[rejects("enforced still", &bad.to_string(), policies).dry_run()])?;
 
     write(&file, "{mode: observe, profile: production}")?;
@@ -53,5 +53,5 @@ fn until(what: &str, ask: impl Fn() -> Result<bool>) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("{what}: not within 30 s")
+    bail!("timed out after 30 s: {what}")
 }

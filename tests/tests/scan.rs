@@ -1,5 +1,5 @@
-//! `plimsoll scan` on a cluster in which nothing of Plimsoll is installed, as somebody who may only read; and `check` with
-//! what it recorded.
+//! `plimsoll scan` on a cluster without Plimsoll, by a user with read access only, and `check` with the recorded
+//! objects.
 
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
         "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}});
     bank.kubectl().apply(&budget.to_string())?.ok()?;
-    until(Duration::from_secs(60), "the controllers have made Pods and judged the budget", || {
+    until(Duration::from_secs(60), "the controllers have created Pods and computed the budget", || {
         let budget = bank.kubectl().get("poddisruptionbudget", "web")?;
         let pods = shop.kubectl().list("pods")?.len();
         Ok((budget["status"]["expectedPods"] == 2 && pods >= 1).then_some(()))
@@ -84,16 +84,16 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     ensure!(denied.iter().all(|denied| denied["object"]["kind"] != "Pod"), "{denied:#?}");
     ensure!(scan["most"].as_array().is_some_and(|most| most.contains(&json!("latest-image-tag"))), "{scan:#}");
 
-    // Files for that cluster are checked with what is in it: the budget that is there already makes this a deadlock.
+    // Files for that cluster are checked together with its objects: with the existing budget there, this is a deadlock.
     let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "web", "namespace": bank.name()},
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 5}});
     fs::write(folder.path().join("hpa.yaml"), autoscaler.to_string())?;
     let run = plimsoll(&["check", "hpa.yaml"], folder.path())?;
-    ensure!(!run.out.contains("drain-deadlock]"), "without the cluster nobody knows: {}", run.out);
+    ensure!(!run.out.contains("drain-deadlock]"), "a finding needs the recorded cluster: {}", run.out);
     let run = plimsoll(&["check", "--context", "record", "hpa.yaml"], folder.path())?;
     ensure!(run.out.contains("error[drain-deadlock]") && run.status == Some(1), "{}{}", run.out, run.err);
-    // What the record has of an object is what a file changes: `check` says before the merge what apply is refused.
+    // The file changes a recorded object. `check` reports before the merge what `kubectl apply` would be refused for.
     let renamed = Manifest::good("Deployment", "web")
         .with("/metadata/namespace", json!(bank.name()))
         .with("/spec/selector/matchLabels/app", json!("renamed"))
@@ -104,7 +104,7 @@ fn a_cluster_without_plimsoll() -> Result<()> {
     let run = plimsoll(&["check", "--context", "record", "renamed.yaml"], folder.path())?;
     ensure!(run.out.contains("error[immutable-field-changed]") && run.status == Some(1), "{}{}", run.out, run.err);
     let run = plimsoll(&["check", "renamed.yaml"], folder.path())?;
-    ensure!(!run.out.contains("immutable-field-changed]"), "without a record nobody knows: {}", run.out);
+    ensure!(!run.out.contains("immutable-field-changed]"), "a finding needs the record: {}", run.out);
     let files: Vec<String> = fs::read_dir(folder.path().join("record"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
@@ -125,7 +125,7 @@ fn what_goes_wrong() -> Result<()> {
     let run = plimsoll(&["check", "--context", "empty", "a.yaml"], folder.path())?;
     ensure!(run.status == Some(2) && run.err.contains("neither a record nor a manifest is in it"), "{}", run.err);
 
-    // Somebody who may read nothing is told which role would do.
+    // For a user without read access, the error names the required role.
     let control_plane = ControlPlane::shared()?;
     let mut config: Value = serde_json::from_str(&fs::read_to_string(control_plane.kubeconfig())?)?;
     config["users"][0]["user"]["as"] = json!("nobody");

@@ -1,7 +1,7 @@
-//! What people do around budgets, autoscalers and rollouts, as kubectl commands in mode `enforce`, and what they are told.
+//! Work with budgets, autoscalers and rollouts, as kubectl commands in mode `enforce`, with the expected answers.
 //!
-//! Each row is tried as a dry run until it is answered as is wanted, for watches tell of the objects before it a moment
-//! later; then for good, and then the answer has to be the same. `-- --nocapture` prints the table.
+//! Each row is repeated as a dry run until its answer is the expected one, because watches report earlier objects a
+//! moment later. Then it runs for real, and the answer has to be the same. `-- --nocapture` prints the table.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -27,18 +27,18 @@ spec:
   enforceAfter: 3s
 ";
 
-/// Longer than a busy machine takes from a change to the watch that tells of it.
+/// Longer than a busy machine takes from a change to its watch event.
 const TOLD: Duration = Duration::from_secs(30);
 
-/// What kubectl is to show.
+/// The expected answer.
 enum Wanted {
-    /// Not a word of ours.
+    /// No message of Plimsoll.
     Silent,
-    /// Just these policies warn.
+    /// Warnings of exactly these policies.
     Warned(&'static [&'static str]),
-    /// Just these policies deny.
+    /// Denied for exactly these policies.
     Denied(&'static [&'static str]),
-    /// The API server itself.
+    /// Refused by the API server itself.
     Refused,
 }
 
@@ -47,7 +47,7 @@ use Wanted::{Denied, Refused, Silent, Warned};
 struct Stage {
     control_plane: ControlPlane,
     _webhook: Webhook,
-    /// With a Deployment that was there before the webhook.
+    /// With a Deployment that is older than the webhook.
     old: Namespace,
 }
 
@@ -71,7 +71,7 @@ fn stage() -> Result<&'static Stage> {
         .map_err(|error| anyhow!("{error}"))
 }
 
-/// A namespace in which one scenario is played.
+/// A namespace in which one scenario runs.
 struct Scene {
     namespace: Namespace,
     number: &'static str,
@@ -128,14 +128,14 @@ impl Scene {
 }
 
 impl Drop for Scene {
-    #[expect(clippy::print_stdout, reason = "the table is what the test is run for by hand")]
+    #[expect(clippy::print_stdout, reason = "a developer runs the test by hand to see the table")]
     fn drop(&mut self) {
         println!("{}", self.table);
     }
 }
 
 impl Wanted {
-    /// What is wrong with an answer.
+    /// The difference between an answer and the expectation.
     fn problem(&self, output: &Output, sentence: &str) -> Option<String> {
         let (denied, warned) = (denied_policies(&output.stderr), warned_policies(&output.stderr));
         let are = |found: &BTreeSet<String>, wanted: &[&str]| {
@@ -155,7 +155,7 @@ fn deployment(name: &str) -> Manifest {
     Manifest::good("Deployment", name)
 }
 
-/// An autoscaler scales it, so it does not say how many.
+/// A workload without `replicas`, because an autoscaler sets the number.
 fn scaled(name: &str) -> Value {
     deployment(name).with("/spec/replicas", Value::Null).into()
 }
@@ -188,7 +188,7 @@ fn service(app: &str) -> Value {
     })
 }
 
-/// The findings of `plimsoll check` over these objects and nothing else: policy and message.
+/// The findings of `plimsoll check` over exactly these objects: policy and message.
 fn check(objects: &[Value]) -> Result<Vec<(String, String)>> {
     let folder = tempfile::tempdir()?;
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
@@ -253,7 +253,7 @@ fn a_good_set_in_any_order() -> Result<()> {
     Ok(())
 }
 
-/// Rollouts that take away more Pods than they seem to.
+/// Rollouts that take down more Pods than it seems.
 #[test]
 fn rollouts_by_their_resolved_numbers() -> Result<()> {
     let rolling = |name: &str, replicas: u32, surge: Value, unavailable: Value| -> Value {
@@ -282,7 +282,7 @@ fn rollouts_by_their_resolved_numbers() -> Result<()> {
     scene.apply("both 0", &neither, &Refused, "may not be 0 when `maxSurge` is 0")
 }
 
-/// Changes by other commands than apply.
+/// Changes by commands other than apply.
 #[test]
 fn changes_of_what_runs() -> Result<()> {
     let mut scene = Scene::new("4")?;
@@ -307,7 +307,7 @@ fn changes_of_what_runs() -> Result<()> {
     scene.kubectl(&["scale", "deployment/kept", "--replicas=0"], &Denied(&["live-workload-removed"]), "")
 }
 
-/// Autoscalers and the objects beside them, whichever comes last.
+/// Autoscalers and related objects, whichever is applied last.
 #[test]
 fn autoscalers() -> Result<()> {
     let two = |name: &str| budget(name, name, "minAvailable", json!(2));
@@ -329,7 +329,7 @@ fn autoscalers() -> Result<()> {
     scene.apply("HPA, minimum 2, of nothing yet", &autoscaler("c", 2, 10), &Silent, "")?;
     scene.apply("Deployment last", &scaled("c"), &Denied(&["drain-deadlock"]), &sentence("c"))?;
 
-    // Memory is measured, and nobody requests it.
+    // The autoscaler measures memory, and no container requests memory.
     let lacking: Value = deployment("d")
         .with("/spec/replicas", Value::Null)
         .container("side", 9090)
@@ -363,7 +363,7 @@ fn autoscalers() -> Result<()> {
     )
 }
 
-/// Budgets that are missing, or select no Pods, or too many.
+/// Budgets that are missing, or that select no Pods or too many.
 #[test]
 fn budgets() -> Result<()> {
     let web: Value = deployment("web").into();
@@ -398,7 +398,7 @@ fn budgets() -> Result<()> {
     scene.apply("PDB over two workloads", &both, &Warned(&["shared-disruption-budget"]), "together")
 }
 
-/// An old problem blocks no update; a worse one does.
+/// An old problem blocks no update. A worse one does.
 #[test]
 fn an_old_workload() -> Result<()> {
     let namespace = stage()?.old.kubectl().namespace().unwrap_or_default().to_owned();
@@ -413,7 +413,7 @@ fn an_old_workload() -> Result<()> {
     told("old Deployment: a label", &run(&["label", "deployment", "web", "team=shop"])?)?;
     let finalizers = json!({"metadata": {"finalizers": null}});
     told("old Deployment: a finalizer removed", &kubectl.patch("deployment", "web", &finalizers)?)?;
-    // As the controller does it, which may do nothing but that.
+    // With the identity of the controller, which may do only this.
     let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/web/scale");
     let scaler = "--as=system:serviceaccount:kube-system:horizontal-pod-autoscaler";
     for replicas in [5, 2] {

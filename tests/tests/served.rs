@@ -1,4 +1,4 @@
-//! The table of what Kubernetes serves, against what an API server says of itself with every API on.
+//! The table of served kinds, compared with the discovery of an API server with every API enabled.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use plimsoll_sdk::version::KubernetesVersion;
 use plimsoll_tests::{ControlPlane, Options};
 use serde_json::Value;
 
-/// Kinds that are asked for by a subresource alone (`scale`, `eviction`), or that only the API server itself keeps.
+/// Kinds of subresources only (`scale`, `eviction`), and kinds that only the API server itself stores.
 const SUBRESOURCES: [&str; 5] = ["Scale", "Eviction", "Binding", "TokenRequest", "RangeAllocation"];
 
 #[test]
@@ -47,11 +47,11 @@ fn the_table_is_what_an_api_server_serves() -> Result<()> {
         .map(|row| (row.group.to_owned(), row.version.to_owned(), row.kind.to_owned()))
         .collect();
     let missing: Vec<_> = served.difference(&stated).collect();
-    // Some versions that are not stable want a feature gate besides.
+    // Some unstable versions also need a feature gate.
     let is_stable = |version: &str| !version.contains("alpha") && !version.contains("beta");
     let invented: Vec<_> = stated.difference(&served).filter(|(_, version, _)| is_stable(version)).collect();
     assert!(served.len() > 60, "{served:?}");
-    assert!(missing.is_empty(), "{release} serves what the table does not have: {missing:?}");
+    assert!(missing.is_empty(), "{release} serves kinds that the table lacks: {missing:?}");
     assert!(invented.is_empty(), "{release} does not serve: {invented:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `plimsoll check` says what the cluster will say: the same manifests over both ways, by policy, action and path.
+//! `plimsoll check` and the cluster agree: the same manifests both ways, compared by policy, action and path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,14 +16,14 @@ const CONFIGS: &[(&str, &str)] = &[
     ("default", "{mode: enforce, profile: default}"),
     ("mutate", "{mode: enforce, profile: mutate}"),
     ("production", "{mode: enforce, profile: production}"),
-    // The causes of a denial are complete: so the infos and the warnings are compared by their paths as well.
+    // The causes of a denial are complete. With Deny, infos and warnings are compared by their paths too.
     (
         "strict",
         "{mode: enforce, profile: default, severities: [{name: error, action: Deny}, {name: warning, action: Deny}, {name: info, action: Deny}]}",
     ),
 ];
 
-/// Everything is admitted, so that one sees what was completed.
+/// Everything is admitted, so that the completed objects are visible.
 const SILENT: &str = "{mode: enforce, profile: mutate, severities: [{name: error, action: Audit}, {name: warning, action: Audit}, \
                       {name: info, action: Audit}]}";
 
@@ -33,7 +33,7 @@ fn config(spec: &str) -> String {
 
 type Flaw = (&'static str, fn(Manifest) -> Manifest);
 
-/// What goes wrong in any kind of workload.
+/// Problems of every kind of workload.
 const FLAWS: &[Flaw] = &[
     ("latest", |it| it.pod("/containers/0/image", json!("registry.example.com/shop:latest"))),
     ("untagged", |it| it.pod("/containers/0/image", json!("localhost:5000/shop"))),
@@ -76,7 +76,7 @@ const FLAWS: &[Flaw] = &[
     ("second", |it| {
         it.container("second", 9191).pod("/containers/1/resources", json!({})).pod("/containers/1/image", json!("b"))
     }),
-    // The last one: with most of the others the API server refuses it.
+    // The API server refuses this one in combination with most others, so it is the last.
     ("windows", |it| {
         it.pod("/os", json!({"name": "windows"}))
             .pod("/securityContext", json!({"runAsNonRoot": false}))
@@ -84,7 +84,7 @@ const FLAWS: &[Flaw] = &[
     }),
 ];
 
-/// What goes wrong in a Deployment alone.
+/// Problems of a Deployment only.
 const ROLLOUTS: &[Flaw] = &[
     ("defaults-of-one", |it| it.with("/spec/strategy", Value::Null).with("/spec/replicas", json!(1))),
     ("defaults-of-four", |it| it.with("/spec/strategy", Value::Null).with("/spec/replicas", json!(4))),
@@ -139,7 +139,7 @@ const ROLLOUTS: &[Flaw] = &[
     }),
 ];
 
-/// Good ones, each flaw in two kinds, and mixtures.
+/// Good objects, each problem in two kinds, and mixtures.
 fn manifests() -> Vec<Manifest> {
     let mut all: Vec<_> =
         WORKLOADS.iter().map(|kind| Manifest::good(kind, &format!("good-{}", kind.to_lowercase()))).collect();
@@ -163,14 +163,14 @@ fn manifests() -> Vec<Manifest> {
     all
 }
 
-/// What was said of one object.
+/// The messages about one object.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
-    /// `id  path: what`
+    /// `id  path: problem`
     denied: BTreeSet<String>,
-    /// `id  path: what → what to write`
+    /// `id  path: problem → what to write`
     warned: BTreeSet<String>,
-    /// Where something was filled in.
+    /// The places of filled-in values.
     completed: BTreeSet<String>,
 }
 
@@ -202,8 +202,8 @@ fn check_says_what_the_cluster_says() -> Result<()> {
         }
     }
     ensure!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n\n"));
-    // All but those that ask for other objects, which are not known here.
-    ensure!(seen.len() == 30, "not every policy has found something: {seen:?}");
+    // All policies except those that read other objects, which are not known here.
+    ensure!(seen.len() == 30, "some policy has no finding: {seen:?}");
 
     let ours = check(folder.path(), SILENT)?;
     let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(&config(SILENT)))?;
@@ -214,13 +214,13 @@ fn check_says_what_the_cluster_says() -> Result<()> {
         let output = namespace.kubectl().run(&arguments, Some(&manifest.to_string()))?.ok()?;
         let mut theirs = BTreeSet::new();
         changed("/spec", &alone["spec"], &serde_json::from_str::<Value>(&output)?["spec"], &mut theirs);
-        // A Pod gets a volume for its token, with a random name, and a Job labels with its uid.
+        // A Pod gets a token volume with a random name, and a Job gets labels with its uid.
         theirs.retain(|path| {
             !path.contains("/volumes") && !path.contains("/volumeMounts") && !path.contains("controller-uid")
         });
         let ours = &ours[manifest.name()].completed;
         completed += ours.len();
-        // The finding about both is at one of them.
+        // A finding about two fields is reported at one of them.
         theirs.retain(|path| !path.ends_with("/rollingUpdate/maxSurge"));
         let of_memory = theirs.iter().filter_map(|path| path.strip_suffix("/requests/memory"));
         let beside: BTreeSet<String> = of_memory.map(|list| format!("{list}/requests/cpu")).collect();
@@ -238,7 +238,8 @@ fn placed(manifests: &[Manifest], namespace: &str) -> Vec<String> {
     manifests.iter().map(|it| it.clone().with("/metadata/namespace", json!(namespace)).to_string()).collect()
 }
 
-/// What `plimsoll check` says, by the object's name. Of a closed world, for the namespace has nothing else either.
+/// The findings of `plimsoll check`, by the name of the object. The world is closed, because the namespace has no other
+/// objects.
 fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), config(spec))?;
@@ -254,13 +255,14 @@ fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     }
     for finding in report["findings"].as_array().context("no findings")? {
         let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
-        // A set of files is complete, and what rests on an absent object is said. In the cluster it may still come.
+        // Over a complete set of files, findings about missing objects count at once. In the cluster, the object may
+        // still come.
         if finding["policy"] == "missing-disruption-budget" {
             continue;
         }
         let name = finding["object"]["name"].as_str().context("no name")?;
         let object: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.json")))?)?;
-        let said = said.get_mut(name).context("an object that nobody asked about")?;
+        let said = said.get_mut(name).context("a finding about an unknown object")?;
         let path = named(&object, &text("path"));
         let line = format!("{}  {path}: {}", text("policy"), text("message"));
         match (finding["defaulted"] == true, text("action").as_str()) {
@@ -273,7 +275,7 @@ fn check(folder: &Path, spec: &str) -> Result<BTreeMap<String, Said>> {
     Ok(said)
 }
 
-/// A pointer as messages write it: list items by their merge key.
+/// A pointer in the notation of messages: list items by their merge key.
 fn named(object: &Value, pointer: &str) -> String {
     let (mut path, mut at) = (String::new(), object);
     for token in pointer.split('/').skip(1) {
@@ -294,9 +296,9 @@ fn named(object: &Value, pointer: &str) -> String {
     path
 }
 
-/// Applies one object as a dry run; what differs, if anything does.
+/// Applies one object as a dry run. Returns the differences, if there are any.
 fn compare(namespace: &Namespace, manifest: &Manifest, ours: &Said) -> Result<Option<String>> {
-    // So verbose that it logs the causes of a refusal.
+    // `-v=4` logs the causes of a denial.
     let arguments = ["apply", "--dry-run=server", "--filename=-", "-v=4"];
     let output = namespace.kubectl().run(&arguments, Some(&manifest.to_string()))?;
     let sorted = |lines: &BTreeSet<String>| lines.iter().cloned().collect::<Vec<_>>().join("\n    ");
@@ -305,7 +307,8 @@ fn compare(namespace: &Namespace, manifest: &Manifest, ours: &Said) -> Result<Op
     let mut denied = BTreeSet::new();
     if !output.status.success() {
         let named = denied_policies(&output.stderr);
-        let named = named.with_context(|| format!("{} is refused by another: {}", manifest.name(), output.stderr))?;
+        let named =
+            named.with_context(|| format!("another component refused {}: {}", manifest.name(), output.stderr))?;
         let causes = causes(&output.stderr).context("no causes")?;
         let is_named = |[id, ..]: &[String; 3]| named.contains(id) || output.stderr.contains(" further policies\n");
         ensure!(causes.iter().all(is_named), "not every cause is in the message: {}", output.stderr);
@@ -314,7 +317,7 @@ fn compare(namespace: &Namespace, manifest: &Manifest, ours: &Said) -> Result<Op
     if denied == ours.denied && are_warned(&ours.warned, &output.stderr) { Ok(None) } else { differs() }
 }
 
-/// Whether these are the warnings, of which ten at most are shown and the others counted.
+/// Whether these are the warnings. At most ten are shown, and the others are counted.
 fn are_warned(ours: &BTreeSet<String>, stderr: &str) -> bool {
     let warnings = stderr.lines().filter_map(|line| line.strip_prefix("Warning: "));
     let (more, shown): (Vec<_>, Vec<_>) = warnings.partition(|warning| warning.starts_with('+'));
@@ -325,7 +328,7 @@ fn are_warned(ours: &BTreeSet<String>, stderr: &str) -> bool {
     shown.len() + more == ours.len() && shown.iter().all(is_ours) && ours.iter().filter(is_shown).count() >= shown.len()
 }
 
-/// Whether a warning, which has room for 120 characters, is this line without what did not fit: its path, its help.
+/// Whether a warning, which has at most 120 characters, is this line without the parts that did not fit: path and help.
 fn shortens(warning: &str, line: &str) -> bool {
     let Some((id, rest)) = line.split_once("  ") else { return false };
     let without_path = rest.split_once(": ").map_or(rest, |(_, rest)| rest);

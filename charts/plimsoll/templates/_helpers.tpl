@@ -36,7 +36,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $image }}
 {{- end }}
 
-{{- /* The Secret with the certificate, where it is not Plimsoll's own. */}}
+{{- /* The Secret with the certificate of the user or of cert-manager; empty if Plimsoll is its own CA. */}}
 {{- define "plimsoll.tlsSecret" -}}
 {{- if and .Values.certificates.existingSecret .Values.certificates.certManager.enabled }}
 {{- fail "certificates.existingSecret and certificates.certManager.enabled exclude each other: leave one out" }}
@@ -48,7 +48,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{- /* What the first install wrote stays, so that an upgrade denies nothing new. */}}
+{{- /* An upgrade keeps the version of the first install, so that it denies nothing new. */}}
 {{- define "plimsoll.policiesAsOf" -}}
 {{- $first := regexFind "^[0-9]+\\.[0-9]+" .Chart.AppVersion }}
 {{- $stored := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-policies" (include "plimsoll.fullname" .)) }}

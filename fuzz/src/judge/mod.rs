@@ -1,7 +1,8 @@
-//! Requests of every shape through the policies: nothing fails, what is filled in is right, WebAssembly and native agree.
+//! Requests of every shape, reviewed by the policies. No policy fails, the filled-in values are right, and the results
+//! of WebAssembly and native code agree.
 //!
-//! An input is a script of choices: an object, changes of its JSON tree, the operation. So nearly every input is a request that
-//! reaches the policies.
+//! An input is a script of choices: an object, changes of its JSON tree, and the operation. So nearly every input is a
+//! request that reaches the policies.
 
 mod native;
 mod request;
@@ -27,7 +28,7 @@ fn run(input: &[u8]) {
         Ok(review) => Arc::new(review),
         Err(Malformed::Request { .. }) => return,
         Err(malformed) => {
-            // Being beyond a limit is all that these requests can get wrong.
+            // These requests can only be rejected because they exceed a limit.
             assert!(request.is_beyond, "{malformed}: {}", request.body);
             return;
         }
@@ -43,11 +44,11 @@ fn run(input: &[u8]) {
     let Some(object) = &mutation.object else { return };
     if !request.says_who_wrote {
         let before = review.object().and_then(|object| serde_json::to_value(object).ok()).unwrap_or_default();
-        assert!(keeps(&before, object), "overwritten: {before} became {object}");
+        assert!(keeps(&before, object), "a written value was replaced: {before} became {object}");
     }
-    let completed = Arc::new(review.with_object(object).expect("what was patched is an object"));
+    let completed = Arc::new(review.with_object(object).expect("the patched value is an object"));
     let again = mutated(&completed);
-    assert!(again.patch.0.is_empty(), "added again: {:?} to {object}", again.added);
+    assert!(again.patch.0.is_empty(), "a second mutation added {:?} to {object}", again.added);
     let after = validated(&completed);
     let (before, after) = (denials(&verdict), denials(&after));
     assert!(
@@ -79,14 +80,14 @@ fn mutated(review: &Arc<Review>) -> Mutation {
     answer(&respond::mutated(review, Some(&mutation.patch)), review);
     if let Some(object) = &mutation.object {
         let received = review.object().expect("only an object is patched");
-        let mut patched = serde_json::to_value(received).expect("an object that was patched is a value");
+        let mut patched = serde_json::to_value(received).expect("a patched object is a JSON value");
         json_patch::patch(&mut patched, &mutation.patch).expect("the patch applies");
         assert_eq!(&patched, object);
     }
     mutation
 }
 
-/// The answer as it arrives.
+/// Checks an answer, and returns it as the API server would read it.
 fn answer(answer: &Value, review: &Review) -> Value {
     let answer: Value = serde_json::from_str(&answer.to_string()).expect("an answer is JSON");
     assert_eq!(answer["response"]["uid"], review.uid.as_str());
@@ -105,7 +106,7 @@ fn denials(verdict: &Verdict) -> Vec<&str> {
     denied.map(|judged| judged.key.as_str()).collect()
 }
 
-/// Whether all that was written is still there; null counts as not written.
+/// Whether all values of the object are still there. A null counts as no value.
 fn keeps(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Null, _) => true,

@@ -1,4 +1,4 @@
-//! The same policies compiled into this program must say the same as in WebAssembly.
+//! The policies as native code must give the same results as in WebAssembly.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn finds(native: &RawFinding, wasm: &Finding) -> bool {
         }
 }
 
-/// The host cleans what a guest says, and cuts it.
+/// The host cleans and shortens the text of a guest.
 fn words(native: &str, wasm: &str) -> bool {
     native == wasm
         || native.len() > 200

@@ -1,4 +1,4 @@
-//! From a script of choices to the body of a request.
+//! Makes the body of a request from a script of choices.
 
 use std::sync::LazyLock;
 
@@ -7,23 +7,23 @@ use serde_json::{Map, Value, json};
 use crate::same::escaped;
 use crate::script::Script;
 
-/// A body, and what is known of it.
+/// A body, and its properties.
 pub(super) struct Request {
     pub(super) body: String,
-    /// Nested deeper than may be, or so large that it may have more values than may be.
+    /// Whether it is nested too deeply, or large enough to have too many values.
     pub(super) is_beyond: bool,
-    /// Object and old object are the same.
+    /// Whether object and old object are equal.
     pub(super) is_unchanged: bool,
-    /// What is looked at: whether natively the same comes out, or what is done about it.
+    /// Selects the check: comparison with native code, or the effect of the findings.
     pub(super) is_compared: bool,
-    /// It has managed fields or a last-applied configuration.
+    /// Whether it has managed fields or a last-applied configuration.
     pub(super) says_who_wrote: bool,
 }
 
 static OBJECTS: LazyLock<Vec<Value>> =
     LazyLock::new(|| serde_json::from_str(include_str!("objects.json")).expect("the objects are JSON"));
 
-/// Members that policies look at.
+/// Members that policies read.
 const NAMES: [&str; 64] = [
     "spec",
     "template",
@@ -203,7 +203,8 @@ static VALUES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     numbers.into_iter().chain(texts.map(Value::from)).chain(shapes).collect()
 });
 
-/// Marks a key that stands twice: serialised, the mark is cut off. Before the name it sorts before it, behind it behind.
+/// Marks a duplicate key. The mark is removed from the serialised text. Before the name it sorts before the other key,
+/// and after the name behind it.
 const TWICE: &str = "\u{1}";
 
 pub(super) fn make(script: &mut Script<'_>) -> Request {
@@ -217,7 +218,7 @@ pub(super) fn make(script: &mut Script<'_>) -> Request {
     let mut old = None;
     while !script.is_over() && changes < 16 {
         if script.below(32) == 31 {
-            // From here on only the object changes.
+            // From here on, only the object changes, and not the old object.
             old = Some(object.clone());
         }
         depth += change(script, &mut object);
@@ -254,7 +255,7 @@ fn managed(flags: u8) -> Value {
         "f:replicas": {}, "f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {".": {}, "f:image": {}, "f:resources": {}}}}}}}}])
 }
 
-/// One change of the tree. Says by how many levels it is deeper at most.
+/// Changes the tree once. Returns the maximum number of added levels.
 fn change(script: &mut Script<'_>, object: &mut Value) -> usize {
     let kind = script.below(12);
     let at = place(script, object);
@@ -328,7 +329,7 @@ fn change(script: &mut Script<'_>, object: &mut Value) -> usize {
     0
 }
 
-/// A way down that ends somewhere: seldom near the root.
+/// A random pointer, seldom near the root.
 fn place(script: &mut Script<'_>, object: &Value) -> String {
     let (mut pointer, mut at) = (String::new(), object);
     loop {
@@ -349,7 +350,7 @@ fn place(script: &mut Script<'_>, object: &Value) -> String {
 }
 
 fn set(object: &mut Value, at: &str, value: Value) {
-    // The object itself stays one: what is none is refused before any policy.
+    // The root always stays an object. Another root would be rejected before any policy runs.
     if let Some(found) = object.pointer_mut(at).filter(|_| !at.is_empty()) {
         *found = value;
     }
@@ -368,7 +369,7 @@ fn remove(object: &mut Value, at: &str) {
     }
 }
 
-/// Of the type that it might be mistaken for.
+/// A value of a similar type, with which the value might be confused.
 fn converted(value: &Value) -> Value {
     match value {
         Value::String(text) => text.parse::<i64>().map_or_else(|_| json!([text]), Value::from),

@@ -40,12 +40,12 @@ pub fn unserved_kind(review: &Review, findings: &mut Findings) {
     let (Some(api_version), Some(kind)) = (api_version_at.as_str(), kind_at.as_str()) else { return };
     let message = match unserved.why {
         Why::Removed(release) => {
-            format!("{kind} of {api_version} is not served since Kubernetes {release}: the API server refuses it")
+            format!("{kind} of {api_version} is not served since Kubernetes {release}: the API server rejects it")
         }
         Why::Later(release) => {
-            format!("{kind} of {api_version} is served from Kubernetes {release} on: the API server refuses it")
+            format!("{kind} of {api_version} is served from Kubernetes {release} on: the API server rejects it")
         }
-        Why::Unknown => format!("{api_version} has no kind {kind}: the API server refuses it"),
+        Why::Unknown => format!("{api_version} has no kind {kind}: the API server rejects it"),
     };
     let help = match (unserved.kind, unserved.api_version) {
         (Some(meant), Some(served)) if served != api_version => format!("write apiVersion: {served} and kind: {meant}"),

@@ -1,7 +1,7 @@
 //! Builds a crate of policies into a bundle: a WebAssembly component with its metadata in a custom section.
 //!
-//! Finds out which WebAssembly tool chain the machine has: rustup's (or any) `wasm32-unknown-unknown` target, else the
-//! source of the standard library as Debian packages it; where there is neither it says what to install.
+//! Uses the WebAssembly tool chain of the machine: rustup's (or any other) `wasm32-unknown-unknown` target, else the
+//! standard library's source from Debian's packages. Without both, the error says what to install.
 
 mod toolchain;
 
@@ -11,33 +11,33 @@ use wasm_encoder::{CustomSection, Encode as _, Section as _};
 
 pub use toolchain::{Toolchain, ToolchainError};
 
-/// Why a bundle could not be built.
+/// The error of a failed build of a bundle.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No tool chain; the message says what to install.
+    /// There is no tool chain. The message says what to install.
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
-    /// The policies do not compile; the compiler's own words stand before.
+    /// The policies do not compile. The compiler has printed its errors.
     #[error("the policies of {0} do not compile for WebAssembly; the compiler's messages are above")]
     Compile(String),
-    /// A file or a command of the build.
+    /// A file or a command of the build failed.
     #[error("cannot {what}")]
     Io {
-        /// What was tried.
+        /// The failed action.
         what: String,
-        /// Why it failed.
+        /// The reason.
         source: std::io::Error,
     },
-    /// The module is no component that the contract knows.
+    /// The module is no component of a known contract.
     #[error("the module is not a bundle: {0}")]
     Component(String),
 }
 
-/// Compiles the package at `manifest` for WebAssembly, below `target`, and returns the module's path.
+/// Compiles the package at `manifest` for WebAssembly into the folder `target`. Returns the path of the module.
 ///
 /// # Errors
-/// Where there is no tool chain or the package does not compile.
+/// If there is no tool chain, or the package does not compile.
 pub fn compile(manifest: &Path, package: &str, target: &Path) -> Result<PathBuf, Error> {
     let toolchain = Toolchain::find()?;
     let root = manifest.parent().unwrap_or(Path::new(""));
@@ -55,7 +55,7 @@ pub fn compile(manifest: &Path, package: &str, target: &Path) -> Result<PathBuf,
 /// Makes a component of a module, with the metadata (JSON) in the custom section `section`.
 ///
 /// # Errors
-/// Where the module does not carry the contract's types, or is not valid.
+/// If the module does not contain the types of the contract, or is not valid.
 pub fn componentize(module: &[u8], section: &str, metadata: &str) -> Result<Vec<u8>, Error> {
     let mut component = wit_component::ComponentEncoder::default()
         .validate(true)

@@ -1,25 +1,25 @@
-//! Which WebAssembly tool chain this machine has.
+//! Finds the WebAssembly tool chain of this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The only target of guests: no system interface at all.
+/// The only target of guests. It has no system interface.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What guests are built with besides cargo's profile.
+/// Compiler flags of guests, in addition to cargo's profile.
 const FLAGS: [&str; 5] = [
-    // What an instance has of memory is cleared after every review, touched or not, so it is little: a stack of 32 KiB,
-    // the data, and a heap that holds a review of the usual size, for one that has to grow costs more than all policies.
+    // The memory of an instance is cleared after every review, used or not, so it should be small: a stack of 32 KiB,
+    // the data, and a heap for a review of the usual size. Growing the heap costs more than all policies.
     "-Clink-arg=-zstack-size=32768",
     "-Clink-arg=--stack-first",
     "-Clink-arg=--initial-memory=196608",
-    // With the newer target features the compiler moves every struct by `memory.copy`, which is a call into the host:
-    // a policy then costs four times as much. Plain loads and stores are inlined.
+    // With newer target features, the compiler moves every struct by `memory.copy`, which calls the host. A policy then
+    // costs four times as much. Plain loads and stores are inlined.
     "-Ctarget-cpu=mvp",
     "-Ctarget-feature=+mutable-globals,+sign-ext,+nontrapping-fptoint",
 ];
 
-/// No tool chain.
+/// There is no tool chain.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no WebAssembly tool chain was found, and the policies are compiled to WebAssembly. Any one of these helps:\n  \
@@ -33,17 +33,17 @@ pub struct ToolchainError;
 /// A compiler that can build guests.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Toolchain {
-    /// A rustc whose standard library for the target is installed.
+    /// A rustc with an installed standard library for the target.
     Target { cargo: PathBuf, rustc: PathBuf },
-    /// A rustc with the library's source and a separate linker: the library is built along.
+    /// A rustc with the library's source and a separate linker. The build compiles the library too.
     BuildStd { cargo: PathBuf, rustc: PathBuf, linker: PathBuf },
 }
 
 impl Toolchain {
-    /// Looks at the cargo in use first, then at Debian's.
+    /// Tries the current cargo first, then Debian's.
     ///
     /// # Errors
-    /// Where neither can build guests.
+    /// If neither can build guests.
     pub fn find() -> Result<Self, ToolchainError> {
         let in_use = (which("CARGO", "cargo"), which("RUSTC", "rustc"));
         let debian = (PathBuf::from("/usr/bin/cargo"), PathBuf::from("/usr/bin/rustc"));
@@ -57,8 +57,8 @@ impl Toolchain {
         Ok(Self::BuildStd { cargo, rustc, linker })
     }
 
-    /// A `cargo rustc` for guests of the workspace at `root`, with a target folder of its own and nothing of the calling
-    /// build's environment. No path of this machine gets into what it makes: the same sources are the same bytes.
+    /// A `cargo rustc` for guests of the workspace at `root`. It has its own target folder, and ignores the environment
+    /// of the calling build. The output contains no path of this machine, so equal sources give equal bytes.
     pub fn cargo(&self, root: &Path, target: &Path) -> Command {
         let (Self::Target { cargo, rustc } | Self::BuildStd { cargo, rustc, .. }) = self;
         let mut command = Command::new(cargo);
@@ -88,7 +88,7 @@ impl Toolchain {
             .arg(target)
             .env("RUSTC", rustc)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-            // Whatever a configuration of the machine says: it would make other bytes of the same sources.
+            // These settings override the user's configuration, which could change the bytes.
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "true")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
@@ -98,7 +98,7 @@ impl Toolchain {
         if let Self::BuildStd { linker, .. } = self {
             command
                 .arg("-Zbuild-std=std,panic_abort")
-                // The only stable way to build the standard library from Debian's source.
+                // Debian's source has no other stable way to build the standard library.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
@@ -115,7 +115,7 @@ fn has_target(rustc: &Path) -> bool {
         return false;
     };
     let Ok(entries) = std::fs::read_dir(libdir.trim()) else { return false };
-    // Debian's library for the target is not enough without a linker that rustc finds by itself.
+    // Debian's library for the target also needs a linker that rustc finds by itself.
     let bundled = std::env::var_os("PLIMSOLL_WASM_BUILD_STD").is_none() && has_linker(rustc);
     bundled && entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
 }
@@ -135,7 +135,7 @@ fn has_source(rustc: &Path) -> bool {
         .is_some_and(|root| Path::new(root.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
 }
 
-/// Debian numbers its linkers; the newest is taken.
+/// Debian numbers its linkers. The newest one is used.
 fn linker() -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/bin")
         .ok()?
@@ -146,7 +146,7 @@ fn linker() -> Option<PathBuf> {
             let version = if name.is_empty() { 0 } else { name.strip_prefix('-')?.parse().ok()? };
             Some((version, entry.path()))
         })
-        // A link can lead to nothing, or to what cannot be run.
+        // A link may lead to nothing, or to a file that cannot be run.
         .filter(|(_, path)| path.is_file())
         .collect();
     found.sort();

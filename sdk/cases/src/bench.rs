@@ -1,4 +1,4 @@
-//! A policy with the settings of a case, and the reviews that it is given.
+//! A policy with the settings of a case, and its reviews.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,21 +20,21 @@ use crate::{native, suite};
 /// A policy with the settings of a case, ready to run.
 #[derive(Debug)]
 pub struct Bench {
-    /// Of a PolicySet with this policy alone.
+    /// The registry of a PolicySet with this policy alone.
     pub registry: Arc<Registry>,
-    /// The objects of the case.
+    /// The objects of the case, reduced to the declared fields.
     pub context: Arc<dyn Context>,
-    /// The same, of which all is shown.
+    /// The same objects with all fields.
     whole: Arc<dyn Context>,
-    /// Whether the case is about what is not judged.
+    /// Whether the case expects that the policy skips objects.
     skips: bool,
 }
 
 impl Bench {
-    /// For one case.
+    /// Makes the bench of a case.
     ///
     /// # Errors
-    /// If its YAML or its settings are wrong.
+    /// If the YAML or the settings of the case are wrong.
     pub fn new(case: &Case, site: Site) -> Result<Self> {
         let engine = Self::engine()?;
         let mut entry = json!({"id": case.file, "mutate": case.mutated.is_some()});
@@ -46,7 +46,7 @@ impl Bench {
             "spec": {"profile": "none", "policies": [entry]},
         });
         let registry = Self::registry(engine, &set.to_string(), case.version.clone(), site)?;
-        // Of the kinds that this policy declares alone.
+        // Only kinds that this policy declares.
         let given: Vec<Value> = documents(&case.input)?.into_iter().chain(documents(&case.context)?).collect();
         let [context, whole] = [Arc::clone(registry.workloads()), Arc::default()].map(|workloads| {
             let mut objects = Objects::new(registry.context_kinds(), workloads);
@@ -56,10 +56,10 @@ impl Bench {
         Ok(Self { registry, context, whole, skips: case.skipped })
     }
 
-    /// One for all cases.
+    /// The engine of all cases.
     ///
     /// # Errors
-    /// If this machine runs no WebAssembly.
+    /// If this machine cannot run WebAssembly.
     pub fn engine() -> Result<&'static Engine> {
         static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
         let engine = ENGINE.get_or_init(|| Engine::new(Limits::default()).map_err(|error| format!("{error:#}")));
@@ -69,7 +69,7 @@ impl Bench {
     /// The registry of a PolicySet. A registry compiles the bundle, so cases with the same settings share one.
     ///
     /// # Errors
-    /// What is wrong with the PolicySet.
+    /// The mistakes of the PolicySet.
     pub fn registry(engine: &Engine, set: &str, version: Option<String>, site: Site) -> Result<Arc<Registry>> {
         static KNOWN: Mutex<BTreeMap<String, Arc<Registry>>> = Mutex::new(BTreeMap::new());
         let key = format!("{set} {version:?} {site:?}");
@@ -92,17 +92,18 @@ impl Bench {
         self.registry.select(review).into_iter().next()
     }
 
-    /// The report of the case's policy on a review; natively and as WebAssembly, which must agree.
+    /// The report of the case's policy on a review. Native code and WebAssembly must agree.
     ///
     /// # Errors
-    /// If they do not agree, or the policy fails, or is skipped where the case does not say so.
+    /// If both do not agree, if the policy fails, or if it skips the object and the case does not expect that.
     pub fn report(&self, review: Review) -> Result<Evaluated> {
         let Some(selected) = self.selected(&review) else { return Ok(Evaluated::default()) };
         let review = Arc::new(review);
         let environment = self.registry.environment(&review);
         let surrounded = Surrounded::new(Arc::clone(&review), Arc::clone(&self.context));
         let surroundings = Arc::new(surrounded.knowing(self.registry.workloads()));
-        // Shown all of every object, it must say the same: what it reads is declared.
+        // The native run sees all fields of every object. An equal result shows that the policy reads only declared
+        // fields.
         let everything = Surrounded::new(Arc::clone(&review), Arc::clone(&self.whole));
         let bundle = self.registry.bundles()[selected.policy.bundle].clone();
         let call = Call { policy: selected.policy.index, settings: &selected.settings };
@@ -135,14 +136,14 @@ impl Bench {
         }
     }
 
-    /// How many of these objects the policy does not judge.
+    /// The number of these objects that the policy skips.
     pub(crate) fn skipped(&self, objects: &[Value]) -> Result<usize> {
         let mut skipped = 0;
         for object in objects {
             let review = Arc::new(Review::from_object(object).context("an object without a kind")?);
             let verdict =
                 judge::validate(&self.registry, &review, &self.context, Instant::now() + Duration::from_secs(10));
-            // An edit that is not declared, say, is refused only there.
+            // Some mistakes, such as an edit that is not declared, are only rejected here.
             ensure!(verdict.failed.is_empty(), "{:?}", verdict.failed);
             skipped += verdict.skipped.len();
         }
@@ -153,7 +154,7 @@ impl Bench {
 /// The objects of a YAML text.
 ///
 /// # Errors
-/// If it is no YAML.
+/// If the text is no YAML.
 pub fn documents(text: &str) -> Result<Vec<Value>> {
     yaml::read(text).into_iter().map(|document| Ok(document?.value().clone())).collect()
 }
@@ -173,7 +174,7 @@ pub fn review(case: &Case, object: &Value) -> Result<Review> {
     }
 }
 
-/// An object of a file, which says where the input declares it with other content, as `check` does.
+/// An object of a file. As in `check`, it says where the input declares the object with other content.
 fn of_file(case: &Case, object: &Value) -> Result<Review> {
     let review = Review::from_object(object).context("an object without a kind")?;
     let objects = documents(&case.input)?;
@@ -196,7 +197,7 @@ fn deletion(object: &Value) -> Result<Review> {
     Ok(Review::from_admission_review(review.to_string().as_bytes())?)
 }
 
-/// The review that the API server would send; `applied` is what `kubectl apply` leaves in the annotation.
+/// The review that the API server would send. `applied` is the annotation of `kubectl apply`.
 ///
 /// # Errors
 /// If it is no object.

@@ -10,13 +10,13 @@ use plimsoll_sdk::metadata::Severity;
 /// One case: a heading and its fences.
 #[derive(Clone, Debug, Default)]
 pub struct Case {
-    /// The file that holds it.
+    /// The file of the case.
     pub path: PathBuf,
-    /// The policy's id: the name of the file.
+    /// The id of the policy, which is the name of the file.
     pub file: String,
     /// The heading.
     pub title: String,
-    /// The documents that are reviewed.
+    /// The documents to review.
     pub input: String,
     /// Other objects may exist elsewhere.
     pub open: bool,
@@ -24,11 +24,11 @@ pub struct Case {
     pub rejected: bool,
     /// The input is deleted, not applied.
     pub deleted: bool,
-    /// The policy does not judge some of the input.
+    /// Whether the policy skips some of the input.
     pub skipped: bool,
-    /// Judged as for this version of Kubernetes.
+    /// The version of Kubernetes for the review.
     pub version: Option<String>,
-    /// The object as it was before an UPDATE.
+    /// The old object of an UPDATE.
     pub old: Option<String>,
     /// Objects that are not reviewed.
     pub context: String,
@@ -40,7 +40,7 @@ pub struct Case {
     pub mutated: Option<String>,
 }
 
-/// A finding that the input's comments ask for.
+/// An expected finding, from a comment of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Expected {
     pub line: usize,
@@ -76,7 +76,7 @@ impl Case {
         Ok(cases)
     }
 
-    /// As a test is called.
+    /// The name of the test.
     pub fn name(&self) -> String {
         format!("{}: {}", self.file, self.title)
     }
@@ -119,7 +119,7 @@ impl Case {
         Ok(())
     }
 
-    /// What the comments of the input ask for, in the order of the lines.
+    /// The expected findings from the comments of the input, in the order of the lines.
     pub(crate) fn expected(&self) -> Result<Vec<Expected>> {
         let mut expected = Vec::new();
         for comment in yaml::read(&self.input).into_iter().flatten().flat_map(|document| document.comments().to_vec()) {
@@ -147,7 +147,7 @@ impl Case {
     }
 }
 
-/// The severity with which a part of a comment begins; none: it is prose.
+/// The severity at the start of a part of a comment. `None` for prose.
 pub(crate) fn severity_of(part: &str) -> Option<Severity> {
     match part.split(' ').next() {
         Some("error") => Some(Severity::Error),

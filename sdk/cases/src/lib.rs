@@ -1,7 +1,7 @@
-//! Runs the cases of a crate of policies (docs/policy-cases.md) as tests, each by its name: natively, as WebAssembly, fixed and
+//! Runs the cases of a crate of policies (docs/policy-cases.md) as named tests: natively, as WebAssembly, fixed and
 //! completed.
 //!
-//! A crate of policies has them in `tests/cases.rs`, with `harness = false` in its `Cargo.toml`:
+//! A crate of policies runs them in `tests/cases.rs`, with `harness = false` in its `Cargo.toml`:
 //!
 //! ```no_run
 //! # mod acme_policies {
@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! `cargo test --test cases -- PART-OF-A-NAME` runs some of them. `PLIMSOLL_WRITE=1` writes what is found into the files, in
-//! place of what is expected: look at the difference before you commit it.
+//! `cargo test --test cases -- PART-OF-A-NAME` runs some of them. `PLIMSOLL_WRITE=1` replaces the expectations in the
+//! files by the found results: check the difference before you commit it.
 
 mod bench;
 mod case;
@@ -37,24 +37,24 @@ pub use bench::{Bench, admission_review, documents, review};
 pub use case::Case;
 pub use libtest_mimic::{Arguments, Conclusion, Failed, Trial, run};
 
-/// A crate of policies, and where its cases are.
+/// A crate of policies, and the folder of its cases.
 #[derive(Debug)]
 pub struct Suite {
-    /// The bundle.
+    /// The WebAssembly bundle.
     pub component: Vec<u8>,
-    /// What the crate's `metadata()` returns.
+    /// The result of the crate's `metadata()`.
     pub metadata: metadata::Bundle,
     /// The crate's `run_policy`.
     pub run_policy: RunPolicy,
-    /// Holds `CATEGORY/ID.md`, or `ID.md`, for each policy.
+    /// The folder with `CATEGORY/ID.md`, or `ID.md`, for each policy.
     pub cases: PathBuf,
 }
 
 impl Suite {
-    /// Compiles the package of a folder for WebAssembly. Its cases are in the folder `cases` beside the manifest.
+    /// Compiles the package in a folder for WebAssembly. Its cases are in the folder `cases` beside the manifest.
     ///
     /// # Errors
-    /// If it does not compile.
+    /// If the package does not compile.
     pub fn of_package(
         folder: impl AsRef<Path>,
         package: &str,
@@ -62,7 +62,7 @@ impl Suite {
         run_policy: RunPolicy,
     ) -> Result<Self> {
         let folder = folder.as_ref();
-        // Beside the folders of the profiles, as cargo lays out the folder of a test program.
+        // Beside the folders of the profiles, because cargo puts the folder of a test program there.
         let program = std::env::current_exe().context("this program has no path")?;
         let target = program.ancestors().nth(3).unwrap_or(folder).join("guests");
         let module = plimsoll_bundle::compile(&folder.join("Cargo.toml"), package, &target)?;
@@ -74,18 +74,19 @@ impl Suite {
 
 static SUITE: OnceLock<Suite> = OnceLock::new();
 
-/// The one suite of this program.
+/// The only suite of this program.
 pub(crate) fn suite() -> Result<&'static Suite> {
     SUITE.get().context("`trials` comes first")
 }
 
-/// Runs a suite as `cargo test` runs tests, with the arguments of the command line.
+/// Runs a suite like `cargo test`, with the arguments of the command line.
 pub fn main_of(suite: Result<Suite>) -> ExitCode {
     let arguments = Arguments::from_args();
     run(&arguments, trials(suite).1).exit_code()
 }
 
-/// Every case of a suite, and a test for each. `PLIMSOLL_CASES=part of an id,another` chooses policies. A program has one suite.
+/// All cases of a suite, and a test for each. `PLIMSOLL_CASES=part of an id,another` selects policies. A program has
+/// one suite.
 pub fn trials(suite: Result<Suite>) -> (Vec<Arc<Case>>, Vec<Trial>) {
     let suite = match suite {
         Ok(suite) => SUITE.get_or_init(|| suite),

@@ -1,4 +1,4 @@
-//! Runs a policy natively, with the same surroundings as the WebAssembly run, and writes both outcomes alike.
+//! Runs a policy natively in the same surroundings as the WebAssembly run, and writes both outcomes in one format.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -16,7 +16,8 @@ use crate::suite;
 
 struct Native<'a> {
     surroundings: &'a dyn Surroundings,
-    /// Kinds that other policies declare, and this one does not. In a cluster its verdict would depend on them.
+    /// Kinds that only other policies declare. If the policy reads one, its verdict in a cluster would depend on those
+    /// policies.
     undeclared: BTreeSet<String>,
     asked: RefCell<BTreeSet<String>>,
 }
@@ -57,7 +58,7 @@ pub(crate) fn outcome(
     let judgements = evaluate(suite.run_policy, &native, (environment, review), subject, &[policy], &settings);
     let asked = native.asked.into_inner();
     if !asked.is_empty() {
-        return Ok(format!("it asks for kinds that it does not declare: {asked:?}"));
+        return Ok(format!("the policy reads kinds that it does not declare: {asked:?}"));
     }
     Ok(match judgements.into_iter().next() {
         Some(Judgement { outcome: Ok(outcome), .. }) => write_native(&outcome),
@@ -66,7 +67,7 @@ pub(crate) fn outcome(
     })
 }
 
-/// The outcome of the WebAssembly run, written in the same way.
+/// The outcome of the WebAssembly run, in the same format.
 pub(crate) fn write_wasm(outcome: &Outcome) -> String {
     let Outcome::Evaluated(report) = outcome else { return format!("{outcome:?}") };
     let mut text = format!("more {} assumed {:?}\n", report.more, report.assumptions);
@@ -156,7 +157,7 @@ fn write_native(outcome: &GuestOutcome) -> String {
             }
         }
     }
-    // The generated enums print as `Severity::Error`, the host's as `Error`.
+    // The generated enums print as `Severity::Error`, and the host's as `Error`.
     text.replace("Severity::", "")
 }
 

@@ -1,4 +1,4 @@
-//! Writes what a policy does into its file of cases, in place of what the case expects.
+//! Writes the results of a policy into its file of cases, in place of the expectations.
 
 use std::sync::Mutex;
 
@@ -14,7 +14,8 @@ use crate::running::{fix, found, is_wanted, mutate, run};
 /// Cases of a file run in parallel, and each of them writes the whole file.
 static FILES: Mutex<()> = Mutex::new(());
 
-/// Records a case that fails. What it can't write, such as a finding at a place that is not in the input, remains an error.
+/// Records the results of a failing case. A result that has no place in the file, such as a finding outside of the
+/// input, stays an error.
 pub(crate) fn record(case: &Case) -> Result<()> {
     let mut now = case.clone();
     now.input = with_comments(case)?;
@@ -34,10 +35,10 @@ pub(crate) fn record(case: &Case) -> Result<()> {
         .with_context(|| format!("{} is no longer the file that was read", case.path.display()))?;
     std::fs::write(&case.path, text)?;
     drop(held);
-    run(&now).context("what was written does not hold")
+    run(&now).context("the recorded case still fails")
 }
 
-/// The input with comments for what is found, on the lines where something else is expected.
+/// The input with comments for its findings, on the lines with a different expectation.
 fn with_comments(case: &Case) -> Result<String> {
     let found = found(&Bench::new(case, Site::Files)?, case)?;
     let expected = case.expected()?;
@@ -52,7 +53,7 @@ fn with_comments(case: &Case) -> Result<String> {
     Ok(annotated(&case.input, &wrong, &found))
 }
 
-/// A text in which the comments of these lines say what is found there, and nothing else. Prose in them stays.
+/// The text with exactly these findings in the comments of these lines. Prose in the comments stays.
 fn annotated(input: &str, lines: &[usize], found: &[(usize, Finding)]) -> String {
     let comments = comments(input);
     let (mut text, mut offset) = (String::new(), 0);
@@ -85,7 +86,7 @@ fn comments(text: &str) -> Vec<yaml::Comment> {
     yaml::read(text).into_iter().flatten().flat_map(|document| document.comments().to_vec()).collect()
 }
 
-/// A finding as a comment. Text behind a semicolon, which ends a finding, is left out.
+/// A finding as a comment. Text after a semicolon is left out, because a semicolon ends a finding.
 fn words(finding: &Finding) -> String {
     let severity = format!("{:?}", finding.severity).to_lowercase();
     let missing = match finding.at.missing.as_str() {
@@ -96,7 +97,7 @@ fn words(finding: &Finding) -> String {
     format!("{severity}{missing} \"{message}\"")
 }
 
-/// The input with the edits of the webhook, and without what is expected of the input.
+/// The input with the edits of the webhook, and without the expectations of the input.
 fn mutated(case: &Case) -> Result<String> {
     let bench = Bench::new(case, Site::Files)?;
     let mut edits = Vec::new();
@@ -112,7 +113,7 @@ fn mutated(case: &Case) -> Result<String> {
     Ok(annotated(&spliced.text, &lines, &[]))
 }
 
-/// The file with the fences of a case as they are now.
+/// The file with the current fences of a case.
 fn replaced(text: &str, case: &Case, now: &Case) -> Result<String> {
     let heading = format!("## {}\n", case.title);
     let mut from = 0;
@@ -120,7 +121,7 @@ fn replaced(text: &str, case: &Case, now: &Case) -> Result<String> {
         let start = text[from..].find(&heading).map(|at| from + at).context("the heading is missing")?;
         let body = start + heading.len();
         let end = text[body..].find("\n## ").map_or(text.len(), |at| body + at + 1);
-        // Of two cases with one title the one with this input.
+        // If two cases have one title, the case with this input.
         if text[body..end].contains(&format!("\n{}```", case.input)) {
             let section = fences(&text[body..end], case, now);
             return Ok([&text[..body], &section, &text[end..]].concat());

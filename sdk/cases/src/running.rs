@@ -16,7 +16,7 @@ use crate::case::{Case, Expected};
 
 const MAX_ROUNDS: usize = 5;
 
-/// What a case says of its policy is so.
+/// Compares the policy with all expectations of a case.
 pub(crate) fn run(case: &Case) -> Result<()> {
     let bench = Bench::new(case, Site::Files)?;
     let found = found(&bench, case)?;
@@ -58,14 +58,14 @@ pub(crate) fn found(bench: &Bench, case: &Case) -> Result<Vec<(usize, Finding)>>
     Ok(found)
 }
 
-/// The object as the webhook completes it, and the edits.
+/// The object as completed by the webhook, and the edits.
 pub(crate) fn mutate(bench: &Bench, case: &Case, object: &Value) -> Result<(Value, Vec<Edit>)> {
     let old = case.old.as_deref().map(documents).transpose()?.and_then(|old| old.into_iter().next());
     let review = Arc::new(admission_review(object, old.as_ref(), Some(object))?);
     let deadline = Instant::now() + Duration::from_secs(10);
     let mutation = judge::mutate(&bench.registry, &review, &bench.context, deadline);
     let mut result = mutation.object.unwrap_or_else(|| object.clone());
-    // The annotation is the test's own.
+    // The empty annotations come from the test itself.
     if let Some(metadata) = result.get_mut("metadata").and_then(Value::as_object_mut)
         && metadata.get("annotations").is_some_and(|map| map.as_object().is_some_and(serde_json::Map::is_empty))
     {
@@ -74,7 +74,7 @@ pub(crate) fn mutate(bench: &Bench, case: &Case, object: &Value) -> Result<(Valu
     Ok((result, mutation.added.into_iter().map(|(_, edit)| edit).collect()))
 }
 
-/// Whether a finding is the one that a comment asks for.
+/// Whether a finding is the expected one.
 pub(crate) fn is_wanted(wanted: &Expected, (line, finding): &(usize, Finding)) -> bool {
     *line == wanted.line
         && finding.severity == wanted.severity
@@ -103,7 +103,7 @@ fn compare(expected: &[Expected], found: &[(usize, Finding)]) -> Result<()> {
     Ok(())
 }
 
-/// The input after the fixes of this class and those before it, repeated until nothing changes.
+/// The input after the fixes of this class and of lower classes, repeated until nothing changes.
 pub(crate) fn fix(case: &Case, input: &str, class: FixClass) -> Result<String> {
     let mut text = input.to_owned();
     for _ in 0..MAX_ROUNDS {
@@ -148,7 +148,7 @@ pub(crate) fn fix(case: &Case, input: &str, class: FixClass) -> Result<String> {
     bail!("the fix does not converge:\n{text}")
 }
 
-/// After the fix its findings are gone, and none has come that was not there before.
+/// The fix has removed its findings, and has caused no new one.
 fn no_new_finding<'a>(
     case: &Case,
     fixed: &str,
@@ -170,7 +170,7 @@ fn no_new_finding<'a>(
     for object in documents(fixed)? {
         for finding in bench.report(review(case, &object)?)?.findings {
             let known = before.iter().any(|old| {
-                // A finding that names several things may lose one of them. Its message then says less.
+                // A finding about several things may lose one of them, which changes its message.
                 let is_rest = old.about.contains(&finding.at.full()) || old.at.full() == finding.at.full();
                 old.at == finding.at && old.message == finding.message || is_rest && old.severity >= finding.severity
             });

@@ -1,6 +1,6 @@
-//! How long a document takes to make, against `serde_json` in the same run: `cargo bench -p plimsoll-flat`.
+//! Time to make a document, compared with `serde_json` in the same run: `cargo bench -p plimsoll-flat`.
 //!
-//! Times differ from machine to machine; the ratios are what counts. Required: at most 0.5.
+//! Times differ between machines, so only the ratios count. The maximum is 0.5.
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 
 use std::hint::black_box;
@@ -32,7 +32,8 @@ fn main() {
             ("to_json", Box::new(|| drop(black_box(Node::root(black_box(&document)).map(Node::to_json))))),
             ("to_document of Value", Box::new(|| drop(black_box(to_document(black_box(&value)))))),
         ];
-        // In turns, so that a busy moment of the machine hits all alike; the best of many is the least disturbed.
+        // In turns, so that a busy moment of the machine affects all alike. The best of many runs is the least
+        // disturbed.
         let mut best = vec![Duration::MAX; steps.len()];
         for _ in 0..300 {
             for (best, (_, step)) in best.iter_mut().zip(&steps) {

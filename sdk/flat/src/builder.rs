@@ -1,33 +1,33 @@
-//! Appending nodes: what the writer and the JSON parser share. Its callers see to the order of calls and to limits.
+//! Appends nodes, for the writer and the JSON parser. The callers check the order of calls, and the limits.
 
 use crate::layout::{self, SCANNED, hash};
 
-/// A document in the making: the bytes so far, and of every open container where its children begin.
+/// An unfinished document: the bytes so far, and the starts of the children of every open container.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     pub(crate) out: Vec<u8>,
-    /// The children of all open containers, innermost last. One list, so that containers cost no allocation.
+    /// The children of all open containers, innermost last. A single list, so that containers need no allocation.
     children: Vec<Child>,
     frames: Vec<Frame>,
-    /// Scratch for sorting the keys of large objects.
+    /// Buffer for sorting the keys of large objects.
     order: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Child {
-    /// Where the child begins, in bytes from the start of the document.
+    /// Start of the child, in bytes from the start of the document.
     at: u32,
-    /// Of a member: what its key hashes to.
+    /// Hash of the key, for a member.
     hash: u32,
 }
 
 #[derive(Debug)]
 struct Frame {
-    /// Where the container begins.
+    /// Start of the container.
     start: u32,
-    /// Its first entry in `children`.
+    /// Index of its first entry in `children`.
     first: usize,
-    /// One bit for each key seen, chosen by its hash: a clear bit says that a key is new.
+    /// One bit for each seen key, selected by its hash. A clear bit means that a key is new.
     seen: u64,
     object: bool,
     repeated: bool,
@@ -40,12 +40,12 @@ impl Builder {
         Self { out, children: Vec::new(), frames: Vec::new(), order: Vec::new() }
     }
 
-    /// How many containers are open.
+    /// Number of open containers.
     pub(crate) fn depth(&self) -> usize {
         self.frames.len()
     }
 
-    /// Whether the innermost open container is an object; `None` outside of all.
+    /// Whether the innermost open container is an object. `None` outside of all containers.
     #[inline]
     pub(crate) fn in_object(&self) -> Option<bool> {
         self.frames.last().map(|frame| frame.object)
@@ -55,17 +55,17 @@ impl Builder {
     pub(crate) fn begin(&mut self, object: bool) {
         let start = self.out.len() as u32;
         self.frames.push(Frame { start, first: self.children.len(), seen: 0, object, repeated: false });
-        // The length is filled in by `end`.
+        // `end` fills in the length.
         self.out.extend_from_slice(&[if object { layout::OBJECT } else { layout::ARRAY }, 0, 0, 0, 0]);
     }
 
-    /// Says that an item of the innermost array begins here.
+    /// An item of the innermost array starts here.
     #[inline]
     pub(crate) fn item(&mut self) {
         self.children.push(Child { at: self.out.len() as u32, hash: 0 });
     }
 
-    /// Appends a key and says that a member of the innermost object begins with it.
+    /// Appends a key. A member of the innermost object starts with it.
     #[inline]
     pub(crate) fn key(&mut self, key: &[u8]) {
         let at = self.out.len();
@@ -74,7 +74,7 @@ impl Builder {
         self.member(at);
     }
 
-    /// Says that a member of the innermost object begins at `at`, with the key that ends the bytes so far.
+    /// A member of the innermost object starts at `at`, with the key at the end of the bytes so far.
     #[inline]
     pub(crate) fn member(&mut self, at: usize) {
         let Some(frame) = self.frames.last_mut() else {
@@ -85,7 +85,7 @@ impl Builder {
         let bit = 1 << (hash & 63);
         if frame.seen & bit != 0 {
             let siblings = &self.children[frame.first..];
-            // A larger object is sorted, and its duplicates found then.
+            // A larger object is sorted later, which finds its duplicates.
             frame.repeated |= siblings.len() < SCANNED
                 && siblings.iter().any(|child| child.hash == hash && key_at(&self.out, child.at) == key);
         }
@@ -93,7 +93,7 @@ impl Builder {
         self.children.push(Child { at: at as u32, hash });
     }
 
-    /// Closes the innermost container: writes its table and its length.
+    /// Closes the innermost container, and writes its table and its length.
     #[inline]
     pub(crate) fn end(&mut self) {
         let Some(frame) = self.frames.pop() else {
@@ -141,7 +141,8 @@ impl Builder {
         self.out.extend_from_slice(text);
     }
 
-    /// Sorts the members from `first` on into `order`, of equal keys keeping the last. Leaves `order` empty if few remain.
+    /// Sorts the members from `first` on into `order`. Of equal keys only the last stays. Leaves `order` empty if few
+    /// members remain.
     fn sort(&mut self, first: usize) {
         let (out, children) = (&self.out, &self.children[first..]);
         let key = |index: u32| key_at(out, children[index as usize].at);
@@ -154,7 +155,7 @@ impl Builder {
             let at = first + one as usize;
             let (earlier, later) = (self.children[at].at, self.children[first + two as usize].at);
             if key_at(&self.out, earlier) == key_at(&self.out, later) {
-                // Where the version byte lies no member begins.
+                // No member starts at 0, the position of the version byte.
                 self.children[at].at = 0;
                 repeated = true;
             }
@@ -162,7 +163,7 @@ impl Builder {
         if repeated {
             self.children.retain(|child| child.at != 0);
             if self.children.len() - first > SCANNED {
-                // Once more, without duplicates: rare enough to be done simply.
+                // Sorts again without the duplicates. This is rare, so it need not be fast.
                 self.sort(first);
             } else {
                 self.order.clear();
@@ -170,7 +171,7 @@ impl Builder {
         }
     }
 
-    /// Drops those of the few members from `first` on that have a later namesake.
+    /// Removes members from `first` on if a later member has the same key. For small objects.
     fn drop_repeated(&mut self, first: usize) {
         let mut at = first;
         while at < self.children.len() {

@@ -1,4 +1,4 @@
-//! Typed values from nodes, in serde_json's conventions.
+//! Typed values from nodes, by serde_json's conventions.
 
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
@@ -99,7 +99,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        // Nothing need be read to be passed over.
+        // Skipping a value needs no read.
         visitor.visit_unit()
     }
 
@@ -172,7 +172,7 @@ impl<'de> de::MapAccess<'de> for Map<'de> {
     }
 }
 
-/// A key: a string that may also stand for a number or a boolean, as keys of maps.
+/// A key of a map: a string that may also stand for a number or a boolean.
 struct Key<'de>(&'de str);
 
 macro_rules! parsed {
@@ -291,7 +291,7 @@ fn unexpected(node: Node<'_>) -> Unexpected<'_> {
     }
 }
 
-/// The children of a node that the table promises are not there.
+/// The error for children that the table promises and that do not exist.
 fn damaged(node: Node<'_>) -> Error {
     Error::Malformed { position: node.position(), problem: Problem::Bounds }
 }

@@ -1,59 +1,59 @@
-//! What can be wrong with a document, or with the use of a writer.
+//! Errors of documents and of writers.
 
 use std::fmt;
 
-/// Why a document can't be read, written or turned into a typed value.
+/// The reason why a document cannot be read, written or turned into a typed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The document has no bytes at all.
+    /// The document has no bytes.
     Empty,
-    /// The document begins with another version byte than [`VERSION`](crate::VERSION).
+    /// The document starts with a version byte other than [`VERSION`](crate::VERSION).
     Version(u8),
-    /// The bytes at `position` (counted from the start of the document) break the encoding.
+    /// The bytes at `position` violate the encoding.
     Malformed {
-        /// Where, in bytes from the start of the document.
+        /// Position in bytes from the start of the document.
         position: usize,
-        /// What is wrong there.
+        /// The problem at this position.
         problem: Problem,
     },
-    /// More than [`MAX_DEPTH`](crate::MAX_DEPTH) arrays and objects lie inside one another.
+    /// Arrays and objects are nested more than [`MAX_DEPTH`](crate::MAX_DEPTH) deep.
     TooDeep,
     /// There are more than [`MAX_NODES`](crate::MAX_NODES) values.
     TooManyNodes,
-    /// The document, or one string, is longer than a `u32` can say.
+    /// The document, or one string, is too long for a `u32`.
     TooLong,
     /// JSON has no NaN and no infinity.
     NotFinite,
-    /// The text given as a number is none by JSON's grammar.
+    /// The text of a number is no JSON number.
     NotANumber,
-    /// The writer was called in an order that makes no value; the text says how.
+    /// The calls of the writer had a wrong order. The text explains it.
     Misuse(&'static str),
-    /// A type's own `Serialize` or `Deserialize` refused the value.
+    /// The `Serialize` or `Deserialize` of a type rejected the value.
     Message(String),
 }
 
-/// How bytes can break the encoding.
+/// Ways in which bytes violate the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// No tag has this value.
+    /// The tag does not exist.
     Tag,
-    /// A node reaches beyond its container, or beyond the document.
+    /// A node exceeds its container, or the document.
     Bounds,
     /// The count of a container does not fit into its length.
     Count,
-    /// Children overlap or are not in the order of their offsets.
+    /// Children overlap, or are not sorted by offset.
     Order,
     /// A string, key or number text is not UTF-8.
     Utf8,
-    /// A number text is not a number, or one that an integer or a double holds exactly.
+    /// The text of a number is no number, or an integer or a double could hold it exactly.
     Number,
     /// A double is NaN or infinite.
     NotFinite,
     /// Two members of an object have the same key.
     DuplicateKey,
-    /// The mark of a key is another's.
+    /// The mark of a key is wrong.
     Mark,
     /// The permutation of a large object does not sort its keys.
     Permutation,

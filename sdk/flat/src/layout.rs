@@ -1,4 +1,4 @@
-//! The bytes: tags, lengths and tables. The only module, with `builder`, that knows where a field lies.
+//! The bytes: tags, lengths and tables. Only this module and `builder` know the positions of the fields.
 
 pub(crate) const NULL: u8 = 0;
 pub(crate) const FALSE: u8 = 1;
@@ -11,28 +11,28 @@ pub(crate) const STRING: u8 = 7;
 pub(crate) const ARRAY: u8 = 8;
 pub(crate) const OBJECT: u8 = 9;
 
-/// Tag and `u32` length: what precedes the bytes of a string and the children of a container.
+/// Size of tag and `u32` length, before the bytes of a string and the children of a container.
 pub(crate) const HEAD: usize = 5;
 
-/// Objects with more members than this carry a sorted permutation, those with fewer the marks of their keys: a scan of
-/// marks, eight at a time, is faster than a search.
+/// Maximum size of an object with key marks. A larger object has a sorted permutation instead. A scan of marks, eight
+/// at a time, is faster than a search.
 pub(crate) const SCANNED: usize = 32;
 
-/// Where the table of an array or object lies.
+/// Position of the table of an array or object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
-    /// Where the container begins: what its offsets count from.
+    /// Start of the container, from which its offsets count.
     pub(crate) start: usize,
-    /// Where the children end: at the table, or at the marks before it.
+    /// End of the children: the table, or the marks before it.
     pub(crate) limit: usize,
-    /// Where the table begins.
+    /// Start of the table.
     pub(crate) entries: usize,
     pub(crate) count: usize,
     pub(crate) object: bool,
 }
 
 impl Table {
-    /// The table of the container at `start`, or `None` if there is none or its count does not fit its length.
+    /// The table of the container at `start`. `None` if there is none, or if its count does not fit into its length.
     pub(crate) fn of(document: &[u8], start: usize) -> Option<Self> {
         let object = match *document.get(start)? {
             ARRAY => false,
@@ -47,7 +47,7 @@ impl Table {
             (true, false) => (5, count),
             (true, true) => (8, 0),
         };
-        // Not a division, which costs as much as all the rest; a count is less than 2^32.
+        // Without a division, which would cost as much as the rest. A count is less than 2^32.
         if count as u64 * width > length.checked_sub(HEAD + 4)? as u64 {
             return None;
         }
@@ -55,7 +55,7 @@ impl Table {
         Some(Self { start, limit, entries: limit + marks, count, object })
     }
 
-    /// Where child `index` begins: an item's node, or a member's key.
+    /// Start of the child `index`: the node of an item, or the key of a member.
     pub(crate) fn child(&self, document: &[u8], index: usize) -> Option<usize> {
         if index >= self.count {
             return None;
@@ -65,12 +65,12 @@ impl Table {
         (offset >= HEAD && at < self.limit).then_some(at)
     }
 
-    /// The member that comes `rank`-th in the order of keys. Only tables of more than [`SCANNED`] members say so.
+    /// The member at position `rank` in the order of keys. Only tables with more than [`SCANNED`] members have ranks.
     pub(crate) fn ranked(&self, document: &[u8], rank: usize) -> Option<usize> {
         u32_at(document, self.entries + 4 * (self.count + rank))
     }
 
-    /// The key of member `index`, and where its value begins.
+    /// The key of the member `index`, and the start of its value.
     pub(crate) fn member<'a>(&self, document: &'a [u8], index: usize) -> Option<(&'a [u8], usize)> {
         let at = self.child(document, index)? + 4;
         let value = at.checked_add(u32_at(document, at - 4)?)?;
@@ -80,22 +80,22 @@ impl Table {
         Some((document.get(at..value)?, value))
     }
 
-    /// Where the value of child `index` begins, be it an item or a member.
+    /// Start of the value of child `index`, for an item or a member.
     pub(crate) fn value(&self, document: &[u8], index: usize) -> Option<usize> {
         if self.object { Some(self.member(document, index)?.1) } else { self.child(document, index) }
     }
 
-    /// Where the value of the member with this key begins.
+    /// Start of the value of the member with this key.
     #[inline]
     pub(crate) fn find(&self, document: &[u8], key: &[u8]) -> Option<usize> {
         if self.count <= SCANNED {
-            // The one loop that policies spend their time in. Table and count lie behind the marks, so that eight bytes
-            // from any of them on are the container's.
+            // Policies spend most of their time in this loop. Table and count follow the marks, so eight bytes from any
+            // mark on are within the container.
             let wanted = u64::from(mark(key)) * ONES;
             let mut first = 0;
             while first < self.count {
                 let word = u64::from_le_bytes(*document.get(self.limit + first..)?.first_chunk()?) ^ wanted;
-                // The lowest bit is that of a byte that is equal; a higher one may be a mistake, and costs a look.
+                // The lowest bit is a real match. A higher one may be wrong, and costs a comparison.
                 let mut equal = word.wrapping_sub(ONES) & !word & (ONES << 7);
                 while equal != 0 {
                     let index = first + equal.trailing_zeros() as usize / 8;
@@ -122,11 +122,11 @@ impl Table {
     }
 }
 
-/// One in each byte.
+/// A 1 in each byte.
 pub(crate) const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Whether two texts are equal. Word by word, the last overlapping the one before: in a guest the library's comparison
-/// goes byte by byte.
+/// Whether two texts are equal, compared word by word, with an overlapping last word. In a guest, the library's
+/// comparison goes byte by byte.
 #[inline]
 fn same(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
@@ -147,13 +147,13 @@ fn same(left: &[u8], right: &[u8]) -> bool {
     }
 }
 
-/// A cheap hash of a key, of its length and both its ends: the high byte of what [`hash`] gives.
+/// A cheap hash of a key, from its length and both ends: the high byte of [`hash`].
 #[inline]
 pub(crate) fn mark(key: &[u8]) -> u8 {
     (hash(key) >> 24) as u8
 }
 
-/// `docs/flat-encoding.md` says how it is computed.
+/// `docs/flat-encoding.md` specifies the computation.
 #[inline]
 pub(crate) fn hash(key: &[u8]) -> u32 {
     let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
@@ -168,7 +168,7 @@ pub(crate) fn hash(key: &[u8]) -> u32 {
     ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
-/// Where the node at `at` ends, or `None` if it is no node or reaches beyond `limit`.
+/// End of the node at `at`. `None` if it is no node, or exceeds `limit`.
 pub(crate) fn end(document: &[u8], at: usize, limit: usize) -> Option<usize> {
     let length = match *document.get(at)? {
         NULL..=TRUE => 1,
@@ -187,7 +187,7 @@ pub(crate) fn end(document: &[u8], at: usize, limit: usize) -> Option<usize> {
     (end <= limit).then_some(end)
 }
 
-/// The bytes of the string or number text at `at`.
+/// The bytes of the string or of the number text at `at`.
 pub(crate) fn text(document: &[u8], at: usize) -> Option<&[u8]> {
     document.get(at + HEAD..)?.get(..u32_at(document, at + 1)?)
 }

@@ -1,16 +1,16 @@
 //! Flat documents: JSON values as bytes that are read in place.
 //!
-//! The host turns a request into a document once, in one pass over its text ([`json::from_json`]); a
-//! guest then looks up what it needs ([`Node`]) without parsing, copying or allocating. What goes back
-//! is written with [`Writer`] or, from anything that serde can serialise, with [`to_document`].
+//! The host turns a request into a document once, in one pass over its text ([`json::from_json`]). A guest then reads
+//! fields ([`Node`]) without parsing, copying or allocating. Answers are written with [`Writer`], or from any serde
+//! type with [`to_document`].
 //!
-//! The layout, byte by byte, is in `docs/flat-encoding.md`. Two properties carry the rest:
+//! `docs/flat-encoding.md` specifies the layout, byte by byte. Two properties are essential:
 //!
-//! * A node says its own length, and every offset inside it counts from its first byte. So the bytes of any
-//!   node can be copied as they are into another document.
-//! * A reader never trusts an offset. Every access is checked against the bounds of the container
-//!   that it goes through, and whatever does not fit counts as absent: no bytes make a reader panic. Only [`validate`]
-//!   tells a damaged document from a small one; the host runs it on what a guest returned.
+//! * A node states its own length, and every offset inside it counts from its first byte. So the bytes of any node can
+//!   be copied into another document.
+//! * A reader never trusts an offset. Every access is checked against the bounds of its container, and a value that
+//!   does not fit counts as absent. So no bytes make a reader panic. Only [`validate`] distinguishes a damaged document
+//!   from a small one. The host runs it on the results of a guest.
 //!
 //! ```
 //! use plimsoll_flat::{Node, json};
@@ -42,12 +42,12 @@ pub use ser::to_document;
 pub use validate::validate;
 pub use writer::Writer;
 
-/// The first byte of every document of this version.
+/// First byte of every document of this version.
 pub const VERSION: u8 = 1;
 
-/// How many arrays and objects may lie inside one another: a scalar alone has depth 0, `[]` has 1.
+/// Maximum nesting of arrays and objects: a scalar alone has depth 0, and `[]` has 1.
 pub const MAX_DEPTH: usize = 512;
 
-/// Maximum number of values of a document, containers and scalars alike (keys do not count): two objects of a million
-/// values, for an UPDATE carries both versions, and what a request has around them.
+/// Maximum number of values of a document, both containers and scalars, without keys. Enough for the two objects of an
+/// UPDATE with a million values each, and for the rest of the request.
 pub const MAX_NODES: usize = 2_010_000;

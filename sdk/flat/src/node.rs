@@ -1,4 +1,4 @@
-//! Reading a document in place.
+//! Reads a document in place.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use crate::layout::{self, Table};
 use crate::number::{self, Number};
 use crate::{Error, MAX_DEPTH, Problem, VERSION, print};
 
-/// One value of a document: a handle of a few words that borrows the document and is copied freely.
+/// One value of a document: a handle of a few words, which borrows the document and is copied freely.
 ///
-/// Reading neither allocates nor panics, whatever the bytes. What is damaged reads as absent: `None`, or
-/// an iterator that ends early. See [`validate`](crate::validate) to find out.
+/// Reading never allocates and never panics, for any bytes. Damaged parts read as absent: `None`, or an iterator that
+/// ends early. [`validate`](crate::validate) reports them.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
     document: &'a [u8],
     position: u32,
-    /// How many containers enclose this node. Kept so that no recursion over a hostile document runs deep.
+    /// Number of containers around this node. It limits the recursion over a hostile document.
     depth: u32,
 }
 
@@ -31,11 +31,11 @@ pub enum Kind {
 }
 
 impl<'a> Node<'a> {
-    /// The root of a document. Looks at the version and at the root's length only.
+    /// The root of a document. Checks only the version and the length of the root.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::Version`], or [`Error::Malformed`] if the root is not exactly the rest
-    /// of the document.
+    /// [`Error::Empty`], [`Error::Version`], or [`Error::Malformed`] if the root does not fill the rest of the document
+    /// exactly.
     pub fn root(document: &'a [u8]) -> Result<Self, Error> {
         match document.first() {
             None => return Err(Error::Empty),
@@ -55,7 +55,7 @@ impl<'a> Node<'a> {
         Err(Error::Malformed { position: 1, problem })
     }
 
-    /// What kind of value this is.
+    /// The kind of this value.
     pub fn kind(self) -> Kind {
         match self.tag() {
             layout::FALSE | layout::TRUE => Kind::Bool,
@@ -72,7 +72,7 @@ impl<'a> Node<'a> {
         self.tag() == layout::NULL
     }
 
-    /// The truth value, of a boolean.
+    /// The value of a boolean.
     pub fn as_bool(self) -> Option<bool> {
         match self.tag() {
             layout::FALSE => Some(false),
@@ -86,19 +86,19 @@ impl<'a> Node<'a> {
         if self.tag() == layout::STRING { self.text() } else { None }
     }
 
-    /// The number as an `i64`: also of a `u64` or an integral double that fits. A double counts as what it is worth itself, which
-    /// beyond 2^53 need not be what its fewest digits say.
+    /// The number as an `i64`, also for a `u64` or an integral double that fits. A double counts with its exact value,
+    /// which may differ from its shortest text beyond 2^53.
     pub fn as_i64(self) -> Option<i64> {
         self.number()?.as_i64()
     }
 
-    /// The number as a `u64`: also of an `i64` or an integral double that fits.
+    /// The number as a `u64`, also for an `i64` or an integral double that fits.
     pub fn as_u64(self) -> Option<u64> {
         self.number()?.as_u64()
     }
 
-    /// The number as a double: the nearest, or of a [`Number::Text`] one within a few units in the last place. `None` where that
-    /// would be infinite.
+    /// The number as the nearest double. For a [`Number::Text`], the result is within a few units in the last place.
+    /// `None` if the result would be infinite.
     pub fn as_f64(self) -> Option<f64> {
         self.number()?.as_f64()
     }
@@ -115,13 +115,13 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// How many items or members there are; 0 of a scalar.
-    #[expect(clippy::len_without_is_empty, reason = "a scalar would be neither empty nor not")]
+    /// Number of items or members; 0 for a scalar.
+    #[expect(clippy::len_without_is_empty, reason = "a scalar is neither empty nor filled")]
     pub fn len(self) -> usize {
         self.table().map_or(0, |table| table.count)
     }
 
-    /// The member of an object with this key. A scan up to 32 members, a binary search above.
+    /// The member of an object with this key. Scans up to 32 members, and uses a binary search above.
     pub fn get(self, key: &str) -> Option<Self> {
         let table = self.table().filter(|table| table.object)?;
         let value = table.find(self.document, key.as_bytes())?;
@@ -134,19 +134,19 @@ impl<'a> Node<'a> {
         self.child(&table, index)
     }
 
-    /// The members of an object in the order of the source; nothing of other kinds.
+    /// The members of an object in the order of the source. Empty for other kinds.
     pub fn members(self) -> Members<'a> {
         Members { node: self, table: self.table().filter(|table| table.object), next: 0 }
     }
 
-    /// The items of an array; nothing of other kinds.
+    /// The items of an array. Empty for other kinds.
     pub fn items(self) -> Items<'a> {
         Items { node: self, table: self.table().filter(|table| !table.object), next: 0 }
     }
 
-    /// The node at a pointer (RFC 6901) that starts here; `""` is this node.
+    /// The node at a pointer (RFC 6901) from this node; `""` is this node.
     ///
-    /// Allocates only for a token with an escape. An index has no leading zeros; `-` names nothing.
+    /// Allocates only for a token with an escape. An index has no leading zeros, and `-` names nothing.
     pub fn at(self, pointer: &str) -> Option<Self> {
         if pointer.is_empty() {
             return Some(self);
@@ -166,15 +166,15 @@ impl<'a> Node<'a> {
         Some(node)
     }
 
-    /// Where the node begins, in bytes from the start of its document: this tells the nodes of a document apart.
+    /// Start of the node in bytes from the start of its document. Different nodes of a document have different
+    /// positions.
     pub fn position(self) -> usize {
         self.position as usize
     }
 
     /// The pointer (RFC 6901) of this node from the root of its document.
     ///
-    /// Nothing remembers the way to a node; it is found again from the root, by position, in
-    /// O(depth · log width).
+    /// The path to a node is not stored. It is computed from the root by position, in O(depth · log width).
     pub fn pointer(self) -> String {
         let mut pointer = String::with_capacity(64);
         let mut at = 1;
@@ -203,12 +203,12 @@ impl<'a> Node<'a> {
         out
     }
 
-    /// Appends this value as compact JSON, members in the order of the source.
+    /// Appends this value as compact JSON, with members in the order of the source.
     pub fn write_json(self, out: &mut String) {
         print::write_json(self, out);
     }
 
-    /// This value as a document of its own: one copy of its bytes.
+    /// This value as a separate document: one copy of its bytes.
     pub fn to_document(self) -> Vec<u8> {
         let bytes = self.bytes();
         let mut document = Vec::with_capacity(bytes.len() + 1);
@@ -217,7 +217,7 @@ impl<'a> Node<'a> {
         document
     }
 
-    /// The bytes of this node, which mean the same at any place of any document.
+    /// The bytes of this node. They have the same meaning at any place of any document.
     pub(crate) fn bytes(self) -> &'a [u8] {
         let at = self.position();
         layout::end(self.document, at, self.document.len())
@@ -241,7 +241,7 @@ impl<'a> Node<'a> {
         self.inside(table, table.value(self.document, index)?)
     }
 
-    /// The node at `at`, if it ends where the children of its container do at the latest.
+    /// The node at `at`. `None` if it exceeds the children of its container.
     fn inside(self, table: &Table, at: usize) -> Option<Self> {
         layout::end(self.document, at, table.limit)?;
         let depth = self.depth + 1;
@@ -297,7 +297,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Equality of values: objects whatever the order of their members, numbers by what they are worth (`1 == 1.0`).
+/// Equality of values: the order of members does not matter, and numbers are compared by value (`1 == 1.0`).
 impl PartialEq for Node<'_> {
     fn eq(&self, other: &Self) -> bool {
         let kind = self.kind();
@@ -311,7 +311,7 @@ impl PartialEq for Node<'_> {
                 (Some(one), Some(two)) => number::equal(one, two),
                 _ => false,
             },
-            // Bytes say the same as text and cost no check.
+            // Comparing bytes gives the same result as text, without a UTF-8 check.
             Kind::String => {
                 layout::text(self.document, self.position()) == layout::text(other.document, other.position())
             }
@@ -328,7 +328,7 @@ impl fmt::Debug for Node<'_> {
     }
 }
 
-/// The child whose value holds the byte at `target`, and where that value begins.
+/// The child whose value contains the byte at `target`, and the start of that value.
 fn enclosing(document: &[u8], table: &Table, target: usize) -> Option<(usize, usize)> {
     let (mut low, mut high) = (0, table.count);
     while low < high {
@@ -349,7 +349,7 @@ fn index(token: &str) -> Option<usize> {
     if canonical { token.parse().ok() } else { None }
 }
 
-/// The key that a token of a pointer stands for: `~1` is `/` and `~0` is `~`.
+/// The key for a token of a pointer: `~1` is `/`, and `~0` is `~`.
 fn unescape(token: &str) -> Option<String> {
     let mut parts = token.split('~');
     let mut key = String::from(parts.next()?);
@@ -377,7 +377,7 @@ fn escape_into(key: &str, pointer: &mut String) {
         }
     }
 }
-/// In a guest the pointer is part of a policy's code, so the first test shows the mistake.
+/// In a guest, the pointer is part of a policy's code, so the first test finds the mistake.
 #[cfg(target_arch = "wasm32")]
 #[cold]
 #[expect(clippy::panic, reason = "a mistake in the code of a policy")]
@@ -385,7 +385,7 @@ fn no_pointer<'a>(pointer: &str) -> Option<Node<'a>> {
     panic!("`{pointer}` is not a JSON pointer (RFC 6901): write `/{pointer}`")
 }
 
-/// The host looks up what others wrote.
+/// The host also uses pointers of policies and users.
 #[cfg(not(target_arch = "wasm32"))]
 fn no_pointer<'a>(_pointer: &str) -> Option<Node<'a>> {
     None

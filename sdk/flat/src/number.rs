@@ -1,24 +1,23 @@
-//! Numbers: which of the four forms holds one exactly, and when two are worth the same.
+//! Numbers: the four forms, and equality by value.
 
-/// A JSON number in the first of these forms that holds its decimal value.
+/// A JSON number in the first of these forms that holds its decimal value exactly.
 ///
-/// A double holds a decimal value if printing the double (with as few digits as tell it from its neighbours, of those the
-/// nearest, of two as near the even ones) gives that value back: it does for `0.1`, and not for `1e400` or
-/// `0.12345678901234567890`.
+/// A double holds a decimal value if its shortest printed form has that value. If several shortest forms exist, the
+/// nearest one counts, then the even one. `0.1` is such a value; `1e400` and `0.12345678901234567890` are not.
 #[derive(Clone, Copy, Debug)]
 pub enum Number<'a> {
     /// An integer from -2^63 up to 2^63 - 1.
     I64(i64),
     /// An integer from 2^63 up to 2^64 - 1.
     U64(u64),
-    /// A number with a fraction or an exponent, or a larger integer such as 10^20; `-0`. Always finite.
+    /// A number with a fraction or an exponent, a larger integer such as 10^20, or `-0`. Always finite.
     F64(f64),
-    /// The text of a number that none of the others holds, as it was written.
+    /// The original text of a number that no other form holds.
     Text(&'a str),
 }
 
 impl<'a> Number<'a> {
-    /// The form of the number that `text` writes, or `None` if that is no JSON number.
+    /// The form of the number in `text`. `None` if it is no JSON number.
     pub fn parse(text: &'a str) -> Option<Self> {
         if grammar(text.as_bytes()) { Some(classify(text)) } else { None }
     }
@@ -27,7 +26,7 @@ impl<'a> Number<'a> {
         match self {
             Self::I64(value) => Some(value),
             Self::U64(value) => i64::try_from(value).ok(),
-            // 2^63 is a double, 2^63 - 1 is none.
+            // 2^63 is a double, and 2^63 - 1 is not.
             Self::F64(value) if (-TWO_63..TWO_63).contains(&value) && value.trunc() == value => Some(value as i64),
             _ => None,
         }
@@ -56,9 +55,9 @@ impl<'a> Number<'a> {
 
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 
-/// Whether two numbers are worth the same.
+/// Whether two numbers have the same value.
 ///
-/// Texts only ever equal texts: a number that another form holds is not kept as text.
+/// A text only equals another text, because a number that another form holds is never kept as text.
 pub(crate) fn equal(one: Number<'_>, two: Number<'_>) -> bool {
     use Number::{F64, I64, Text, U64};
     match (one, two) {
@@ -67,13 +66,13 @@ pub(crate) fn equal(one: Number<'_>, two: Number<'_>) -> bool {
         (Text(_), _) | (_, Text(_)) => false,
         (I64(one), I64(two)) => one == two,
         (U64(one), U64(two)) => one == two,
-        // Through the integer, because not every integer has a double.
+        // Compared as integers, because not every integer is a double.
         (I64(one), other) | (other, I64(one)) => other.as_i64() == Some(one),
         (U64(one), other) | (other, U64(one)) => other.as_u64() == Some(one),
     }
 }
 
-/// Whether `text` is a number by the grammar of RFC 8259.
+/// Whether `text` is a number in the grammar of RFC 8259.
 pub(crate) fn grammar(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let whole = digits(text);
@@ -95,12 +94,12 @@ pub(crate) fn grammar(text: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// Whether `text` is a number that only its text holds.
+/// Whether only the text form holds the number `text`.
 pub(crate) fn only_text(text: &str) -> bool {
     matches!(Number::parse(text), Some(Number::Text(_)))
 }
 
-/// The form of a number whose text is known to follow the grammar.
+/// The form of a number. The text must follow the grammar.
 pub(crate) fn classify(text: &str) -> Number<'_> {
     if !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) && text != "-0" {
         if let Ok(value) = text.parse() {
@@ -111,7 +110,7 @@ pub(crate) fn classify(text: &str) -> Number<'_> {
         }
     }
     let decimal = Decimal::of(text);
-    // Every double is told apart by 17 digits, so a longer number is not what a double prints as.
+    // 17 digits distinguish all doubles, so a double never prints more digits.
     if decimal.count <= 17
         && let Ok(value) = text.parse::<f64>()
         && value.is_finite()
@@ -129,20 +128,20 @@ pub(crate) fn classify(text: &str) -> Number<'_> {
     }
 }
 
-/// A number as digits times a power of ten: `digits` without zeros at either end, read as an integer.
+/// A number as an integer times a power of ten. `digits` has no zeros at either end.
 #[derive(Debug)]
 struct Decimal<'a> {
     negative: bool,
-    /// From the first digit that is not zero to the last; may contain the decimal point.
+    /// From the first to the last digit other than zero. It may contain the decimal point.
     digits: &'a [u8],
     count: usize,
-    /// The power of ten; `None` if it does not fit.
+    /// The power of ten. `None` if it does not fit.
     exponent: Option<i64>,
     text: &'a str,
 }
 
 impl<'a> Decimal<'a> {
-    /// Reads a text that follows the grammar; of any other the result means nothing.
+    /// Reads a text that follows the grammar. For other texts the result is undefined.
     fn of(text: &'a str) -> Self {
         let bytes = text.as_bytes();
         let negative = bytes.first() == Some(&b'-');
@@ -158,7 +157,7 @@ impl<'a> Decimal<'a> {
             return Self { negative, digits: &[], count: 0, exponent: Some(0), text };
         };
         let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
-        // The weight of the last digit: before the point it is at least one, behind it less.
+        // The weight of the last digit: at least one before the point, less after it.
         let weight = if last < point { point - 1 - last } else { last - point } as i64;
         let weight = if last < point { weight } else { -weight };
         let digits = &mantissa[first..=last];
@@ -177,24 +176,25 @@ impl<'a> Decimal<'a> {
             && self.significant().eq(other.significant())
     }
 
-    /// Whether a double is sure to hold this: 15 digits always survive, away from both ends of the range.
+    /// Whether a double certainly holds this number: up to 15 digits, away from both ends of the range.
     fn is_plain(&self) -> bool {
         self.count == 0 || self.count <= 15 && self.exponent.is_some_and(|exponent| (-290..=290).contains(&exponent))
     }
 
-    /// A double within a few units in the last place of the value; infinite beyond all doubles.
+    /// A double within a few units in the last place. Infinite beyond all doubles.
     ///
-    /// The exact way, the standard library's, would put 12 KB of tables into the memory image of each guest that asks for a double.
+    /// The exact algorithm of the standard library would add 12 KB of tables to the memory image of each guest that
+    /// uses it.
     fn near(&self) -> f64 {
         const POWERS: [f64; 9] = [1e1, 1e2, 1e4, 1e8, 1e16, 1e32, 1e64, 1e128, 1e256];
         let taken = self.count.min(19);
         let digits = self.significant().take(taken);
         let value = digits.fold(0, |value: u64, digit| value * 10 + u64::from(digit - b'0')) as f64;
         let dropped = (self.count - taken) as i64;
-        // An exponent that does not fit an i64 is as good as its sign.
+        // For an exponent that does not fit an i64, only the sign matters.
         let limit = if self.text.contains("e-") || self.text.contains("E-") { i64::MIN } else { i64::MAX };
         let exponent = self.exponent.map_or(limit, |exponent| exponent.saturating_add(dropped));
-        // Of 19 digits none is left at 10^-400, and all doubles end before 10^400.
+        // At 10^-400 nothing is left of 19 digits, and all doubles are below 10^400.
         let power = exponent.clamp(-400, 400);
         let mut near = value;
         for (bit, step) in POWERS.iter().enumerate() {
@@ -216,7 +216,7 @@ impl<'a> Decimal<'a> {
         Some(if self.negative { -value } else { value })
     }
 
-    /// The digits alone; in a damaged document there may be anything else between them.
+    /// Only the digits. In a damaged document there may be other bytes between them.
     fn significant(&self) -> impl Iterator<Item = u8> + '_ {
         self.digits.iter().copied().filter(u8::is_ascii_digit)
     }

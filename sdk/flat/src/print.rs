@@ -2,7 +2,7 @@
 
 use crate::{Kind, Node, Number};
 
-/// Appends `node` as compact JSON. What a damaged document can't say comes out as `null`.
+/// Appends `node` as compact JSON. Damaged parts print as `null`.
 pub(crate) fn write_json(node: Node<'_>, out: &mut String) {
     match node.kind() {
         Kind::Null => out.push_str("null"),
@@ -34,7 +34,7 @@ pub(crate) fn write_json(node: Node<'_>, out: &mut String) {
     }
 }
 
-/// Appends the digits of `value`, without the machinery of `fmt`, which a small guest would else carry.
+/// Appends the digits of `value` without `fmt`, whose code would make a small guest larger.
 pub(crate) fn integer(mut value: u64, out: &mut String) {
     let mut digits = [0; 20];
     let mut length = 0;

@@ -1,21 +1,22 @@
-//! Documents from what serde can serialise, in serde_json's conventions.
+//! Documents from serde values, by serde_json's conventions.
 
 use serde::ser::{self, Serialize};
 
 use crate::{Error, Kind, Node, Number, Writer};
 
-/// The document of a value: of a `serde_json::Value`, or of any type as `serde_json` would write it.
+/// The document of a `serde_json::Value`, or of any type as `serde_json` would write it.
 ///
 /// # Errors
-/// Limits, NaN and infinities, keys that are neither text, number, character nor boolean, and whatever the type's `Serialize` refuses.
+/// Exceeded limits, NaN and infinities, keys other than text, numbers, characters and booleans, and errors of the
+/// type's `Serialize`.
 pub fn to_document<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut writer = Writer::new();
     value.serialize(&mut Values { writer: &mut writer })?;
     writer.finish()
 }
 
-/// Serialises as the JSON value would. Serde has no number of any size, so a [`Number::Text`] goes out as the nearest double, and one beyond
-/// all doubles is refused; [`Writer::node`] and [`Node::write_json`] keep it.
+/// Serialises like the JSON value. Serde has no numbers of arbitrary size, so a [`Number::Text`] becomes the nearest
+/// double, and a number beyond all doubles is an error. [`Writer::node`] and [`Node::write_json`] keep the text.
 impl Serialize for Node<'_> {
     fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.kind() {
@@ -48,7 +49,7 @@ impl Values<'_> {
     }
 }
 
-/// An open array or object, and how many `end`s close it.
+/// An open array or object, and the number of `end`s that close it.
 struct Open<'s, 'w> {
     values: &'s mut Values<'w>,
     ends: usize,
@@ -288,7 +289,7 @@ impl ser::SerializeMap for Open<'_, '_> {
     }
 }
 
-/// Serialises the key of a map: only what has one obvious text.
+/// Serialises the key of a map. Only types with one obvious text are allowed.
 struct Keys<'w> {
     writer: &'w mut Writer,
 }

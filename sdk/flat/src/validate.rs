@@ -1,24 +1,24 @@
-//! The full check of a document that somebody else wrote.
+//! The full check of a document from an untrusted source.
 
 use crate::layout::{self, HEAD, SCANNED, Table};
 use crate::{Error, MAX_DEPTH, MAX_NODES, Node, Problem, number};
 
-/// Checks a whole document, in time linear in its length (but for the 32 keys of small objects, compared
-/// pairwise where their marks are equal).
+/// Checks a whole document, in time linear in its length. (Only the up to 32 keys of a small object are compared
+/// pairwise, if their marks are equal.)
 ///
-/// Passed, it holds that: every node lies inside its container; the children of a container follow one another without overlap, so that
-/// a walk visits each byte at most once; text is UTF-8; number texts are numbers that no other form holds; doubles are finite; keys
-/// are unique, and have the marks or the order that the object says; depth and node count are within limits.
+/// After this check: every node is inside its container. The children of a container do not overlap, so a walk visits
+/// each byte at most once. Text is UTF-8, number texts are numbers that no other form holds, and doubles are finite.
+/// Keys are unique, with correct marks or a correct order. Depth and number of nodes are within the limits.
 ///
 /// # Errors
-/// What is wrong first, and where.
+/// The first problem, with its position.
 pub fn validate(document: &[u8]) -> Result<(), Error> {
     Node::root(document)?;
     node(document, 1, 0, number::only_text).map(|_| ())
 }
 
-/// Checks the node at `at`, which `depth` containers enclose and which must end where the document does.
-/// Returns how many nodes it is made of.
+/// Checks the node at `at`, which is inside `depth` containers and must end at the end of the document. Returns the
+/// number of nodes in it.
 pub(crate) fn node(document: &[u8], at: usize, depth: usize, is_number: fn(&str) -> bool) -> Result<usize, Error> {
     let mut check = Check { document, nodes: 0, is_number };
     let end = check.value(at, document.len(), depth)?;
@@ -35,7 +35,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Checks the value at `at`, which must end before `limit`, and returns where it ends. Recursion ends at [`MAX_DEPTH`].
+    /// Checks the value at `at`, which must end before `limit`. Returns its end. The recursion stops at [`MAX_DEPTH`].
     fn value(&mut self, at: usize, limit: usize, depth: usize) -> Result<usize, Error> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
@@ -103,8 +103,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Checks that no two keys are equal: of a large object through its permutation, which must rise strictly. (A permutation
-    /// that does so names every member once, for it has as many entries as there are members.)
+    /// Checks that no two keys are equal. For a large object, the keys must rise strictly in the order of its
+    /// permutation. (Such a permutation names every member once, because it has as many entries as members.)
     fn keys(&self, table: &Table) -> Result<(), Error> {
         let key = |index| table.member(self.document, index).map(|(key, _)| key);
         if table.count <= SCANNED {

@@ -1,4 +1,4 @@
-//! Writing a document value by value.
+//! Writes a document, value by value.
 
 use crate::builder::Builder;
 use crate::number::{self, Number};
@@ -6,8 +6,8 @@ use crate::{Error, MAX_DEPTH, MAX_NODES, Node, layout, validate};
 
 /// Writes a document in one pass.
 ///
-/// Calls return nothing, so that writing reads as a list of what is written. The first mistake (or limit) is kept, what comes after
-/// it is ignored, and [`finish`](Self::finish) reports it.
+/// The calls return nothing, so that code reads like a list of the written values. The writer keeps the first mistake
+/// (or exceeded limit) and ignores later calls. [`finish`](Self::finish) reports the mistake.
 ///
 /// ```
 /// let mut writer = plimsoll_flat::Writer::new();
@@ -26,10 +26,10 @@ pub struct Writer {
     error: Option<Error>,
 }
 
-/// What the place where the next value would go asks for.
+/// The expected next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
-    /// The root has not begun.
+    /// The root has not started.
     Root,
     /// An item, or the end of the array.
     Item,
@@ -48,12 +48,12 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// A writer of an empty document.
+    /// A writer with an empty document.
     pub fn new() -> Self {
         Self::with_capacity(0)
     }
 
-    /// A writer that has room for `bytes` bytes before it must grow.
+    /// A writer with capacity for `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { builder: Builder::with_capacity(bytes), nodes: 0, expects: Expects::Root, error: None }
     }
@@ -73,7 +73,7 @@ impl Writer {
         self.eight(layout::I64, value.to_le_bytes());
     }
 
-    /// Writes an integer, as an `i64` where that can hold it.
+    /// Writes an integer, as an `i64` if it fits.
     pub fn u64(&mut self, value: u64) {
         match i64::try_from(value) {
             Ok(value) => self.i64(value),
@@ -81,7 +81,7 @@ impl Writer {
         }
     }
 
-    /// Writes a double. NaN and the infinities are [`Error::NotFinite`].
+    /// Writes a double. NaN and infinities give [`Error::NotFinite`].
     pub fn f64(&mut self, value: f64) {
         if value.is_finite() {
             self.eight(layout::F64, value.to_le_bytes());
@@ -90,7 +90,7 @@ impl Writer {
         }
     }
 
-    /// Writes the number that `text` says, in the first [`Number`] form that holds it. Anything but a JSON number is
+    /// Writes the number in `text`, in the first [`Number`] form that holds it. A text that is no JSON number gives
     /// [`Error::NotANumber`].
     pub fn number_text(&mut self, text: &str) {
         match Number::parse(text) {
@@ -107,12 +107,12 @@ impl Writer {
         self.text(layout::STRING, text);
     }
 
-    /// Begins an object; [`key`](Self::key) and a value in turn follow, then [`end`](Self::end).
+    /// Starts an object. Then follow pairs of [`key`](Self::key) and a value, and [`end`](Self::end).
     pub fn begin_object(&mut self) {
         self.begin(true);
     }
 
-    /// Writes the key of the next value. A key that the object has already replaces the earlier member.
+    /// Writes the key of the next value. If the object already has this key, the new member replaces the earlier one.
     pub fn key(&mut self, key: &str) {
         if self.error.is_some() {
         } else if self.expects != Expects::Key {
@@ -123,7 +123,7 @@ impl Writer {
         }
     }
 
-    /// Begins an array; its items follow, then [`end`](Self::end).
+    /// Starts an array. Then follow its items, and [`end`](Self::end).
     pub fn begin_array(&mut self) {
         self.begin(false);
     }
@@ -134,7 +134,7 @@ impl Writer {
             _ if self.error.is_some() => {}
             Expects::Item | Expects::Key => {
                 self.builder.end();
-                // A table adds up to eight bytes a child, so this may be where the document gets too long.
+                // A table adds up to eight bytes for each child, so the document may become too long here.
                 if self.fits(0) {
                     self.written();
                 }
@@ -144,16 +144,16 @@ impl Writer {
         }
     }
 
-    /// Writes a copy of a node of any document, after a check of its structure (O(size)): a document that this writer
-    /// finishes is sound even if the other is not.
+    /// Writes a copy of a node of any document, after a check of its structure (O(size)). So this writer's document is
+    /// sound, even if the other one is not.
     pub fn node(&mut self, node: Node<'_>) {
         let bytes = node.bytes();
         let depth = self.builder.depth();
-        // Without the costly look at number texts: what it is for, `validate` does on the other side.
+        // Without the expensive check of number texts, which `validate` performs on the receiving side.
         match validate::node(bytes, 0, depth, |text| number::grammar(text.as_bytes())) {
             Ok(nodes) => {
                 if self.place() && self.fits(bytes.len()) {
-                    // `place` has counted the first.
+                    // `place` has counted the first node.
                     self.nodes += nodes - 1;
                     if self.nodes > MAX_NODES {
                         return self.fail(Error::TooManyNodes);
@@ -166,9 +166,9 @@ impl Writer {
         }
     }
 
-    /// Writes a copy of a node of a document that is known to be sound: one that this crate made, or [`validate`] has passed.
-    /// Costs a copy of its bytes. What is within the limits there is so here, as long as no node is written twice, or deeper
-    /// than it stood.
+    /// Writes a copy of a node of a sound document: one that this crate made, or that [`validate`] has accepted. Costs
+    /// one copy of its bytes. The limits of the new document hold, provided that no node is written twice, or deeper
+    /// than in its source.
     ///
     /// [`validate`]: crate::validate()
     pub fn sound_node(&mut self, node: Node<'_>) {
@@ -182,7 +182,7 @@ impl Writer {
     /// The document.
     ///
     /// # Errors
-    /// The first mistake or limit met while writing; [`Error::Misuse`] if there is no value or a container is still open.
+    /// The first mistake or exceeded limit. [`Error::Misuse`] if there is no value, or if a container is still open.
     pub fn finish(self) -> Result<Vec<u8>, Error> {
         match (self.error, self.expects) {
             (Some(error), _) => Err(error),
@@ -192,7 +192,7 @@ impl Writer {
         }
     }
 
-    /// The first mistake or limit so far, so that a long source need not be read to its end.
+    /// The first mistake or exceeded limit so far, so that a caller can stop reading a long source.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.error {
             Some(error) => Err(error.clone()),
@@ -231,7 +231,7 @@ impl Writer {
         }
     }
 
-    /// Makes the place for a value, if one may come here.
+    /// Prepares the place of a value, if a value is allowed here.
     fn place(&mut self) -> bool {
         match self.expects {
             _ if self.error.is_some() => return false,
@@ -253,7 +253,7 @@ impl Writer {
         self.error.is_none()
     }
 
-    /// Whether `more` bytes keep every offset within a `u32`.
+    /// Whether every offset fits a `u32` after `more` bytes.
     fn fits(&mut self, more: usize) -> bool {
         // The margin is for heads and counts.
         let fits = self.builder.out.len().saturating_add(more) < u32::MAX as usize - 64;

@@ -1,4 +1,4 @@
-//! Documents from somebody who means harm: nothing panics, and what `validate` passes is read in bounded time.
+//! Documents of an attacker: no operation panics, and a document that passes `validate` is read in bounded time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use plimsoll_flat::{Error, Kind, MAX_DEPTH, MAX_NODES, Node, Problem, Writer, json, validate};
@@ -9,7 +9,7 @@ const SAMPLE: &str = r#"{"a":[1,-2.5,"text",null,true,1e400,18446744073709551615
     "k5":5,"k6":6,"k7":7,"k8":8,"k9":9,"k10":10,"k11":11,"k12":12,"k13":13,"k14":14,"k15":15,"k16":16,"k17":17,"k18":18,"k19":19,"k20":20,"k21":21,
     "k22":22,"k23":23,"k24":24,"k25":25,"k26":26,"k27":27,"k28":28,"k29":29,"k30":30,"k31":31,"k32":32,"k33":{"x":[[[]]]}},"é":"😀\u0000"}"#;
 
-/// Reads whatever can be reached in every way there is, up to `budget` nodes. Returns how many of them were left.
+/// Reads every reachable node in every way, up to `budget` nodes. Returns the rest of the budget.
 fn read(node: Node<'_>, mut budget: usize) -> usize {
     if budget == 0 {
         return 0;
@@ -31,7 +31,7 @@ fn read(node: Node<'_>, mut budget: usize) -> usize {
     budget
 }
 
-/// Everything that a program may do with bytes it was given.
+/// Every operation of a program on bytes from outside.
 fn abuse(document: &[u8]) {
     let sound = validate(document);
     let Ok(root) = Node::root(document) else {
@@ -48,7 +48,7 @@ fn abuse(document: &[u8]) {
         assert_eq!(validate(&root.to_document()), Ok(()));
     }
     if left > 0 {
-        // Small enough that whole-tree operations are affordable even where children are shared.
+        // Few enough nodes for operations on the whole tree, even if children are shared.
         let _ = (root.to_json(), root == Node::root(document).unwrap(), serde_json::to_value(root), root.to_document());
         let _ = <Value as serde::Deserialize>::deserialize(root);
     }
@@ -109,11 +109,11 @@ fn every_word_may_change() {
     }
 }
 
-/// Two keys of one byte, and their marks by the rule of docs/flat-encoding.md.
+/// Two keys of one byte, with their marks by the rule of docs/flat-encoding.md.
 const A: (u8, u8) = (b'a', 0x54);
 const B: (u8, u8) = (b'b', 0x2f);
 
-/// A document, by hand: an array of the nodes given, with the offsets given.
+/// A handmade document: an array of these nodes with these offsets.
 fn array(children: &[u8], offsets: &[u32]) -> Vec<u8> {
     container(8, children, offsets, offsets.len() as u32)
 }
@@ -122,7 +122,7 @@ fn container(tag: u8, children: &[u8], words: &[u32], count: u32) -> Vec<u8> {
     marked(tag, children, &[], words, count)
 }
 
-/// An object of this many members, by hand: marks and offsets as given.
+/// A handmade object with this number of members, these marks and these offsets.
 fn marked(tag: u8, children: &[u8], marks: &[u8], words: &[u32], count: u32) -> Vec<u8> {
     let children = &[children, marks].concat();
     let length = 5 + children.len() + 4 * words.len() + 4;
@@ -166,7 +166,7 @@ fn each_rule_is_checked() {
     assert_eq!(problem(&two(&b, [b.1, a.1])), Problem::Mark);
     assert_eq!(problem(&two(&b, [a.1, a.1])), Problem::Mark);
     assert_eq!(problem(&marked(9, &a.0, &[], &[5], 1)), Problem::Bounds, "no marks");
-    // A gap is what a duplicate leaves behind.
+    // A removed duplicate leaves a gap.
     assert_eq!(validate(&array(&[0, 0xff, 1], &[5, 7])), Ok(()));
 }
 
@@ -189,7 +189,7 @@ fn the_permutation_is_checked() {
 
 #[test]
 fn depth_is_bounded_for_readers_too() {
-    // Arrays in arrays, far deeper than a writer would go: built from the inside out.
+    // Nested arrays, far deeper than a writer allows, built from the inside out.
     let mut node = vec![8, 9, 0, 0, 0, 0, 0, 0, 0];
     for _ in 0..20_000 {
         let length = node.len() as u32 + 13;
@@ -225,7 +225,7 @@ proptest! {
     #[test]
     fn random_bytes(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0_u8..12) {
         abuse(&bytes);
-        // Past the first two checks, whatever they are.
+        // Makes the version and the length right, so that the first two checks pass.
         if bytes.len() > 6 {
             let length = bytes.len() as u32 - 1;
             bytes[0] = 1;

@@ -1,4 +1,4 @@
-//! Places, pointers, copies, and the writer.
+//! Positions, pointers, copies, and the writer.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use plimsoll_flat::{Error, MAX_DEPTH, MAX_NODES, Node, Writer, json, to_document, validate};
@@ -15,7 +15,7 @@ fn written(write: impl FnOnce(&mut Writer)) -> Result<String, Error> {
     Ok(Node::root(&document).unwrap().to_json())
 }
 
-/// Checks of every node below `node` what holds of all.
+/// Checks the common properties of every node below `node`.
 fn check(document: &[u8], node: Node<'_>, pointer: &str) {
     assert_eq!(node.pointer(), pointer);
     let root = Node::root(document).unwrap();
@@ -52,7 +52,7 @@ fn every_node_knows_its_pointer() {
 
 #[test]
 fn pointers_follow_rfc_6901() {
-    // The RFC's own example.
+    // The example of the RFC.
     let document =
         flat(r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8,"0":9}"#);
     let root = Node::root(&document).unwrap();
@@ -260,7 +260,7 @@ fn the_writer_keeps_the_limits() {
     assert!(many(MAX_NODES - 1).is_ok());
     assert_eq!(many(MAX_NODES), Err(Error::TooManyNodes));
 
-    // What is copied counts, too.
+    // Copied nodes count too.
     let deep = flat(&format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH)));
     let wide = flat(&format!("[{}0]", "0,".repeat(MAX_NODES / 2)));
     let inside = |document: &[u8], times: usize| {
@@ -300,7 +300,7 @@ fn the_bytes_are_as_documented() {
     assert_eq!(flat(r#"{"a":[1,true]}"#), expected);
 }
 
-/// 256 marks and thousands of keys: many have the mark of another one.
+/// There are 256 marks and thousands of keys, so many keys share a mark.
 #[test]
 fn keys_of_one_mark_are_told_apart() {
     let keys: Vec<String> = (0..3000).map(|number| "k".repeat(number % 13) + &number.to_string()).collect();

@@ -1,4 +1,4 @@
-//! Typed values: from a node and from `serde_json` alike, and back.
+//! Typed values from a node and from `serde_json`, and back.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::borrow::Cow;
@@ -64,7 +64,7 @@ struct Borrowed<'a> {
     bytes: &'a [u8],
 }
 
-/// Deserialises alike from both (or both refuse), and what comes out serialises alike.
+/// Both sources give the same value or both fail. The value serialises alike in both formats.
 fn alike<T: DeserializeOwned + Serialize + PartialEq + Debug>(text: &str) {
     let document = json::from_json(text.as_bytes()).unwrap();
     let node = Node::root(&document).unwrap();
@@ -73,7 +73,7 @@ fn alike<T: DeserializeOwned + Serialize + PartialEq + Debug>(text: &str) {
             assert_eq!(flat, serde, "{text}");
             let back = to_document(&flat).unwrap();
             assert_eq!(validate(&back), Ok(()));
-            // As values: the two print some doubles differently.
+            // Compared as values, because both print some doubles differently.
             let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(value(&Node::root(&back).unwrap().to_json()), value(&serde_json::to_string(&serde).unwrap()));
         }
@@ -148,7 +148,7 @@ fn numbers() {
         alike::<i8>(text);
         alike::<u64>(text);
         alike::<i64>(text);
-        // serde_json takes `-0` for an integer of 128 bits, and for no other.
+        // serde_json reads `-0` as an integer only for 128 bits.
         if text != "-0" {
             alike::<u128>(text);
             alike::<i128>(text);

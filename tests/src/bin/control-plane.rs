@@ -1,4 +1,4 @@
-//! Runs a control plane until standard input ends or it is interrupted, and prints the administrator's kubeconfig.
+//! Runs a control plane, and prints the administrator's kubeconfig. It ends with standard input, or on Ctrl-C.
 
 use std::io::{Read, Write};
 

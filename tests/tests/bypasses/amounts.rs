@@ -1,4 +1,4 @@
-//! What is there in form alone: requests too small to mean anything, and images that no container names.
+//! Values that only look complete: requests too small to mean anything, and images that no container names.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "copy-of-one-byte",
-            exploits: "a limit of one byte, of which the API server makes the request",
+            exploits: "a limit of one byte, which the API server copies to the request",
             by: Policy(&[REQUESTS]),
             run: |it| resources(it, "copied", json!({"requests": {"cpu": "1"}, "limits": {"memory": "1"}})),
         },
@@ -130,13 +130,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "limit-of-the-pod",
-            exploits: "a limit of one byte for the Pod as a whole, of which its request is made",
+            exploits: "a limit of one byte for the Pod as a whole, which is copied to its request",
             by: Policy(&[REQUESTS]),
             run: |it| whole(it, good("whole-limit"), json!({"requests": {"cpu": "1"}, "limits": {"memory": "1"}})),
         },
         Try {
             name: "one-share-for-three",
-            exploits: "the least that counts, for the Pod as a whole and three containers",
+            exploits: "the minimum for one container, as the request of a whole Pod with three containers",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 let mut object = good("shared").container("b", 9090).container("c", 9191);
@@ -163,7 +163,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "one-byte-afterwards",
-            exploits: "a patch that takes the request of a good workload down to one byte",
+            exploits: "a patch that lowers the request of a good workload to one byte",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 it.made("Deployment", "lowered")?;
@@ -205,7 +205,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "image-of-a-volume-never-pulled",
-            exploits: "`pullPolicy: Never`, so that the node's own image is meant",
+            exploits: "`pullPolicy: Never`, which uses an image that the node already has",
             by: Policy(&[LATEST]),
             run: |it| it.create(mounting("Deployment", "never", json!({"reference": BAD, "pullPolicy": "Never"}))),
         },
@@ -223,7 +223,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "image-that-nothing-mounts",
-            exploits: "a volume that no container mounts: the kubelet pulls its image all the same",
+            exploits: "a volume that no container mounts; the kubelet still pulls its image",
             by: Policy(&[LATEST]),
             run: |it| {
                 let volumes = json!([{"name": "model", "image": {"reference": BAD}}]);
@@ -321,7 +321,7 @@ fn cpu(it: &Theme, name: &str, amount: Value) -> Result<Said> {
     resources(it, name, json!({"requests": {"cpu": amount, "memory": "128Mi"}}))
 }
 
-/// The first container says nothing, and the Pod as a whole this.
+/// The first container has no resources, and the Pod as a whole has these.
 fn whole(it: &Theme, object: Manifest, resources: Value) -> Result<Said> {
     it.create(object.pod("/containers/0/resources", Value::Null).pod("/resources", resources))
 }
@@ -332,7 +332,7 @@ fn mounting(kind: &str, name: &str, image: Value) -> Manifest {
         .pod("/containers/0/volumeMounts", json!([{"name": "model", "mountPath": "/model"}]))
 }
 
-/// The webhook hears of the LimitRange a moment later; until then the request is missing, which is refused as well.
+/// The webhook learns of the LimitRange a moment later. Until then the request is missing, which is denied too.
 fn filled_in(it: &Theme) -> Result<Said> {
     let range = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tiny"},
         "spec": {"limits": [{"type": "Container", "defaultRequest": {"memory": "1"}}]}});

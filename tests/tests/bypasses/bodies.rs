@@ -1,4 +1,4 @@
-//! Odd bodies: what JSON lets one write, and the API server reads in its own way.
+//! Odd bodies: text that JSON allows, and that the API server reads in its own way.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::Manifest;
@@ -15,13 +15,13 @@ pub(crate) const TRIES: Tries = Tries {
     tries: &[
         Try {
             name: "duplicate-key",
-            exploits: "the member twice, good and then bad; the API server takes the last",
+            exploits: "the member twice, first good and then bad; the API server uses the last",
             by: Policy(&[LATEST]),
             run: |it| in_place_of_the_image(it, "twice", &format!("{IMAGE},\"image\":\"{BAD}\"")),
         },
         Try {
             name: "duplicate-parent",
-            exploits: "`template` twice, each with a spec of its own",
+            exploits: "`template` twice, each with its own spec",
             by: Policy(&[LATEST]),
             run: |it| {
                 let [good, bad]: [Value; 2] =
@@ -114,7 +114,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "number-that-wraps-around",
-            exploits: "`runAsUser: 18446744073709551616`, which is 0 to who counts in 64 bits",
+            exploits: "`runAsUser: 18446744073709551616`, which overflows to 0 in 64 bits",
             by: ApiServer("cannot unmarshal number"),
             run: |it| user(it, "wraps", "18446744073709551616"),
         },
@@ -131,7 +131,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "deep-nesting",
-            exploits: "600 levels in a custom resource, deeper than we read",
+            exploits: "600 levels in a custom resource, more than Plimsoll reads",
             by: FailurePolicy,
             run: |it| it.create(rollout("deep", |template| template["deep"] = nested(600))),
         },
@@ -143,13 +143,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "a-million-values",
-            exploits: "more arguments than an object may have values, so that we give up",
+            exploits: "more arguments than the maximum number of values, so that Plimsoll gives up",
             by: TooLarge,
             run: |it| dry(it, bad("Deployment", "many").pod("/containers/0/args", json!(vec![""; 1_040_000]))),
         },
         Try {
             name: "many-containers",
-            exploits: "the bad one behind 300 good ones",
+            exploits: "the bad container after 300 good ones",
             by: Policy(&[LATEST]),
             run: |it| {
                 let crowd = (0..300).fold(Manifest::good("Deployment", "crowd"), |object, number| {
@@ -207,7 +207,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// A good Deployment in whose text something else stands where the image stood.
+/// A good Deployment with other text in place of the image.
 fn in_place_of_the_image(it: &Theme, name: &str, text: &str) -> Result<Said> {
     replaced(it, &Manifest::good("Deployment", name).into(), IMAGE, text)
 }
@@ -223,7 +223,7 @@ fn user(it: &Theme, name: &str, user: &str) -> Result<Said> {
     replaced(it, &object.into(), "77777", user)
 }
 
-/// Argo's kind, good but for what is done to its template.
+/// Argo's Rollout, without a problem except for the change of its template.
 pub(crate) fn rollout(name: &str, change: impl FnOnce(&mut Value)) -> Value {
     let mut object: Value = Manifest::good("Deployment", name).into();
     object["apiVersion"] = "argoproj.io/v1alpha1".into();
@@ -243,7 +243,7 @@ fn large(object: Manifest, bytes: usize) -> Manifest {
     object.pod("/containers/0/env", json!(parts))
 }
 
-/// Without storing it: etcd takes less than the API server.
+/// A dry run, because etcd accepts less than the API server.
 fn dry(it: &Theme, object: Manifest) -> Result<Said> {
     let path = format!("{}?dryRun=All", crate::stage::collection(object.kind(), it.namespace.name()));
     it.send("POST", &path, &[crate::stage::JSON], object.to_string().as_bytes())

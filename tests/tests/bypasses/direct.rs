@@ -1,4 +1,4 @@
-//! Plimsoll asked directly, with what no API server would send: whatever it answers, it is no `allowed: true`.
+//! Direct requests to Plimsoll that no API server would send. No answer may be `allowed: true`.
 
 use anyhow::Result;
 use plimsoll_tests::Manifest;
@@ -31,7 +31,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "another-operation",
-            exploits: "an operation that is no word of Kubernetes",
+            exploits: "an operation that Kubernetes does not have",
             by: Answer("`operation` is not one of"),
             run: |it| asked(it, with("operation", json!("create"))),
         },
@@ -49,13 +49,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "request-kind-that-is-not-the-kind",
-            exploits: "`requestKind`, what the client wrote before the API server converted it",
+            exploits: "`requestKind`, the kind before the API server's conversion",
             by: Policy(&[LATEST]),
             run: |it| asked(it, with("requestKind", json!({"group": "", "version": "v1", "kind": "ConfigMap"}))),
         },
         Try {
             name: "kind-in-another-version",
-            exploits: "a version of a known kind that nobody knows",
+            exploits: "an unknown version of a known kind",
             by: Policy(&[LATEST]),
             run: |it| asked(it, with("kind", json!({"group": "apps", "version": "v9", "kind": "Deployment"}))),
         },
@@ -83,7 +83,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "no-uid",
-            exploits: "no uid, so that nothing can be answered",
+            exploits: "no uid, so that no answer is possible",
             by: Status(&[400]),
             run: |it| asked(it, with("uid", Value::Null)),
         },
@@ -186,7 +186,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "compressed",
-            exploits: "`content-encoding: gzip`, in the hope that a checksum or nothing is read",
+            exploits: "`content-encoding: gzip`, in the hope that the body is not read",
             by: Status(&[400]),
             run: |it| {
                 let empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -207,7 +207,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "body-that-never-ends",
-            exploits: "a body in pieces whose last one does not come",
+            exploits: "a chunked body whose last chunk never arrives",
             by: Status(&[408]),
             run: |it| {
                 let head: &[u8] = b"POST /validate?timeout=300ms HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
@@ -219,7 +219,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "no-time",
-            exploits: "`?timeout=1ns`, so that nothing can be judged",
+            exploits: "`?timeout=1ns`, so that no policy has time",
             by: Status(&[408, 503]),
             run: |it| it.ask("/validate?timeout=1ns", &[JSON], &whole(&wrong())),
         },
@@ -231,7 +231,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "time-without-end",
-            exploits: "`?timeout=` and more hours than there have been",
+            exploits: "`?timeout=` with a huge number of hours",
             by: Policy(&[LATEST]),
             run: |it| it.ask("/validate?timeout=999999999h", &[JSON], &whole(&wrong())),
         },
@@ -243,13 +243,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "namespace-of-the-object",
-            exploits: "an object that says it lies in a namespace in `observe`",
+            exploits: "an object whose namespace field names a namespace in `observe`",
             by: Policy(&[LATEST]),
             run: |it| asked(it, review(&bad("Deployment", "web").with("/metadata/namespace", json!("sandbox-1")))),
         },
         Try {
             name: "old-object-of-a-create",
-            exploits: "a CREATE with an old object that was as bad",
+            exploits: "a CREATE with an old object that has the same problem",
             by: Policy(&[LATEST]),
             run: |it| asked(it, with("oldObject", bad("Deployment", "web").with("/spec/paused", json!(true)).into())),
         },
@@ -295,7 +295,7 @@ fn review(object: &Manifest) -> Value {
     }})
 }
 
-/// The review that has to be denied.
+/// The review that must be denied.
 fn wrong() -> Value {
     review(&bad("Deployment", "web"))
 }
@@ -315,7 +315,7 @@ fn asked(it: &Theme, review: Value) -> Result<Said> {
     it.ask("/validate", &[JSON], &whole(&review))
 }
 
-/// The review that has to be denied, as text in which something is replaced once.
+/// The review that must be denied, as text in which one replacement is made.
 fn replaced(it: &Theme, what: &str, by: &str) -> Result<Said> {
     let text = wrong().to_string();
     anyhow::ensure!(text.matches(what).count() == 1, "`{what}` stands not once in the review");

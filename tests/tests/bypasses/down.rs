@@ -1,4 +1,4 @@
-//! While nothing answers: what is judged is refused, and what a cluster needs to come up again is not.
+//! While no webhook answers: reviewed objects are refused, and everything that a cluster needs to recover is accepted.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn while_it_is_down() -> Result<()> {
     let namespace = Namespace::new(&control_plane, "down")?;
     let mut webhook = Webhook::start(&control_plane, &WebhookOptions::default())?;
     let admin = control_plane.kubectl();
-    until(Duration::from_secs(30), "what can deny is registered to fail closed", || {
+    until(Duration::from_secs(30), "the denying webhooks are registered with failurePolicy Fail", || {
         let configuration = admin.get("validatingwebhookconfiguration", "plimsoll")?;
         Ok((configuration["webhooks"][0]["failurePolicy"] == "Fail").then_some(()))
     })?;
@@ -29,21 +29,21 @@ fn while_it_is_down() -> Result<()> {
     let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}});
     namespace.kubectl().create(&claim.to_string())?.ok()?;
-    ensure!(webhook.stop(), "it does not end well");
+    ensure!(webhook.stop(), "the webhook failed on SIGTERM");
 
     for object in [Manifest::good("Deployment", "web"), Manifest::good("Pod", "web")] {
         let output = namespace.kubectl().create(&object.to_string())?;
         let closed = output.stderr.contains("failed calling webhook \"validate.plimsoll.dev\"");
         ensure!(closed && !output.status.success(), "{}: {}", object.kind(), output.stderr);
     }
-    // What somebody protects stays until there is somebody to ask; nothing else waits for us to be deleted.
+    // Protected objects cannot be deleted while the webhook is down. All other objects can.
     for (kind, kept, other) in [("deployment", "kept", "let-go"), ("statefulset", "kept-too", "let-go-too")] {
         let output = namespace.kubectl().delete(kind, kept)?;
         let closed = output.stderr.contains("failed calling webhook \"protected.plimsoll.dev\"");
         ensure!(closed && !output.status.success(), "{kind}: {}", output.stderr);
         namespace.kubectl().ok(&["delete", kind, other])?;
     }
-    // The scheduler writes the node of a claim; nobody else may.
+    // Only the scheduler may write the node of a claim.
     let annotate = ["annotate", "persistentvolumeclaim", "data", "volume.kubernetes.io/selected-node=node"];
     let output = namespace.kubectl().run(&annotate, None)?;
     ensure!(output.stderr.contains("failed calling webhook \"validate.plimsoll.dev\""), "{}", output.stderr);
@@ -51,20 +51,20 @@ fn while_it_is_down() -> Result<()> {
     namespace.kubectl().acting_as(&scheduler).ok(&annotate)?;
     for object in needed() {
         let output = admin.create(&object.to_string())?;
-        output.ok().with_context(|| format!("{} is in the way", object["kind"]))?;
+        output.ok().with_context(|| format!("{} is refused", object["kind"]))?;
     }
-    // A controller goes on with what its owner says, and a deletion with what is no longer wanted.
+    // Controllers can still create objects for accepted owners, and delete unwanted objects.
     let system = admin.in_namespace("kube-system");
     system.create(&Manifest::good("Deployment", "addon").to_string())?.ok()?;
     admin.ok(&["delete", "namespace", namespace.name(), "--wait=false"])?;
-    // The protected objects go with it. So does the claim: a controller takes its finalizer away.
+    // The protected objects are deleted with the namespace. So is the claim: a controller removes its finalizer.
     until(Duration::from_secs(60), "the namespace is gone", || {
         Ok(admin.find("namespace", namespace.name())?.is_none().then_some(()))
     })?;
     Ok(())
 }
 
-/// Kinds that lie in no namespace, where a selector of namespaces says nothing, and what a control plane lives by.
+/// Kinds without a namespace, to which a namespace selector does not apply, and kinds that a control plane needs.
 fn needed() -> Vec<Value> {
     let named = |name: &str| json!({"name": name});
     vec![

@@ -1,4 +1,4 @@
-//! Exempt by a sign: a mark by which something is passed over, put where it does not hold.
+//! False marks of an exemption: a mark that exempts some objects, put on an object to which it does not apply.
 
 use plimsoll_tests::Manifest;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(crate) const TRIES: Tries = Tries {
     tries: &[
         Try {
             name: "host-process-anywhere",
-            exploits: "`hostProcess: true`, which a Linux node passes over, so that no rule of Linux is asked",
+            exploits: "`hostProcess: true`, which a Linux node ignores, so that no Linux policy applies",
             by: Policy(&[ESCALATION, SECCOMP, ROOT, "privileged-container", "host-namespaces"]),
             run: |it| it.create(host_process("anywhere")),
         },
@@ -32,7 +32,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "windows-in-one-of-two-terms",
-            exploits: "two terms of the node affinity, of which either is enough for a node",
+            exploits: "two terms of the node affinity; a node needs to match only one",
             by: Policy(&[ESCALATION]),
             run: |it| {
                 let any = json!({"matchExpressions": [{"key": "zone", "operator": "DoesNotExist"}]});
@@ -76,7 +76,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "privileged-and-injected",
-            exploits: "a container that Istio fills in, of which it leaves `privileged: true` and user 0",
+            exploits: "a container that Istio fills in; Istio keeps `privileged: true` and user 0",
             by: Policy(&["privileged-container", NEVER]),
             run: |it| {
                 let context = json!({"privileged": true, "runAsUser": 0});
@@ -86,7 +86,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "init-container-beside-nothing",
-            exploits: "an init container without requests, where the app container requests nothing that counts either",
+            exploits: "an init container without requests, beside an app container with a negligible request",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 let object = good("nothing").pod("/initContainers", json!([unasking()]));
@@ -95,7 +95,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "metrics-on-port-80",
-            exploits: "a Service of port 80 that says that Prometheus alone reads it",
+            exploits: "a Service with port 80 that claims to be read by Prometheus only",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.stored(&unready("eighty"))?;
@@ -104,7 +104,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "metrics-behind-a-load-balancer",
-            exploits: "the same of a Service of type `LoadBalancer`",
+            exploits: "the same with a Service of type `LoadBalancer`",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.stored(&unready("balanced"))?;

@@ -1,5 +1,5 @@
-//! Files, links and names: what a repository could do to the machine of `plimsoll check`, to its log, and to whoever
-//! reads that; and a second server that takes the registration.
+//! Files, links and names: attacks of a repository on the machine of `plimsoll check`, on its log, and on readers of
+//! the log. Also a second server that takes over the registration.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,7 +15,7 @@ use crate::By::Tool;
 use crate::stage::{Said, Theme};
 use crate::{Control, Tries, Try};
 
-/// A fix of class `hardening` mends it.
+/// A fix of class `hardening` fixes it.
 const ESCALATES: &str = "\
 apiVersion: v1
 kind: Pod
@@ -86,7 +86,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "read-only-file",
-            exploits: "a file that nobody may write, in a folder in which a rename would replace it",
+            exploits: "a read-only file, in a folder in which a rename would replace it",
             by: Tool("cannot write k/pod.yaml: it is read-only"),
             run: |_| {
                 let it = Repository::new()?;
@@ -122,7 +122,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "record-of-somebody-else",
-            exploits: "a record with a link to another file, of which policies would tell",
+            exploits: "a record with a link to another file, which findings would reveal",
             by: Tool("is a symbolic link that leads out of the folder"),
             run: |_| {
                 let it = Repository::new()?;
@@ -144,7 +144,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "manifest-that-waits",
-            exploits: "a pipe named as a manifest, which hangs whoever reads it",
+            exploits: "a named pipe with the name of a manifest, which blocks its reader",
             by: Tool("it is a pipe; only regular files are read"),
             run: |_| {
                 let it = Repository::new()?;
@@ -305,10 +305,10 @@ const KINDS: [&str; 2] = ["validatingwebhookconfiguration", "mutatingwebhookconf
 
 const OWNER: &str = "plimsoll.dev/registered-by";
 
-/// Of the second server. Nothing but a registration needs its port.
+/// URL of the second server. Only the registration uses it.
 const SECOND: &str = "https://127.0.0.1:1";
 
-/// A folder with a folder of manifests, its configuration, and a file outside.
+/// A folder with manifests, their configuration, and a file outside of the manifests.
 struct Repository(TempDir);
 
 impl Repository {
@@ -335,25 +335,25 @@ impl Repository {
         Ok(fs::read_to_string(self.path(name))?)
     }
 
-    /// Admitted is what ends with success, within a minute.
+    /// `admitted` means: the command succeeds within a minute.
     fn plimsoll(&self, arguments: &[&str]) -> Result<Said> {
         let mut command = Command::new("timeout");
         command.arg("60").arg(plimsoll_binary()?).args(arguments).current_dir(self.0.path());
         let output = command.stdin(Stdio::null()).output()?;
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let code = output.status.code().and_then(|code| u16::try_from(code).ok()).unwrap_or(u16::MAX);
-        ensure!(code != 124, "it did not end within a minute: {text}");
+        ensure!(code != 124, "the command took longer than a minute: {text}");
         Ok(Said { admitted: code == 0, code, text })
     }
 
-    /// Admitted is what changes the file outside.
+    /// `admitted` means: the command changes the file outside of the manifests.
     fn unless_edited(&self, arguments: &[&str]) -> Result<Said> {
         let said = self.plimsoll(arguments)?;
         Ok(Said { admitted: self.read("outside.yaml")? != ESCALATES, ..said })
     }
 }
 
-/// It got through if a terminal would obey any of it, or a line begins with what a name says.
+/// `admitted` means: a terminal would obey a control character, or a line begins with text from a name.
 fn printed(said: Said) -> Result<Said> {
     let hidden = |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
     let begins = |line: &str| line.starts_with("::") || line.starts_with("• other-policy");
@@ -363,7 +363,7 @@ fn printed(said: Said) -> Result<Said> {
     Ok(said)
 }
 
-/// A second server on the stage's control plane. Admitted is what registers.
+/// A second server on the control plane of the stage. `admitted` means: it registers.
 fn register(it: &Theme, arguments: &[&str]) -> Result<Said> {
     let admin = it.stage.control_plane.kubectl();
     let folder = tempfile::tempdir()?;
@@ -382,7 +382,7 @@ fn register(it: &Theme, arguments: &[&str]) -> Result<Said> {
         .args(arguments)
         .stderr(fs::File::create(&log)?)
         .spawn()?;
-    let ended = until(Duration::from_secs(90), "it ends, or registers", || {
+    let ended = until(Duration::from_secs(90), "the server exits or registers", || {
         if let Some(status) = server.try_wait()? {
             return Ok(Some(status.code().and_then(|code| u16::try_from(code).ok()).unwrap_or(u16::MAX)));
         }

@@ -1,5 +1,5 @@
-//! What is there already, and was made for the purpose: revisions to roll back to, values that the webhook has filled in,
-//! and objects so large that old and new together are too much.
+//! Objects that an attacker prepared earlier: revisions for a rollback, values that the webhook filled in, and objects
+//! so large that the old and the new one together exceed a limit.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::{Manifest, until};
@@ -37,7 +37,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "revision-for-a-policy-about-deployments",
-            exploits: "a ReplicaSet by hand, with the Deployment's uid, that only policies about Deployments would refuse",
+            exploits: "a handmade ReplicaSet with the Deployment's uid, which only policies about Deployments would deny",
             by: Policy(&["rollout-blocked-by-volume"]),
             run: |it| {
                 let owner = it.made("Deployment", "mounting")?;
@@ -51,13 +51,13 @@ pub(crate) const TRIES: Tries = Tries {
                 let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata,
                     "spec": {"replicas": 0, "selector": owner["spec"]["selector"], "template": mounting["spec"]["template"]}});
                 let said = it.create(set)?;
-                ensure!(said.admitted, "the revision is refused itself: {}", said.text);
+                ensure!(said.admitted, "the revision itself is refused: {}", said.text);
                 unless_modified(|| it.put(&it.at("Deployment", "mounting"), mount))
             },
         },
         Try {
             name: "revision-edited-afterwards",
-            exploits: "a bad image in a revision that a controller made, to roll back to",
+            exploits: "a bad image, written into a controller's revision before a rollback",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "edited-revision")?;
@@ -84,7 +84,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "more-than-the-earlier-manifest",
-            exploits: "the earlier manifest with what was filled in, and the host's network besides",
+            exploits: "the earlier manifest with the filled-in values, and the host's network too",
             by: Policy(&[LATEST, "host-namespaces"]),
             run: |it| {
                 filled(it, "more")?;
@@ -122,7 +122,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "bad-beside-a-large-old-object",
-            exploits: "550,000 values that were admitted, so that old and new together are more than we would read",
+            exploits: "550,000 accepted values, so that the old and the new object together exceed a limit",
             by: Policy(&[LATEST]),
             run: |it| {
                 large(it, "crowded")?;
@@ -154,13 +154,15 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// Waits until a controller has made this its own.
+/// Waits until a controller has adopted this object.
 fn adopted(it: &Theme, place: &str) -> Result<()> {
-    until(SOON, "it is adopted", || Ok(it.get(place)?["metadata"]["ownerReferences"][0]["controller"].as_bool()))
-        .map(drop)
+    until(SOON, "a controller adopts the object", || {
+        Ok(it.get(place)?["metadata"]["ownerReferences"][0]["controller"].as_bool())
+    })
+    .map(drop)
 }
 
-/// With the volume `data`, for one Pod.
+/// Adds the volume `data`, and sets one replica.
 fn mount(object: &mut Value) {
     object["spec"]["replicas"] = json!(1);
     let spec = &mut object["spec"]["template"]["spec"];
@@ -168,7 +170,7 @@ fn mount(object: &mut Value) {
     spec["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
 }
 
-/// Changed to a good image, which is completed.
+/// Changes the image to a good one. The webhook then completes the object.
 fn filled(it: &Theme, name: &str) -> Result<()> {
     let said = put(it, name, |spec| spec["containers"][0]["image"] = GOOD.into())?;
     let stored: Value = serde_json::from_str(&said.text)?;
@@ -177,7 +179,7 @@ fn filled(it: &Theme, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Almost as many values as may be created, as a third of what an UPDATE may carry.
+/// Almost the maximum number of values of a CREATE, and a third of the maximum of an UPDATE.
 fn large(it: &Theme, name: &str) -> Result<()> {
     let object = Manifest::good("Deployment", name).pod("/containers/0/args", json!(vec![""; 550_000]));
     let said = it.create(object)?;
@@ -185,12 +187,12 @@ fn large(it: &Theme, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A legacy Deployment with something changed in its pod spec.
+/// A legacy Deployment with a change of its Pod spec.
 fn put(it: &Theme, name: &str, change: impl Fn(&mut Value)) -> Result<Said> {
     unless_modified(|| changed(it, name, &change))
 }
 
-/// Again where a controller has written the status in between.
+/// Retries if a controller has written the status meanwhile.
 pub(crate) fn unless_modified(write: impl Fn() -> Result<Said>) -> Result<Said> {
     loop {
         let said = write()?;

@@ -1,5 +1,5 @@
-//! What a decision rests on: protection, and an API server that says what is asked. On a control plane with its
-//! controllers, behind a line that can be made slow.
+//! The basis of a decision: protection, and answers of the API server. The stage has a control plane with controllers,
+//! behind a link that can be slowed down.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::{Control, Tries, Try};
 const GONE: &str = "live-workload-removed";
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// In a namespace of its own on a stage of its own.
+/// A new namespace on a stage of its own.
 pub(crate) fn theme() -> Result<Theme> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
     let options = Options { controller_manager: true, ..Options::default() };
     let stage = STAGE.get_or_init(|| start(&options, older).map_err(|error| format!("{error:#}")));
-    let stage = stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))?;
+    let stage = stage.as_ref().map_err(|error| anyhow!("the setup failed: {error}"))?;
     Ok(Theme { stage, namespace: Namespace::new(&stage.control_plane, "leverage")? })
 }
 
-/// Revisions that somebody made before the workload, and workloads with one of their own.
+/// Revisions that a user created before the workload, and workloads with a real revision.
 fn older(legacy: &Namespace) -> Result<()> {
     let kubectl = legacy.kubectl();
     let set = bad("ReplicaSet", "adopted").with("/spec/replicas", json!(0));
@@ -50,7 +50,7 @@ fn older(legacy: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// What ran before the webhook was there: it would say that it is not root.
+/// A workload that is older than the webhook. The webhook would add `runAsNonRoot: true` to it.
 fn ran(name: &str) -> Manifest {
     bad("Deployment", name)
         .pod("/securityContext/runAsNonRoot", Value::Null)
@@ -74,7 +74,7 @@ pub(crate) const TRIES: Tries = Tries {
                 protected(it, "Deployment", "owned")?;
                 let said = it.patch(&it.at("Deployment", "owned"), "merge", &owners(&[nobody()]))?;
                 std::thread::sleep(Duration::from_secs(2));
-                it.get(&it.at("Deployment", "owned")).context("it was collected")?;
+                it.get(&it.at("Deployment", "owned")).context("the object was garbage-collected")?;
                 Ok(said)
             },
         },
@@ -101,7 +101,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "owner-under-another-name",
-            exploits: "the owner that it had, by its uid, under a name that nothing has",
+            exploits: "the previous owner by its uid, with a name that no object has",
             by: Policy(&[GONE]),
             run: |it| {
                 let mut owner = settings(it, "named")?;
@@ -114,7 +114,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "one-owner-less",
-            exploits: "of two owners the one that stays is taken out; the other one is deleted afterwards",
+            exploits: "two owners: the permanent one is removed, and the other one is deleted afterwards",
             by: Policy(&[GONE]),
             run: |it| {
                 let (stays, goes) = (settings(it, "stays")?, settings(it, "goes")?);
@@ -191,7 +191,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "service-of-an-empty-workload",
-            exploits: "labels of a Deployment made for the purpose, with no replicas",
+            exploits: "the labels of a new Deployment without replicas",
             by: Policy(&[GONE]),
             run: |it| {
                 service(it, "full")?;
@@ -232,7 +232,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "nearly-the-garbage-collector",
-            exploits: "the name of the garbage collector's account, in a namespace of one's own",
+            exploits: "the name of the garbage collector's account, in the user's own namespace",
             by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "collected")?;
@@ -243,7 +243,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "deleted-while-the-api-server-is-slow",
-            exploits: "the API server kept so busy that it does not say in time whether the namespace goes",
+            exploits: "a busy API server, which does not report in time whether the namespace is being deleted",
             by: Protected(GONE),
             run: |it| {
                 protected(it, "Deployment", "slow")?;
@@ -252,7 +252,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "forged-owner-while-the-api-server-is-slow",
-            exploits: "the same, so that nobody says in time that a Pod's owner does not exist",
+            exploits: "the same, so that the missing owner of a Pod is not noticed in time",
             by: Lenient(LATEST),
             run: |it| {
                 let nobody = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "nobody", "controller": true,
@@ -262,7 +262,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "no-rollback-while-the-api-server-is-slow",
-            exploits: "the same, so that nobody says in time that a template is none that the workload has had",
+            exploits: "the same, so that it is not noticed in time that the template is no earlier revision",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "slow-template")?;
@@ -294,7 +294,7 @@ pub(crate) const TRIES: Tries = Tries {
         Control {
             name: "revisions-of-a-protected-workload",
             run: |it| {
-                // They have its annotations, and its controller scales them down and deletes them.
+                // ReplicaSets have the annotations of the workload. Its controller scales them down and deletes them.
                 let object = protection("Deployment", "brief").with("/spec/revisionHistoryLimit", json!(1));
                 it.create(object.with("/spec/replicas", json!(0)))?;
                 for tag in ["2", "3", "4"] {
@@ -355,14 +355,14 @@ fn nobody() -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "no-such-thing", "uid": "00000000-0000-0000-0000-000000000000"})
 }
 
-/// A ConfigMap that exists, as an owner.
+/// An existing ConfigMap, as an owner.
 fn settings(it: &Theme, name: &str) -> Result<Value> {
     let said = it.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}))?;
     let made: Value = serde_json::from_str(&said.text)?;
     Ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": made["metadata"]["uid"]}))
 }
 
-/// A Scale does not say whether what it scales is protected: the watch has to have told it.
+/// A Scale does not say whether its workload is protected, so the webhook has to know it from its watch.
 fn known(it: &Theme, name: &str) -> Result<()> {
     let scale = it.at("Deployment", &format!("{name}/scale?dryRun=All"));
     until(SOON, "the protection is known", || {
@@ -376,7 +376,8 @@ pub(crate) fn image(it: &Theme, place: &str, image: &str) -> Result<Said> {
     it.patch(place, "json", &patch)
 }
 
-/// While nothing that the webhook asks of the API server is answered. One at a time: the line is everybody's.
+/// Runs `ask` while the API server answers no request of the webhook. One call at a time, because all tries share the
+/// link.
 fn slowly<T>(it: &Theme, ask: impl FnOnce() -> T) -> T {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
-//! Ways to get something past Plimsoll, each named after what it exploits. None of them may work.
+//! Attempts to get an object past Plimsoll, each named after its exploit. None of them may succeed.
 //!
-//! A try says who has to refuse it, and for what. So that none is refused for another reason, each theme has controls: the
-//! same ways with nothing wrong in what they carry, which have to be admitted. `docs/bypasses.md` is the table of all tries;
-//! `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses` writes it anew.
+//! A try states who must refuse it, and for which reason. To show that no try is refused for another reason, each theme
+//! has controls: the same attempts without a problem in the object, which must be accepted. `docs/bypasses.md` is the
+//! table of all tries. `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses` writes it.
 
 mod amounts;
 mod bodies;
@@ -30,7 +30,7 @@ use plimsoll_tests::{denied_policies, named_policies};
 
 use stage::{Said, Theme};
 
-/// What belongs together: the ways, and the same ways with nothing wrong.
+/// The tries of one theme, and their controls.
 struct Tries {
     theme: &'static str,
     tries: &'static [Try],
@@ -56,7 +56,7 @@ const ALL: &[Tries] = &[
 
 struct Try {
     name: &'static str,
-    /// What somebody would hope for, without a full stop.
+    /// The hope of an attacker, without a full stop.
     exploits: &'static str,
     by: By,
     run: Run,
@@ -69,29 +69,29 @@ struct Control {
 
 type Run = fn(&Theme) -> Result<Said>;
 
-/// Who refuses.
+/// The component that refuses.
 enum By {
     /// `validate.plimsoll.dev`, for exactly these policies.
     Policy(&'static [&'static str]),
-    /// `lenient.plimsoll.dev`, which is asked about deletions and about what the control plane does.
+    /// `lenient.plimsoll.dev`, which reviews deletions and the requests of the control plane.
     Lenient(&'static str),
-    /// `protected.plimsoll.dev`, which is asked about deletions of protected objects.
+    /// `protected.plimsoll.dev`, which reviews deletions of protected objects.
     Protected(&'static str),
-    /// We cannot read it and answer with an error, so that `failurePolicy: Fail` counts.
+    /// Plimsoll cannot read the request, and answers with an error. So `failurePolicy: Fail` applies.
     FailurePolicy,
-    /// `validate.plimsoll.dev`, for the object is too large to be ever changed again.
+    /// `validate.plimsoll.dev`, because a later change of the object would be too large for a review.
     TooLarge,
-    /// The API server itself, with these words: no webhook is asked.
+    /// The API server itself, with this text. No webhook is called.
     ApiServer(&'static str),
-    /// The API server takes the request and leaves out what was smuggled in.
+    /// The API server accepts the request, and drops the smuggled value.
     Dropped,
-    /// Plimsoll, asked directly: no verdict but one of these statuses of HTTP.
+    /// Plimsoll, on a direct request: one of these HTTP statuses instead of a verdict.
     Status(&'static [u16]),
-    /// Plimsoll, asked directly: a verdict, `allowed: false` with these words.
+    /// Plimsoll, on a direct request: the verdict `allowed: false` with this text.
     Answer(&'static str),
     /// `plimsoll check`, for this policy.
     Check(&'static str),
-    /// `plimsoll` itself, with these words.
+    /// `plimsoll` itself, with this text.
     Tool(&'static str),
 }
 
@@ -137,7 +137,7 @@ fn in_form_alone() -> Result<()> {
 
 #[test]
 fn what_a_decision_rests_on() -> Result<()> {
-    // One after the other: a line that is slow is slow for both.
+    // Not in parallel, because both themes slow down the same link.
     let first = leverage::TRIES.run_in(&leverage::theme()?);
     history::TRIES.run_in(&leverage::theme()?)?;
     first
@@ -164,7 +164,7 @@ fn files_names_and_registrations() -> Result<()> {
 }
 
 impl Tries {
-    /// In a namespace of their own; names all that got through.
+    /// Runs the tries in a new namespace. The error names all tries that succeeded.
     fn run(&self, prefix: &str) -> Result<()> {
         self.run_in(&Theme::new(prefix)?)
     }
@@ -182,8 +182,8 @@ impl Tries {
         for control in self.controls {
             match (control.run)(theme) {
                 Ok(said) if said.admitted => {}
-                Ok(said) => complaints.push(format!("control, {}: it is refused: {}", control.name, said.text)),
-                Err(error) => complaints.push(format!("control, {}: {error:#}", control.name)),
+                Ok(said) => complaints.push(format!("control {}: refused: {}", control.name, said.text)),
+                Err(error) => complaints.push(format!("control {}: {error:#}", control.name)),
             }
         }
         ensure!(!self.controls.is_empty(), "no controls");
@@ -196,7 +196,7 @@ impl By {
     fn complaint(&self, said: &Said) -> Option<String> {
         let Said { admitted, code, text } = said;
         if *admitted && !matches!(self, By::Dropped) {
-            return Some(format!("it got through: {text}"));
+            return Some(format!("the try succeeded: {text}"));
         }
         let denied = denied_policies(text);
         let as_expected = match self {
@@ -221,6 +221,6 @@ impl By {
             By::Check(id) => *code == 1 && text.contains(id),
             By::Tool(words) => text.contains(words),
         };
-        (!as_expected).then(|| format!("another refusal than expected ({code}): {text}"))
+        (!as_expected).then(|| format!("refused for another reason than expected ({code}): {text}"))
     }
 }

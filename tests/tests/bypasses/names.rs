@@ -1,4 +1,4 @@
-//! Annotations and labels with a name of Plimsoll's, or nearly.
+//! Annotations and labels with a name of Plimsoll's, or with a similar name.
 
 use anyhow::{Result, ensure};
 use plimsoll_tests::Manifest;
@@ -33,7 +33,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "ignore-of-everything",
-            exploits: "names that sound as if they ignored every policy",
+            exploits: "names that seem to ignore every policy",
             by: Policy(&[LATEST]),
             run: |it| {
                 let names = ["ignore", "ignore.all", "exempt", "skip", "mode", "enabled"];
@@ -44,7 +44,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "names-by-the-thousand",
-            exploits: "5,000 unknown names, so that the complaints about them are all that is said",
+            exploits: "5,000 unknown names, so that the messages about them hide everything else",
             by: Policy(&[LATEST]),
             run: |it| {
                 let names: Map<String, Value> =
@@ -124,7 +124,7 @@ fn protected(name: &str, value: &Value) -> Manifest {
     Manifest::good("Deployment", name).with("/metadata/annotations", json!({PROTECT: value}))
 }
 
-/// Applied with kubectl, which shows the warnings: with these words, or without a word about the name.
+/// Applied with kubectl, which prints warnings. The answer contains this text, or no text about the name.
 fn warns(it: &Theme, name: &str, annotation: &str, value: &str, words: Option<&str>) -> Result<Said> {
     let object = Manifest::good("Deployment", name).with("/metadata/annotations", json!({annotation: value}));
     let output = it.kubectl().apply(&object.to_string())?;

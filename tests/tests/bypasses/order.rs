@@ -1,7 +1,7 @@
-//! Objects that come last, owners that are forged, and budgets over what only Pods have.
+//! Objects that are applied last, forged owners, and budgets that select by labels of Pods only.
 //!
-//! The webhook learns of other objects by its watches, a moment after they are stored. So each last step is a dry run that
-//! is repeated until it is refused.
+//! The webhook learns of other objects by its watches, a moment after the API server has stored them. So each last step
+//! is a dry run that is repeated until it is refused.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const DEADLOCK: &str = "drain-deadlock";
 const OVERLAP: &str = "overlapping-disruption-budgets";
 const SELECTORS: &str = "overlapping-workload-selectors";
 
-/// Longer than a watch takes to tell of what was stored.
+/// Longer than a watch takes to report a stored object.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const TRIES: Tries = Tries {
@@ -55,7 +55,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "service-before-a-replica-set",
-            exploits: "a ReplicaSet that says that it is a Deployment's, so that it is left to that one",
+            exploits: "a ReplicaSet that claims a Deployment as its owner, so that only the Deployment is reviewed",
             by: Policy(&[PROBE]),
             run: |it| {
                 let owner = json!([owner("apps/v1", "Deployment", "nobody", FORGED)]);
@@ -65,7 +65,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "service-by-generated-name",
-            exploits: "a Service that has no name yet when it is judged",
+            exploits: "a Service that has no name yet during the review",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.unready("Deployment", "generated")?;
@@ -86,7 +86,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "second-service",
-            exploits: "a second Service, where the first one asks for Pods that are not ready",
+            exploits: "a second Service, after one that publishes Pods that are not ready",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.unready("Deployment", "twice")?;
@@ -98,7 +98,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selector-moved",
-            exploits: "a Service of nobody, whose selector is moved onto the Deployment by a patch",
+            exploits: "a Service without Pods, whose selector is patched to match the Deployment",
             by: Policy(&[PROBE]),
             run: |it| {
                 it.unready("Deployment", "moved-onto")?;
@@ -169,7 +169,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "autoscaler-moved",
-            exploits: "an autoscaler of nothing, whose target is moved onto the Deployment",
+            exploits: "an autoscaler without a target, which is patched to scale the Deployment",
             by: Policy(&[CAPACITY]),
             run: |it| {
                 it.stored(&tight("aimed-at", 4))?;
@@ -208,7 +208,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "job-last",
-            exploits: "a Job after a budget over a Deployment, which can't be computed of Jobs",
+            exploits: "a Job, after a budget for a Deployment that can't be computed for Jobs",
             by: Policy(&[DEADLOCK]),
             run: |it| {
                 it.made("Deployment", "later-job")?;
@@ -219,7 +219,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-forged-owner",
-            exploits: "a second Deployment over the first one's Pods, owned by one that does not exist",
+            exploits: "a second Deployment that selects the first one's Pods, with an owner that does not exist",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 it.made("Deployment", "first")?;
@@ -228,7 +228,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-wrong-uid",
-            exploits: "the same, owned by one that exists, with another uid",
+            exploits: "the same, with an existing owner and a wrong uid",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 it.made("Deployment", "wrong-uid")?;
@@ -237,7 +237,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-real-uid",
-            exploits: "the same with the right uid: but a Deployment makes no Deployments",
+            exploits: "the same with the right uid, although a Deployment creates no Deployments",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 let made = it.made("Deployment", "real-uid")?;
@@ -247,7 +247,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-an-unknown-owner",
-            exploits: "the same, owned by something of a kind that nobody knows",
+            exploits: "the same, with an owner of an unknown kind",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 it.made("Deployment", "unknown-owner")?;
@@ -256,7 +256,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "selectors-by-a-stored-forgery",
-            exploits: "the forged owner on the one that is stored, and the honest one last",
+            exploits: "the forged owner on the stored Deployment, and the other Deployment last",
             by: Policy(&[SELECTORS]),
             run: |it| {
                 let forged = json!([owner("apps/v1", "Deployment", "nobody", FORGED)]);
@@ -266,7 +266,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "autoscalers-by-a-forged-owner",
-            exploits: "a second autoscaler that says that KEDA made it",
+            exploits: "a second autoscaler that claims KEDA as its creator",
             by: Policy(&["competing-autoscalers"]),
             run: |it| {
                 it.made("Deployment", "contested")?;
@@ -326,7 +326,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "budget-over-job-name",
-            exploits: "a budget without a number over `batch.kubernetes.io/job-name`, which lets none go either",
+            exploits: "a budget without a number over `batch.kubernetes.io/job-name`, which allows no eviction either",
             by: Policy(&[DEADLOCK]),
             run: |it| last(it, &selecting("by-job", json!({}), json!({"batch.kubernetes.io/job-name": "nightly"}))),
         },
@@ -360,7 +360,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "bare-pod-last",
-            exploits: "a Pod of nobody after a budget that expects only the Pods of workloads",
+            exploits: "a Pod without a workload, after a budget that expects only Pods of workloads",
             by: Policy(&[DEADLOCK]),
             run: |it| {
                 it.stored(&budget("bare", json!({"maxUnavailable": 1})))?;
@@ -369,7 +369,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "bare-pod-with-a-forged-owner",
-            exploits: "the same Pod, which says that a ReplicaSet made it",
+            exploits: "the same Pod, with a claim that a ReplicaSet created it",
             by: Policy(&[DEADLOCK]),
             run: |it| {
                 it.stored(&budget("claimed", json!({"minAvailable": "50%"})))?;
@@ -386,7 +386,7 @@ pub(crate) const TRIES: Tries = Tries {
                 it.made("Pod", "doubled")?;
                 it.stored(&selecting("one-of-two", json!({"maxUnavailable": 1}), json!({"double": "yes"})))?;
                 it.stored(&selecting("two-of-two", json!({"maxUnavailable": 1}), json!({"double": "yes"})))?;
-                // Both are to be known.
+                // The webhook must know both objects.
                 sleep(Duration::from_secs(2));
                 patched(it, "Pod", "doubled", &json!({"metadata": {"labels": {"double": "yes"}}}))
             },
@@ -484,14 +484,14 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// The uid of nothing.
+/// A uid that no object has.
 const FORGED: &str = "00000000-0000-4000-8000-000000000000";
 
 impl Theme {
     pub(crate) fn stored(&self, object: &Value) -> Result<()> {
         let path = collection(object["kind"].as_str().unwrap_or_default(), self.namespace.name());
         let said = self.send("POST", &path, &[JSON], object.to_string().as_bytes())?;
-        ensure!(said.admitted, "it is refused, and was to be there before: {}", said.text);
+        ensure!(said.admitted, "an object of the setup is refused: {}", said.text);
         Ok(())
     }
 
@@ -501,7 +501,7 @@ impl Theme {
     }
 }
 
-/// Tried as a dry run until it is refused, or for as long as watches may take.
+/// Repeats a dry run until it is refused, or until the watches must have reported everything.
 fn until_refused(ask: impl Fn() -> Result<Said>) -> Result<Said> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -523,7 +523,7 @@ fn patched(it: &Theme, kind: &str, name: &str, patch: &Value) -> Result<Said> {
     until_refused(|| it.patch(&format!("{}?dryRun=All", it.at(kind, name)), "merge", patch))
 }
 
-/// Once the watches have told of everything.
+/// Waits until the watches have reported everything.
 fn settled(it: &Theme, object: &Value) -> Result<Said> {
     sleep(Duration::from_secs(2));
     it.create(object.clone())
@@ -533,7 +533,7 @@ fn unready(kind: &str, name: &str) -> Manifest {
     Manifest::good(kind, name).pod("/containers/0/readinessProbe", Value::Null).with("/spec/minReadySeconds", json!(10))
 }
 
-/// A Deployment that an update takes one Pod of.
+/// A Deployment whose update takes one Pod down.
 fn tight(name: &str, replicas: u32) -> Value {
     let update = json!({"maxSurge": 1, "maxUnavailable": 1});
     Manifest::good("Deployment", name)
@@ -570,7 +570,7 @@ fn owner(version: &str, kind: &str, name: &str, uid: &str) -> Value {
     json!({"apiVersion": version, "kind": kind, "name": name, "uid": uid, "controller": true})
 }
 
-/// A Deployment that selects another one's Pods, with these owners.
+/// A Deployment with these owners that selects the Pods of another Deployment.
 fn overlapping(of: &str, owners: Value) -> Value {
     let mut object: Value = Manifest::good("Deployment", of).with("/metadata/ownerReferences", owners).into();
     object["metadata"]["name"] = format!("{of}-too").into();

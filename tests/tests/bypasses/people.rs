@@ -1,4 +1,4 @@
-//! Who asks, and where.
+//! Users and namespaces of a request.
 
 use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{Manifest, Namespace, PLAIN, User};
@@ -13,13 +13,13 @@ pub(crate) const TRIES: Tries = Tries {
     tries: &[
         Try {
             name: "glass-broken-without-the-right",
-            exploits: "`--as=fire-brigade` by who may impersonate nobody",
+            exploits: "`--as=fire-brigade` by a user without the right to impersonate",
             by: ApiServer("cannot impersonate"),
             run: |it| plain(it, &User::new("fire-brigade", &[])),
         },
         Try {
             name: "group-without-the-right",
-            exploits: "`--as-group=on-call`, with a user of one's own",
+            exploits: "`--as-group=on-call`, with the user's own name",
             by: ApiServer("cannot impersonate"),
             run: |it| plain(it, &User::new(PLAIN, &["on-call"])),
         },
@@ -73,7 +73,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "collector-that-makes-pods",
-            exploits: "the garbage collector's account, about which nobody asks when it deletes",
+            exploits: "the garbage collector's account, whose deletions are not reviewed",
             by: Lenient(LATEST),
             run: |it| {
                 let collector = "system:serviceaccount:kube-system:generic-garbage-collector";
@@ -82,19 +82,19 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "namespace-like-kube-system",
-            exploits: "a namespace `kube-system-…`, where kube-system is let alone",
+            exploits: "a namespace `kube-system-…`, because kube-system is exempt",
             by: Policy(&[LATEST]),
             run: |it| elsewhere(it, "kube-system", &[]),
         },
         Try {
             name: "namespace-labelled-as-kube-system",
-            exploits: "the label by which kube-system is known, on a namespace of one's own",
+            exploits: "the label of kube-system, on the user's own namespace",
             by: Policy(&[LATEST]),
             run: |it| elsewhere(it, "labelled", &[("kubernetes.io/metadata.name", "kube-system")]),
         },
         Try {
             name: "namespace-that-opts-out",
-            exploits: "labels with which a namespace leaves other webhooks, and ones that sound like ours",
+            exploits: "labels that exempt a namespace from other webhooks, and labels with names like Plimsoll's",
             by: Policy(&[LATEST]),
             run: |it| {
                 let labels = [
@@ -127,7 +127,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "namespace-being-deleted",
-            exploits: "an update in a namespace that is being deleted, where deletions are let through",
+            exploits: "an update in a namespace that is being deleted, where deletions are accepted",
             by: Policy(&[LATEST]),
             run: |it| {
                 let place = terminating(it)?;
@@ -148,13 +148,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "exemption-that-is-over",
-            exploits: "an exemption whose day has passed",
+            exploits: "an expired exemption",
             by: Policy(&[LATEST]),
             run: |it| it.create(bad("Deployment", "past")),
         },
         Try {
             name: "exemption-of-another-name",
-            exploits: "an exempted name with something behind it",
+            exploits: "an exempted name with a suffix",
             by: Policy(&[LATEST]),
             run: |it| it.create(bad("Deployment", "vendor-2")),
         },
@@ -209,10 +209,10 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// By a user with rights of their own, who acts as another.
+/// A request of a user with limited rights who impersonates another user.
 fn plain(it: &Theme, user: &User) -> Result<Said> {
     let kubectl = it.stage.control_plane.kubectl_of(PLAIN)?.in_namespace(it.namespace.name());
-    // What kubectl checks before would be refused first.
+    // The checks of kubectl itself would refuse the request first.
     let create = ["create", "--validate=false", "--filename=-"];
     Ok(kubectl.acting_as(user).run(&create, Some(&bad("Deployment", "glass").to_string()))?.into())
 }
@@ -226,7 +226,7 @@ fn by(it: &Theme, user: &str, groups: &[&str], name: &str) -> Result<Said> {
     it.create_as(&impersonating(user, groups), bad("Deployment", name))
 }
 
-/// A Pod whose owner exists, made by this user.
+/// A Pod of this user, with an existing owner.
 fn owned_by(it: &Theme, user: &str, name: &str) -> Result<Said> {
     let set = it.made("ReplicaSet", name)?;
     let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": set["metadata"]["uid"],
@@ -240,7 +240,7 @@ fn elsewhere(it: &Theme, prefix: &str, labels: &[(&str, &str)]) -> Result<Said> 
     it.send("POST", &path, &[JSON], bad("Deployment", "web").to_string().as_bytes())
 }
 
-/// A Deployment in a namespace that stays there, being deleted, for no controller empties it.
+/// A Deployment in a terminating namespace. The namespace stays, because no controller empties it.
 fn terminating(it: &Theme) -> Result<String> {
     let namespace = Namespace::new(&it.stage.control_plane, "terminating")?;
     let path = collection("Deployment", namespace.name());

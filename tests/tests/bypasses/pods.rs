@@ -1,4 +1,4 @@
-//! Pods in disguise: kinds, classes of containers, and subresources.
+//! Pods in disguise: other kinds, classes of containers, and subresources.
 
 use anyhow::Result;
 use plimsoll_tests::{Manifest, container, plimsoll_binary};
@@ -84,7 +84,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "resize-to-no-request",
-            exploits: "`pods/resize`, which takes the request away from a Pod that runs",
+            exploits: "`pods/resize`, which removes the request of a running Pod",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 it.made("Pod", "resized")?;
@@ -112,7 +112,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "spec-by-status",
-            exploits: "a spec within a write of `status`, about which no webhook is asked",
+            exploits: "a spec in a write of `status`, which no webhook reviews",
             by: Dropped,
             run: |it| {
                 it.made("Deployment", "stated")?;
@@ -123,7 +123,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "scale-by-patch",
-            exploits: "a patch of `scale` to 0 of what is protected; a Scale has no annotations",
+            exploits: "a patch of `scale` to 0 for a protected object; a Scale has no annotations",
             by: Policy(&[GONE]),
             run: |it| {
                 it.create(protected("scaled"))?;
@@ -151,7 +151,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "replication-controller",
-            exploits: "a kind that hardly anybody uses any more",
+            exploits: "a kind that is hardly used any more",
             by: Policy(&[LATEST]),
             run: |it| {
                 let template: Value = bad("ReplicaSet", "old-fashioned").into();
@@ -189,7 +189,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "custom-resource-in-another-version",
-            exploits: "the same as `v1alpha2`, a version of which nobody has heard",
+            exploits: "the same as `v1alpha2`, an unknown version",
             by: Policy(&[LATEST]),
             run: |it| {
                 let mut object = rollout("newer", |template| template["spec"]["containers"][0]["image"] = BAD.into());
@@ -234,13 +234,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "windows-in-capitals",
-            exploits: "`os: Windows`, so that nobody knows which rules hold",
+            exploits: "`os: Windows`, so that it is unknown which rules apply",
             by: ApiServer("spec.os: Unsupported value"),
             run: |it| it.create(windows("capital", json!({"runAsNonRoot": true})).pod("/os/name", json!("Windows"))),
         },
         Try {
             name: "host-network",
-            exploits: "a Pod of the node's network that takes off its seccomp profile",
+            exploits: "a Pod with the node's network that turns off its seccomp profile",
             by: Policy(&[SECCOMP, "host-namespaces"]),
             run: |it| {
                 it.create(
@@ -282,7 +282,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// An ephemeral container in which nothing is wrong but perhaps the image.
+/// An ephemeral container without a problem, except perhaps in its image.
 fn shell(image: &str) -> Value {
     json!({"name": "shell", "image": image, "securityContext": {"allowPrivilegeEscalation": false}})
 }

@@ -1,4 +1,4 @@
-//! The control plane, the webhook, what is older than it, and how a try speaks to them.
+//! The control plane, the webhook, objects that are older than the webhook, and the requests of a try.
 
 use std::sync::OnceLock;
 
@@ -17,16 +17,16 @@ pub(crate) const ROOT: &str = "runs-as-root";
 pub(crate) const NEVER: &str = "root-against-non-root";
 pub(crate) const SECCOMP: &str = "missing-seccomp-profile";
 
-/// What is refused in most tries.
+/// The policy that refuses most tries.
 pub(crate) const BAD: &str = "registry.example.com/shop:latest";
 pub(crate) const GOOD: &str = "registry.example.com/shop:1.5.0";
 
-/// What [`Said::text`] is where the API server left out what was smuggled in.
+/// Value of [`Said::text`] if the API server dropped the smuggled value.
 pub(crate) const DROPPED: &str = "dropped";
 
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Every policy that looks at one object denies, so that a hole in any of them shows.
+/// Every policy that reviews one object denies, so that a gap in any policy shows.
 const CONFIG: &str = r#"
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
@@ -97,7 +97,7 @@ spec:
   expires: "2099-12-31"
 "#;
 
-/// Older than the webhook, and bad.
+/// An object with problems, older than the webhook.
 const LEGACY: &[(&str, &str)] = &[
     ("Deployment", "renamed"),
     ("Deployment", "moved"),
@@ -116,22 +116,22 @@ pub(crate) struct Stage {
     pub(crate) legacy: Namespace,
     pub(crate) api: Wire,
     pub(crate) hook: Wire,
-    /// Between the webhook and the API server.
+    /// The link between the webhook and the API server.
     pub(crate) link: Link,
     _webhook: Webhook,
 }
 
-/// A theme's own namespace.
+/// The namespace of a theme.
 pub(crate) struct Theme {
     pub(crate) stage: &'static Stage,
     pub(crate) namespace: Namespace,
 }
 
-/// How a request was answered.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) admitted: bool,
-    /// The status of HTTP, or the exit status of a program.
+    /// The HTTP status, or the exit status of a program.
     pub(crate) code: u16,
     pub(crate) text: String,
 }
@@ -139,10 +139,10 @@ pub(crate) struct Said {
 fn stage() -> Result<&'static Stage> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
     let stage = STAGE.get_or_init(|| start(&Options::default(), |_| Ok(())).map_err(|error| format!("{error:#}")));
-    stage.as_ref().map_err(|error| anyhow!("the stage is not set: {error}"))
+    stage.as_ref().map_err(|error| anyhow!("the setup failed: {error}"))
 }
 
-/// Whatever `older` makes in the namespace of what is old is older than the webhook, too.
+/// Objects that `older` creates in the legacy namespace are older than the webhook.
 pub(crate) fn start(options: &Options, older: impl FnOnce(&Namespace) -> Result<()>) -> Result<Stage> {
     let control_plane = ControlPlane::start(options)?;
     let admin = control_plane.kubectl();
@@ -152,7 +152,7 @@ pub(crate) fn start(options: &Options, older: impl FnOnce(&Namespace) -> Result<
     let old: String = LEGACY.iter().map(|(kind, name)| format!("{}\n", old_sins(kind, name))).collect();
     legacy.kubectl().apply(&old)?.ok()?;
     older(&legacy)?;
-    // Somebody who may do everything to workloads, and impersonate nobody.
+    // A user with all rights on workloads, and without the right to impersonate.
     let verbs = ["create", "delete", "get", "list", "patch", "update"];
     let everything = json!([{"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": verbs}]);
     control_plane.allow(PLAIN, None, &everything)?;
@@ -173,7 +173,7 @@ pub(crate) fn start(options: &Options, older: impl FnOnce(&Namespace) -> Result<
     Ok(Stage { control_plane, legacy, api, hook, link, _webhook: webhook })
 }
 
-/// Argo's kind, as far as it matters here: anything may stand in it.
+/// Argo's Rollout, as far as the tests need it. Its schema allows any field.
 fn rollouts() -> Value {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     json!({
@@ -198,7 +198,7 @@ pub(crate) fn bad(kind: &str, name: &str) -> Manifest {
     Manifest::good(kind, name).pod("/containers/0/image", json!(BAD))
 }
 
-/// Where objects of a kind are posted.
+/// The URL path to which objects of a kind are posted.
 pub(crate) fn collection(kind: &str, namespace: &str) -> String {
     let (api, plural) = match kind {
         "Pod" => ("/api/v1", "pods"),
@@ -231,7 +231,7 @@ impl Theme {
         self.namespace.kubectl()
     }
 
-    /// The API server, as the administrator.
+    /// Sends a request to the API server, as the administrator.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Said> {
         Ok(Said::of_api_server(self.stage.api.send(method, path, headers, body)?))
     }
@@ -240,19 +240,19 @@ impl Theme {
         self.create_as(&[], object)
     }
 
-    /// With further headers, such as those that impersonate.
+    /// Creates an object with additional headers, such as those for impersonation.
     pub(crate) fn create_as(&self, headers: &[(&str, &str)], object: impl Into<Value>) -> Result<Said> {
         let object = object.into();
         let path = collection(object["kind"].as_str().unwrap_or_default(), self.namespace.name());
         self.send("POST", &path, &[&[JSON], headers].concat(), object.to_string().as_bytes())
     }
 
-    /// As text: whatever stands in it.
+    /// Posts any text.
     pub(crate) fn post(&self, kind: &str, text: &str) -> Result<Said> {
         self.send("POST", &collection(kind, self.namespace.name()), &[JSON], text.as_bytes())
     }
 
-    /// Made without a flaw, so that something can be done to it; here or in another namespace.
+    /// Creates an object without a problem, which the try then changes.
     pub(crate) fn made(&self, kind: &str, name: &str) -> Result<Value> {
         let said = self.create(Manifest::good(kind, name))?;
         ensure!(said.admitted, "{kind} {name} is refused: {}", said.text);
@@ -270,21 +270,21 @@ impl Theme {
         Ok(serde_json::from_str(&said.text)?)
     }
 
-    /// By a patch of type `json`, `merge`, `strategic-merge` or `apply`.
+    /// Sends a patch of type `json`, `merge`, `strategic-merge` or `apply`.
     pub(crate) fn patch(&self, path: &str, how: &str, patch: &Value) -> Result<Said> {
         let format = if how == "apply" { "yaml" } else { "json" };
         let kind = format!("application/{how}-patch+{format}");
         self.send("PATCH", path, &[("content-type", &kind)], patch.to_string().as_bytes())
     }
 
-    /// Read, changed and put back.
+    /// Reads an object, changes it and writes it back.
     pub(crate) fn put(&self, path: &str, change: impl FnOnce(&mut Value)) -> Result<Said> {
         let mut object = self.get(path)?;
         change(&mut object);
         self.send("PUT", path, &[JSON], object.to_string().as_bytes())
     }
 
-    /// The same, where it is the API server that is to take no notice: what stands at the pointer stays.
+    /// The same for a change that the API server should ignore: the value at the pointer stays.
     pub(crate) fn put_in_vain(&self, path: &str, of: &str, pointer: &str, value: Value) -> Result<Said> {
         let before = self.get(of)?;
         let said = self.put(path, |object| {
@@ -297,12 +297,12 @@ impl Theme {
         Ok(if untouched { Said { text: DROPPED.to_owned(), ..said } } else { said })
     }
 
-    /// A legacy object's place.
+    /// The URL path of a legacy object.
     pub(crate) fn legacy(&self, kind: &str, name: &str) -> String {
         format!("{}/{name}", collection(kind, self.stage.legacy.name()))
     }
 
-    /// An AdmissionReview, to the webhook itself.
+    /// Sends an AdmissionReview to the webhook itself.
     pub(crate) fn ask(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Said> {
         Ok(Said::of_webhook(self.stage.hook.send("POST", path, headers, body)?))
     }
@@ -320,7 +320,7 @@ impl Said {
         let response = serde_json::from_str::<Value>(&body).unwrap_or_default()["response"].take();
         let message = response["status"]["message"].as_str().unwrap_or_default();
         let admitted = response["allowed"] == true;
-        // As the API server would pass it on, so that it is read as everywhere.
+        // In the form of the API server, so that the same functions can read it.
         let text = match response["allowed"] == false {
             true => format!("admission webhook \"validate.plimsoll.dev\" denied the request: {message}"),
             false => body,
@@ -336,14 +336,14 @@ impl From<Output> for Said {
     }
 }
 
-/// What a list of several says as a whole: refused for what was wrong, with the good ones admitted.
+/// The answer to a list of objects: refused for the bad object, with the good one accepted.
 pub(crate) fn only_the_bad_one(output: Output, good: &str) -> Result<Said> {
-    ensure!(output.stdout.contains(good), "the good one is refused too: {}", output.stderr);
+    ensure!(output.stdout.contains(good), "the good object is refused too: {}", output.stderr);
     ensure!(denied_policies(&output.stderr).is_some(), "{}", output.stderr);
     Ok(output.into())
 }
 
-/// A container of images and probes that init and ephemeral containers may not have.
+/// A container without the fields that init and ephemeral containers may not have.
 pub(crate) fn bare(name: &str, image: &str) -> Value {
     let mut made = container(name, 9090);
     if let Some(members) = made.as_object_mut() {

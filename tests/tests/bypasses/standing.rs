@@ -1,4 +1,4 @@
-//! What is there already: the ratchet, rollbacks, owners, and what the object says of itself.
+//! Existing objects: the ratchet, rollbacks, owners, and statements of the object about itself.
 
 use anyhow::{Context as _, Result, ensure};
 use plimsoll_tests::{Manifest, container};
@@ -18,7 +18,7 @@ pub(crate) const TRIES: Tries = Tries {
     tries: &[
         Try {
             name: "old-container-renamed",
-            exploits: "an old violation in a container with a new name, as if it were the old one",
+            exploits: "an old violation in a renamed container",
             by: Policy(&[LATEST]),
             run: |it| changed(it, "renamed", |spec| spec["containers"][0]["name"] = "web".into()),
         },
@@ -52,13 +52,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "second-violation",
-            exploits: "an old violation, in whose shadow a new one is to pass",
+            exploits: "an old violation that hides a new one",
             by: Policy(&[REQUESTS]),
             run: |it| changed(it, "worsened", |spec| spec["containers"][1]["resources"] = json!({})),
         },
         Try {
             name: "violation-copied-with-the-container",
-            exploits: "one container more, the same as the old one but for its name",
+            exploits: "an additional container, equal to the old one except for its name",
             by: Policy(&[LATEST]),
             run: |it| {
                 changed(it, "copied", |spec| {
@@ -72,7 +72,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "small-steps",
-            exploits: "first only a label, then the scale, then a container more: each step on what the last one left",
+            exploits: "three steps: a label, then the scale, then an additional container",
             by: Policy(&[LATEST]),
             run: |it| {
                 let place = it.legacy("Deployment", "stepped");
@@ -87,7 +87,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "deleted-and-made-anew",
-            exploits: "an old object deleted, and put back as it was",
+            exploits: "an old object, deleted and created again without a change",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.send("DELETE", &it.legacy("Deployment", "recreated"), &[], b"")?;
@@ -107,7 +107,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "template-under-cover-of-metadata",
-            exploits: "a change of labels, which always goes through, with an annotation of the template among them",
+            exploits: "a change of labels, which is always accepted, together with an annotation of the template",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "covered")?;
@@ -120,7 +120,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "being-deleted",
-            exploits: "a `deletionTimestamp`: a finalizer keeps the object, and who skips what is going away judges nothing",
+            exploits: "a `deletionTimestamp`: a finalizer keeps the object, and a webhook may skip objects that are being deleted",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.create(
@@ -128,13 +128,16 @@ pub(crate) const TRIES: Tries = Tries {
                 )?;
                 let place = it.at("Deployment", "held");
                 it.send("DELETE", &place, &[], b"")?;
-                ensure!(it.get(&place)?["metadata"]["deletionTimestamp"].is_string(), "it is not being deleted");
+                ensure!(
+                    it.get(&place)?["metadata"]["deletionTimestamp"].is_string(),
+                    "the object is not being deleted"
+                );
                 set_image(it, &place)
             },
         },
         Try {
             name: "born-deleted",
-            exploits: "a `deletionTimestamp` in what is created",
+            exploits: "a `deletionTimestamp` in a new object",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.create(bad("Deployment", "born").with("/metadata/deletionTimestamp", json!("2020-01-01T00:00:00Z")))
@@ -188,7 +191,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "owner-without-its-controller",
-            exploits: "a ReplicaSet that exists as the owner, written by somebody else than its controller",
+            exploits: "an existing ReplicaSet as the owner, set by a user other than its controller",
             by: Policy(&[LATEST]),
             run: |it| {
                 let set = it.made("ReplicaSet", "owner")?;
@@ -203,7 +206,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "owner-that-does-not-exist",
-            exploits: "the controller's name, and an owner that nobody has made",
+            exploits: "the controller's name, and an owner that does not exist",
             by: Lenient(LATEST),
             run: |it| {
                 let nobody = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "nobody", "controller": true,
@@ -236,7 +239,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "ignore-annotation",
-            exploits: "`plimsoll.dev/ignore.latest-image-tag` with a good reason, where nobody lets the image category go",
+            exploits: "`plimsoll.dev/ignore.latest-image-tag` with a good reason, although the category `image` is not self-exempt",
             by: Policy(&[LATEST]),
             run: |it| annotated(it, "ignoring", json!({"plimsoll.dev/ignore.latest-image-tag": "we test"})),
         },
@@ -266,7 +269,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "last-applied-that-lies",
-            exploits: "a last-applied annotation with a good image and requests that nobody wrote",
+            exploits: "a last-applied annotation with a good image and with requests that the object never had",
             by: Policy(&[LATEST]),
             run: |it| {
                 let lie = Manifest::good("Deployment", "lying").to_string();
@@ -275,7 +278,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "managed-fields-that-lie",
-            exploits: "`managedFields` that say who wrote what; the API server writes its own",
+            exploits: "forged `managedFields`; the API server replaces them",
             by: Policy(&[LATEST]),
             run: |it| {
                 let image = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {"f:image": {}}}}}}});
@@ -292,7 +295,7 @@ pub(crate) const TRIES: Tries = Tries {
                 let keep = json!({"plimsoll.dev/protect": "true"});
                 it.create(Manifest::good("StatefulSet", "kept").with("/metadata/annotations", keep.clone()))?;
                 let said = it.send("DELETE", &collection("StatefulSet", it.namespace.name()), &[], b"")?;
-                it.get(&it.at("StatefulSet", "kept")).context("it is gone")?;
+                it.get(&it.at("StatefulSet", "kept")).context("the object is gone")?;
                 Ok(said)
             },
         },
@@ -362,7 +365,7 @@ pub(crate) const TRIES: Tries = Tries {
     ],
 };
 
-/// A legacy Deployment with something changed in its pod spec.
+/// A legacy Deployment with a change of its Pod spec.
 pub(crate) fn changed(it: &Theme, name: &str, change: impl FnOnce(&mut Value)) -> Result<Said> {
     it.put(&it.legacy("Deployment", name), |object| change(&mut object["spec"]["template"]["spec"]))
 }
@@ -376,7 +379,7 @@ fn annotated(it: &Theme, name: &str, annotations: Value) -> Result<Said> {
     it.create(bad("Deployment", name).with("/metadata/annotations", annotations))
 }
 
-/// The forged revision itself is refused. Whatever came of that, what it is for is tried all the same.
+/// The forged revision itself is refused. The try goes on with the revision's purpose in any case.
 fn refused_first(it: &Theme, object: Value) -> Result<()> {
     let said = it.create(object)?;
     ensure!(!said.admitted && said.text.contains(LATEST), "the forged revision is admitted: {}", said.text);

@@ -10,17 +10,19 @@ use crate::{ALL, By};
 
 const HEAD: &str = "# Bypasses
 
-Ways to get something past Plimsoll. Each is a test against a real API server with `plimsoll serve --register` in mode
-`enforce`; none of them may get through, and none may be refused for another reason than the table says. The tests are in
-`tests/tests/bypasses`, each with controls: the same way with nothing wrong in it is admitted.
+Attempts to get an object past Plimsoll. Each one is a test against a real API server, with
+`plimsoll serve --register` in mode `enforce`. None of them may succeed, and none may be refused for
+another reason than the table says. The tests are in `tests/tests/bypasses`. Each theme has controls:
+the same attempts without a problem in the object are accepted.
 
-What may pass on purpose is not listed: see [policy-set.md](policy-set.md) on modes, exemptions and `breakGlass`, and on
-the ratchet. What is listed is the edge just beyond it.
+The table does not list requests that may pass on purpose: see [policy-set.md](policy-set.md) on
+modes, exemptions, `breakGlass` and the ratchet. It lists the attempts just beyond that limit.
 
-This page is written by the test: `PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses table`.
+A test writes this page:
+`PLIMSOLL_WRITE=1 cargo test --release --package plimsoll-tests --test bypasses table`.
 ";
 
-/// The table is that of the tries, and no two of a theme have one name.
+/// The table matches the tries, and each name is unique within its theme.
 #[test]
 fn the_table() -> Result<()> {
     let page = page()?;
@@ -29,7 +31,7 @@ fn the_table() -> Result<()> {
         std::fs::write(&file, &page)?;
     }
     let known = std::fs::read_to_string(&file).context("docs/bypasses.md can't be read")?;
-    ensure!(known == page, "docs/bypasses.md is not what the tries say: run this test with PLIMSOLL_WRITE=1");
+    ensure!(known == page, "docs/bypasses.md differs from the tries: run this test with PLIMSOLL_WRITE=1");
     Ok(())
 }
 
@@ -38,7 +40,7 @@ fn page() -> Result<String> {
     ensure!(count >= 40, "only {count} tries");
     let mut page = format!("{HEAD}\n{count} tries:\n");
     for tries in ALL {
-        writeln!(page, "\n## {}\n\n| try | what it exploits | refused by |\n| --- | --- | --- |", tries.theme)?;
+        writeln!(page, "\n## {}\n\n| try | exploit | refused by |\n| --- | --- | --- |", tries.theme)?;
         let mut names = BTreeSet::new();
         for attempt in tries.tries {
             ensure!(names.insert(attempt.name), "two tries are named {}", attempt.name);
@@ -55,10 +57,10 @@ impl By {
             By::Policy(ids) => ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
             By::Lenient(id) => format!("`{id}`, by `lenient.plimsoll.dev`"),
             By::Protected(id) => format!("`{id}`, by `protected.plimsoll.dev`"),
-            By::FailurePolicy => "`failurePolicy: Fail`, for it can't be read".to_owned(),
-            By::TooLarge => "the limit of an object".to_owned(),
+            By::FailurePolicy => "`failurePolicy: Fail`, because the request can't be read".to_owned(),
+            By::TooLarge => "the size limit of an object".to_owned(),
             By::ApiServer(words) => format!("the API server: \"{}\"", words.replace('`', "")),
-            By::Dropped => "the API server, which leaves it out".to_owned(),
+            By::Dropped => "the API server, which drops the value".to_owned(),
             By::Status(statuses) => {
                 let statuses: Vec<_> = statuses.iter().map(u16::to_string).collect();
                 format!("status {} instead of a verdict", statuses.join(" or "))

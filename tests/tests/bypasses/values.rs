@@ -1,4 +1,4 @@
-//! Odd values: what means the same as what is refused, or looks like what is allowed.
+//! Odd values: another spelling of a refused value, or a value that looks like an allowed one.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "privileged-without-escalation",
-            exploits: "`privileged: true`, with which nobody needs to say that privileges may grow",
+            exploits: "`privileged: true`, which makes `allowPrivilegeEscalation` unnecessary",
             by: Policy(&["privileged-container"]),
             run: |it| it.create(good("privileged").pod("/containers/0/securityContext", json!({"privileged": true}))),
         },
@@ -97,13 +97,13 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "blank-behind-the-tag",
-            exploits: "`app:latest` and a blank: no reference to a parser, latest to who trims",
+            exploits: "`app:latest` and a blank: no reference for a parser, but `latest` after trimming",
             by: ApiServer("leading or trailing whitespace"),
             run: |it| it.create(Manifest::good("Pod", "blank").pod("/containers/0/image", json!("shop:latest "))),
         },
         Try {
             name: "request-of-nothing",
-            exploits: "`memory: 0e9`, a request in form alone",
+            exploits: "`memory: 0e9`, which only looks like a request",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 it.create(
@@ -174,7 +174,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "probes-by-name-and-number",
-            exploits: "one probe asks port 8080, the other the port's name",
+            exploits: "one probe has port 8080, and the other one the name of the port",
             by: Policy(&[PROBES]),
             run: |it| {
                 it.create(
@@ -264,7 +264,7 @@ fn ratio(it: &Theme, name: &str, request: Value, limit: Value) -> Result<Said> {
     it.create(good(name).pod("/containers/0/resources", resources))
 }
 
-/// The readinessProbe is the good one's: `/health/ready` at 8080.
+/// The readinessProbe of the good object: `/health/ready` at port 8080.
 fn probe(it: &Theme, name: &str, liveness: Value) -> Result<Said> {
     it.create(good(name).pod("/containers/0/livenessProbe", liveness))
 }
@@ -273,7 +273,8 @@ fn rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Val
     it.create(rolling(name, replicas, surge, unavailable))
 }
 
-/// Of Pods that a Service selects, for nobody misses others. Of the Service the webhook hears a moment later.
+/// A Service selects the Pods, because only then the probe is required. The webhook learns of the Service a moment
+/// later.
 fn served_rollout(it: &Theme, name: &str, replicas: u32, surge: Value, unavailable: Value) -> Result<Said> {
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});

@@ -1,4 +1,4 @@
-//! Ways to write: what kubectl and other clients can do, beside applying a file.
+//! Ways to write an object: requests of kubectl and other clients, other than applying a file.
 
 use anyhow::Result;
 use plimsoll_tests::{Kubectl, Manifest, Output};
@@ -13,13 +13,13 @@ pub(crate) const TRIES: Tries = Tries {
     tries: &[
         Try {
             name: "generated-name",
-            exploits: "`generateName`: no name that a rule could go by",
+            exploits: "`generateName`, so that a rule cannot match the name",
             by: Policy(&[LATEST]),
             run: |it| it.create(generated(bad("Deployment", "x"))),
         },
         Try {
             name: "dry-run",
-            exploits: "`--dry-run=server`, in the hope that what stores nothing is judged by nobody",
+            exploits: "`--dry-run=server`, in the hope that a request without a stored object is not reviewed",
             by: Policy(&[LATEST]),
             run: |it| kubectl(it, &["apply", "--dry-run=server", "--filename=-"], &bad("Deployment", "dry")),
         },
@@ -35,7 +35,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "list-posted-whole",
-            exploits: "a `DeploymentList` posted to where one Deployment belongs",
+            exploits: "a `DeploymentList`, posted to the path for one Deployment",
             by: ApiServer("DeploymentList"),
             run: |it| {
                 let items: [Value; 1] = [bad("Deployment", "listed").into()];
@@ -47,7 +47,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "server-side-apply",
-            exploits: "server-side apply, which sends a patch even where nothing is there yet",
+            exploits: "server-side apply, which sends a patch even for a new object",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.patch(&it.at("Deployment", "applied?fieldManager=a"), "apply", &bad("Deployment", "applied").into())
@@ -55,7 +55,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "two-field-managers",
-            exploits: "two managers, of whom one applies what is good and the other, by force, the image alone",
+            exploits: "two field managers: one applies a good object, and the other one forces the bad image",
             by: Policy(&[LATEST]),
             run: |it| {
                 let good: Value = Manifest::good("Deployment", "shared").into();
@@ -66,7 +66,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "field-given-up",
-            exploits: "a manager that applies without `resources`, so that server-side apply takes them away",
+            exploits: "a field manager that applies without `resources`, so that server-side apply removes them",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 let place = it.at("Deployment", "given-up?fieldManager=a");
@@ -88,7 +88,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "json-patch-that-moves",
-            exploits: "a JSON patch that writes nothing new, but moves the requests to where nobody reads them",
+            exploits: "a JSON patch that writes nothing new, but moves the requests to an unused field",
             by: Policy(&[REQUESTS]),
             run: |it| {
                 it.made("Deployment", "moving")?;
@@ -105,7 +105,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "merge-patch-null",
-            exploits: "a merge patch in which `null` takes the seccomp profile away",
+            exploits: "a merge patch in which `null` removes the seccomp profile",
             by: Policy(&[SECCOMP]),
             run: |it| {
                 it.made("Deployment", "merged")?;
@@ -126,7 +126,7 @@ pub(crate) const TRIES: Tries = Tries {
         },
         Try {
             name: "edit",
-            exploits: "what `kubectl edit` sends: the object as it was read, with one line changed",
+            exploits: "the request of `kubectl edit`: the stored object with one changed line",
             by: Policy(&[LATEST]),
             run: |it| {
                 it.made("Deployment", "edited")?;
@@ -162,7 +162,7 @@ pub(crate) const TRIES: Tries = Tries {
         Try {
             name: "create-job",
             exploits: "`kubectl create job`: a Job without a file",
-            // What ends by itself is only recorded without requests.
+            // For Pods that end by themselves, missing requests are only recorded.
             by: Policy(&[LATEST, SECCOMP, "privilege-escalation", "runs-as-root"]),
             run: |it| Ok(it.kubectl().run(&["create", "job", "once", &format!("--image={BAD}")], None)?.into()),
         },
@@ -243,7 +243,7 @@ fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}})
 }
 
-/// What a second manager applies: one container of a Deployment, as far as it cares.
+/// The object of a second field manager: one container of a Deployment.
 fn one_container(name: &str, container: Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {"template": {"spec": {"containers": [container]}}}})

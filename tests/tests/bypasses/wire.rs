@@ -1,4 +1,4 @@
-//! A client that sends whatever it is given: byte for byte, one connection for each request.
+//! A client that sends any bytes, with one connection for each request.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// To a port on loopback, whose certificate this authority signed.
+    /// A client for a port on loopback, whose certificate this CA signed.
     pub(crate) fn new(port: u16, authority: &str, token: Option<String>) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
@@ -30,7 +30,7 @@ impl Wire {
         Ok(Self { port, tls: Arc::new(tls), token })
     }
 
-    /// One request with its length. HTTP/1.0, so that the answer comes in one piece.
+    /// Sends one request with its length. HTTP/1.0, so that the answer is not chunked.
     pub(crate) fn send(
         &self,
         method: &str,
@@ -48,7 +48,7 @@ impl Wire {
         self.raw(&[head.as_bytes(), body])
     }
 
-    /// These bytes, and what comes back until the other side closes: the status and the body.
+    /// Sends these bytes, and reads until the server closes. Returns the status and the body.
     pub(crate) fn raw(&self, parts: &[&[u8]]) -> Result<(u16, String)> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).context("no connection")?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -59,7 +59,7 @@ impl Wire {
         }
         stream.flush()?;
         let mut answer = Vec::new();
-        // Some close without the goodbye of TLS, which counts as an error; what was read is there all the same.
+        // Some servers close without TLS's close_notify, which counts as an error. The data was still read.
         let end = stream.read_to_end(&mut answer);
         let text = String::from_utf8_lossy(&answer);
         let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no answer: {end:?}, {text:?}"))?;

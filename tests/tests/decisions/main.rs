@@ -1,4 +1,4 @@
-//! What decisions rest on: the API server when it is slow, the revisions of a workload, and how large an object may be.
+//! The basis of decisions: a slow API server, the revisions of a workload, and the maximum size of an object.
 
 mod rollback;
 mod size;

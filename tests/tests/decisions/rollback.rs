@@ -1,5 +1,5 @@
-//! A rollback goes back to what ran: it is not denied for what the webhook has filled in since, and nothing is filled into
-//! it. By profile `default`, over workloads that are older than the webhook, with their controllers.
+//! A rollback restores an earlier revision. It is not denied for values that the webhook has filled in since, and the
+//! webhook fills in nothing. Profile `default`, with controllers, over workloads that are older than the webhook.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\
 
 const FIXED: &str = "app=registry.example.com/depot/pilot:3.3.0";
 
-/// A workload that says which user it runs as, so that the webhook would say that it is not root.
+/// A workload with a user but without `runAsNonRoot`, which the webhook would add.
 fn workload(kind: &str, name: &str, tag: &str) -> Value {
     let labels = json!({"app": name});
     let container = json!({
@@ -40,7 +40,7 @@ fn owned(kubectl: &Kubectl, kind: &str, name: &str) -> Result<Vec<Value>> {
     Ok(kubectl.list(revisions)?.into_iter().filter(is_owned).collect())
 }
 
-/// The names of its revisions, in order; at least so many.
+/// The names of the revisions, in order. Waits until there are at least this many.
 fn revisions(kubectl: &Kubectl, kind: &str, name: &str, count: usize) -> Result<Vec<String>> {
     until(Duration::from_secs(60), &format!("{kind} {name} has {count} revisions"), || {
         let names: Vec<String> = owned(kubectl, kind, name)?
@@ -51,7 +51,7 @@ fn revisions(kubectl: &Kubectl, kind: &str, name: &str, count: usize) -> Result<
     })
 }
 
-/// Its controller has seen it as it is now.
+/// Waits until the controller has observed the latest generation.
 fn settled(kubectl: &Kubectl, kind: &str, name: &str) -> Result<Value> {
     until(Duration::from_secs(60), &format!("{kind} {name} is seen by its controller"), || {
         let object = kubectl.get(kind, name)?;
@@ -63,7 +63,8 @@ fn non_root(object: &Value) -> Option<bool> {
     object["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"].as_bool()
 }
 
-/// Changed to a fixed tag, which is completed, and back: the template is the one that ran, and no third revision comes.
+/// Changes the image to a fixed tag, which the webhook completes, and rolls back. The template is then the first one
+/// again, and no third revision exists.
 fn goes_back(kubectl: &Kubectl, kind: &str, name: &str) -> Result<()> {
     let workload = format!("{}/{name}", kind.to_lowercase());
     let before = settled(kubectl, kind, name)?["spec"]["template"].clone();
@@ -82,7 +83,7 @@ fn goes_back(kubectl: &Kubectl, kind: &str, name: &str) -> Result<()> {
     match kind {
         "Deployment" => {
             let set = kubectl.get("replicaset", &first[0])?;
-            ensure!(set["spec"]["replicas"] == 3, "{name}: it is not {} that runs", first[0]);
+            ensure!(set["spec"]["replicas"] == 3, "{name}: the running revision is not {}", first[0]);
         }
         "StatefulSet" => ensure!(after["status"]["updateRevision"] == first[0], "{name}: {}", after["status"]),
         _ => {
@@ -130,7 +131,7 @@ fn a_rollback_is_what_it_was() -> Result<()> {
     while_nothing_is_known(kubectl, &link)
 }
 
-/// The rollback of a GitOps tool: the earlier manifest is applied, and what was filled in meanwhile stays where it is.
+/// The rollback of a GitOps tool applies the earlier manifest. Values that the webhook filled in meanwhile stay.
 fn applied_again(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(&workload("Deployment", "reverted", "3.3.0").to_string())?.ok()?;
     ensure!(non_root(&settled(kubectl, "Deployment", "reverted")?) == Some(true), "the change is not completed");
@@ -138,7 +139,7 @@ fn applied_again(kubectl: &Kubectl) -> Result<()> {
     let output = kubectl.apply(&workload("Deployment", "reverted", "latest").to_string())?;
     ensure!(output.status.success(), "{}", output.stderr);
     ensure!(warned_policies(&output.stderr).contains("latest-image-tag"), "{}", output.stderr);
-    // Another image under the same tag is not what ran.
+    // The same tag of another image is not the earlier revision.
     let mut other = workload("Deployment", "reverted", "latest");
     other["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example.com/other:latest");
     let output = kubectl.apply(&other.to_string())?;
@@ -146,7 +147,7 @@ fn applied_again(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-/// A restart, or a label of the template, makes new Pods of the same kind: nothing is filled into them.
+/// A restart, or a new label of the template, replaces Pods with equal Pods. The webhook fills in nothing.
 fn restarted(kubectl: &Kubectl) -> Result<()> {
     kubectl.ok(&["rollout", "restart", "deployment/restarted"])?;
     let labelled = json!({"spec": {"template": {"metadata": {"labels": {"team": "shop"}}}}});
@@ -155,13 +156,13 @@ fn restarted(kubectl: &Kubectl) -> Result<()> {
     let template = &stored["spec"]["template"];
     ensure!(template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"].is_string(), "{template}");
     ensure!(template["metadata"]["labels"]["team"] == "shop" && non_root(&stored).is_none(), "{template}");
-    // What changes the Pods is completed.
+    // A change of the Pods is completed.
     kubectl.ok(&["set", "image", "deployment/restarted", FIXED])?;
     ensure!(non_root(&kubectl.get("deployment", "restarted")?) == Some(true));
     Ok(())
 }
 
-/// Where the revisions can't be read, nothing is filled in, and a denial stays.
+/// If the revisions cannot be read, the webhook fills in nothing, and a denial stays.
 fn while_nothing_is_known(kubectl: &Kubectl, link: &Link) -> Result<()> {
     for name in ["slow", "slow-latest"] {
         kubectl.ok(&["set", "image", &format!("deployment/{name}"), FIXED])?;

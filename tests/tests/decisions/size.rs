@@ -1,4 +1,4 @@
-//! Whatever can be created can be updated, freed of its finalizers, and deleted.
+//! An object that can be created can also be updated, freed of its finalizers, and deleted.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const CONFIG: &str = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: main}\nspec: {mode: enforce, profile: mutate}\n";
 
-/// Large in values, and large in bytes: in JSON `<` takes six.
+/// Objects with many values, and objects with many bytes: in JSON, `<` takes six bytes.
 fn large() -> Vec<(&'static str, Manifest)> {
     let held = |name: &str| {
         Manifest::good("Deployment", name)
@@ -30,7 +30,7 @@ fn the_largest_that_is_created_can_be_changed_and_deleted() -> Result<()> {
     let _webhook = Webhook::start(&control_plane, &WebhookOptions::with_config(CONFIG))?;
     let namespace = Namespace::new(&control_plane, "large")?;
     let kubectl = namespace.kubectl();
-    // As it is: kubectl would write six bytes for each `<` itself, which is more than the API server reads.
+    // Sent raw, because kubectl itself would write six bytes for each `<`, and exceed the limit of the API server.
     let path = format!("--raw=/apis/apps/v1/namespaces/{}/deployments", namespace.name());
     let create = |object: &Manifest| kubectl.run(&["create", &path, "--filename=-"], Some(&object.to_string()))?.ok();
     for (name, object) in large() {
@@ -51,12 +51,12 @@ fn the_largest_that_is_created_can_be_changed_and_deleted() -> Result<()> {
             Ok(kubectl.find("deployment", name)?.is_none().then_some(()))
         })?;
     }
-    // The message names the limit, and what to do.
+    // The message names the limit, and the solution.
     let too_many = Manifest::good("Deployment", "more").pod("/containers/0/args", json!(vec![""; 1_040_000]));
     let output = kubectl.run(&["create", "--dry-run=server", "--filename=-"], Some(&too_many.to_string()))?;
     let says = |words: &str| output.stderr.contains(words);
     ensure!(says("an object may have 1000000") && says("split it into several"), "{}", output.stderr);
-    // And the namespace ends.
+    // The namespace can be deleted too.
     let name = namespace.name().to_owned();
     for (_, object) in large() {
         let without = object.with("/metadata/finalizers", Value::Null);

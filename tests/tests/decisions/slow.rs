@@ -1,4 +1,4 @@
-//! While the API server is slow, or says nothing: a denial stays a denial, and what must go through goes through.
+//! A slow or silent API server: a denial stays a denial, and requests that must succeed succeed.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ struct Stage {
     webhook: Webhook,
 }
 
-/// Tests take turns: a line that is slow is slow for all of them.
+/// Tests take turns, because all of them share the link.
 fn stage() -> Result<std::sync::MutexGuard<'static, Stage>> {
     static STAGE: OnceLock<Result<std::sync::Mutex<Stage>, String>> = OnceLock::new();
     let stage = STAGE.get_or_init(|| start().map(std::sync::Mutex::new).map_err(|error| format!("{error:#}")));
@@ -75,7 +75,7 @@ fn set_image(kubectl: &Kubectl, workload: &str, tag: &str) -> Result<Output> {
     kubectl.run(&["set", "image", workload, &format!("app=registry.example.com/shop:{tag}")], None)
 }
 
-/// It was deleted at the third try, while the API server was busy with lists of Services.
+/// In an earlier version, the third try deleted the object, while the API server was busy with lists of Services.
 #[test]
 fn a_protected_object_stays_while_the_api_server_is_busy() -> Result<()> {
     let stage = stage()?;
@@ -101,7 +101,7 @@ fn a_protected_object_stays_while_the_api_server_is_busy() -> Result<()> {
         }
         let tried = (0..12).try_for_each(|attempt| {
             let output = kubectl.delete("deployment", "kept")?;
-            ensure!(is_refused(&output), "it is gone at try {attempt}: {}", output.stderr);
+            ensure!(is_refused(&output), "the object was deleted by try {attempt}: {}", output.stderr);
             Ok(())
         });
         over.store(true, Ordering::Relaxed);
@@ -119,15 +119,15 @@ fn a_denial_stays_while_the_api_server_says_nothing() -> Result<()> {
         stage.link.delay(delay);
         for attempt in 0..3 {
             let output = kubectl.delete("deployment", "kept")?;
-            ensure!(is_refused(&output), "it is gone at try {attempt}: {}", output.stderr);
+            ensure!(is_refused(&output), "the object was deleted by try {attempt}: {}", output.stderr);
         }
         stage.link.delay(Duration::ZERO);
     }
     Ok(())
 }
 
-/// That a namespace is being deleted is known before the API server falls silent, and a namespace that comes after it is
-/// not taken for one that goes.
+/// The webhook knows from its watch that a namespace is being deleted, before the API server falls silent. It does not
+/// treat a new namespace as one that is being deleted.
 #[test]
 fn a_namespace_that_goes_can_be_emptied_while_the_api_server_says_nothing() -> Result<()> {
     let stage = stage()?;
@@ -137,15 +137,15 @@ fn a_namespace_that_goes_can_be_emptied_while_the_api_server_says_nothing() -> R
     let held = protected("held").with("/metadata/finalizers", json!(["example.com/hold"]));
     kubectl.apply(&held.to_string())?.ok()?;
     admin.ok(&["delete", "namespace", namespace.name(), "--wait=false"])?;
-    // The webhook hears of it a moment later.
-    until(Duration::from_secs(20), "nobody is kept from deleting there", || {
+    // The webhook learns of the deletion a moment later.
+    until(Duration::from_secs(20), "the webhook allows deletions in the namespace", || {
         let output = kubectl.delete("deployment", "held")?;
         Ok(output.status.success().then_some(()))
     })?;
     stage.link.stall();
     let output = kubectl.run(&["delete", "deployment", "held", "--wait=false", "--grace-period=0", "--force"], None)?;
     ensure!(output.status.success(), "{}", output.stderr);
-    // Of a namespace that nothing is known of, nobody can say: the denial stays.
+    // The webhook knows nothing about this namespace, so the denial stays.
     let next = Namespace::new(&stage.control_plane, "next")?;
     next.kubectl().apply(&protected("kept").to_string())?.ok()?;
     let output = next.kubectl().delete("deployment", "kept")?;
@@ -155,7 +155,8 @@ fn a_namespace_that_goes_can_be_emptied_while_the_api_server_says_nothing() -> R
     Ok(())
 }
 
-/// A controller's Pods are made whether or not the API server says that their owner exists; a forged owner is refused.
+/// The Pods of a controller are accepted, even if the API server does not confirm that their owner exists. A forged
+/// owner is refused.
 #[test]
 fn an_owner_is_known_while_the_api_server_says_nothing() -> Result<()> {
     let stage = stage()?;
@@ -182,7 +183,7 @@ fn an_owner_is_known_while_the_api_server_says_nothing() -> Result<()> {
     Ok(())
 }
 
-/// That something is missing is known by the watch, however many others there are, and whatever the API server says.
+/// The watch shows that an object is missing, however many others exist, and even if the API server is silent.
 #[test]
 fn what_is_missing_stays_missing() -> Result<()> {
     let stage = stage()?;
@@ -201,14 +202,14 @@ fn what_is_missing_stays_missing() -> Result<()> {
     stage.link.stall();
     denied("2.0.1")?;
     stage.link.delay(Duration::ZERO);
-    // More than a page of a list holds, of which none is the one.
+    // More objects than one page of a list holds, and none of them is the required one.
     let crowd: String = (0..600).map(|number| format!("{}\n", budget(&format!("b{number}"), "other"))).collect();
     kubectl.create(&crowd)?.ok()?;
     denied("2.0.2")?;
     stage.link.stall();
     denied("2.0.3")?;
     stage.link.delay(Duration::ZERO);
-    // What comes is seen, too, and then it is known without asking.
+    // The webhook also notices a new object, and then needs no request to know it.
     kubectl.create(&budget("there", "there").to_string())?.ok()?;
     until(Duration::from_secs(20), "the budget counts", || {
         let output = set_image(kubectl, "deployment/there", "2.0.4")?;

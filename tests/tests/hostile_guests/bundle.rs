@@ -1,4 +1,4 @@
-//! The bundle of hostile policies, and one review judged by some of them.
+//! The bundle of hostile policies, and a review by some of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -21,7 +21,7 @@ pub(crate) static MODULE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(module.unwrap()).unwrap()
 });
 
-/// The bundle as an author would build it.
+/// The bundle as an author of policies would build it.
 pub(crate) static HOSTILE: LazyLock<Vec<u8>> =
     LazyLock::new(|| with_metadata(&plimsoll_hostile::metadata().to_json().unwrap()));
 
@@ -33,7 +33,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A pool of one instance: whoever does not give it back is noticed by the next review.
+/// A pool with one instance. If an instance is not returned, the next review fails.
 pub(crate) fn engine() -> Engine {
     Engine::new(Limits { instances: 1, ..Limits::default() }).unwrap()
 }
@@ -49,7 +49,7 @@ pub(crate) fn registry(engine: &Engine, bundle: &[u8], ids: &[&str]) -> Registry
     Registry::with_bundle(engine, bundle, read(&text, "test").unwrap(), Options::default()).unwrap()
 }
 
-/// One review in so much time, and how much it took.
+/// One review within this time, and the time that it took.
 pub(crate) fn judged(registry: &Registry, time: Duration) -> (Verdict, Duration) {
     let review = Arc::new(Review::from_admission_review(CREATE).unwrap());
     let context: Arc<dyn Context> = Arc::new(Unknown);

@@ -12,7 +12,7 @@ use plimsoll_tests::{
 use super::bundle::HOSTILE;
 use super::raw::{Memory, component};
 
-/// What fails, and of what kind.
+/// The failing policies, and the kind of each failure.
 const FAILS: [(&str, &str); 4] = [
     ("endless-loop", "deadline"),
     ("memory-bomb", "memory"),
@@ -38,7 +38,7 @@ fn a_cluster_hears_of_each_failure_and_of_everything_else() {
     let control_plane = ControlPlane::start(&Options::default()).unwrap();
     let deployment = |name: &str| Manifest::good("Deployment", name).to_string();
 
-    // Without a word about it a failure denies. The built-in policies of another set still count.
+    // By default a failure denies. The built-in policies of another set still count.
     {
         let config = set("hostile", bundle, &policies)
             + &set("builtin", "builtin", "policies: [{id: latest-image-tag, action: Deny}]");
@@ -71,7 +71,7 @@ fn a_cluster_hears_of_each_failure_and_of_everything_else() {
         let metrics = metrics(&control_plane, &webhook);
         for (id, kind) in FAILS {
             let logged = log.lines().filter(|line| line.contains("a policy failed") && line.contains(id)).count();
-            assert_eq!(logged, 1, "{id} is told of once for all reviews:\n{log}");
+            assert_eq!(logged, 1, "{id} must be logged once for all reviews:\n{log}");
             let labels = format!("plimsoll_policy_failures_total{{policy=\"{id}\",kind=\"{kind}\"}}");
             let line = metrics.lines().find(|line| line.starts_with(&labels)).unwrap_or_default();
             let count: f64 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();
@@ -80,7 +80,7 @@ fn a_cluster_hears_of_each_failure_and_of_everything_else() {
         assert!(cache.join("key").exists());
     }
 
-    // Where the set says so it only warns.
+    // With `onError: Warn`, a failure only warns.
     let _webhook = Webhook::start(
         &control_plane,
         &WebhookOptions::with_config(&set("hostile", bundle, &(policies + ", onError: Warn"))),
@@ -93,7 +93,7 @@ fn a_cluster_hears_of_each_failure_and_of_everything_else() {
     assert_eq!(warned_policies(&answer.stderr), warned, "{}", answer.stderr);
 }
 
-/// kubectl is a client of HTTPS that is there.
+/// kubectl serves as the HTTPS client here.
 fn metrics(control_plane: &ControlPlane, webhook: &Webhook) -> String {
     let server = format!("--server=https://127.0.0.1:{}", webhook.port());
     control_plane.kubectl().ok(&[&server, "--insecure-skip-tls-verify", "get", "--raw", "/metrics"]).unwrap()
@@ -126,7 +126,7 @@ fn a_check_says_which_policy_failed_and_exits_with_5() {
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
     assert!(FAILS.iter().all(|(id, _)| report.to_string().contains(id)), "{report}");
 
-    // Compiled once, kept, and the same after that. A folder that others can write is no cache.
+    // The code is compiled once, cached, and then reused. A folder that other users can write is refused as a cache.
     for _ in 0..2 {
         assert_eq!(check(&hostile, &["--bundle-cache=cache"]).status.code(), Some(5));
     }
@@ -139,7 +139,7 @@ fn a_check_says_which_policy_failed_and_exits_with_5() {
     assert_eq!(output.status.code(), Some(2), "{complaint}");
     assert!(complaint.contains("0777") && complaint.contains("chmod 700"), "{complaint}");
 
-    // A bundle that lies is a mistake of the configuration: where it is named, and what is wrong.
+    // A bundle with wrong contents is an error of the configuration. The message has its place, and the reason.
     write("lies.wasm", &component(&Memory::default(), "(i32.const 0)")[..600]);
     let output = check(&set("lies", "lies.wasm", "policies: []"), &[]);
     let complaint = String::from_utf8(output.stderr).unwrap();

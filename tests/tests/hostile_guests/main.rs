@@ -1,5 +1,5 @@
-//! Guests that loop, eat memory, crash and lie: each is a failure of its own policy, in time; the others still count,
-//! and the next review finds everything as it was.
+//! Guests that loop, use up memory, crash and lie. Each is a failure of its own policy, within the time limit. The
+//! other policies still count, and the next review is not affected.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod bundle;
@@ -19,7 +19,7 @@ use plimsoll::model::{Action, Failure, Review, Subject};
 use plimsoll::registry::{Options, Registry, read};
 use raw::{Finding, Memory, component, component_of};
 
-/// Each hostile policy, and as what it fails.
+/// Each hostile policy, and the kind of its failure.
 const EACH: [(&str, &str); 9] = [
     ("endless-loop", "deadline"),
     ("asks-for-ever", "deadline"),
@@ -37,13 +37,13 @@ fn each_fails_alone_and_in_time() {
     let engine = engine();
     for (id, kind) in EACH {
         let registry = registry(&engine, &HOSTILE, &["well-behaved", id, "last-and-well-behaved"]);
-        // Twice: the second review is the next one.
+        // Twice, because a failure must not affect the next review.
         for _ in 0..2 {
             let (verdict, took) = judged(&registry, Duration::from_secs(2));
             assert_eq!(failures(&verdict), [(id, kind)], "{:?}", verdict.failed);
             assert_eq!(findings(&verdict), ["well-behaved", "last-and-well-behaved"], "{id}");
             assert_eq!(verdict.action(), Action::Deny);
-            // A quarter of the time for the batch, 50 ms alone; the rest is for slow machines.
+            // The batch may use a quarter of the time, and a repeat 50 ms. The rest is a margin for slow machines.
             assert!(took < Duration::from_secs(1), "{id} took {took:?}");
         }
     }
@@ -61,7 +61,7 @@ fn all_of_them_in_one_batch() {
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
-/// Twenty endless loops and a second: the answer is there before the second is over, and says so of each.
+/// Twenty endless loops, and one second in total. The answer comes within the second, and names each failure.
 #[test]
 fn many_that_loop_still_leave_an_answer() {
     let engine = engine();
@@ -80,8 +80,8 @@ fn many_that_loop_still_leave_an_answer() {
     }
 }
 
-/// Where fuel is counted no clock decides: on a machine that has better things to do each fails as on an idle one, after the
-/// same number of instructions.
+/// With fuel in place of a clock, each policy fails after the same number of instructions, on an idle and on a busy
+/// machine.
 #[test]
 fn by_fuel_each_fails_alone_however_busy_the_machine_is() {
     let engine = Engine::metered(Limits { instances: 1, fuel: 50_000_000, ..Limits::default() }).unwrap();
@@ -118,7 +118,7 @@ fn by_fuel_each_fails_alone_however_busy_the_machine_is() {
     assert_eq!(idle, busy);
 }
 
-/// After the deadline nothing is judged any more: `check` says so when all fuel of a run is used up.
+/// After the deadline no policy runs. `check` reports this when the fuel of a run is used up.
 #[test]
 fn by_fuel_nothing_is_judged_after_the_end() {
     let engine = Engine::metered(Limits { instances: 1, ..Limits::default() }).unwrap();
@@ -127,13 +127,13 @@ fn by_fuel_nothing_is_judged_after_the_end() {
     assert_eq!(failures(&verdict), [("well-behaved", "spent")]);
 }
 
-/// A bundle that uses up its time uses up its own.
+/// A bundle can only use up its own time.
 #[test]
 fn another_bundle_keeps_its_share_of_the_time() {
     let folder = tempfile::tempdir().unwrap();
     let ids: Vec<String> = (0..30).map(|number| format!("loop-{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    // Whichever is called, first in the batch or alone, loops.
+    // Each policy loops, in the batch and alone.
     let realloc = r#"(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (loop (br 0)) (unreachable))"#;
     std::fs::write(folder.path().join("loops.wasm"), component_of(&Memory::default(), realloc, "(i32.const 0)", &ids))
         .unwrap();
@@ -171,7 +171,7 @@ fn thousands_of_findings_are_cut_and_counted() {
     assert!(shown.len() > 5 && denial.chars().count() <= 1000, "{denial}");
 }
 
-/// What guests say reaches terminals and logs: nothing in it turns, clears or floods them.
+/// Text of guests reaches terminals and logs. It cannot reverse, clear or flood them.
 #[test]
 fn words_are_cleaned_and_cut() {
     let ids = ["long-words", "guest-panics", "undeclared-edit"];
@@ -181,18 +181,18 @@ fn words_are_cleaned_and_cut() {
     let denial = message::denial(&review, &verdict);
     assert!(denial.chars().count() <= 1000, "{denial}");
     assert!(!denial.chars().any(|character| character != '\n' && (character.is_control() || character == '\u{202e}')));
-    // The panic's own words are there.
+    // The text of the panic is kept.
     assert!(denial.contains("very long very long") && denial.contains("could not be judged"), "{denial}");
 }
 
-/// Broken documents and pointers in questions to the host are answered with nothing.
+/// Questions with invalid documents and pointers have an empty answer.
 #[test]
 fn nonsense_is_answered_with_nothing() {
     let (verdict, _) = judged(&registry(&engine(), &HOSTILE, &["asks-nonsense"]), Duration::from_secs(2));
     assert_eq!(findings(&verdict), ["asks-nonsense"], "{:?}", verdict.failed);
 }
 
-/// What a component hands back that breaks the canonical ABI, or the contract beyond it.
+/// Return values of a component that break the canonical ABI or the contract.
 #[test]
 fn what_is_handed_back_is_not_trusted() {
     let engine = engine();
@@ -236,7 +236,7 @@ fn broken_answers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         let good = memory.finding(&Finding::default());
         let good = memory.evaluated(1, good, 1);
         let (alone, both) = (memory.judgements(&[record]), memory.judgements(&[record, good]));
-        // The second is that of the other policy, where it is among the calls.
+        // The second judgement belongs to the other policy, if that policy is among the calls.
         let body = format!("(select (i32.const {both}) (i32.const {alone}) (i32.gt_u (local.get 6) (i32.const 1)))");
         cases.push((name, kind, component(&memory, &body)));
     };
@@ -287,7 +287,7 @@ fn broken_answers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             memory.evaluated(0, at, 1)
         });
     }
-    // Each string counts as often as it is mentioned.
+    // Each string counts as often as it is used.
     judgement("one long string a hundred times", "output", &|memory| {
         let long = memory.bytes(&vec![b'x'; 64 << 10]);
         let finding = memory.finding_bytes(&Finding { message: Some(long), ..Finding::default() });
@@ -318,7 +318,7 @@ fn broken_questions() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     cases.map(|(name, kind, arguments)| (name, kind, component(&arguments))).to_vec()
 }
 
-/// An allocator that is asked by the host itself is a guest's as well. Then nothing of the bundle can be judged.
+/// The host calls the allocator of the guest. If the allocator is hostile, no policy of the bundle can run.
 #[test]
 fn an_allocator_that_lies_fails_its_bundle() {
     let engine = engine();
@@ -333,7 +333,7 @@ fn an_allocator_that_lies_fails_its_bundle() {
         let registry = registry(&engine, &component, &["hostile", "well-behaved"]);
         let (verdict, took) = judged(&registry, Duration::from_secs(2));
         let expected: [(&str, &str); 2] = [("hostile", kind), ("well-behaved", kind)];
-        // A byte list may lie anywhere; a list of numbers may not, and the host asks for both.
+        // A byte list may have any address. A list of numbers must be aligned. The host allocates both.
         assert_eq!(failures(&verdict), expected, "{name}: {:?}", verdict.failed);
         assert!(took < Duration::from_secs(2), "{name} took {took:?}");
     }

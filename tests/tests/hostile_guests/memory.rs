@@ -1,4 +1,4 @@
-//! Memory that a hostile policy took is given back. A process of its own, for its resident memory is measured.
+//! The memory of a hostile policy is freed. The test needs its own process, because it measures resident memory.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the other test")]
@@ -16,7 +16,7 @@ fn what_a_bomb_took_is_given_back() {
         let (verdict, _) = judged(&bomb, Duration::from_secs(10));
         assert_eq!((verdict.failed.len(), verdict.judged.len()), (2, 1), "{:?}", verdict.failed);
     };
-    // Each of these takes the 48 MiB that a policy may have, and then the repeat takes them again.
+    // Each of these policies uses its 48 MiB, and then uses them again in the repeat.
     for _ in 0..5 {
         review();
     }

@@ -1,4 +1,4 @@
-//! Components that the SDK cannot make: a core module as text, and what it hands back byte by byte.
+//! Components that the SDK cannot make: a core module as text, which returns chosen bytes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use wit_parser::Resolve;
 
 pub(crate) const WIT: &str = include_str!("../../../sdk/wit/plimsoll.wit");
 
-/// Where a module's data begins.
+/// Start of a module's data.
 const BASE: u32 = 1024;
 
 /// Sizes of the contract's records in memory.
@@ -18,8 +18,8 @@ const JUDGEMENT: usize = 32;
 const FINDING: usize = 108;
 const FIX: usize = 32;
 
-/// A component with two policies, `hostile` and `well-behaved`. What `body` says is done where the first is among the
-/// calls: WAT that leaves the address of a list of judgements.
+/// A component with two policies, `hostile` and `well-behaved`. If `hostile` is among the calls, `body` runs: WAT that
+/// leaves the address of a list of judgements.
 pub(crate) fn component(memory: &Memory, body: &str) -> Vec<u8> {
     component_of(memory, "", body, &["hostile", "well-behaved"])
 }
@@ -62,7 +62,7 @@ fn module(memory: &Memory, more: &str, body: &str, [policies, none]: [u32; 2], g
     )
 }
 
-/// Makes a component of a module by the types of `wit`, with this text for its metadata.
+/// Makes a component of a module with the types of `wit` and this metadata text.
 pub(crate) fn encode(module: &str, wit: &str, metadata: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
@@ -115,7 +115,7 @@ pub(crate) fn metadata(ids: &[&str]) -> String {
     bundle.to_json().unwrap()
 }
 
-/// What lies in the guest's memory, from [`BASE`].
+/// The contents of the guest's memory from [`BASE`].
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Vec<u8>);
 
@@ -135,7 +135,7 @@ impl Default for Finding {
 }
 
 impl Memory {
-    /// Where the bytes lie, and how many they are.
+    /// Stores the bytes. Returns their address and length.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> [u32; 2] {
         while !self.0.len().is_multiple_of(8) {
             self.0.push(0);
@@ -150,23 +150,23 @@ impl Memory {
         self.bytes(&bytes)[0]
     }
 
-    /// The address of a list of judgements: what `evaluate` returns.
+    /// Stores a list of judgements. Returns its address, as `evaluate` does.
     pub(crate) fn judgements(&mut self, records: &[[u8; JUDGEMENT]]) -> u32 {
         let [at, _] = self.bytes(&records.concat());
         self.words(&[at, u32::try_from(records.len()).unwrap()])
     }
 
-    /// A judgement that has so many findings there.
+    /// A judgement with this number of findings at this address.
     pub(crate) fn evaluated(&mut self, call: u32, findings: u32, count: u32) -> [u8; JUDGEMENT] {
         record(&[(0, call), (12, findings), (16, count)])
     }
 
-    /// A judgement that says why there is none.
+    /// A judgement that failed, with its reason.
     pub(crate) fn failed(&mut self, words: [u32; 2]) -> [u8; JUDGEMENT] {
         record(&[(4, 1), (8, words[0]), (12, words[1])])
     }
 
-    /// The address of a finding.
+    /// Stores a finding. Returns its address.
     pub(crate) fn finding(&mut self, finding: &Finding) -> u32 {
         let bytes = self.finding_bytes(finding);
         self.bytes(&bytes)[0]
@@ -185,15 +185,15 @@ impl Memory {
         bytes
     }
 
-    /// One edit: the address of a list of one, and its length.
+    /// Stores a list with one edit. Returns its address and length.
     pub(crate) fn edit(&mut self, pointer: &[u8], value: [u32; 2]) -> [u32; 2] {
         let pointer = self.bytes(pointer);
-        // `replace`, a pointer, a document.
+        // `replace`, a pointer, and a document.
         [self.words(&[1, pointer[0], pointer[1], value[0], value[1]]), 1]
     }
 }
 
-/// Zeros but for these words.
+/// Zeros, except for these words.
 fn record<const N: usize>(words: &[(usize, u32)]) -> [u8; N] {
     let mut bytes = [0; N];
     for (at, word) in words {

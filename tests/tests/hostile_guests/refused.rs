@@ -1,4 +1,4 @@
-//! Bundles that lie are refused when they are loaded, with what to do about it.
+//! Bundles with wrong contents are refused when they are loaded, with a message that says what to do.
 
 use plimsoll::engine::Bundle;
 use plimsoll_sdk::metadata::SECTION;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bundle::{HOSTILE, MODULE, engine, with_metadata};
 use super::raw::{Memory, WIT, append, component, component_of, encode, metadata};
 
-/// Why it was refused.
+/// The reason of the refusal.
 fn refusal(name: &str, bytes: &[u8]) -> String {
     let refusal = Bundle::load(&engine(), bytes).expect_err(name).to_string();
     assert!(refusal.len() < 1500 && !refusal.chars().any(|character| character.is_control() && character != '\n'));
@@ -17,7 +17,7 @@ fn refusal(name: &str, bytes: &[u8]) -> String {
 fn assert_refused(name: &str, bytes: &[u8], words: &[&str]) {
     let refusal = refusal(name, bytes);
     for word in words {
-        assert!(refusal.contains(word), "{name}: {refusal:?} says nothing of {word:?}");
+        assert!(refusal.contains(word), "{name}: {refusal:?} does not contain {word:?}");
     }
 }
 
@@ -89,7 +89,7 @@ fn metadata_that_lies() {
         let bundle = lie(&|it| it["policies"][0]["edits"] = json!([edit]));
         assert_refused(edit, &bundle, &["well-behaved", "which no policy may"]);
     }
-    // Of two sections the last counts, so that a lie cannot hide behind the truth.
+    // The last of two sections counts, so a wrong section cannot hide behind a right one.
     let mut two = HOSTILE.clone();
     append(&mut two, SECTION, b"{}");
     assert_refused("two sections", &two, &["speaks version none"]);
@@ -149,7 +149,7 @@ fn imports_and_exports_beyond_the_contract() {
     assert_refused("a missing export", &bundle, &["evaluate", "contract"]);
 }
 
-/// `policies()` is the one thing that runs when a bundle is loaded.
+/// `policies()` is the only code that runs when a bundle is loaded.
 #[test]
 fn guests_that_are_hostile_at_once() {
     let ids = ["hostile", "well-behaved"];
@@ -179,6 +179,6 @@ fn guests_that_are_hostile_at_once() {
         large.replace("(memory", "(memory (export \"memory\")")
     );
     assert_refused("a memory of 64 MiB", &encode(&module, WIT, &metadata(&ids)), &["compiled", "memory"]);
-    // And for comparison: the same component without hostility is accepted.
+    // For comparison, the same component without hostility is accepted.
     Bundle::load(&engine(), &component(&Memory::default(), "(i32.const 0)")).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The chart in a cluster, and processes in place of its Pods.
+//! The chart in a cluster, with processes in place of its Pods.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -15,7 +15,7 @@ pub(crate) const SERVICE_ACCOUNT: &str = "system:serviceaccount:plimsoll:plimsol
 
 const IMAGE: &str = "image.repository=registry.example.com/plimsoll";
 
-/// With controllers, an audit log in `folder`, and Services that lead to their endpoints without a kube-proxy.
+/// With controllers, an audit log in `folder`, and Services that work without a kube-proxy.
 pub(crate) fn start_control_plane(folder: &Path) -> Result<ControlPlane> {
     let policy = folder.join("audit.yaml");
     std::fs::write(
@@ -36,7 +36,7 @@ pub(crate) fn start_control_plane(folder: &Path) -> Result<ControlPlane> {
 pub(crate) struct Installed<'a> {
     control_plane: &'a ControlPlane,
     helm: Helm,
-    /// In the chart's namespace.
+    /// kubectl in the chart's namespace.
     pub(crate) kubectl: Kubectl,
     scratch: tempfile::TempDir,
     servers: BTreeMap<String, Server>,
@@ -48,7 +48,7 @@ struct Server {
 }
 
 impl<'a> Installed<'a> {
-    /// Nothing is installed yet.
+    /// A cluster without the chart.
     pub(crate) fn new(control_plane: &'a ControlPlane) -> Result<Self> {
         Ok(Self {
             control_plane,
@@ -64,7 +64,7 @@ impl<'a> Installed<'a> {
         self.helm_with("install", &chart, &["--create-namespace"], values)
     }
 
-    /// To a chart of another version.
+    /// Upgrades to another version of the chart.
     pub(crate) fn upgrade(&self, values: &[&str], version: &str) -> Result<()> {
         let chart = self.scratch.path().join(version);
         let copied = Command::new("cp").arg("-R").arg(Helm::chart()).arg(&chart).status()?;
@@ -92,7 +92,7 @@ impl<'a> Installed<'a> {
         self.control_plane.kubectl().ok(&["delete", "namespace", CHART_NAMESPACE, "--wait=false"]).map(drop)
     }
 
-    /// By an object in it that does not go away as long as this is on.
+    /// With `on`, adds an object that keeps the Namespace terminating. Without, lets that object go.
     pub(crate) fn hold_namespace(&self, on: bool) -> Result<()> {
         let finalizers = if on { json!(["example.com/held"]) } else { json!(null) };
         if on {
@@ -103,7 +103,7 @@ impl<'a> Installed<'a> {
         self.kubectl.patch("configmap", "held", &json!({"metadata": {"finalizers": finalizers}}))?.ok().map(drop)
     }
 
-    /// What the kubelet would start, as the ServiceAccount.
+    /// Starts the process of a Pod, as the ServiceAccount.
     pub(crate) fn start_server(&mut self, name: &str) -> Result<()> {
         let port = free_port()?;
         let policies = self.kubectl.get("configmap", "plimsoll-policies")?;
@@ -128,7 +128,7 @@ impl<'a> Installed<'a> {
         Ok(())
     }
 
-    /// With a token of the ServiceAccount in place of the administrator's.
+    /// A kubeconfig with a token of the ServiceAccount in place of the administrator's.
     fn kubeconfig(&self) -> Result<std::path::PathBuf> {
         let token = self.kubectl.ok(&["create", "token", "plimsoll", "--duration=1h"])?;
         let mut config: Value = serde_json::from_str(&std::fs::read_to_string(self.control_plane.kubeconfig())?)?;
@@ -138,9 +138,9 @@ impl<'a> Installed<'a> {
         Ok(file)
     }
 
-    /// Makes these servers the Service's ready endpoints, as if their Pods were.
+    /// Makes these servers the ready endpoints of the Service, like ready Pods.
     pub(crate) fn route(&self, names: &[&str]) -> Result<()> {
-        // Of a loopback address the API server wants nothing to do.
+        // The API server refuses loopback addresses.
         let address = own_address()?;
         let owner = self.kubectl.get("service", "plimsoll")?["metadata"]["uid"].take();
         let mut slices = Vec::new();
@@ -164,7 +164,7 @@ impl<'a> Installed<'a> {
         Ok(())
     }
 
-    /// The validating configuration once a server has written it.
+    /// The validating configuration, after a server has written it.
     pub(crate) fn registered(&self) -> Result<Option<Value>> {
         let found = self.kubectl.find("validatingwebhookconfiguration", "plimsoll")?;
         Ok(found.filter(|found| found["webhooks"].as_array().is_some_and(|webhooks| !webhooks.is_empty())).map(
@@ -184,7 +184,7 @@ impl<'a> Installed<'a> {
         Ok(Some(secret["data"]["ca.crt"].take()).filter(|value| !value.is_null()))
     }
 
-    /// SIGTERM to all, each of which has to end well.
+    /// Sends SIGTERM to all servers. Each must exit with success.
     pub(crate) fn stop_servers(&mut self) -> Result<()> {
         for (name, mut server) in std::mem::take(&mut self.servers) {
             let status = server.process.stop(Duration::from_secs(20));
@@ -201,7 +201,7 @@ impl<'a> Installed<'a> {
         self.servers.get(name).map(|server| server.process.log()).unwrap_or_default()
     }
 
-    /// What is not Kubernetes' own, once the garbage collector is through.
+    /// The objects that are not Kubernetes' own, after the garbage collector has finished.
     pub(crate) fn left_in_namespace(&self) -> Result<Vec<String>> {
         let kinds = "deployments,replicasets,pods,services,endpointslices,secrets,configmaps,roles,rolebindings,\
                      serviceaccounts,poddisruptionbudgets,networkpolicies";
@@ -222,7 +222,7 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())
 }
 
-/// An address of this machine that is not loopback. Nothing is sent to find it.
+/// An address of this machine other than loopback. Nothing is sent to find it.
 fn own_address() -> Result<String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(("203.0.113.1", 9)).context("this machine has no address but loopback")?;

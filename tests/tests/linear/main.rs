@@ -1,8 +1,8 @@
-//! Every policy is linear in the object and in its context: twice as much of either, or of both, takes no more than about
-//! twice the fuel; and the largest that the limits allow takes no more than a bound.
+//! The cost of every policy is linear in the object and in its context: doubling either or both takes only about twice
+//! the fuel. The largest input that the limits allow stays below a fixed bound.
 //!
-//! The policies, their kinds, operations and subresources come from the bundle's metadata, so a new policy is covered without
-//! a line here. A new kind of context needs one in `world`.
+//! The policies, their kinds, operations and subresources come from the bundle's metadata, so this test covers a new
+//! policy without a change. A new kind of context needs an entry in `world`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 mod world;
@@ -20,28 +20,29 @@ use plimsoll_sdk::metadata::{ANY, Operation, Stage, Workloads};
 
 use world::{Shape, Size, World};
 
-/// Fuel of a doubled input over that of the input. Sorting and look-ups in sorted lists are the part above 2.
+/// Maximum ratio of the fuel for a doubled input. Sorting, and searching in sorted lists, explain the part above 2.
 const DOUBLED: f64 = 2.3;
 
-/// Maximum fuel of one policy for one version of the largest object among the largest context. Where this was written, on one
-/// of two shared cores, 6 million took a millisecond: this is 35 ms.
+/// Maximum fuel of one policy for one version of the largest object with the largest context. On the machine of the
+/// author (one of two shared cores), 6 million took a millisecond, so this is 35 ms.
 const MOST: u64 = 210_000_000;
 
-/// Questions that one policy may ask about one version of an object, whatever the size of anything.
+/// Maximum number of questions of one policy about one version of an object, for any size.
 const QUESTIONS: usize = 160;
 
-/// The same over files, where nobody waits.
+/// The same over files, where time matters less.
 const FILE_QUESTIONS: usize = 256;
 
-/// Questions of all policies together. Claims (128 at most) with their volumes and classes and, over files, ConfigMaps (256 at
-/// most) are most of them.
+/// Maximum number of questions of all policies together. Most are about claims (at most 128) with their volumes and
+/// classes and, over files, about ConfigMaps (at most 256).
 const ALL_QUESTIONS: usize = 500;
 
-/// Maximum fuel of all policies together for one version of an object: 167 ms where this was written, by the same measure. The server
-/// cuts a batch at 250 ms, and what is cut is an error.
+/// Maximum fuel of all policies together for one version of an object: 167 ms on the same machine. The server stops a
+/// batch after 250 ms, and a stopped policy is an error.
 const ALL: u64 = 1_000_000_000;
 
-/// Objects and documents of the smaller input. The doubled one reaches 256 documents or 512 KiB for each question.
+/// Number of objects and documents of the smaller input. The doubled input reaches 256 documents or 512 KiB for each
+/// question.
 const HALF: Size = Size { object: 100, context: 128 };
 
 #[test]
@@ -73,7 +74,7 @@ fn fuel_grows_no_faster_than_object_and_context() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// What is wrong with one policy.
+/// The problems of one policy.
 fn judge(policy: &Policy, shape: Shape, spend: &dyn Fn(&Asked, usize, usize) -> Spent) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut fuel, mut ratio, mut questions) = ((0, String::new()), (0.0, String::new()), 0);
@@ -119,7 +120,7 @@ fn judge(policy: &Policy, shape: Shape, spend: &dyn Fn(&Asked, usize, usize) -> 
     wrong
 }
 
-/// The reviews of a run: each is read once.
+/// The reviews of a run. Each is decoded once.
 struct Reviews {
     shape: Shape,
     known: Mutex<HashMap<(Asked, usize), Arc<Review>>>,
@@ -137,15 +138,15 @@ impl Reviews {
     }
 }
 
-/// One instance has 48 MiB for all policies and both versions of the object, and no question is asked twice.
+/// One instance with 48 MiB is enough for all policies and both versions of the object. No question is asked twice.
 #[test]
 fn all_policies_together_stay_in_one_instance() {
-    // Nothing is cut, so that what is too much is counted.
+    // With a long time limit no policy is stopped, so that the test counts the whole cost.
     let limits = Limits { time: Duration::from_secs(10), ..Limits::default() };
     let engine = Engine::metered(limits).unwrap();
     let registry = Registry::new(&engine, Vec::new(), Options::default()).unwrap();
     let bundle = &registry.bundles()[0];
-    // Fuel costs time itself, so times are those of an engine as it is used.
+    // Counting fuel takes time itself, so the times come from an engine without it.
     let engine = Engine::new(limits).unwrap();
     let timed = Registry::new(&engine, Vec::new(), Options::default()).unwrap();
     let mut wrong = Vec::new();
@@ -185,7 +186,7 @@ fn all_policies_together_stay_in_one_instance() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a policy is asked about.
+/// The subject of a review: kind, subresource and operation.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Asked {
     /// `group/Kind`
@@ -194,7 +195,7 @@ pub(crate) struct Asked {
     pub(crate) operation: &'static str,
 }
 
-/// The kinds with a pod template; the first six run on.
+/// The kinds with a Pod template. The Pods of the first six run continuously.
 const WORKLOADS: [&str; 10] = [
     "apps/Deployment",
     "apps/StatefulSet",
@@ -220,7 +221,7 @@ impl Asked {
             .into_iter()
             .chain(on.kinds.iter().map(String::as_str))
             .map(|kind| (if kind == ANY { "/ConfigMap" } else { kind }, ""));
-        // A Scale stands for what it scales; the others are Pods.
+        // A Scale belongs to a Deployment here. The other subresources belong to Pods.
         let parts = on.subresources.iter().map(|part| match part.as_str() {
             "scale" => ("apps/Deployment", "scale"),
             part => ("/Pod", part),
@@ -248,7 +249,8 @@ struct Spent {
     failed: Option<String>,
 }
 
-/// Judges the object, and on UPDATE the old one too, as the ratchet does: what the dearer of both takes.
+/// Runs the policies on the object, and for UPDATE on the old object too, as the webhook does. Returns the cost of the
+/// more expensive one.
 fn spend(registry: &Registry, bundle: &Bundle, review: &Arc<Review>, world: &World, policies: &[u32]) -> Spent {
     let environment = registry.environment(review);
     let context = Arc::clone(&world.context);
@@ -276,7 +278,7 @@ fn spend(registry: &Registry, bundle: &Bundle, review: &Arc<Review>, world: &Wor
     Spent { fuel, questions, bytes, instances: cost.instances, time: start.elapsed(), failed }
 }
 
-/// Counts what a guest asks, and what it is answered.
+/// Counts the questions of a guest, and the bytes of the answers.
 struct Counting {
     inner: Surrounded,
     questions: AtomicUsize,
@@ -313,7 +315,7 @@ impl Surroundings for Counting {
     }
 }
 
-/// The context is as large as it is meant to be: an answer that a policy gets is near the limits.
+/// The context is as large as intended: some answer is near the limits.
 #[test]
 fn the_worlds_reach_the_limits() {
     let engine = Engine::metered(Limits::default()).unwrap();

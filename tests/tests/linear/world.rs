@@ -1,4 +1,4 @@
-//! Objects and contexts of any size, in which everything has to do with everything else.
+//! Objects and contexts of any size, in which every object relates to every other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,29 +13,29 @@ use crate::Asked;
 
 pub(crate) const NAMESPACE: &str = "shop";
 
-/// The reviewed object, and what others refer to.
+/// Name of the reviewed object, to which others refer.
 const NAME: &str = "w";
 
-/// How large the smaller input is.
+/// Size of an input.
 pub(crate) struct Size {
-    /// Containers and so on.
+    /// Number of containers, and of the items of other lists.
     pub(crate) object: usize,
-    /// Documents of each kind.
+    /// Number of documents of each kind.
     pub(crate) context: usize,
 }
 
-/// What the limits of an answer allow.
+/// Ways to reach the limits of an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Shape {
-    /// As many documents as an answer may hold.
+    /// The maximum number of documents.
     ManySmall,
-    /// Few documents, of as many bytes.
+    /// Few documents with the same number of bytes.
     FewLarge,
-    /// Many documents, and a budget that selects by a label that only Pods have.
+    /// Many documents, and a budget that selects by a label of Pods only.
     Pinned,
 }
 
-/// The other objects of the namespace, all of which match the reviewed one.
+/// The other objects of the namespace. All of them match the reviewed object.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) context: Arc<dyn Context>,
@@ -52,7 +52,7 @@ impl Context for Shared {
 }
 
 impl World {
-    /// So many documents of each kind that policies declare.
+    /// Creates this many documents of each kind that policies declare.
     pub(crate) fn new(registry: &Registry, shape: Shape, count: usize) -> Self {
         let policies = registry.policies().map(|policy| &policy.metadata);
         let declared = policies.flat_map(|metadata| metadata.requires.iter().chain(&metadata.refines));
@@ -64,13 +64,13 @@ impl World {
         };
         for kind in &kinds {
             let size = |items: usize| document(kind, 1, items).to_string().len();
-            // A selector is a question to the host, which may have 64 KiB.
+            // A selector becomes a question to the host, which may have at most 64 KiB.
             let (documents, bytes) = match (shape, kind.as_str()) {
                 (Shape::FewLarge, "policy/PodDisruptionBudget") => (documents * 4, bytes / 4),
                 _ => (documents, bytes),
             };
             let items = bytes * 3 / 4 * 100 / (size(100) - size(0));
-            // Of what refers to something each kind of workload gets as many.
+            // For objects that refer to a workload, each kind of workload gets this many.
             let times = if REFERRING.contains(&kind.as_str()) { TARGETS.len() } else { 1 };
             for number in 0..documents * times {
                 objects.add(&document(kind, number, items));
@@ -84,7 +84,7 @@ impl World {
 const REFERRING: [&str; 3] =
     ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "autoscaling.k8s.io/VerticalPodAutoscaler"];
 
-/// What autoscalers scale: each kind's [`NAME`], and others.
+/// Targets of autoscalers: [`NAME`] of each kind, and other workloads.
 const TARGETS: [(&str, &str, &str); 7] = [
     ("apps/v1", "Deployment", NAME),
     ("apps/v1", "StatefulSet", NAME),
@@ -107,7 +107,7 @@ fn api_version(kind: &str) -> (String, &str) {
     (version.to_owned(), kind)
 }
 
-/// Another object of the namespace. `items` is how long its lists are.
+/// Another object of the namespace. `items` is the length of its lists.
 fn document(kind: &str, number: usize, items: usize) -> Value {
     let (version, short) = api_version(kind);
     let list = |item: &dyn Fn(usize) -> Value| (0..items).map(item).collect::<Vec<_>>();
@@ -155,7 +155,7 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
         }
         "PersistentVolumeClaim" => json!({"accessModes": list(&|_| json!("ReadWriteMany"))}),
         "ConfigMap" => json!({}),
-        // A kind that a policy declares and that is not known here is as large as its labels.
+        // The size of an unknown kind comes from its labels.
         _ => workload(
             kind,
             &template(number, items),
@@ -172,7 +172,7 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
     let mut object = json!({"apiVersion": version, "kind": short,
         "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("u{number}"), "labels": labels}, "spec": spec});
     if let Some((version, maker)) = maker(kind) {
-        // Half of them name an owner that is not there, each another one, and some one that is.
+        // Half of the objects name a missing owner, each a different one. Some name an existing owner.
         let owner = match number % 8 {
             0 | 2 | 4 | 6 => format!("missing-{number}"),
             1 => format!("o{number}"),
@@ -184,7 +184,7 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
         }
     }
     if short == "PodDisruptionBudget" && number % 4 == 3 {
-        // It says that it is a stand-in.
+        // The label of a stand-in.
         object["metadata"]["labels"]["plimsoll.dev/stand-in"] = json!("");
         object["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "u"}]);
@@ -197,7 +197,7 @@ fn document(kind: &str, number: usize, items: usize) -> Value {
     object
 }
 
-/// What makes such objects.
+/// The kind that creates objects of this kind.
 fn maker(kind: &str) -> Option<(&'static str, &'static str)> {
     Some(match kind {
         "apps/ReplicaSet" => ("apps/v1", "Deployment"),
@@ -257,7 +257,7 @@ fn triggers(count: usize) -> Vec<Value> {
     (0..count).map(trigger).collect()
 }
 
-/// An AdmissionReview of an object with so many of everything.
+/// An AdmissionReview of an object with this many items in each list.
 pub(crate) fn review(asked: &Asked, size: usize, shape: Shape) -> Vec<u8> {
     let (version, short) = api_version(&asked.kind);
     let group = asked.kind.split_once('/').unwrap().0;
@@ -353,7 +353,7 @@ fn reviewed_template(kind: &str, size: usize, is_debugged: bool) -> Value {
     let list = |count: usize, item: &dyn Fn(usize) -> Value| (0..count).map(item).collect::<Vec<_>>();
     let never = |item: usize| json!({"matchLabels": {format!("z{item}"): "a"}});
     let container = |number: usize| {
-        // The first has much of everything, too.
+        // The first container has long lists too.
         let some = if number == 0 { size } else { 8 };
         let env = list(
             2 * some,
@@ -410,7 +410,7 @@ fn reviewed_template(kind: &str, size: usize, is_debugged: bool) -> Value {
         "priorityClassName": "class-0", "terminationGracePeriodSeconds": 20
     });
     if kind == "apps/StatefulSet" {
-        // As a whole it requests no more than its containers: each of them asks what it inherits.
+        // The Pod as a whole requests no more than its containers, so each container asks for inherited values.
         spec["resources"] = json!({"limits": {"hugepages-2Mi": "2Mi"}});
     }
     if is_debugged {

@@ -1,4 +1,5 @@
-//! The same behind a real API server: what kubectl applies while two processes behind its webhook are replaced in turn.
+//! The load test behind a real API server: kubectl applies objects, while the two webhook processes are replaced in
+//! turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use crate::reviews::CONFIGURATIONS;
 use crate::until;
 use crate::world::{Files, Replica};
 
-/// Objects of one run of kubectl, every other one good.
+/// Objects of one run of kubectl. Every other one is good.
 const OBJECTS: u64 = 40;
 
 #[test]
@@ -35,10 +36,10 @@ fn kubectl_notices_nothing() -> Result<()> {
     runtime.block_on(until("both are ready", || balancer.ready() == 2));
     let namespace = Namespace::new(&control_plane, "load")?;
     let kubectl = namespace.kubectl();
-    // The API server learns of the registration a moment after it is written.
+    // The API server loads the registration shortly after it is written.
     let end = Instant::now() + Duration::from_secs(30);
     while create(kubectl, 0).is_err() {
-        ensure!(Instant::now() < end, "the API server does not ask: {:?}", create(kubectl, 0));
+        ensure!(Instant::now() < end, "the API server does not call the webhook: {:?}", create(kubectl, 0));
     }
     let (stop, round) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
     let appliers: Vec<_> = (0..2)
@@ -56,7 +57,7 @@ fn kubectl_notices_nothing() -> Result<()> {
     let mut version = 0;
     while started.elapsed() < Duration::from_secs(25) {
         if version % 2 == 0 {
-            // Published beside the former one before it is used: two seconds, and a little.
+            // A new CA is published for two seconds before it is used. The rest is a margin.
             files.replace_authority();
             std::thread::sleep(Duration::from_secs(4));
         } else {
@@ -67,7 +68,7 @@ fn kubectl_notices_nothing() -> Result<()> {
         std::thread::sleep(Duration::from_secs(1));
         let replica = replicas.remove(0);
         let address = replica.address;
-        ensure!(replica.stop() == Some(0), "it did not end well");
+        ensure!(replica.stop() == Some(0), "the replica failed on SIGTERM");
         balancer.remove(address);
         replicas.push(start(&files));
         runtime.block_on(until("both are ready again", || balancer.ready() == 2));
@@ -81,7 +82,7 @@ fn kubectl_notices_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Good ones are accepted, the others refused by our webhook, and nothing else happens.
+/// The good objects are accepted, our webhook refuses the others, and nothing else happens.
 fn create(kubectl: &Kubectl, round: u64) -> Result<()> {
     let object = |number: u64| {
         let object = Manifest::good("Deployment", &format!("app-{round}-{number}"));

@@ -1,4 +1,4 @@
-//! What stands between the API server and two processes: a balancer of connections that asks for readiness.
+//! A TCP load balancer between the API server and two processes. It checks readiness.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// So often it asks, as a kubelet would, though faster.
+/// Interval of the readiness probes. It is shorter than a kubelet's.
 const PROBE: Duration = Duration::from_millis(100);
 
-/// Knows nothing of TLS or HTTP: nothing that was sent is ever sent again.
+/// The balancer knows neither TLS nor HTTP, so it never repeats a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
@@ -33,7 +33,7 @@ impl Balancer {
         balancer
     }
 
-    /// From the next probe on it may get connections.
+    /// The next successful probe sends connections to this process.
     pub(crate) fn add(&self, address: SocketAddr, health: SocketAddr) {
         self.backends.lock().unwrap().push(Backend { address, health, ready: false });
     }
@@ -73,7 +73,7 @@ impl Balancer {
         }
     }
 
-    /// In turns; one that can't be connected to is passed over, for nothing was sent yet.
+    /// Connects to the processes in turn. It skips a process that refuses the connection, because nothing was sent yet.
     async fn connect(&self, number: usize) -> Option<TcpStream> {
         for _ in 0..50 {
             let ready: Vec<_> =

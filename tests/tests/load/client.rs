@@ -1,4 +1,4 @@
-//! Clients as the API server is one: HTTP/1.1 over TLS, connections that are kept, nothing sent twice.
+//! Clients that behave like the API server: HTTP/1.1 over TLS, connections that are kept, and no repeated request.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,17 +19,17 @@ use tokio_rustls::TlsConnector;
 
 use crate::reviews::Shape;
 
-/// A connection is given up after so many requests, so that there are handshakes all the time.
+/// Number of requests on a connection. Then the client opens a new one, so that handshakes go on all the time.
 const REQUESTS: u32 = 200;
 
-/// What all clients share.
+/// State that all clients share.
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     tls: TlsConnector,
     pub(crate) shapes: Vec<Shape>,
-    /// By the version of the configuration and the shape.
+    /// Expected answers, by the version of the configuration and the shape.
     pub(crate) expected: Vec<Vec<Value>>,
-    /// The versions of the configuration that were written so far, and that every process has reported.
+    /// The latest version of the configuration that was written, and the latest one that every process has reported.
     pub(crate) written: AtomicU64,
     pub(crate) reported: AtomicU64,
     pub(crate) sent: AtomicU64,
@@ -37,16 +37,16 @@ pub(crate) struct Load {
     pub(crate) figures: Mutex<Figures>,
 }
 
-/// What came of it.
+/// Results.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) answered: u64,
     pub(crate) connections: u64,
-    /// Certificates that were served, and how often.
+    /// The served certificates, with their number.
     pub(crate) certificates: BTreeMap<Vec<u8>, u64>,
     pub(crate) lost: Vec<String>,
     pub(crate) wrong: Vec<String>,
-    /// Microseconds of each review.
+    /// Duration of each review in microseconds.
     pub(crate) took: Vec<u32>,
 }
 
@@ -63,7 +63,7 @@ impl Load {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // A session that is resumed shows no certificate.
+        // A resumed session shows no certificate.
         config.resumption = rustls::client::Resumption::disabled();
         Self {
             address,
@@ -78,7 +78,7 @@ impl Load {
         }
     }
 
-    /// Until told to stop.
+    /// Sends reviews until `stop` is set.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut figures = Figures::default();
         let mut connection: Option<(Sender, u32)> = None;
@@ -97,7 +97,7 @@ impl Load {
                     }
                 },
             };
-            // What closed while it was idle had nothing sent on it.
+            // A connection that closed while it was idle has no request on it.
             if sender.ready().await.is_err() {
                 continue;
             }
@@ -144,11 +144,11 @@ impl Load {
             let version = usize::try_from(version % 2).unwrap();
             answer == self.expected[version][shape]
         };
-        // Two versions are all there are.
+        // There are only two versions.
         versions.clone().take(2).any(fits).then_some(()).ok_or_else(shown)
     }
 
-    /// With the certificate that was served. Who is not connected to has been sent nothing.
+    /// Connects, and returns the served certificate. A failed connection has sent nothing.
     pub(crate) async fn connect(&self, address: SocketAddr) -> std::io::Result<(Sender, Vec<u8>)> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -181,7 +181,7 @@ impl Figures {
         self.took.extend(other.took);
     }
 
-    /// Microseconds that so much of a hundred did not exceed.
+    /// The percentile of the durations, in microseconds.
     pub(crate) fn percentile(&mut self, percent: usize) -> u32 {
         self.took.sort_unstable();
         self.took.get(self.took.len() * percent / 100).copied().unwrap_or_default()

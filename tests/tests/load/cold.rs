@@ -1,4 +1,4 @@
-//! A process that is asked from its first millisecond on.
+//! A process that gets requests from its first millisecond on.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::client::{Load, ask};
 use crate::reviews::{CONFIGURATIONS, shapes};
 use crate::world::{Files, Replica};
 
-/// Whoever gets through is answered by all policies: a connection is refused, or the object is.
+/// Every accepted request is answered by all policies. Before, connections are refused.
 #[test]
 fn a_cold_start_allows_nothing() {
     let _alone = crate::alone();
@@ -31,7 +31,7 @@ async fn cold_start(files: &Files) {
             let (load, refused, answered, stop) =
                 (Arc::clone(&load), Arc::clone(&refused), Arc::clone(&answered), Arc::clone(&stop));
             tokio::spawn(async move {
-                // Of this one two policies are denied.
+                // Two policies deny this shape.
                 let shape = load.shapes.iter().find(|shape| shape.what == "both").unwrap();
                 while !stop.load(Ordering::SeqCst) {
                     let number = load.sent.fetch_add(1, Ordering::SeqCst);
@@ -62,5 +62,5 @@ async fn cold_start(files: &Files) {
     for client in clients {
         client.await.unwrap();
     }
-    assert!(refused.load(Ordering::SeqCst) > 0, "it was asked before it was ready");
+    assert!(refused.load(Ordering::SeqCst) > 0, "no request came before the server was ready");
 }

@@ -1,11 +1,11 @@
-//! Under a constant load, while everything changes that can: no review is lost, none is wrong, and nothing is allowed
-//! before all policies are there.
+//! A constant load while everything changes: no review is lost, none is wrong, and nothing is allowed before all
+//! policies are ready.
 //!
-//! `PLIMSOLL_LOAD_REVIEWS=1000000 cargo test --release --package plimsoll-tests --test load a_million -- --ignored --nocapture`
-//! is the long run. `docs/server.md` has its figures.
+//! The long run: `PLIMSOLL_LOAD_REVIEWS=1000000 cargo test --release --package plimsoll-tests --test load a_million --
+//! --ignored --nocapture`. `docs/server.md` has its figures.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-#![expect(clippy::print_stdout, reason = "the figures of a run are what it is for")]
+#![expect(clippy::print_stdout, reason = "the test prints the figures of a run")]
 
 mod api_server;
 mod balancer;
@@ -25,7 +25,7 @@ use world::{Files, Replica};
 
 const CLIENTS: usize = 8;
 
-/// One load at a time, so that figures mean something.
+/// One load test at a time, so that the figures mean something.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -43,7 +43,7 @@ fn a_million_reviews() {
     run(wanted.unwrap_or(1_000_000), Duration::ZERO);
 }
 
-/// At least so many reviews, and for at least so long.
+/// Runs until this many reviews and this much time are reached.
 fn run(reviews: u64, time: Duration) {
     let _alone = alone();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -57,7 +57,7 @@ fn run(reviews: u64, time: Duration) {
         }
         until("both are ready", || balancer.ready() == 2).await;
         let mut load = Load::new(balancer.address, &files.root, shapes());
-        // What each version answers, one review at a time, is held against what is written down.
+        // The answers of each version, one review at a time, are compared with the expectation.
         for (version, configuration) in CONFIGURATIONS.iter().enumerate() {
             files.configure(configuration);
             let mut answers = Vec::new();
@@ -128,7 +128,7 @@ fn run(reviews: u64, time: Duration) {
     });
 }
 
-/// The answer to a shape once this version of the configuration is in use.
+/// The answer to a shape after this version of the configuration is active.
 async fn settled_answer(load: &Load, replica: &Replica, version: usize, shape: usize) -> serde_json::Value {
     let asked = &load.shapes[shape];
     let mut last = None;
@@ -146,10 +146,10 @@ async fn settled_answer(load: &Load, replica: &Replica, version: usize, shape: u
     panic!("{} with version {version}: {last:#?}", asked.what);
 }
 
-/// Once a process answered by this version of the configuration: from then on it must keep to it.
+/// Waits until a process uses this version of the configuration. From then on the process must keep to it.
 async fn in_use(load: &Load, replica: &Replica, version: u64) {
     let version = usize::try_from(version % 2).unwrap();
-    // The shape that tells the versions apart.
+    // The answers to this shape differ between the versions.
     settled_answer(load, replica, version, 1).await;
 }
 
@@ -160,5 +160,5 @@ async fn until(what: &str, ask: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what}: not within 20 s");
+    panic!("timed out after 20 s: {what}");
 }

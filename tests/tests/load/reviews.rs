@@ -1,32 +1,33 @@
-//! The reviews that are asked for, and what each version of the configuration answers to them.
+//! The reviews of the load test, and the expected answers of each version of the configuration.
 
 use plimsoll_tests::{Manifest, named_policies};
 use serde_json::{Value, json};
 
-/// In place of what differs from review to review.
+/// Placeholders for values that differ between reviews.
 const UID: &str = "uid-0000000000";
 const NAME: &str = "name-0000000000";
 
-/// One version denies, warns and completes as the default profile does; the other denies one thing alone.
+/// One version denies, warns and completes like the profile `production`. The other denies for one policy.
 pub(crate) const CONFIGURATIONS: [&str; 2] = [
     "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: all}\nspec: {mode: enforce, profile: production}\n",
     "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: one}\n\
      spec: {mode: enforce, profile: none, policies: [{id: missing-resource-requests, action: Deny}]}\n",
 ];
 
-/// A kind of review: objects of it differ only by name.
+/// A group of reviews whose objects differ only by name.
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) what: &'static str,
     pub(crate) path: &'static str,
     body: String,
-    /// Who denies, by the version of the configuration. Written down, not asked for.
+    /// Policies that deny, by the version of the configuration. These are constants, so that the test does not depend
+    /// on an answer.
     pub(crate) denied_by: [&'static [&'static str]; 2],
-    /// Whether there is a patch, by the version.
+    /// Whether the answer has a patch, by the version.
     pub(crate) patched: [bool; 2],
 }
 
-/// Good and bad ones.
+/// Good and bad objects.
 pub(crate) fn shapes() -> Vec<Shape> {
     let good = || Manifest::good("Deployment", NAME);
     let latest = good().pod("/containers/0/image", json!("registry.example.com/shop:latest"));
@@ -64,13 +65,13 @@ pub(crate) fn shapes() -> Vec<Shape> {
 }
 
 impl Shape {
-    /// The body, and the uid in it.
+    /// The body, and its uid.
     pub(crate) fn review(&self, number: u64) -> (String, String) {
         let (uid, name) = (format!("uid-{number:010}"), format!("name-{number:010}"));
         (self.body.replace(UID, &uid).replace(NAME, &name), uid)
     }
 
-    /// What an answer says, without what differs from review to review. None where it is no answer to this one.
+    /// An answer without the values that differ between reviews. `None` if it is not the answer to this review.
     pub(crate) fn normalised(&self, answer: &[u8], number: u64) -> Option<Value> {
         let text = std::str::from_utf8(answer).ok()?.replace(&format!("name-{number:010}"), NAME);
         let mut review: Value = serde_json::from_str(&text).ok()?;
@@ -79,7 +80,7 @@ impl Shape {
         (uid == format!("uid-{number:010}")).then_some(review)
     }
 
-    /// Whether an answer is what is written down for this version.
+    /// Whether an answer is the expected one for this version.
     pub(crate) fn fits(&self, answer: &Value, version: usize) -> bool {
         let response = &answer["response"];
         let message = response["status"]["message"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Processes of the real binary, and the files that they are told to read again.
+//! Processes of the real binary, and the files that they reload.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use plimsoll_tests::plimsoll_binary;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// A ConfigMap and a Secret, mounted.
+/// A mounted ConfigMap and a mounted Secret.
 pub(crate) struct Files {
     folder: tempfile::TempDir,
     authority: Issuer<'static, KeyPair>,
@@ -39,7 +39,7 @@ impl Files {
         self.swap("config", &[("policies.yaml", config)]);
     }
 
-    /// Another certificate of the same authority.
+    /// Writes another certificate of the same CA.
     pub(crate) fn rotate(&mut self) {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, "plimsoll");
@@ -50,7 +50,7 @@ impl Files {
         self.swap("tls", &[("tls.crt", &chain), ("tls.key", &key.serialize_pem()), ("ca.crt", &root)]);
     }
 
-    /// A certificate of another authority, which nobody knows so far.
+    /// Writes a certificate of a new CA, which no client trusts yet.
     pub(crate) fn replace_authority(&mut self) {
         (self.root, self.intermediate, self.authority) = authorities();
         self.rotate();
@@ -60,7 +60,7 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    /// As the kubelet does it.
+    /// Replaces the files in the same way as the kubelet.
     fn swap(&mut self, mount: &str, files: &[(&str, &str)]) {
         self.version += 1;
         let (mount, name) = (self.path(mount), format!("..{}", self.version));
@@ -77,7 +77,7 @@ impl Files {
     }
 }
 
-/// A root, and one below it that signs what is served.
+/// A root CA, and an intermediate CA that signs the served certificates.
 fn authorities() -> (String, String, Issuer<'static, KeyPair>) {
     let ca = |name: &str| {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -100,7 +100,7 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Once it is ready.
+    /// Starts the process, and waits until it is ready.
     pub(crate) fn start(files: &Files, arguments: &[&str]) -> Self {
         let mut replica = Self::begin(files, "127.0.0.1:0", arguments);
         let end = Instant::now() + Duration::from_secs(60);
@@ -117,7 +117,7 @@ impl Replica {
         panic!("not ready: {}", fs::read_to_string(&replica.log).unwrap());
     }
 
-    /// Without waiting for anything.
+    /// Starts the process without waiting.
     pub(crate) fn begin(files: &Files, listen: &str, arguments: &[&str]) -> Self {
         let log = tempfile::Builder::new().prefix("replica-").tempfile_in(files.folder.path()).unwrap();
         let (_, log) = log.keep().unwrap();
@@ -136,7 +136,7 @@ impl Replica {
         Self { child, log, address: nowhere, health: nowhere }
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM. Returns the exit status.
     pub(crate) fn stop(mut self) -> Option<i32> {
         let status = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());

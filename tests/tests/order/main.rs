@@ -1,9 +1,9 @@
-//! Every policy that judges by another object is asked when that object comes last.
+//! Every policy that depends on another object also runs when that object is applied last.
 //!
-//! The metadata of the bundle says by which kinds a policy judges (`requires`, `refines`). For each of these pairs `sets`
-//! has objects between which something is wrong; each of them is judged last, beside the others. A pair without a set is an
-//! exception, which the policy's page has to name under `## Order`. Policies of stage `source` judge files alone, where
-//! nothing comes last.
+//! The metadata of the bundle names the kinds that a policy reads (`requires`, `refines`). For each of these pairs,
+//! `sets` has objects with a problem between them. Each object is reviewed last, beside the others. A pair without a
+//! set is an exception, which the policy's page has to name under `## Order`. Policies of stage `source` run over files
+//! alone, where no object is last.
 
 mod sets;
 
@@ -40,22 +40,22 @@ fn whichever_comes_last() -> Result<()> {
     Ok(())
 }
 
-/// A policy that says nothing of the kinds by which it judges fails the test above.
+/// The test above fails for a policy whose page does not name the kinds that it reads.
 #[test]
 fn a_pair_that_is_not_said_is_missed() -> Result<()> {
     let bundle = plimsoll_policies::metadata();
     let known = bundle.policies.iter().find(|policy| policy.id == "missing-readiness-probe").context("the policy")?;
     let silent = Policy { documentation: "Says nothing.".to_owned(), id: "new-policy".to_owned(), ..known.clone() };
-    let error = pair(&silent, "/Service").expect_err("it says nothing").to_string();
+    let error = pair(&silent, "/Service").expect_err("the page names no kind").to_string();
     ensure!(error.contains("neither a set"), "{error}");
-    // Nor does a section about another kind help.
+    // A section about another kind does not count.
     let other = Policy { documentation: "Finds.\n\n## Order\nA LimitRange is left out.\n".to_owned(), ..silent };
     ensure!(pair(&other, "/Service").is_err() && pair(&other, "/LimitRange").is_ok());
     Ok(())
 }
 
-/// A Service that comes last is judged by the first workloads by name, and by fewer where it has many ports. Nothing of it
-/// is an error that only its size makes, and the number of those that are not judged is said.
+/// A Service that is applied last is checked with the first workloads by name, and with fewer if it has many ports. The
+/// size alone never causes an error, and the message has the number of unchecked workloads.
 #[test]
 fn of_many_workloads_the_first_are_judged() -> Result<()> {
     let bench = Bench::new("missing-readiness-probe", &json!({}))?;
@@ -76,7 +76,7 @@ fn of_many_workloads_the_first_are_judged() -> Result<()> {
         (sets::service(), &without[..16].to_vec(), 16, None),
         (wide, &without, 1, Some("19 more workloads")),
     ] {
-        ensure!(bench.judge(&service, others)?.assumed.is_empty(), "over files each workload is judged by itself");
+        ensure!(bench.judge(&service, others)?.assumed.is_empty(), "over files, each workload is reviewed on its own");
         let verdict = bench.judge_in_cluster(&service, others)?;
         ensure!(verdict.judged.len() == findings, "{} findings instead of {findings}", verdict.judged.len());
         let said: Vec<_> = verdict.assumed.iter().map(|(_, text)| text.as_str()).collect();
@@ -98,14 +98,14 @@ fn pair(policy: &Policy, kind: &str) -> Result<()> {
         None => {
             ensure!(
                 is_said,
-                "neither a set of objects in tests/tests/order/sets.rs, nor a word about {short} under `## Order` on its page"
+                "there is neither a set of objects in tests/tests/order/sets.rs, nor a sentence about {short} under `## Order` on its page"
             );
             Ok(())
         }
     }
 }
 
-/// The section of the policy's page about objects that come last.
+/// The section of the policy's page about objects that are applied last.
 fn order(policy: &Policy) -> Option<&str> {
     let (_, section) = policy.documentation.split_once("## Order\n")?;
     section.split("\n## ").next()
@@ -117,7 +117,8 @@ fn names(section: &str, kind: &str) -> bool {
         .any(|word| word == kind || word.strip_suffix('s') == Some(kind))
 }
 
-/// Each object that is not an exception has a finding when it comes last, and without this kind something is less wrong.
+/// Each object has a finding when it is applied last, except for the documented exceptions. Without this kind, some
+/// finding is less severe.
 fn wrong(policy: &Policy, kind: &str, settings: &Value, objects: &[Value]) -> Result<()> {
     let bench = Bench::new(&policy.id, settings)?;
     let place = position(objects, kind)?;
@@ -128,7 +129,7 @@ fn wrong(policy: &Policy, kind: &str, settings: &Value, objects: &[Value]) -> Re
         let is_exception = index != place && order(policy).is_some_and(|section| names(section, short));
         ensure!(
             found.is_some() || is_exception,
-            "nothing is found when {short} {} comes last",
+            "there is no finding when {short} {} is applied last",
             object["metadata"]["name"]
         );
         with.push(found);
@@ -139,21 +140,25 @@ fn wrong(policy: &Policy, kind: &str, settings: &Value, objects: &[Value]) -> Re
         let before = with[if index < place { index } else { index + 1 }];
         weaker |= bench.worst(object, &without(&rest, index))? < before;
     }
-    ensure!(weaker, "the same is found without {kind}: the set proves nothing");
+    ensure!(weaker, "the findings are the same without {kind}: the set proves nothing");
     Ok(())
 }
 
-/// An object of this kind makes nothing worse, and is no worse itself.
+/// An object of this kind has no finding itself, and makes no other finding more severe.
 fn fine(policy: &Policy, kind: &str, objects: &[Value]) -> Result<()> {
     let bench = Bench::new(&policy.id, &json!({}))?;
     let place = position(objects, kind)?;
     let rest = without(objects, place);
-    ensure!(bench.worst(&objects[place], &rest)?.is_none(), "something is found when {kind} comes last");
+    ensure!(bench.worst(&objects[place], &rest)?.is_none(), "there is a finding when {kind} is applied last");
     for (index, object) in rest.iter().enumerate() {
         let mut others = without(&rest, index);
         let before = bench.worst(object, &others)?;
         others.push(objects[place].clone());
-        ensure!(bench.worst(object, &others)? <= before, "with {kind} more is found of {}", object["metadata"]["name"]);
+        ensure!(
+            bench.worst(object, &others)? <= before,
+            "with {kind}, the findings about {} are more severe",
+            object["metadata"]["name"]
+        );
     }
     Ok(())
 }
@@ -193,13 +198,13 @@ impl Bench {
         Registry::new(engine, sets, options).map(Self).map_err(shown)
     }
 
-    /// The highest severity that is found of an object that comes last, beside these others. Each finding stands in the
-    /// object that is judged.
+    /// The highest severity of a finding when this object is applied last, beside the others. Each finding must have
+    /// its place in the reviewed object.
     fn worst(&self, object: &Value, others: &[Value]) -> Result<Option<Severity>> {
         let verdict = self.judge(object, others)?;
         for judged in &verdict.judged {
             let pointer = &judged.finding.at.pointer;
-            ensure!(object.pointer(pointer).is_some(), "{pointer} is not in the object that comes last");
+            ensure!(object.pointer(pointer).is_some(), "{pointer} is not in the object that is applied last");
         }
         Ok(verdict.judged.iter().map(|judged| judged.finding.severity).max())
     }
@@ -209,7 +214,7 @@ impl Bench {
         self.judge_review(review, object, others)
     }
 
-    /// As the API server sends a Service.
+    /// A review of a Service, as the API server sends it.
     fn judge_in_cluster(&self, service: &Value, others: &[Value]) -> Result<Verdict> {
         let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "1", "operation": "CREATE", "namespace": "",

@@ -1,12 +1,12 @@
-//! Objects between which something is wrong, for each policy and each kind by which it judges.
+//! Objects with a problem between them, for each policy and each kind that the policy reads.
 
 use serde_json::{Value, json};
 
-/// What there is to say of a policy and a kind by which it judges.
+/// The expectation for a policy and a kind that it reads.
 pub(crate) enum Set {
-    /// Something is wrong between these, whichever comes last.
+    /// There is a problem between these objects, whichever is applied last.
     Wrong { settings: Value, objects: Vec<Value> },
-    /// The object of this kind makes nothing worse: the finding rests on its absence, or does not depend on it.
+    /// An object of this kind makes nothing worse. The finding is about its absence, or does not depend on it.
     Fine(Vec<Value>),
 }
 
@@ -21,21 +21,21 @@ const SCALABLE: [&str; 5] =
 const MONITORS: [&str; 2] = ["monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"];
 const ROLLING: [&str; 2] = ["apps/Deployment", "argoproj.io/Rollout"];
 
-/// None where the policy's page has to name an exception.
+/// `None` if the policy's page has to name an exception.
 pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
     let is_scaler = kind == HPA || kind == KEDA;
     let is_scalable = SCALABLE.contains(&kind);
     let is_workload = is_scalable || matches!(kind, "apps/DaemonSet" | "batch/Job");
-    // Where a pair is about another kind, a Deployment stands for the workloads.
+    // For a pair with another kind, a Deployment is the workload.
     let subject = if is_workload { kind } else { "apps/Deployment" };
     let rolling = if ROLLING.contains(&kind) { kind } else { "apps/Deployment" };
     let scaler = |least: u32, most: u32| scaler(if kind == KEDA { KEDA } else { HPA }, subject, least, most);
     let plain = || workload(subject, "shop", json!({}));
     let sized = |replicas: u32| workload(subject, "shop", json!({"replicas": replicas}));
     match policy {
-        // With it there is less to say of a Service and its workload.
+        // A monitor makes findings about a Service and its workload less severe.
         _ if MONITORS.contains(&kind) => fine([plain(), service(), monitor(kind)]),
-        // These make it milder.
+        // Objects of these kinds make the finding less severe.
         "rollout-blocked-by-volume" | "volume-shared-by-replicas" if VOLUMES.contains(&kind) => None,
         "rollout-without-capacity" if is_workload && !ROLLING.contains(&kind) => None,
         "rollout-by-recreate" if is_workload && kind != "apps/Deployment" => None,
@@ -48,7 +48,7 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
         "autoscaler-without-requests" if is_scaler || is_scalable => wrong([plain(), scaler(2, 9)]),
         "autoscaler-without-target" => fine([scaler(2, 9), plain()]),
         "autoscaler-down-to-one" if kind == KEDA => fine([self::scaler(HPA, subject, 1, 9), scaler(1, 9)]),
-        // What it refers to is there, and has no Pods of its own.
+        // The referenced workload exists, and has no Pods of its own.
         "careless-argo-rollout" if kind != "argoproj.io/Rollout" => {
             let mut rollout = workload("argoproj.io/Rollout", "shop", json!({}));
             rollout["spec"]["template"].take();
@@ -183,7 +183,7 @@ pub(crate) fn of(policy: &str, kind: &str) -> Option<Set> {
             wrong([object, service()])
         }
         "rollout-without-readiness" => {
-            // Of other Services missing-readiness-probe says it.
+            // For other Services, missing-readiness-probe has the finding.
             let mut peers = service();
             peers["spec"]["publishNotReadyAddresses"] = true.into();
             wrong([plain(), peers])
@@ -243,7 +243,7 @@ fn fine<const N: usize>(objects: [Value; N]) -> Option<Set> {
     Some(Set::Fine(objects.to_vec()))
 }
 
-/// A rolling update that is right for so many replicas, and wrong for the autoscaler's minimum.
+/// A rolling update that is safe for this number of replicas, and not for the autoscaler's minimum.
 fn scaled(kind: &str, update: Value, replicas: u32, least: u32, change: fn(Value) -> Value) -> Option<Set> {
     let rolling = if ROLLING.contains(&kind) { kind } else { "apps/Deployment" };
     let object = change(rolling_update(rolling, replicas, update));
@@ -299,7 +299,7 @@ fn requesting(mut object: Value) -> Value {
     object
 }
 
-/// Away from Pods with their own name under a label that they have not.
+/// Adds an anti-affinity term with a label that the Pods themselves do not have.
 fn keeping_away(mut object: Value) -> Value {
     let others = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"name": "shop"}}});
     object["spec"]["template"]["spec"]["affinity"] =
@@ -348,7 +348,7 @@ pub(crate) fn service() -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}, "spec": spec})
 }
 
-/// What reads the port of the Service.
+/// A monitor that scrapes the port of the Service.
 fn monitor(kind: &str) -> Value {
     let short = kind.rsplit('/').next().unwrap_or_default();
     let ports = if short == "PodMonitor" { "podMetricsEndpoints" } else { "endpoints" };

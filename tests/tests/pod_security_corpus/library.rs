@@ -1,5 +1,5 @@
-//! The checks of the Pod Security Standards as a library, Kubernetes' own, over every workload of our cases and of the
-//! outside corpora: our policies say the same of each. The library is asked through `tests/tools/pod-security`.
+//! Kubernetes' own library of the Pod Security Standards, run over every workload of our cases and of the outside
+//! corpora. Our policies must agree with it. `tests/tools/pod-security` runs the library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use super::CONFIG;
 
-/// What is judged as for this version on both sides.
+/// Version of the standards, for the library and for our policies.
 const VERSION: &str = "1.36";
 
-/// Objects of a run: one that cannot be read must not hide the others.
+/// Number of objects in a run. An unreadable object must not hide the others.
 const BATCH: usize = 500;
 
-/// A policy, the severities of its findings that count, and the checks that it covers together.
+/// A policy, the severities of its relevant findings, and the checks that it covers together.
 const COVERED: &[(&str, &[&str], &[&str])] = &[
     ("privilege-escalation", &["error", "warning", "info"], &["allowprivilegeescalation"]),
     ("runs-as-root", &["error", "warning", "info"], &["runasnonroot", "runasuser"]),
@@ -32,51 +32,51 @@ const COVERED: &[(&str, &[&str], &[&str])] = &[
     ("dangerous-capabilities", &["error"], &["capabilities_baseline"]),
 ];
 
-/// Where we differ on purpose: whether this is such an object, for which policies, and why.
+/// Intended differences: a test for such objects, the policies, and the reason.
 type Difference = (fn(&Object) -> bool, &'static [&'static str], &'static str);
 
 const DIFFERENCES: &[Difference] = &[
     (
         |object| object.says("image", "auto"),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "an injection fills in what the manifest leaves out, and the standards judge the Pod that comes of it",
+        "an injection fills in the missing fields, and the standards check the resulting Pod",
     ),
     (
         |object| object.pod.to_string().contains("\"hostProcess\":true"),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "a process of a Windows node has nothing of these; privileged-container has the finding that counts",
+        "these fields have no effect on a process of a Windows node; privileged-container has the relevant finding",
     ),
     (
         |object| object.pod["spec"].to_string().contains("windows"),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "the library knows Windows by spec.os alone, we by the nodes that a Pod asks for, too",
+        "the library recognises Windows by spec.os only, and Plimsoll also by the requested nodes",
     ),
     (
         |object| object.pod["spec"]["hostNetwork"] == true,
         &["host-port"],
-        "every port of such a Pod is its node's, which host-namespaces says",
+        "every port of such a Pod is a port of its node, which host-namespaces reports",
     ),
     (
         |object| object.containers().all(|container| container.get("image").is_none()),
         &["privilege-escalation", "runs-as-root", "missing-seccomp-profile"],
-        "without any image it is a patch, and no object: the API server refuses it",
+        "without an image the document is a patch, and the API server refuses it as an object",
     ),
     (
         |object| object.containers().any(|container| container["securityContext"]["privileged"] == true),
         &["dangerous-capabilities"],
-        "a privileged container has every capability, which privileged-container says",
+        "a privileged container has every capability, which privileged-container reports",
     ),
 ];
 
 struct Object {
-    /// Where it comes from.
+    /// Source of the object.
     from: String,
     value: Value,
     pod: Value,
 }
 
 impl Object {
-    /// Whether some container says this.
+    /// Whether a container has this field with this value.
     fn says(&self, field: &str, value: &str) -> bool {
         self.containers().any(|container| container[field] == value)
     }
@@ -96,7 +96,7 @@ fn our_policies_agree_with_the_library_on_every_workload() -> Result<()> {
     for (objects, answers) in objects.chunks(BATCH).zip(answers.chunks(BATCH)) {
         let found = check(objects)?;
         for ((number, object), answer) in objects.iter().enumerate().zip(answers) {
-            // What is no Pod has no answer: the API server refuses it.
+            // An object that is no Pod has no answer, because the API server refuses it.
             if answer.is_empty() {
                 continue;
             }
@@ -121,7 +121,7 @@ fn our_policies_agree_with_the_library_on_every_workload() -> Result<()> {
     println!("{compared} verdicts on {} workloads", objects.len());
     let count = surprises.lines().count();
     ensure!(count == 0, "{count} of {compared} verdicts differ:\n{surprises}");
-    ensure!(used.len() == DIFFERENCES.len(), "a difference that is listed is none any more");
+    ensure!(used.len() == DIFFERENCES.len(), "a listed difference no longer exists");
     Ok(())
 }
 
@@ -129,7 +129,7 @@ fn verb(passes: bool) -> &'static str {
     if passes { "passes" } else { "fails" }
 }
 
-/// Every workload of the policies' cases, and of the corpora where there are some.
+/// Every workload of the policies' cases, and of the corpora if they exist.
 fn objects() -> Result<Vec<Object>> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/cases");
     let mut texts = Vec::new();
@@ -139,7 +139,7 @@ fn objects() -> Result<Vec<Object>> {
         parts.next();
         for part in parts {
             let (info, rest) = part.split_once('\n').context("a fence")?;
-            // What is mended is judged too; what only old versions take is not.
+            // Fixed inputs are included. Inputs for old versions are not.
             if !info.contains("settings") && !info.contains("version=") {
                 texts.push((name(&file), rest.split("\n```").next().unwrap_or_default().to_owned()));
             }
@@ -168,7 +168,7 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The Pod that a workload of Kubernetes makes.
+/// The Pod that a workload of Kubernetes creates.
 fn pod(object: &Value) -> Option<Value> {
     let template = match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
         ("v1", "Pod") => object,
@@ -182,7 +182,7 @@ fn pod(object: &Value) -> Option<Value> {
     Some(json!({"metadata": template["metadata"], "spec": template["spec"]}))
 }
 
-/// Which checks each passes, by the library.
+/// The checks that each object passes, by the library.
 fn ask(objects: &[Object]) -> Result<Vec<BTreeMap<String, bool>>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/pod-security");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pod-security");
@@ -195,12 +195,12 @@ fn ask(objects: &[Object]) -> Result<Vec<BTreeMap<String, bool>>> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context("the judge")?;
+        .context("pod-security did not start")?;
     let mut pods = judge.stdin.take().context("an input")?;
     let text: String = objects.iter().map(|object| format!("{}\n", object.pod)).collect();
     let writer = std::thread::spawn(move || pods.write_all(text.as_bytes()));
     let output = judge.wait_with_output()?;
-    ensure!(output.status.success(), "the judge failed");
+    ensure!(output.status.success(), "pod-security failed");
     writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     let answers: Vec<BTreeMap<String, bool>> =
         serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>()?;
@@ -208,7 +208,7 @@ fn ask(objects: &[Object]) -> Result<Vec<BTreeMap<String, bool>>> {
     Ok(answers)
 }
 
-/// Policies and severities of our findings, by the number of the object. Each lies in a folder of its own.
+/// Policies and severities of our findings, by the number of the object. Each object has its own folder.
 fn check(objects: &[Object]) -> Result<BTreeMap<usize, BTreeSet<(String, String)>>> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("config.yaml");
@@ -217,7 +217,7 @@ fn check(objects: &[Object]) -> Result<BTreeMap<usize, BTreeSet<(String, String)
         let own = folder.path().join("k").join(number.to_string());
         std::fs::create_dir_all(&own)?;
         let mut value = object.value.clone();
-        // Permissions of a case are not what is compared.
+        // Annotations of a case, which may ignore a policy, are not compared.
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("annotations");
             metadata.insert("namespace".to_owned(), format!("n{number}").into());

@@ -1,5 +1,5 @@
-//! The Pod Security Standards' own fixtures, as far as our policies judge the same: what passes there has no
-//! finding here, what fails has one. A difference must stand in [`DIFFERENCES`] with its reason.
+//! The fixtures of the Pod Security Standards, as far as our policies check the same. A passing fixture has no finding
+//! here, and a failing one has a finding. [`DIFFERENCES`] lists each difference with its reason.
 
 mod library;
 
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use plimsoll_tests::{corpus, plimsoll_binary};
 use serde_json::Value;
 
-/// Every severity counts; nothing is filled in.
+/// Every severity counts, and nothing is filled in.
 const CONFIG: &str = r#"
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
@@ -29,8 +29,8 @@ spec:
   - {id: dangerous-capabilities}
 "#;
 
-/// A check of the standards, the policy that judges the same, and the severities of its findings that count. What an
-/// object does not say is a violation of the restricted standard, and a warning here.
+/// A check of the standards, the policy for the same problem, and the severities of its relevant findings. A missing
+/// field violates the restricted standard, and causes a warning here.
 const CHECKS: &[(&str, &str, &[&str])] = &[
     ("allowprivilegeescalation", "privilege-escalation", &["error", "warning", "info"]),
     ("runasnonroot", "runs-as-root", &["error", "warning"]),
@@ -45,10 +45,10 @@ const CHECKS: &[(&str, &str, &[&str])] = &[
     ("capabilities_baseline", "dangerous-capabilities", &["error"]),
 ];
 
-/// Those of [`CHECKS`] that the restricted standard alone has.
+/// The checks of [`CHECKS`] that only the restricted standard has.
 const RESTRICTED: &[&str] = &["allowprivilegeescalation", "runasnonroot", "runasuser", "seccompprofile_restricted"];
 
-/// Where we differ on purpose: the check, whether its fixture passes there, the versions, and why.
+/// Intended differences: the check, whether its fixture passes there, the versions, and the reason.
 const DIFFERENCES: &[(&str, bool, std::ops::RangeInclusive<u32>, &str)] = &[(
     "seccompprofile_baseline",
     false,
@@ -74,7 +74,7 @@ fn our_policies_agree_with_the_standards() -> Result<()> {
             jobs.extend([true, false].map(|passes| (level, minor, passes)));
         }
     }
-    ensure!(jobs.len() > 100, "the corpus is not as it was: {} folders", jobs.len());
+    ensure!(jobs.len() > 100, "the corpus has changed: {} folders", jobs.len());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let parts: Vec<Result<Part>> = std::thread::scope(|scope| {
         let runs: Vec<_> = jobs
@@ -101,8 +101,8 @@ fn our_policies_agree_with_the_standards() -> Result<()> {
         }
     }
     ensure!(surprises.is_empty(), "{} differences of {compared}:\n{}", surprises.len(), surprises.join("\n"));
-    ensure!(used.len() == DIFFERENCES.len(), "a difference that is listed is none any more");
-    ensure!(compared > 6000, "only {compared} comparisons: the corpus is not as it was");
+    ensure!(used.len() == DIFFERENCES.len(), "a listed difference no longer exists");
+    ensure!(compared > 6000, "only {compared} comparisons: the corpus has changed");
     Ok(())
 }
 
@@ -136,7 +136,8 @@ fn judge(root: &Path, config: &Path, (level, minor, passes): (&str, u32, bool)) 
     for file in files {
         let own = file.trim_end_matches(".yaml").trim_end_matches(|char: char| char.is_ascii_digit());
         for &(check, policy, severities) in CHECKS {
-            // A Pod that fails one check may pass or fail the others; one that passes a level passes all of its checks.
+            // A Pod that fails one check may pass or fail the others. A Pod that passes a level passes all of its
+            // checks.
             let of_level = level == "restricted" || !RESTRICTED.contains(&check);
             let since = match check {
                 "allowprivilegeescalation" => 8,
@@ -147,7 +148,8 @@ fn judge(root: &Path, config: &Path, (level, minor, passes): (&str, u32, bool)) 
             if !of_level || minor < since || !(passes || own == check) {
                 continue;
             }
-            // Whether root is asked for is two checks there and one policy here: the one must not hide the other.
+            // The standards have two checks about root, and Plimsoll has one policy. One result must not hide the
+            // other.
             let fails = severities.iter().any(|&severity| {
                 found.get(file.as_str()).is_some_and(|findings| findings.contains(&(policy, severity)))
             });

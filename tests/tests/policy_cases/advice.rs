@@ -1,6 +1,6 @@
-//! What all policies say once the advice of one is followed: each fix, each help that names a value for the place of its
-//! finding, and each fixed document of a case. A finding of another policy that is as bad as the mended one is a failure,
-//! and so are fixes that undo each other.
+//! The findings of all policies after a user has followed the advice of one policy: each fix, each help that names a
+//! value for the place of its finding, and each fixed document of a case. The test fails on a new finding of another
+//! policy that is as severe as the fixed one, and on fixes that undo each other.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -19,32 +19,36 @@ use plimsoll_cases::{Bench, Case, documents, review};
 /// Maximum number of rounds of fixes, as in `plimsoll check`.
 const MAX_ROUNDS: usize = 10;
 
-/// The policy whose advice is followed, the policy that has a finding then, and why that is right.
+/// The policy whose advice is followed, the policy that then has a finding, and the reason why this is right.
 const ACCEPTED: &[(&str, &str, &str)] = &[
     ("missing-resource-requests", "missing-memory-limit", "the first finding names the missing limit already"),
-    ("missing-resource-requests", "evictable-under-pressure", "it is on only where somebody wants all to be reserved"),
-    ("privileged-container", "privilege-escalation", "what is written counts once the container is not privileged"),
-    ("privileged-container", "dangerous-capabilities", "they count once the container is not privileged"),
-    ("runs-as-root", "root-against-non-root", "the help asks for a user from 1 as well"),
-    ("host-namespaces", "host-port", "the port was the node's already, and now it is the only one"),
-    ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help asks for both"),
+    (
+        "missing-resource-requests",
+        "evictable-under-pressure",
+        "this policy is off by default, and requires that all memory is reserved",
+    ),
+    ("privileged-container", "privilege-escalation", "the written value counts once the container is not privileged"),
+    ("privileged-container", "dangerous-capabilities", "the capabilities count once the container is not privileged"),
+    ("runs-as-root", "root-against-non-root", "the help also suggests a user of 1 or more"),
+    ("host-namespaces", "host-port", "the port was a port of the node before too"),
+    ("missing-disruption-budget", "disruption-budget-without-readiness", "the first help suggests both"),
     ("single-replica", "missing-disruption-budget", "a budget over one Pod would block drains"),
-    ("single-replica", "rollout-below-minimum", "of one Pod rollout-without-capacity says that none is left"),
-    ("single-replica", "rollout-rounding-surprise", "of one Pod rollout-without-capacity says that none is left"),
+    ("single-replica", "rollout-below-minimum", "for one Pod, rollout-without-capacity reports that none is left"),
+    ("single-replica", "rollout-rounding-surprise", "for one Pod, rollout-without-capacity reports that none is left"),
     ("single-replica", "rollout-by-recreate", "a single Pod with a port of the node can't be updated otherwise"),
     ("autoscaler-down-to-one", "missing-disruption-budget", "a budget over one Pod would block drains"),
-    ("autoscaler-fights-replicas", "missing-disruption-budget", "the autoscaler's minimum counts, and not one Pod"),
-    ("rollout-without-capacity", "rollout-without-spare-node", "the help asks for matchLabelKeys as well"),
+    ("autoscaler-fights-replicas", "missing-disruption-budget", "the autoscaler's minimum counts, instead of one Pod"),
+    ("rollout-without-capacity", "rollout-without-spare-node", "the help also suggests matchLabelKeys"),
     ("rollout-without-capacity", "rollout-blocked-by-volume", "the help is for volumes that several nodes mount"),
-    ("autoscaler-without-metric", "autoscaler-without-requests", "it is said of the metric that is written"),
-    ("autoscaler-without-metric", "autoscaler-without-readiness", "it is said of the metric that is written"),
+    ("autoscaler-without-metric", "autoscaler-without-requests", "the finding is about the written metric"),
+    ("autoscaler-without-metric", "autoscaler-without-readiness", "the finding is about the written metric"),
 ];
 
 /// The exceptions that were needed.
 static USED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
-/// What the API server refuses is no start to give advice from, and a deletion gets none. Of an object that is declared twice
-/// the other version would have to be mended too.
+/// Objects that the API server refuses, and deletions, are left out. So are objects that are declared twice, because
+/// the other version would need the same change.
 pub(crate) fn is_followed(case: &Case) -> bool {
     !case.rejected && !case.deleted && !case.skipped && case.file != "declared-twice"
 }
@@ -58,7 +62,7 @@ pub(crate) fn follow(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// Exceptions that no case needs any more, after all were run.
+/// Exceptions that no case needs any more, after all cases have run.
 pub(crate) fn unused() -> Vec<String> {
     let Ok(used) = USED.lock() else { return Vec::new() };
     let unused = ACCEPTED.iter().enumerate().filter(|(index, _)| !used.contains(index));
@@ -71,14 +75,14 @@ struct Stage<'a> {
     registry: Arc<Registry>,
 }
 
-/// Objects that exist together: those that are judged, and the others.
+/// Objects that exist together: the reviewed ones, and the others.
 #[derive(Clone, Debug, PartialEq)]
 struct World {
     judged: Vec<Value>,
     beside: Vec<Value>,
 }
 
-/// A finding of the world.
+/// A finding in a world.
 struct Said {
     object: usize,
     policy: String,
@@ -105,7 +109,7 @@ impl<'a> Stage<'a> {
         Ok(Self { case, registry })
     }
 
-    /// Returns the faults of the advice, one line each.
+    /// Returns the mistakes of the advice, one line each.
     fn follow(&self, used: &mut HashSet<usize>) -> Result<Vec<String>> {
         let given = World { judged: documents(&self.case.input)?, beside: documents(&self.case.context)? };
         let before = self.judge(&given)?;
@@ -135,7 +139,7 @@ impl<'a> Stage<'a> {
         Ok(problems)
     }
 
-    /// Findings of other policies that are as bad as the mended one.
+    /// Findings of other policies that are as severe as the fixed one.
     fn compare(
         &self,
         mended: &Said,
@@ -146,7 +150,7 @@ impl<'a> Stage<'a> {
         problems: &mut Vec<String>,
     ) {
         for said in after.iter().filter(|said| said.policy != mended.policy) {
-            // A finding about several places may lose one of them. It then stands at another place.
+            // A finding about several places may lose one of them. Then it is reported at another place.
             let is_rest = |old: &Said| {
                 let at = said.finding.at.full();
                 old.policy == said.policy && old.object == said.object && old.finding.about.contains(&at)
@@ -172,7 +176,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Every world that follows from the advice of one finding, and how.
+    /// Every world that results from the advice of one finding, and the way to it.
     fn advice(&self, world: &World, said: &Said) -> Vec<(String, World)> {
         let mut advised = Vec::new();
         if let Some(fix) = &said.finding.fix {
@@ -200,7 +204,7 @@ impl<'a> Stage<'a> {
         advised
     }
 
-    /// Applies all fixes until there are none left.
+    /// Applies all fixes until none is left.
     fn settle(&self, given: &World) -> Result<()> {
         let mut world = given.clone();
         let mut seen = HashSet::from([format!("{world:?}")]);
@@ -254,8 +258,9 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The edits that a help names, one list for each alternative: `maxSurge: 1 and maxUnavailable: 0, or …`. An alternative
-/// counts where one of its values is for the place of the finding; its others stand beside that.
+/// The edits that a help names, one list for each alternative: `maxSurge: 1 and maxUnavailable: 0, or …`. An
+/// alternative counts if one of its values is for the place of the finding. Its other values are for fields beside that
+/// place.
 fn named(help: &str, at: &str) -> Vec<Vec<(String, Value)>> {
     let alternatives = help.split(" or ").map(pairs);
     alternatives
@@ -267,7 +272,7 @@ fn named(help: &str, at: &str) -> Vec<Vec<(String, Value)>> {
         .collect()
 }
 
-/// The fields that a text names with their values, `strategy.type: Recreate` or `rollingUpdate: {maxSurge: 1}`.
+/// The fields that a text names with their values, such as `strategy.type: Recreate` or `rollingUpdate: {maxSurge: 1}`.
 fn pairs(text: &str) -> Vec<(&str, Value)> {
     let mut pairs = Vec::new();
     for (colon, _) in text.match_indices(": ") {
@@ -280,7 +285,7 @@ fn pairs(text: &str) -> Vec<(&str, Value)> {
             false => rest.find([' ', ',', ';', ')', ':']),
         };
         let value = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
-        // A word that is no name of the API is the sentence that goes on.
+        // A word that is no value of the API is part of the sentence.
         let is_value = value.starts_with(|char: char| char.is_ascii_digit() || char.is_ascii_uppercase())
             || value.starts_with(['{', '"'])
             || ["true", "false"].contains(&value);

@@ -1,5 +1,5 @@
-//! Fix classes keep their word: what a `safe` fix makes is, with the API's defaults, the object that was there before. And
-//! a fix that changes nothing by then has no reason for another class.
+//! The classes of fixes are right: after a `safe` fix, the object with the API's defaults is the same as before. A fix
+//! that changes nothing in that sense has the class `safe`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ struct Trial {
     after: String,
 }
 
-/// How many fixes were compared, and what is wrong with them.
+/// The number of compared fixes, and the wrong ones.
 pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
     let mut trials = Vec::new();
-    // What is right for an older release may be refused by this one.
+    // This version of the API server may refuse a fix that is right for an older release.
     for case in cases.iter().filter(|case| !case.rejected && !case.deleted && case.version.is_none()) {
         trials.extend(of_case(case)?);
     }
@@ -38,9 +38,9 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
         let stored = |text: &String| stored.get(text.as_str()).context("an answer");
         let judged = match (stored(&trial.before)?, stored(&trial.after)?) {
             (Ok(before), Ok(after)) => judge(trial, comparable(before) == comparable(after)),
-            // Custom kinds are not served here, and a fix may help what was refused.
+            // Custom kinds are not served here, and a fix may turn a refused object into an accepted one.
             (Err(_), _) => judge(trial, false),
-            (Ok(_), Err(refusal)) => Err(anyhow::anyhow!("the API server refuses what the fix makes: {refusal}")),
+            (Ok(_), Err(refusal)) => Err(anyhow::anyhow!("the API server refuses the fixed object: {refusal}")),
         };
         wrong.extend(judged.err().map(|error| format!("{} (class {})\n{error:#}", trial.title, trial.class.as_str())));
     }
@@ -50,8 +50,8 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
 fn judge(trial: &Trial, is_same: bool) -> Result<()> {
     match trial.class {
         FixClass::Safe => {
-            ensure!(trial.only_adds, "it replaces what the author wrote");
-            ensure!(is_same, "after the API's defaults the object is another one");
+            ensure!(trial.only_adds, "the fix replaces a value of the author");
+            ensure!(is_same, "with the API's defaults, the object differs");
         }
         _ => ensure!(
             !(is_same && trial.only_adds),
@@ -78,7 +78,7 @@ fn of_case(case: &Case) -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-/// The object without what the API server makes anew for each request.
+/// The object without the values that the API server creates for each request.
 fn comparable(object: &Value) -> String {
     let mut object = object.clone();
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -88,6 +88,6 @@ fn comparable(object: &Value) -> String {
         }
     }
     let text = object.to_string();
-    // Of a Job it is in labels and the selector, too.
+    // For a Job, these values are in labels and in the selector too.
     if uid.is_empty() { text } else { text.replace(&uid, "uid") }
 }

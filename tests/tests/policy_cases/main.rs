@@ -1,7 +1,8 @@
-//! Every case of every built-in policy (docs/policy-cases.md): natively, as WebAssembly, fixed, mutated, and on what a
-//! real API server makes of it; and what all policies say once the advice of one is followed. Each is a test with a name.
-//! `PLIMSOLL_CASES=part of an id,another` runs some policies, `PLIMSOLL_WRITE=1` writes what is found into the cases.
-#![allow(clippy::print_stdout, reason = "it says how much was compared")]
+//! Every case of every built-in policy (docs/policy-cases.md): natively, as WebAssembly, fixed, mutated, and with the
+//! defaults of a real API server. Also the findings of all policies after the advice of one is followed. Each case is a
+//! named test. `PLIMSOLL_CASES=part of an id,another` selects policies. `PLIMSOLL_WRITE=1` writes the found results
+//! into the cases.
+#![allow(clippy::print_stdout, reason = "the test prints the number of comparisons")]
 
 mod advice;
 mod classes;
@@ -61,7 +62,7 @@ fn compare_all(cases: &[Arc<Case>]) -> Result<()> {
     Ok(())
 }
 
-/// Findings of the input as the real API server would store it, against those of the file.
+/// Compares the findings of the input as the API server would store it with those of the file.
 fn on_the_api_server(cases: &[Arc<Case>]) -> Result<(usize, Vec<String>)> {
     let mut wanted = Vec::new();
     for case in cases.iter().filter(|case| !case.rejected && !case.deleted) {
@@ -105,7 +106,7 @@ fn on_the_api_server(cases: &[Arc<Case>]) -> Result<(usize, Vec<String>)> {
     Ok((compared + kept + held + tried, differences))
 }
 
-/// Every place that a finding names or a fix writes is one that the kind has.
+/// Each place of a finding or of a fix exists in the schema of the kind.
 fn places_exist(case: &Case, object: &Value, openapi: &openapi::OpenApi) -> Result<()> {
     for finding in Bench::new(case, Site::Files)?.report(review(case, object)?)?.findings {
         let edits = finding.fix.iter().flat_map(|fix| &fix.edits).map(|edit| edit.pointer().to_owned());
@@ -123,7 +124,7 @@ fn same_findings(case: &Case, object: &Value, stored: &Value) -> Result<()> {
         let report = bench.report(review)?;
         let key = |finding| {
             let key = decide::key(&case.file, finding, copy.object());
-            // Where the value is missing in the file and defaulted in the cluster, the logical place is the same.
+            // A value that is missing in the file and defaulted in the cluster has the same logical place.
             format!("{:?} {key} {}", finding.severity, finding.message)
         };
         let mut keys: Vec<String> = report.findings.iter().map(key).collect();
@@ -131,14 +132,14 @@ fn same_findings(case: &Case, object: &Value, stored: &Value) -> Result<()> {
         Ok(keys)
     };
     let old = case.old.as_deref().map(documents).transpose()?.and_then(|old| old.into_iter().next());
-    // The namespace that kubectl filled in is the case's own.
+    // kubectl filled in this namespace. It is not part of the case.
     let mut stored = stored.clone();
     if object.pointer("/metadata/namespace").is_none()
         && let Some(metadata) = stored.get_mut("metadata").and_then(Value::as_object_mut)
     {
         metadata.remove("namespace");
     }
-    // A dry run gives each object a new uid, which the owner references of the case don't name.
+    // A dry run gives each object a new uid, which the owner references of the case do not have.
     if let Some(uid) = object.pointer("/metadata/uid") {
         stored["metadata"]["uid"] = uid.clone();
     }
@@ -148,7 +149,7 @@ fn same_findings(case: &Case, object: &Value, stored: &Value) -> Result<()> {
         .iter()
         .any(|policy| policy.id == case.file && (policy.metadata)().stage == Stage::Source)
     {
-        ensure!(of_cluster.is_empty(), "what runs over files alone found {of_cluster:?} in the cluster");
+        ensure!(of_cluster.is_empty(), "a policy for files only has findings in the cluster: {of_cluster:?}");
         return Ok(());
     }
     ensure!(of_file == of_cluster, "in the file {of_file:#?}\nin the cluster {of_cluster:#?}");

@@ -1,4 +1,5 @@
-//! Whether a place exists in the Kubernetes API: a policy's typo is a failed test, not a finding on everything.
+//! Checks that a place exists in the Kubernetes API. So a typo in a policy fails a test, and does not cause wrong
+//! findings.
 
 use anyhow::{Context as _, Result};
 use plimsoll_tests::ControlPlane;
@@ -13,8 +14,8 @@ impl OpenApi {
         Ok(Self(serde_json::from_str(&text).context("/openapi/v2")?))
     }
 
-    /// Whether objects of this kind have a place of this RFC 6901 pointer. A kind that the server does not know (a
-    /// CRD that is not installed) has every place.
+    /// Whether objects of this kind have a place with this RFC 6901 pointer. For a kind that the server does not know,
+    /// such as a CRD that is not installed, every place exists.
     pub(crate) fn has(&self, object: &Value, pointer: &str) -> bool {
         let Some(mut schema) = self.schema_of(object) else { return true };
         for token in pointer.split('/').skip(1) {

@@ -1,4 +1,4 @@
-//! No finding claims a refusal that does not happen: where a message says that the API server refuses an object, it does.
+//! If a message says that the API server refuses an object, the API server refuses it.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use plimsoll_tests::ControlPlane;
 
 use plimsoll_cases::{Bench, Case, documents, review};
 
-/// How a message says it.
+/// The words of such a message.
 const CLAIMS: [&str; 2] = ["the API server rejects it", "the API server refuses it"];
 
-/// How many claims are true, and which are not.
+/// The number of true claims, and the wrong claims.
 pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Result<(usize, Vec<String>)> {
     let mut claims = Vec::new();
-    // Of another version, and of an update, a dry run of a creation says nothing.
+    // A dry run of a creation cannot check claims about another version or about an update.
     let judged = |case: &&Arc<Case>| !case.deleted && case.version.is_none() && case.old.is_none();
     for case in cases.iter().filter(judged) {
         let bench = Bench::new(case, Site::Files)?;
@@ -30,7 +30,10 @@ pub(crate) fn compare(cases: &[Arc<Case>], control_plane: &ControlPlane) -> Resu
     let mut wrong = Vec::new();
     for ((case, _, message), answer) in claims.iter().zip(answers) {
         if answer.is_ok() {
-            wrong.push(format!("{}: {}\nthe API server takes it, and we say: {message}", case.file, case.title));
+            wrong.push(format!(
+                "{}: {}\nthe API server accepts the object, but our message says: {message}",
+                case.file, case.title
+            ));
         }
     }
     Ok((claims.len() - wrong.len(), wrong))

@@ -1,5 +1,6 @@
-//! What the real API server says of the objects of all cases. Two promises are held here: what runs over files alone the
-//! API server says itself, and a workload that the API server takes has Pods that it takes too, or a finding.
+//! Answers of the real API server for the objects of all cases. First, the API server itself reports the findings of
+//! policies that run over files alone. Second, if it accepts a workload, it also accepts the Pods, or a policy has a
+//! finding.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use plimsoll_cases::{Bench, Case, admission_review, documents, review};
 
-/// An API server that takes what the newest known version of Kubernetes takes.
+/// An API server that accepts every field of the newest known version of Kubernetes.
 pub(crate) fn control_plane() -> Result<&'static ControlPlane> {
     static CONTROL_PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
     let options = || Options {
@@ -26,19 +27,18 @@ pub(crate) fn control_plane() -> Result<&'static ControlPlane> {
     started.as_ref().map_err(|error| anyhow::anyhow!("the control plane did not start: {error}"))
 }
 
-/// Policies that run over files alone for another reason than that the API server says it itself.
+/// Policies that run over files alone for a reason other than that the API server reports the same.
 const FILES_ALONE: &[(&str, &str)] = &[
     ("config-change-without-rollout", "the webhook has no right to read every ConfigMap of a cluster"),
-    ("declared-twice", "the API server sees one version after the other, and takes each of them"),
-    ("autoscaler-without-metric", "the API server has filled in the metric, so nothing is missing in the cluster"),
+    ("declared-twice", "the API server sees one version after the other, and accepts both"),
+    ("autoscaler-without-metric", "the API server fills in the metric, so it is never missing in the cluster"),
 ];
 
-/// Reasons for which the API server refuses a Pod that are no fault of the workload: what is missing is not part of the
-/// case.
+/// Refusals of a Pod that are not the fault of the workload: the missing objects are not part of the case.
 const MISSING: &[&str] = &["no PriorityClass with name", "RuntimeClass \"", "pod rejected: RuntimeClass"];
 
-/// Holds every finding of every policy of stage `source` against the API server, which has to name its place, in a refusal
-/// or in a warning.
+/// Compares every finding of every policy of stage `source` with the API server, which must name the place in a refusal
+/// or a warning.
 pub(crate) fn says_it_itself(cases: &[Arc<Case>]) -> Result<(usize, Vec<String>)> {
     let control_plane = self::control_plane()?;
     let is_source = |case: &&Arc<Case>| {
@@ -51,7 +51,7 @@ pub(crate) fn says_it_itself(cases: &[Arc<Case>]) -> Result<(usize, Vec<String>)
     let version = version["gitVersion"].as_str().context("gitVersion")?.to_owned();
     let (mut held, mut silent) = (0, Vec::new());
     for case in cases.iter().filter(is_source).filter(|case| !case.deleted) {
-        // As for the version that is asked.
+        // With the version of the tested API server.
         let case = &Case {
             version: Some(version.clone()),
             file: case.file.clone(),
@@ -86,7 +86,7 @@ pub(crate) fn says_it_itself(cases: &[Arc<Case>]) -> Result<(usize, Vec<String>)
     Ok((held, silent))
 }
 
-/// What the API server says of an object, in refusals and warnings; none where it does not know the kind.
+/// The answer of the API server about an object: refusals and warnings. `None` if it does not know the kind.
 fn answer(control_plane: &ControlPlane, case: &Case, object: &Value) -> Result<Option<String>> {
     let namespace = Namespace::new(control_plane, "source")?;
     let mut object = object.clone();
@@ -99,7 +99,7 @@ fn answer(control_plane: &ControlPlane, case: &Case, object: &Value) -> Result<O
             if let Some(metadata) = old.get_mut("metadata").and_then(Value::as_object_mut) {
                 metadata.remove("namespace");
             }
-            // `apply` takes out only what it has put in.
+            // `apply` removes only fields that an earlier `apply` set.
             let create = ["create", "--save-config", "--filename=-"];
             kubectl.run(&create, Some(&old.to_string()))?.ok().context("the old object")?;
             "apply"
@@ -110,7 +110,7 @@ fn answer(control_plane: &ControlPlane, case: &Case, object: &Value) -> Result<O
     Ok((!output.stderr.contains("no matches for kind")).then_some(output.stderr))
 }
 
-/// A pointer as the API server writes a place: `spec.template.spec.containers[0].env[1].name`.
+/// A pointer in the notation of the API server: `spec.template.spec.containers[0].env[1].name`.
 fn written(pointer: &str) -> String {
     let mut text = String::new();
     for part in pointer.split('/').skip(1) {
@@ -123,9 +123,9 @@ fn written(pointer: &str) -> String {
     text
 }
 
-/// Whether a text names a place, something within it, or what is directly around it.
+/// Whether a text names a place, a place within it, or the place directly around it.
 fn names(text: &str, place: &str) -> bool {
-    // Of what is immutable as a whole it names no field.
+    // If the whole spec is immutable, the API server names no field.
     if text.contains(": spec: Forbidden") && place.starts_with("spec.") {
         return true;
     }
@@ -134,15 +134,15 @@ fn names(text: &str, place: &str) -> bool {
     let mut places =
         text.split(|char: char| char.is_whitespace() || char == '"').map(|word| word.trim_end_matches([':', ',']));
     places.any(|word| {
-        // What can't be decoded is named with the type around it.
+        // For values that cannot be decoded, the API server names the type around them.
         word.starts_with(place)
             || word.ends_with(&format!(".{place}"))
             || (!around.is_empty() && (word == around || word.starts_with(&format!("{around}.{{"))))
     })
 }
 
-/// Creates the Pod of every workload that the API server has taken, as its controller would. A Pod that is refused must
-/// be an error of some policy, over files and in the cluster.
+/// Creates the Pod of every accepted workload, as its controller would. If a Pod is refused, some policy must have an
+/// error, over files and in the cluster.
 pub(crate) fn takes_the_pods(stored: &[(&Case, &Value, &Value)]) -> Result<(usize, Vec<String>)> {
     let control_plane = self::control_plane()?;
     let mut wanted = Vec::new();
@@ -163,7 +163,7 @@ pub(crate) fn takes_the_pods(stored: &[(&Case, &Value, &Value)]) -> Result<(usiz
             if !has_error(case, object, stored, site)? {
                 let kind = object["kind"].as_str().unwrap_or_default();
                 unsaid.push(format!(
-                    "{}: {} (Pods on the API server)\nthe {kind} is taken, its Pod is refused, and no policy has an error \
+                    "{}: {} (Pods on the API server)\nthe API server accepts the {kind} and refuses its Pod, and no policy has an error \
                      ({site:?}): {refusal}",
                     case.file, case.title
                 ));
@@ -173,7 +173,7 @@ pub(crate) fn takes_the_pods(stored: &[(&Case, &Value, &Value)]) -> Result<(usiz
     Ok((tried, unsaid))
 }
 
-/// Whether some policy has an error in the pod template.
+/// Whether some policy has an error in the Pod template.
 fn has_error(case: &Case, object: &Value, stored: &Value, site: Site) -> Result<bool> {
     let policies: Vec<Value> = plimsoll_policies::POLICIES.iter().map(|policy| json!({"id": policy.id})).collect();
     let set = json!({
@@ -193,7 +193,7 @@ fn has_error(case: &Case, object: &Value, stored: &Value, site: Site) -> Result<
     }))
 }
 
-/// The Pod that the controller of a stored workload makes.
+/// The Pod that the controller of a stored workload creates.
 fn pod(stored: &Value) -> Option<Value> {
     let template = match stored["kind"].as_str()? {
         "CronJob" => stored.pointer("/spec/jobTemplate/spec/template")?,
@@ -220,7 +220,7 @@ fn pod(stored: &Value) -> Option<Value> {
         let name = &claim["metadata"]["name"];
         let volume = json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
         match pod["spec"]["volumes"].as_array_mut() {
-            // It replaces a volume of the same name.
+            // The claim template replaces a volume of the same name.
             Some(volumes) => {
                 volumes.retain(|other| other["name"] != *name);
                 volumes.push(volume);

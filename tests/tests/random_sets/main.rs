@@ -1,7 +1,8 @@
-//! Random sets of a workload, a budget, an autoscaler and a Service, against models that were written from the controllers'
-//! code alone: `pkg/controller/disruption`, `ResolveFenceposts` of `pkg/controller/deployment/util`, `calculateRequests` of
-//! `pkg/controller/podautoscaler`, `satisfyPodAntiAffinity` of `pkg/scheduler/framework/plugins/interpodaffinity`, KEDA's
-//! `pkg/scaling/executor` and `controllers/keda`, and the Pod Security Standards for Windows.
+//! Random sets of a workload, a budget, an autoscaler and a Service, compared with models of the controllers' code. The
+//! models are written from these sources alone: `pkg/controller/disruption`, `ResolveFenceposts` of
+//! `pkg/controller/deployment/util`, `calculateRequests` of `pkg/controller/podautoscaler`, `satisfyPodAntiAffinity` of
+//! `pkg/scheduler/framework/plugins/interpodaffinity`, KEDA's `pkg/scaling/executor` and `controllers/keda`, and the
+//! Pod Security Standards for Windows.
 
 mod model;
 mod set;
@@ -15,7 +16,7 @@ use set::Set;
 
 const SETS: usize = 3000;
 
-/// A policy that no profile has on.
+/// A policy that no profile enables.
 const CONFIG: &str = "
 apiVersion: plimsoll.dev/v1alpha1
 kind: ClusterPolicySet
@@ -23,7 +24,7 @@ metadata: {name: random}
 spec: {policies: [{id: missing-priority-class, action: Warn}]}
 ";
 
-/// The same numbers in every run (SplitMix64).
+/// A random number generator with the same numbers in every run (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -85,7 +86,7 @@ fn findings_are_what_the_controllers_do() -> Result<()> {
     }
     let count = wrong.len();
     ensure!(count == 0, "{count} differences, the first of them:\n{}", wrong[..count.min(5)].join("\n\n"));
-    // A model that never says yes, or never no, compares nothing.
+    // A model that always gives the same answer proves nothing.
     ensure!(seen.len() == 22 && seen.values().all(|count| *count > 10), "{seen:?}");
     Ok(())
 }

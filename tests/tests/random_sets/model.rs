@@ -1,14 +1,14 @@
-//! What is to be found of a set, from the controllers' code alone.
+//! The expected findings of a set, from the controllers' code alone.
 
 use crate::set::{Amount, Apart, Autoscaler, Container, Metric, Pause, Selects, Set};
 
-/// How many times its memory request a limit may be.
+/// Maximum ratio of a memory limit to its request.
 const MOST_RATIO: i64 = 8;
 
 impl Set {
-    /// Fewest and most Pods that something else than the author decides on; none where nothing scales. KEDA takes all Pods
-    /// away, and starts one again: while there are any there is at least one. It sets a paused number once, and else leaves
-    /// the scale alone.
+    /// Minimum and maximum of the Pods that a controller sets; `None` if no controller scales. KEDA can remove all Pods
+    /// and start one again, so while there are any, there is at least one. It sets a paused number once, and does not
+    /// change the scale otherwise.
     fn scale(&self) -> Option<(i64, i64)> {
         let Autoscaler { least, most, keda, .. } = self.autoscaler?;
         match keda {
@@ -19,7 +19,7 @@ impl Set {
         }
     }
 
-    /// How many Pods there are when the autoscaler has nothing to do.
+    /// Number of Pods while the autoscaler has nothing to do.
     fn pods(&self) -> i64 {
         self.scale().map_or_else(|| self.replicas.unwrap_or(1), |(least, _)| least)
     }
@@ -27,11 +27,11 @@ impl Set {
     /// `updatePdbStatus` with all Pods healthy.
     fn lets_none_go(&self) -> bool {
         let Some((field, amount)) = self.budget else { return false };
-        // `getExpectedScale`: "does not implement the scale subresource", and the disruptions allowed stay 0.
+        // `getExpectedScale`: "does not implement the scale subresource". `disruptionsAllowed` stays 0.
         if self.kind == "DaemonSet" {
             return true;
         }
-        // What was paused at a size that no file says had its minimum at least.
+        // If the paused size is unknown, the minimum of the ScaledObject is assumed.
         let expected = match self.autoscaler {
             Some(Autoscaler { least, keda: Some(Pause::Paused(_, true)), .. }) if self.replicas.is_none() => {
                 least.unwrap_or(0).max(1)
@@ -39,7 +39,7 @@ impl Set {
             _ => self.pods(),
         };
         if expected == 0 {
-            // There is nothing that a drain would wait for, unless no number of Pods lets one go.
+            // A drain waits for nothing, unless the budget allows no eviction for any number of Pods.
             let none = [("maxUnavailable", Amount::Number(0)), ("minAvailable", Amount::Percent(100))];
             return none.contains(&(field, amount));
         }
@@ -50,8 +50,8 @@ impl Set {
         expected - desired <= 0
     }
 
-    /// `ResolveFenceposts`, with the API's defaults: how many Pods are away in an update, and whether the controller
-    /// insists on one.
+    /// `ResolveFenceposts`, with the API's defaults: the number of unavailable Pods during an update, and whether the
+    /// controller raised it to 1.
     fn away(&self) -> (i64, bool) {
         self.away_of(self.pods())
     }
@@ -65,15 +65,15 @@ impl Set {
         }
     }
 
-    /// `calculateRequests`, after a limit has become a request where there is none.
+    /// `calculateRequests`, with limits copied to missing requests.
     fn is_not_computable(&self) -> bool {
         let has = |container: &Container, resource| {
             container.requests.contains(resource) || container.limits.contains(resource)
         };
         let Some(Autoscaler { metric, .. }) = self.autoscaler else { return false };
         match metric {
-            // `calculatePodLevelRequests`, where the Pod as a whole requests anything: what containers request is added up
-            // for what it does not request.
+            // `calculatePodLevelRequests`, if the Pod as a whole requests any resource. For other resources the
+            // requests of the containers are added.
             Metric::Utilization(resource) if !self.of_pod.is_empty() => {
                 !self.of_pod.contains(resource) && !self.containers.iter().any(|one| has(one, resource))
             }
@@ -83,25 +83,25 @@ impl Set {
         }
     }
 
-    /// Whether nodes of Linux are out of the question: the scheduler takes a node that one of the terms takes.
+    /// Whether Linux nodes are excluded. The scheduler accepts a node that matches one of the terms.
     fn is_windows(&self) -> bool {
         matches!(self.windows, Some("os" | "nodeSelector" | "affinity" | "NotIn"))
     }
 
-    /// `satisfyPodAntiAffinity`: a new Pod goes to no domain that holds a Pod which the term selects. The old Pods hold theirs
-    /// until a new one is ready, so an update that takes none of them down needs a further domain.
+    /// `satisfyPodAntiAffinity`: a new Pod goes to no domain with a Pod that the term selects. The old Pods keep their
+    /// domains until a new Pod is ready. So an update that takes no Pod down needs a further domain.
     fn needs_more_domains(&self) -> bool {
         let is_own = |apart: &Apart| apart.is_required && matches!(apart.selects, Selects::Own | Selects::All);
         if self.kind != "Deployment" || !self.apart.iter().any(is_own) {
             return false;
         }
-        // Whoever applies the manifest sets its size, and the autoscaler goes on from there.
+        // Applying the manifest sets its size, and the autoscaler continues from there.
         let own = self.replicas.unwrap_or(1);
         let (least, most) = self.scale().unwrap_or((own, own));
         [own.max(least), most].into_iter().any(|pods| pods >= own.max(least) && self.away_of(pods) == (0, false))
     }
 
-    /// Several Pods of which no term keeps one away from another, of the same revision.
+    /// Several Pods of one revision, which no term keeps apart.
     fn may_share_a_node(&self) -> bool {
         let is_apart =
             self.apart.iter().any(|it| matches!(it.selects, Selects::Own | Selects::All | Selects::Revision));
@@ -109,12 +109,12 @@ impl Set {
         self.kind != "DaemonSet" && !is_apart && most > 1
     }
 
-    /// What is to be found, and what is not.
+    /// The expected findings, and the findings that must be absent.
     pub(crate) fn expected(&self) -> Vec<(&'static str, bool)> {
         let is_rolling = self.kind == "Deployment";
         let (away, is_forced) = self.away();
         let leaves_none = is_rolling && self.pods() - away <= 0;
-        // What it says when it runs: a pause changes nothing about that.
+        // The scaling when the ScaledObject is active. A pause changes nothing about it.
         let room = self.autoscaler.map(|Autoscaler { least, most, keda, .. }| match keda {
             None => (least.unwrap_or(1), most.unwrap_or(0)),
             Some(_) => (least.unwrap_or(0), most.unwrap_or(100)),
@@ -133,7 +133,7 @@ impl Set {
         ]
     }
 
-    /// `rollout-without-capacity`: how bad, if no Pod is left.
+    /// `rollout-without-capacity`: the severity if no Pod is left.
     pub(crate) fn without_capacity(&self) -> Option<&'static str> {
         let (away, _) = self.away();
         let leaves_none = self.kind == "Deployment" && self.pods() > 0 && self.pods() - away <= 0;

@@ -1,4 +1,4 @@
-//! The sets, and the objects that they are made of.
+//! The random sets, and their objects.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Random;
 
-/// A number, or a percentage, as manifests have both.
+/// A number or a percentage, as in manifests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Amount {
     Number(i64),
@@ -35,7 +35,7 @@ impl Amount {
 pub(crate) struct Container {
     pub(crate) requests: BTreeSet<&'static str>,
     pub(crate) limits: BTreeSet<&'static str>,
-    /// An init container that stays.
+    /// An init container that keeps running (a sidecar).
     pub(crate) is_sidecar: bool,
 }
 
@@ -46,21 +46,21 @@ pub(crate) enum Metric {
     OfContainer(&'static str, usize),
 }
 
-/// What scales a workload.
+/// The autoscaler of a workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Autoscaler {
     pub(crate) least: Option<i64>,
-    /// None: KEDA's own.
+    /// `None` for KEDA's default.
     pub(crate) most: Option<i64>,
     pub(crate) metric: Metric,
     pub(crate) keda: Option<Pause>,
 }
 
-/// The annotations of a ScaledObject.
+/// Annotations of a ScaledObject.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pause {
     Runs,
-    /// `paused`, and whether `strconv.ParseBool` takes it for true.
+    /// `paused`, and whether `strconv.ParseBool` reads it as true.
     Paused(&'static str, bool),
     At(i64),
 }
@@ -76,12 +76,12 @@ pub(crate) struct Apart {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Selects {
     Own,
-    /// All Pods: the empty selector.
+    /// The empty selector, which selects all Pods.
     All,
     Others,
-    /// No selector, which is that of no Pods.
+    /// No selector, which selects no Pods.
     Nothing,
-    /// The own Pods of one revision.
+    /// The workload's own Pods of one revision.
     Revision,
 }
 
@@ -92,13 +92,13 @@ pub(crate) struct Set {
     pub(crate) surge: Option<Amount>,
     pub(crate) unavailable: Option<Amount>,
     pub(crate) containers: Vec<Container>,
-    /// What the Pod requests as a whole.
+    /// The requests of the Pod as a whole.
     pub(crate) of_pod: BTreeSet<&'static str>,
     pub(crate) windows: Option<&'static str>,
     pub(crate) autoscaler: Option<Autoscaler>,
     pub(crate) apart: Vec<Apart>,
     pub(crate) priority: Option<&'static str>,
-    /// Memory that the Pod requests, and is limited to, as a whole.
+    /// Memory request and limit of the Pod as a whole.
     pub(crate) ratio: Option<(i64, i64)>,
     /// The field and its value.
     pub(crate) budget: Option<(&'static str, Amount)>,
@@ -120,7 +120,7 @@ impl Set {
             .collect();
         let some = |random: &mut Random| (!random.one_in(4)).then(|| random.pick(&amounts));
         let (surge, mut unavailable) = (some(random), some(random));
-        // The API server refuses both as 0.
+        // The API server refuses 0 for both.
         let is_zero = |amount: Option<Amount>| amount == Some(Amount::Number(0));
         if is_zero(surge) && is_zero(unavailable) {
             unavailable = None;
@@ -175,14 +175,14 @@ impl Set {
             let field = random.pick(&["minAvailable", "maxUnavailable"]);
             (field, random.pick(&amounts))
         });
-        // How many Pods a DaemonSet has nobody knows without its nodes.
+        // The number of Pods of a DaemonSet is unknown without the nodes.
         let budget = budget.filter(|(field, amount)| {
             kind != "DaemonSet" || *field == "maxUnavailable" || matches!(amount, Amount::Percent(_))
         });
         let windows = random
             .one_in(4)
             .then(|| random.pick(&["os", "nodeSelector", "affinity", "NotIn", "preferred", "one term"]));
-        // Not for Windows: the API server refuses it there.
+        // Not for Windows, where the API server refuses the field.
         let has_of_pod = windows.is_none() && random.one_in(3);
         let priority = random.one_in(3).then(|| random.pick(&["business", "system-node-critical"]));
         let of_pod: BTreeSet<_> = RESOURCES.into_iter().filter(|_| has_of_pod && random.one_in(2)).collect();
@@ -368,7 +368,7 @@ impl Set {
         json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": spec})
     }
 
-    /// The label by which the controller tells revisions apart.
+    /// The label by which the controller distinguishes revisions.
     fn revision_label(&self) -> &'static str {
         if self.kind == "Deployment" { "pod-template-hash" } else { "controller-revision-hash" }
     }

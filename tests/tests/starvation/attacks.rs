@@ -1,4 +1,4 @@
-//! What somebody does who reaches the port of the webhook.
+//! Attacks of a client that can reach the port of the webhook.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -37,12 +37,12 @@ impl Target {
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Tasks that go on until they are told to stop.
+/// Tasks that run until they are stopped.
 pub(crate) struct Attack(Box<Tasks>);
 
 type Tasks = dyn FnOnce(&Target, &Control) -> Vec<Task> + Send;
 
-/// What the tasks of an attack share.
+/// State that the tasks of an attack share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Control {
     stop: Arc<AtomicBool>,
@@ -61,13 +61,13 @@ impl Control {
     }
 }
 
-/// An attack that goes on.
+/// A running attack.
 pub(crate) struct Running {
     tasks: JoinSet<()>,
     control: Control,
 }
 
-/// How often it tried.
+/// The number of attempts.
 pub(crate) struct Sent(u64, u64);
 
 impl fmt::Display for Sent {
@@ -81,7 +81,7 @@ impl Attack {
         Self(Box::new(tasks))
     }
 
-    /// So many times the same task, told its number.
+    /// Starts this many tasks. Each gets its number.
     pub(crate) fn times<F>(count: usize, one: impl Fn(usize, Target, Control) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -109,14 +109,14 @@ impl Running {
     }
 }
 
-/// Time between two attempts of one attacker. Without it the attackers' own handshakes take both cores of the machine that the
-/// victim runs on too.
+/// Pause between two attempts of one attacker. Without it, the handshakes of the attackers alone use both cores, which
+/// the victim needs too.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The address of the API server, from which the first attack of each kind comes.
+/// The address of the API server. The first attack of each kind comes from it.
 const SAME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// One of a few others.
+/// One of a few other addresses.
 fn other(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, u8::try_from(number % 16 + 1).unwrap())
 }
@@ -169,7 +169,7 @@ pub(crate) fn at_the_port() -> Vec<(&'static str, Attack)> {
     ]
 }
 
-/// Sends the head and a part of the body, then nothing, until the other side closes; and again.
+/// Sends the head and a part of the body, then nothing until the server closes. Repeats this.
 async fn silent(target: Target, control: Control, from: Ipv4Addr, head: String, part: Vec<u8>) {
     while control.goes_on() {
         let Ok(mut stream) = target.0.tls(from, "http/1.1").await else {
@@ -191,7 +191,7 @@ async fn silent(target: Target, control: Control, from: Ipv4Addr, head: String, 
     }
 }
 
-/// A byte from time to time.
+/// Sends one byte from time to time.
 async fn drip(target: Target, control: Control, from: Ipv4Addr, head: String) {
     while control.goes_on() {
         let Ok(mut stream) = target.0.tls(from, "http/1.1").await else { continue };
@@ -203,7 +203,7 @@ async fn drip(target: Target, control: Control, from: Ipv4Addr, head: String) {
     }
 }
 
-/// Connects and asks nothing.
+/// Connects and sends no request.
 async fn idle(target: Target, control: Control, from: Ipv4Addr) {
     while control.goes_on() {
         let Ok(mut stream) = target.0.tls(from, "http/1.1").await else {
@@ -217,7 +217,7 @@ async fn idle(target: Target, control: Control, from: Ipv4Addr) {
     }
 }
 
-/// As many streams as a connection allows, without a body.
+/// Opens as many streams as a connection allows, without a body.
 async fn streams(target: Target, control: Control, from: Ipv4Addr) {
     while control.goes_on() {
         let Ok(stream) = target.0.tls(from, "h2").await else {
@@ -245,7 +245,7 @@ async fn streams(target: Target, control: Control, from: Ipv4Addr) {
     }
 }
 
-/// Asks on every stream for what has the largest answers, and takes nothing of them, or a byte.
+/// Requests the largest answers on every stream, and reads at most one byte of them.
 async fn untaken(target: Target, control: Control, from: Ipv4Addr, number: usize) {
     let window = u32::try_from(number % 2).unwrap();
     let review = worst::review(&worst::without_anything(number), "untaken", false).to_string();
@@ -276,14 +276,14 @@ async fn untaken(target: Target, control: Control, from: Ipv4Addr, number: usize
             control.count(answer.status() == 200);
             answers.push(answer);
         }
-        // Until the other side has enough of it.
+        // Until the server closes the connection.
         let _ = connection.await;
         drop(answers);
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// A body that never comes.
+/// A body that never arrives.
 struct Never;
 
 impl Body for Never {

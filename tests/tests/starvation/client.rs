@@ -1,4 +1,4 @@
-//! HTTPS clients: to the API server, as anybody with its administrator's token, and to the webhook's own port.
+//! HTTPS clients for the API server, with its administrator's token, and for the webhook's own port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use tokio_rustls::client::TlsStream;
 
 pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
-/// What it takes to connect to a port on loopback.
+/// Connection settings for a port on loopback.
 #[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
     roots: Arc<rustls::RootCertStore>,
     token: Option<Arc<str>>,
-    /// Whom its requests come from, where not from the administrator.
+    /// The impersonated user, if it is not the administrator.
     user: Option<&'static str>,
 }
 
@@ -46,12 +46,12 @@ impl Client {
         Self { token: Some(token.into()), ..client }
     }
 
-    /// With all rights, as another user.
+    /// The same with all rights, as another user.
     pub(crate) fn acting_as(self, user: &'static str) -> Self {
         Self { user: Some(user), ..self }
     }
 
-    /// A connection from this address of loopback, with the handshake of TLS done.
+    /// Opens a connection from this loopback address, with a finished TLS handshake.
     pub(crate) async fn tls(&self, from: Ipv4Addr, protocol: &str) -> Result<TlsStream<TcpStream>> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((from, 0)))?;
@@ -74,7 +74,7 @@ impl Client {
         Ok(sender)
     }
 
-    /// The status and the body of the answer.
+    /// Status and body of the answer.
     pub(crate) async fn post(&self, sender: &mut Sender, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
         sender.ready().await?;
         let mut request = Request::post(path).header("host", "127.0.0.1").header("content-type", "application/json");

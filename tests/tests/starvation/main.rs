@@ -1,10 +1,10 @@
-//! One user, or one address, must not starve the others: attacks on the real server behind a real API server, and what a
-//! user in another namespace notices of each.
+//! No user and no address may starve the others: attacks on the real server behind a real API server, and the effect on
+//! a user in another namespace.
 //!
 //! `cargo test --release --package plimsoll-tests --test starvation -- --nocapture` prints the figures.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-#![expect(clippy::print_stdout, reason = "the figures of a run are what it is for")]
+#![expect(clippy::print_stdout, reason = "the test prints the figures of a run")]
 
 mod attacks;
 mod client;
@@ -21,7 +21,7 @@ use attacks::{Attack, Target};
 use client::Client;
 use victim::{Figures, Victim};
 
-/// The chart's limit of memory, which a test of the chart compares.
+/// The memory limit of the chart. A test of the chart compares both.
 const MEMORY: u64 = 256 << 20;
 
 const CONFIG: &str = r#"
@@ -38,12 +38,12 @@ struct Stage {
     runtime: Runtime,
     control_plane: ControlPlane,
     webhook: Webhook,
-    /// Of the webhook's own port.
+    /// Connection settings for the webhook's own port.
     target: Target,
 }
 
 impl Stage {
-    /// One at a time, so that figures mean something.
+    /// One attack at a time, so that the figures mean something.
     fn start() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ impl Stage {
         Client::of_api_server(&self.control_plane)
     }
 
-    /// What a user of the API server sees while nothing happens, and during the attack.
+    /// The figures of a user of the API server, without and during the attack.
     fn compare(&self, name: &str, attack: Attack) -> (Figures, Figures) {
         let namespace = Namespace::new(&self.control_plane, "victim").unwrap();
         self.compare_for(&Victim::of_api_server(self.api(), namespace.name()), name, attack)
@@ -72,7 +72,7 @@ impl Stage {
             victim.run(20, Duration::ZERO).await;
             let quiet = victim.run(100, Duration::ZERO).await;
             let running = attack.start(&self.target);
-            // Until it has taken what it can.
+            // Until the attack has taken all the resources that it can get.
             tokio::time::sleep(Duration::from_millis(700)).await;
             let during = victim.run(100, Duration::from_millis(20)).await;
             let sent = running.stop().await;
@@ -93,14 +93,14 @@ fn memory(process: u32, name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// Whoever reaches the port takes places, bytes and connections, from the address of the API server itself and from others.
+/// Clients of the port take slots, bytes and connections, from the address of the API server and from others.
 #[test]
 fn who_reaches_the_port_starves_nobody() {
     let stage = Stage::start();
     let mut complaints = Vec::new();
     for (name, attack) in attacks::at_the_port() {
         let (_, during) = stage.compare(name, attack);
-        // The attackers and the API server have the same two cores.
+        // The attackers and the API server share the two cores.
         if during.refused > 0
             || during.percentile(90) > Duration::from_secs(1)
             || during.slowest > Duration::from_secs(8)
@@ -114,13 +114,13 @@ fn who_reaches_the_port_starves_nobody() {
     assert!(peak < MEMORY, "{peak}");
 }
 
-/// 80 clients of one namespace whose every review is as expensive as can be.
+/// 80 clients of one namespace, each with the most expensive reviews possible.
 #[test]
 fn one_namespace_starves_no_other() {
     let stage = Stage::start();
     let attacker = Namespace::new(&stage.control_plane, "attacker").unwrap();
     worst::fill(&stage.runtime, &stage.api(), attacker.name());
-    // At the webhook itself. The clients run on the same two cores: what 80 cheap ones cost the victim is no fault of ours.
+    // At the webhook itself. The clients share the two cores, so the limit allows for the cost of 80 cheap clients.
     let victim = Victim::of_webhook(stage.target.client(), "victim");
     let (_, cheap) = stage.compare_for(&victim, "80 cheap reviews", worst::reviews("other", 80, worst::harmless));
     let hostile = worst::reviews(attacker.name(), 80, worst::expensive);
@@ -128,8 +128,8 @@ fn one_namespace_starves_no_other() {
     assert_eq!(during.refused, 0, "{during}");
     let most = (quiet.percentile(99) * 5).max(cheap.percentile(99) * 2);
     assert!(during.percentile(99) <= most, "quiet {quiet}, among cheap ones {cheap}, during {during}");
-    // And as a user sees it. The API server has these cores too, and takes long by itself under this load: what it takes for an
-    // object about which no webhook is asked is no fault of ours.
+    // From the view of a user. The API server shares the cores and is slow under this load, so the limit includes the
+    // time for an object that no webhook reviews.
     let hostile = || worst::clients(stage.api().acting_as("mallory"), attacker.name(), 80, worst::expensive);
     let namespace = Namespace::new(&stage.control_plane, "alone").unwrap();
     let alone = Victim::of_api_server_alone(stage.api(), namespace.name());
@@ -137,15 +137,15 @@ fn one_namespace_starves_no_other() {
         stage.compare_for(&alone, "80 users of the API server, and one whom no webhook is asked about", hostile());
     let (quiet, during) = stage.compare("80 users of the API server with expensive objects", hostile());
     assert_eq!(during.refused, 0, "{during}");
-    // It takes three answers instead of one, and a p99 of 100 is the second slowest.
+    // A review takes three answers instead of one, and the p99 of 100 values is the second slowest.
     for percent in [50, 99] {
         let most = (quiet.percentile(percent) + alone.percentile(percent)) * 5;
         assert!(during.percentile(percent) <= most, "quiet {quiet}, the API server alone {alone}, during {during}");
     }
 }
 
-/// 24 objects at once that are as large as can be, and of as many values. They are sent as the API server sends them: it takes
-/// itself seconds for such an object, which would hide what the webhook does.
+/// 24 concurrent objects of the maximum size and the maximum number of values. The test sends them as the API server
+/// does. The API server itself would take seconds for such an object, which would hide the cost of the webhook.
 #[test]
 fn memory_stays_below_the_limit_of_the_chart() {
     let stage = Stage::start();

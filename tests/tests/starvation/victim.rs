@@ -1,4 +1,4 @@
-//! A user who goes on working.
+//! A user who keeps working during an attack.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::client::Client;
 use crate::worst::review;
 
-/// Sends one good Deployment after the other over one connection: to the API server, as a dry run, or to the webhook, as the
-/// API server does.
+/// Sends good Deployments, one after the other, over one connection: to the API server as a dry run, or to the webhook
+/// as the API server does.
 pub(crate) struct Victim {
     client: Client,
     path: String,
@@ -42,7 +42,7 @@ impl Victim {
         }
     }
 
-    /// One about whose objects no webhook is asked: what the API server itself takes.
+    /// A user whose objects no webhook reviews: the cost of the API server alone.
     pub(crate) fn of_api_server_alone(client: Client, namespace: &str) -> Self {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps?dryRun=All");
         Self { client, path, namespace: namespace.to_owned(), sends: Sends::ConfigMaps }
@@ -80,7 +80,7 @@ impl Victim {
     }
 }
 
-/// What the victim saw.
+/// The measurements of the victim.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     took: Vec<Duration>,

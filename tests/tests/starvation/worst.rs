@@ -1,4 +1,4 @@
-//! What a user of one namespace can have reviewed.
+//! The most expensive reviews that a user of one namespace can cause.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 use crate::attacks::{Attack, Target};
 use crate::client::Client;
 
-/// Services of the attacker's namespace, each with as many ports as make sense.
+/// Services of the attacker's namespace. Each has the maximum useful number of ports.
 const SERVICES: usize = 1000;
 const PORTS: usize = 60;
 
 /// Containers of the attacker's Deployment.
 const CONTAINERS: usize = 120;
 
-/// Makes the Services. Headless ones take no address.
+/// Creates the Services. Headless ones need no address.
 pub(crate) fn fill(runtime: &Runtime, client: &Client, namespace: &str) {
     let path = format!("/api/v1/namespaces/{namespace}/services");
     runtime.block_on(async {
@@ -37,7 +37,7 @@ pub(crate) fn fill(runtime: &Runtime, client: &Client, namespace: &str) {
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap();
         }
-        // The watch has to hear of them.
+        // Waits until the watch has reported the Services.
         tokio::time::sleep(Duration::from_secs(1)).await;
     });
 }
@@ -51,14 +51,14 @@ fn service(number: usize) -> Value {
     })
 }
 
-/// So many clients that have a Deployment reviewed again and again, through the API server.
+/// Starts this many clients. Each has a Deployment reviewed repeatedly, through the API server.
 pub(crate) fn clients(client: Client, namespace: &str, count: usize, object: fn(usize) -> Value) -> Attack {
     let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
-    // Without a pause the clients and the API server take all of the machine's two cores by themselves.
+    // Without a pause, the clients and the API server would use both cores by themselves.
     again_and_again(Some(client), count, path, Duration::from_millis(500), move |number| object(number).to_string())
 }
 
-/// The same at the webhook itself, as the API server asks it: without its own cost, and without a pause.
+/// The same at the webhook itself, as the API server calls it: without the API server's cost, and without a pause.
 pub(crate) fn reviews(namespace: &str, count: usize, object: fn(usize) -> Value) -> Attack {
     let namespace = namespace.to_owned();
     let body = move |number| review(&object(number), &namespace, number.is_multiple_of(2)).to_string();
@@ -97,17 +97,17 @@ fn again_and_again(
     })
 }
 
-/// Of the same size in bytes as [`expensive`], and selected by nothing.
+/// A Deployment with the same number of bytes as [`expensive`]. No Service selects it.
 pub(crate) fn harmless(number: usize) -> Value {
     deployment(number, json!({"app": "harmless"}))
 }
 
-/// Selected by every Service.
+/// A Deployment that every Service selects.
 pub(crate) fn expensive(number: usize) -> Value {
     deployment(number, json!({"app": "worst"}))
 }
 
-/// A Deployment in which every container has findings.
+/// A Deployment with findings in every container.
 pub(crate) fn without_anything(number: usize) -> Value {
     let mut deployment = harmless(number);
     for container in deployment["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap() {
@@ -116,8 +116,8 @@ pub(crate) fn without_anything(number: usize) -> Value {
     deployment
 }
 
-/// So many clients that have large objects reviewed at once, by both webhooks, as CREATE and as UPDATE. How many reviews were
-/// answered.
+/// Starts this many clients. They have large objects reviewed concurrently, by both webhooks, as CREATE and as UPDATE.
+/// Returns the number of answered reviews.
 pub(crate) async fn at_once(target: &Target, count: usize) -> usize {
     let mut tasks = JoinSet::new();
     for number in 0..count {
@@ -128,7 +128,7 @@ pub(crate) async fn at_once(target: &Target, count: usize) -> usize {
             let mut answered = 0;
             let body = Bytes::from(review(&large(number), "large", update).to_string());
             for _ in 0..4 {
-                // Whoever is told to come back has a connection that may be closed.
+                // A client that was told to retry may find its connection closed.
                 let Ok(mut sender) = client.connect(Ipv4Addr::LOCALHOST).await else { continue };
                 let answer = client.post(&mut sender, path, body.clone()).await;
                 answered += usize::from(answer.is_ok_and(|(status, _)| status == 200));
@@ -139,14 +139,14 @@ pub(crate) async fn at_once(target: &Target, count: usize) -> usize {
     tasks.join_all().await.into_iter().sum()
 }
 
-/// 1.1 MB of 550,000 values.
+/// 1.1 MB with 550,000 values.
 fn large(number: usize) -> Value {
     let mut deployment = deployment(number, json!({"app": "harmless"}));
     deployment["spec"]["template"]["spec"]["securityContext"] = json!({"supplementalGroups": vec![1; 550_000]});
     deployment
 }
 
-/// As the API server writes it.
+/// In the format of the API server.
 pub(crate) fn review(object: &Value, namespace: &str, update: bool) -> Value {
     json!({
         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",

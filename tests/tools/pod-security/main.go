@@ -1,5 +1,5 @@
-// Command pod-security says of each Pod on its standard input, one JSON value after the other, which checks of the Pod
-// Security Standards it passes: a JSON object from the check's name to true or false. The checks are Kubernetes' own.
+// Command pod-security reads Pods as JSON values from standard input. For each it prints a JSON object with the checks
+// of the Pod Security Standards: the name of a check, and whether the Pod passes. The checks are Kubernetes' own.
 //
 //	pod-security 1.36 < pods.json
 package main
@@ -42,7 +42,7 @@ func run(version string, in io.Reader, out io.Writer) error {
 		}
 		var pod corev1.Pod
 		answer := map[string]bool{}
-		// What is no Pod is refused before anything checks it, and has no answers.
+		// An object that is no Pod is refused before any check, and has no results.
 		if json.Unmarshal(raw, &pod) == nil {
 			for _, check := range policy.DefaultChecks() {
 				if function := checkOf(check, wanted); function != nil {
@@ -57,7 +57,7 @@ func run(version string, in io.Reader, out io.Writer) error {
 	}
 }
 
-// The newest version of a check that is not newer than this one.
+// The newest version of a check that is not newer than the requested version.
 func checkOf(check policy.Check, wanted api.Version) policy.CheckPodFn {
 	var function policy.CheckPodFn
 	for _, version := range check.Versions {

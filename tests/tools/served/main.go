@@ -1,6 +1,6 @@
-// Command served prints which version of which kind of Kubernetes' own API is served by which releases:
-// group, version, kind, first and last release (a dash: not known or none), and what replaces it.
-// The rows come from the types' own life cycles. To write the table anew:
+// Command served prints the kinds of Kubernetes' own API with their releases: group, version, kind, first and last
+// release (a dash: not known or none), and the replacement. The rows come from the life cycles in the types. To write
+// the table:
 //
 //	go run . > ../../../webhook/src/registry/served/table.txt
 package main
@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// Kinds that the API server brings from elsewhere, and removed ones that k8s.io/api no longer has. The removals are those of
-// https://kubernetes.io/docs/reference/using-api/deprecation-guide/
+// Kinds that the API server serves from other modules, and removed kinds that k8s.io/api no longer has. The removals
+// are those of https://kubernetes.io/docs/reference/using-api/deprecation-guide/
 var further = []string{
 	"apiextensions.k8s.io v1 CustomResourceDefinition 1.16 - -",
 	"apiextensions.k8s.io v1beta1 CustomResourceDefinition 1.7 1.21 apiextensions.k8s.io/v1",
@@ -47,7 +47,7 @@ func main() {
 			major, minor := is.APILifecycleIntroduced()
 			first = fmt.Sprintf("%d.%d", major, minor)
 		}
-		// What came and went without a word about when is not served by any release that counts.
+		// An alpha version without a stated life cycle is not served by any supported release.
 		if first == "-" && strings.Contains(gvk.Version, "alpha") {
 			continue
 		}
@@ -78,7 +78,7 @@ func main() {
 	}
 }
 
-// What can stand in a manifest has metadata of its own; options, reviews of a list, and events of a watch have not.
+// Objects of manifests have metadata. Options, reviews of a list, and events of a watch have none.
 func isObject(typ reflect.Type) bool {
 	field, found := typ.FieldByName("ObjectMeta")
 	return found && field.Anonymous

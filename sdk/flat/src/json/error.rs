@@ -1,52 +1,52 @@
-//! What can be wrong with a JSON text.
+//! Errors of a JSON text.
 
 use std::fmt;
 
 use crate::{MAX_DEPTH, MAX_NODES};
 
-/// Why a text is no JSON, or none that a document can hold.
+/// The reason why a text is no JSON, or cannot become a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JsonError {
-    /// Where, in bytes from the start of the text.
+    /// Position in bytes from the start of the text.
     pub offset: usize,
-    /// The line, counted from 1.
+    /// Line, counted from 1.
     pub line: usize,
-    /// The column, in characters counted from 1.
+    /// Column in characters, counted from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The problem at this position.
     pub kind: JsonErrorKind,
 }
 
-/// What is wrong at a place of a JSON text.
+/// A problem of a JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JsonErrorKind {
-    /// The text ends inside a value, or holds none.
+    /// The text ends inside a value, or has no value.
     UnexpectedEnd,
-    /// The text begins with a byte order mark.
+    /// The text starts with a byte order mark.
     ByteOrderMark,
-    /// Another character than one that begins a value.
+    /// This character cannot start a value.
     ExpectedValue,
-    /// Another character than the quote that begins a key.
+    /// A key must start with a quote.
     ExpectedKey,
-    /// Another character than the colon after a key.
+    /// A colon must follow a key.
     ExpectedColon,
-    /// Another character than a comma or `]` after an item.
+    /// A comma or `]` must follow an item.
     ExpectedCommaOrBracket,
-    /// Another character than a comma or `}` after a member.
+    /// A comma or `}` must follow a member.
     ExpectedCommaOrBrace,
     /// A control character inside a string.
     ControlCharacter,
-    /// A backslash followed by what is no escape.
+    /// A backslash without a valid escape.
     InvalidEscape,
-    /// A number that breaks JSON's grammar, such as `01`, `1.` or `+1`.
+    /// A number that violates JSON's grammar, such as `01`, `1.` or `+1`.
     InvalidNumber,
     /// Bytes that are not UTF-8.
     InvalidUtf8,
-    /// More text after the value.
+    /// Text after the value.
     TrailingCharacters,
-    /// More than [`MAX_DEPTH`] arrays and objects inside one another.
+    /// Arrays and objects nested more than [`MAX_DEPTH`] deep.
     TooDeep,
     /// More than [`MAX_NODES`] values.
     TooManyNodes,
@@ -58,7 +58,7 @@ impl JsonError {
     pub(crate) fn new(text: &[u8], offset: usize, kind: JsonErrorKind) -> Self {
         let before = &text[..offset.min(text.len())];
         let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        // What continues a character is not counted.
+        // Continuation bytes of a character do not count.
         let characters = before[start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
         Self { offset, line, column: characters + 1, kind }

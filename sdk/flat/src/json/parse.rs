@@ -1,4 +1,4 @@
-//! The parser: one loop over the text that appends nodes to a builder.
+//! The parser: one loop over the text, which appends nodes to a builder.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(super) struct Parser<'t> {
     omit: Omit<'t>,
 }
 
-/// What follows in the text.
+/// The next part of the text.
 enum Next {
     Value,
     Done,
@@ -24,27 +24,28 @@ enum Next {
 
 impl<'t> Parser<'t> {
     pub(super) fn new(text: &'t [u8], omit: &'t [&'t [&'t str]]) -> Self {
-        // Documents of Kubernetes objects come out about half as large again as their text; growing once more costs less
-        // than room for the worst case.
+        // Documents of Kubernetes objects are about half as large again as their text. Growing once more costs less
+        // than space for the worst case.
         let capacity = if text.len() > u32::MAX as usize / 2 { 0 } else { text.len() + text.len() / 2 };
         Self { text, at: 0, builder: Builder::with_capacity(capacity), nodes: 0, omit: Omit::new(omit) }
     }
 
     pub(super) fn parse(mut self) -> Result<(Vec<u8>, Ranges), Fault> {
-        // Beyond the text, a value adds at most 25 bytes: head, table entry, rank and count. So offsets fit from here on.
+        // A value adds at most 25 bytes to its text: head, table entry, rank and count. So all offsets fit after this
+        // check.
         if self.text.len() > u32::MAX as usize - 32 * MAX_NODES {
             return Err((Kind::TooLong, 0));
         }
         if self.text.starts_with(b"\xef\xbb\xbf") {
             return Err((Kind::ByteOrderMark, 0));
         }
-        // Once for the whole text: what is copied from it below is UTF-8 then.
+        // Checked once for the whole text, so every part that is copied below is UTF-8.
         if let Err(error) = std::str::from_utf8(self.text) {
             return Err((Kind::InvalidUtf8, error.valid_up_to()));
         }
         loop {
             self.value()?;
-            // `value` returns after a scalar, or an empty container; what comes next ends containers or leads to the next value.
+            // `value` returns after a scalar or an empty container. Then containers end, or the next value follows.
             if let Next::Done = self.follow()? {
                 break;
             }
@@ -56,7 +57,7 @@ impl<'t> Parser<'t> {
         Ok((self.builder.out, self.omit.found))
     }
 
-    /// Reads a value up to the first scalar or empty container in it.
+    /// Reads a value up to its first scalar or empty container.
     #[inline]
     fn value(&mut self) -> Result<(), Fault> {
         loop {
@@ -81,7 +82,7 @@ impl<'t> Parser<'t> {
                         return Ok(());
                     }
                     if !self.key()? {
-                        // Every member so far was omitted and the object has ended.
+                        // Every member so far was omitted, and the object has ended.
                         return Ok(());
                     }
                 }
@@ -102,7 +103,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Reads what follows a value: the ends of containers, then a comma (and a key), or nothing.
+    /// Reads the text after a value: the ends of containers, then a comma (and a key), or nothing.
     #[inline]
     fn follow(&mut self) -> Result<Next, Fault> {
         while let Some(object) = self.builder.in_object() {
@@ -146,7 +147,7 @@ impl<'t> Parser<'t> {
         self.omit.end();
     }
 
-    /// Reads keys and colons up to the next value that is not omitted. False if the object ended instead.
+    /// Reads keys and colons up to the next value that is not omitted. Returns false if the object ended first.
     #[inline]
     fn key(&mut self) -> Result<bool, Fault> {
         loop {
@@ -188,7 +189,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Reads a string after its opening quote: appends its length and its bytes.
+    /// Reads a string after its opening quote. Appends its length and its bytes.
     #[inline]
     fn string(&mut self) -> Result<(), Fault> {
         let end = scan::plain(self.text, self.at);
@@ -198,7 +199,7 @@ impl<'t> Parser<'t> {
         let length = end - self.at;
         let out = &mut self.builder.out;
         out.extend_from_slice(&(length as u32).to_le_bytes());
-        // Most strings are short, and a copy of fixed size is a move of two registers instead of a call.
+        // Most strings are short. A copy with a fixed size moves two registers, and needs no call.
         match self.text[self.at..].first_chunk::<16>() {
             Some(chunk) if length <= 16 => {
                 let start = out.len();
@@ -211,7 +212,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// Reads the rest of a string whose plain beginning ends at `end`, not with a quote.
+    /// Reads the rest of a string. Its plain start ends at `end` with a character other than a quote.
     #[cold]
     fn escaped(&mut self, mut end: usize) -> Result<(), Fault> {
         let start = self.builder.out.len();
@@ -259,7 +260,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// Reads a value without keeping anything but its syntax.
+    /// Skips a value, and checks only its syntax.
     fn skip(&mut self) -> Result<(), Fault> {
         let room = MAX_DEPTH - self.builder.depth();
         self.at = super::skip::value(self.text, self.at, room)?;
@@ -268,7 +269,7 @@ impl<'t> Parser<'t> {
 
     #[inline]
     fn space(&mut self) {
-        // One comparison where there is none, as in what Kubernetes sends.
+        // Without white space, as in Kubernetes' requests, this is one comparison.
         if self.text.get(self.at).is_some_and(|&byte| byte <= b' ') {
             self.at = scan::space(self.text, self.at);
         }
@@ -279,15 +280,15 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Which members to leave out, and where they were found.
+/// The members to omit, and the ranges of their values.
 struct Omit<'t> {
     paths: &'t [&'t [&'t str]],
     found: Ranges,
-    /// How many of the open containers lie on some path: the paths that lead through each, by index, innermost last.
+    /// The open containers on some path, innermost last. For each, the indexes of the paths through it.
     trail: Vec<Vec<usize>>,
-    /// How many containers are open inside of those on the trail.
+    /// Number of open containers inside of the last container of the trail.
     aside: usize,
-    /// The paths that the latest key leads on, or ends.
+    /// The paths that match the latest key so far.
     matched: Vec<usize>,
 }
 
@@ -297,7 +298,7 @@ impl<'t> Omit<'t> {
         Self { paths, found: vec![None; paths.len()], trail: Vec::new(), aside: 0, matched }
     }
 
-    /// Whether the innermost container lies on a path.
+    /// Whether the innermost container is on a path.
     #[inline]
     fn is_active(&self) -> bool {
         self.aside == 0 && !self.trail.is_empty()
@@ -322,7 +323,7 @@ impl<'t> Omit<'t> {
         self.matched.clear();
     }
 
-    /// Looks at a key of the innermost container; true if its member is to be left out.
+    /// Compares a key of the innermost container with the paths. Returns true if its member is omitted.
     fn key(&mut self, key: &[u8]) -> bool {
         let depth = self.trail.len();
         self.matched.clear();
@@ -334,7 +335,7 @@ impl<'t> Omit<'t> {
             let path = self.paths[index];
             if path.get(depth - 1).is_some_and(|step| step.as_bytes() == key) {
                 self.matched.push(index);
-                // An earlier member of this name, and what was found in it, is gone.
+                // This member replaces an earlier one of the same name, with everything found in it.
                 self.found[index] = None;
                 omit |= path.len() == depth;
             }

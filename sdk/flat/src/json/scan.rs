@@ -1,16 +1,17 @@
-//! The alphabet of JSON: runs of plain text, escapes, numbers, white space.
+//! The tokens of JSON: plain text, escapes, numbers, white space.
 
 use super::JsonErrorKind as Kind;
 use crate::layout::ONES;
 
-/// What is wrong and where, before line and column are counted.
+/// A mistake and its position, before line and column are computed.
 pub(super) type Fault = (Kind, usize);
 
-/// Where the run of plain string content that begins at `at` ends: at a quote, a backslash, a control character or the end of the text.
+/// End of the plain string content that starts at `at`: a quote, a backslash, a control character or the end of the
+/// text.
 #[inline]
 pub(super) fn plain(text: &[u8], mut at: usize) -> usize {
-    // Eight bytes at a time. In each byte of `special` the high bit says: quote, control character, or backslash. A borrow can
-    // set bits above the first true one, never below it.
+    // Eight bytes at a time. In each byte of `special` the high bit marks a quote, a control character or a backslash.
+    // A borrow may set bits above the first real mark, and never below it.
     while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         // Flipping bit 1 swaps the quote (0x22) with the space (0x20), next to the control characters.
@@ -31,7 +32,7 @@ pub(super) fn plain(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where white space from `at` on ends.
+/// End of the white space at `at`.
 #[inline]
 pub(super) fn space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
@@ -40,7 +41,7 @@ pub(super) fn space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Reads the escape whose backslash is at `at`: the character, and where the escape ends.
+/// Reads the escape with its backslash at `at`. Returns the character and the end of the escape.
 #[cold]
 pub(super) fn escape(text: &[u8], at: usize) -> Result<(char, usize), Fault> {
     let Some(&letter) = text.get(at + 1) else {
@@ -59,14 +60,14 @@ pub(super) fn escape(text: &[u8], at: usize) -> Result<(char, usize), Fault> {
     Ok((character, at + 2))
 }
 
-/// Reads `\uXXXX`, and the second half of a pair with it. A half without the other is U+FFFD.
+/// Reads `\uXXXX`, and the second half of a pair with it. A single half becomes U+FFFD.
 fn unicode(text: &[u8], at: usize) -> Result<(char, usize), Fault> {
     let unit = hex(text, at)?;
     let next = at + 6;
     if let Some(character) = char::from_u32(unit) {
         return Ok((character, next));
     }
-    // What follows a first half without completing it stands for itself, and is read (and refused) then.
+    // If the next escape does not complete a first half, it counts on its own, and is read (or rejected) later.
     if unit < 0xdc00
         && text.get(next..next + 2) == Some(b"\\u")
         && let Ok(second @ 0xdc00..=0xdfff) = hex(text, next)
@@ -91,7 +92,7 @@ fn hex(text: &[u8], at: usize) -> Result<u32, Fault> {
     Ok(value)
 }
 
-/// Where the literal `word` that should begin at `at` ends.
+/// End of the literal `word`, which must start at `at`.
 pub(super) fn literal(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Fault> {
     let rest = &text[at..];
     if rest.starts_with(word) {
@@ -103,15 +104,15 @@ pub(super) fn literal(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Faul
     }
 }
 
-/// A number as scanned.
+/// A scanned number.
 pub(super) enum Scanned {
-    /// Digits only, few enough for an `i64`.
+    /// Only digits, few enough for an `i64`.
     Small(i64),
-    /// Anything else; the text is to be looked at.
+    /// Any other number. The caller reads its text.
     Other,
 }
 
-/// Reads the number at `at`: what it is and where it ends.
+/// Reads the number at `at`. Returns the number and its end.
 #[inline]
 pub(super) fn number(text: &[u8], at: usize) -> Result<(Scanned, usize), Fault> {
     let negative = text.get(at) == Some(&b'-');
@@ -149,7 +150,7 @@ fn fraction(text: &[u8], mut at: usize) -> Result<usize, Fault> {
     Ok(at)
 }
 
-/// Where the digits that must begin at `at` end.
+/// End of the digits that must start at `at`.
 fn digits(text: &[u8], at: usize) -> Result<usize, Fault> {
     let count = text.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
     if count == 0 { Err(unfinished(text, at)) } else { Ok(at + count) }

@@ -1,9 +1,9 @@
-//! Reading past a value: only its syntax is checked.
+//! Skips a value, and checks only its syntax.
 
 use super::JsonErrorKind as Kind;
 use super::scan::{self, Fault};
 
-/// Where the value at `at` ends, which may be `room` containers deep.
+/// End of the value at `at`, which may be nested `room` containers deep.
 pub(super) fn value(text: &[u8], at: usize, room: usize) -> Result<usize, Fault> {
     let mut skip = Skip { text, at, open: Vec::new() };
     loop {
@@ -17,7 +17,7 @@ pub(super) fn value(text: &[u8], at: usize, room: usize) -> Result<usize, Fault>
 struct Skip<'t> {
     text: &'t [u8],
     at: usize,
-    /// The open containers: whether each is an object.
+    /// For each open container, whether it is an object.
     open: Vec<bool>,
 }
 
@@ -60,7 +60,7 @@ impl Skip<'_> {
         }
     }
 
-    /// Reads the ends of containers and a comma; true if the outermost has ended.
+    /// Reads the ends of containers and a comma. Returns true if the outermost container has ended.
     fn follow(&mut self) -> Result<bool, Fault> {
         while let Some(&object) = self.open.last() {
             self.at = scan::space(self.text, self.at);

@@ -1,4 +1,4 @@
-//! `from_json` held against `serde_json`.
+//! Compares `from_json` with `serde_json`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod properties;
@@ -21,8 +21,8 @@ fn reprint(text: &str) -> String {
     Node::root(&flat(text)).unwrap().to_json()
 }
 
-/// The same meaning for `serde_json`, through text and through serde, and as documents: for values whose numbers `Value` keeps
-/// exactly.
+/// The document has the same meaning for `serde_json`, as text and through serde, and equals the document of the value.
+/// For values whose numbers `Value` keeps exactly.
 fn assert_alike(document: &[u8], value: &Value) {
     let node = Node::root(document).unwrap();
     assert_eq!(&serde_json::from_str::<Value>(&node.to_json()).unwrap(), value);
@@ -40,7 +40,7 @@ fn reads_the_fixtures_as_serde_json_does() {
     }
 }
 
-/// Texts on which both must agree, whether good or bad.
+/// Texts on which both must agree, both valid and invalid.
 #[test]
 fn accepts_and_refuses_what_serde_json_does() {
     let texts = [
@@ -174,7 +174,7 @@ fn accepts_and_refuses_what_serde_json_does() {
 
 #[test]
 fn half_a_surrogate_pair_is_the_replacement_character_as_in_go() {
-    // By the rule of Go's `unquote`: a half that the next escape does not complete is replaced, and that escape read by itself.
+    // Go's `unquote`: a half that the next escape does not complete is replaced, and that escape is read on its own.
     for (text, expected) in [
         (r#""\ud800""#, "\u{fffd}"),
         (r#""\udc00""#, "\u{fffd}"),
@@ -311,7 +311,7 @@ fn integers_are_read_across_forms() {
     assert_eq!(read("3.0"), (Some(3), Some(3), Some(3.0)));
     assert_eq!(read("3.5"), (None, None, Some(3.5)));
     assert_eq!(read("18446744073709551615"), (None, Some(u64::MAX), Some(u64::MAX as f64)));
-    // A double, which is worth 2^63.
+    // A double with the value 2^63.
     assert_eq!(read("9223372036854776000.0"), (None, Some(1 << 63), Some(9_223_372_036_854_775_808.0)));
     assert_eq!(read("-9.223372036854776e18"), (Some(i64::MIN), None, Some(-9.223372036854776e18)));
     assert_eq!(read("1e400"), (None, None, None));
@@ -326,7 +326,8 @@ fn of_duplicates_the_last_wins() {
     assert_eq!(reprint(r#"{"a":1,"b":2,"a":3}"#), r#"{"b":2,"a":3}"#);
     assert_eq!(reprint(r#"{"a":1,"\u0061":{"a":2,"a":[]}}"#), r#"{"a":{"a":[]}}"#);
     assert_eq!(reprint(r#"{"a":1,"a":2,"a":3}"#), r#"{"a":3}"#);
-    // Where 32 members are the border between scan and search, before and after the duplicates leave.
+    // 32 members are the limit between scan and search. Tested on both sides of it, before and after duplicates are
+    // removed.
     for distinct in [1, 7, 8, 9, 31, 32, 33, 80] {
         for repeated in [1, 2, 20] {
             let members = (0..distinct + repeated).map(|index| format!(r#""key-{}":{index}"#, index % distinct));
@@ -352,7 +353,7 @@ fn depth_is_limited_to_512() {
         assert_eq!(Node::root(&document).unwrap().to_json(), nested(MAX_DEPTH));
         assert_eq!(kind(nested(MAX_DEPTH + 1).as_bytes()), JsonErrorKind::TooDeep);
         assert!(serde_json::from_str::<Value>(&nested(128)).is_err(), "serde_json's limit");
-        // Omitted values count from where they are.
+        // The depth of omitted values counts from their place.
         let omitted = |depth| json::from_json_omitting(format!(r#"{{"x":{}}}"#, nested(depth)).as_bytes(), &[&["x"]]);
         assert!(omitted(MAX_DEPTH - 1).is_ok());
         assert_eq!(omitted(MAX_DEPTH).unwrap_err().kind, JsonErrorKind::TooDeep);
@@ -422,7 +423,7 @@ fn omitted_members_leave_their_range() {
         let texts: Vec<_> = ranges.into_iter().map(|range| range.map(|range| &text[range])).collect();
         assert_eq!(texts, found, "{text}");
     }
-    // One path ends where another goes on; an empty path names nothing.
+    // One path ends inside another one. An empty path names nothing.
     let (document, ranges) =
         json::from_json_omitting(br#"{"a":{"b":1}}"#, &[&["a", "b"], &["a"], &[], &["a"]]).unwrap();
     assert_eq!(Node::root(&document).unwrap().to_json(), "{}");

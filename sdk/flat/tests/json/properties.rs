@@ -1,4 +1,4 @@
-//! The same for values, texts and numbers that are drawn at random.
+//! The same comparison for random values, texts and numbers.
 
 use plimsoll_flat::{Node, Number, json};
 use proptest::prelude::*;
@@ -24,7 +24,8 @@ proptest! {
         text[at] = with;
         let (flat, serde) = (json::from_json(&text), serde_json::from_slice::<Value>(&text));
         match (flat, serde) {
-            // Not as documents: a damaged number may have more digits than `Value` keeps, or be an integer that no double holds.
+            // Not compared as documents: a damaged number may have more digits than `Value` keeps, or may be an integer
+            // that no double holds.
             (Ok(document), Ok(value)) => {
                 let node = Node::root(&document).unwrap();
                 for read in [serde_json::from_str(&node.to_json()).unwrap(), serde_json::to_value(node).unwrap()] {
@@ -32,7 +33,7 @@ proptest! {
                 }
             }
             (Err(_), Err(_)) => {}
-            // The intended differences: a half of a pair, and a number out of range.
+            // The intended differences: half a surrogate pair, and a number out of range.
             (Ok(_), Err(error)) => assert!(
                 ["surrogate", "number out of range", "unexpected end of hex escape"].iter().any(|known| error.to_string().contains(known)),
                 "{}: {error}", String::from_utf8_lossy(&text)
@@ -48,7 +49,7 @@ proptest! {
         assert_survives(value);
     }
 
-    /// Many of them lie in the middle between two decimal numbers as short as each other.
+    /// Many of these are exactly between two decimal numbers of the same length.
     #[test]
     fn doubles_of_few_places_survive(numerator in 0..1_i64 << 53, shorter in 0..24, halvings in 0..24) {
         assert_survives((numerator >> shorter) as f64 / f64::from(1 << halvings));
@@ -77,7 +78,7 @@ proptest! {
     }
 }
 
-/// As text and in the document it is the double that `serde_json` writes and reads.
+/// As text and as a document, the value is the double that `serde_json` writes and reads.
 fn assert_survives(value: f64) {
     let text = serde_json::to_string(&value).unwrap();
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -91,7 +92,7 @@ fn assert_survives(value: f64) {
     }
 }
 
-/// Sign, digits without zeros at the ends, and power of ten: a second, plain implementation to compare by.
+/// Sign, digits without zeros at the ends, and power of ten: a second, simple implementation for comparison.
 fn decimal(text: &str) -> (bool, String, i64) {
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -110,7 +111,7 @@ fn decimal(text: &str) -> (bool, String, i64) {
     (sign, stripped.into(), exponent)
 }
 
-/// Each number as the double next to it.
+/// Each number as its nearest double.
 fn in_doubles(value: Value) -> Value {
     match value {
         Value::Number(number) => Value::from(number.as_f64()),
@@ -141,7 +142,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Writes `value` with white space and escapes that a normal printer would not use, and an earlier duplicate here and there.
+/// Writes `value` with unusual white space and escapes, and with some earlier duplicates.
 fn odd_text(value: &Value, seed: u64) -> String {
     let mut odd = Odd { state: seed | 1, out: String::new() };
     odd.value(value);

@@ -1,3 +1,3 @@
-//! Policies that rest on the absence of another object, to test with what is done about such findings in a cluster.
+//! Policies with findings about missing objects, for tests of how a cluster treats such findings.
 
 plimsoll_sdk::bundle![missing_config_map, missing_budget];

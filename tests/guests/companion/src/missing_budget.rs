@@ -1,10 +1,10 @@
 use plimsoll_sdk::prelude::*;
 
-/// A PodDisruptionBudget that a workload asks for in an annotation and that is not there.
+/// A workload requires a PodDisruptionBudget by an annotation, and there is none.
 ///
 /// ## What it finds
-/// `error`: the annotation `example.com/budget`, and no PodDisruptionBudget that selects the Pods. One with the annotation
-/// `example.com/draft` does not count.
+/// `error`: the workload has the annotation `example.com/budget`, and no PodDisruptionBudget selects its Pods. A budget
+/// with the annotation `example.com/draft` does not count.
 ///
 /// ## Why
 /// It is a fixture.

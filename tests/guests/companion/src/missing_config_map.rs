@@ -1,9 +1,9 @@
 use plimsoll_sdk::prelude::*;
 
-/// A ConfigMap that a workload names in an annotation and that is not there.
+/// A workload names a ConfigMap in an annotation, and the ConfigMap does not exist.
 ///
 /// ## What it finds
-/// `error`: no ConfigMap of the name in the annotation `example.com/settings`.
+/// `error`: there is no ConfigMap with the name in the annotation `example.com/settings`.
 ///
 /// ## Why
 /// It is a fixture.

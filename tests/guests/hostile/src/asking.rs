@@ -1,11 +1,11 @@
-//! Questions to the host that no policy has, asked of the imports themselves.
+//! Hostile questions to the host, sent directly through the imports.
 
 use plimsoll_sdk::bundle::Host as _;
 use plimsoll_sdk::guest::{Imports, Subject};
 
 const KIND: &str = "apps/Deployment";
 
-/// Nothing of the answers is kept, so that time ends it, not memory.
+/// The guest keeps none of the answers, so that it runs out of time, not of memory.
 pub(crate) fn for_ever() {
     let empty = [1, 0];
     loop {
@@ -16,7 +16,7 @@ pub(crate) fn for_ever() {
     }
 }
 
-/// A pointer of two million steps, each of which the host would look for.
+/// A pointer of two million steps, which the host would have to follow.
 pub(crate) fn long_questions() {
     let pointer = "/a".repeat(1 << 20);
     loop {
@@ -24,7 +24,7 @@ pub(crate) fn long_questions() {
     }
 }
 
-/// Documents that are none, pointers that are none, kinds that are none: each has an empty answer.
+/// Invalid documents, pointers and kinds. Each has an empty answer.
 pub(crate) fn nonsense() {
     let documents: [&[u8]; 6] =
         [&[], &[0], &[1], &[0xff; 64], &[1, 7, 0xff, 0xff, 0xff, 0xff], &[1, 6, 1, 0, 0, 0, 0xf0]];

@@ -1,6 +1,6 @@
-//! Policies that loop, eat memory, crash and lie, among two that behave: what the host is tested against.
+//! Policies that loop, use up memory, crash and lie, and two policies that behave: they test the host.
 //!
-//! What the SDK cannot express, such as pointers that point nowhere, is in `tests/tests/hostile_guests/raw.rs`.
+//! Tests that the SDK cannot express, such as invalid pointers, are in `tests/tests/hostile_guests/raw.rs`.
 
 use plimsoll_sdk::prelude::*;
 
@@ -38,7 +38,7 @@ hostile! {
             blocks.push(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
         }
     }
-    // Unlike the bomb it makes every page resident, for which the time may not be enough.
+    // Unlike the memory bomb, this makes every page resident. It may run out of time first.
     memory_eater [severity = Error] |_review, _findings| {
         let mut blocks = Vec::new();
         loop {
@@ -92,7 +92,7 @@ hostile! {
     }
 }
 
-#[expect(unconditional_recursion, reason = "that is what is tried")]
+#[expect(unconditional_recursion, reason = "the test needs endless recursion")]
 fn deeper(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 32]);
     deeper(depth + 1) + frame[(depth % 32) as usize]

@@ -1,7 +1,7 @@
-//! 150 small policies over the shared view of a review: what the cost of a policy is measured with.
+//! 150 small policies over the shared view of a review, to measure the cost of a policy.
 //!
-//! Each looks at one field of every container, as real policies do, and finds something only where the field holds
-//! what nobody writes.
+//! Each policy checks one field of every container, as real policies do. It has a finding only for a value that no real
+//! manifest contains.
 
 use plimsoll_sdk::prelude::*;
 

@@ -1,17 +1,17 @@
-//! Where the demo happens.
+//! The cluster of the demo.
 
 use anyhow::Result;
 use plimsoll_tests::{ControlPlane, CurrentCluster, Kubectl, Namespace, Options, Webhook, WebhookOptions};
 
 use crate::Demo;
 
-/// Our own, or somebody's. What is ours to clean up goes with it.
+/// A control plane of the demo's own, or the cluster that kubectl points at. Dropping it deletes what the demo made.
 pub(crate) enum Cluster {
     Own(Box<Own>),
     Current(Box<CurrentCluster>),
 }
 
-/// Dropped in this order.
+/// The fields are dropped in this order.
 pub(crate) struct Own {
     webhook: Option<Webhook>,
     namespace: Namespace,
@@ -20,7 +20,7 @@ pub(crate) struct Own {
 
 impl Cluster {
     pub(crate) fn own(demo: &Demo) -> Result<Self> {
-        demo.step("starting etcd, kube-apiserver and kube-controller-manager")?;
+        demo.say("Starting etcd, kube-apiserver and kube-controller-manager …")?;
         let control_plane = ControlPlane::start(&Options { controller_manager: true, ..Options::default() })?;
         let namespace = Namespace::new(&control_plane, "demo")?;
         Ok(Cluster::Own(Box::new(Own { webhook: None, namespace, control_plane })))
@@ -30,7 +30,7 @@ impl Cluster {
         CurrentCluster::enter().map(|cluster| Cluster::Current(Box::new(cluster)))
     }
 
-    /// In the demo's namespace.
+    /// kubectl in the demo's namespace.
     pub(crate) fn kubectl(&self) -> &Kubectl {
         match self {
             Cluster::Own(own) => own.namespace.kubectl(),
@@ -38,7 +38,7 @@ impl Cluster {
         }
     }
 
-    /// Where there is no node there is no kubelet either, and the demo may say for the Pods that they are ready.
+    /// Without nodes there is no kubelet, so the demo may write the status of Pods itself.
     pub(crate) fn has_nodes(&self) -> Result<bool> {
         Ok(!self.kubectl().list("nodes")?.is_empty())
     }

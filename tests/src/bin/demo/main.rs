@@ -1,7 +1,11 @@
-//! `make demo`: a real API server, a real `kubectl apply` that is refused, one that is completed, one that passes; the
-//! same verdicts from files; a fix; and a drain that blocks, until it does not. It ends by itself and leaves nothing behind.
+//! `make demo`: one story on a real API server. It ends by itself and deletes what it made.
 //!
-//! With `--cluster current` it is the cluster that kubectl points at, in a namespace of its own.
+//! 1. A drain is refused, the budget is mended, and the eviction succeeds.
+//! 2. With the webhook, `kubectl apply` of that budget is refused, and the message says what to write.
+//! 3. An incomplete Deployment is completed with safe defaults.
+//! 4. `plimsoll check` and its fixes apply the same policies to files.
+//!
+//! `--cluster current` uses the cluster that kubectl points at, and a new namespace in it.
 
 mod cluster;
 mod drain;
@@ -16,7 +20,7 @@ use cluster::Cluster;
 use plimsoll_tests::{Output, plimsoll_binary};
 use serde_json::Value;
 
-/// The ClusterPolicySets that everything is judged by, beside the manifests.
+/// The ClusterPolicySets of the webhook and of `plimsoll check`.
 const POLICIES: &str = "policies.yaml";
 
 fn main() -> Result<()> {
@@ -27,66 +31,69 @@ fn main() -> Result<()> {
         _ => bail!("usage: demo [--cluster current]; with make: make demo, or make demo CLUSTER=current"),
     };
     let demo = Demo::new()?;
-    demo.say("Plimsoll, the load line for Kubernetes. Everything you see is real: etcd, kube-apiserver, kubectl.")?;
+    demo.say("Plimsoll checks Kubernetes objects before the cluster accepts them.")?;
+    demo.say("Everything below is real: etcd, kube-apiserver, kubectl and the webhook.")?;
     let mut cluster = if current { Cluster::current()? } else { Cluster::own(&demo)? };
     let evictions = !cluster.has_nodes()?;
-    if evictions {
-        drain::before(&demo, &cluster)?;
-    }
     let started = Instant::now();
-    // What the API server makes of the incomplete one alone, to compare with later.
+    drain::without_webhook(&demo, &cluster, evictions)?;
+
+    // How the API server stores the incomplete Deployment without the webhook, to compare in step 3.
     let alone =
         cluster.kubectl().ok(&["create", "--dry-run=server", "-o", "json", "-f", &demo.path("incomplete.yaml")])?;
+    demo.say("\nNow `plimsoll serve` starts, and registers itself as a webhook of the API server.")?;
+    let starting = Instant::now();
     cluster.start_webhook(&demo.path(POLICIES))?;
-    demo.say(&format!("ready after {:.1} s", started.elapsed().as_secs_f64()))?;
+    demo.say(&format!("It is ready after {:.1} s.", starting.elapsed().as_secs_f64()))?;
 
-    demo.step("1. A Deployment that breaks many policies is refused, with every reason at once")?;
+    demo.step("2. `kubectl apply` is refused, and the message says what to write")?;
+    drain::with_webhook(&demo, &cluster)?;
+    demo.say("\nA Deployment with many problems is refused too, with all reasons at once:")?;
     let refused = demo.apply(&cluster, &demo.path("refused.yaml"))?;
-    ensure!(!refused.status.success(), "it was admitted");
+    ensure!(!refused.status.success(), "refused.yaml was accepted");
 
-    demo.step("2. A Deployment that is merely incomplete is admitted, and completed")?;
-    ensure!(demo.apply(&cluster, &demo.path("incomplete.yaml"))?.status.success(), "it was refused");
+    demo.step("3. An incomplete Deployment is accepted, and completed with safe defaults")?;
+    ensure!(demo.apply(&cluster, &demo.path("incomplete.yaml"))?.status.success(), "incomplete.yaml was refused");
     let stored = cluster.kubectl().ok(&["get", "deployment", "lessons", "-o", "json"])?;
-    demo.difference("as the API server alone would store it", &alone, "as it is stored with Plimsoll", &stored)?;
+    demo.say("\nThe stored object, without and with Plimsoll:")?;
+    demo.difference("without Plimsoll", &alone, "with Plimsoll", &stored)?;
+    demo.say("\nA complete set (Deployment, Service, autoscaler, budget) is accepted without a warning:")?;
+    ensure!(demo.apply(&cluster, &demo.path("good.yaml"))?.status.success(), "good.yaml was refused");
 
-    demo.step("3. A good set (Deployment, Service, HPA, PDB) is admitted without a word")?;
-    ensure!(demo.apply(&cluster, &demo.path("good.yaml"))?.status.success(), "it was refused");
-
-    demo.step("4. `plimsoll check` says the same of the files, with the line: exit status 1, 0, 0")?;
+    demo.step("4. `plimsoll check` applies the same policies to files: with line, column and fix")?;
     for (file, expected) in [("refused.yaml", 1), ("incomplete.yaml", 0), ("good.yaml", 0)] {
         let status = demo.check(&[&demo.path(file)])?;
         ensure!(status == Some(expected), "exit status {status:?} instead of {expected}");
     }
-
     mend(&demo, &cluster)?;
-    drain::after(&demo, &cluster, evictions)?;
 
     drop(cluster);
     demo.say(&format!(
-        "\nThat was it, in {:.0} s; everything is cleaned up. How to go on:",
+        "\nThe demo is over, after {:.0} s. Everything that it made is deleted. Next steps:",
         started.elapsed().as_secs_f64()
     ))?;
-    demo.say("  target/release/plimsoll check YOUR-FOLDER        what the cluster would say of your manifests")?;
-    demo.say("  target/release/plimsoll explain                  the policies, and why")?;
-    demo.say("  policies/src/image/latest_image_tag.rs                 what a policy looks like")?;
-    demo.say("  make test                                        every test, those against an API server included")
+    demo.say("  target/release/plimsoll check YOUR-FOLDER   check your own manifests")?;
+    demo.say("  target/release/plimsoll explain             list the policies, and the reason for each")?;
+    demo.say("  policies/src/image/latest_image_tag.rs      read the source of a policy")?;
+    demo.say("  make test                                   run every test, on a real API server too")
 }
 
 fn mend(demo: &Demo, cluster: &Cluster) -> Result<()> {
-    demo.step("5. `plimsoll check --fix=unsafe` mends the first; comments and order stay")?;
+    demo.say("\n`--fix=unsafe` mends the first file. Comments and order stay.")?;
     let mended = demo.scratch.path().join("mended.yaml");
     std::fs::copy(demo.path("refused.yaml"), &mended)?;
     demo.check(&["--fix=unsafe", "--quiet", &text(&mended)])?;
     demo.git_diff(&demo.path("refused.yaml"), &text(&mended))?;
-    demo.say("\nWhat is left is what no tool can know: which version `latest` was meant to be.")?;
+    demo.comments_beside_changes(&demo.path("refused.yaml"), &text(&mended))?;
+    demo.say("\nOne problem is left. No fix can know which version `latest` stands for:")?;
     let still = demo.apply(cluster, &text(&mended))?;
     let reasons: Vec<_> = plimsoll_tests::denied_policies(&still.stderr).into_iter().flatten().collect();
-    ensure!(!still.status.success(), "an image without a version was admitted");
+    ensure!(!still.status.success(), "an image with the tag latest was accepted");
     ensure!(reasons == ["latest-image-tag"], "refused for {reasons:?}");
-    demo.say("With a version written in:")?;
+    demo.say("\nWith the tag 5.0.2 in place of `latest`:")?;
     let versioned = std::fs::read_to_string(&mended)?.replace("web:latest", "web:5.0.2");
     std::fs::write(&mended, versioned)?;
-    ensure!(demo.apply(cluster, &text(&mended))?.status.success(), "it was refused");
+    ensure!(demo.apply(cluster, &text(&mended))?.status.success(), "the image with a version was refused");
     Ok(())
 }
 
@@ -108,7 +115,7 @@ impl Demo {
     }
 
     fn path(&self, file: &str) -> String {
-        // Shown as a person would type it, where the demo runs in the repository.
+        // Relative to the current directory, as a user would type it.
         let path = self.files.join(file);
         let here = std::env::current_dir().ok();
         let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
@@ -153,17 +160,36 @@ impl Demo {
         Ok(output.status.code())
     }
 
-    /// The difference between two stored objects, without what every object has of its own.
+    /// Prints the difference between the `spec` of two stored objects.
     fn difference(&self, left_name: &str, left: &str, right_name: &str, right: &str) -> Result<()> {
         let mut files = Vec::new();
         for (name, object) in [("without", left), ("with", right)] {
             let object: Value = serde_json::from_str(object)?;
             let file = self.scratch.path().join(name);
-            std::fs::write(&file, serde_json::to_string_pretty(object.get("spec").context("a spec")?)? + "\n")?;
+            std::fs::write(
+                &file,
+                serde_json::to_string_pretty(object.get("spec").context("an object without a spec")?)? + "\n",
+            )?;
             files.push(text(&file));
         }
         self.say(&format!("--- {left_name}\n+++ {right_name}"))?;
         self.git_diff(&files[0], &files[1])
+    }
+
+    /// Prints the changed lines that still end with a comment of the original. Such a comment may no longer be true.
+    fn comments_beside_changes(&self, left: &str, right: &str) -> Result<()> {
+        let (left, right) = (std::fs::read_to_string(left)?, std::fs::read_to_string(right)?);
+        let is_kept = |line: &str| {
+            let comment = line.split_once(" # ").map(|(_, comment)| format!(" # {comment}"));
+            comment.is_some_and(|comment| left.lines().any(|other| other.ends_with(&comment)))
+        };
+        let is_changed = |line: &str| !left.lines().any(|other| other == line);
+        let lines: Vec<_> = right.lines().filter(|line| is_kept(line) && is_changed(line)).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.say("\nThese comments stand beside a changed value. Read whether they are still true:")?;
+        lines.iter().try_for_each(|line| self.say(&format!("  {}", line.trim_start())))
     }
 
     fn git_diff(&self, left: &str, right: &str) -> Result<()> {
@@ -173,8 +199,8 @@ impl Demo {
             .output()
             .context("git can't be run")?;
         let diff = String::from_utf8_lossy(&output.stdout);
-        ensure!(!diff.is_empty(), "nothing differs");
-        // Four lines of header name temporary files.
+        ensure!(!diff.is_empty(), "{left} and {right} are equal");
+        // The four header lines only name temporary files.
         self.say(diff.lines().skip(4).collect::<Vec<_>>().join("\n").as_str())
     }
 }

@@ -15,6 +15,71 @@
 //! assert_eq!((POLICY.reads)().and_then(|reads| reads.of("/Service")), Some(vec!["/spec/ports"]));
 //! ```
 //!
+//! Groups of kinds have the contents of the constants of the SDK:
+//!
+//! ```
+//! use plimsoll_sdk::kind::{Autoscaler, Kind, LONG_RUNNING, SCALABLE};
+//! use plimsoll_sdk::{monitors::MONITORS, rollout::ROLLING};
+//!
+//! /// A policy.
+//! #[plimsoll_sdk::policy(
+//!     category = "security", on = Kinds, kinds = [Scalable, "/Service"], severity = Error, since = "0.1.0",
+//!     requires = [LongRunning, Autoscalers], refines = [Rolling, Monitors, Storage]
+//! )]
+//! pub fn right(_: &plimsoll_sdk::Review, _: &mut plimsoll_sdk::Findings) {}
+//!
+//! let named = |kinds: &[&[Kind<'_>]]| kinds.concat().iter().map(|kind| kind.as_str().to_owned()).collect::<Vec<_>>();
+//! let metadata = (POLICY.metadata)();
+//! assert_eq!(metadata.on.kinds, named(&[&SCALABLE, &[Kind::SERVICE]]));
+//! assert_eq!(metadata.requires, named(&[&LONG_RUNNING, &Autoscaler::ALL.map(Autoscaler::kind)]));
+//! let storage = [Kind::PERSISTENT_VOLUME_CLAIM, Kind::PERSISTENT_VOLUME, Kind::STORAGE_CLASS];
+//! assert_eq!(metadata.refines, named(&[&ROLLING, &MONITORS, &storage]));
+//! assert_eq!(POLICY.declares.len(), metadata.requires.len() + metadata.refines.len());
+//! ```
+//!
+//! A group that does not exist, in place of `Scalable`:
+//!
+//! ```compile_fail
+//! /// A policy.
+//! #[plimsoll_sdk::policy(
+//!     category = "security", on = Kinds, kinds = [Scaleable], severity = Error, since = "0.1.0"
+//! )]
+//! pub fn wrong(_: &plimsoll_sdk::Review, _: &mut plimsoll_sdk::Findings) {}
+//! ```
+//!
+//! A kind that a group contains already:
+//!
+//! ```compile_fail
+//! /// A policy.
+//! #[plimsoll_sdk::policy(
+//!     category = "security", on = Kinds, kinds = [Scalable, "apps/Deployment"], severity = Error, since = "0.1.0"
+//! )]
+//! pub fn wrong(_: &plimsoll_sdk::Review, _: &mut plimsoll_sdk::Findings) {}
+//! ```
+//!
+//! A bound that the type of a setting does not take:
+//!
+//! ```compile_fail
+//! /// Settings.
+//! #[derive(plimsoll_sdk::Settings)]
+//! pub struct Wrong {
+//!     /// A text.
+//!     #[settings(default = "a", minimum = 1)]
+//!     text: String,
+//! }
+//! ```
+//!
+//! A setting without a default, of a type that has none of its own:
+//!
+//! ```compile_fail
+//! /// Settings.
+//! #[derive(plimsoll_sdk::Settings)]
+//! pub struct Wrong {
+//!     /// A text.
+//!     text: String,
+//! }
+//! ```
+//!
 //! A category that is none, in place of `security`:
 //!
 //! ```compile_fail

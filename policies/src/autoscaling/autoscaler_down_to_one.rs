@@ -37,11 +37,7 @@ use plimsoll_sdk::volumes::keep_one_pod;
 #[policy(
     on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler"], severity = Warning,
     since = "0.1.0",
-    refines = [
-        "keda.sh/ScaledObject", "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
-        "monitoring.coreos.com/PodMonitor", "/PersistentVolumeClaim", "storage.k8s.io/StorageClass", "/PersistentVolume"
-    ],
+    refines = [LongRunning, Monitors, Storage, "keda.sh/ScaledObject", "/Service"],
     edits = ["/spec/minReplicas"],
     reads = [Workloads, Autoscalers, Services, Storage],
     covers = ["hpa-bounds"]

@@ -45,9 +45,7 @@ use plimsoll_sdk::prelude::*;
 /// A Rollout that takes the template of this workload, and comes last, changes nothing here: its own autoscaler counts.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    kinds = [Scalable],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
     refines = ["keda.sh/ScaledObject", "argoproj.io/Rollout"], edits = ["/spec/replicas"],
     default = Warn,

@@ -29,9 +29,7 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = Kinds,
-    kinds = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "autoscaling.k8s.io/VerticalPodAutoscaler"
-    ],
+    kinds = [Autoscalers, "autoscaling.k8s.io/VerticalPodAutoscaler"],
     severity = Warning, since = "0.1.0",
     requires = ["autoscaling/HorizontalPodAutoscaler", "autoscaling.k8s.io/VerticalPodAutoscaler"],
     refines = ["keda.sh/ScaledObject"],

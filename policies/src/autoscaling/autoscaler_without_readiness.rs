@@ -21,11 +21,8 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = LongRunning,
-    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Warning, since = "0.1.0",
-    requires = [
-        "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    kinds = [Autoscalers], severity = Warning, since = "0.1.0",
+    requires = [Scalable, "autoscaling/HorizontalPodAutoscaler"],
     refines = ["keda.sh/ScaledObject"],
     profile = Strict,
     reads = [Workloads, Autoscalers],

@@ -48,11 +48,8 @@ use crate::autoscaling::lack::{Containers, Harm, Lack, injected};
 /// are created after it. The next change of the workload is judged by it, and `plimsoll check` judges a set as a whole.
 #[policy(
     on = LongRunning,
-    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Error, since = "0.1.0",
-    requires = [
-        "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    kinds = [Autoscalers], severity = Error, since = "0.1.0",
+    requires = [Scalable, "autoscaling/HorizontalPodAutoscaler"],
     refines = ["keda.sh/ScaledObject", "/LimitRange", "autoscaling.k8s.io/VerticalPodAutoscaler"],
     default = Deny(CannotWork),
     reads = [Workloads, Autoscalers, VerticalAutoscalers, LimitRanges, crate::autoscaling::lack::READS],

@@ -35,12 +35,9 @@ use plimsoll_sdk::volumes::keep_one_pod;
 /// Deployment, StatefulSet, ReplicaSet, ReplicationController, Rollout, PersistentVolumeClaim, StorageClass,
 /// PersistentVolume.
 #[policy(
-    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    on = Kinds, kinds = [Autoscalers],
     severity = Error, since = "0.1.0",
-    refines = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "/PersistentVolumeClaim", "storage.k8s.io/StorageClass", "/PersistentVolume"
-    ],
+    refines = [Scalable, Storage],
     default = Deny(CannotWork),
     reads = [Workloads, Storage],
     covers = ["hpa-bounds"]

@@ -31,11 +31,9 @@ use plimsoll_sdk::prelude::*;
 /// ## Assumptions
 /// If not all workloads are known, the policy does not report a missing one.
 #[policy(
-    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    on = Kinds, kinds = [Autoscalers],
     severity = Error, since = "0.1.0",
-    requires = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    requires = [Scalable],
     default = Deny(CannotWork),
     reads = [Workloads],
     covers = ["hpa-target-missing", "hpa-target-unscalable"]

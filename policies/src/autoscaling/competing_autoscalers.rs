@@ -21,7 +21,7 @@ use plimsoll_sdk::prelude::*;
 /// ## What to write
 /// One autoscaler with all metrics: it uses the highest number that any metric requires.
 #[policy(
-    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    on = Kinds, kinds = [Autoscalers],
     severity = Error, since = "0.1.0", requires = ["autoscaling/HorizontalPodAutoscaler"],
     refines = ["keda.sh/ScaledObject"],
     default = Warn,

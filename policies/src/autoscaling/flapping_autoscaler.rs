@@ -22,7 +22,7 @@ use plimsoll_sdk::prelude::*;
 ///     policies: [{type: Percent, value: 50, periodSeconds: 60}]
 /// ```
 #[policy(
-    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    on = Kinds, kinds = [Autoscalers],
     severity = Warning, since = "0.1.0",
     edits = [
         "/spec/behavior/scaleDown/stabilizationWindowSeconds",

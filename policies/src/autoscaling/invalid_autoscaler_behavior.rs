@@ -27,7 +27,7 @@ use plimsoll_sdk::prelude::*;
 ///     policies: [{type: Percent, value: 50, periodSeconds: 60}]
 /// ```
 #[policy(
-    on = Kinds, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    on = Kinds, kinds = [Autoscalers],
     severity = Error, since = "0.1.0",
     default = Deny(CannotWork),
     covers = ["hpa-behavior-invalid"]

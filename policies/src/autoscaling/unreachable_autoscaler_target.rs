@@ -39,11 +39,8 @@ use plimsoll_sdk::resources::Resources as _;
 /// whole.
 #[policy(
     on = LongRunning,
-    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Error, since = "0.1.0",
-    requires = [
-        "autoscaling/HorizontalPodAutoscaler", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    kinds = [Autoscalers], severity = Error, since = "0.1.0",
+    requires = [Scalable, "autoscaling/HorizontalPodAutoscaler"],
     refines = ["keda.sh/ScaledObject", "/LimitRange"],
     default = Warn,
     reads = [

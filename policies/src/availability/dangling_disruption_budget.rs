@@ -31,11 +31,8 @@ use plimsoll_sdk::prelude::*;
 /// A HorizontalPodAutoscaler or a ScaledObject changes the number of Pods, but never which Pods a budget selects.
 #[policy(
     on = Kinds, kinds = ["policy/PodDisruptionBudget"], severity = Warning, since = "0.1.0",
-    requires = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "apps/DaemonSet", "batch/Job", "batch/CronJob"
-    ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    requires = [LongRunning, "batch/Job", "batch/CronJob"],
+    refines = [Autoscalers],
     reads = [Workloads, Autoscalers],
     covers = ["avail-pdb-selector-empty", "avail-pdb-dangling"]
 )]

@@ -26,16 +26,10 @@ use plimsoll_sdk::prelude::*;
 /// ```
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "policy/PodDisruptionBudget"
-    ],
+    kinds = [Scalable, "policy/PodDisruptionBudget"],
     severity = Warning, since = "0.1.0",
-    requires = [
-        "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout"
-    ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/DaemonSet", "batch/Job"],
+    requires = [Scalable, "policy/PodDisruptionBudget"],
+    refines = [Autoscalers, "apps/DaemonSet", "batch/Job"],
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = ["avail-pdb-no-readiness"]
 )]

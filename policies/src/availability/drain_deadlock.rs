@@ -81,15 +81,10 @@ use crate::availability::drain_severity::{end, may_grow, severity};
 /// policy judges such a budget when the budget or the Pod is written, but not when the workload is written.
 #[policy(
     on = LongRunning,
-    kinds = [
-        "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "batch/Job", "/Pod"
-    ],
+    kinds = [Autoscalers, "policy/PodDisruptionBudget", "batch/Job", "/Pod"],
     subresources = ["scale"], severity = Error, since = "0.1.0",
-    requires = [
-        "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
-    ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    requires = [LongRunning, "policy/PodDisruptionBudget", "batch/Job"],
+    refines = [Autoscalers],
     edits = ["/spec/minAvailable", "/spec/maxUnavailable"],
     default = Deny(BlocksOthers),
     reads = [Workloads, DisruptionBudgets, Autoscalers],

@@ -62,10 +62,7 @@ use crate::availability::service_taken_down::service_taken_down;
 #[policy(
     on = LongRunning, kinds = ["/Service"], subresources = ["scale"],
     operations = [Update, Delete], severity = Error, since = "0.1.0", judges = Transition,
-    refines = [
-        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout", "batch/Job"
-    ],
+    refines = [LongRunning, "batch/Job"],
     default = Deny(TakesDown),
     reads = [Workloads],
     covers = [

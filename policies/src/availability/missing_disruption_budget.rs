@@ -56,12 +56,9 @@ pub struct Settings {
 /// no other one scales the workload.
 #[policy(
     on = LongRunning,
-    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"], severity = Warning, since = "0.1.0",
+    kinds = [Autoscalers], severity = Warning, since = "0.1.0",
     judges = Companion, requires = ["policy/PodDisruptionBudget"],
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
-        "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
-    ],
+    refines = [LongRunning, Autoscalers, "batch/Job"],
     production = Deny,
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = ["avail-pdb-missing", "sts-pdb"]

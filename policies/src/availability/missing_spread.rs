@@ -75,15 +75,9 @@ pub struct Settings {
 /// `namespaceSelector` is not known, the policy assumes that it selects the workload's own namespace.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
-    ],
+    kinds = [Scalable, Autoscalers],
     severity = Info, since = "0.1.0",
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
-        "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    refines = [Scalable, Autoscalers],
     edits = ["{template}/spec/topologySpreadConstraints"],
     reads = [Workloads, Autoscalers],
     covers = ["avail-spread-missing", "sts-anti-affinity"]

@@ -36,11 +36,8 @@ use plimsoll_sdk::prelude::*;
 #[policy(
     on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job", "/Pod"],
     severity = Error, since = "0.1.0",
-    requires = [
-        "policy/PodDisruptionBudget", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout", "apps/DaemonSet", "batch/Job"
-    ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    requires = [LongRunning, "policy/PodDisruptionBudget", "batch/Job"],
+    refines = [Autoscalers],
     default = Warn,
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = ["avail-pdb-overlap"]

@@ -44,16 +44,9 @@ use plimsoll_sdk::workload::PodTemplate;
 /// judges the next change of a workload or an autoscaler by them.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
-    ],
+    kinds = [Scalable, Autoscalers],
     severity = Warning, since = "0.1.0", requires = ["/ResourceQuota"],
-    refines = [
-        "/LimitRange", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "apps/DaemonSet",
-        "batch/Job"
-    ],
+    refines = [LongRunning, Autoscalers, "/LimitRange", "batch/Job"],
     reads = [
         Workloads, Autoscalers, LimitRanges, "/ResourceQuota/spec/hard", "/ResourceQuota/spec/scopes",
         "/ResourceQuota/spec/scopeSelector"

@@ -33,16 +33,10 @@ use plimsoll_sdk::rounding::Budget;
 /// If other workloads may exist, the policy assumes that the budget selects none of them.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
-        "keda.sh/ScaledObject"
-    ],
+    kinds = [Rolling, Autoscalers, "policy/PodDisruptionBudget"],
     severity = Info, since = "0.1.0",
-    requires = ["policy/PodDisruptionBudget", "apps/Deployment", "argoproj.io/Rollout"],
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/StatefulSet", "apps/ReplicaSet",
-        "/ReplicationController", "apps/DaemonSet", "batch/Job"
-    ],
+    requires = [Rolling, "policy/PodDisruptionBudget"],
+    refines = [Autoscalers, "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "apps/DaemonSet", "batch/Job"],
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = ["avail-pdb-vs-rollout"]
 )]

@@ -70,13 +70,9 @@ pub struct Settings {
 /// are no more zones than Pods.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
-    ],
+    kinds = [Rolling, Autoscalers],
     severity = Error, since = "0.1.0",
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
-    ],
+    refines = [Rolling, Autoscalers],
     edits = [
         "{template}/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/*/matchLabelKeys"
     ],

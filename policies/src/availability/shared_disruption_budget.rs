@@ -35,11 +35,7 @@ use plimsoll_sdk::prelude::*;
 #[policy(
     on = LongRunning, kinds = ["policy/PodDisruptionBudget", "batch/Job"], severity = Error,
     since = "0.1.0",
-    refines = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "apps/DaemonSet", "batch/Job", "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler",
-        "keda.sh/ScaledObject"
-    ],
+    refines = [LongRunning, Autoscalers, "batch/Job", "policy/PodDisruptionBudget"],
     default = Warn,
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = ["avail-pdb-selector-empty", "avail-pdb-multi-workload"]

@@ -42,16 +42,9 @@ use plimsoll_sdk::sharing::others;
 /// DaemonSet is applied after it.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "/Service"
-    ],
+    kinds = [Scalable, "/Service"],
     severity = Warning, since = "0.1.0", requires = ["/Service", "autoscaling/HorizontalPodAutoscaler"],
-    refines = [
-        "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout", "apps/DaemonSet",
-        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [LongRunning, Monitors, "keda.sh/ScaledObject"],
     edits = ["/spec/replicas"],
     profile = Strict,
     reads = [Workloads, Autoscalers, Services],

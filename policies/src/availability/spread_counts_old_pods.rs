@@ -30,7 +30,7 @@ use plimsoll_sdk::selector;
 ///     matchLabelKeys: [pod-template-hash]
 /// ```
 #[policy(
-    on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
+    on = Kinds, kinds = [Rolling], severity = Warning,
     since = "0.1.0", edits = ["{template}/spec/topologySpreadConstraints/*/matchLabelKeys"],
     covers = ["avail-spread-hash"]
 )]

@@ -46,13 +46,9 @@ use plimsoll_sdk::selector;
 /// ## Assumptions
 /// If not all workloads are known, the policy assumes that no other workload has the labels that a term selects.
 #[policy(
-    on = LongRunning, kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    on = LongRunning, kinds = [Autoscalers],
     severity = Error, since = "0.1.0",
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "apps/StatefulSet",
-        "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout", "batch/Job",
-        "batch/CronJob"
-    ],
+    refines = [LongRunning, Autoscalers, "batch/Job", "batch/CronJob"],
     edits = ["{template}/spec/topologySpreadConstraints/*/labelSelector"],
     default = Warn,
     reads = [Workloads, Autoscalers],

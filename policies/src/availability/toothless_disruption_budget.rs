@@ -33,15 +33,10 @@ use plimsoll_sdk::rounding::Budget;
 /// budget selects, the policy judges nothing.
 #[policy(
     on = LongRunning,
-    kinds = [
-        "policy/PodDisruptionBudget", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "batch/Job"
-    ],
+    kinds = [Autoscalers, "policy/PodDisruptionBudget", "batch/Job"],
     severity = Warning, since = "0.1.0",
-    requires = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "apps/DaemonSet", "batch/Job"
-    ],
-    refines = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "policy/PodDisruptionBudget"],
+    requires = [LongRunning, "batch/Job"],
+    refines = [Autoscalers, "policy/PodDisruptionBudget"],
     edits = ["/spec/minAvailable", "/spec/maxUnavailable"],
     reads = [Workloads, DisruptionBudgets, Autoscalers],
     covers = ["avail-pdb-too-loose"]

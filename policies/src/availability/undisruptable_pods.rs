@@ -33,14 +33,9 @@ use plimsoll_sdk::prelude::*;
 /// If the Services are not all known, the policy judges nothing.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "/Service"
-    ],
+    kinds = [Scalable, "/Service"],
     severity = Warning, since = "0.1.0", requires = ["/Service"],
-    refines = [
-        "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout"
-    ],
+    refines = [Scalable],
     profile = Strict,
     reads = [
         Workloads, Services, "{template}/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict",

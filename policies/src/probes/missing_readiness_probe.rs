@@ -71,11 +71,7 @@ use plimsoll_sdk::workload::{Handler, Port};
 /// Service for metrics selects them, it assumes that no other one does. Findings are at most warnings then.
 #[policy(
     on = LongRunning, kinds = ["/Service"], severity = Error, since = "0.1.0",
-    refines = [
-        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
-        "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [LongRunning, Monitors, "/Service"],
     edits = ["{template}/spec/containers/*/readinessProbe", "{template}/spec/initContainers/*/readinessProbe"],
     default = Warn,
     reads = [Workloads, Services],

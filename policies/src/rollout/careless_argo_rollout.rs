@@ -44,8 +44,8 @@ use plimsoll_sdk::references::{REFERRED, scales_down, workload_ref};
 ///
 /// If a person is meant to promote the Rollout, ignore this policy for it.
 #[policy(
-    on = Kinds, kinds = ["argoproj.io/Rollout", "apps/Deployment"], severity = Warning,
-    since = "0.1.0", refines = ["argoproj.io/Rollout", "apps/Deployment", "apps/ReplicaSet"],
+    on = Kinds, kinds = [Rolling], severity = Warning,
+    since = "0.1.0", refines = [Rolling, "apps/ReplicaSet"],
     reads = [Workloads],
     covers = ["argo-rollout-basics"]
 )]

@@ -18,14 +18,7 @@ use plimsoll_sdk::prelude::*;
 /// One of the documents, or another name.
 #[policy(
     on = Workloads,
-    kinds = [
-        "/ConfigMap", "/LimitRange", "/Namespace", "/PersistentVolume", "/PersistentVolumeClaim", "/ResourceQuota",
-        "/Secret", "/Service", "/ServiceAccount", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject",
-        "networking.k8s.io/Ingress", "networking.k8s.io/NetworkPolicy", "policy/PodDisruptionBudget",
-        "rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
-        "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding", "scheduling.k8s.io/PriorityClass",
-        "storage.k8s.io/StorageClass"
-    ],
+    kinds = [Autoscalers, Storage, "/ConfigMap", "/LimitRange", "/Namespace", "/ResourceQuota", "/Secret", "/Service", "/ServiceAccount", "networking.k8s.io/Ingress", "networking.k8s.io/NetworkPolicy", "policy/PodDisruptionBudget", "rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding", "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding", "scheduling.k8s.io/PriorityClass"],
     severity = Warning, since = "0.1.0", stage = Source,
     covers = ["object-declared-twice: no check of the catalogue; within one folder, and only over files"]
 )]

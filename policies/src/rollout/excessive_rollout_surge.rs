@@ -46,13 +46,9 @@ const UNCOUNTABLE: i64 = i32::MAX as i64;
 /// If not all autoscalers are known, the policy assumes that none scales the workload.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
-    ],
+    kinds = [Rolling, Autoscalers],
     severity = Warning, since = "0.1.0",
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
-    ],
+    refines = [Rolling, Autoscalers],
     edits = ["/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/canary/maxSurge"],
     reads = [Workloads, Autoscalers],
     covers = ["rollout-surge-excess: Pods that still terminate are mentioned, but not counted, because their number is unknown"]

@@ -56,15 +56,10 @@ use crate::rollout::counted_jobs::{self, JOBS};
 /// A LimitRange that comes last is not judged: it changes no running Pod.
 #[policy(
     on = LongRunning,
-    kinds = ["batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"],
+    kinds = [Autoscalers, "batch/Job", "batch/CronJob"],
     severity = Error, since = "0.1.0",
-    requires = [
-        "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
-        "argoproj.io/Rollout"
-    ],
-    refines = [
-        "batch/Job", "batch/CronJob", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/LimitRange"
-    ],
+    requires = [LongRunning],
+    refines = [Autoscalers, "batch/Job", "batch/CronJob", "/LimitRange"],
     default = Warn,
     reads = [Workloads, Autoscalers, LimitRanges, crate::autoscaling::lack::READS],
     covers = ["rollout-selector-overlap: not Jobs"]

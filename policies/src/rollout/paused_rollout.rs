@@ -21,7 +21,7 @@ use plimsoll_sdk::prelude::*;
 /// ## Assumptions
 /// If it is unknown whether the manifest contains the field, the policy assumes that it does not.
 #[policy(
-    on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
+    on = Kinds, kinds = [Rolling], severity = Warning,
     since = "0.1.0", edits = ["/spec/paused"],
     covers = ["rollout-paused"]
 )]

@@ -31,13 +31,9 @@ use plimsoll_sdk::rollout::{ROLLING, Rollout, autoscaler, describe_count};
 /// The number of nodes is unknown. If not all autoscalers are known, the policy assumes that none scales the workload.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject"
-    ],
+    kinds = [Rolling, Autoscalers],
     severity = Warning, since = "0.1.0",
-    refines = [
-        "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment", "argoproj.io/Rollout"
-    ],
+    refines = [Rolling, Autoscalers],
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
         "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable"

@@ -57,15 +57,9 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
 /// A StorageClass or a PersistentVolume that comes last is not judged: existing claims keep their volume.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "argoproj.io/Rollout", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject",
-        "/PersistentVolumeClaim"
-    ],
+    kinds = [Rolling, Autoscalers, "/PersistentVolumeClaim"],
     severity = Error, since = "0.1.0",
-    refines = [
-        "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "argoproj.io/Rollout", "storage.k8s.io/StorageClass", "/PersistentVolume"
-    ],
+    refines = [Rolling, Autoscalers, Storage],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
     default = Deny(BlocksOthers),
     reads = [Workloads, Autoscalers, Storage],

@@ -46,11 +46,7 @@ use plimsoll_sdk::volumes::{Access, claims};
 #[policy(
     on = Kinds, kinds = ["apps/Deployment", "/Service", "/PersistentVolumeClaim"],
     severity = Warning, since = "0.1.0",
-    refines = [
-        "/Service", "/PersistentVolumeClaim", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet",
-        "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [LongRunning, Monitors, "/Service", "/PersistentVolumeClaim"],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
     reads = [Workloads, Services, Storage],
     covers = ["rollout-strategy-recreate: not a single Pod that uses a port of its node"]

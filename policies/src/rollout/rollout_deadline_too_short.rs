@@ -35,7 +35,7 @@ const NEVER: i64 = i32::MAX as i64;
 ///
 /// Or write a shorter startup window, if a Pod that takes so long is broken. `--fix=unsafe` writes the longer deadline.
 #[policy(
-    on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Error,
+    on = Kinds, kinds = [Rolling], severity = Error,
     since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"],
     default = Deny(CannotWork),
     covers = ["rollout-deadline-invalid", "rollout-deadline-short"]

@@ -64,16 +64,9 @@ use crate::rollout::stateful_sets;
 /// again when a StatefulSet, DaemonSet, ReplicaSet or ReplicationController is applied after it.
 #[policy(
     on = Kinds,
-    kinds = [
-        "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout", "/Service", "autoscaling/HorizontalPodAutoscaler",
-        "keda.sh/ScaledObject"
-    ],
+    kinds = [Rolling, Autoscalers, "apps/StatefulSet", "/Service"],
     severity = Error, since = "0.1.0",
-    refines = [
-        "/Service", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "argoproj.io/Rollout", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController",
-        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [LongRunning, Autoscalers, Monitors, "/Service"],
     edits = [
         "/spec/strategy/rollingUpdate/maxSurge", "/spec/strategy/rollingUpdate/maxUnavailable",
         "/spec/strategy/canary/maxSurge", "/spec/strategy/canary/maxUnavailable",

@@ -17,7 +17,7 @@ use plimsoll_sdk::rollout::time_to_ready;
 /// Nothing: the default is 600. `--fix=unsafe` writes that, or more if the Pods need more: twice the time that the
 /// probes allow for a start, or `minReadySeconds` plus 300 seconds.
 #[policy(
-    on = Kinds, kinds = ["apps/Deployment", "argoproj.io/Rollout"], severity = Warning,
+    on = Kinds, kinds = [Rolling], severity = Warning,
     since = "0.1.0", edits = ["/spec/progressDeadlineSeconds"],
     covers = ["rollout-deadline-infinite"]
 )]

@@ -17,7 +17,7 @@ use plimsoll_sdk::prelude::*;
 /// `--fix=unsafe` writes it, because the controller then deletes the oldest revisions.
 #[policy(
     on = Kinds,
-    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout"], severity = Error,
+    kinds = [Rolling, "apps/StatefulSet", "apps/DaemonSet"], severity = Error,
     since = "0.1.0", edits = ["/spec/revisionHistoryLimit"],
     default = Warn,
     covers = ["rollout-history-zero"]

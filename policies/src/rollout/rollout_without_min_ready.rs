@@ -31,12 +31,9 @@ use plimsoll_sdk::rollout::is_served;
 /// If not all Services are known, the policy assumes that some Service selects the Pods.
 #[policy(
     on = Kinds,
-    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
+    kinds = [Rolling, "apps/StatefulSet", "apps/DaemonSet", "/Service"],
     severity = Info, since = "0.1.0",
-    refines = [
-        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
-        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [Rolling, Monitors, "/Service", "apps/StatefulSet", "apps/DaemonSet"],
     edits = ["/spec/minReadySeconds"],
     profile = Strict,
     reads = [Workloads, Services],

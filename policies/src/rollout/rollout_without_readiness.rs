@@ -51,13 +51,9 @@ use crate::probes::missing_readiness_probe::missing_readiness_probe;
 /// again when a ReplicaSet or ReplicationController is applied after it.
 #[policy(
     on = Kinds,
-    kinds = ["apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout", "/Service"],
+    kinds = [Rolling, "apps/StatefulSet", "apps/DaemonSet", "/Service"],
     severity = Error, since = "0.1.0",
-    refines = [
-        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "argoproj.io/Rollout",
-        "apps/ReplicaSet", "/ReplicationController",
-        "monitoring.coreos.com/ServiceMonitor", "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [LongRunning, Monitors, "/Service"],
     edits = ["/spec/minReadySeconds"],
     default = Warn,
     reads = [Workloads, Services],

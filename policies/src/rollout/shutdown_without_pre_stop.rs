@@ -40,11 +40,7 @@ const DRAIN: i64 = 10;
 /// If not all Services are known, the policy assumes that some Service selects the Pods.
 #[policy(
     on = LongRunning, kinds = ["/Service"], severity = Info, since = "0.1.0",
-    refines = [
-        "/Service", "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
-        "/ReplicationController", "argoproj.io/Rollout", "monitoring.coreos.com/ServiceMonitor",
-        "monitoring.coreos.com/PodMonitor"
-    ],
+    refines = [LongRunning, Monitors, "/Service"],
     edits = ["{template}/spec/containers/*/lifecycle/preStop"],
     profile = Strict,
     reads = [Workloads, Services],

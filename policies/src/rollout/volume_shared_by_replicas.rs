@@ -56,13 +56,9 @@ use crate::rollout::shared_claims::{narrow_claim, shared_claims};
 /// A StorageClass or a PersistentVolume that comes last is not judged: existing claims keep their volume.
 #[policy(
     on = LongRunning,
-    kinds = ["autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "/PersistentVolumeClaim"], severity = Error,
+    kinds = [Autoscalers, "/PersistentVolumeClaim"], severity = Error,
     since = "0.1.0",
-    refines = [
-        "/PersistentVolumeClaim", "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject", "apps/Deployment",
-        "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "argoproj.io/Rollout",
-        "storage.k8s.io/StorageClass", "/PersistentVolume"
-    ],
+    refines = [LongRunning, Autoscalers, Storage],
     default = Deny(CannotWork),
     reads = [Workloads, Autoscalers, Storage],
     covers = ["rollout-rwo-shared: Pods that are tied to one node may share ReadWriteOnce"]

@@ -68,7 +68,7 @@ fn metadata_that_lies() {
     assert_refused(
         "one less",
         &lie(&|it| drop(it["policies"].as_array_mut().unwrap().pop())),
-        &["names 14 policies", "has 15"],
+        &["names 16 policies", "has 15"],
     );
     assert_refused(
         "one more",

@@ -54,7 +54,7 @@ fn settings_are_checked_when_a_policy_set_is_loaded() {
             "{limits: {a: {least: 20}, b: {least: 2}}, other: {least: 11}}",
             vec![
                 format!("set.yaml:8:36: {prefix} `limits.a.least`: must be at most 10, the value of `most`"),
-                format!("set.yaml:8:73: {prefix} `other.least`: must be at most 10, the value of `most`"),
+                format!("set.yaml:8:72: {prefix} `other.least`: must be at most 10, the value of `most`"),
             ],
         ),
         (

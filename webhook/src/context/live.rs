@@ -26,8 +26,8 @@ use crate::admission::decide::{Looked, Owner, Revision};
 use crate::engine::Answer;
 use crate::model::{Current, Review};
 use crate::registry::Workloads;
+use plimsoll_sdk::question::Question;
 use plimsoll_sdk::question::references::among_all;
-use plimsoll_sdk::question::{Question, Shape};
 
 /// Number of objects in one page of a list.
 const PAGE: u32 = 500;

@@ -37,7 +37,6 @@ use crate::engine::{Answer, Surroundings};
 use crate::model::{Knowledge, Operation, Review, Subject};
 use crate::registry::Workloads;
 use kept::Keeping;
-use plimsoll_sdk::question::Shape;
 
 /// Maximum number of documents in an answer. A longer answer is cut, and is then incomplete.
 pub const MAX_DOCUMENTS: usize = 256;

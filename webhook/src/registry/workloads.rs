@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use plimsoll_flat::{Node, Writer};
+use plimsoll_flat::Writer;
 use plimsoll_sdk::kind::Kind;
 use plimsoll_sdk::metadata::{self, FURTHER};
 use plimsoll_sdk::question::{Shape, TEMPLATE, TEMPLATES, Template};

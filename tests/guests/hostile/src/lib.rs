@@ -6,7 +6,7 @@ use plimsoll_sdk::prelude::*;
 
 #[cfg(target_arch = "wasm32")]
 mod asking;
-mod odd_settings;
+pub mod odd_settings;
 
 macro_rules! hostile {
     ($($name:ident [$($argument:tt)*] |$review:ident, $findings:ident| $body:block)*) => {

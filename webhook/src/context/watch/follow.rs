@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use super::{Sent, Watches};
 use crate::context::served::{REQUEST_TIME, Resource, Tokens, reason};
 use crate::registry::Workloads;
-use plimsoll_sdk::question::Shape;
 
 /// Number of objects in one page of a list.
 const PAGE: u32 = 250;

@@ -20,8 +20,8 @@ use super::{Context, Knowing, Live, NAMESPACE, Watched};
 use crate::engine::Answer;
 use crate::model::Current;
 use crate::registry::Workloads;
+use plimsoll_sdk::question::Question;
 use plimsoll_sdk::question::references::{among_all, names_namespaces};
-use plimsoll_sdk::question::{Question, Shape};
 
 /// The watched part of the cluster.
 #[derive(Debug)]

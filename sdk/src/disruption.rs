@@ -393,7 +393,7 @@ impl<'a> Change<'a> {
         if !kinds(review).any(|(known, scaled)| scaled && known == kind) {
             return Change::Other;
         }
-        let answer = review.get(kind.get(), &name);
+        let answer = review.resolve(kind.get(), &name);
         match answer.nodes().next() {
             Some(_) => {
                 match Workload::read(

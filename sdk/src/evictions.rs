@@ -104,7 +104,7 @@ pub fn blocks_pod(review: &Review<'_>, budget: &PodBudget, selector: Node<'_>) -
     let Some((kind, maker)) = review.object().node().and_then(controller) else {
         return blocks_bare(review, budget, selector);
     };
-    let answer = review.get(kind.get(), maker);
+    let answer = review.resolve(kind.get(), maker);
     let is_owner = review.object().node().is_some_and(|pod| is_owned(review, Kind::POD, pod));
     let Some(owner) = answer.nodes().next().filter(|_| is_owner) else {
         if answer.complete {

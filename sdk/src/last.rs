@@ -209,7 +209,7 @@ fn concerned_workloads(review: &Review<'_>) -> Option<Concerned> {
         let Some((kind, name)) = target.filter(|(kind, _)| long_running(review).any(|known| *kind == known)) else {
             return none;
         };
-        return Some(Concerned::of(review, vec![(kind.get(), review.get(kind.get(), &name))], 1));
+        return Some(Concerned::of(review, vec![(kind.get(), review.resolve(kind.get(), &name))], 1));
     }
     None
 }

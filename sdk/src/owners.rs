@@ -132,7 +132,7 @@ fn exists(review: &Review<'_>, owner: Node<'_>) -> Option<bool> {
     if !may_ask {
         return None;
     }
-    let answer = review.get(kind.get(), name);
+    let answer = review.resolve(kind.get(), name);
     let known = answer.nodes().next().and_then(|object| object.at("/metadata/uid")).and_then(Node::as_str);
     let mut owners = review.owners().borrow_mut();
     owners.uids.entry(kind).or_default().insert(name.to_owned(), known.map(str::to_owned));

@@ -204,6 +204,7 @@ impl<'a> Review<'a> {
         match &*self.asked.undeclared.borrow() {
             None => Ok(()),
             Some(kind) => {
+                let kind = kind.get();
                 Err(format!("it asks for {kind:?}, but neither `requires` nor `refines` of the policy names this kind"))
             }
         }
@@ -215,14 +216,11 @@ impl<'a> Review<'a> {
         self.asked.undeclared.borrow().is_some()
     }
 
-    /// Whether the running policy may ask for a kind. If not, it fails when it ends.
+    /// Whether the running policy may ask for a kind: it declares the kind in `requires` or `refines`, or the
+    /// configuration added the kind to the workloads. If not, the policy fails when it ends.
     fn may_ask(&self, kind: Kind<'_>) -> bool {
         let Some(declared) = self.asked.declared.get() else { return true };
-        if declared.contains(&kind.as_str()) {
-            return true;
-        }
-        // Further workloads belong to the declared workloads.
-        if self.further_workloads().any(|(further, _)| further == kind) {
+        if declared.contains(&kind.as_str()) || self.further_workloads().any(|(further, _)| further == kind) {
             return true;
         }
         self.asked.undeclared.borrow_mut().get_or_insert_with(|| kind.into());
@@ -391,7 +389,7 @@ impl<'a> Review<'a> {
         let read = || {
             let object = self.object.node().filter(|_| self.is(Kind::ROLLOUT))?;
             let (kind, name) = workload_ref(Kind::ROLLOUT, object)?;
-            let answer = self.get(kind.get(), name);
+            let answer = self.resolve(kind.get(), name);
             Some((kind, answer))
         };
         self.referenced.get_or_init(read).as_ref()
@@ -516,7 +514,7 @@ impl<'a> Review<'a> {
             holders.insert(asked);
         }
         drop(holders);
-        Some(self.get(kind, name))
+        Some(self.resolve(kind, name))
     }
 
     /// The named object of this kind in the review's namespace.
@@ -524,13 +522,20 @@ impl<'a> Review<'a> {
         self.ask(b'g', kind, &[name.as_bytes()], || self.host.get(self.subject, kind.as_str(), name))
     }
 
+    /// The object that a reference names. An object may name any kind, so a kind that the policy does not declare is
+    /// no mistake. If no policy declares it, the answer is empty and not complete.
+    pub fn resolve(&self, kind: Kind<'_>, name: &str) -> Rc<Answer> {
+        let answer = || self.host.get(self.subject, kind.as_str(), name);
+        self.ask_once(b'g', kind, &[name.as_bytes()], answer)
+    }
+
     /// The object that has the pod template of the named object, and the `group/Kind` of that object. For an Argo
     /// Rollout with a `workloadRef`, this is the referenced workload. Otherwise it is the object itself.
     pub fn template_of(&self, kind: Kind<'_>, name: &str) -> (OwnedKind, Rc<Answer>) {
-        let answer = self.get(kind, name);
+        let answer = self.resolve(kind, name);
         let reference = answer.nodes().next().and_then(|object| workload_ref(kind, object));
         if let Some((kind, name)) = reference {
-            let answer = self.get(kind.get(), name);
+            let answer = self.resolve(kind.get(), name);
             return (kind, answer);
         }
         (kind.into(), answer)
@@ -571,12 +576,20 @@ impl<'a> Review<'a> {
         self.ask(b'r', kind, &argument, || self.host.referring(self.subject, kind.as_str(), to_kind.as_str(), to_name))
     }
 
+    /// Asks about a kind that the policy declares.
+    fn ask(&self, question: u8, kind: Kind<'_>, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
+        if self.may_ask(kind) { self.ask_once(question, kind, argument, answer) } else { Rc::default() }
+    }
+
     /// Asks each question only once. Policies ask the same questions, and each answer is a copy of up to half a
     /// megabyte.
-    fn ask(&self, question: u8, kind: Kind<'_>, argument: &[&[u8]], answer: impl FnOnce() -> Answer) -> Rc<Answer> {
-        if !self.may_ask(kind) {
-            return Rc::default();
-        }
+    fn ask_once(
+        &self,
+        question: u8,
+        kind: Kind<'_>,
+        argument: &[&[u8]],
+        answer: impl FnOnce() -> Answer,
+    ) -> Rc<Answer> {
         let mut key = vec![question];
         for part in [kind.as_str().as_bytes()].iter().chain(argument) {
             key.extend_from_slice(&part.len().to_le_bytes());

@@ -61,7 +61,7 @@ pub fn autoscaler_without_target(review: &Review, findings: &mut Findings) {
         }
         return;
     };
-    let answer = review.get(known, &name);
+    let answer = review.resolve(known, &name);
     match answer.nodes().next() {
         Some(object) if what == "ReplicaSet" && is_owned(review, known, object) => {
             let message =

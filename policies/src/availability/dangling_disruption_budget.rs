@@ -40,7 +40,7 @@ pub fn dangling_disruption_budget(review: &Review, findings: &mut Findings) {
     let selector = review.at("/spec/selector");
     // Pods that an operator creates belong to no workload that the policy knows.
     if let Some((kind, owner)) = review.object().node().and_then(controller)
-        && !review.get(kind.get(), owner).complete
+        && !review.resolve(kind.get(), owner).complete
     {
         return findings.skip(format!("the Pods of the budget's owner, {} {owner}, are not known", kind.name()));
     }

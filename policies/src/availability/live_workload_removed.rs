@@ -109,7 +109,7 @@ fn scaled_to_zero(review: &Review<'_>, findings: &mut Findings) {
         return;
     }
     // The annotations are on the workload that the Scale belongs to.
-    let scaled = scaled.map(|kind| review.get(kind, review.name()));
+    let scaled = scaled.map(|kind| review.resolve(kind, review.name()));
     let parent = scaled.as_ref().and_then(|answer| answer.nodes().next()).map(Cursor::of);
     if scaled.as_ref().is_some_and(|answer| !answer.complete && parent.is_none()) {
         findings.assume("the workload that is scaled to 0 is not protected");

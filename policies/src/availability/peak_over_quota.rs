@@ -73,7 +73,7 @@ pub fn peak_over_quota(review: &Review, findings: &mut Findings) {
     }
     let Some((kind, scaled)) = target(review, object) else { return };
     let Some(kind) = SCALABLE.into_iter().find(|known| *known == kind) else { return };
-    let answer = review.get(kind, &scaled);
+    let answer = review.resolve(kind, &scaled);
     let Some(workload) = answer.nodes().next() else { return };
     let (holder, of_template) = review.template_of(kind, &scaled);
     let template = of_template.nodes().next().and_then(|object| review.template_in(holder.get(), object));

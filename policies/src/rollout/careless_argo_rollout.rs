@@ -102,7 +102,7 @@ fn without_template(review: &Review<'_>, findings: &mut Findings) {
         return;
     }
     // The host shows no PodTemplates to policies.
-    let answer = review.get(kind.get(), of);
+    let answer = review.resolve(kind.get(), of);
     if kind != POD_TEMPLATE && answer.complete && answer.documents.is_empty() {
         let message = format!(
             "workloadRef names {what} {of}, which this namespace does not have: the controller creates no Pods"

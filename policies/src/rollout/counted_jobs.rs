@@ -37,7 +37,7 @@ pub(crate) fn of_autoscaler(review: &Review<'_>, scaler: Autoscaler, findings: &
     let Some((kind, of)) = target(review, object).filter(|(kind, _)| LONG_RUNNING.contains(&kind.get())) else {
         return;
     };
-    let answer = review.get(kind.get(), &of);
+    let answer = review.resolve(kind.get(), &of);
     let selector = answer.nodes().next().and_then(|workload| as_selector(kind.get(), workload.at("/spec/selector")));
     let counting = Counting { by: "the autoscaler".to_owned(), measures: utilizations(scaler, object) };
     let Some((job, harm)) = selector.and_then(|selector| counting.first_of(review, &selector)) else { return };

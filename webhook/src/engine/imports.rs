@@ -79,7 +79,7 @@ pub(super) const ANSWERS: u64 = 1 << 30;
 
 /// Cost of a question besides its answer. The longest look-up takes a millisecond, so the look-ups of a call take at
 /// most 16 s.
-const QUESTION: u64 = 64 << 10;
+pub(super) const QUESTION: u64 = 64 << 10;
 
 /// Maximum number of questions of a call, if all answers are empty.
 pub(super) const MAX_QUESTIONS: u64 = ANSWERS / QUESTION;
@@ -132,7 +132,7 @@ impl types::Host for State {}
 
 /// Maximum size of an argument of a question. No pointer, selector or set of labels is longer. The host can't interrupt
 /// itself while it reads an argument.
-const LONGEST_ARGUMENT: usize = 64 << 10;
+pub(super) const LONGEST_ARGUMENT: usize = 64 << 10;
 
 /// An argument is too long.
 #[derive(Debug, thiserror::Error)]

@@ -12,10 +12,10 @@ use crate::model::{Failure, Knowledge, Subject};
 use crate::printed::words;
 
 /// Timeout for a bundle to start, and to list its policies or to check the settings of one.
-const LOADING: Duration = Duration::from_secs(1);
+pub(super) const LOADING: Duration = Duration::from_secs(1);
 
 /// Maximum number of errors in the settings of one policy.
-const MAX_FAULTS: usize = 256;
+pub(super) const MAX_FAULTS: usize = 256;
 
 /// A running bundle, for one review.
 pub(super) struct Instance {

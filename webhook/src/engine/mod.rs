@@ -5,6 +5,8 @@ mod cache;
 mod clock;
 mod code;
 mod codegen;
+#[cfg(test)]
+mod contract_tests;
 mod imports;
 mod instance;
 mod memory;

@@ -9,14 +9,14 @@ use crate::model::{Edit, Evaluated, Failure, Finding, Fix, FixClass, Outcome, Pl
 use crate::printed::{cut, words};
 
 /// Maximum number of findings of one policy. Further ones are counted and cut.
-const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
+pub(super) const MAX_FINDINGS: usize = plimsoll_sdk::findings::MAX_FINDINGS;
 
 /// Maximum number of characters of a message, a help or a name. Readers expect a sentence; the rest is cut.
-const MAX_TEXT: usize = 1000;
+pub(super) const MAX_TEXT: usize = 1000;
 
 /// Maximum number of characters of a pointer that are shown. Keys of labels and annotations have at most 317, and a
 /// path contains few of them.
-const MAX_POINTER: usize = 4000;
+pub(super) const MAX_POINTER: usize = 4000;
 
 /// Converts the result of a guest. Nothing in it is trusted.
 pub(super) fn outcome(outcome: types::Outcome) -> Result<Outcome, Failure> {

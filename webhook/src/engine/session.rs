@@ -16,7 +16,7 @@ use crate::model::{Evaluated, Failure, Outcome, Subject};
 use crate::printed::words;
 
 /// Maximum processor time of one policy in the repetition after a trap.
-const ALONE: Duration = Duration::from_millis(50);
+pub(super) const ALONE: Duration = Duration::from_millis(50);
 
 /// In the repetition after a trap, a metered policy gets at least a tenth and at most a fifth of the fuel.
 const LEAST_SHARE: u64 = 10;

@@ -13,7 +13,7 @@ use crate::admission::decide::Judgement;
 use crate::context::{Context, Surrounded};
 use crate::engine::{Call, Input, Session};
 use crate::model::{Failure, Finding, Outcome, Place, Review, Subject};
-use crate::registry::{MAX_TEMPLATES, Policy, Registry, Selected};
+use crate::registry::{Environments, MAX_TEMPLATES, Policy, Registry, Selected};
 
 /// One review on the bundles of a registry. Each session is kept for the old object.
 pub(super) struct Evaluation<'a> {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use plimsoll_flat::{Node, Writer};
 use plimsoll_sdk::version::KubernetesVersion;
 
+use super::documents::Documents;
 use super::plan::{Plan, Source};
-use super::policy_set::{BundleName, Documents, Located, PolicySet};
+use super::policy_set::{BundleName, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
 use super::served::{Unserved, unserved};
 use super::workloads::places;

@@ -175,9 +175,8 @@ fn say_why(verdict: &mut Verdict, files: &Files, registry: &Registry) {
     for (policy, reason) in &mut verdict.skipped {
         let metadata::Policy { requires, refines, .. } = &policy.metadata;
         let asks = |kinds: &[String], kind: &String| {
-            // Policies ask for further kinds of the configuration together with those of Kubernetes.
             let is_further = || workloads.further().any(|further| further == kind);
-            kinds.contains(kind) || is_further() && kinds.iter().any(|known| workloads.is_workload(known))
+            kinds.contains(kind) || is_further() && workloads.are_asked(kinds.iter().map(String::as_str))
         };
         let of = |kinds: &[String]| -> BTreeSet<&String> {
             doubts.iter().filter(|(kind, _)| asks(kinds, kind)).flat_map(|(_, doubts)| doubts).collect()

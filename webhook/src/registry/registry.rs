@@ -171,8 +171,7 @@ impl Registry {
     pub fn context_kinds(&self) -> BTreeSet<String> {
         let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
         let mut kinds: BTreeSet<String> = kinds.cloned().collect();
-        // A policy that asks for workloads also gets further kinds, although it can't name them.
-        if kinds.iter().any(|kind| self.workloads.is_workload(kind)) {
+        if self.workloads.are_asked(kinds.iter().map(String::as_str)) {
             kinds.extend(self.workloads.further().map(str::to_owned));
         }
         kinds

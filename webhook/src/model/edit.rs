@@ -31,6 +31,14 @@ impl Edit {
             | Self::Append { pointer, .. } => pointer,
         }
     }
+
+    /// The new value. None if the edit removes one.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Add { value, .. } | Self::Replace { value, .. } | Self::Append { value, .. } => Some(value),
+            Self::Remove { .. } => None,
+        }
+    }
 }
 
 /// An edit that does not fit the object.

@@ -209,9 +209,9 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     if let Some(made) = &report.made {
         fixes(out, made, &report.findings);
     }
-    for added in filled_in(&report.findings) {
-        let text = format!("{} ({})", added.text, times(&added));
-        let _ = writeln!(out, "the webhook would add {}", clean(&text));
+    for added in &report.added {
+        let text = format!("{} ({})", added.text, times(added));
+        let _ = writeln!(out, "the webhook would add: {}", clean(&text));
     }
     if !report.ignored.is_empty() {
         let items = ignored(&report.ignored);
@@ -230,20 +230,6 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     lines(out, "assumed", assumed, verbose);
     let skipped = report.skipped.iter().map(|item| format!("{}: {}", times(item), item.text));
     lines(out, "skipped", skipped, verbose);
-}
-
-/// What the webhook fills in, each once, with its policy.
-fn filled_in(findings: &[Entry]) -> Vec<Counted> {
-    let mut all: Vec<Counted> = Vec::new();
-    for finding in findings.iter().filter(|finding| finding.defaulted) {
-        let Some(fix) = &finding.fix else { continue };
-        let text = fix.adds.join(", ");
-        match all.iter_mut().find(|known| known.policy == finding.policy.id && known.text == text) {
-            Some(known) => known.count += 1,
-            None => all.push(Counted { policy: finding.policy.id.clone(), text, count: 1 }),
-        }
-    }
-    all
 }
 
 /// One line for each; without `--verbose` no more than fit beside the findings.

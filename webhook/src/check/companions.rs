@@ -34,15 +34,11 @@ impl Companions {
                 Ok((path, name)) => {
                     let (_, texts) = files.entry(path.clone()).or_insert_with(|| {
                         let source = Source {
-                            name,
                             path: Some(path),
-                            found: None,
-                            text: String::new(),
                             closed: manifest.closed,
                             set: manifest.set.clone(),
-                            is_found: false,
-                            is_beside: false,
                             role: manifest.role,
+                            ..Source::new(name, String::new())
                         };
                         (source, Vec::new())
                     });
@@ -96,21 +92,10 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace
 mod tests {
     use serde_json::json;
 
-    use super::super::collect::Role;
     use super::*;
 
     fn source(path: Option<PathBuf>, text: &str) -> Source {
-        Source {
-            name: "shops/shop.yaml".to_owned(),
-            path,
-            found: None,
-            text: text.to_owned(),
-            closed: true,
-            set: None,
-            is_found: false,
-            is_beside: false,
-            role: Role::Checked,
-        }
+        Source { path, ..Source::new("shops/shop.yaml".to_owned(), text.to_owned()) }
     }
 
     #[test]

@@ -297,13 +297,29 @@ fn changed_files_are_judged_as_their_folder_is() {
 
 #[test]
 fn a_broken_kustomization_is_an_error_at_its_place() {
-    let broken =
-        folder(&[("k/kustomization.yaml", "resources: [web.yaml\n"), ("k/web.yaml", &deployment("name: web", 1))]);
-    let run = broken.check(&["k"]);
-    assert_eq!(run.status, 4, "{}{}", run.out, run.err);
-    assert!(run.out.contains("--> k/kustomization.yaml:"), "{}", run.out);
+    for (name, text, place) in [
+        ("kustomization.yaml", "resources: [web.yaml\n", ":"),
+        ("kustomization.yml", "resources: [web.yaml\n", ":"),
+        ("Kustomization", "resources: [web.yaml\n", ":"),
+        ("kustomization.yaml", "# {{ x }}\n\nresources: [web.yaml\n", ":"),
+        ("kustomization.yaml", "- web.yaml\n", ":1:1"),
+        ("Kustomization", "web.yaml\n", ":1:1"),
+    ] {
+        let broken = folder(&[(&format!("k/{name}"), text), ("k/web.yaml", &deployment("name: web", 1))]);
+        let run = broken.check(&["k"]);
+        assert_eq!(run.status, 4, "{text:?}: {}{}", run.out, run.err);
+        assert!(run.out.contains(&format!("--> k/{name}{place}")), "{text:?}: {}", run.out);
+        assert_eq!(run.out.matches("error: ").count(), 1, "{text:?}: {}", run.out);
+        assert_eq!(run.out.contains("a kustomization must be a mapping"), place != ":", "{text:?}: {}", run.out);
+        assert!(run.out.contains("1 file of kustomizations"), "{text:?}: {}", run.out);
+    }
+    // A file that is not text is an error, too.
+    let binary = folder(&[("k/web.yaml", &deployment("name: web", 1))]);
+    std::fs::write(binary.path("k/Kustomization"), b"resources: [\xff]\n").unwrap();
+    let run = binary.check(&["k"]);
+    assert!(run.status == 4 && run.out.contains("--> k/Kustomization:1:13"), "{}", run.out);
     // A template of one is none, and an empty one builds nothing.
-    for (text, status) in [("resources: [{{ .Values.name }}.yaml]\n{{ end }}\n", 0), ("", 0)] {
+    for (text, status) in [("resources: [{{ .Values.name }}.yaml]\n{{ end }}\n", 0), ("", 0), ("# empty\n", 0)] {
         let other = folder(&[("k/kustomization.yaml", text), ("k/web.yaml", &deployment("name: web", 1))]);
         let run = other.check(&["k", "--allow-empty"]);
         assert_eq!(run.status, status, "{text:?}: {}{}", run.out, run.err);

@@ -85,8 +85,8 @@ pub struct Collected {
     pub patches: Vec<String>,
     /// Files in folders of kustomizations that a kustomization names or may name.
     pub named: Vec<String>,
-    /// Number of files in `--only` that no longer exist.
-    pub deleted: usize,
+    /// Files in `--only` that no longer exist.
+    pub deleted: Vec<String>,
     /// Files that could not be read.
     pub problems: Vec<Unjudged>,
     /// Parts that were not read and may contain objects.
@@ -207,7 +207,7 @@ impl Collector {
             });
         }
         let real: HashSet<PathBuf> = only.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        self.collected.deleted = only.iter().filter(|path| !path.exists()).count();
+        self.collected.deleted = only.iter().filter(|path| !path.exists()).map(|path| name(path)).collect();
         Ok(real)
     }
 

@@ -191,9 +191,10 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
         excluded: collected.excluded,
         patches,
         named: collected.named,
-        gone: collected.deleted,
+        deleted: collected.deleted,
     };
-    let limits = Limits { allow_empty: options.limits.allow_empty || collected.deleted > 0, ..options.limits };
+    let allow_empty = options.limits.allow_empty || !passed_over.deleted.is_empty();
+    let limits = Limits { allow_empty, ..options.limits };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);
     Ok(CheckResult { report, world, edited, stdin: text_of_stdin })
 }

@@ -83,8 +83,8 @@ pub struct Passed {
     pub patches: Vec<String>,
     /// Files that kustomizations of their folders name.
     pub named: Vec<String>,
-    /// Number of files in `--only` that do not exist.
-    pub gone: usize,
+    /// Files in `--only` that do not exist.
+    pub deleted: Vec<String>,
 }
 
 /// The reason why a finding is silenced.

@@ -246,9 +246,10 @@ fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = 
 /// One line, and with `--verbose` one for each thing.
 fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     let passed = &report.passed_over;
-    if passed.gone > 0 {
-        let exist = if passed.gone == 1 { "does not exist, and counts" } else { "do not exist, and count" };
-        let _ = writeln!(out, "{} of `--only` {exist} as deleted", plural(passed.gone, "file"));
+    let deleted = passed.deleted.len();
+    if deleted > 0 {
+        let exist = if deleted == 1 { "does not exist, and counts" } else { "do not exist, and count" };
+        let _ = writeln!(out, "{} of `--only` {exist} as deleted", plural(deleted, "file"));
     }
     let of_kind = |what: &str| passed.folders.iter().filter(|folder| folder.what == what).count();
     let counts = [

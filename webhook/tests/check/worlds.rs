@@ -291,6 +291,8 @@ fn changed_files_are_judged_as_their_folder_is() {
         let is_said = run.out.contains("1 file of `--only` does not exist, and counts as deleted");
         assert_eq!(is_said, arguments.contains(&"k/deleted.yaml"), "{arguments:?}: {}", run.out);
     }
+    let report = blocked.json(&["k", "--only", "k/deleted.yaml", "./k/web.yaml"]);
+    assert_eq!(report["summary"]["deleted"], serde_json::json!(["k/deleted.yaml"]));
     let run = blocked.check(&["k", "--only", "k"]);
     assert!(run.err.contains("`k` is a folder") && run.err.contains("plimsoll check k --only FILE"), "{}", run.err);
 }

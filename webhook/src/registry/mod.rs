@@ -37,7 +37,7 @@ pub(crate) use plural::plural;
 pub use policy_set::PolicySet;
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::{Profile, Reason};
-pub use registry::{MAX_TEMPLATES, NEWEST_KUBERNETES, Options, Registry, Site};
+pub use registry::{Environments, MAX_TEMPLATES, NEWEST_KUBERNETES, Options, Registry, Site};
 #[cfg(feature = "check")]
 pub(crate) use served::is_group_of_kubernetes;
 pub use version::Version;

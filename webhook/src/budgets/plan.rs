@@ -59,7 +59,7 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
         match budget(registry, &workload, &context, now) {
             Ok(Some(budget)) => drop(wanted.insert(budget.metadata.name.clone().unwrap_or_default(), budget)),
             Ok(None) => {}
-            Err(Unjudged(policy)) => {
+            Err(FailedPolicy(policy)) => {
                 tracing::warn!(
                     namespace,
                     policy,
@@ -110,7 +110,7 @@ fn budget(
     workload: &Value,
     context: &Arc<dyn Context>,
     now: Moment,
-) -> Result<Option<PodDisruptionBudget>, Unjudged> {
+) -> Result<Option<PodDisruptionBudget>, FailedPolicy> {
     let created = workload.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(Moment::parse);
     let review = Review::from_object(workload).map(Arc::new);
     let (Some(created), Some(review)) = (created, review) else { return Ok(None) };
@@ -127,7 +127,7 @@ fn budget(
     let verdict = validate(registry, &review, context, Instant::now() + TIME);
     let mut failed = verdict.failed.iter().map(|failed| &failed.policy);
     if let Some(policy) = failed.find(|policy| policy.metadata.judges == Judges::Companion) {
-        return Err(Unjudged(policy.id.clone()));
+        return Err(FailedPolicy(policy.id.clone()));
     }
     let judged = verdict.judged.into_iter().filter(|judged| judged.action >= Action::Warn);
     let in_force = judged.filter(|judged| due.iter().any(|selected| selected.policy.id == judged.policy.id));
@@ -137,7 +137,7 @@ fn budget(
 }
 
 /// This policy failed on a workload.
-struct Unjudged(String);
+struct FailedPolicy(String);
 
 /// The proposed object as it is written.
 fn owned(object: Value, workload: &Value) -> Option<PodDisruptionBudget> {

@@ -15,9 +15,10 @@ use super::configuration::{Loader, NotLoaded};
 use super::own::Own;
 use super::watched::Fingerprint;
 use crate::context::watch::Watches;
+use crate::model::Current;
 use crate::register::{Registrar, Rules};
 use crate::server::Clients;
-use crate::serving::{Current, Health, Loaded, Part};
+use crate::serving::{Health, Loaded, Part};
 
 /// A new authority is published before anything is signed by it, and API servers hear of it after a moment.
 const PUBLISHED: Duration = Duration::from_secs(2);

@@ -23,8 +23,8 @@ pub fn is_hidden(character: char) -> bool {
 }
 
 /// A text of a guest that is part of one of our sentences: no longer than that sentence can bear.
-pub(crate) fn words(text: String) -> String {
-    cut(text, 400)
+pub(crate) fn words(text: impl Into<String>) -> String {
+    cut(text.into(), 400)
 }
 
 /// A text of a guest: what is hidden becomes a blank, and what is longer than `most` characters ends there.

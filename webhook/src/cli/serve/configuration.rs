@@ -148,7 +148,7 @@ impl Loader {
         let room = bundles.next_power_of_two().max(ROOM);
         // A thread holds one instance of each bundle until its review is decided, of the old or of the new version; one
         // more is what a bundle is tried on when it is loaded.
-        let instances = self.threads * room + 1;
+        let instances = self.threads.saturating_mul(room).saturating_add(1);
         let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..self.limits };
         let engine =
             Engine::new(limits).map_err(|error| NotLoaded::Memory { instances, reason: format!("{error:#}") })?;

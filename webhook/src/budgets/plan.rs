@@ -132,7 +132,8 @@ fn budget(
     let judged = verdict.judged.into_iter().filter(|judged| judged.action >= Action::Warn);
     let in_force = judged.filter(|judged| due.iter().any(|selected| selected.policy.id == judged.policy.id));
     let proposed = in_force.filter_map(|judged| judged.finding.fix?.companion);
-    let mut budgets = proposed.filter(|object| object.get("kind").is_some_and(|kind| kind == "PodDisruptionBudget"));
+    let mut budgets =
+        proposed.filter(|object| object.get("kind").is_some_and(|kind| kind == Kind::POD_DISRUPTION_BUDGET.name()));
     Ok(budgets.next().and_then(|object| owned(object, workload)))
 }
 

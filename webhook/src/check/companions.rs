@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use plimsoll_sdk::kind::Kind;
 use serde_json::Value;
 
 use super::collect::Source;
@@ -77,7 +78,7 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace
     let Some(path) = &manifest.path else {
         return Err(NoPlace::NoFile { kind: kind.to_owned() });
     };
-    let suffix = if kind == "PodDisruptionBudget" { "pdb".to_owned() } else { kind.to_lowercase() };
+    let suffix = if kind == Kind::POD_DISRUPTION_BUDGET.name() { "pdb".to_owned() } else { kind.to_lowercase() };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let file = format!("{stem}.{suffix}.yaml");
     let (name, path) = (Path::new(&manifest.name).with_file_name(&file), path.with_file_name(&file));

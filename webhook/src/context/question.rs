@@ -1,6 +1,7 @@
 //! The five questions, and whether one object belongs to the answer.
 
 use plimsoll_flat::{Kind as Json, Node};
+use plimsoll_sdk::kind::Kind;
 use plimsoll_sdk::selector;
 
 use super::NAMESPACE;
@@ -101,11 +102,12 @@ impl Selector<'_> {
 
 /// The selector of an object of this kind. None if it can't match anything.
 pub(super) fn own_selector<'a>(kind: &str, object: Node<'a>) -> Option<Selector<'a>> {
-    match kind {
-        "/Service" | "/ReplicationController" => {
+    const NETWORK_POLICY: Kind<'static> = Kind::new("networking.k8s.io/NetworkPolicy");
+    match Kind::parse(kind) {
+        Some(Kind::SERVICE | Kind::REPLICATION_CONTROLLER) => {
             object.at("/spec/selector").filter(|selector| selector.len() > 0).map(Selector::Map)
         }
-        "networking.k8s.io/NetworkPolicy" => object.at("/spec/podSelector").map(Selector::Labels),
+        Some(NETWORK_POLICY) => object.at("/spec/podSelector").map(Selector::Labels),
         _ => object.at("/spec/selector").filter(|selector| !selector.is_null()).map(Selector::Labels),
     }
 }

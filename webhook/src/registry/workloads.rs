@@ -15,25 +15,25 @@ use super::registry::MAX_TEMPLATES;
 use plimsoll_sdk::kind::Kind;
 
 /// The kind of an earlier template of a workload, as its controller keeps it.
-pub const REVISION: &str = "apps/ControllerRevision";
+pub const REVISION: &str = Kind::CONTROLLER_REVISION.as_str();
 
 /// The pointer to the pod template in most kinds.
 const TEMPLATE: &str = "/spec/template";
 
 /// Kinds with a pod template: `group/Kind`, the pointer to it, and whether its Pods are meant to keep running.
-const BUILTIN: &[(&str, &str, bool)] = &[
-    ("/Pod", "", false),
-    ("/PodTemplate", "/template", false),
-    ("/ReplicationController", TEMPLATE, true),
+const BUILTIN: [(Kind<'static>, &str, bool); 11] = [
+    (Kind::POD, "", false),
+    (Kind::new("/PodTemplate"), "/template", false),
+    (Kind::REPLICATION_CONTROLLER, TEMPLATE, true),
     // A StatefulSet or DaemonSet is rolled back to this. A handmade one would be a way around the policies.
-    (REVISION, "/data/spec/template", false),
-    ("apps/DaemonSet", TEMPLATE, true),
-    ("apps/Deployment", TEMPLATE, true),
-    ("apps/ReplicaSet", TEMPLATE, true),
-    ("apps/StatefulSet", TEMPLATE, true),
-    ("argoproj.io/Rollout", TEMPLATE, true),
-    ("batch/CronJob", "/spec/jobTemplate/spec/template", false),
-    ("batch/Job", TEMPLATE, false),
+    (Kind::CONTROLLER_REVISION, "/data/spec/template", false),
+    (Kind::DAEMON_SET, TEMPLATE, true),
+    (Kind::DEPLOYMENT, TEMPLATE, true),
+    (Kind::REPLICA_SET, TEMPLATE, true),
+    (Kind::STATEFUL_SET, TEMPLATE, true),
+    (Kind::ROLLOUT, TEMPLATE, true),
+    (Kind::CRON_JOB, "/spec/jobTemplate/spec/template", false),
+    (Kind::JOB, TEMPLATE, false),
 ];
 
 /// The kinds that have a pod template: those of Kubernetes and Argo, and further ones of the configuration. It also
@@ -109,12 +109,12 @@ impl Further {
 
 impl Default for Workloads {
     fn default() -> Self {
-        let own = |&(kind, template, runs_on): &(&str, &'static str, bool)| Carrier {
-            kind: kind.to_owned(),
+        let own = |(kind, template, runs_on): (Kind<'_>, &'static str, bool)| Carrier {
+            kind: kind.as_str().to_owned(),
             templates: vec![Cow::Borrowed(template)],
             runs_on,
         };
-        Self { kinds: BUILTIN.iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
+        Self { kinds: BUILTIN.into_iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
     }
 }
 

@@ -63,7 +63,9 @@ impl Companions {
 enum NoPlace {
     #[error("{0}")]
     Generated(&'static str),
-    #[error("there is no file to write a {kind} beside; what it is like stands on the policy's page")]
+    #[error(
+        "the fix writes a {kind} to a new file beside the manifest, and the standard input has no folder; check the manifest as a file"
+    )]
     NoFile { kind: String },
     #[error("{file} is there already, and is not written over; the {kind} may go in it")]
     Taken { file: String, kind: String },

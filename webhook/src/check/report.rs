@@ -374,7 +374,9 @@ fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, 
         place: places.span(object, "").map(|span| (span.line, span.column)),
         message: format!("the policy {policy} could not judge the {} {}: {reason}", name.kind, name.name),
         help: Some(
-            "without its findings nobody knows what the cluster would say; please report it to its author".to_owned(),
+            "the verdict of the cluster is unknown without the findings of this policy; please report the failure to the \
+             author of the policy"
+                .to_owned(),
         ),
     }
 }

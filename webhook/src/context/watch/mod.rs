@@ -204,7 +204,7 @@ impl Watches {
                 tracing::warn!(
                     kind = shown(kind),
                     why,
-                    "nobody can tell whether the API server serves what policies ask for"
+                    "it is unknown whether the API server serves a kind that policies ask for"
                 );
             }
             state.undiscovered = Some(why.to_owned());

@@ -6,7 +6,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
-use crate::model::pointer::{is_pointer, names};
+use crate::model::pointer::{index, is_pointer, names};
 
 /// One change of an object. Pointers are RFC 6901, and never point to the whole object.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,12 +172,6 @@ fn remove(object: &mut Value, tokens: &[String]) -> Option<Value> {
         Value::Array(items) => index(last).filter(|index| *index < items.len()).map(|index| items.remove(index)),
         _ => None,
     }
-}
-
-/// Parses an index in the form of RFC 6901.
-fn index(token: &str) -> Option<usize> {
-    let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical { token.parse().ok() } else { None }
 }
 
 fn path(tokens: &[String]) -> PointerBuf {

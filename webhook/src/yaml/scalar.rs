@@ -32,12 +32,6 @@ pub(super) enum Meaningless {
     Base64,
 }
 
-impl From<Meaningless> for String {
-    fn from(error: Meaningless) -> Self {
-        error.to_string()
-    }
-}
-
 impl Scalar {
     /// The JSON that is sent for it.
     pub(super) fn to_json(&self) -> Result<Value, Meaningless> {

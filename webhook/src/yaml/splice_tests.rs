@@ -192,3 +192,8 @@ fn refusals() {
     refused("a:\n  # why\n  b: 1\n", replace("/a", json!(1)), Reason::Comment("/a".into()));
     refused("a:\n- b: 1\n  # c\n  c: 1\n", remove("/a/0/b"), Reason::Comment("/a/0/b".into()));
 }
+
+#[test]
+fn finds_names_that_a_pointer_escapes() {
+    becomes("a: 1\n\"~\": 2\nb/c: 3\n", &[remove("/~0"), replace("/b~1c", json!(4))], "a: 1\nb/c: 4\n");
+}

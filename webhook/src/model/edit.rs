@@ -179,24 +179,24 @@ fn path(tokens: &[String]) -> PointerBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::model::edit::*;
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn add(pointer: &str, value: Value) -> Edit {
+    pub(crate) fn add(pointer: &str, value: Value) -> Edit {
         Edit::Add { pointer: pointer.to_owned(), value }
     }
 
-    fn append(pointer: &str, value: Value) -> Edit {
+    pub(crate) fn append(pointer: &str, value: Value) -> Edit {
         Edit::Append { pointer: pointer.to_owned(), value }
     }
 
-    fn remove(pointer: &str) -> Edit {
+    pub(crate) fn remove(pointer: &str) -> Edit {
         Edit::Remove { pointer: pointer.to_owned() }
     }
 
-    fn replace(pointer: &str, value: Value) -> Edit {
+    pub(crate) fn replace(pointer: &str, value: Value) -> Edit {
         Edit::Replace { pointer: pointer.to_owned(), value }
     }
 

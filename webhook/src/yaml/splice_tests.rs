@@ -1,24 +1,9 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Reason, apply};
 use crate::model::Edit;
+use crate::model::edit::tests::{add, append, remove, replace};
 use crate::yaml::read;
-
-fn add(pointer: &str, value: Value) -> Edit {
-    Edit::Add { pointer: pointer.to_owned(), value }
-}
-
-fn append(pointer: &str, value: Value) -> Edit {
-    Edit::Append { pointer: pointer.to_owned(), value }
-}
-
-fn remove(pointer: &str) -> Edit {
-    Edit::Remove { pointer: pointer.to_owned() }
-}
-
-fn replace(pointer: &str, value: Value) -> Edit {
-    Edit::Replace { pointer: pointer.to_owned(), value }
-}
 
 #[track_caller]
 fn becomes(before: &str, edits: &[Edit], after: &str) {

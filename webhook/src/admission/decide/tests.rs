@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::admission::message;
-use crate::model::{Evaluated, Place};
+use crate::model::Evaluated;
 use crate::registry::test_bundle::policy;
 use crate::registry::{Actions, Policy, Version};
 

@@ -14,20 +14,20 @@ use crate::selector;
 /// The pointer to the pod template in most kinds.
 pub const TEMPLATE: &str = "/spec/template";
 
-/// Kinds with a pod template: `group/Kind`, the pointer to it, and whether its Pods are meant to keep running.
-pub const TEMPLATES: &[(&str, &str, bool)] = &[
-    ("/Pod", "", false),
-    ("/PodTemplate", "/template", false),
-    ("/ReplicationController", TEMPLATE, true),
+/// Kinds with a pod template: the kind, the pointer to the template, and whether its Pods are meant to keep running.
+pub const TEMPLATES: [(Kind<'static>, &str, bool); 11] = [
+    (Kind::POD, "", false),
+    (Kind::new("/PodTemplate"), "/template", false),
+    (Kind::REPLICATION_CONTROLLER, TEMPLATE, true),
     // A StatefulSet or DaemonSet is rolled back to this. A handmade one would be a way around the policies.
-    ("apps/ControllerRevision", "/data/spec/template", false),
-    ("apps/DaemonSet", TEMPLATE, true),
-    ("apps/Deployment", TEMPLATE, true),
-    ("apps/ReplicaSet", TEMPLATE, true),
-    ("apps/StatefulSet", TEMPLATE, true),
-    ("argoproj.io/Rollout", TEMPLATE, true),
-    ("batch/CronJob", "/spec/jobTemplate/spec/template", false),
-    ("batch/Job", TEMPLATE, false),
+    (Kind::CONTROLLER_REVISION, "/data/spec/template", false),
+    (Kind::DAEMON_SET, TEMPLATE, true),
+    (Kind::DEPLOYMENT, TEMPLATE, true),
+    (Kind::REPLICA_SET, TEMPLATE, true),
+    (Kind::STATEFUL_SET, TEMPLATE, true),
+    (Kind::ROLLOUT, TEMPLATE, true),
+    (Kind::CRON_JOB, "/spec/jobTemplate/spec/template", false),
+    (Kind::JOB, TEMPLATE, false),
 ];
 
 /// An RFC 6901 pointer to a pod template. `*` stands for every item of a list, or for every member of an object.
@@ -126,11 +126,12 @@ impl Selector<'_> {
 
 /// The selector of an object of this kind. None if it can't match anything.
 pub fn own_selector<'a>(kind: &str, object: Node<'a>) -> Option<Selector<'a>> {
-    match kind {
-        "/Service" | "/ReplicationController" => {
+    const NETWORK_POLICY: Kind<'static> = Kind::new("networking.k8s.io/NetworkPolicy");
+    match Kind::parse(kind) {
+        Some(Kind::SERVICE | Kind::REPLICATION_CONTROLLER) => {
             object.at("/spec/selector").filter(|selector| selector.len() > 0).map(Selector::Map)
         }
-        "networking.k8s.io/NetworkPolicy" => object.at("/spec/podSelector").map(Selector::Labels),
+        Some(NETWORK_POLICY) => object.at("/spec/podSelector").map(Selector::Labels),
         _ => object.at("/spec/selector").filter(|selector| !selector.is_null()).map(Selector::Labels),
     }
 }

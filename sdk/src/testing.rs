@@ -77,7 +77,7 @@ impl World {
     pub fn of(yaml: &str) -> Self {
         let mut objects = documents(yaml).into_iter();
         let object = objects.next().expect("the YAML has an object");
-        let workloads = TEMPLATES.iter().map(|(kind, template, _)| ((*kind).to_owned(), Template::Borrowed(*template)));
+        let workloads = TEMPLATES.map(|(kind, template, _)| (kind.as_str().to_owned(), Template::Borrowed(template)));
         Self {
             object,
             old: Value::Null,
@@ -86,7 +86,7 @@ impl World {
             settings: Value::Null,
             is_open: false,
             version: "1.37".to_owned(),
-            workloads: workloads.collect(),
+            workloads: workloads.into(),
         }
     }
 

@@ -23,8 +23,8 @@ pub fn is_hidden(character: char) -> bool {
 }
 
 /// Shortens a text of a guest that becomes part of one of our sentences.
-pub(crate) fn words(text: String) -> String {
-    cut(text, 400)
+pub(crate) fn words(text: impl Into<String>) -> String {
+    cut(text.into(), 400)
 }
 
 /// Cleans a text of a guest. Hidden characters become blanks, and the text is cut to `most` characters.

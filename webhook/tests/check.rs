@@ -425,9 +425,45 @@ fn what_the_cluster_fills_in_fails_nothing() {
     assert_eq!(report["summary"]["defaulted"], 1);
     assert_eq!((&report["summary"]["wouldDeny"], &report["summary"]["exitStatus"]), (&false.into(), &0.into()));
     let run = folder.check(&["a.yaml", "--fail-on=audit"]);
-    let expected = "the webhook would add allowPrivilegeEscalation: false (privilege-escalation)\n\
+    let expected = "the webhook would add: securityContext.allowPrivilegeEscalation: false (privilege-escalation)\n\
                     1 object in 1 file: 0 denied, 0 warned, 0 recorded\nThe cluster would admit this.\n";
     assert_eq!((run.status, run.out.as_str()), (0, expected));
+}
+
+/// The report names the additions that were made, and their policies. An addition may resolve a finding of another
+/// policy, which has no fix of its own.
+#[test]
+fn what_resolves_a_finding_of_another_policy() {
+    let text = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: app, image: app:1.4.2, resources: {requests: {memory: 64Mi}}}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minReplicas: 2, maxReplicas: 5}
+";
+    let config = "apiVersion: plimsoll.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: t}\nspec:\n  \
+        profile: none\n  policies: [{id: autoscaler-without-requests}, {id: missing-resource-requests, mutate: true}]\n";
+    let folder = Folder::new(&[("k/web.yaml", text), (".plimsoll.yaml", config)]);
+    let report = folder.json(&["k"]);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let found: BTreeSet<(&str, bool, bool)> =
+        findings.map(|it| (it["policy"].as_str().unwrap(), it["defaulted"] == true, it["fix"].is_null())).collect();
+    let expected = [("autoscaler-without-requests", true, true), ("missing-resource-requests", true, false)];
+    assert_eq!(found, BTreeSet::from(expected), "{report:#}");
+    let run = folder.check(&["k"]);
+    let line = "the webhook would add: requests.cpu: 100m (missing-resource-requests)\n";
+    assert!(run.out.starts_with(line) && run.out.matches("would add").count() == 1, "{}", run.out);
+    folder.write(".plimsoll.yaml", &config.replace("mutate: true", "action: Warn"));
+    let run = folder.check(&["k"]);
+    assert!(run.status == 1 && !run.out.contains("would add"), "{}", run.out);
 }
 
 #[test]

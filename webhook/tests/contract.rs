@@ -66,7 +66,7 @@ fn environment() {
                - {group: example.com, kind: Proxy}\n";
     let engine = Engine::new(Limits { instances: 1, ..Limits::default() }).unwrap();
     let registry = Registry::new(&engine, read(set, "set.yaml").unwrap(), Options::default()).unwrap();
-    let review = plimsoll::model::Review::from_object(serde_json::json!({
+    let review = plimsoll::model::Review::from_object(&serde_json::json!({
         "apiVersion": "example.com/v1", "kind": "Proxy", "metadata": {"name": "a"}
     }));
     let environment = registry.environment(&review.unwrap());

@@ -3,8 +3,20 @@
 use plimsoll_flat::Node;
 
 use super::{Shape, templates};
-use crate::kind::Kind;
+use crate::kind::{Kind, OwnedKind};
 use crate::monitors::MONITORS;
+
+const SECRET: Kind<'static> = Kind::new("/Secret");
+const INGRESS: Kind<'static> = Kind::new("networking.k8s.io/Ingress");
+const SERVICE_ACCOUNT: Kind<'static> = Kind::new("/ServiceAccount");
+const ROLE_BINDING: Kind<'static> = Kind::new("rbac.authorization.k8s.io/RoleBinding");
+const CLUSTER_ROLE_BINDING: Kind<'static> = Kind::new("rbac.authorization.k8s.io/ClusterRoleBinding");
+
+/// Group of roles and their bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Group of Gateways and their routes.
+const GATEWAY: &str = "gateway.networking.k8s.io";
 
 /// A reference from one object to another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,38 +56,40 @@ impl From<Reference<'_>> for Referred {
 }
 
 /// References of workloads and their parts: pointer in the pod spec, kind.
-const OF_POD_SPEC: [(&str, &str); 2] =
-    [("/priorityClassName", "scheduling.k8s.io/PriorityClass"), ("/runtimeClassName", "node.k8s.io/RuntimeClass")];
+const OF_POD_SPEC: [(&str, Kind<'static>); 2] = [
+    ("/priorityClassName", Kind::new("scheduling.k8s.io/PriorityClass")),
+    ("/runtimeClassName", Kind::new("node.k8s.io/RuntimeClass")),
+];
 
 /// References of volumes: pointer in a volume or in a source of a projected volume, kind.
-const OF_VOLUME: [(&str, &str); 5] = [
-    ("/persistentVolumeClaim/claimName", "/PersistentVolumeClaim"),
-    ("/configMap/name", "/ConfigMap"),
-    ("/secret/secretName", "/Secret"),
+const OF_VOLUME: [(&str, Kind<'static>); 5] = [
+    ("/persistentVolumeClaim/claimName", Kind::PERSISTENT_VOLUME_CLAIM),
+    ("/configMap/name", Kind::CONFIG_MAP),
+    ("/secret/secretName", SECRET),
     // In a projected volume, the member is called `name`.
-    ("/secret/name", "/Secret"),
-    ("/csi/nodePublishSecretRef/name", "/Secret"),
+    ("/secret/name", SECRET),
+    ("/csi/nodePublishSecretRef/name", SECRET),
 ];
 
 /// Fields that contain names: kind, pointer, kind of the named objects.
-const BY_POINTER: [(&str, &str, &str); 9] = [
-    ("apps/StatefulSet", "/spec/serviceName", "/Service"),
-    ("argoproj.io/Rollout", "/spec/strategy/blueGreen/activeService", "/Service"),
-    ("argoproj.io/Rollout", "/spec/strategy/blueGreen/previewService", "/Service"),
-    ("argoproj.io/Rollout", "/spec/strategy/canary/canaryService", "/Service"),
-    ("argoproj.io/Rollout", "/spec/strategy/canary/stableService", "/Service"),
-    ("networking.k8s.io/Ingress", "/spec/ingressClassName", "networking.k8s.io/IngressClass"),
-    ("/PersistentVolumeClaim", "/spec/volumeName", "/PersistentVolume"),
-    ("/PersistentVolumeClaim", "/spec/storageClassName", "storage.k8s.io/StorageClass"),
-    ("discovery.k8s.io/EndpointSlice", "/metadata/labels/kubernetes.io~1service-name", "/Service"),
+const BY_POINTER: [(Kind<'static>, &str, Kind<'static>); 9] = [
+    (Kind::STATEFUL_SET, "/spec/serviceName", Kind::SERVICE),
+    (Kind::ROLLOUT, "/spec/strategy/blueGreen/activeService", Kind::SERVICE),
+    (Kind::ROLLOUT, "/spec/strategy/blueGreen/previewService", Kind::SERVICE),
+    (Kind::ROLLOUT, "/spec/strategy/canary/canaryService", Kind::SERVICE),
+    (Kind::ROLLOUT, "/spec/strategy/canary/stableService", Kind::SERVICE),
+    (INGRESS, "/spec/ingressClassName", Kind::new("networking.k8s.io/IngressClass")),
+    (Kind::PERSISTENT_VOLUME_CLAIM, "/spec/volumeName", Kind::PERSISTENT_VOLUME),
+    (Kind::PERSISTENT_VOLUME_CLAIM, "/spec/storageClassName", Kind::STORAGE_CLASS),
+    (Kind::new("discovery.k8s.io/EndpointSlice"), "/metadata/labels/kubernetes.io~1service-name", Kind::SERVICE),
 ];
 
 /// Fields that name an object by `apiVersion`, `kind` and `name`, with the defaults for the first two.
-const TARGETS: [(&str, &str, &str, &str); 4] = [
-    ("autoscaling/HorizontalPodAutoscaler", "/spec/scaleTargetRef", "", ""),
-    ("autoscaling.k8s.io/VerticalPodAutoscaler", "/spec/targetRef", "", ""),
-    ("keda.sh/ScaledObject", "/spec/scaleTargetRef", "apps/v1", "Deployment"),
-    ("argoproj.io/Rollout", "/spec/workloadRef", "", ""),
+const TARGETS: [(Kind<'static>, &str, &str, &str); 4] = [
+    (Kind::HORIZONTAL_POD_AUTOSCALER, "/spec/scaleTargetRef", "", ""),
+    (Kind::VERTICAL_POD_AUTOSCALER, "/spec/targetRef", "", ""),
+    (Kind::SCALED_OBJECT, "/spec/scaleTargetRef", "apps/v1", "Deployment"),
+    (Kind::ROLLOUT, "/spec/workloadRef", "", ""),
 ];
 
 /// Stands for all Namespaces in a reference. No object has this name.
@@ -93,24 +107,22 @@ pub fn among_all(namespace: &str, name: &str) -> String {
 
 /// Calls `found` for each reference of an object. The same reference may come more than once.
 pub fn each(shape: Shape<'_>, object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
-    for (_, pointer, kind) in BY_POINTER.iter().filter(|(of, ..)| *of == shape.kind) {
-        named(object.at(pointer), kind, found);
+    for (_, pointer, kind) in BY_POINTER.iter().filter(|(of, ..)| of.as_str() == shape.kind) {
+        named(object.at(pointer), *kind, found);
     }
-    for (_, pointer, version, kind) in TARGETS.iter().filter(|(of, ..)| *of == shape.kind) {
+    for (_, pointer, version, kind) in TARGETS.iter().filter(|(of, ..)| of.as_str() == shape.kind) {
         if let Some(target) = object.at(pointer) {
             let or = |member: &str, default| text(target, member).filter(|text| !text.is_empty()).unwrap_or(default);
             let group = or("apiVersion", version).split_once('/').map_or("", |(group, _)| group);
-            let kind = format!("{group}/{}", or("kind", kind));
-            named(target.get("name"), &kind, found);
+            let kind = OwnedKind::in_group(group, or("kind", kind));
+            named(target.get("name"), kind.get(), found);
         }
     }
-    match shape.kind {
-        "networking.k8s.io/Ingress" => ingress(object, found),
-        "rbac.authorization.k8s.io/RoleBinding" | "rbac.authorization.k8s.io/ClusterRoleBinding" => {
-            binding(object, found);
-        }
-        kind if kind.starts_with("gateway.networking.k8s.io/") => route(object, found),
-        kind if names_namespaces(kind) => monitor(object, found),
+    match Kind::parse(shape.kind) {
+        Some(INGRESS) => ingress(object, found),
+        Some(ROLE_BINDING | CLUSTER_ROLE_BINDING) => binding(object, found),
+        Some(kind) if kind.group() == GATEWAY => route(object, found),
+        Some(kind) if MONITORS.contains(&kind) => monitor(object, found),
         _ => {}
     }
     templates(shape, object).filter_map(|template| template.get("spec")).for_each(|spec| pod(spec, found));
@@ -120,9 +132,9 @@ fn text<'a>(node: Node<'a>, member: &str) -> Option<&'a str> {
     node.get(member).and_then(Node::as_str)
 }
 
-fn named(name: Option<Node<'_>>, kind: &str, found: &mut dyn FnMut(Reference<'_>)) {
+fn named(name: Option<Node<'_>>, kind: Kind<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     if let Some(name) = name.and_then(Node::as_str).filter(|name| !name.is_empty()) {
-        found(Reference { kind, name, namespace: None });
+        found(Reference { kind: kind.as_str(), name, namespace: None });
     }
 }
 
@@ -132,12 +144,12 @@ fn items<'a>(node: Node<'a>, pointer: &str) -> impl Iterator<Item = Node<'a>> + 
 }
 
 fn ingress(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
-    named(object.at("/spec/defaultBackend/service/name"), "/Service", found);
+    named(object.at("/spec/defaultBackend/service/name"), Kind::SERVICE, found);
     for path in items(object, "/spec/rules").flat_map(|rule| items(rule, "/http/paths")) {
-        named(path.at("/backend/service/name"), "/Service", found);
+        named(path.at("/backend/service/name"), Kind::SERVICE, found);
     }
     for tls in items(object, "/spec/tls") {
-        named(tls.get("secretName"), "/Secret", found);
+        named(tls.get("secretName"), SECRET, found);
     }
 }
 
@@ -160,10 +172,10 @@ fn binding(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     for subject in items(object, "/subjects") {
         let Some((kind, name)) = text(subject, "kind").zip(text(subject, "name")) else { continue };
         let namespace = if kind == "ServiceAccount" { text(subject, "namespace").or(own) } else { None };
-        found(Reference { kind: &format!("/{kind}"), name, namespace });
+        found(Reference { kind: OwnedKind::in_group("", kind).get().as_str(), name, namespace });
     }
     if let Some(kind) = object.at("/roleRef/kind").and_then(Node::as_str) {
-        named(object.at("/roleRef/name"), &format!("rbac.authorization.k8s.io/{kind}"), found);
+        named(object.at("/roleRef/name"), OwnedKind::in_group(RBAC, kind).get(), found);
     }
 }
 
@@ -172,14 +184,15 @@ fn route(object: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     let mut reference = |node: Node<'_>, group, kind| {
         let (group, kind) = (text(node, "group").unwrap_or(group), text(node, "kind").unwrap_or(kind));
         if let Some(name) = text(node, "name") {
-            found(Reference { kind: &format!("{group}/{kind}"), name, namespace: text(node, "namespace") });
+            let kind = OwnedKind::in_group(group, kind);
+            found(Reference { kind: kind.get().as_str(), name, namespace: text(node, "namespace") });
         }
     };
     for backend in items(object, "/spec/rules").flat_map(|rule| items(rule, "/backendRefs")) {
         reference(backend, "", "Service");
     }
     for parent in items(object, "/spec/parentRefs") {
-        reference(parent, "gateway.networking.k8s.io", "Gateway");
+        reference(parent, GATEWAY, "Gateway");
     }
 }
 
@@ -189,9 +202,9 @@ fn pod(spec: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
     }
     // A Pod without a service account runs as this one.
     let account = text(spec, "serviceAccountName").filter(|name| !name.is_empty()).unwrap_or("default");
-    found(Reference { kind: "/ServiceAccount", name: account, namespace: None });
+    found(Reference { kind: SERVICE_ACCOUNT.as_str(), name: account, namespace: None });
     for secret in items(spec, "/imagePullSecrets") {
-        named(secret.get("name"), "/Secret", found);
+        named(secret.get("name"), SECRET, found);
     }
     for volume in items(spec, "/volumes") {
         for source in std::iter::once(volume).chain(items(volume, "/projected/sources")) {
@@ -204,12 +217,12 @@ fn pod(spec: Node<'_>, found: &mut dyn FnMut(Reference<'_>)) {
         ["/containers", "/initContainers", "/ephemeralContainers"].into_iter().flat_map(|it| items(spec, it))
     {
         for source in items(container, "/envFrom") {
-            named(source.at("/configMapRef/name"), "/ConfigMap", found);
-            named(source.at("/secretRef/name"), "/Secret", found);
+            named(source.at("/configMapRef/name"), Kind::CONFIG_MAP, found);
+            named(source.at("/secretRef/name"), SECRET, found);
         }
         for variable in items(container, "/env") {
-            named(variable.at("/valueFrom/configMapKeyRef/name"), "/ConfigMap", found);
-            named(variable.at("/valueFrom/secretKeyRef/name"), "/Secret", found);
+            named(variable.at("/valueFrom/configMapKeyRef/name"), Kind::CONFIG_MAP, found);
+            named(variable.at("/valueFrom/secretKeyRef/name"), SECRET, found);
         }
     }
 }
@@ -223,7 +236,7 @@ mod tests {
 
     fn references(kind: &str, object: &str) -> Vec<String> {
         let document = json::from_json(object.as_bytes()).unwrap();
-        let own = TEMPLATES.iter().filter(|(of, ..)| *of == kind);
+        let own = TEMPLATES.into_iter().filter(|(of, ..)| of.as_str() == kind);
         let templates: Vec<Template> = own.map(|(_, template, _)| Template::Borrowed(template)).collect();
         let shape = Shape { kind, templates: &templates };
         let mut found = Vec::new();

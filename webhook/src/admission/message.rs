@@ -181,4 +181,4 @@ fn shorten(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 #[path = "message/tests.rs"]
-mod tests;
+pub(super) mod tests;

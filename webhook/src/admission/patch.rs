@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use plimsoll_flat::Node;
+use plimsoll_sdk::kind::Kind;
 use serde_json::Value;
 
 use super::authored::Authorship;
@@ -61,7 +62,7 @@ pub fn may_mutate(review: &Review, workloads: &Workloads) -> Result<(), Untouche
             // ones.
             let part = match workloads.template(&kind) {
                 Some("") => return Err(Untouched::Unchanged),
-                Some(_) if kind == "batch/Job" => return Err(Untouched::Unchanged),
+                Some(_) if kind == Kind::JOB.as_str() => return Err(Untouched::Unchanged),
                 Some(template) => format!("{template}/spec"),
                 None => "/spec".to_owned(),
             };

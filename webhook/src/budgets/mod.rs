@@ -16,8 +16,8 @@ use kube::{Api, Client, ResourceExt as _};
 
 use crate::context::Context as _;
 use crate::context::watch::Watches;
-use crate::model::Moment;
-use crate::serving::{Current, Health, Loaded, Part};
+use crate::model::{Current, Moment};
+use crate::serving::{Health, Loaded, Part};
 use plan::{Plan, Withdrawn, plan};
 
 /// Maximum number of namespaces that one round changes. The next round continues after them. So a large cluster is not

@@ -59,7 +59,7 @@ pub(super) fn plan(registry: &Registry, watches: &Watches, namespace: &str, now:
         match budget(registry, &workload, &context, now) {
             Ok(Some(budget)) => drop(wanted.insert(budget.metadata.name.clone().unwrap_or_default(), budget)),
             Ok(None) => {}
-            Err(Unjudged(policy)) => {
+            Err(FailedPolicy(policy)) => {
                 tracing::warn!(
                     namespace,
                     policy,
@@ -111,7 +111,7 @@ fn budget(
     workload: &Value,
     context: &Arc<dyn Context>,
     now: Moment,
-) -> Result<Option<PodDisruptionBudget>, Unjudged> {
+) -> Result<Option<PodDisruptionBudget>, FailedPolicy> {
     let created = workload.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(Moment::parse);
     let review = Review::from_object(workload).map(Arc::new);
     let (Some(created), Some(review)) = (created, review) else { return Ok(None) };
@@ -128,17 +128,18 @@ fn budget(
     let verdict = validate(registry, &review, context, Instant::now() + TIME);
     let mut failed = verdict.failed.iter().map(|failed| &failed.policy);
     if let Some(policy) = failed.find(|policy| policy.metadata.judges == Judges::Companion) {
-        return Err(Unjudged(policy.id.clone()));
+        return Err(FailedPolicy(policy.id.clone()));
     }
     let judged = verdict.judged.into_iter().filter(|judged| judged.action >= Action::Warn);
     let in_force = judged.filter(|judged| due.iter().any(|selected| selected.policy.id == judged.policy.id));
     let proposed = in_force.filter_map(|judged| judged.finding.fix?.companion);
-    let mut budgets = proposed.filter(|object| object.get("kind").is_some_and(|kind| kind == "PodDisruptionBudget"));
+    let mut budgets =
+        proposed.filter(|object| object.get("kind").is_some_and(|kind| kind == Kind::POD_DISRUPTION_BUDGET.name()));
     Ok(budgets.next().and_then(|object| owned(object, workload)))
 }
 
-/// The id of a policy that failed on a workload.
-struct Unjudged(String);
+/// A policy that failed on a workload: its id.
+struct FailedPolicy(String);
 
 /// The proposed budget with our label and an owner reference.
 fn owned(object: Value, workload: &Value) -> Option<PodDisruptionBudget> {

@@ -15,14 +15,14 @@ use crate::files;
 
 /// A certificate chain and its key as files.
 #[derive(Clone, Debug)]
-pub struct Files {
+pub struct Pair {
     /// PEM: the certificate, then its intermediate certificates.
     pub certificate: PathBuf,
     /// PEM: PKCS #8, PKCS #1 or SEC 1.
     pub private_key: PathBuf,
 }
 
-impl Files {
+impl Pair {
     /// Reads both files and checks that they match.
     ///
     /// # Errors
@@ -107,8 +107,8 @@ mod tests {
     use super::super::Authority;
     use super::*;
 
-    fn write(folder: &Path, authority: &Authority, key: &CertifiedKey) -> Files {
-        let files = Files { certificate: folder.join("tls.crt"), private_key: folder.join("tls.key") };
+    fn write(folder: &Path, authority: &Authority, key: &CertifiedKey) -> Pair {
+        let files = Pair { certificate: folder.join("tls.crt"), private_key: folder.join("tls.key") };
         let pem = key.cert.iter().map(|certificate| pem_of(certificate)).collect::<String>();
         fs::write(&files.certificate, pem).unwrap();
         fs::write(&files.private_key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
@@ -146,7 +146,7 @@ mod tests {
     fn a_self_signed_certificate_is_its_own_authority() {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let files = Files { certificate: folder.path().join("tls.crt"), private_key: folder.path().join("tls.key") };
+        let files = Pair { certificate: folder.path().join("tls.crt"), private_key: folder.path().join("tls.key") };
         fs::write(&files.certificate, made.cert.pem()).unwrap();
         fs::write(&files.private_key, made.signing_key.serialize_pem()).unwrap();
         files.load().unwrap();

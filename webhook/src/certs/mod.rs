@@ -15,7 +15,7 @@ use crate::files::ReadError;
 
 pub use authorities::{Authorities, Leaf};
 pub use authority::Authority;
-pub use files::{Files, roots};
+pub use files::{Pair, roots};
 
 /// Why a certificate could not be read, issued or used.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::patterns::Patterns;
-use super::rendered::{self, Built, PassedOver, Rendered};
+use super::rendered::{self, Built, PassedOver, Reading, Rendered};
 use super::unread::{Gap, Glance};
 use super::write::Found;
 use super::{CheckError, Unjudged, bounds, config};
@@ -34,6 +34,8 @@ pub struct Source {
     pub(super) is_found: bool,
     /// Whether it was found in the folder of a kustomization, or below it.
     pub(super) is_beside: bool,
+    /// Whether it is a broken kustomization, which is not a manifest.
+    pub(super) is_kustomization: bool,
     pub(crate) role: Role,
 }
 
@@ -61,6 +63,7 @@ impl Source {
             set: None,
             is_found: false,
             is_beside: false,
+            is_kustomization: false,
             role: Role::Checked,
         }
     }
@@ -82,8 +85,8 @@ pub struct Collected {
     pub patches: Vec<String>,
     /// Files in folders of kustomizations that a kustomization names or may name.
     pub named: Vec<String>,
-    /// Number of files in `--only` that no longer exist.
-    pub deleted: usize,
+    /// Files in `--only` that no longer exist.
+    pub deleted: Vec<String>,
     /// Files that could not be read.
     pub problems: Vec<Unjudged>,
     /// Parts that were not read and may contain objects.
@@ -187,6 +190,8 @@ struct Collector {
 struct Waiting {
     path: Option<PathBuf>,
     is_found: bool,
+    /// Whether it is a broken kustomization.
+    is_kustomization: bool,
     within: Within,
     is_context: bool,
 }
@@ -202,7 +207,7 @@ impl Collector {
             });
         }
         let real: HashSet<PathBuf> = only.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        self.collected.deleted = only.iter().filter(|path| !path.exists()).count();
+        self.collected.deleted = only.iter().filter(|path| !path.exists()).map(|path| name(path)).collect();
         Ok(real)
     }
 
@@ -218,21 +223,21 @@ impl Collector {
     /// Reads the waiting files. In folders of kustomizations, it reads only files that no kustomization names.
     fn read(&mut self, stdin: &mut dyn Read) -> Result<(), CheckError> {
         let (mut named, mut judged) = (Vec::new(), HashSet::new());
-        for Waiting { path, is_found, within, is_context } in std::mem::take(&mut self.waiting) {
-            self.is_context = is_context;
-            let Some(path) = path else {
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.is_context = waiting.is_context;
+            let Some(path) = &waiting.path else {
                 self.stdin(stdin)?;
                 continue;
             };
-            if let Some(is_known) = within.kustomization {
+            if let Some(is_known) = waiting.within.kustomization.filter(|_| !waiting.is_kustomization) {
                 let real = path.canonicalize().unwrap_or_else(|_| path.clone());
                 if !is_known || self.rendered.names(&real) {
-                    named.push((real, name(&path)));
+                    named.push((real, name(path)));
                     continue;
                 }
                 judged.insert(real);
             }
-            self.file(&path, &within, is_found)?;
+            self.file(path, &waiting)?;
         }
         // The command line may name these files, too, and a file can have several names.
         let is_reported = |collector: &Self, real: &Path| match &collector.only {
@@ -299,7 +304,8 @@ impl Collector {
         }
         let is_given = |path: &Path| closed_folders.iter().any(|folder| path.starts_with(folder));
         let built = self.rendered.kustomization(folder, name(folder), is_read, is_given);
-        let is_known = built.as_ref().map(|built| built.is_known);
+        let is_known = built.as_ref().map(|built| built.reading == Reading::Known);
+        let broken = built.as_ref().filter(|built| built.reading == Reading::Broken).map(|built| built.file.clone());
         // The gap of the outer kustomization covers inner ones, unless the inner one is open.
         if let Some(built) = built.filter(|built| built.is_open || within.kustomization.is_none()) {
             self.built.push((real.clone(), name(folder), built));
@@ -319,10 +325,10 @@ impl Collector {
                 self.collected.excluded.push(name(&path));
                 continue;
             }
-            let is_kustomization = is_known.is_some() && rendered::is_kustomization(file_name);
-            let is_broken = is_kustomization && is_known == Some(false) && is_broken(&path);
-            let is_own = is_kustomization && !is_broken;
-            let is_read = path.is_dir() || is_manifest(&path) && !is_own;
+            let is_own = is_known.is_some() && rendered::is_kustomization(file_name);
+            // A broken kustomization is read for the error at its place.
+            let is_broken = broken.as_ref() == Some(&path);
+            let is_read = path.is_dir() || is_broken || is_manifest(&path) && !is_own;
             let target = if is_read { target(&self.closed_folders, &path) } else { Target::Read };
             if target == Target::Outside {
                 self.collected.links.push(name(&path));
@@ -333,21 +339,24 @@ impl Collector {
             } else if path.is_dir() {
                 self.folder(&path, &within);
             } else if is_read {
-                let kustomization = if is_broken { None } else { within.kustomization };
-                let (within, is_context) = (Within { kustomization, ..within.clone() }, self.is_context);
-                // A broken one is an error at its place, although it is no manifest.
-                self.waiting.push(Waiting { path: Some(path), is_found: !is_broken, within, is_context });
+                self.waiting.push(Waiting {
+                    path: Some(path),
+                    is_found: !is_broken,
+                    is_kustomization: is_broken,
+                    within: within.clone(),
+                    is_context: self.is_context,
+                });
             }
         }
     }
 
-    fn file(&mut self, path: &Path, within: &Within, is_found: bool) -> Result<(), CheckError> {
+    fn file(&mut self, path: &Path, waiting: &Waiting) -> Result<(), CheckError> {
         if !self.is_new(path) {
             return Ok(());
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let closed = self.closed_folders.iter().any(|folder| real.starts_with(folder));
-        let set = within.set.as_deref().or(real.parent()).filter(|_| closed).map(Path::to_owned);
+        let set = waiting.within.set.as_deref().or(real.parent()).filter(|_| closed).map(Path::to_owned);
         match files::open(path, bounds::MAX_FILE) {
             Ok(opened) => {
                 let role = self.role(&real);
@@ -357,8 +366,9 @@ impl Collector {
                     found: Some(found),
                     closed,
                     set,
-                    is_found,
-                    is_beside: within.kustomization.is_some(),
+                    is_found: waiting.is_found,
+                    is_beside: waiting.within.kustomization.is_some(),
+                    is_kustomization: waiting.is_kustomization,
                     role,
                     ..Source::new(name(path), String::new())
                 };
@@ -483,9 +493,4 @@ fn name(path: &Path) -> String {
         (true, false) => ".".to_owned(),
         _ => text.to_owned(),
     }
-}
-
-/// Whether a kustomization that can't be read is neither a template nor empty.
-fn is_broken(file: &Path) -> bool {
-    files::read_text(file, bounds::MAX_CONFIGURATION).is_ok_and(|text| !text.contains("{{") && !text.trim().is_empty())
 }

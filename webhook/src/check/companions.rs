@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use plimsoll_sdk::kind::Kind;
 use serde_json::Value;
 
 use super::collect::Source;
@@ -34,15 +35,11 @@ impl Companions {
                 Ok((path, name)) => {
                     let (_, texts) = files.entry(path.clone()).or_insert_with(|| {
                         let source = Source {
-                            name,
                             path: Some(path),
-                            found: None,
-                            text: String::new(),
                             closed: manifest.closed,
                             set: manifest.set.clone(),
-                            is_found: false,
-                            is_beside: false,
                             role: manifest.role,
+                            ..Source::new(name, String::new())
                         };
                         (source, Vec::new())
                     });
@@ -66,7 +63,9 @@ impl Companions {
 enum NoPlace {
     #[error("{0}")]
     Generated(&'static str),
-    #[error("there is no file beside which a {kind} can be written; `plimsoll explain` shows an example")]
+    #[error(
+        "the fix writes a {kind} to a new file beside the manifest, and the standard input has no folder; check the manifest as a file"
+    )]
     NoFile { kind: String },
     #[error("{file} is there already, and is not written over; the {kind} may go in it")]
     Taken { file: String, kind: String },
@@ -81,7 +80,7 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace
     let Some(path) = &manifest.path else {
         return Err(NoPlace::NoFile { kind: kind.to_owned() });
     };
-    let suffix = if kind == "PodDisruptionBudget" { "pdb".to_owned() } else { kind.to_lowercase() };
+    let suffix = if kind == Kind::POD_DISRUPTION_BUDGET.name() { "pdb".to_owned() } else { kind.to_lowercase() };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let file = format!("{stem}.{suffix}.yaml");
     let (name, path) = (Path::new(&manifest.name).with_file_name(&file), path.with_file_name(&file));
@@ -96,21 +95,10 @@ fn place(manifest: &Source, object: &Value) -> Result<(PathBuf, String), NoPlace
 mod tests {
     use serde_json::json;
 
-    use super::super::collect::Role;
     use super::*;
 
     fn source(path: Option<PathBuf>, text: &str) -> Source {
-        Source {
-            name: "shops/shop.yaml".to_owned(),
-            path,
-            found: None,
-            text: text.to_owned(),
-            closed: true,
-            set: None,
-            is_found: false,
-            is_beside: false,
-            role: Role::Checked,
-        }
+        Source { path, ..Source::new("shops/shop.yaml".to_owned(), text.to_owned()) }
     }
 
     #[test]

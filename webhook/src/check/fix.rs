@@ -293,7 +293,7 @@ fn zone(edit: &Edit) -> &str {
 
 /// The edit would replace a value that the author wrote at this pointer.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` has a value already, and `--fix` replaces no value of the author")]
+#[error("the file has a value at `{0}`, and this fix replaces no value; change the value by hand")]
 struct Written(String);
 
 /// The edits of a finding's fix, with pointers from the root of the document.

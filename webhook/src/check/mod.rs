@@ -151,32 +151,24 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
     if let Some(edits) = options.edits {
         let fixed = fix::fix(&registry, &world, &checked, edits.class);
         edited = difference(&world, fixed.after.as_ref().map(|(world, _)| world));
-        if edits.only_shown {
-            let refused = refused_before(&checked, &fixed);
-            made = Some(Made {
-                class: edits.class,
-                counts: fixed.made,
-                files: edited.len(),
-                new_files: new_files(&edited),
-                only_shown: true,
-                refused,
-                end: fixed.end,
-            });
-        } else {
+        let refused = match edits.only_shown {
+            true => refused_before(&checked, &fixed),
+            false => fixed.refused.iter().cloned().collect(),
+        };
+        made = Some(Made {
+            class: edits.class,
+            counts: fixed.made,
+            files: edited.len(),
+            new_files: new_files(&edited),
+            only_shown: edits.only_shown,
+            refused,
+            end: fixed.end,
+        });
+        if !edits.only_shown {
             save(&edited)?;
             (world, checked) = fixed.after.unwrap_or((world, checked));
             let piped = world.files.iter().find(|file| file.source.path.is_none());
             text_of_stdin = piped.map(|file| file.source.text.clone());
-            let refused = fixed.refused.into_iter().collect();
-            made = Some(Made {
-                class: edits.class,
-                counts: fixed.made,
-                files: edited.len(),
-                new_files: new_files(&edited),
-                only_shown: false,
-                refused,
-                end: fixed.end,
-            });
         }
     }
     let mut problems = collected.problems;
@@ -191,9 +183,10 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
         excluded: collected.excluded,
         patches,
         named: collected.named,
-        gone: collected.deleted,
+        deleted: collected.deleted,
     };
-    let limits = Limits { allow_empty: options.limits.allow_empty || collected.deleted > 0, ..options.limits };
+    let allow_empty = options.limits.allow_empty || !passed_over.deleted.is_empty();
+    let limits = Limits { allow_empty, ..options.limits };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);
     Ok(CheckResult { report, world, edited, stdin: text_of_stdin })
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::bounds;
-use crate::files;
-use crate::yaml::{Budget, Stream};
+use crate::files::{self, ReadError};
+use crate::yaml::{Budget, Document, Stream, SyntaxError};
 
 /// Names of kustomize's file.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -83,8 +83,20 @@ pub(super) struct Built {
     pub(super) kinds: Vec<String>,
     /// Whether it also builds objects that are not in the input: from another repository or a chart.
     pub(super) is_open: bool,
-    /// Whether it could be read. If so, the files that it names are known.
-    pub(super) is_known: bool,
+    /// Its file.
+    pub(super) file: PathBuf,
+    pub(super) reading: Reading,
+}
+
+/// Whether a kustomization could be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reading {
+    /// It is a mapping, so the files that it names are known.
+    Known,
+    /// It is empty, or a template, or too large, or a link that is not followed.
+    Unknown,
+    /// It is neither a mapping nor a template, so kustomize rejects it.
+    Broken,
 }
 
 /// A kustomization, with the folders that it builds.
@@ -143,8 +155,9 @@ impl Rendered {
         is_given: impl Fn(&Path) -> bool,
     ) -> Option<Built> {
         let file = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|file| file.is_file())?;
-        // A template of a kustomization can't be read, but it counts as one.
-        let value = if is_read(&file) { self.read(&file) } else { None }.unwrap_or_default();
+        // A kustomization that can't be read still counts as one.
+        let (value, reading) =
+            if is_read(&file) { self.read_kustomization(&file) } else { (Value::Null, Reading::Unknown) };
         let text = |member: &str| value.get(member).and_then(Value::as_str);
         // Flux has a kind with the same name, and its objects are often in a file with this name.
         if text("apiVersion").is_some_and(|version| !version.starts_with("kustomize.config.k8s.io/")) {
@@ -182,7 +195,7 @@ impl Rendered {
         let generated = [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")];
         let kinds = generated.into_iter().filter(|(member, _)| has(member)).map(|(_, kind)| kind.to_owned()).collect();
         let is_open = is_elsewhere || has("helmCharts") || has("helmChartInflationGenerator");
-        Some(Built { kinds, is_open, is_known: value.is_object() })
+        Some(Built { kinds, is_open, file, reading })
     }
 
     /// Whether a file, without symbolic links, is a patch of a kustomization, and a resource of none.
@@ -227,14 +240,39 @@ impl Rendered {
     /// The first document of a file, if the file is small enough and can be read.
     fn read(&mut self, file: &Path) -> Option<Value> {
         let text = files::read_text(file, bounds::MAX_CONFIGURATION).ok()?;
+        Some(self.first_document(&text)?.ok()?.value().clone())
+    }
+
+    /// The first document of a kustomization. Null if it can't be read, with the reason.
+    fn read_kustomization(&mut self, file: &Path) -> (Value, Reading) {
+        let text = match files::read_text(file, bounds::MAX_CONFIGURATION) {
+            Ok(text) => text,
+            Err(ReadError::TooLarge(_)) => return (Value::Null, Reading::Unknown),
+            Err(_) => return (Value::Null, Reading::Broken),
+        };
+        match self.first_document(&text) {
+            None => (Value::Null, Reading::Unknown),
+            Some(Ok(document)) if document.value().is_object() => (document.value().clone(), Reading::Known),
+            Some(Err(error)) if is_rendered(&text, error.line) => (Value::Null, Reading::Unknown),
+            Some(Ok(_) | Err(_)) => (Value::Null, Reading::Broken),
+        }
+    }
+
+    fn first_document(&mut self, text: &str) -> Option<Result<Document, SyntaxError>> {
         self.bytes = self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
         if self.bytes > bounds::MAX_TOTAL {
             return None;
         }
-        let stream = Stream::new(&text);
-        let mut documents = (0..stream.len()).filter_map(|part| stream.document(part, &self.budget));
-        Some(documents.next()?.ok()?.value().clone())
+        let stream = Stream::new(text);
+        (0..stream.len()).find_map(|part| stream.document(part, &self.budget))
     }
+}
+
+/// Whether a line that is not YAML, or the line before it, belongs to a template: it contains `{{` and is not a
+/// comment.
+pub(super) fn is_rendered(text: &str, line: usize) -> bool {
+    let lines = text.lines().skip(line.saturating_sub(2)).take(2);
+    lines.into_iter().any(|line| line.contains("{{") && !line.trim_start().starts_with('#'))
 }
 
 /// For each kustomization, the one whose command builds it. This can be the kustomization itself.

@@ -1,5 +1,6 @@
 //! The report: every finding with its place, and everything else that a report contains.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -12,10 +13,13 @@ use crate::check::rendered::PassedOver;
 use crate::check::run::{Checked, Found};
 use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Places, Unjudged, World};
-use crate::model::pointer::{join, unescape};
+use crate::model::pointer::{join, names};
 use crate::model::{Action, Edit, FixClass, Moment, Severity};
 use crate::registry::{Policy, Registry};
 use crate::yaml::Span;
+
+/// Maximum number of characters of an added value that the report shows.
+const LONGEST_ADDITION: usize = 40;
 
 /// The contents of a report.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Report {
     pub unused: Vec<Unused>,
     pub skipped: Vec<Counted>,
     pub assumed: Vec<Counted>,
+    /// What the webhook would add, by policy: `securityContext.allowPrivilegeEscalation: false`.
+    pub added: Vec<Counted>,
     /// Number of findings beyond the limit, by policy.
     pub more: Vec<Counted>,
     /// Parts of the input that could not be judged.
@@ -77,8 +83,8 @@ pub struct Passed {
     pub patches: Vec<String>,
     /// Files that kustomizations of their folders name.
     pub named: Vec<String>,
-    /// Number of files in `--only` that do not exist.
-    pub gone: usize,
+    /// Files in `--only` that do not exist.
+    pub deleted: Vec<String>,
 }
 
 /// The reason why a finding is silenced.
@@ -113,8 +119,6 @@ pub struct ObjectName {
 pub struct FixOffer {
     pub title: String,
     pub class: FixClass,
-    /// The fields that it adds, with their values: `seccompProfile.type: RuntimeDefault`.
-    pub adds: Vec<String>,
 }
 
 /// A message about a policy that is shown once, with the number of times that it occurred.
@@ -220,6 +224,7 @@ impl Report {
             unused: unused(registry, world, &mut places, &checked.unused),
             skipped: counted(checked.skipped.into_iter().map(|(policy, text)| (policy, text, 1))),
             assumed: counted(checked.assumed.into_iter().map(|(policy, text)| (policy, text, 1))),
+            added: counted(checked.added.into_iter().map(|(policy, edit)| (policy, addition(&edit), 1))),
             more: counted(
                 checked
                     .more
@@ -262,7 +267,7 @@ impl Entry {
         let object = &world.objects[found.object];
         let finding = found.judged.finding;
         let full = finding.at.full();
-        let fix = finding.fix.map(|fix| FixOffer { adds: adds(&fix.edits), title: fix.title, class: fix.class });
+        let fix = finding.fix.map(|fix| FixOffer { title: fix.title, class: fix.class });
         Self {
             policy: found.judged.policy,
             severity: finding.severity,
@@ -286,29 +291,25 @@ impl Entry {
     }
 }
 
-/// The fields that edits add. If an added object has only one member, that member is named.
-fn adds(edits: &[Edit]) -> Vec<String> {
-    let added = edits.iter().filter_map(|edit| match edit {
-        Edit::Add { pointer, value } | Edit::Append { pointer, value } => Some((pointer, value)),
-        Edit::Replace { .. } | Edit::Remove { .. } => None,
-    });
-    let text = |(pointer, value): (&String, &Value)| {
-        let (_, last) = pointer.rsplit_once('/')?;
-        let (mut name, mut value) = (unescape(last).into_owned(), value);
-        while let Value::Object(members) = value
-            && members.len() == 1
-            && let Some((member, inner)) = members.iter().next()
-        {
-            name = format!("{name}.{member}");
-            value = inner;
-        }
-        Some(match value {
-            Value::String(text) => format!("{name}: {text}"),
-            Value::Array(_) | Value::Object(_) => name,
-            other => format!("{name}: {other}"),
-        })
-    };
-    added.filter_map(text).collect()
+/// Describes an addition by the last two names of its path, and by its value unless that is long. If an added object has
+/// only one member, that member is part of the path.
+fn addition(edit: &Edit) -> String {
+    let is_name = |name: &Cow<'_, str>| name.parse::<usize>().is_err();
+    let mut path: Vec<Cow<'_, str>> = names(edit.pointer()).filter(is_name).collect();
+    let mut value = edit.value();
+    while let Some(Value::Object(members)) = value
+        && members.len() == 1
+        && let Some((member, inner)) = members.iter().next()
+    {
+        path.push(member.into());
+        value = Some(inner);
+    }
+    let path = path[path.len().saturating_sub(2)..].join(".");
+    match value {
+        Some(Value::String(text)) if text.chars().count() <= LONGEST_ADDITION => format!("{path}: {text}"),
+        None | Some(Value::String(_) | Value::Array(_) | Value::Object(_)) => path,
+        Some(other) => format!("{path}: {other}"),
+    }
 }
 
 impl ObjectName {
@@ -373,7 +374,8 @@ fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, 
         place: places.span(object, "").map(|span| (span.line, span.column)),
         message: format!("the policy {policy} could not judge the {} {}: {reason}", name.kind, name.name),
         help: Some(
-            "without its findings the cluster's verdict is unknown; please report it to the author of the policy"
+            "the verdict of the cluster is unknown without the findings of this policy; please report the failure to the \
+             author of the policy"
                 .to_owned(),
         ),
     }
@@ -386,4 +388,33 @@ fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Cou
         counts.entry((policy.bundle, policy.index, text)).or_insert_with(|| (policy.id.clone(), 0)).1 += count;
     }
     counts.into_iter().map(|((_, _, text), (policy, count))| Counted { policy, text, count }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn additions_are_named_by_the_end_of_their_path() {
+        for (pointer, value, expected) in [
+            (
+                "/spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation",
+                json!(false),
+                "securityContext.allowPrivilegeEscalation: false",
+            ),
+            (
+                "/spec/securityContext/seccompProfile",
+                json!({"type": "RuntimeDefault"}),
+                "seccompProfile.type: RuntimeDefault",
+            ),
+            ("/spec/containers/0/resources/requests", json!({"cpu": "1", "memory": "1Gi"}), "resources.requests"),
+            ("/spec/containers/0/command", json!(["sh"]), "containers.command"),
+            ("/metadata/annotations/a~1b", json!("x".repeat(41)), "annotations.a/b"),
+            ("/spec", json!(1), "spec: 1"),
+        ] {
+            assert_eq!(addition(&Edit::Add { pointer: pointer.to_owned(), value }), expected);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::context::files::{Files, Objects, SetNumber};
 use crate::engine::Bundle;
 use crate::judge::{mutate, validate};
-use crate::model::{Action, Review};
+use crate::model::{Action, Edit, Review};
 use crate::registry::{Policy, Registry};
 
 /// Maximum fuel of all policies on all objects: about three minutes of a usual core. After that, policies fail on the
@@ -44,6 +44,8 @@ pub struct Checked {
     pub silenced: Vec<(Found, Silence)>,
     /// By object, annotations that silenced nothing.
     pub unused: Vec<(usize, Unused)>,
+    /// What the webhook would add, each addition with its policy.
+    pub added: Vec<(Arc<Policy>, Edit)>,
 }
 
 /// One finding on one object.
@@ -64,35 +66,36 @@ pub fn check(registry: &Registry, world: &World) -> Checked {
         let it = &world.objects[*object];
         let files = Arc::new(world.context(*object));
         let context: Arc<dyn Context> = Arc::<Files>::clone(&files);
-        let (mut verdict, defaulted) = judge(registry, it, &context, end);
-        say_why(&mut verdict, &files, registry);
-        shared.soften(registry, world, *object, &mut verdict, end);
-        (*object, verdict, defaulted)
+        let mut completed = judge(registry, it, &context, end);
+        say_why(&mut completed.verdict, &files, registry);
+        shared.soften(registry, world, *object, &mut completed.verdict, end);
+        (*object, completed)
     };
     // A budget may have a finding for each of hundreds of workloads, and each workload reports it, too. So workloads
     // are judged first, and repeated findings are dropped at once.
     let (workloads, others): (Vec<usize>, Vec<usize>) =
         world.checked().partition(|object| is_workload(registry, world, *object));
-    let mut verdicts = in_rounds(registry, before, &workloads, judged);
+    let mut all = in_rounds(registry, before, &workloads, judged);
     let mut said = Said::default();
-    for (object, verdict, defaulted) in &verdicts {
+    for (object, Completed { verdict, defaulted, .. }) in &all {
         let silenced = verdict.silenced.iter().map(|(silenced, _)| silenced);
         for judged in verdict.judged.iter().chain(defaulted).chain(silenced) {
             said.add(*object, judged, true);
         }
     }
-    verdicts.extend(in_rounds(registry, before, &others, |object, end| {
-        let (object, mut verdict, mut defaulted) = judged(object, end);
-        verdict.judged.retain(|judged| !said.has(world, object, judged, false));
-        defaulted.retain(|judged| !said.has(world, object, judged, false));
-        (object, verdict, defaulted)
+    all.extend(in_rounds(registry, before, &others, |object, end| {
+        let (object, mut completed) = judged(object, end);
+        completed.verdict.judged.retain(|judged| !said.has(world, object, judged, false));
+        completed.defaulted.retain(|judged| !said.has(world, object, judged, false));
+        (object, completed)
     }));
-    verdicts.sort_unstable_by_key(|(object, ..)| *object);
+    all.sort_unstable_by_key(|(object, _)| *object);
     let mut checked = Checked::default();
-    for (object, verdict, defaulted) in verdicts {
+    for (object, Completed { verdict, defaulted, added }) in all {
         let found = |defaulted: bool| move |judged: Judged| Found { object, judged, defaulted };
         checked.findings.extend(verdict.judged.into_iter().map(found(false)));
         checked.findings.extend(defaulted.into_iter().map(found(true)));
+        checked.added.extend(added);
         checked.skipped.extend(verdict.skipped);
         checked.assumed.extend(verdict.assumed);
         checked.more.extend(verdict.more);
@@ -175,9 +178,8 @@ fn say_why(verdict: &mut Verdict, files: &Files, registry: &Registry) {
     for (policy, reason) in &mut verdict.skipped {
         let metadata::Policy { requires, refines, .. } = &policy.metadata;
         let asks = |kinds: &[String], kind: &String| {
-            // Policies ask for further kinds of the configuration together with those of Kubernetes.
             let is_further = || workloads.further().any(|further| further == kind);
-            kinds.contains(kind) || is_further() && kinds.iter().any(|known| workloads.is_workload(known))
+            kinds.contains(kind) || is_further() && workloads.are_asked(kinds.iter().map(String::as_str))
         };
         let of = |kinds: &[String]| -> BTreeSet<&String> {
             doubts.iter().filter(|(kind, _)| asks(kinds, kind)).flat_map(|(_, doubts)| doubts).collect()
@@ -233,7 +235,7 @@ impl<'a> Shared<'a> {
         let alone = known.entry(set).or_insert_with(|| world.objects_of(registry, set));
         let alone: Arc<dyn Context> = Arc::new(world.seen_by(number, alone));
         drop(known);
-        let (own, _) = judge(registry, object, &alone, end);
+        let Completed { verdict: own, .. } = judge(registry, object, &alone, end);
         let own: HashMap<&str, Action> = own.judged.iter().map(|judged| (judged.key.as_str(), judged.action)).collect();
         for judged in &mut verdict.judged {
             if own.get(judged.key.as_str()).is_none_or(|action| *action < judged.action) {
@@ -278,16 +280,32 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The verdict on the object as the cluster completes it, and the findings that the completion resolves.
-fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: Instant) -> (Verdict, Vec<Judged>) {
+/// The verdict on the object as the cluster completes it.
+struct Completed {
+    verdict: Verdict,
+    /// Findings that the additions resolve.
+    defaulted: Vec<Judged>,
+    /// Each addition with its policy.
+    added: Vec<(Arc<Policy>, Edit)>,
+}
+
+impl From<Verdict> for Completed {
+    /// The verdict on an object to which the cluster adds nothing.
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, defaulted: Vec::new(), added: Vec::new() }
+    }
+}
+
+/// Completes the object as the cluster does, and judges the result.
+fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: Instant) -> Completed {
     let written = validate(registry, &object.review, context, end);
     // Only fixes complete an object, and most objects have none.
     if written.judged.iter().all(|judged| judged.finding.fix.is_none()) {
-        return (written, Vec::new());
+        return written.into();
     }
     let mutation = mutate(registry, &object.review, context, end);
     let Some(completed) = mutation.object.and_then(|value| object.review.with_object(&value)) else {
-        return (written, Vec::new());
+        return written.into();
     };
     let mut verdict = validate(registry, &Arc::new(completed), context, end);
     // An ignore may be for a finding that the completion resolves.
@@ -297,7 +315,7 @@ fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: 
             after.finding = before.finding.clone();
         }
     }
-    let mut mended = Vec::new();
+    let mut defaulted = Vec::new();
     for before in written.judged {
         match verdict.judged.iter_mut().find(|after| after.key == before.key) {
             // A finding that remains is shown with the places and fixes of the file.
@@ -305,8 +323,8 @@ fn judge(registry: &Registry, object: &Object, context: &Arc<dyn Context>, end: 
                 after.finding = before.finding;
             }
             Some(_) => {}
-            None => mended.push(before),
+            None => defaulted.push(before),
         }
     }
-    (verdict, mended)
+    Completed { verdict, defaulted, added: mutation.added }
 }

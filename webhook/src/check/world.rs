@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::beside::Beside;
 use super::collect::{Role, Source};
+use super::rendered::is_rendered;
 use super::unread::{Gap, kinds_of, kinds_of_broken};
 use super::{Unjudged, bounds, declared, makers, patches, sets, threads, unnamed};
 use crate::context::files::{Files, Folders, Mixed, Objects, Place, SetNumber};
@@ -352,7 +353,7 @@ impl<'a> Reader<'a> {
             self.read.is_template = true;
             return;
         }
-        let help = self.is_template.then(|| {
+        let help = (self.is_template && !self.source.is_kustomization).then(|| {
             "it contains `{{`, as templates do: render it first, for instance with \
              `helm template CHART | plimsoll check -`"
                 .to_owned()
@@ -372,6 +373,14 @@ impl<'a> Reader<'a> {
             }
             _ => value,
         };
+        if self.source.is_kustomization && !value.is_object() {
+            self.gap(format!("{} could not be read", self.source.name), None);
+            return self.problem(
+                at,
+                prefix,
+                "a kustomization must be a mapping, such as `resources: [deployment.yaml]`",
+            );
+        }
         let text = |member: &str| value.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
         let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
             return self.no_object(at, prefix, value);
@@ -462,13 +471,6 @@ impl<'a> Reader<'a> {
             help: None,
         });
     }
-}
-
-/// Whether a line that is not YAML, or the line before it, belongs to a template: it contains `{{` and is not a
-/// comment.
-fn is_rendered(text: &str, line: usize) -> bool {
-    let lines = text.lines().skip(line.saturating_sub(2)).take(2);
-    lines.into_iter().any(|line| line.contains("{{") && !line.trim_start().starts_with('#'))
 }
 
 /// Adds the kind to an item. kubectl accepts items of a `DeploymentList` without a kind.

@@ -27,6 +27,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use plimsoll_flat::Node;
+use plimsoll_sdk::kind::Kind;
 
 pub use plimsoll_sdk::question::Question;
 pub use rights::rights;
@@ -46,7 +47,10 @@ pub const MAX_DOCUMENTS: usize = 256;
 pub const MAX_BYTES: usize = 512 << 10;
 
 /// `group/Kind` of namespaces.
-pub const NAMESPACE: &str = "/Namespace";
+pub const NAMESPACE: &str = Kind::NAMESPACE.as_str();
+
+/// Kind of Secrets.
+const SECRET: Kind<'static> = Kind::new("/Secret");
 
 /// Answers questions about the objects of a namespace.
 pub trait Context: Send + Sync + std::fmt::Debug {
@@ -107,7 +111,7 @@ pub enum Knowing {
 
 /// No policy ever sees a Secret, even if it declares the kind.
 pub(crate) fn is_secret(kind: &str) -> bool {
-    kind == "/Secret"
+    kind == SECRET.as_str()
 }
 
 /// Reads the cluster itself, freshly and with a time limit, for facts that a Deny may depend on.

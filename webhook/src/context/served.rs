@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::NAMESPACE;
 use super::kept::Keeping;
 use crate::registry::Parts;
+use crate::registry::served::written_for;
 use plimsoll_sdk::question::Shape;
 
 /// Timeout for one request, with its answer read.
@@ -29,7 +30,7 @@ const MAX_VERSIONS: usize = 20;
 
 /// Why the objects of a kind are not known.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Unread {
+pub(crate) enum NotKnown {
     /// The message of the API server, or of the connection.
     #[error("{0}")]
     Refused(String),
@@ -38,7 +39,7 @@ pub(crate) enum Unread {
     TooSlow,
     /// Discovery failed.
     #[error("the API server does not say what it serves: {0}")]
-    Undiscovered(Box<Unread>),
+    Undiscovered(Box<NotKnown>),
     /// The list has more than [`MAX_PAGES`] pages: a broken proxy, or a hostile API server.
     #[error("the API server sends a list of more than {MAX_PAGES} pages")]
     TooManyPages,
@@ -47,7 +48,7 @@ pub(crate) enum Unread {
     Repeated,
 }
 
-impl From<kube::Error> for Unread {
+impl From<kube::Error> for NotKnown {
     fn from(error: kube::Error) -> Self {
         Self::Refused(reason(&error))
     }
@@ -62,13 +63,13 @@ impl Tokens {
     ///
     /// # Errors
     /// If the list would never end, as with a broken proxy or a hostile API server.
-    pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Unread> {
+    pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, NotKnown> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
         if self.0.len() >= MAX_PAGES {
-            return Err(Unread::TooManyPages);
+            return Err(NotKnown::TooManyPages);
         }
         if !self.0.insert(token.clone()) {
-            return Err(Unread::Repeated);
+            return Err(NotKnown::Repeated);
         }
         Ok(Some(token))
     }
@@ -175,24 +176,24 @@ impl Resource {
 pub(crate) async fn discover(
     client: &Client,
     kinds: &BTreeSet<String>,
-) -> BTreeMap<String, Result<Option<Resource>, Unread>> {
+) -> BTreeMap<String, Result<Option<Resource>, NotKnown>> {
     let mut found = BTreeMap::new();
     let groups = match timeout(REQUEST_TIME, client.list_api_groups()).await {
         Ok(Ok(groups)) => Ok(groups.groups),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Unread::TooSlow),
+        Err(_) => Err(NotKnown::TooSlow),
     };
     let groups = match groups {
         Ok(groups) => groups,
         Err(error) => {
-            let error = Unread::Undiscovered(Box::new(error));
+            let error = NotKnown::Undiscovered(Box::new(error));
             return kinds.iter().map(|kind| (kind.clone(), Err(error.clone()))).collect();
         }
     };
     let mut listed = Listed { wanted: kinds, versions: HashMap::new() };
     for group_kind in kinds {
         let Some((group, kind)) = group_kind.split_once('/') else { continue };
-        let resource = resource(client, &mut listed, &versions(&groups, group), kind).await;
+        let resource = resource(client, &mut listed, &versions(&groups, group, kind), kind).await;
         found.insert(group_kind.clone(), resource);
     }
     found
@@ -216,27 +217,18 @@ pub(super) fn reason(error: &kube::Error) -> String {
     }
 }
 
-/// The versions of a group, best first: the one that policies are written for, the API server's preferred one, the
+/// The versions of the group of a kind, best first: the one that policies are written for, the API server's preferred one, the
 /// others.
-fn versions(groups: &[APIGroup], group: &str) -> Vec<String> {
+fn versions(groups: &[APIGroup], group: &str, kind: &str) -> Vec<String> {
     if group.is_empty() {
         return vec!["v1".to_owned()];
     }
     let Some(served) = groups.iter().find(|served| served.name == group) else { return Vec::new() };
     let mut versions: Vec<String> = served.versions.iter().map(|version| version.group_version.clone()).collect();
-    let written_for = format!("{group}/{}", written_for(group));
+    let written_for = written_for(group, kind);
     let preferred = served.preferred_version.as_ref().map(|version| &version.group_version);
     versions.sort_by_key(|version| (*version != written_for, Some(version) != preferred));
     versions
-}
-
-/// The version of a group that policies are written for.
-pub(super) fn written_for(group: &str) -> &'static str {
-    match group {
-        "autoscaling" => "v2",
-        "argoproj.io" | "keda.sh" => "v1alpha1",
-        _ => "v1",
-    }
 }
 
 /// Resources of the inspected versions, by version and kind.
@@ -269,7 +261,7 @@ async fn resource(
     listed: &mut Listed<'_>,
     versions: &[String],
     kind: &str,
-) -> Result<Option<Resource>, Unread> {
+) -> Result<Option<Resource>, NotKnown> {
     for version in versions.iter().take(MAX_VERSIONS) {
         if !listed.versions.contains_key(version) {
             let resources = timeout(REQUEST_TIME, async {
@@ -282,7 +274,7 @@ async fn resource(
                 Ok(Ok(list)) => list.resources,
                 Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Vec::new(),
                 Ok(Err(error)) => return Err(error.into()),
-                Err(_) => return Err(Unread::TooSlow),
+                Err(_) => return Err(NotKnown::TooSlow),
             };
             listed.add(version, resources);
         }
@@ -320,10 +312,11 @@ mod tests {
             (&["v1", "v2"][..], "v1", &["autoscaling/v2", "autoscaling/v1"][..]),
             (&["v1", "v3"], "v3", &["autoscaling/v3", "autoscaling/v1"]),
         ] {
-            assert_eq!(versions(&[group(served, preferred)], "autoscaling"), expected);
+            let groups = [group(served, preferred)];
+            assert_eq!(versions(&groups, "autoscaling", "HorizontalPodAutoscaler"), expected);
         }
-        assert_eq!(versions(&[], ""), ["v1"]);
-        assert!(versions(&[group(&["v1"], "v1")], "keda.sh").is_empty());
+        assert_eq!(versions(&[], "", "Pod"), ["v1"]);
+        assert!(versions(&[group(&["v1"], "v1")], "keda.sh", "ScaledObject").is_empty());
     }
 
     #[test]
@@ -332,12 +325,12 @@ mod tests {
         let mut tokens = Tokens::default();
         assert_eq!(tokens.next(token("a")), Ok(token("a")));
         assert_eq!(tokens.next(token("b")), Ok(token("b")));
-        assert_eq!(tokens.next(token("a")), Err(Unread::Repeated), "in turns too");
+        assert_eq!(tokens.next(token("a")), Err(NotKnown::Repeated), "in turns too");
         assert_eq!((tokens.next(token("")), tokens.next(None)), (Ok(None), Ok(None)));
         let mut tokens = Tokens::default();
         let mut pages = 0..MAX_PAGES;
         assert!(pages.all(|page| tokens.next(token(&page.to_string())).is_ok()));
-        assert_eq!(tokens.next(token("more")), Err(Unread::TooManyPages));
+        assert_eq!(tokens.next(token("more")), Err(NotKnown::TooManyPages));
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Bundle {
         let difference =
             match exported.iter().map(String::as_str).zip(described.clone()).find(|(one, other)| one != other) {
                 Some((exported, described)) => {
-                    format!("names the policy {described:?} where the component has {:?}", words(exported.to_owned()))
+                    format!("names the policy {described:?} where the component has {:?}", words(exported))
                 }
                 None => format!("names {} policies, but the component has {}", described.count(), exported.len()),
             };
@@ -213,7 +213,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     match value.get("abi").and_then(serde_json::Value::as_str) {
         Some(ABI) => {}
         spoken => {
-            let spoken = words(spoken.unwrap_or("none").to_owned());
+            let spoken = words(spoken.unwrap_or("none"));
             return refuse(format!(
                 "speaks version {spoken} of the contract, this host {ABI}: build it with the SDK of {ABI}, or use the \
                  plimsoll that it was made for"
@@ -228,7 +228,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     };
     for (kind, pointer) in metadata.reads.iter().flat_map(|(kind, it)| it.iter().map(move |pointer| (kind, pointer))) {
         if !metadata::is_read(pointer) {
-            let (kind, pointer) = (words(kind.clone()), words(pointer.clone()));
+            let (kind, pointer) = (words(kind), words(pointer));
             return refuse(format!(
                 "reads {pointer:?} of {kind}, which is no pointer: write {{template}}/spec/volumes/*/name, or /spec/ports"
             ));
@@ -238,7 +238,7 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
     for policy in &metadata.policies {
         let id = &policy.id;
         if !is_id(id) {
-            let id = words(id.clone());
+            let id = words(id);
             return refuse(format!(
                 "names a policy {id:?}: write an id in kebab-case, such as missing-readiness-probe"
             ));
@@ -257,7 +257,6 @@ fn read_section(section: &[u8]) -> Result<Metadata, LoadError> {
 /// values when a policy is compiled.
 fn misspelling(policy: &Policy) -> Option<String> {
     let id = &policy.id;
-    let words = |text: &str| words(text.to_owned());
     if policy.stage != Stage::Source && policy.on.kinds.iter().any(|kind| kind == ANY) {
         return Some(format!(
             "lets {id} look at every kind in the cluster: name the kinds, or let it run over files alone (stage source)"

@@ -107,7 +107,7 @@ pub(super) fn failure(error: &wasmtime::Error, state: Option<&State>, end: End) 
         Some(Trap::OutOfFuel) => Failure::Fuel(end.fuel),
         Some(trap) => {
             let said = state.and_then(|state| state.last_words.as_deref());
-            Failure::Trap(said.map_or_else(|| trap.to_string(), |said| words(said.to_owned())))
+            Failure::Trap(said.map_or_else(|| trap.to_string(), words))
         }
         None if is_too_much(error) => Failure::Output,
         // Any other error means that a result has the wrong type.

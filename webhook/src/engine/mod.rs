@@ -119,9 +119,9 @@ fn config(limits: Limits, metered: bool) -> wasmtime::Config {
     // There is a slot for each evaluating thread, so the pool can't be exhausted. A component of ours has one core
     // instance with a memory, and shim and fixup instances without.
     pool.total_component_instances(limits.instances)
-        .total_core_instances(limits.instances * MAX_CORE_INSTANCES)
+        .total_core_instances(limits.instances.saturating_mul(MAX_CORE_INSTANCES))
         .total_memories(limits.instances)
-        .total_tables(limits.instances * 4)
+        .total_tables(limits.instances.saturating_mul(4))
         .max_memories_per_component(1)
         // A component that needs more is rejected when it is loaded, not when other components use up the pool.
         .max_core_instances_per_component(MAX_CORE_INSTANCES)

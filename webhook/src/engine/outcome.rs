@@ -90,7 +90,7 @@ fn pointer(text: &str) -> Result<String, Failure> {
     if is_pointer(text) {
         Ok(text.to_owned())
     } else {
-        Err(Failure::Contract(format!("{:?} is no JSON pointer", words(text.to_owned()))))
+        Err(Failure::Contract(format!("{:?} is no JSON pointer", words(text))))
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use plimsoll_flat::Node;
 use plimsoll_sdk::findings::MAX_FINDINGS;
 use plimsoll_sdk::metadata;
 use plimsoll_sdk::question::MAX_TEMPLATES;
@@ -14,7 +13,7 @@ use crate::admission::decide::Judgement;
 use crate::context::{Context, Surrounded};
 use crate::engine::{Call, Input, Session};
 use crate::model::{Failure, Finding, Outcome, Place, Review, Subject};
-use crate::registry::{Policy, Registry, Selected};
+use crate::registry::{Environments, Policy, Registry, Selected};
 
 /// One review on the bundles of a registry. Each session is kept for the old object.
 pub(super) struct Evaluation<'a> {
@@ -45,11 +44,12 @@ impl<'a> Evaluation<'a> {
     /// be next to each other.
     pub(super) fn run(&mut self, selected: &[&Selected], subject: Subject) -> Vec<Judgement> {
         let object = if subject == Subject::OldObject { self.review.old_object() } else { self.review.object() };
-        let Some(environments) = self.registry.environments(self.review, object) else {
+        let Some(Environments { each: environments, lacks_template }) = self.registry.environments(self.review, object)
+        else {
             let reason = format!("the object has more than {MAX_TEMPLATES} pod templates");
             return selected.iter().map(|_| Err(Failure::Policy(reason.clone()))).collect();
         };
-        let lacking = Lacking::of(self.registry, self.review, object);
+        let lacking = Lacking { kind: self.review.kind.group_kind(), reason: lacks_template };
         let batches: Vec<_> = selected.chunk_by(|one, next| one.policy.bundle == next.policy.bundle).collect();
         let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
         let judged = batches.into_iter().zip((1..=count).rev()).flat_map(|(batch, left)| {
@@ -144,11 +144,6 @@ struct Lacking {
 }
 
 impl Lacking {
-    fn of(registry: &Registry, review: &Review, object: Option<Node<'_>>) -> Self {
-        let kind = review.kind.group_kind();
-        Self { reason: registry.lacks_template(&kind, object), kind }
-    }
-
     /// Marks a policy as skipped if it looks at pod templates, found nothing, and the object has no template. Findings
     /// about the object itself stay.
     fn skip(&self, policy: &Policy, registry: &Registry, judgement: Judgement) -> Judgement {

@@ -6,7 +6,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
-use crate::model::pointer::{is_pointer, names};
+use crate::model::pointer::{index, is_pointer, names};
 
 /// One change of an object. Pointers are RFC 6901, and never point to the whole object.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,14 @@ impl Edit {
             | Self::Replace { pointer, .. }
             | Self::Remove { pointer }
             | Self::Append { pointer, .. } => pointer,
+        }
+    }
+
+    /// The new value. None if the edit removes one.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Add { value, .. } | Self::Replace { value, .. } | Self::Append { value, .. } => Some(value),
+            Self::Remove { .. } => None,
         }
     }
 }
@@ -166,35 +174,29 @@ fn remove(object: &mut Value, tokens: &[String]) -> Option<Value> {
     }
 }
 
-/// Parses an index in the form of RFC 6901.
-fn index(token: &str) -> Option<usize> {
-    let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical { token.parse().ok() } else { None }
-}
-
 fn path(tokens: &[String]) -> PointerBuf {
     PointerBuf::from_tokens(tokens)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::model::edit::*;
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn add(pointer: &str, value: Value) -> Edit {
+    pub(crate) fn add(pointer: &str, value: Value) -> Edit {
         Edit::Add { pointer: pointer.to_owned(), value }
     }
 
-    fn append(pointer: &str, value: Value) -> Edit {
+    pub(crate) fn append(pointer: &str, value: Value) -> Edit {
         Edit::Append { pointer: pointer.to_owned(), value }
     }
 
-    fn remove(pointer: &str) -> Edit {
+    pub(crate) fn remove(pointer: &str) -> Edit {
         Edit::Remove { pointer: pointer.to_owned() }
     }
 
-    fn replace(pointer: &str, value: Value) -> Edit {
+    pub(crate) fn replace(pointer: &str, value: Value) -> Edit {
         Edit::Replace { pointer: pointer.to_owned(), value }
     }
 

@@ -159,7 +159,7 @@ pub enum Failure {
 impl Failure {
     /// The failure for an edit that the policy's metadata does not declare.
     pub fn undeclared(pointer: &str) -> Self {
-        let pointer = words(pointer.to_owned());
+        let pointer = words(pointer);
         Failure::Contract(format!("an edit of {pointer}, which the policy did not declare"))
     }
 

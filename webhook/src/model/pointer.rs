@@ -15,6 +15,19 @@ pub fn names(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
     pointer.split('/').skip(1).map(unescape)
 }
 
+/// The names along a pointer, each with the pointer that ends there. None for a text that is not a pointer.
+pub fn steps(pointer: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+    let names = pointer.starts_with('/').then(|| names(pointer)).into_iter().flatten();
+    let ends = pointer.match_indices('/').skip(1).map(|(end, _)| end).chain([pointer.len()]);
+    names.zip(ends.map(|end| &pointer[..end]))
+}
+
+/// Parses the index of an item in the form of RFC 6901.
+pub fn index(name: &str) -> Option<usize> {
+    let canonical = name == "0" || !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
+    if canonical { name.parse().ok() } else { None }
+}
+
 /// Escapes a member's name for a pointer.
 pub fn escape(name: &str) -> Cow<'_, str> {
     match name.contains(['~', '/']) {
@@ -85,6 +98,15 @@ mod tests {
         }
         assert_eq!(names("/a~1b//~01").collect::<Vec<_>>(), ["a/b", "", "~1"]);
         assert_eq!(names("").count(), 0);
+    }
+
+    #[test]
+    fn steps_and_indices() {
+        let of = |pointer| steps(pointer).map(|(name, to)| format!("{name} {to}")).collect::<Vec<_>>();
+        assert_eq!(of("/a~1b/0/"), ["a/b /a~1b", "0 /a~1b/0", " /a~1b/0/"]);
+        assert_eq!([of(""), of("a/b")], [[""; 0], [""; 0]]);
+        assert_eq!(["0", "10"].map(index), [Some(0), Some(10)]);
+        assert!(["", "00", "01", "+1", "-", "a", "99999999999999999999"].into_iter().all(|name| index(name).is_none()));
     }
 
     #[test]

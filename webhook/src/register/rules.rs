@@ -6,6 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use kube::api::{ApiResource, GroupVersionKind};
 
 use crate::registry::{Policy, Registry};
+use plimsoll_sdk::kind::{Kind, SCALABLE};
 use plimsoll_sdk::metadata::{Operation, Stage};
 
 /// Groups and resources that the cluster itself depends on. A webhook for them could keep a cluster from starting, or
@@ -41,10 +42,6 @@ impl Rules {
 /// Subresources that only Pods have.
 const OF_PODS: [&str; 4] = ["binding", "ephemeralcontainers", "eviction", "resize"];
 
-/// Kinds with a `scale` subresource, among those that policies judge.
-const SCALED: [&str; 5] =
-    ["/ReplicationController", "apps/Deployment", "apps/ReplicaSet", "apps/StatefulSet", "argoproj.io/Rollout"];
-
 const CREATE_AND_UPDATE: [Operation; 2] = [Operation::Create, Operation::Update];
 
 /// Resources by group and version.
@@ -57,8 +54,10 @@ fn validated(registry: &Registry) -> Vec<RuleWithOperations> {
         for kind in kinds(registry, policy) {
             let resource = resource(kind);
             let subresources = policy.metadata.on.subresources.iter().filter(|name| match name.as_str() {
-                "scale" => SCALED.contains(&kind) || registry.workloads().is_further_scaled(kind),
-                name => kind == "/Pod" || !OF_PODS.contains(&name),
+                "scale" => {
+                    SCALABLE.iter().any(|known| known.as_str() == kind) || registry.workloads().is_further_scaled(kind)
+                }
+                name => kind == Kind::POD.as_str() || !OF_PODS.contains(&name),
             });
             let of_group = resources.entry(group_version(kind)).or_default();
             of_group.extend(subresources.map(|subresource| format!("{resource}/{subresource}")));

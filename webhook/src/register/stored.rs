@@ -34,11 +34,19 @@ pub(super) trait Configuration:
 
     fn webhooks(&self) -> serde_json::Result<Vec<u8>>;
 
+    /// The failure policy of each webhook, and the server that the API server calls.
+    fn entries(&self) -> Vec<(Option<&str>, &WebhookClientConfig)>;
+
     /// Whether an apply fails if the server does not answer.
-    fn fails(&self) -> bool;
+    fn fails(&self) -> bool {
+        // The default of an absent `failurePolicy` is `Fail`.
+        self.entries().iter().any(|(failure_policy, _)| *failure_policy != Some("Ignore"))
+    }
 
     /// The servers that the API server calls.
-    fn clients(&self) -> Vec<&WebhookClientConfig>;
+    fn clients(&self) -> Vec<&WebhookClientConfig> {
+        self.entries().into_iter().map(|(_, client)| client).collect()
+    }
 }
 
 impl Configuration for ValidatingWebhookConfiguration {
@@ -49,13 +57,9 @@ impl Configuration for ValidatingWebhookConfiguration {
         serde_json::to_vec(&self.webhooks)
     }
 
-    fn fails(&self) -> bool {
-        // The default of an absent `failurePolicy` is `Fail`.
-        self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
-    }
-
-    fn clients(&self) -> Vec<&WebhookClientConfig> {
-        self.webhooks.iter().flatten().map(|webhook| &webhook.client_config).collect()
+    fn entries(&self) -> Vec<(Option<&str>, &WebhookClientConfig)> {
+        let webhooks = self.webhooks.iter().flatten();
+        webhooks.map(|webhook| (webhook.failure_policy.as_deref(), &webhook.client_config)).collect()
     }
 }
 
@@ -67,12 +71,9 @@ impl Configuration for MutatingWebhookConfiguration {
         serde_json::to_vec(&self.webhooks)
     }
 
-    fn fails(&self) -> bool {
-        self.webhooks.iter().flatten().any(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"))
-    }
-
-    fn clients(&self) -> Vec<&WebhookClientConfig> {
-        self.webhooks.iter().flatten().map(|webhook| &webhook.client_config).collect()
+    fn entries(&self) -> Vec<(Option<&str>, &WebhookClientConfig)> {
+        let webhooks = self.webhooks.iter().flatten();
+        webhooks.map(|webhook| (webhook.failure_policy.as_deref(), &webhook.client_config)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod actions;
 mod concessions;
+mod documents;
 mod exemption;
 mod fields;
 mod matching;
@@ -20,6 +21,7 @@ pub mod served;
 mod settings;
 #[cfg(test)]
 pub(crate) mod test_bundle;
+mod version;
 mod workloads;
 
 use std::sync::Arc;
@@ -27,17 +29,19 @@ use std::time::Duration;
 
 use plimsoll_sdk::metadata::{self, Judges, Severity, Stage};
 
+pub use documents::{API_VERSION, CheckConfiguration, Documents, read};
 pub use exemption::Exemption;
 pub use nearest::nearest;
 pub(crate) use parts::Parts;
 pub use plan::{Ground, Recourse};
 pub(crate) use plural::plural;
-pub use policy_set::{API_VERSION, CheckConfiguration, Documents, PolicySet, read};
+pub use policy_set::PolicySet;
 pub use problem::{ConfigError, Hint, Position, Problem};
 pub use profile::{Profile, Reason};
-pub use registry::{NEWEST_KUBERNETES, Options, Registry, Site};
+pub use registry::{Environments, NEWEST_KUBERNETES, Options, Registry, Site};
 #[cfg(feature = "check")]
 pub(crate) use served::is_group_of_kubernetes;
+pub use version::Version;
 pub use workloads::{REVISION, Workloads};
 
 use crate::model::{Action, Spared};
@@ -143,31 +147,6 @@ impl Selected {
     /// Whether the policy is newer than `policiesAsOf`. For a finding with its own `since`, that version counts.
     pub fn is_new(&self, since: Option<&str>) -> bool {
         let since = since.unwrap_or(&self.policy.metadata.since);
-        self.as_of.is_some_and(|as_of| Version::parse(since).is_some_and(|since| since > as_of))
-    }
-}
-
-/// A version of Plimsoll or of a bundle: `0.1`, `0.1.0`. In `policiesAsOf`, `0.1` means any `0.1.x`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Version {
-    major: u32,
-    minor: u32,
-    patch: u32,
-}
-
-impl Version {
-    /// Parses `0.1.2`. A missing patch number is 0.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('.').map(str::parse);
-        let version =
-            Self { major: parts.next()?.ok()?, minor: parts.next()?.ok()?, patch: parts.next().unwrap_or(Ok(0)).ok()? };
-        parts.next().is_none().then_some(version)
-    }
-
-    /// Parses an upper bound: `0.1` includes every `0.1.x`.
-    pub fn parse_bound(text: &str) -> Option<Self> {
-        let version = Self::parse(text)?;
-        let open = text.split('.').count() == 2;
-        Some(if open { Self { patch: u32::MAX, ..version } } else { version })
+        self.as_of.as_ref().zip(Version::parse(since)).is_some_and(|(as_of, since)| since > *as_of)
     }
 }

@@ -185,7 +185,7 @@ impl Plan {
                         spared: *spared,
                         // `observe` changes nothing.
                         mutate: rule.mutate && *mode == Mode::Enforce,
-                        as_of: rule.as_of,
+                        as_of: rule.as_of.clone(),
                         enforce_after: set.concessions.enforce_after,
                         self_exempt: rule.self_exempt,
                         exemption: exemption.max_by_key(|exemption| exemption.end).cloned(),
@@ -393,7 +393,7 @@ impl Rules<'_> {
             actions: actions::resolve(self.set, policy, start),
             on_error: self.set.on_error,
             mutate: asked.map(|asked| asked.value).or(start.map(|start| start.mutate)).unwrap_or(false),
-            as_of: self.set.as_of,
+            as_of: self.set.as_of.clone(),
             self_exempt: self.set.concessions.self_exempt.iter().any(|category| category.value == policy.category),
             exemptions: self.exemptions.iter().filter(|exemption| exemption.covers(&policy.id)).cloned().collect(),
         })

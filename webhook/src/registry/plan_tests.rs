@@ -1,11 +1,10 @@
 use std::cell::Cell;
 
 use plimsoll_sdk::metadata::{Bundle, FillsIn, InDefault, InProduction, On, Profiles, Severity};
-use serde_json::json;
 
 use super::*;
 use crate::registry::policy_set::tests::{named, set};
-use crate::registry::test_bundle::{bundle, policy, with_settings};
+use crate::registry::test_bundle::{bundle, policy, request, with_settings};
 use crate::registry::{Ground, Recourse};
 
 thread_local! {
@@ -45,20 +44,7 @@ fn problems(spec: &str) -> Vec<String> {
 }
 
 fn review(group: &str, kind: &str, subresource: &str, operation: &str, namespace: &str) -> Review {
-    let body = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "1",
-            "kind": {"group": group, "version": "v1", "kind": kind},
-            "resource": {"group": group, "version": "v1", "resource": "x"},
-            "subResource": subresource,
-            "operation": operation,
-            "namespace": namespace,
-            "object": {},
-        },
-    });
-    Review::from_admission_review(body.to_string().as_bytes()).unwrap()
+    request(group, "x", kind, subresource, operation, namespace)
 }
 
 fn deployment() -> Review {

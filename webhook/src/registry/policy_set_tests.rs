@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::Moment;
+use crate::registry::documents::read;
 
 /// A set named `test` with this spec in YAML.
 pub(in crate::registry) fn set(spec: &str) -> PolicySet {
@@ -61,6 +62,15 @@ fn a_contact_has_a_bound() {
     let expected =
         "5:12: `spec.contact`: it has 121 characters, and at most 120 are shown; write a channel, or a short link";
     assert_eq!(of_spec(&contact(121)), [expected]);
+}
+
+/// A release candidate of this release is older than it. Other bundles have versions of their own.
+#[test]
+fn policies_as_of_a_pre_release() {
+    let as_of = |spec: &str| set(spec).as_of;
+    assert_eq!(as_of("policiesAsOf: \"0.1.0-rc.1\""), Version::parse("0.1.0-rc.1"));
+    assert_eq!(as_of("bundle: ./own.wasm\npoliciesAsOf: \"9.0.0-rc.1\""), Version::parse("9.0.0-rc.1"));
+    assert!(Version::parse("9.0.0-rc.1").is_some());
 }
 
 #[test]
@@ -204,6 +214,10 @@ fn refusals() {
         (
             "policiesAsOf: \"9.9\"",
             "5:17: `spec.policiesAsOf`: \"9.9\" is later than this release of Plimsoll; the newest version that it knows is \"0.1.0\"",
+        ),
+        (
+            "policiesAsOf: \"0.1.1-rc.1\"",
+            "5:17: `spec.policiesAsOf`: \"0.1.1-rc.1\" is later than this release of Plimsoll; the newest version that it knows is \"0.1.0\"",
         ),
         ("namespaceModes: [{names: [a]}]", "5:20: `spec.namespaceModes[0].mode` is missing"),
         ("namespaceModes: [{mode: observe}]", "5:20: `spec.namespaceModes[0].names` is missing"),

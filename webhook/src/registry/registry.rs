@@ -8,8 +8,9 @@ use plimsoll_flat::{Node, Writer};
 use plimsoll_sdk::question::{MAX_TEMPLATES, places};
 use plimsoll_sdk::version::KubernetesVersion;
 
+use super::documents::Documents;
 use super::plan::{Plan, Source};
-use super::policy_set::{BundleName, Documents, Located, PolicySet};
+use super::policy_set::{BundleName, Located, PolicySet};
 use super::problem::{ConfigError, Position, Problem};
 use super::served::{Unserved, unserved};
 use super::{Exemption, Policy, Profile, Selected, Workloads};
@@ -46,6 +47,16 @@ pub struct Options {
     pub site: Site,
     /// Whether workloads and PodDisruptionBudgets are kept whole, because the server judges them from the watches.
     pub whole_workloads: bool,
+}
+
+/// What policies get in addition to a review of an object.
+#[derive(Clone, Debug)]
+pub struct Environments {
+    /// One flat document for each pod template, and one for an object without a template.
+    pub each: Vec<Arc<[u8]>>,
+    /// Why a policy that looks at pod templates can't judge the object: nothing is at the places that the configuration
+    /// names for its kind.
+    pub lacks_template: Option<String>,
 }
 
 /// Tells which policies apply to what. It never changes: a new configuration is a new registry.
@@ -171,8 +182,7 @@ impl Registry {
     pub fn context_kinds(&self) -> BTreeSet<String> {
         let kinds = self.active().flat_map(|policy| policy.metadata.requires.iter().chain(&policy.metadata.refines));
         let mut kinds: BTreeSet<String> = kinds.cloned().collect();
-        // A policy that asks for workloads also gets further kinds, although it can't name them.
-        if kinds.iter().any(|kind| self.workloads.is_workload(kind)) {
+        if self.workloads.are_asked(kinds.iter().map(String::as_str)) {
             kinds.extend(self.workloads.further().map(str::to_owned));
         }
         kinds
@@ -208,33 +218,28 @@ impl Registry {
 
     /// The environments for each pod template of an object. If a kind has several templates, policies judge one after
     /// the other. None if there are more than [`MAX_TEMPLATES`].
-    pub fn environments(&self, review: &Review, object: Option<Node<'_>>) -> Option<Vec<Arc<[u8]>>> {
+    pub fn environments(&self, review: &Review, object: Option<Node<'_>>) -> Option<Environments> {
         let kind = review.kind.group_kind();
+        if !self.workloads.further().any(|further| further == kind) {
+            return Some(Environments { each: vec![self.environment(review)], lacks_template: None });
+        }
         let templates = self.workloads.templates(&kind);
-        if templates.is_empty() || self.workloads.template(&kind).is_some() {
-            return Some(vec![self.environment(review)]);
-        }
         let places = object.into_iter().flat_map(|object| templates.iter().flat_map(move |it| places(it, object)));
-        let own =
-            |place: String| environment(self.kubernetes_version, &self.workloads, Some((&kind, &place)), None).ok();
-        let environments: Vec<Arc<[u8]>> = places.filter_map(own).take(MAX_TEMPLATES + 1).collect();
-        match environments.len() {
-            // An object without a template still gets findings about the object itself.
-            0 => Some(vec![Arc::clone(&self.environment)]),
-            count => (count <= MAX_TEMPLATES).then_some(environments),
-        }
-    }
-
-    /// Why a policy that looks at pod templates can't judge an object of a further kind: the configured places are
-    /// empty.
-    pub fn lacks_template(&self, kind: &str, object: Option<Node<'_>>) -> Option<String> {
-        let object = object.filter(|_| self.workloads.further().any(|further| further == kind))?;
-        let templates = self.workloads.templates(kind);
-        if templates.iter().any(|template| !places(template, object).is_empty()) {
+        let places: Vec<String> = places.take(MAX_TEMPLATES + 1).collect();
+        if places.len() > MAX_TEMPLATES {
             return None;
         }
-        let named = templates.iter().map(|template| template.as_ref()).collect::<Vec<_>>().join(" or ");
-        Some(format!("there is no pod template at {named}, where `workloads` of the configuration says that it is"))
+        let lacks_template = (object.is_some() && places.is_empty()).then(|| {
+            let named = templates.iter().map(|template| template.as_ref()).collect::<Vec<_>>().join(" or ");
+            format!("there is no pod template at {named}, where `workloads` of the configuration says that it is")
+        });
+        // An object without a template still gets findings about the object itself.
+        if places.is_empty() || self.workloads.template(&kind).is_some() {
+            return Some(Environments { each: vec![self.environment(review)], lacks_template });
+        }
+        let own =
+            |place: &String| environment(self.kubernetes_version, &self.workloads, Some((&kind, place)), None).ok();
+        Some(Environments { each: places.iter().filter_map(own).collect(), lacks_template })
     }
 
     /// The kinds with a pod template.

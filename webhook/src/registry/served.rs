@@ -111,6 +111,16 @@ const CUSTOM: &[(&str, &str)] = &[
     ("CloneSet", "apps.kruise.io/v1alpha1"),
 ];
 
+/// The `apiVersion` of a kind that policies are written for.
+#[cfg(feature = "serve")]
+pub(crate) fn written_for(group: &str, kind: &str) -> String {
+    let is_own = |api_version: &str| api_version.split_once('/').is_some_and(|(known, _)| known == group);
+    let custom = CUSTOM.iter().find(|(custom, api_version)| *custom == kind && is_own(api_version));
+    let rows = ROWS.by_kind.get(kind).map(Vec::as_slice).unwrap_or_default();
+    let own = || best(rows.iter().filter(|row| row.group == group), NEWEST);
+    custom.map(|(_, version)| (*version).to_owned()).or_else(own).unwrap_or_else(|| format!("{group}/v1"))
+}
+
 /// Whether some release of Kubernetes serves this group itself.
 #[cfg(feature = "check")]
 pub(crate) fn is_group_of_kubernetes(group: &str) -> bool {
@@ -240,6 +250,22 @@ mod tests {
                 row.first.zip(row.last).is_none_or(|(first, last)| last.at_least(first.major, first.minor)),
                 "{row:?}"
             );
+        }
+    }
+
+    #[cfg(feature = "serve")]
+    #[test]
+    fn the_versions_that_policies_are_written_for() {
+        for (group, kind, expected) in [
+            ("apps", "Deployment", "apps/v1"),
+            ("autoscaling", "HorizontalPodAutoscaler", "autoscaling/v2"),
+            ("policy", "PodDisruptionBudget", "policy/v1"),
+            ("argoproj.io", "Rollout", "argoproj.io/v1alpha1"),
+            ("keda.sh", "ScaledObject", "keda.sh/v1alpha1"),
+            ("autoscaling.k8s.io", "VerticalPodAutoscaler", "autoscaling.k8s.io/v1"),
+            ("example.com", "Rollout", "example.com/v1"),
+        ] {
+            assert_eq!(written_for(group, kind), expected);
         }
     }
 

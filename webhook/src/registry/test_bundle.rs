@@ -1,4 +1,4 @@
-//! Policies that exist only in tests: the metadata of bundles, without WebAssembly.
+//! Policies that exist only in tests: the metadata of bundles, without WebAssembly. And requests for them.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,8 @@ use plimsoll_sdk::metadata::{
     ABI, Bundle, FixClass, Judges, On, Policy, Profiles, Severity, Stage, Workloads, no_defaults, no_settings,
 };
 use serde_json::json;
+
+use crate::model::Review;
 
 pub(crate) fn bundle(policies: Vec<Policy>) -> Bundle {
     Bundle {
@@ -57,4 +59,30 @@ pub(crate) fn with_settings(policy: Policy) -> Policy {
         settings_defaults: json!({"limit": "4", "replicas": 2, "mode": "strict", "names": []}),
         ..policy
     }
+}
+
+/// A request from the cluster for an object named `web`.
+pub(crate) fn request(
+    group: &str,
+    resource: &str,
+    kind: &str,
+    subresource: &str,
+    operation: &str,
+    namespace: &str,
+) -> Review {
+    let body = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "1",
+            "kind": {"group": group, "version": "v1", "kind": kind},
+            "resource": {"group": group, "version": "v1", "resource": resource},
+            "subResource": subresource,
+            "operation": operation,
+            "namespace": namespace,
+            "name": "web",
+            "object": {"metadata": {"name": "web"}},
+        },
+    });
+    Review::from_admission_review(body.to_string().as_bytes()).unwrap()
 }

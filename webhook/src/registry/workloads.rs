@@ -15,7 +15,7 @@ use super::policy_set::Located;
 use super::problem::Problem;
 
 /// The kind of an earlier template of a workload, as its controller keeps it.
-pub const REVISION: &str = "apps/ControllerRevision";
+pub const REVISION: &str = Kind::CONTROLLER_REVISION.as_str();
 
 /// The kinds that have a pod template: those of Kubernetes and Argo, and further ones of the configuration. It also
 /// holds which parts of these and other kinds policies see when they ask for them. Without a declaration they see
@@ -87,12 +87,12 @@ impl Further {
 
 impl Default for Workloads {
     fn default() -> Self {
-        let own = |&(kind, template, runs_on): &(&str, &'static str, bool)| Carrier {
-            kind: kind.to_owned(),
+        let own = |(kind, template, runs_on): (Kind<'_>, &'static str, bool)| Carrier {
+            kind: kind.as_str().to_owned(),
             templates: vec![Cow::Borrowed(template)],
             runs_on,
         };
-        Self { kinds: TEMPLATES.iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
+        Self { kinds: TEMPLATES.into_iter().map(own).collect(), further: Vec::new(), shown: Shown::default() }
     }
 }
 
@@ -130,9 +130,8 @@ impl Workloads {
     pub(super) fn show(&mut self, bundle: &metadata::Bundle) {
         let asked = bundle.policies.iter().flat_map(|policy| policy.requires.iter().chain(&policy.refines));
         let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
-        // A policy that asks for workloads also gets these kinds, and reads the common fields of workloads.
-        let about_workloads = asked.iter().any(|kind| self.is_workload(kind));
-        let further = self.further.iter().map(|further| further.kind.as_str()).filter(|_| about_workloads);
+        let are_asked = self.are_asked(asked.iter().copied());
+        let further = self.further().filter(|_| are_asked);
         let parts: Vec<(String, Parts)> = asked
             .iter()
             .copied()
@@ -229,6 +228,12 @@ impl Workloads {
     /// The kinds that the configuration added.
     pub fn further(&self) -> impl Iterator<Item = &str> {
         self.further.iter().map(|further| further.kind.as_str())
+    }
+
+    /// Whether policies that ask for these kinds (`group/Kind`) also get the further kinds, which they cannot name. They
+    /// do if one of the kinds is a workload. They read the common fields of workloads.
+    pub(crate) fn are_asked<'a>(&self, kinds: impl IntoIterator<Item = &'a str>) -> bool {
+        kinds.into_iter().any(|kind| self.is_workload(kind))
     }
 
     /// Whether the configuration added the kind and declares a `scale` for it.

@@ -209,9 +209,9 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     if let Some(made) = &report.made {
         fixes(out, made, &report.findings);
     }
-    for added in filled_in(&report.findings) {
-        let text = format!("{} ({})", added.text, times(&added));
-        let _ = writeln!(out, "the webhook would add {}", clean(&text));
+    for added in &report.added {
+        let text = format!("{} ({})", added.text, times(added));
+        let _ = writeln!(out, "the webhook would add: {}", clean(&text));
     }
     if !report.ignored.is_empty() {
         let items = ignored(&report.ignored);
@@ -232,20 +232,6 @@ fn notes(out: &mut String, report: &Report, verbose: bool) {
     lines(out, "skipped", skipped, verbose);
 }
 
-/// The fields that the webhook would fill in, grouped by policy and counted.
-fn filled_in(findings: &[Entry]) -> Vec<Counted> {
-    let mut all: Vec<Counted> = Vec::new();
-    for finding in findings.iter().filter(|finding| finding.defaulted) {
-        let Some(fix) = &finding.fix else { continue };
-        let text = fix.adds.join(", ");
-        match all.iter_mut().find(|known| known.policy == finding.policy.id && known.text == text) {
-            Some(known) => known.count += 1,
-            None => all.push(Counted { policy: finding.policy.id.clone(), text, count: 1 }),
-        }
-    }
-    all
-}
-
 /// Prints one line for each item. Without `--verbose`, the number of lines is limited.
 fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = String>, verbose: bool) {
     let shown = if verbose || items.len() <= MOST_NOTES { items.len() } else { MOST_NOTES - 1 };
@@ -260,9 +246,10 @@ fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = 
 /// Prints one line with counts of everything that was not read. With `--verbose`, also one line for each item.
 fn passed_over(out: &mut String, report: &Report, verbose: bool) {
     let passed = &report.passed_over;
-    if passed.gone > 0 {
-        let exist = if passed.gone == 1 { "does not exist, and counts" } else { "do not exist, and count" };
-        let _ = writeln!(out, "{} of `--only` {exist} as deleted", plural(passed.gone, "file"));
+    let deleted = passed.deleted.len();
+    if deleted > 0 {
+        let exist = if deleted == 1 { "does not exist, and counts" } else { "do not exist, and count" };
+        let _ = writeln!(out, "{} of `--only` {exist} as deleted", plural(deleted, "file"));
     }
     let of_kind = |what: &str| passed.folders.iter().filter(|folder| folder.what == what).count();
     let counts = [

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::context::is_secret;
-use crate::context::served::{REQUEST_TIME, Resource, Tokens, Unread, discover};
+use crate::context::served::{NotKnown, REQUEST_TIME, Resource, Tokens, discover};
 
 /// Number of objects in a page of a list.
 const PAGE: u32 = 500;
@@ -120,7 +120,7 @@ enum NotRead {
     #[error("the objects take more than {} MiB in all, the maximum of a scan", MAX_ALL_BYTES >> 20)]
     TooLarge,
     #[error(transparent)]
-    Unread(#[from] Unread),
+    NotKnown(#[from] NotKnown),
 }
 
 async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, NotRead> {
@@ -134,11 +134,11 @@ async fn all(client: &Client, resource: &Resource, room: &mut Room) -> Result<Ve
                 return Ok(objects);
             }
             Err(Cut::Failed(kube::Error::Api(status))) if status.code == 410 => failure = status.message.clone(),
-            Err(Cut::Failed(error)) => return Err(Unread::from(error).into()),
+            Err(Cut::Failed(error)) => return Err(NotKnown::from(error).into()),
             Err(Cut::Ended(why)) => return Err(why),
         }
     }
-    Err(Unread::Refused(failure).into())
+    Err(NotKnown::Refused(failure).into())
 }
 
 async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<Vec<Value>, Cut> {
@@ -147,7 +147,7 @@ async fn pages(client: &Client, resource: &Resource, room: &mut Room) -> Result<
     let mut tokens = Tokens::default();
     loop {
         let page = timeout(REQUEST_TIME, resource.list(client, None, &parameters)).await;
-        let page = page.map_err(|_| Cut::Ended(Unread::TooSlow.into()))?.map_err(Cut::Failed)?;
+        let page = page.map_err(|_| Cut::Ended(NotKnown::TooSlow.into()))?.map_err(Cut::Failed)?;
         let (items, next) = (page.items.unwrap_or_default(), page.metadata.continue_);
         // Whole objects, because they are judged themselves.
         for object in &items {

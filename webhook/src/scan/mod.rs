@@ -22,6 +22,8 @@ use crate::yaml::Budget;
 
 pub use report::{human, json, names};
 
+const NODE: Kind<'static> = Kind::new("/Node");
+
 /// Number of objects of a kind that are read as one document. The limits of a document allow a few thousand.
 const TOGETHER: usize = 100;
 
@@ -109,7 +111,7 @@ pub fn scan(registry: &Registry, existing: &Existing) -> Scan {
     }
     let counts = |action: Action| move |found: &&Found| !found.defaulted && found.judged.action == action;
     let denied = checked.findings.iter().filter(counts(Action::Deny));
-    let pdbs = existing.kinds.get("policy/PodDisruptionBudget").map(Vec::as_slice).unwrap_or_default();
+    let pdbs = existing.kinds.get(Kind::POD_DISRUPTION_BUDGET.as_str()).map(Vec::as_slice).unwrap_or_default();
     Scan {
         kubernetes_version: registry.kubernetes_version().to_string(),
         profiles: registry.profiles().iter().map(|(set, profile)| (set.clone(), profile.as_str())).collect(),
@@ -144,7 +146,8 @@ fn is_of_kubernetes(kind: &str) -> bool {
 /// Kinds that the role `view` does not cover, and that hide no denial if they are unknown. No controller makes Pods of
 /// a PodTemplate. Without volumes and classes, policies judge a claim by the claim itself.
 fn is_inert(kind: &str) -> bool {
-    matches!(kind, "/PodTemplate" | "/PersistentVolume" | "storage.k8s.io/StorageClass")
+    const INERT: [Kind<'static>; 3] = [Kind::new("/PodTemplate"), Kind::PERSISTENT_VOLUME, Kind::STORAGE_CLASS];
+    INERT.iter().any(|inert| inert.as_str() == kind)
 }
 
 impl Denied {
@@ -194,7 +197,7 @@ fn is_not_to_be_judged(
         let maker = format!("{group}/{}", text("kind"));
         // The kubelet creates a mirror Pod for each static Pod, and deletes any other Pod with this annotation.
         let is_mirror =
-            maker == "/Node" && object.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
+            maker == NODE.as_str() && object.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
         let owner = Identity { namespace, kind: &maker, name: text("name"), uid: text("uid") };
         let is_made = Kind::parse(kind).zip(Kind::parse(&maker)).is_some_and(|(kind, maker)| is_made_of(kind, maker));
         is_mirror || (is_made || is_further(&maker)) && known.contains(&owner)

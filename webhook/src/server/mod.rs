@@ -38,8 +38,8 @@ use tokio::sync::oneshot;
 pub use tls::{Clients, TlsError};
 
 use crate::engine::give_memory_back;
-use crate::model::MAX_BODY;
-use crate::serving::{Current, Health, Loaded, Part};
+use crate::model::{Current, MAX_BODY};
+use crate::serving::{Health, Loaded, Part};
 use complaints::Complaints;
 use gate::{Gate, Share};
 use judging::{Reply, Task, Witnesses};

@@ -9,7 +9,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certs;
-use crate::serving::Current;
+use crate::model::Current;
 
 /// The clients that may send reviews. Health and metrics are open to all, because a kubelet has no client certificate.
 #[derive(Debug)]

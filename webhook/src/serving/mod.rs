@@ -5,7 +5,6 @@ pub(crate) mod health;
 
 use std::sync::Arc;
 
-pub use crate::model::Current;
 pub use health::{Health, Part};
 
 use crate::context::Context;

@@ -67,12 +67,6 @@ impl Budget {
 )]
 pub(super) struct Spent(usize);
 
-impl From<Spent> for String {
-    fn from(error: Spent) -> Self {
-        error.to_string()
-    }
-}
-
 impl Default for Budget {
     fn default() -> Self {
         Self::times(1)

@@ -33,7 +33,7 @@ use compose::Composed;
 use position::Positions;
 use tree::{Fault, Kind, NodeId, Tree};
 
-use crate::model::pointer::unescape;
+use crate::model::pointer::{index, steps};
 
 /// Maximum size of a file, in bytes. No manifest comes near it, and a larger file is an error.
 pub const MAX_BYTES: usize = 32 << 20;
@@ -215,17 +215,14 @@ impl Document {
     pub fn locate_nearest(&self, pointer: &str) -> (Place, String) {
         let mut place = Place { key: None, value: self.span(self.tree.root) };
         let mut node = self.tree.root;
-        let mut end = 0;
-        // A pointer is empty or begins with a slash. For any other text, the root is the nearest node.
-        if pointer.is_empty() || pointer.starts_with('/') {
-            for token in pointer.split('/').skip(1) {
-                let Some(step) = self.step(node, token) else { break };
-                place = Place { key: step.key.map(|key| self.span(key)), value: self.span(step.value) };
-                node = step.value;
-                end += 1 + token.len();
-            }
+        let mut found = "";
+        for (name, to) in steps(pointer) {
+            let Some(step) = self.step(node, &name) else { break };
+            place = Place { key: step.key.map(|key| self.span(key)), value: self.span(step.value) };
+            node = step.value;
+            found = to;
         }
-        (place, pointer.get(..end).unwrap_or_default().to_owned())
+        (place, found.to_owned())
     }
 
     /// Every comment of the document.
@@ -233,16 +230,15 @@ impl Document {
         &self.comments
     }
 
-    /// The child at one token of a pointer.
-    fn step(&self, node: NodeId, token: &str) -> Option<Step> {
+    /// The child of this name.
+    fn step(&self, node: NodeId, name: &str) -> Option<Step> {
         let node = self.tree.target(node);
         match &self.tree.node(node).kind {
             Kind::Sequence { items, .. } => {
-                let index = parse_index(token)?;
-                items.get(index).map(|item| Step { key: None, value: item.node, merged: false })
+                items.get(index(name)?).map(|item| Step { key: None, value: item.node, merged: false })
             }
             Kind::Mapping { .. } => {
-                let member = self.composed.members.get(&node)?.get(&unescape(token))?;
+                let member = self.composed.members.get(&node)?.get(name)?;
                 Some(Step { key: Some(member.key), value: member.value, merged: member.merged })
             }
             _ => None,
@@ -258,12 +254,6 @@ struct Step {
     key: Option<NodeId>,
     value: NodeId,
     merged: bool,
-}
-
-/// Parses an array index of RFC 6901.
-fn parse_index(token: &str) -> Option<usize> {
-    let canonical = token == "0" || !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical { token.parse().ok() } else { None }
 }
 
 /// kubectl reads a file that begins with `{` as a stream of JSON values. If that fails, newer versions of kubectl read

@@ -33,12 +33,6 @@ pub(super) enum Meaningless {
     Base64,
 }
 
-impl From<Meaningless> for String {
-    fn from(error: Meaningless) -> Self {
-        error.to_string()
-    }
-}
-
 impl Scalar {
     /// The scalar as a JSON value.
     pub(super) fn to_json(&self) -> Result<Value, Meaningless> {

@@ -1,24 +1,9 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Reason, apply};
 use crate::model::Edit;
+use crate::model::edit::tests::{add, append, remove, replace};
 use crate::yaml::read;
-
-fn add(pointer: &str, value: Value) -> Edit {
-    Edit::Add { pointer: pointer.to_owned(), value }
-}
-
-fn append(pointer: &str, value: Value) -> Edit {
-    Edit::Append { pointer: pointer.to_owned(), value }
-}
-
-fn remove(pointer: &str) -> Edit {
-    Edit::Remove { pointer: pointer.to_owned() }
-}
-
-fn replace(pointer: &str, value: Value) -> Edit {
-    Edit::Replace { pointer: pointer.to_owned(), value }
-}
 
 #[track_caller]
 fn becomes(before: &str, edits: &[Edit], after: &str) {
@@ -191,4 +176,9 @@ fn refusals() {
     refused("a: x{{ .Values.x }}\n", add("/b", json!(1)), Reason::Template);
     refused("a:\n  # why\n  b: 1\n", replace("/a", json!(1)), Reason::Comment("/a".into()));
     refused("a:\n- b: 1\n  # c\n  c: 1\n", remove("/a/0/b"), Reason::Comment("/a/0/b".into()));
+}
+
+#[test]
+fn finds_names_that_a_pointer_escapes() {
+    becomes("a: 1\n\"~\": 2\nb/c: 3\n", &[remove("/~0"), replace("/b~1c", json!(4))], "a: 1\nb/c: 4\n");
 }

@@ -86,8 +86,8 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
-        Self { offset, message: message.into() }
+    pub(super) fn new(offset: usize, message: impl ToString) -> Self {
+        Self { offset, message: message.to_string() }
     }
 }
 

@@ -78,7 +78,7 @@ impl<'a> Writer<'a> {
         let mut site = Site { node: self.document.tree.root, parent: None, grandparent: None };
         self.refuse_shared(site.node, "")?;
         for (depth, token) in tokens.iter().enumerate() {
-            let Some(Step { value, merged, .. }) = self.document.step(site.node, &escape(token)) else {
+            let Some(Step { value, merged, .. }) = self.document.step(site.node, token) else {
                 return Ok((site, &tokens[depth..]));
             };
             let place = pointer(&tokens[..=depth]);

@@ -60,3 +60,17 @@ fn what_belongs_together_is_counted() {
     let run = folder.check(&["k"]);
     assert!(run.out.contains("[overlapping-disruption-budgets]") && named(&run.out), "{}", run.out);
 }
+
+/// Lists may be in lists. Items of different lists in one line have different names.
+#[test]
+fn items_of_lists_in_lists_have_names_of_their_own() {
+    let item = r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generateName": "web-"}, "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": "app:1.4.2"}]}}}}"#;
+    let list = format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{item}]}}"#);
+    let text = format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{list}, {list}]}}"#);
+    let folder = Folder::new(&[("k/web.json", &text), (".plimsoll.yaml", CONFIG)]);
+    let run = folder.check(&["k"]);
+    for item in ["items[0].items[0]", "items[1].items[0]"] {
+        let name = format!("Deployment web-* (k/web.json:1, {item})");
+        assert!(run.out.contains(&name), "{name}: {}", run.out);
+    }
+}

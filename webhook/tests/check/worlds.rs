@@ -291,19 +291,37 @@ fn changed_files_are_judged_as_their_folder_is() {
         let is_said = run.out.contains("1 file of `--only` does not exist, and counts as deleted");
         assert_eq!(is_said, arguments.contains(&"k/deleted.yaml"), "{arguments:?}: {}", run.out);
     }
+    let report = blocked.json(&["k", "--only", "k/deleted.yaml", "./k/web.yaml"]);
+    assert_eq!(report["summary"]["deleted"], serde_json::json!(["k/deleted.yaml"]));
     let run = blocked.check(&["k", "--only", "k"]);
     assert!(run.err.contains("`k` is a folder") && run.err.contains("plimsoll check k --only FILE"), "{}", run.err);
 }
 
 #[test]
 fn a_broken_kustomization_is_an_error_at_its_place() {
-    let broken =
-        folder(&[("k/kustomization.yaml", "resources: [web.yaml\n"), ("k/web.yaml", &deployment("name: web", 1))]);
-    let run = broken.check(&["k"]);
-    assert_eq!(run.status, 4, "{}{}", run.out, run.err);
-    assert!(run.out.contains("--> k/kustomization.yaml:"), "{}", run.out);
-    // A template of a kustomization is not read as one, and an empty kustomization builds nothing.
-    for (text, status) in [("resources: [{{ .Values.name }}.yaml]\n{{ end }}\n", 0), ("", 0)] {
+    for (name, text, place) in [
+        ("kustomization.yaml", "resources: [web.yaml\n", ":"),
+        ("kustomization.yml", "resources: [web.yaml\n", ":"),
+        ("Kustomization", "resources: [web.yaml\n", ":"),
+        ("kustomization.yaml", "# {{ x }}\n\nresources: [web.yaml\n", ":"),
+        ("kustomization.yaml", "- web.yaml\n", ":1:1"),
+        ("Kustomization", "web.yaml\n", ":1:1"),
+    ] {
+        let broken = folder(&[(&format!("k/{name}"), text), ("k/web.yaml", &deployment("name: web", 1))]);
+        let run = broken.check(&["k"]);
+        assert_eq!(run.status, 4, "{text:?}: {}{}", run.out, run.err);
+        assert!(run.out.contains(&format!("--> k/{name}{place}")), "{text:?}: {}", run.out);
+        assert_eq!(run.out.matches("error: ").count(), 1, "{text:?}: {}", run.out);
+        assert_eq!(run.out.contains("a kustomization must be a mapping"), place != ":", "{text:?}: {}", run.out);
+        assert!(run.out.contains("1 file of kustomizations"), "{text:?}: {}", run.out);
+    }
+    // A file that is not text is an error, too.
+    let binary = folder(&[("k/web.yaml", &deployment("name: web", 1))]);
+    std::fs::write(binary.path("k/Kustomization"), b"resources: [\xff]\n").unwrap();
+    let run = binary.check(&["k"]);
+    assert!(run.status == 4 && run.out.contains("--> k/Kustomization:1:13"), "{}", run.out);
+    // A template of one is none, and an empty one builds nothing.
+    for (text, status) in [("resources: [{{ .Values.name }}.yaml]\n{{ end }}\n", 0), ("", 0), ("# empty\n", 0)] {
         let other = folder(&[("k/kustomization.yaml", text), ("k/web.yaml", &deployment("name: web", 1))]);
         let run = other.check(&["k", "--allow-empty"]);
         assert_eq!(run.status, status, "{text:?}: {}{}", run.out, run.err);

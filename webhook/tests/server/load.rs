@@ -10,8 +10,8 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use plimsoll::context::{Context, Question, Unknown};
 use plimsoll::engine::Answer as Objects;
+use plimsoll::model::Current;
 use plimsoll::server::Options;
-use plimsoll::serving::Current;
 use tokio::io::AsyncWriteExt as _;
 
 use super::client::{Http1, Running, load, request};

@@ -276,7 +276,7 @@ fn grounds(case: &Case<'_>, verdict: &Verdict, places: &[usize]) -> Vec<Ground> 
 
 fn ground(selected: &Selected, severity: Option<Severity>) -> Ground {
     let Selected { policy, settings, as_of, .. } = selected;
-    Ground { policy: Arc::clone(policy), settings: Arc::clone(settings), as_of: *as_of, severity }
+    Ground { policy: Arc::clone(policy), settings: Arc::clone(settings), as_of: as_of.clone(), severity }
 }
 
 /// One finding with the action of the PolicySets. None if they set no action for it.

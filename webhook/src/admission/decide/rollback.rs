@@ -28,7 +28,9 @@ pub fn may_roll_back(review: &Review, template: Option<&str>) -> bool {
 }
 
 fn keeps_revisions(kind: &str) -> bool {
-    matches!(kind, "apps/Deployment" | "apps/StatefulSet" | "apps/DaemonSet" | "argoproj.io/Rollout")
+    use plimsoll_sdk::kind::Kind;
+    const KINDS: [Kind<'static>; 4] = [Kind::DEPLOYMENT, Kind::STATEFUL_SET, Kind::DAEMON_SET, Kind::ROLLOUT];
+    KINDS.iter().any(|known| known.as_str() == kind)
 }
 
 /// Whether the requested pod template equals one of these revisions, regardless of their author.

@@ -4,9 +4,10 @@ use plimsoll_sdk::metadata::{Judges, Severity};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Evaluated, Place};
+use crate::admission::message;
+use crate::model::Evaluated;
 use crate::registry::test_bundle::policy;
-use crate::registry::{Actions, Policy};
+use crate::registry::{Actions, Policy, Version};
 
 mod companion;
 
@@ -88,19 +89,31 @@ fn denying() -> Selected {
     selected(policy("latest-image-tag", "image", Severity::Error))
 }
 
-fn finding(pointer: &str) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        at: Place { pointer: pointer.to_owned(), missing: String::new() },
-        message: "is bad".to_owned(),
-        help: "write better".to_owned(),
-        fix: None,
-        about: Vec::new(),
-        related: None,
-        since: None,
-        companion: false,
-        unsettled: false,
+/// A finding may have its own version. If a version is unknown, nothing counts as new.
+#[test]
+fn new_policies_and_findings() {
+    let mut policy = policy("latest-image-tag", "image", Severity::Error);
+    policy.since = "0.2.0-rc.1".to_owned();
+    let mut selected = selected(policy);
+    for (as_of, since, is_new) in [
+        ("0.1", None, true),
+        ("0.2", None, false),
+        ("0.2.0-beta.1", None, true),
+        ("0.2.0-rc.1", None, false),
+        ("0.2.0-rc.1", Some("0.2.0"), true),
+        ("0.2.0-rc.2", Some("0.3.0-rc.1"), true),
+        ("0.2", Some("0.2.0-rc.9"), false),
+        ("0.2", Some("soon"), false),
+    ] {
+        selected.as_of = Version::parse_bound(as_of);
+        assert_eq!(selected.is_new(since), is_new, "{as_of} {since:?}");
     }
+    selected.as_of = None;
+    assert!(!selected.is_new(Some("9.0.0")));
+}
+
+fn finding(pointer: &str) -> Finding {
+    message::tests::finding(pointer, "is bad", "write better")
 }
 
 fn found(findings: Vec<Finding>) -> Judgement {

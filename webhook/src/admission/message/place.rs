@@ -1,11 +1,13 @@
 //! The place of a finding in words instead of a path: a container or a field by its name.
 
+use std::borrow::Cow;
+
 use plimsoll_flat::{Kind, Node};
 
 use super::shorten;
 use crate::admission::authored::identity;
 use crate::model::Finding;
-use crate::model::pointer::unescape;
+use crate::model::pointer::{index, names};
 
 /// Maximum number of characters of a name. Names of containers and ports in Kubernetes have at most 63.
 const MAX_NAME: usize = 63;
@@ -64,13 +66,13 @@ fn prefix(finding: &Finding, object: Option<Node<'_>>) -> Option<String> {
         return None;
     }
     if let Some(item) = &walk.item {
-        let is_named = item.name.as_deref().is_some_and(says) || item.is_term() && says(item.holder);
+        let is_named = item.name.as_deref().is_some_and(says) || item.is_term() && says(&item.holder);
         return (!is_named).then(|| item.describe());
     }
     if let Some(direction) = walk.direction.filter(|direction| !says(direction)) {
         return Some(direction.to_owned());
     }
-    let field = unescape(pointer.rsplit('/').next().unwrap_or_default());
+    let field = names(&pointer).last().unwrap_or_default();
     // A finding about another object names that object.
     let is_other = finding.related.is_some() || EVERYWHERE.contains(&&*field);
     let is_clear = is_other || says(&field) || ALIASES.iter().any(|(known, word)| *known == field && says(word));
@@ -92,8 +94,8 @@ struct Walk<'a> {
 /// An item of a list.
 struct Item<'a> {
     /// The field that holds the list.
-    holder: &'a str,
-    list: &'a str,
+    holder: Cow<'a, str>,
+    list: Cow<'a, str>,
     index: usize,
     name: Option<String>,
 }
@@ -101,22 +103,25 @@ struct Item<'a> {
 impl<'a> Walk<'a> {
     fn along(object: Option<Node<'a>>, pointer: &'a str) -> Self {
         let mut walk = Self { end: object, ..Self::default() };
-        let (mut holder, mut list) = ("", "");
-        for token in pointer.split('/').skip(1) {
+        let (mut holder, mut list) = (Cow::Borrowed(""), Cow::Borrowed(""));
+        for name in names(pointer) {
             let Some(items) = walk.end.filter(|node| node.kind() == Kind::Array) else {
-                (holder, list) = (list, token);
-                walk.direction = walk.direction.or_else(|| DIRECTIONS.into_iter().find(|known| *known == token));
-                walk.end = walk.end.and_then(|node| node.get(&unescape(token)));
+                walk.direction = walk.direction.or_else(|| DIRECTIONS.into_iter().find(|known| *known == name));
+                walk.end = walk.end.and_then(|node| node.get(&name));
+                (holder, list) = (list, name);
                 continue;
             };
-            let Ok(index) = token.parse() else { break };
+            let Some(index) = index(&name) else { break };
             walk.end = items.item(index);
             let name = walk.end.and_then(identity).map(|(_, name)| name);
-            match class(list, walk.end) {
+            match class(&list, walk.end) {
                 Some(class) if walk.container.is_none() => {
                     walk.container = Some((class, name.and_then(Node::as_str).unwrap_or_default()));
                 }
-                _ => walk.item = Some(Item { holder, list, index, name: name.map(text) }),
+                _ => {
+                    let (holder, list) = (holder.clone(), list.clone());
+                    walk.item = Some(Item { holder, list, index, name: name.map(text) });
+                }
             }
         }
         walk
@@ -148,7 +153,7 @@ impl Item<'_> {
 
     /// `volume "data"`, `item 2 of canary steps`.
     fn describe(&self) -> String {
-        let noun = match self.list {
+        let noun = match &*self.list {
             "volumes" => "volume",
             "volumeClaimTemplates" => "volume claim template",
             "topologySpreadConstraints" => "spread constraint",
@@ -156,12 +161,12 @@ impl Item<'_> {
             _ => "",
         };
         match &self.name {
-            _ if self.is_term() => format!("term {} of {}", self.index + 1, shorten(self.holder, MAX_NAME)),
+            _ if self.is_term() => format!("term {} of {}", self.index + 1, shorten(&self.holder, MAX_NAME)),
             Some(name) if !noun.is_empty() => format!("{noun} {}", shorten(&format!("{name:?}"), MAX_NAME)),
             _ => {
-                let is_plain = !EVERYWHERE.contains(&self.holder) && !self.holder.contains('~');
-                let holder = if is_plain { format!("{} ", shorten(self.holder, MAX_NAME)) } else { String::new() };
-                format!("item {} of {holder}{}", self.index + 1, shorten(&unescape(self.list), MAX_NAME))
+                let is_plain = !EVERYWHERE.contains(&&*self.holder) && !self.holder.contains(['~', '/']);
+                let holder = if is_plain { format!("{} ", shorten(&self.holder, MAX_NAME)) } else { String::new() };
+                format!("item {} of {holder}{}", self.index + 1, shorten(&self.list, MAX_NAME))
             }
         }
     }

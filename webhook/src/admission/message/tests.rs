@@ -7,7 +7,7 @@ use super::*;
 use crate::model::{Failure, Finding, Place};
 use crate::registry::{Policy, Recourse, test_bundle};
 
-pub(super) fn finding(pointer: &str, message: &str, help: &str) -> Finding {
+pub(in crate::admission) fn finding(pointer: &str, message: &str, help: &str) -> Finding {
     Finding {
         severity: Severity::Error,
         at: Place { pointer: pointer.to_owned(), missing: String::new() },

@@ -10,6 +10,9 @@ use crate::model::parse_duration;
 use crate::register;
 use crate::registry::{Mode, Profile};
 
+/// Maximum of every duration. The clock can't hold the end of a much longer time.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Default of `--authority-secret`.
 const AUTHORITY_SECRET: &str = "plimsoll-authority";
 
@@ -202,7 +205,8 @@ fn parse_profile(text: &str) -> Result<Profile, String> {
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a duration, such as 5s or 500ms".to_owned())
+    let time = parse_duration(text).ok_or_else(|| "write a duration, such as 5s or 500ms".to_owned())?;
+    Some(time).filter(|time| *time <= MAX_TIME).ok_or_else(|| "write at most 8760h, which is a year".to_owned())
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
@@ -257,6 +261,15 @@ mod tests {
             assert_eq!(service(text), None, "{text}");
         }
         assert!(parse_name("plimsoll.dev").is_ok() && parse_name("plimsoll..dev").is_err());
+    }
+
+    #[test]
+    fn durations() {
+        for (text, time) in [("0", Ok(Duration::ZERO)), ("8760h", Ok(MAX_TIME))] {
+            assert_eq!(parse_time(text), time);
+        }
+        assert!(parse_time("8761h").unwrap_err().contains("8760h") && parse_time("10000000000000000000s").is_err());
+        assert!(parse_interval("0s").is_err() && parse_interval("1ms").is_ok());
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) struct Source {
 
 #[derive(Debug)]
 struct Files {
-    files: certs::Files,
+    pair: certs::Pair,
     ca_file: Option<PathBuf>,
     /// The host name that the API server uses. None without `--register`.
     host: Option<String>,
@@ -83,7 +83,7 @@ impl Source {
     fn new(args: &ServeArgs) -> Self {
         let files = args.tls_cert_file.clone().zip(args.tls_private_key_file.clone());
         let given = files.map(|(certificate, private_key)| Files {
-            files: certs::Files { certificate, private_key },
+            pair: certs::Pair { certificate, private_key },
             ca_file: args.ca_file.clone(),
             host: args.host().filter(|_| args.register),
         });
@@ -94,7 +94,7 @@ impl Source {
     pub(super) fn watched(&self) -> Vec<PathBuf> {
         let mut paths: Vec<_> = self.client_ca.iter().cloned().collect();
         if let Some(given) = &self.given {
-            paths.extend([given.files.certificate.clone(), given.files.private_key.clone()]);
+            paths.extend([given.pair.certificate.clone(), given.pair.private_key.clone()]);
             paths.extend(given.ca_file.clone());
         }
         paths
@@ -105,10 +105,10 @@ impl Source {
         let mut key = None;
         let mut authority = Vec::new();
         if let Some(given) = &self.given {
-            key = Some(given.files.load()?);
+            key = Some(given.pair.load()?);
             if let Some(host) = &given.host {
-                given.files.check_name(host)?;
-                authority = given.files.authority(given.ca_file.as_deref())?;
+                given.pair.check_name(host)?;
+                authority = given.pair.authority(given.ca_file.as_deref())?;
             }
         }
         let clients = match &self.client_ca {

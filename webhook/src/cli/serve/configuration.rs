@@ -149,7 +149,7 @@ impl Loader {
         let room = bundles.next_power_of_two().max(ROOM);
         // A thread holds one instance of each bundle until its review is decided. Loading a bundle takes one more, to
         // test it.
-        let instances = self.threads * room + 1;
+        let instances = self.threads.saturating_mul(room).saturating_add(1);
         let limits = Limits { instances: u32::try_from(instances).unwrap_or(u32::MAX), ..self.limits };
         let engine =
             Engine::new(limits).map_err(|error| NotLoaded::Memory { instances, reason: format!("{error:#}") })?;

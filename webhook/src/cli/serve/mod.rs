@@ -84,9 +84,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     };
     let watches = client.as_ref().map(|client| Watches::start(client.clone(), args.only_namespace.clone()));
     let certificates = Certificates::new(given, own.as_ref())?;
-    let loader = Loader::new(&args, server_options(&args).threads, kubernetes_version, watches.clone());
+    let options = server_options(&args);
+    let loader = Loader::new(&args, options.threads, kubernetes_version, watches.clone());
     let configuration = Configuration::load(loader, watches)?;
-    let server = bind(&args, &configuration, &certificates).await?;
+    let server = bind(&args, options, &configuration, &certificates).await?;
     let (background, health) = (Background::start().context("cannot start a thread")?, server.health());
     let mut tasks = Tasks::start(server, signals);
     let reloader = Reloader { background, health, configuration, certificates, registrar: None };
@@ -109,7 +110,7 @@ async fn attend(
     let health = Arc::clone(&reloader.health);
     let watches = reloader.configuration.watches.clone();
     if let Some(watches) = watches.as_ref().filter(|_| args.service.is_none()) {
-        known(watches, tasks).await?;
+        wait_for_lists(watches, tasks).await?;
     }
     if let Some((client, watches)) = client.clone().zip(watches) {
         write_budgets(args, client, watches, &reloader, tasks);
@@ -136,12 +137,12 @@ async fn attend(
 
 /// Waits for the first lists. With a URL, the API server sends reviews at once. With a Service, it waits until the
 /// replica is ready.
-async fn known(watches: &Watches, tasks: &Tasks) -> Result<()> {
-    let known = tokio::select! {
-        known = tokio::time::timeout(LISTED, watches.listed()) => known.is_ok(),
+async fn wait_for_lists(watches: &Watches, tasks: &Tasks) -> Result<()> {
+    let is_done = tokio::select! {
+        listed = tokio::time::timeout(LISTED, watches.listed()) => listed.is_ok(),
         () = tasks.stopped() => true,
     };
-    if known { Ok(()) } else { Err(unlisted(&watches.watched())) }
+    if is_done { Ok(()) } else { Err(unlisted(&watches.watched())) }
 }
 
 /// With `--write-budgets`, starts the task that writes missing PodDisruptionBudgets.
@@ -210,8 +211,12 @@ fn server_options(args: &ServeArgs) -> server::Options {
     }
 }
 
-async fn bind(args: &ServeArgs, configuration: &Configuration, certificates: &Certificates) -> Result<Server> {
-    let options = server_options(args);
+async fn bind(
+    args: &ServeArgs,
+    options: server::Options,
+    configuration: &Configuration,
+    certificates: &Certificates,
+) -> Result<Server> {
     let (loaded, key) = (Arc::clone(&configuration.loaded), Arc::clone(&certificates.key));
     let enforces = loaded.get().enforces;
     let mut server = Server::bind(args.listen, options, loaded, key)

@@ -7,8 +7,9 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
 use crate::certs::{Authorities, Leaf};
+use crate::model::Current;
 use crate::register::{AuthoritySecret, RegisterError, Registrar};
-use crate::serving::{Current, Health, Part};
+use crate::serving::{Health, Part};
 
 /// How often to check whether a renewal is due, or whether another replica changed the shared Secret.
 const PERIOD: Duration = Duration::from_secs(10);

@@ -15,9 +15,10 @@ use super::configuration::{Loader, NotLoaded};
 use super::own::Own;
 use super::watched::Fingerprint;
 use crate::context::watch::Watches;
+use crate::model::Current;
 use crate::register::{Registrar, Rules};
 use crate::server::Clients;
-use crate::serving::{Current, Health, Loaded, Part};
+use crate::serving::{Health, Loaded, Part};
 
 /// Delay between the publication of a new CA and its first use. API servers need a moment to read it.
 const PUBLISHED: Duration = Duration::from_secs(2);

@@ -2,25 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::registry::policy_set::tests::set;
-
-/// A request from the cluster.
-fn request(group: &str, resource: &str, kind: &str, subresource: &str, operation: &str, namespace: &str) -> Review {
-    let body = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "1",
-            "kind": {"group": group, "version": "v1", "kind": kind},
-            "resource": {"group": group, "version": "v1", "resource": resource},
-            "subResource": subresource,
-            "operation": operation,
-            "namespace": namespace,
-            "name": "web",
-            "object": {"metadata": {"name": "web"}},
-        },
-    });
-    Review::from_admission_review(body.to_string().as_bytes()).unwrap()
-}
+use crate::registry::test_bundle::request;
 
 fn deployment() -> Review {
     request("apps", "deployments", "Deployment", "", "CREATE", "shop")

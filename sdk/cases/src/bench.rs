@@ -12,6 +12,7 @@ use plimsoll::model::{Evaluated, Outcome, Review, Subject};
 use plimsoll::registry::{ConfigError, Options, Registry, Selected, Site, read};
 use plimsoll::{judge, yaml};
 use plimsoll_sdk::guest::Subject as GuestSubject;
+use plimsoll_sdk::metadata;
 use serde_json::{Value, json};
 
 use crate::case::Case;
@@ -28,6 +29,22 @@ pub struct Bench {
     whole: Arc<dyn Context>,
     /// Whether the case expects that the policy skips objects.
     skips: bool,
+}
+
+/// Reads a PolicySet that states the defaults of a policy's settings, and lets the policy check them.
+pub(crate) fn check_defaults(policy: &metadata::Policy) -> Result<()> {
+    let set = json!({
+        "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ClusterPolicySet", "metadata": {"name": "case"},
+        "spec": {"profile": "none", "policies": [{"id": policy.id, "settings": policy.settings_defaults}]},
+    });
+    let registry = Bench::registry(Bench::engine()?, &set.to_string(), None, Site::Files)?;
+    let bundle = registry.bundles().first().context("the bundle")?;
+    let index = bundle.metadata().policies.iter().position(|known| known.id == policy.id).context("the policy")?;
+    let faults = bundle
+        .check_settings(u32::try_from(index)?, &plimsoll_sdk::flat::to_document(&policy.settings_defaults)?)
+        .map_err(|failure| anyhow::anyhow!("the check of the settings failed: {failure}"))?;
+    ensure!(faults.is_empty(), "the policy rejects its own defaults: {faults:?}");
+    Ok(())
 }
 
 impl Bench {

@@ -105,6 +105,13 @@ pub fn trials(suite: Result<Suite>) -> (Vec<Arc<Case>>, Vec<Trial>) {
         }
     }
     let is_recorded = std::env::var_os("PLIMSOLL_WRITE").is_some_and(|write| !write.is_empty());
+    let has_settings =
+        |policy: &&metadata::Policy| policy.settings_defaults.as_object().is_some_and(|it| !it.is_empty());
+    trials.extend(suite.metadata.policies.iter().filter(is_asked).filter(has_settings).map(|policy| {
+        Trial::test(format!("{}: the defaults of its settings are valid", policy.id), || {
+            bench::check_defaults(policy).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    }));
     trials.extend(cases.iter().map(|case| {
         let (name, case) = (case.name(), Arc::clone(case));
         Trial::test(name, move || {

@@ -131,7 +131,7 @@ fn selects(registry: &Registry) -> Vec<String> {
     let selected = |review| {
         let selected = registry.select(review);
         let each = selected.iter().map(|selected| {
-            let actions = (&selected.actions, selected.on_error, selected.spared, selected.mutate, selected.as_of);
+            let actions = (&selected.actions, selected.on_error, selected.spared, selected.mutate, &selected.as_of);
             let exemption = selected.exemption.as_ref().map(|exemption| &exemption.name);
             format!("{} {:?} {actions:?} {exemption:?}", selected.policy.id, selected.settings)
         });

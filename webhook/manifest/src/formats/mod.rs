@@ -1,0 +1,1 @@
+//! Forms of texts: names, labels, quantities, addresses, schedules.

@@ -3,15 +3,22 @@
 //! [`judge`] first compares the object with a table of every field of every kind, then applies the validation that goes
 //! beyond the schema. It needs no cluster, never panics, and takes time linear in the size of the object.
 
-pub mod fault;
+mod decode;
+mod fault;
 mod formats;
+mod misplaced;
 mod place;
 mod rules;
+mod schema;
+mod served;
+mod table;
 
 use plimsoll_flat::Node;
 
-pub use fault::{Edit, Fault, Faults, Fix, Place, Rule, Severity};
-pub use place::At;
+use fault::Faults;
+pub use fault::{Edit, Fault, Fix, Place, Rule, Severity};
+use place::At;
+use served::Served;
 
 /// A minor version of Kubernetes: 1.32 to 1.37. Newer versions are read as the newest, older ones as the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +52,9 @@ pub struct Judgement {
 /// How much is known about the kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// The kind belongs to Kubernetes itself, and was checked.
+    /// The group belongs to Kubernetes itself.
     Kind,
-    /// The group is not one of Kubernetes' own, so only the metadata was checked.
+    /// The group is not one of Kubernetes' own: nothing is known.
     Custom,
 }
 
@@ -56,8 +63,19 @@ pub enum Known {
 pub fn judge(object: Node<'_>, version: Version) -> Judgement {
     let mut faults = Faults::new(version.clamped());
     let at = At::root(object);
-    let api_version = at.at("apiVersion").text();
-    let kind = at.at("kind").text();
-    rules::probe(api_version, kind, &at, &mut faults);
-    Judgement { faults: faults.finish(), known: Known::Kind }
+    if !at.is_object() {
+        let message = format!("a manifest is an object, but this is {}", schema::describe(object));
+        faults.error(Rule::WrongType, &at, message, "write an object with `apiVersion` and `kind`");
+        return Judgement { faults: faults.finish(), known: Known::Kind };
+    }
+    let known = match served::find(&at, &mut faults) {
+        Served::As(kind) => {
+            schema::check(object, kind.shape(), &mut faults);
+            rules::probe(&kind.api_version(), kind.name(), &at, &mut faults);
+            Known::Kind
+        }
+        Served::List | Served::Refused => Known::Kind,
+        Served::Custom => Known::Custom,
+    };
+    Judgement { faults: faults.finish(), known }
 }

@@ -25,9 +25,6 @@ pub(crate) struct Frame<'p, 'a> {
 fn value<'a>(node: Node<'a>, code: Code, up: &Frame<'_, 'a>, lax: bool, faults: &mut Faults) {
     let kind = node.kind();
     if kind == Json::Null {
-        if code.shape() == Type::SchemaOrBool {
-            wrong(node, code.shape(), faults);
-        }
         return;
     }
     let shape = code.shape();

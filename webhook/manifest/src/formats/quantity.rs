@@ -19,6 +19,7 @@ pub(crate) struct Quantity(i128);
 impl Quantity {
     pub(crate) const ZERO: Self = Self(0);
     pub(crate) const ONE: Self = Self(ONE);
+    pub(crate) const MILLI: Self = Self(ONE / 1000);
 
     /// The quantity in a text, if it has the right form.
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -207,9 +208,10 @@ mod tests {
 
     #[test]
     fn forms() {
-        for text in
-            ["0", "1", "+1", "-1", "1.5", ".5", "1.", "1.G", "100m", "1Ki", "1e3", "1E3", "1E", "1e-3", "1n", "00", "m", "+", "."]
-        {
+        for text in [
+            "0", "1", "+1", "-1", "1.5", ".5", "1.", "1.G", "100m", "1Ki", "1e3", "1E3", "1E", "1e-3", "1n", "00", "m",
+            "+", ".",
+        ] {
             assert!(Quantity::parse(text).is_some(), "{text}");
         }
         for text in

@@ -135,6 +135,11 @@ impl Faults {
         self.version.minor >= minor
     }
 
+    /// Whether no more faults are recorded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MOST
+    }
+
     /// Records that the API server refuses the object because of the value at this place.
     ///
     /// Write `faults.error(rule, at, message, help)`; a fix is added with [`Faults::fix`].
@@ -156,7 +161,7 @@ impl Faults {
 
     #[cold]
     fn add(&mut self, rule: Rule, severity: Severity, at: &At<'_>, message: String, help: String) {
-        if self.list.len() >= MOST {
+        if self.is_full() {
             return;
         }
         let place = at.place();

@@ -17,6 +17,9 @@ const SPINE: &[&str] = &["metadata", "spec", "template", "jobTemplate", "securit
 /// A field that the object around it does not have.
 #[cold]
 pub(crate) fn unknown(name: &str, node: Node<'_>, around: &Frame<'_, '_>, faults: &mut Faults) {
+    if faults.is_full() {
+        return;
+    }
     let at = At::root(node);
     let Some(fields) = around.shape else { return };
     let place = schema::name(&around.node.pointer());
@@ -128,27 +131,24 @@ struct Found<'a> {
     parent: Option<Node<'a>>,
 }
 
-/// The nearest places of the same object that have the field and take the value: below the object itself, then around
-/// it, and below what is around it.
+/// The nearest places of the same object that have the field and take the value: around the object and below it, or else
+/// below what is around it.
 fn elsewhere<'a>(name: &str, node: Node<'a>, around: &Frame<'_, 'a>, version: Version) -> Vec<Found<'a>> {
-    let mut frame = Some(around);
-    let mut above = false;
-    while let Some(here) = frame {
-        if let Some(shape) = here.shape {
-            let mut found = Vec::new();
-            if above && shape.field(name, version).is_some_and(|code| schema::fits(node, code)) {
-                found.push(Found { path: join(&here.node.pointer(), name), parent: Some(here.node) });
-            } else {
-                below(name, node, shape, Some(here.node), &here.node.pointer(), version, &mut found);
-            }
-            if !found.is_empty() {
-                return found;
-            }
-        }
-        above = true;
-        frame = here.up;
+    let mut found = Vec::new();
+    let frames = || std::iter::successors(around.up, |frame| frame.up);
+    let takes = |shape: Struct| shape.field(name, version).is_some_and(|code| schema::fits(node, code));
+    if let Some(frame) = frames().find(|frame| frame.shape.is_some_and(takes)) {
+        found.push(Found { path: join(&frame.node.pointer(), name), parent: Some(frame.node) });
     }
-    Vec::new()
+    for frame in std::iter::once(around).chain(frames()) {
+        if let Some(shape) = frame.shape {
+            below(name, node, shape, Some(frame.node), &frame.node.pointer(), version, &mut found);
+        }
+        if !found.is_empty() {
+            break;
+        }
+    }
+    found
 }
 
 /// Searches breadth first, so that the nearest places come first, and only those of the least depth are kept.
@@ -162,6 +162,7 @@ fn below<'a>(
     found: &mut Vec<Found<'a>>,
 ) {
     let mut level = vec![(shape, node, path.to_owned())];
+    let before = found.len();
     for _ in 0..DEPTH {
         let mut next = Vec::new();
         for (shape, node, path) in level {
@@ -184,7 +185,7 @@ fn below<'a>(
                 found.push(Found { path: join(path, name), parent: *node });
             }
         }
-        if !found.is_empty() {
+        if found.len() > before {
             return;
         }
         next.truncate(64);

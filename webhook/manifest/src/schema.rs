@@ -157,6 +157,7 @@ fn wrong(node: Node<'_>, shape: Type, faults: &mut Faults) {
     });
     let help = match (shape, node.kind(), quoted) {
         (.., Some(text)) => format!("write {text} without quotes"),
+        (Type::Quantity, Json::String, _) => quantity_help(node.as_str().unwrap_or_default()),
         (Type::String, Json::Number | Json::Bool, _) => format!("put the value in quotes: \"{}\"", node.to_json()),
         (Type::Bytes, Json::String, _) => "encode the value as base64, or use `stringData` if this is a Secret".into(),
         (Type::List(_), ..) => "write a list: each item starts with `-`".into(),
@@ -168,6 +169,30 @@ fn wrong(node: Node<'_>, shape: Type, faults: &mut Faults) {
         let edit = crate::Edit::Replace { pointer: at.pointer(), value: text.to_owned() };
         faults.fix(format!("write {text} without quotes"), vec![edit]);
     }
+}
+
+/// What the author of a text that is almost a quantity means.
+fn quantity_help(text: &str) -> String {
+    let packed: String = text.chars().filter(|char| !char.is_whitespace() && *char != '_' && *char != ',').collect();
+    let number = packed.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let unit = packed.get(number.len()..).unwrap_or_default().trim_end_matches(['b', 'B']);
+    let right = match unit.to_ascii_lowercase().as_str() {
+        "k" => "k",
+        "m" if unit == "m" && !packed.ends_with(['b', 'B']) => "m",
+        "m" => "M",
+        "g" => "G",
+        "t" => "T",
+        "ki" => "Ki",
+        "mi" => "Mi",
+        "gi" => "Gi",
+        "ti" => "Ti",
+        _ => unit,
+    };
+    let candidate = format!("{number}{right}");
+    if candidate != text && decode::is_quantity(&candidate) {
+        return format!("write `{}`", short(&candidate));
+    }
+    format!("write {}", takes(Type::Quantity))
 }
 
 /// The number that the text is, if it is written as JSON writes it.
@@ -210,7 +235,7 @@ pub(crate) fn describe(node: Node<'_>) -> String {
     }
 }
 
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     let mut kept: String = text.chars().take(40).map(|char| if char.is_control() { ' ' } else { char }).collect();
     if kept.len() < text.len() {
         kept.push('…');

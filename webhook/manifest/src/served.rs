@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use crate::Version;
 use crate::fault::{Edit, Faults, Rule};
 use crate::place::At;
+use crate::schema;
 use crate::table::Kind;
 
 /// What the table says about the apiVersion and the kind of an object.
@@ -170,6 +171,15 @@ pub(crate) fn find(at: &At<'_>, faults: &mut Faults) -> Served {
     }
     let (written, kind_name) = (api_version.text(), kind.text());
     let (group, version) = written.split_once('/').unwrap_or(("", written));
+    if version.contains('/') {
+        faults.error(
+            Rule::InvalidValue,
+            &api_version,
+            format!("`{}` is not a valid apiVersion: it has more than one `/`", schema::short(written)),
+            "write a group and version, such as `apps/v1`",
+        );
+        return Served::Refused;
+    }
     let exact = Kind::named(kind_name).filter(|known| known.group() == group && known.version() == version);
     if let Some(known) = exact.clone().find(|known| known.is_in(faults.version)) {
         warn(known, &api_version, faults);

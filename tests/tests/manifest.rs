@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use plimsoll_flat::{Node, json};
 use plimsoll_manifest::{Known, Severity, Version, judge};
@@ -65,9 +65,8 @@ struct Verdicts {
 }
 
 impl Verdicts {
-    fn add(&mut self, mutant: &Mutant, answer: &Answer) -> Result<()> {
-        let Some(refused) = answer.refused() else { return Ok(()) };
-        let ours = refusal(&mutant.object)?;
+    fn add(&mut self, mutant: &Mutant, answer: &Answer, ours: Option<String>) {
+        let Some(refused) = answer.refused() else { return };
         let what =
             |said: &str| format!("{}: {}\n    {said}\n    {}", mutant.object["kind"], mutant.change, mutant.object);
         match (refused, ours) {
@@ -76,7 +75,6 @@ impl Verdicts {
             _ => {}
         }
         *(if refused { &mut self.refused } else { &mut self.accepted }) += 1;
-        Ok(())
     }
 
     fn check(&self, objects: &[Value]) -> Result<()> {
@@ -136,8 +134,8 @@ impl Server {
         }
         let mut verdicts = Verdicts::default();
         for task in tasks {
-            for (mutant, answer) in task.await?? {
-                verdicts.add(&mutant, &answer)?;
+            for (mutant, answer, ours) in task.await?? {
+                verdicts.add(&mutant, &answer, ours);
             }
         }
         Ok(verdicts)
@@ -149,77 +147,99 @@ impl Server {
     }
 }
 
-/// One connection; it is opened anew where the API server has closed it.
-async fn ask(address: String, mutants: Vec<(Mutant, Option<String>)>) -> Result<Vec<(Mutant, Answer)>> {
+/// Sends the mutants one after another. The answers stand beside what we say.
+async fn ask(address: String, mutants: Vec<(Mutant, Option<String>)>) -> Result<Vec<(Mutant, Answer, Option<String>)>> {
     let mut answers = Vec::with_capacity(mutants.len());
-    let mut connection = None;
+    let mut connection = Connection { address, open: None };
     for (mutant, path) in mutants {
+        let ours = refusal(&mutant.object)?;
         let answer = match path {
-            Some(path) => post(&address, &mut connection, &path, &mutant.object).await?,
-            None => Answer { status: 404, message: "no such kind".to_owned() },
+            None => Answer { status: 404, message: "no such kind".to_owned(), name: String::new() },
+            Some(path) => {
+                let dry = format!("{path}?dryRun=All&fieldValidation=Strict");
+                let answer = connection.send(Method::POST, &dry, &mutant.object).await?;
+                match answer.refused() {
+                    // A dry run allocates no ports and addresses.
+                    Some(false) if ours.is_some() => connection.try_out(&path, &mutant.object).await?,
+                    _ => answer,
+                }
+            }
         };
-        answers.push((mutant, answer));
+        answers.push((mutant, answer, ours));
     }
     Ok(answers)
 }
 
-async fn post(
-    address: &str,
-    connection: &mut Option<SendRequest<Full<Bytes>>>,
-    path: &str,
-    object: &Value,
-) -> Result<Answer> {
-    let body = object.to_string();
-    let mut error = None;
-    for _ in 0..3 {
-        if connection.as_ref().is_none_or(SendRequest::is_closed) {
-            let stream = tokio::net::TcpStream::connect(address).await?;
-            let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-            tokio::spawn(driver);
-            *connection = Some(sender);
+/// A connection, which is opened anew where the API server has closed it.
+struct Connection {
+    address: String,
+    open: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Connection {
+    /// Creates the object, and removes it again.
+    async fn try_out(&mut self, path: &str, object: &Value) -> Result<Answer> {
+        let answer = self.send(Method::POST, &format!("{path}?fieldValidation=Strict"), object).await?;
+        if answer.status == 201 {
+            self.send(Method::DELETE, &format!("{path}/{}", answer.name), &Value::Null).await?;
         }
-        let Some(sender) = connection.as_mut() else { continue };
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{path}?dryRun=All&fieldValidation=Strict"))
-            .header("host", address)
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.clone())))?;
-        match sender.send_request(request).await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                let body = response.into_body().collect().await?.to_bytes();
-                let message = serde_json::from_slice::<Value>(&body)
-                    .ok()
-                    .and_then(|body| Some(body["message"].as_str()?.to_owned()))
-                    .unwrap_or_default();
-                return Ok(Answer { status, message });
-            }
-            // A few objects make the API server panic: it closes the connection.
-            Err(failed) => (*connection, error) = (None, Some(failed)),
-        }
+        Ok(answer)
     }
-    Ok(Answer { status: 0, message: error.map(|error| error.to_string()).unwrap_or_default() })
+
+    async fn send(&mut self, method: Method, path: &str, body: &Value) -> Result<Answer> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut message = String::new();
+        for _ in 0..3 {
+            let sender = match &mut self.open {
+                Some(sender) if !sender.is_closed() => sender,
+                closed => {
+                    let stream = tokio::net::TcpStream::connect(&self.address).await?;
+                    let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+                    tokio::spawn(driver);
+                    closed.insert(sender)
+                }
+            };
+            let request = Request::builder()
+                .method(method.clone())
+                .uri(path)
+                .header("host", &self.address)
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(body.clone())))?;
+            match sender.send_request(request).await {
+                Ok(response) => return Answer::of(response).await,
+                // A few objects make the API server panic: it closes the connection.
+                Err(error) => (self.open, message) = (None, error.to_string()),
+            }
+        }
+        Ok(Answer { status: 0, message, name: String::new() })
+    }
 }
 
 struct Answer {
     status: u16,
     message: String,
+    /// The name of the object that was created.
+    name: String,
 }
 
 impl Answer {
+    async fn of(response: Response<Incoming>) -> Result<Self> {
+        let status = response.status().as_u16();
+        let body: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes()).unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(Self { status, message: text(&body["message"]), name: text(&body["metadata"]["name"]) })
+    }
+
     /// Whether the object itself is refused; `None` if the answer depends on other objects, or on the flags of the server.
     fn refused(&self) -> Option<bool> {
-        const ELSEWHERE: &[&str] =
-            &["no PriorityClass with name", "not in the valid range", "not found", "already allocated", "RuntimeClass"];
+        const ELSEWHERE: &[&str] = &["no PriorityClass with name", "not found"];
+        const FLAGS: &[&str] = &["is not in the valid range", "already allocated"];
+        let says = |texts: &[&str]| texts.iter().any(|text| self.message.contains(text));
         match self.status {
             200 | 201 | 409 => Some(false),
-            400 | 404 => Some(true),
-            403 | 422 if ELSEWHERE.iter().any(|text| self.message.contains(text)) && self.status == 403 => None,
-            422 if self.message.contains("not in the valid range") || self.message.contains("already allocated") => {
-                None
-            }
-            403 | 422 => Some(true),
+            403 if says(ELSEWHERE) => None,
+            422 if says(FLAGS) => None,
+            400 | 403 | 404 | 422 => Some(true),
             _ => None,
         }
     }

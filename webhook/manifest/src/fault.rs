@@ -3,7 +3,7 @@
 use crate::Version;
 use crate::place::At;
 
-/// Maximum number of faults that one object is told about.
+/// Maximum number of errors of one object, and of warnings.
 const MOST: usize = 200;
 
 /// One thing that the API server refuses or warns about.
@@ -21,6 +21,14 @@ pub struct Fault {
     pub help: String,
     /// The edits that mend it, where there is only one right value.
     pub fix: Option<Fix>,
+}
+
+impl Fault {
+    /// Whether another fault says the same about the same place: the schema may have said it before.
+    fn repeats(&self, other: &Self) -> bool {
+        let alike = matches!(self.rule, Rule::OutOfRange | Rule::InvalidFormat | Rule::InvalidQuantity);
+        self.rule == other.rule && self.at == other.at && (alike || self.message == other.message)
+    }
 }
 
 /// Whether the API server refuses the object or only warns.
@@ -118,50 +126,54 @@ rules! {
 
 /// The faults that were found so far, and the version of Kubernetes that they hold for.
 #[derive(Clone, Debug)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// The version of Kubernetes, from 1.32 to 1.37.
-    pub version: Version,
+    pub(crate) version: Version,
     list: Vec<Fault>,
+    errors: usize,
+    /// Whether the fault that was found last is the last of the list.
+    added: bool,
 }
 
 impl Faults {
     pub(crate) fn new(version: Version) -> Self {
-        Self { version, list: Vec::new() }
+        Self { version, list: Vec::new(), errors: 0, added: false }
     }
 
     /// Whether the version is 1.`minor` or newer.
-    #[must_use]
-    pub fn since(&self, minor: u16) -> bool {
+    pub(crate) fn since(&self, minor: u16) -> bool {
         self.version.minor >= minor
     }
 
-    /// Whether no more faults are recorded.
+    /// Whether no more errors are recorded.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= MOST
+        self.errors >= MOST
     }
 
     /// Records that the API server refuses the object because of the value at this place.
     ///
     /// Write `faults.error(rule, at, message, help)`; a fix is added with [`Faults::fix`].
-    pub fn error(&mut self, rule: Rule, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn error(&mut self, rule: Rule, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
         self.add(rule, Severity::Error, at, message.into(), help.into());
     }
 
     /// Records that the API server warns about the value at this place.
-    pub fn warning(&mut self, rule: Rule, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn warning(&mut self, rule: Rule, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
         self.add(rule, Severity::Warning, at, message.into(), help.into());
     }
 
-    /// Adds a fix to the fault that was recorded last, unless that is about a placeholder.
-    pub fn fix(&mut self, title: impl Into<String>, edits: Vec<Edit>) {
-        if let Some(last) = self.list.last_mut().filter(|last| last.rule != Rule::Placeholder) {
+    /// Adds a fix to the fault that was found last, unless that is about a placeholder.
+    pub(crate) fn fix(&mut self, title: impl Into<String>, edits: Vec<Edit>) {
+        if let Some(last) = self.list.last_mut().filter(|last| self.added && last.rule != Rule::Placeholder) {
             last.fix = Some(Fix { title: title.into(), edits });
         }
     }
 
     #[cold]
     fn add(&mut self, rule: Rule, severity: Severity, at: &At<'_>, message: String, help: String) {
-        if self.is_full() {
+        self.added = false;
+        let found = if severity == Severity::Error { self.errors } else { self.list.len() - self.errors };
+        if found >= MOST {
             return;
         }
         let place = at.place();
@@ -176,7 +188,9 @@ impl Faults {
                 fix: None,
             },
         };
-        if !self.list.contains(&fault) {
+        if !self.list.iter().any(|other| other.repeats(&fault)) {
+            self.errors += usize::from(severity == Severity::Error);
+            self.added = true;
             self.list.push(fault);
         }
     }

@@ -170,10 +170,10 @@ fn below<'a>(
                 let child = node.and_then(|node| node.get(field)).filter(|child| !child.is_null());
                 let at = join(&path, field);
                 match code.shape() {
-                    Type::Struct(inner) if child.is_some() || SPINE.contains(&field) => {
-                        if child.is_none_or(|child| child.kind() == Json::Object) {
-                            next.push((inner, child, at));
-                        }
+                    Type::Struct(inner)
+                        if child.map_or(SPINE.contains(&field), |child| child.kind() == Json::Object) =>
+                    {
+                        next.push((inner, child, at));
                     }
                     Type::List(item) => enter_items(item, child, &at, &mut next),
                     _ => {}

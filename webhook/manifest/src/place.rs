@@ -11,7 +11,7 @@ const MISSING: usize = 3;
 ///
 /// It is a few words that are copied freely; the pointer is worked out only where a fault is recorded.
 #[derive(Clone, Copy, Debug)]
-pub struct At<'a> {
+pub(crate) struct At<'a> {
     /// The nearest value that exists: the value itself, its `null`, or an ancestor.
     near: Node<'a>,
     present: bool,
@@ -20,8 +20,7 @@ pub struct At<'a> {
 
 impl<'a> At<'a> {
     /// The place of the whole object.
-    #[must_use]
-    pub fn root(node: Node<'a>) -> Self {
+    pub(crate) fn root(node: Node<'a>) -> Self {
         Self::of(node)
     }
 
@@ -30,8 +29,7 @@ impl<'a> At<'a> {
     }
 
     /// The place of a field of this object.
-    #[must_use]
-    pub fn at(&self, name: &'static str) -> Self {
+    pub(crate) fn at(&self, name: &'static str) -> Self {
         if self.present
             && let Some(node) = self.near.get(name)
         {
@@ -45,25 +43,22 @@ impl<'a> At<'a> {
     }
 
     /// The place of a field by its path, such as `["spec", "template"]`.
-    #[must_use]
-    pub fn path(&self, names: &[&'static str]) -> Self {
+    pub(crate) fn path(&self, names: &[&'static str]) -> Self {
         names.iter().fold(*self, |at, name| at.at(name))
     }
 
     /// The place of the value of this key of a map, if the map has the key.
-    #[must_use]
-    pub fn entry(&self, key: &str) -> Option<Self> {
+    pub(crate) fn entry(&self, key: &str) -> Option<Self> {
         self.node()?.get(key).map(Self::of)
     }
 
     /// The place of an item of this list, if the list has it.
-    #[must_use]
-    pub fn item(&self, index: usize) -> Option<Self> {
+    pub(crate) fn item(&self, index: usize) -> Option<Self> {
         self.node()?.item(index).map(Self::of)
     }
 
     /// The members of this object, also those that are `null`; nothing of other values.
-    pub fn members(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
         self.near
             .members()
             .filter({
@@ -75,7 +70,7 @@ impl<'a> At<'a> {
 
     /// The items of this list; nothing of other values. An item that is `null` is a place without a value: the API
     /// server reads an object without fields, an empty text or 0.
-    pub fn items(&self) -> impl Iterator<Item = Self> + use<'a> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = Self> + use<'a> {
         self.near
             .items()
             .filter({
@@ -86,32 +81,27 @@ impl<'a> At<'a> {
     }
 
     /// How many items or members the value has; 0 of other values.
-    #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.node().map_or(0, Node::len)
     }
 
     /// The value, unless it is absent or `null`.
-    #[must_use]
-    pub fn node(&self) -> Option<Node<'a>> {
+    pub(crate) fn node(&self) -> Option<Node<'a>> {
         self.present.then_some(self.near)
     }
 
     /// Whether there is a value that is not `null`, of whatever type.
-    #[must_use]
-    pub fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.present
     }
 
     /// Whether there is no value, or `null`.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         !self.present
     }
 
     /// Whether the API server reads this as the zero value: absent, `null`, `""`, 0, `false`, an empty list or object.
-    #[must_use]
-    pub fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.node().is_none_or(|node| match node.kind() {
             Kind::Null => true,
             Kind::Bool => node.as_bool() == Some(false),
@@ -122,62 +112,52 @@ impl<'a> At<'a> {
     }
 
     /// The kind of the value; `None` of an absent one.
-    #[must_use]
-    pub fn kind(&self) -> Option<Kind> {
+    pub(crate) fn kind(&self) -> Option<Kind> {
         self.node().map(Node::kind)
     }
 
     /// The text of a string.
-    #[must_use]
-    pub fn str(&self) -> Option<&'a str> {
+    pub(crate) fn str(&self) -> Option<&'a str> {
         self.node()?.as_str()
     }
 
     /// The text of a string; `""` of anything else, as the API server reads an absent string.
-    #[must_use]
-    pub fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.str().unwrap_or_default()
     }
 
     /// The value of a whole number.
-    #[must_use]
-    pub fn int(&self) -> Option<i64> {
+    pub(crate) fn int(&self) -> Option<i64> {
         self.node()?.as_i64()
     }
 
     /// The truth value of a boolean.
-    #[must_use]
-    pub fn bool(&self) -> Option<bool> {
+    pub(crate) fn bool(&self) -> Option<bool> {
         self.node()?.as_bool()
     }
 
     /// Whether the value is the boolean `true`.
-    #[must_use]
-    pub fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         self.bool() == Some(true)
     }
 
     /// Whether the value is an object.
-    #[must_use]
-    pub fn is_object(&self) -> bool {
+    pub(crate) fn is_object(&self) -> bool {
         self.kind() == Some(Kind::Object)
     }
 
     /// Whether the value is a list.
-    #[must_use]
-    pub fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         self.kind() == Some(Kind::Array)
     }
 
     /// The pointer (RFC 6901) of the nearest value that exists.
-    #[must_use]
-    pub fn pointer(&self) -> String {
+    pub(crate) fn pointer(&self) -> String {
         self.near.pointer()
     }
 
     /// The place in the words of a fault.
-    #[must_use]
-    pub fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         let missing: Vec<&str> = self.missing.into_iter().filter(|name| !name.is_empty()).collect();
         Place { pointer: self.near.pointer(), missing: missing.join("/") }
     }

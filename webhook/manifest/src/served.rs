@@ -194,9 +194,9 @@ pub(crate) fn find(at: &At<'_>, faults: &mut Faults) -> Served {
     if let Some(removed) = REMOVED.iter().find(|removed| removed.is(group, version, kind_name)) {
         return gone(removed, kind_name, &api_version, faults);
     }
-    let own = is_own(group);
-    let likely = likely(group, version, kind_name, faults.version);
-    if !own && !(likely.is_some() && is_slip(group, kind_name)) {
+    let likely = likely(group, kind_name, faults.version);
+    let ours = is_own(group) || (likely.is_some() && is_slip(group, kind_name));
+    if !ours {
         return Served::Custom;
     }
     if let Some(known) = likely {
@@ -233,16 +233,11 @@ fn other_version(known: Kind, api_version: &At<'_>, faults: &mut Faults) -> Serv
         format!("Kubernetes 1.{} has removed {kind} in `{written}`", known.last() + 1)
     };
     faults.error(Rule::UnservedKind, api_version, message, help);
-    match next {
-        Some(next) => {
-            if next.shape() == known.shape() {
-                let right = next.api_version();
-                faults.fix(format!("write `apiVersion: {right}`"), vec![replace(api_version, &right)]);
-            }
-            Served::Refused
-        }
-        None => Served::Refused,
+    if let Some(next) = next.filter(|next| next.shape() == known.shape()) {
+        let right = next.api_version();
+        faults.fix(format!("write `apiVersion: {right}`"), vec![replace(api_version, &right)]);
     }
+    Served::Refused
 }
 
 fn gone(removed: &Removed, kind: &str, api_version: &At<'_>, faults: &mut Faults) -> Served {
@@ -332,7 +327,7 @@ fn warn(known: Kind, api_version: &At<'_>, faults: &mut Faults) {
 }
 
 /// The kind of this name that its author most likely means: of this group if it has one, the most stable version.
-fn likely(group: &str, _version: &str, kind: &str, version: Version) -> Option<Kind> {
+fn likely(group: &str, kind: &str, version: Version) -> Option<Kind> {
     let served = || Kind::named(kind).filter(|known| known.is_in(version));
     best(served().filter(|known| known.group() == group)).or_else(|| best(served()))
 }

@@ -116,7 +116,7 @@ impl Struct {
         let (start, end) = self.range();
         let mut rows = (start..end).map(Field::of).filter(|field| field.name_bytes() == name.as_bytes());
         let first = rows.next()?;
-        let last = rows.last().unwrap_or(first);
+        let last = rows.next_back().unwrap_or(first);
         Some((first.first(), last.last()))
     }
 

@@ -1,5 +1,7 @@
 //! Admission policies that are written in CEL, and their bindings.
 
+use std::collections::HashSet;
+
 use super::super::check::{self, Seen, field, item, shown};
 use super::super::{meta, selector};
 use super::celex::{self, Scope, Want};
@@ -43,7 +45,7 @@ fn policy(object: &At<'_>, mutating: bool, faults: &mut Faults) {
     let scope = Scope { params: params.is_present(), authorizer: true, ..Scope::default() };
     conditions(&spec.at("matchConditions"), &scope, faults);
     let composed = mutating || spec.at("variables").count() > 0;
-    let mut scope = Scope { variables: composed.then(Vec::new), ..scope };
+    let mut scope = Scope { variables: composed.then(HashSet::new), ..scope };
     for variable in spec.at("variables").items() {
         expression(&variable, "expression", &scope, Want::Any, faults);
         let name = field(&variable, "name");
@@ -52,7 +54,7 @@ fn policy(object: &At<'_>, mutating: bool, faults: &mut Faults) {
                 let message = format!("`{}` is not an identifier of CEL", shown(text));
                 faults.error(Rule::InvalidName, &name.at, message, "write letters, digits and `_`");
             }
-            scope.variables.get_or_insert_default().push(text);
+            scope.variables.get_or_insert_default().insert(text);
         }
     }
     if mutating {
@@ -228,7 +230,7 @@ fn rule_resources(resources: &At<'_>, faults: &mut Faults) {
             "write at least one resource, such as `pods`",
         );
     }
-    let (mut every_sub, mut every_resource) = (Vec::new(), Vec::new());
+    let (mut every_sub, mut every_resource) = (Seen::default(), Seen::default());
     let (mut single, mut plain) = (false, false);
     for resource in resources.items() {
         let text = resource.text();
@@ -241,15 +243,15 @@ fn rule_resources(resources: &At<'_>, faults: &mut Faults) {
             plain = text != "*";
             continue;
         };
-        if every_sub.contains(&name) || every_resource.contains(&sub) {
+        if every_sub.has(name) || every_resource.has(sub) {
             let message = format!("`{}` is covered by an earlier entry", shown(text));
             faults.error(Rule::DuplicateEntry, &resource, message, "remove the entry");
         }
         if sub == "*" {
-            every_sub.push(name);
+            every_sub.insert(name);
         }
         if name == "*" {
-            every_resource.push(sub);
+            every_resource.insert(sub);
         }
     }
     let double = resources.items().any(|resource| resource.text() == "*/*");

@@ -2,6 +2,8 @@
 //!
 //! Types are not checked, except of an expression that is a single literal.
 
+use std::collections::HashSet;
+
 use super::super::check::shown;
 use crate::{At, Faults, Rule};
 
@@ -27,7 +29,7 @@ pub(crate) struct Scope<'a> {
     /// Whether the expression makes a patch.
     pub(crate) patch: bool,
     /// Names below `variables`, if there is such an object.
-    pub(crate) variables: Option<Vec<&'a str>>,
+    pub(crate) variables: Option<HashSet<&'a str>>,
 }
 
 impl Scope<'_> {
@@ -139,7 +141,7 @@ struct Parsed<'t> {
     /// Names at the start of a chain, with the member that follows.
     roots: Vec<(&'t str, Option<&'t str>)>,
     /// Names that a macro or a binding declares.
-    bound: Vec<&'t str>,
+    bound: HashSet<&'t str>,
     /// The kind of the literal that the whole expression is.
     literal: Option<Literal>,
 }
@@ -193,7 +195,7 @@ fn parse(text: &str) -> Result<Parsed<'_>, String> {
         tokens: &tokens,
         next: 0,
         depth: 0,
-        parsed: Parsed { roots: Vec::new(), bound: Vec::new(), literal: None },
+        parsed: Parsed { roots: Vec::new(), bound: HashSet::new(), literal: None },
     };
     parser.expression()?;
     if let Some(token) = parser.peek() {
@@ -477,7 +479,7 @@ impl<'t> Parser<'t, '_> {
             if let (true, Some(Token::Name(name))) =
                 (count < 2 && self.next == start + 1, self.tokens.get(start).copied())
             {
-                self.parsed.bound.push(name);
+                self.parsed.bound.insert(name);
             }
             count += 1;
         }
@@ -498,7 +500,7 @@ impl<'t> Parser<'t, '_> {
             let start = self.next;
             self.expression()?;
             if let (true, Some(Token::Name(name))) = (self.next == start + 1, self.tokens.get(start).copied()) {
-                self.parsed.bound.push(name);
+                self.parsed.bound.insert(name);
             }
             self.demand(":")?;
             self.expression()?;
@@ -533,7 +535,7 @@ mod tests {
 
     #[test]
     fn names_below_variables() {
-        let scope = Scope { variables: Some(vec!["n"]), ..Scope::default() };
+        let scope = Scope { variables: Some(HashSet::from(["n"])), ..Scope::default() };
         let unknown = |text| parse(text).expect("an expression").unknown(&scope);
         assert_eq!(unknown("variables.n <= 5"), None);
         assert_eq!(unknown("variables.m <= 5"), Some("m"));

@@ -18,7 +18,11 @@ static ATTRIBUTE: Form = Form {
     allowed: "a DNS subdomain of at most 63 characters, `/`, and at most 32 letters, digits and `_`, no digit first",
     example: "gpu.example.com/numaNode",
     holds: |text| {
+        // Names with more than one `/` pass.
         text.split_once('/').is_some_and(|(domain, id)| {
+            if id.contains('/') {
+                return true;
+            }
             let letters = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             let first = id.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
             (names::DRIVER.holds)(domain) && id.len() <= 32 && letters && first
@@ -161,16 +165,16 @@ fn references(owner: &At<'_>, requests: &At<'_>, faults: &mut Faults) {
     let names = field(owner, "requests");
     names.at_most(names.at.count(), ENTRIES, "names", faults);
     let mut seen = Seen::default();
-    for name in names.at.items() {
+    for name in names.at.items().take(ENTRIES) {
         let text = name.text();
         if !seen.insert(text) {
             check::duplicate(&name, "the request", text, faults);
         }
         let (request, alternative) = text.split_once('/').map_or((text, None), |(one, two)| (one, Some(two)));
-        let found = requests.items().any(|known| {
+        let found = requests.items().take(ENTRIES).any(|known| {
             known.at("name").text() == request
                 && alternative.is_none_or(|wanted| {
-                    known.at("firstAvailable").items().any(|other| other.at("name").text() == wanted)
+                    known.at("firstAvailable").items().take(ALTERNATIVES).any(|other| other.at("name").text() == wanted)
                 })
         });
         if text.is_empty() {

@@ -3,7 +3,7 @@
 mod access;
 mod admission;
 mod aggregation;
-mod celex;
+pub(super) mod celex;
 mod certificate;
 mod csi;
 mod device;

@@ -1,5 +1,7 @@
 //! Nodes.
 
+use std::collections::HashSet;
+
 use super::super::check::{field, shown};
 use super::super::{meta, selector, warnings};
 use crate::formats::{address, names};
@@ -8,17 +10,16 @@ use crate::{At, Faults, Rule};
 pub(super) fn probe(object: &At<'_>, faults: &mut Faults) {
     meta::probe(object, &names::DNS_SUBDOMAIN, true, faults);
     let spec = object.at("spec");
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen = HashSet::new();
     for taint in spec.at("taints").items() {
         selector::key_field(field(&taint, "key"), faults);
         field(&taint, "value").form(&names::LABEL_VALUE, Rule::InvalidLabel, faults);
         let effect = field(&taint, "effect").need_one_of(&["NoSchedule", "PreferNoSchedule", "NoExecute"], faults);
         let key = taint.at("key").text();
-        if seen.contains(&(key, effect)) {
+        if !seen.insert((key, effect)) {
             let message = format!("the taint `{}` is there twice with the same effect", shown(key));
             faults.error(Rule::DuplicateEntry, &taint, message, "remove one of the two taints");
         }
-        seen.push((key, effect));
     }
     let (one, all) = (spec.at("podCIDR"), spec.at("podCIDRs"));
     let mut ranges: Vec<(At<'_>, &str)> = all.items().map(|range| (range, range.text())).collect();

@@ -42,6 +42,10 @@ fn driver(object: &At<'_>, faults: &mut Faults) {
     let secrets = field(&spec, "serviceAccountTokenInSecrets");
     if requests.count() == 0 && faults.since(36) {
         secrets.forbid(Rule::DependentFields, "without `tokenRequests`", faults);
+    } else if requests.count() > 0 && secrets.at.is_absent() && faults.since(36) {
+        let message = "`serviceAccountTokenInSecrets` is not set: drivers may log tokens of volume attributes";
+        let help = "write `serviceAccountTokenInSecrets: true` if the driver supports it";
+        faults.warning(Rule::ServerWarning, &secrets.at, message, help);
     }
 }
 

@@ -42,6 +42,19 @@ impl Quantity {
         Self::of(at.node()?)
     }
 
+    /// The quantity of a resource in a list of resources, where `null` is 0, and values are rounded up to thousandths.
+    pub(crate) fn in_list(list: &At<'_>, resource: &str) -> Option<Self> {
+        list.entry(resource).and_then(|at| Self::entry(&at))
+    }
+
+    /// The quantity at an entry of a list of resources.
+    pub(crate) fn entry(at: &At<'_>) -> Option<Self> {
+        match at.node() {
+            None => Some(Self::ZERO),
+            Some(node) => Self::of(node).map(Self::thousandths),
+        }
+    }
+
     /// The value, rounded up to thousandths, as defaulting does to lists of resources.
     pub(crate) fn thousandths(self) -> Self {
         const MILLI: i128 = ONE / 1000;

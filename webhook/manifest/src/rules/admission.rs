@@ -1,6 +1,7 @@
 //! Configurations of webhooks.
 
 use super::check::{Field, Seen, duplicate, exclusive, field, item, need_one, shown};
+use super::rare::celex::{self, Scope, Want};
 use super::selector;
 use crate::formats::{names, paths};
 use crate::{At, Faults, Rule};
@@ -154,5 +155,7 @@ fn conditions(conditions: &At<'_>, faults: &mut Faults) {
 fn expression(expression: Field<'_>, faults: &mut Faults) {
     if expression.at.text().trim().is_empty() {
         expression.missing("an expression in CEL", faults);
+    } else {
+        celex::probe(&expression.at, &Scope { authorizer: true, ..Scope::default() }, Want::Bool, faults);
     }
 }

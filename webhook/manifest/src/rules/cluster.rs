@@ -1,6 +1,6 @@
 //! Small kinds of a cluster.
 
-use super::check::{duplicate, field, shown};
+use super::check::{duplicate, field, item, shown};
 use super::{meta, placement, resources, selector, warnings};
 use crate::formats::names;
 use crate::{At, Faults, Rule};
@@ -12,6 +12,29 @@ pub(super) fn namespace(object: &At<'_>, faults: &mut Faults) {
     for finalizer in object.at("spec").at("finalizers").items() {
         meta::finalizer(&finalizer, true, faults);
     }
+    // The admission of Pod Security checks its labels.
+    for (key, value) in object.at("metadata").at("labels").members() {
+        match key.strip_prefix("pod-security.kubernetes.io/") {
+            Some("enforce" | "audit" | "warn") => {
+                item(&value, "label").need_one_of(&["privileged", "baseline", "restricted"], faults);
+            }
+            Some("enforce-version" | "audit-version" | "warn-version") if !is_version(value.text()) => {
+                let message = format!("`{}` is not a version of Pod Security", shown(value.text()));
+                faults.error(Rule::InvalidFormat, &value, message, "write `latest`, or a version such as `v1.36`");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_version(text: &str) -> bool {
+    let minor = text.strip_prefix("v1.");
+    text == "latest"
+        || minor.is_some_and(|minor| {
+            minor.bytes().all(|byte| byte.is_ascii_digit())
+                && (minor == "0" || !minor.starts_with('0'))
+                && !minor.is_empty()
+        })
 }
 
 pub(super) fn priority_class(object: &At<'_>, faults: &mut Faults) {

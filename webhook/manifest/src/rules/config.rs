@@ -80,6 +80,7 @@ pub(super) fn secret(object: &At<'_>, faults: &mut Faults) {
             }
         }
         "kubernetes.io/tls" => {
+            certificate(&data, &texts, faults);
             for name in ["tls.crt", "tls.key"] {
                 if !has(name) {
                     field(&data, name)
@@ -88,6 +89,27 @@ pub(super) fn secret(object: &At<'_>, faults: &mut Faults) {
             }
         }
         _ => {}
+    }
+}
+
+/// Warns about a certificate that no server could use.
+fn certificate(data: &At<'_>, texts: &At<'_>, faults: &mut Faults) {
+    let (at, is_pem) = match (texts.entry("tls.crt"), data.entry("tls.crt")) {
+        (Some(at), _) => (at, at.text().contains("-----BEGIN")),
+        (None, Some(at)) => {
+            let bytes = content::base64(at.text()).unwrap_or_default();
+            (at, bytes.windows(10).any(|window| window == b"-----BEGIN"))
+        }
+        (None, None) => return,
+    };
+    if !is_pem {
+        let message = "`tls.crt` is not a certificate in PEM";
+        faults.warning(
+            Rule::ServerWarning,
+            &at,
+            message,
+            "write a certificate that begins with `-----BEGIN CERTIFICATE-----`",
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! CustomResourceDefinitions: names, versions, conversion.
 
 use super::check::{Seen, duplicate, field, item, shown};
-use super::{admission, crd_schema};
+use super::{admission, crd_schema, crd_values};
 use crate::formats::names;
 use crate::{At, Faults, Rule};
 
@@ -99,9 +99,9 @@ fn versions(spec: &At<'_>, faults: &mut Faults) {
         let schema = field(&version.at("schema"), "openAPIV3Schema");
         if let Some(schema) = schema.need_value("a schema with `type: object`", faults) {
             crd_schema::root(&schema, subresources.at("status").is_present(), faults);
+            crd_values::selectable(&version, &schema, faults);
         }
         columns(&version, faults);
-        fields(&version, faults);
     }
     if stored != 1 {
         let message = format!("{stored} versions have `storage: true`, but exactly one must");
@@ -156,20 +156,6 @@ fn columns(version: &At<'_>, faults: &mut Faults) {
         path.need("a path such as `.spec.replicas`", faults);
         let fault = |path: &str| (!path.is_empty() && !path.starts_with('.')).then_some("it must begin with `.`");
         path.without_fault(Rule::InvalidFormat, fault, faults);
-    }
-}
-
-fn fields(version: &At<'_>, faults: &mut Faults) {
-    let fields = field(version, "selectableFields");
-    fields.at_most(fields.at.count(), 8, "fields", faults);
-    let mut seen = Seen::default();
-    for selectable in fields.at.items() {
-        let path = field(&selectable, "jsonPath");
-        if let Some(text) = path.need("a path such as `.spec.color`", faults)
-            && !seen.insert(text)
-        {
-            duplicate(&path.at, "the path", text, faults);
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Structural schemas of CustomResourceDefinitions.
 
 use super::check::{Seen, field, shown};
+use super::crd_values;
 use crate::{At, Faults, Rule};
 
 const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
@@ -32,6 +33,36 @@ const FLAGS: &[&str] = &[
 const BESIDE_STATUS: &[&str] =
     &["default", "enum", "maxProperties", "minProperties", "allOf", "anyOf", "oneOf", "not", "additionalProperties"];
 
+/// Formats of texts that the API server checks, without `-`.
+const FORMATS: &[&str] = &[
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+    "k8sshortname",
+    "k8slongname",
+];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Root,
@@ -58,16 +89,32 @@ pub(super) fn root(schema: &At<'_>, status: bool, faults: &mut Faults) {
         }
     }
     metadata(&schema.at("properties").at("metadata"), faults);
+    type_meta(schema, faults);
     structure(schema, Level::Root, faults);
 }
 
 /// The schema of `metadata` can only restrict two names.
 fn metadata(schema: &At<'_>, faults: &mut Faults) {
-    let fine = |name: &str| matches!(name, "name" | "generateName");
-    for (name, value) in schema.at("properties").members().filter(|(name, _)| !fine(name)) {
-        let message =
-            format!("`{}` must not be in the schema of `metadata`: only `name` and `generateName` can be", shown(name));
-        faults.error(Rule::InvalidValue, &value, message, "remove it");
+    let more = schema.members().filter(|(name, _)| !matches!(*name, "type" | "properties" | "default"));
+    let others = schema.at("properties").members().filter(|(name, _)| !matches!(*name, "name" | "generateName"));
+    for (name, value) in more.chain(others) {
+        if !value.is_zero() {
+            let name = shown(name);
+            let message =
+                format!("`{name}` must not be in the schema of `metadata`, only `name` and `generateName` can be");
+            faults.error(Rule::InvalidValue, &value, message, format!("remove `{name}`"));
+        }
+    }
+}
+
+/// The types of the fields that every object has.
+fn type_meta(schema: &At<'_>, faults: &mut Faults) {
+    let properties = schema.at("properties");
+    for (name, kind) in [("metadata", "object"), ("kind", "string"), ("apiVersion", "string")] {
+        let property = properties.at(name);
+        if property.is_present() {
+            field(&property, "type").need_one_of(&[kind], faults);
+        }
     }
 }
 
@@ -84,15 +131,13 @@ fn structure(schema: &At<'_>, level: Level, faults: &mut Faults) {
     }
     kind(schema, faults);
     lists(schema, faults);
+    format(schema, faults);
     let (properties, additional) = (schema.at("properties"), schema.at("additionalProperties"));
     if properties.count() > 0 && (additional.is_object() || additional.bool() == Some(false)) && level == Level::Inner {
         field(schema, "additionalProperties").forbid(Rule::ExclusiveFields, "with `properties`", faults);
     }
-    for rule in schema.at("x-kubernetes-validations").items() {
-        if rule.at("rule").text().trim().is_empty() {
-            field(&rule, "rule").missing("a rule in CEL", faults);
-        }
-    }
+    crd_values::rules(schema, faults);
+    crd_values::default(schema, faults);
     let is_metadata = |name: &str| level == Level::Root && name == "metadata";
     for (name, property) in properties.members() {
         if !is_metadata(name) {
@@ -106,7 +151,7 @@ fn structure(schema: &At<'_>, level: Level, faults: &mut Faults) {
     if items.is_object() {
         structure(&items, Level::Inner, faults);
     }
-    values(schema, schema, faults);
+    values(schema, schema, level, faults);
 }
 
 fn kind(schema: &At<'_>, faults: &mut Faults) {
@@ -128,11 +173,31 @@ fn kind(schema: &At<'_>, faults: &mut Faults) {
         field(schema, "items").missing("the schema of the items", faults);
     }
     let embedded = schema.at("x-kubernetes-embedded-resource");
-    if embedded.is_true() && !text.is_empty() {
-        kind.one_of(&["object"], faults);
+    if embedded.is_true() {
+        kind.need_one_of(&["object"], faults);
+        type_meta(schema, faults);
     }
     if embedded.is_true() && !preserve.at.is_true() && schema.at("properties").count() == 0 {
         field(schema, "properties").missing("the fields of the embedded resource", faults);
+    }
+}
+
+/// Warns about a format that the API server does not check.
+fn format(schema: &At<'_>, faults: &mut Faults) {
+    let format = schema.at("format");
+    let text = format.text();
+    if text.is_empty() || !faults.since(34) {
+        return;
+    }
+    let known = match schema.at("type").text() {
+        "integer" => matches!(text, "int32" | "int64"),
+        "number" => matches!(text, "float" | "double"),
+        "" | "string" => FORMATS.contains(&text.replace('-', "").as_str()),
+        _ => false,
+    };
+    if !known {
+        let message = format!("the API server does not know the format `{}`, and checks nothing", shown(text));
+        faults.warning(Rule::ServerWarning, &format, message, "use a known format, or a `pattern`");
     }
 }
 
@@ -198,7 +263,7 @@ fn map_keys(keys: &At<'_>, items: &At<'_>, faults: &mut Faults) {
 }
 
 /// `allOf`, `anyOf`, `oneOf` and `not`, which restrict values of a structure and have no structure of their own.
-fn values(schema: &At<'_>, structure: &At<'_>, faults: &mut Faults) {
+fn values(schema: &At<'_>, structure: &At<'_>, level: Level, faults: &mut Faults) {
     let either = structure.at("x-kubernetes-int-or-string").is_true();
     for name in ["allOf", "anyOf", "oneOf"] {
         let list = schema.at(name);
@@ -207,22 +272,23 @@ fn values(schema: &At<'_>, structure: &At<'_>, faults: &mut Faults) {
             let usual =
                 either && (is_either(&list) || is_either(&part.at("anyOf"))) && matches!(name, "anyOf" | "allOf");
             if !usual {
-                nested(&part, structure, faults);
+                nested(&part, structure, level, faults);
             }
         }
     }
     let not = schema.at("not");
     if not.is_present() {
-        nested(&not, structure, faults);
+        nested(&not, structure, level, faults);
     }
 }
 
 fn is_either(list: &At<'_>) -> bool {
-    let kinds = [list.item(0), list.item(1)].map(|part| part.map(|part| part.at("type").text()));
-    list.count() == 2 && kinds == [Some("integer"), Some("string")]
+    let is_type =
+        |index, kind| list.item(index).is_some_and(|part| part.count() == 1 && part.at("type").str() == Some(kind));
+    list.count() == 2 && is_type(0, "integer") && is_type(1, "string")
 }
 
-fn nested(schema: &At<'_>, structure: &At<'_>, faults: &mut Faults) {
+fn nested(schema: &At<'_>, structure: &At<'_>, level: Level, faults: &mut Faults) {
     let why = "in `allOf`, `anyOf`, `oneOf` or `not`: write it in the schema itself";
     for name in STRUCTURE {
         if !schema.at(name).is_zero() {
@@ -236,7 +302,9 @@ fn nested(schema: &At<'_>, structure: &At<'_>, faults: &mut Faults) {
     }
     for (name, property) in schema.at("properties").members() {
         match structure.at("properties").entry(name) {
-            Some(known) => nested(&property, &known, faults),
+            Some(known) => nested(&property, &known, level, faults),
+            // Only what the root restricts must be in the structure.
+            None if level == Level::Inner => nested(&property, &property.at("properties"), level, faults),
             None => {
                 let message = format!("`{}` is not one of `properties` of the schema itself", shown(name));
                 faults.error(Rule::UnknownReference, &property, message, "add it to `properties`");
@@ -245,7 +313,7 @@ fn nested(schema: &At<'_>, structure: &At<'_>, faults: &mut Faults) {
     }
     let items = schema.at("items");
     if items.is_present() {
-        nested(&items, &structure.at("items"), faults);
+        nested(&items, &structure.at("items"), level, faults);
     }
-    values(schema, structure, faults);
+    values(schema, structure, level, faults);
 }

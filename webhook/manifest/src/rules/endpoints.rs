@@ -1,7 +1,7 @@
 //! Endpoints and EndpointSlices.
 
 use super::check::{Seen, duplicate, field, item, shown};
-use super::{PROTOCOLS, ip, selector, warnings};
+use super::{PROTOCOLS, ip, warnings};
 use crate::formats::{address, names};
 use crate::{At, Faults, Rule};
 
@@ -64,9 +64,6 @@ pub(super) fn slice(object: &At<'_>, faults: &mut Faults) {
         }
         field(&endpoint, "nodeName").form(&names::DNS_SUBDOMAIN, Rule::InvalidName, faults);
         field(&endpoint, "hostname").form(&names::DNS_LABEL, Rule::InvalidName, faults);
-        let topology = field(&endpoint, "deprecatedTopology");
-        topology.at_most(topology.at.count(), 16, "labels", faults);
-        selector::labels(&topology.at, faults);
         hints(&endpoint.at("hints"), faults);
     }
 }
@@ -127,6 +124,9 @@ fn hints(hints: &At<'_>, faults: &mut Faults) {
         for hint in list.at.items() {
             let name = field(&hint, "name");
             name.form(form, Rule::InvalidName, faults);
+            if name.at.is_absent() && !(form.holds)("") {
+                name.missing("the name of a node", faults);
+            }
             if !seen.insert(name.at.text()) {
                 duplicate(&name.at, "the hint", name.at.text(), faults);
             }

@@ -1,7 +1,7 @@
 //! Ingresses, their classes, and NetworkPolicies.
 
 use super::check::{exclusive, field, item, need_one, shown};
-use super::{PROTOCOLS, cidr, selector};
+use super::{PROTOCOLS, cidr, selector, warnings};
 use crate::formats::{address, names};
 use crate::{At, Faults, Rule};
 
@@ -215,8 +215,10 @@ fn peer(peer: &At<'_>, faults: &mut Faults) {
     if !cidr(&range.at, text, faults) {
         return;
     }
+    warnings::range(&range.at, faults);
     let outer = address::lenient_range(text);
     for except in block.at("except").items() {
+        warnings::range(&except, faults);
         if !cidr(&except, except.text(), faults) {
             continue;
         }

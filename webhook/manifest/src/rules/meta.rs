@@ -13,7 +13,9 @@ pub(super) fn probe(object: &At<'_>, form: &Form, core: bool, faults: &mut Fault
     let meta = object.at("metadata");
     let name = field(&meta, "name");
     let generate = field(&meta, "generateName");
-    if name.at.text().is_empty() && generate.at.text().is_empty() {
+    // The API server names a LimitRange itself.
+    let unnamed = name.at.text().is_empty() && generate.at.text().is_empty();
+    if unnamed && object.at("kind").text() != "LimitRange" {
         name.missing("the name of the object, or `generateName`", faults);
     }
     name.form_or_empty(form, Rule::InvalidName, faults);
@@ -58,7 +60,16 @@ pub(super) fn annotations(annotations: &At<'_>, faults: &mut Faults) {
 
 fn owners(owners: &At<'_>, faults: &mut Faults) {
     let mut controller = false;
+    let mut known: Vec<At<'_>> = Vec::new();
     for owner in owners.items() {
+        // Equal owners are merged.
+        if known.iter().any(|other| other.node() == owner.node()) {
+            faults.warning(Rule::ServerWarning, &owner, "the owner is there twice", "remove one of the two");
+            continue;
+        }
+        if known.len() < 64 {
+            known.push(owner);
+        }
         let version = field(&owner, "apiVersion").need("the apiVersion of the owner", faults);
         let kind = field(&owner, "kind").need("the kind of the owner", faults);
         field(&owner, "name").need("the name of the owner", faults);

@@ -12,6 +12,7 @@ mod config;
 mod container;
 mod crd;
 mod crd_schema;
+mod crd_values;
 mod endpoints;
 mod env;
 mod handler;

@@ -137,7 +137,16 @@ pub(super) fn storage_class(object: &At<'_>, faults: &mut Faults) {
     parameters(object, faults);
     field(object, "reclaimPolicy").one_of_or_empty(&["Delete", "Retain"], faults);
     field(object, "volumeBindingMode").one_of(&["Immediate", "WaitForFirstConsumer"], faults);
+    let mut terms: Vec<Vec<(&str, Vec<&str>)>> = Vec::new();
     for term in object.at("allowedTopologies").items() {
+        let key = topology(&term);
+        if key.is_empty() {
+            field(&term, "matchLabelExpressions").missing("a list of at least one label", faults);
+        } else if terms.contains(&key) {
+            duplicate(&term, "the topology of", key.first().map_or("", |(name, _)| name), faults);
+        } else if terms.len() < 64 {
+            terms.push(key);
+        }
         let mut seen = Seen::default();
         for expression in term.at("matchLabelExpressions").items() {
             let key = field(&expression, "key");
@@ -158,6 +167,18 @@ pub(super) fn storage_class(object: &At<'_>, faults: &mut Faults) {
             }
         }
     }
+}
+
+/// What a term of a topology selects, in a form that can be compared.
+fn topology<'a>(term: &At<'a>) -> Vec<(&'a str, Vec<&'a str>)> {
+    let expressions = term.at("matchLabelExpressions").items().map(|expression| {
+        let mut values: Vec<&str> = expression.at("values").items().map(|value| value.text()).collect();
+        values.sort_unstable();
+        (expression.at("key").text(), values)
+    });
+    let mut key: Vec<_> = expressions.collect();
+    key.sort_unstable();
+    key
 }
 
 fn parameters(object: &At<'_>, faults: &mut Faults) {

@@ -3,7 +3,9 @@
 use super::check::{Seen, duplicate, field, item, shown};
 use super::container::{self, Context};
 use super::volume::{self, Known, Volumes};
-use super::{meta, os, placement, pod_annotations, pod_resources, pod_warnings, resources, security, selector};
+use super::{
+    meta, os, placement, pod_annotations, pod_resources, pod_warnings, resources, security, selector, warnings,
+};
 use crate::formats::names;
 use crate::{At, Faults, Rule};
 
@@ -21,7 +23,9 @@ pub(super) struct Pod<'a> {
 impl Pod<'_> {
     /// The grace period when the Pod ends, in seconds.
     pub(super) fn grace(&self) -> i64 {
-        self.spec.at("terminationGracePeriodSeconds").int().unwrap_or(30)
+        let seconds = self.spec.at("terminationGracePeriodSeconds").int().unwrap_or(30);
+        // A negative period of a Pod counts as 1.
+        if self.is_pod && seconds < 0 { 1 } else { seconds }
     }
 
     pub(super) fn restart(&self) -> &str {
@@ -39,6 +43,7 @@ impl Pod<'_> {
 pub(super) fn probe(object: &At<'_>, faults: &mut Faults) {
     let pod = Pod { object: *object, spec: object.at("spec"), is_pod: true, claims: None };
     check(&pod, faults);
+    warnings::name_of_host(object, faults);
     let gates = pod.spec.at("schedulingGates");
     if gates.count() > 0 && !pod.spec.at("nodeName").text().is_empty() {
         field(&pod.spec, "nodeName").forbid(Rule::ExclusiveFields, "as long as the Pod has `schedulingGates`", faults);
@@ -46,7 +51,7 @@ pub(super) fn probe(object: &At<'_>, faults: &mut Faults) {
     if pod.spec.at("overhead").count() > 0 && pod.spec.at("runtimeClassName").is_absent() {
         field(&pod.spec, "overhead").forbid(Rule::DependentFields, "without `runtimeClassName`", faults);
     }
-    // A warning until 1.36.
+    // Until 1.36 a negative period counted as 1.
     if faults.since(37) {
         field(&pod.spec, "terminationGracePeriodSeconds").least(0, faults);
     }

@@ -26,6 +26,9 @@ pub(super) fn probe(pod: &Pod<'_>, faults: &mut Faults) {
     for (resource, limit) in resources.at.at("limits").members() {
         if is_huge_page(resource) {
             below(&limit, sum(pod, "limits", resource), resource, "limits", faults);
+        } else if pod.is_pod && requests.entry(resource).is_none() {
+            // A Pod without the request gets the sum of its containers.
+            below(&limit, sum(pod, "requests", resource), resource, "requests", faults);
         }
         for container in pod.spec.at("containers").items() {
             own_limit(&container, resource, &limit, faults);
@@ -35,7 +38,7 @@ pub(super) fn probe(pod: &Pod<'_>, faults: &mut Faults) {
 
 /// The value of the Pod must not be below the sum of the containers.
 fn below(at: &At<'_>, sum: Option<Quantity>, resource: &str, list: &str, faults: &mut Faults) {
-    if let (Some(whole), Some(sum)) = (Quantity::at(at).map(Quantity::thousandths), sum)
+    if let (Some(whole), Some(sum)) = (Quantity::entry(at), sum)
         && sum > whole
     {
         let message = format!("the Pod {list} {whole} of `{resource}`, but its containers {list} {sum}");
@@ -47,8 +50,8 @@ fn own_limit(container: &At<'_>, resource: &str, limit: &At<'_>, faults: &mut Fa
     let Some(own) = container.path(&["resources", "limits"]).entry(resource) else {
         return;
     };
-    if let (Some(value), Some(most)) = (Quantity::at(&own), Quantity::at(limit))
-        && value.thousandths() > most.thousandths()
+    if let (Some(value), Some(most)) = (Quantity::entry(&own), Quantity::entry(limit))
+        && value > most
     {
         let message = format!("the container's limit for `{resource}` is {value}, but the Pod's limit is {most}");
         faults.error(Rule::DependentFields, &own, message, format!("write at most {most}"));
@@ -59,14 +62,10 @@ fn own_limit(container: &At<'_>, resource: &str, limit: &At<'_>, faults: &mut Fa
 fn sum(pod: &Pod<'_>, list: &'static str, resource: &str) -> Option<Quantity> {
     let of = |container: &At<'_>| {
         let resources = container.at("resources");
-        let own = Quantity::at(&resources.at(list).entry(resource)?);
-        own.map(Quantity::thousandths)
-    };
-    // In a Pod a missing request is the limit.
-    let of = |container: &At<'_>| {
-        let limit =
-            || Quantity::at(&container.path(&["resources", "limits"]).entry(resource)?).map(Quantity::thousandths);
-        of(container).or_else(|| if pod.is_pod && list == "requests" { limit() } else { None })
+        let own = Quantity::in_list(&resources.at(list), resource);
+        // In a Pod a missing request is the limit.
+        let limit = || Quantity::in_list(&resources.at("limits"), resource);
+        own.or_else(|| if pod.is_pod && list == "requests" { limit() } else { None })
     };
     let mut found = false;
     let mut running = Quantity::ZERO;

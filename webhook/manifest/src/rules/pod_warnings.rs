@@ -52,7 +52,7 @@ pub(super) fn probe(pod: &Pod<'_>, faults: &mut Faults) {
     }
     ports(spec, faults);
     let grace = spec.at("terminationGracePeriodSeconds");
-    if grace.int().is_some_and(|seconds| seconds < 0) && !(pod.is_pod && faults.since(37)) {
+    if grace.int().is_some_and(|seconds| seconds < 0) && !pod.is_pod {
         let message = "`terminationGracePeriodSeconds` is negative, and counts as 1";
         faults.warning(Rule::ServerWarning, &grace, message, "write a number of 0 or more");
     }

@@ -91,10 +91,7 @@ fn limits(limit: &At<'_>, kind: &str, faults: &mut Faults) {
 
 /// Compares the quantities of one resource with each other.
 fn compare(limit: &At<'_>, kind: &str, resource: &str, at: &At<'_>, faults: &mut Faults) {
-    let get = |list: &'static str| {
-        let value = Quantity::at(&limit.at(list).entry(resource)?)?;
-        Some(value.thousandths())
-    };
+    let get = |list: &'static str| Quantity::in_list(&limit.at(list), resource);
     let (min, max, ratio) = (get("min"), get("max"), get("maxLimitRequestRatio"));
     let container = kind == "Container";
     // Of a container the maximum is the default, and that or the minimum is the default request.
@@ -125,6 +122,7 @@ fn compare(limit: &At<'_>, kind: &str, resource: &str, at: &At<'_>, faults: &mut
         }
         if let (Some(min), Some(max)) = (min, max)
             && min.is_positive()
+            && ratio.whole() <= i128::from(i64::MAX)
             && ratio.ratio(Quantity::ONE) > max.ratio(min)
         {
             let message =
@@ -224,7 +222,7 @@ fn warn(hard: &At<'_>, faults: &mut Faults) {
         let (Some(at), Some(most)) = (at, hard.entry(limit)) else {
             continue;
         };
-        if let (Some(value), Some(most)) = (Quantity::at(&at), Quantity::at(&most))
+        if let (Some(value), Some(most)) = (Quantity::entry(&at), Quantity::entry(&most))
             && value > most
         {
             let message = format!("`{request}` is {value}, more than `{limit}`, which is {most}");

@@ -173,10 +173,9 @@ fn request(request: &At<'_>, resource: &str, limits: &At<'_>, faults: &mut Fault
         }
         return;
     };
-    let (Some(wanted), Some(most)) = (Quantity::at(request), Quantity::at(&limit)) else {
+    let (Some(wanted), Some(most)) = (Quantity::entry(request), Quantity::entry(&limit)) else {
         return;
     };
-    let (wanted, most) = (wanted.thousandths(), most.thousandths());
     let relation = match overcommitted {
         false if wanted != most => "equal to",
         true if wanted > most => "at most",
@@ -190,11 +189,11 @@ fn request(request: &At<'_>, resource: &str, limits: &At<'_>, faults: &mut Fault
 /// A quantity of huge pages: a multiple of the size of a page.
 fn pages(at: &At<'_>, resource: &str, faults: &mut Faults) {
     let size = resource.strip_prefix("hugepages-").and_then(Quantity::parse);
-    let Some(value) = Quantity::at(at) else {
+    let Some(value) = Quantity::entry(at) else {
         return;
     };
     let size = size.filter(|size| size.is_positive() && size.thousandths().is_whole());
-    if size.is_none_or(|size| value.thousandths().whole() % size.whole() != 0) {
+    if size.is_none_or(|size| value.whole() % size.whole() != 0) {
         let message = format!("the quantity of `{}` is not a multiple of its page size", shown(resource));
         faults.error(Rule::InvalidQuantity, at, message, "write a multiple of the page size");
     }

@@ -148,9 +148,7 @@ fn node_port(service: &Service<'_>, port: Field<'_>, number: i64, faults: &mut F
     if service.kind == "ClusterIP" {
         return port.forbid(Rule::ExclusiveFields, "for a Service of type `ClusterIP`", faults);
     }
-    if !(1..=65535).contains(&number) {
-        port.port(faults);
-    } else if !NODE_PORTS.contains(&number) {
+    if !NODE_PORTS.contains(&number) {
         let message = format!("`nodePort` is {number}, but API servers only take 30000 to 32767 by default");
         faults.warning(Rule::OutOfRange, &port.at, message, "write a port from 30000 to 32767, or remove `nodePort`");
     }

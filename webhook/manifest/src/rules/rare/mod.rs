@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod aggregation;
+mod cel_tokens;
 pub(super) mod celex;
 mod certificate;
 mod csi;

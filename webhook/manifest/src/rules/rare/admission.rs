@@ -87,7 +87,12 @@ fn validations<'a>(object: &At<'a>, spec: &At<'a>, scope: &Scope<'a>, faults: &m
     }
     annotations.at_most(annotations.at.count(), ANNOTATIONS, "annotations", faults);
     let mut seen = Seen::default();
-    let name = object.path(&["metadata", "name"]).text();
+    let metadata = object.at("metadata");
+    let name = match metadata.at("name").text() {
+        // The API server adds a few letters to the prefix before it validates.
+        "" => format!("{}x", metadata.at("generateName").text()),
+        name => name.to_owned(),
+    };
     for annotation in annotations.at.items() {
         let key = annotation.at("key");
         if !names::is_qualified_name(&format!("{name}/{}", key.text())) {

@@ -232,13 +232,14 @@ impl Answer {
 
     /// Whether the object itself is refused; `None` if the answer depends on other objects, or on the flags of the server.
     fn refused(&self) -> Option<bool> {
-        const ELSEWHERE: &[&str] = &["no PriorityClass with name", "not found"];
-        const FLAGS: &[&str] = &["is not in the valid range", "already allocated"];
+        const ELSEWHERE: &[&str] = &["no PriorityClass with name", "not found", "must not be provided in pod spec"];
+        const FLAGS: &[&str] = &["is not in the valid range", "already allocated", "admin access to devices requires"];
         let says = |texts: &[&str]| texts.iter().any(|text| self.message.contains(text));
         match self.status {
             200 | 201 | 409 => Some(false),
             403 if says(ELSEWHERE) => None,
             422 if says(FLAGS) => None,
+            400 if says(&["does not match the namespace sent on the request"]) => None,
             400 | 403 | 404 | 422 => Some(true),
             _ => None,
         }

@@ -1,7 +1,12 @@
 //! Questions to the API server about rights and identities.
 
 use super::super::check::{self, field, shown};
+use super::super::selector;
 use crate::{At, Faults, Rule};
+
+/// Metadata that the API server clears before it looks.
+const CLEARED: &[&str] =
+    &["managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "selfLink"];
 
 pub(super) fn probe(kind: &str, at: &At<'_>, faults: &mut Faults) {
     match kind {
@@ -16,7 +21,8 @@ pub(super) fn probe(kind: &str, at: &At<'_>, faults: &mut Faults) {
 fn review(kind: &str, object: &At<'_>, faults: &mut Faults) {
     let local = kind == "LocalSubjectAccessReview";
     for (name, value) in object.at("metadata").members() {
-        let kept = name == "managedFields" || name == "namespace";
+        // The API server itself clears what it fills in.
+        let kept = CLEARED.contains(&name) || name == "namespace";
         if !kept && !value.is_zero() {
             let message = format!("the metadata of a {kind} must be empty, but has `{name}`");
             faults.error(Rule::InvalidValue, &value, message, format!("remove `{name}`"));
@@ -50,6 +56,10 @@ fn review(kind: &str, object: &At<'_>, faults: &mut Faults) {
             faults.error(Rule::ExclusiveFields, &selector.at("rawSelector"), message, "remove one of the two");
         } else if !raw && !requirements {
             check::need_one(&selector, &["rawSelector", "requirements"], "a selector", faults);
+        }
+        for requirement in selector.at("requirements").items() {
+            field(&requirement, "key").need("what is compared", faults);
+            selector::values_of(&requirement, requirement.at("operator").text(), faults);
         }
     }
 }

@@ -115,15 +115,15 @@ fn mutations(spec: &At<'_>, scope: &Scope<'_>, faults: &mut Faults) {
     }
     for mutation in mutations.at.items() {
         let (apply, patch) = (field(&mutation, "applyConfiguration"), field(&mutation, "jsonPatch"));
-        let (own, other) = match field(&mutation, "patchType").need_one_of(&["ApplyConfiguration", "JSONPatch"], faults)
-        {
-            "ApplyConfiguration" => (apply, patch),
-            "JSONPatch" => (patch, apply),
-            _ => continue,
-        };
+        let (own, other, want) =
+            match field(&mutation, "patchType").need_one_of(&["ApplyConfiguration", "JSONPatch"], faults) {
+                "ApplyConfiguration" => (apply, patch, Want::Object),
+                "JSONPatch" => (patch, apply, Want::Patches),
+                _ => continue,
+            };
         other.forbid(Rule::ExclusiveFields, "with this `patchType`", faults);
         if let Some(own) = own.need_value("the expression of the patch", faults) {
-            expression(&own, "expression", &Scope { patch: true, ..scope.clone() }, Want::Object, faults);
+            expression(&own, "expression", &Scope { patch: true, ..scope.clone() }, want, faults);
         }
     }
     field(spec, "reinvocationPolicy").need_one_of(&["Never", "IfNeeded"], faults);

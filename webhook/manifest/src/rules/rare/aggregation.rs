@@ -9,11 +9,11 @@ pub(super) fn probe(object: &At<'_>, faults: &mut Faults) {
     meta::probe(object, &names::PATH_SEGMENT, false, faults);
     let spec = object.at("spec");
     let (group, version) = (field(&spec, "group"), field(&spec, "version"));
-    let name = object.path(&["metadata", "name"]);
+    let names_of = ["name", "generateName"].map(|name| object.at("metadata").at(name));
     let required = format!("{}.{}", version.at.text(), group.at.text());
-    if name.text() != required {
+    for name in names_of.iter().filter(|name| !name.text().is_empty() && name.text() != required) {
         let message = format!("`{}` is not the version and group of the spec", shown(name.text()));
-        faults.error(Rule::InvalidName, &name, message, format!("write `name: {required}`"));
+        faults.error(Rule::InvalidName, name, message, format!("write `name: {required}`"));
     }
     if group.at.text().is_empty() && version.at.text() != "v1" {
         group.missing("the group of the API", faults);

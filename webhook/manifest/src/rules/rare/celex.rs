@@ -1,6 +1,6 @@
 //! The syntax of CEL expressions, and the names that they use.
 //!
-//! Types are not checked, except of an expression that is a single literal.
+//! Types are not checked, except where the form of the whole expression tells its type.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,10 @@ pub(crate) enum Want {
     Any,
     Bool,
     String,
+    /// An apply configuration.
     Object,
+    /// A list of JSON patches.
+    Patches,
 }
 
 /// The names that an expression can use.
@@ -143,16 +146,20 @@ struct Parsed<'t> {
     roots: Vec<(&'t str, Option<&'t str>)>,
     /// Names that a macro or a binding declares.
     bound: HashSet<&'t str>,
-    /// The kind of the literal that the whole expression is.
+    /// The type of the whole expression, if it is clear.
     literal: Option<Literal>,
 }
 
+/// The type of the whole expression, as far as its form tells.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Literal {
     Bool,
     String,
-    Other,
-    Collection,
+    Number,
+    Null,
+    List,
+    Map,
+    Object,
     /// A value of the object itself, whose type is not known.
     Unknown,
 }
@@ -176,7 +183,8 @@ impl<'t> Parsed<'t> {
         match want {
             Want::Bool if literal != Literal::Bool => Some("the result must be true or false"),
             Want::String if literal != Literal::String => Some("the result must be a string"),
-            Want::Object if literal != Literal::Collection => Some("the result must be a patch"),
+            Want::Object if literal != Literal::Object => Some("the result must be an apply configuration"),
+            Want::Patches if literal != Literal::List => Some("the result must be a list of patches"),
             _ => None,
         }
     }
@@ -199,12 +207,39 @@ fn parse(text: &str) -> Result<Parsed<'_>, String> {
 }
 
 fn literal(tokens: &[Token<'_>]) -> Option<Literal> {
+    let mut depth = 0_i32;
+    let (mut compares, mut chooses, mut calculates) = (false, false, false);
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Sign("(" | "[" | "{") => depth += 1,
+            Token::Sign(")" | "]" | "}") => depth -= 1,
+            Token::Sign("==" | "!=" | "<" | "<=" | ">" | ">=" | "&&" | "||") | Token::Name("in") => {
+                compares |= depth == 0
+            }
+            Token::Sign("!") => compares |= index == 0,
+            Token::Sign("?") => chooses |= depth == 0,
+            Token::Sign("+" | "-" | "*" | "/" | "%" | ".") => calculates |= depth == 0,
+            _ => {}
+        }
+    }
+    if chooses {
+        return None;
+    }
+    if compares {
+        return Some(Literal::Bool);
+    }
+    if tokens.iter().all(|token| matches!(token, Token::Number | Token::Sign("+" | "-" | "*" | "/" | "%"))) {
+        return Some(Literal::Number);
+    }
     match tokens {
-        [Token::Number] | [Token::Sign("-"), Token::Number] | [Token::Name("null")] => Some(Literal::Other),
         [Token::Text] => Some(Literal::String),
         [Token::Name("true" | "false")] => Some(Literal::Bool),
+        [Token::Name("null")] => Some(Literal::Null),
+        [Token::Name("has"), Token::Sign("("), ..] if !calculates => Some(Literal::Bool),
         [Token::Name("object" | "oldObject" | "params"), chain @ ..] if is_chain(chain) => Some(Literal::Unknown),
-        [Token::Sign("{"), Token::Sign("}")] | [Token::Sign("["), Token::Sign("]")] => Some(Literal::Collection),
+        [Token::Sign("{"), .., Token::Sign("}")] if !calculates => Some(Literal::Map),
+        [Token::Sign("["), .., Token::Sign("]")] if !calculates => Some(Literal::List),
+        [Token::Name("Object"), Token::Sign("{"), .., Token::Sign("}")] if !calculates => Some(Literal::Object),
         _ => None,
     }
 }

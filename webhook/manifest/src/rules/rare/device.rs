@@ -30,6 +30,18 @@ static ATTRIBUTE: Form = Form {
     },
 };
 
+static EXTENDED: Form = Form {
+    what: "name of an extended resource",
+    allowed: "a domain other than `kubernetes.io`, `/`, and a qualified name",
+    example: "example.com/gpu",
+    holds: |text| {
+        text.contains('/')
+            && !text.contains("kubernetes.io/")
+            && !text.starts_with("requests.")
+            && names::is_qualified_name(&format!("requests.{text}"))
+    },
+};
+
 pub(super) fn probe(api_version: &str, kind: &str, at: &At<'_>, faults: &mut Faults) -> bool {
     // The fields of older versions lie elsewhere.
     let flat = api_version.ends_with("v1beta1");
@@ -42,7 +54,7 @@ pub(super) fn probe(api_version: &str, kind: &str, at: &At<'_>, faults: &mut Fau
         }
         "ResourceClaimTemplate" => {
             meta::probe(at, &names::DNS_SUBDOMAIN, true, faults);
-            meta::template(&at.path(&["spec", "metadata"]), faults);
+            template(&at.path(&["spec", "metadata"]), faults);
             if !flat {
                 claim(&at.path(&["spec", "spec", "devices"]), faults);
             }
@@ -52,10 +64,22 @@ pub(super) fn probe(api_version: &str, kind: &str, at: &At<'_>, faults: &mut Fau
             let spec = at.at("spec");
             selectors(&spec, faults);
             configs(&spec, None, faults);
+            field(&spec, "extendedResourceName").form(&EXTENDED, Rule::InvalidName, faults);
         }
         _ => return false,
     }
     true
+}
+
+/// The metadata of a template has labels and annotations, and nothing else.
+fn template(metadata: &At<'_>, faults: &mut Faults) {
+    meta::template(metadata, faults);
+    for (name, value) in metadata.members() {
+        if !matches!(name, "labels" | "annotations") && !value.is_zero() {
+            let message = format!("`{}` must not be set in the metadata of a template", shown(name));
+            faults.error(Rule::InvalidValue, &value, message, format!("remove `{}`", shown(name)));
+        }
+    }
 }
 
 fn claim(devices: &At<'_>, faults: &mut Faults) {
@@ -86,9 +110,7 @@ fn claim(devices: &At<'_>, faults: &mut Faults) {
     constraints.at_most(constraints.at.count(), ENTRIES, "constraints", faults);
     for constraint in constraints.at.items() {
         references(&constraint, &requests.at, faults);
-        for name in ["matchAttribute", "distinctAttribute"] {
-            field(&constraint, name).form(&ATTRIBUTE, Rule::InvalidName, faults);
-        }
+        field(&constraint, "matchAttribute").form(&ATTRIBUTE, Rule::InvalidName, faults);
         if constraint.at("matchAttribute").is_absent() && constraint.at("distinctAttribute").is_absent() {
             check::need_one(&constraint, &["matchAttribute", "distinctAttribute"], "a constraint", faults);
         }

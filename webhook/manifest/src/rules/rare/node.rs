@@ -10,6 +10,11 @@ use crate::{At, Faults, Rule};
 pub(super) fn probe(object: &At<'_>, faults: &mut Faults) {
     meta::probe(object, &names::DNS_SUBDOMAIN, true, faults);
     let spec = object.at("spec");
+    let old = spec.at("externalID");
+    if !old.text().is_empty() {
+        let message = "`externalID` is deprecated, and Kubernetes does not read it";
+        faults.warning(Rule::ServerWarning, &old, message, "remove `externalID`");
+    }
     let mut seen = HashSet::new();
     for taint in spec.at("taints").items() {
         selector::key_field(field(&taint, "key"), faults);

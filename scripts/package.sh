@@ -8,7 +8,7 @@ root=$PWD
 say() { printf 'package: %s\n' "$*" >&2; }
 
 # Each crate comes after its dependencies, as `cargo publish` needs it.
-crates=(plimsoll-flat plimsoll-sdk-macros plimsoll-sdk plimsoll-bundle plimsoll-policies plimsoll plimsoll-cases)
+crates=(plimsoll-flat plimsoll-sdk-macros plimsoll-sdk plimsoll-bundle plimsoll-policies plimsoll-manifest plimsoll plimsoll-cases)
 
 verify=
 case "${1:-}" in

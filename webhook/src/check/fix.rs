@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::companions::Companions;
-use super::run::{self, Checked, Found};
+use super::run::{Checked, Found};
 use super::world::{Object, World};
 use super::{collect::Source, threads};
 use crate::model::pointer::Zones;
@@ -73,7 +73,7 @@ pub fn fix(registry: &Registry, world: &World, checked: &Checked, class: FixClas
         }
         let is_new = seen.insert(fingerprint(sources.iter()));
         let world = World::read(sources, registry, Arc::clone(&world.beside));
-        let checked = run::check(registry, &world);
+        let checked = super::judge(registry, &world);
         fixed.after = Some((world, checked));
         if !is_new {
             fixed.end = End::Circle;
@@ -158,7 +158,7 @@ impl Round {
         // Sorted by policy: if two fixes change the same place, the first one wins.
         candidates.sort_by_key(|candidate| {
             let policy = &checked.findings[candidate.finding].judged.policy;
-            (candidate.document, policy.bundle, policy.index, candidate.finding)
+            (candidate.document, policy.rank(), candidate.finding)
         });
         let mut current = text.clone();
         round.documents(&candidates, &mut current);
@@ -282,10 +282,12 @@ impl Chosen {
     }
 }
 
-/// The part of a document that an edit affects. If an item is removed, the following items get other indices.
+/// The part of a document that an edit affects. If an item is removed, the following items get other indices. A renamed
+/// member affects the members beside it, because one of them may be added with the new name.
 fn zone(edit: &Edit) -> &str {
     let pointer = edit.pointer();
     match (edit, pointer.rsplit_once('/')) {
+        (Edit::Rename { .. }, Some((parent, _))) => parent,
         (Edit::Remove { .. }, Some((list, item))) if item.bytes().all(|byte| byte.is_ascii_digit()) => list,
         _ => pointer,
     }
@@ -322,6 +324,7 @@ fn within(edit: &Edit, prefix: &str) -> Edit {
         Edit::Replace { pointer, value } => Edit::Replace { pointer: at(pointer), value: value.clone() },
         Edit::Remove { pointer } => Edit::Remove { pointer: at(pointer) },
         Edit::Append { pointer, value } => Edit::Append { pointer: at(pointer), value: value.clone() },
+        Edit::Rename { pointer, name } => Edit::Rename { pointer: at(pointer), name: name.clone() },
     }
 }
 

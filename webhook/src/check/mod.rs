@@ -12,6 +12,8 @@ mod declared;
 pub mod exit;
 pub mod fix;
 mod makers;
+#[cfg(feature = "manifest")]
+pub mod manifest;
 mod patches;
 mod patterns;
 mod places;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 
 use crate::check::report::{Made, Passed, Report};
 use crate::model::{Action, FixClass};
-use crate::registry::ConfigError;
+use crate::registry::{ConfigError, Registry};
 use beside::Beside;
 use collect::Input;
 pub use exit::ExitStatus;
@@ -145,7 +147,7 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
     };
     beside.gaps = collected.gaps;
     let mut world = World::read(collected.sources, &registry, Arc::new(beside));
-    let mut checked = run::check(&registry, &world);
+    let mut checked = judge(&registry, &world);
     let (mut edited, mut made) = (Vec::new(), None);
     let mut text_of_stdin = None;
     if let Some(edits) = options.edits {
@@ -189,6 +191,15 @@ pub fn run(options: &Options, stdin: &mut dyn Read) -> Result<CheckResult, Check
     let limits = Limits { allow_empty, ..options.limits };
     let report = Report::new(&registry, &world, checked, problems, passed_over, made, limits);
     Ok(CheckResult { report, world, edited, stdin: text_of_stdin })
+}
+
+/// Judges the input: as the API server does, and by the policies.
+#[cfg_attr(not(feature = "manifest"), expect(unused_mut, reason = "only the feature adds to the results"))]
+fn judge(registry: &Registry, world: &World) -> Checked {
+    let mut checked = run::check(registry, world);
+    #[cfg(feature = "manifest")]
+    manifest::judge(registry, world, &mut checked);
+    checked
 }
 
 /// Why fixes were refused, by the findings of the unchanged input.

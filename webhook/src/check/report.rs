@@ -39,6 +39,8 @@ pub struct Report {
     /// Parts of the input that could not be judged.
     pub problems: Vec<Unjudged>,
     pub passed_over: Passed,
+    /// Custom kinds without a schema: the number of their objects by `apiVersion` and kind.
+    pub unchecked: BTreeMap<(String, String), usize>,
     /// The result of the fixes, if fixes were requested.
     pub made: Option<Made>,
     pub summary: Summary,
@@ -233,6 +235,7 @@ impl Report {
             ),
             problems,
             passed_over,
+            unchecked: checked.unchecked,
             made,
             summary,
         }
@@ -287,7 +290,7 @@ impl Entry {
     fn rank(&self) -> impl Ord + use<> {
         let start = self.span.map_or(0, |span| span.start);
         let severity = std::cmp::Reverse((self.action, self.severity));
-        (self.file, self.defaulted, severity, start, self.policy.bundle, self.policy.index, self.path.clone())
+        (self.file, self.defaulted, severity, start, self.policy.rank(), self.path.clone())
     }
 }
 
@@ -383,11 +386,11 @@ fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, 
 
 /// Groups equal messages by policy and counts them, in the order of the policies.
 fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Counted> {
-    let mut counts: BTreeMap<(usize, u32, String), (String, usize)> = BTreeMap::new();
+    let mut counts: BTreeMap<((Option<usize>, u32), String), (String, usize)> = BTreeMap::new();
     for (policy, text, count) in items {
-        counts.entry((policy.bundle, policy.index, text)).or_insert_with(|| (policy.id.clone(), 0)).1 += count;
+        counts.entry((policy.rank(), text)).or_insert_with(|| (policy.id.clone(), 0)).1 += count;
     }
-    counts.into_iter().map(|((_, _, text), (policy, count))| Counted { policy, text, count }).collect()
+    counts.into_iter().map(|((_, text), (policy, count))| Counted { policy, text, count }).collect()
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Checked {
     pub unused: Vec<(usize, Unused)>,
     /// What the webhook would add, each addition with its policy.
     pub added: Vec<(Arc<Policy>, Edit)>,
+    /// Custom kinds without a schema: the number of their objects by `apiVersion` and kind.
+    pub unchecked: BTreeMap<(String, String), usize>,
 }
 
 /// One finding on one object.

@@ -8,6 +8,8 @@ use plimsoll_sdk::metadata::Policy;
 
 use super::policy::{self, builtin};
 use super::{Failure, output};
+#[cfg(feature = "manifest")]
+use crate::check::manifest;
 use crate::registry::nearest;
 
 /// Print the documentation of a policy, or list all policies
@@ -26,8 +28,8 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<ExitCode, Failure> {
         None => policy::list(policies),
         Some(id) => {
             let id = id.trim();
-            let found = policies.iter().find(|policy| policy.id == id).ok_or_else(|| unknown(id, policies))?;
-            page(found)
+            let found = policies.iter().find(|policy| policy.id == id).map(page);
+            found.or_else(|| page_of_rule(id)).ok_or_else(|| unknown(id, policies))?
         }
     };
     output::print(&text).map_err(|error| Failure::output(&error))?;
@@ -35,11 +37,25 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<ExitCode, Failure> {
 }
 
 fn unknown(id: &str, policies: &[Policy]) -> Failure {
-    let help = match nearest(id, policies.iter().map(|policy| policy.id.as_str())) {
+    let known = policies.iter().map(|policy| policy.id.as_str());
+    #[cfg(feature = "manifest")]
+    let known = known.chain(manifest::ids());
+    let help = match nearest(id, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`plimsoll explain` lists all policies".to_owned(),
     };
     Failure::usage(format!("there is no policy `{id}`"), help)
+}
+
+/// The page of a rule that is part of `check`.
+#[cfg(feature = "manifest")]
+fn page_of_rule(id: &str) -> Option<String> {
+    manifest::page(id)
+}
+
+#[cfg(not(feature = "manifest"))]
+fn page_of_rule(_: &str) -> Option<String> {
+    None
 }
 
 fn page(policy: &Policy) -> String {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
+use json_patch::{AddOperation, MoveOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
 use crate::model::pointer::{index, is_pointer, names};
@@ -20,6 +20,8 @@ pub enum Edit {
     Remove { pointer: String },
     /// Appends to an array. A missing or `null` array is created, with its parents.
     Append { pointer: String, value: Value },
+    /// Gives a member of an object another name, which no other member has. Policies can't return it.
+    Rename { pointer: String, name: String },
 }
 
 impl Edit {
@@ -28,15 +30,16 @@ impl Edit {
             Self::Add { pointer, .. }
             | Self::Replace { pointer, .. }
             | Self::Remove { pointer }
-            | Self::Append { pointer, .. } => pointer,
+            | Self::Append { pointer, .. }
+            | Self::Rename { pointer, .. } => pointer,
         }
     }
 
-    /// The new value. None if the edit removes one.
+    /// The new value. None if the edit removes or renames one.
     pub fn value(&self) -> Option<&Value> {
         match self {
             Self::Add { value, .. } | Self::Replace { value, .. } | Self::Append { value, .. } => Some(value),
-            Self::Remove { .. } => None,
+            Self::Remove { .. } | Self::Rename { .. } => None,
         }
     }
 }
@@ -52,6 +55,8 @@ pub enum EditError {
     NotAnObject(String),
     #[error("`{0}` is no array")]
     NotAnArray(String),
+    #[error("`{0}` exists already")]
+    Exists(String),
 }
 
 /// Applies the edits in order. On an error, the earlier edits stay applied.
@@ -88,6 +93,10 @@ fn step(object: &mut Value, edit: &Edit) -> Result<PatchOperation, EditError> {
         Edit::Remove { .. } => {
             remove(object, &tokens).ok_or_else(|| EditError::Missing(pointer.to_owned()))?;
             Ok(PatchOperation::Remove(RemoveOperation { path: path(&tokens) }))
+        }
+        Edit::Rename { name, .. } => {
+            let to = rename(object, pointer, &tokens, name)?;
+            Ok(PatchOperation::Move(MoveOperation { from: path(&tokens), path: path(&to) }))
         }
     }
 }
@@ -174,6 +183,22 @@ fn remove(object: &mut Value, tokens: &[String]) -> Option<Value> {
     }
 }
 
+/// Renames a member, and returns its new tokens.
+fn rename(object: &mut Value, pointer: &str, tokens: &[String], name: &str) -> Result<Vec<String>, EditError> {
+    let missing = || EditError::Missing(pointer.to_owned());
+    let (last, parents) = tokens.split_last().ok_or_else(missing)?;
+    let to = [parents, &[name.to_owned()]].concat();
+    match child(object, parents).ok_or_else(missing)? {
+        Value::Object(map) if map.contains_key(name) => Err(EditError::Exists(path(&to).to_string())),
+        Value::Object(map) => {
+            let value = map.remove(last).ok_or_else(missing)?;
+            map.insert(name.to_owned(), value);
+            Ok(to)
+        }
+        _ => Err(EditError::NotAnObject(path(parents).to_string())),
+    }
+}
+
 fn path(tokens: &[String]) -> PointerBuf {
     PointerBuf::from_tokens(tokens)
 }
@@ -198,6 +223,10 @@ pub(crate) mod tests {
 
     pub(crate) fn replace(pointer: &str, value: Value) -> Edit {
         Edit::Replace { pointer: pointer.to_owned(), value }
+    }
+
+    pub(crate) fn rename(pointer: &str, name: &str) -> Edit {
+        Edit::Rename { pointer: pointer.to_owned(), name: name.to_owned() }
     }
 
     #[track_caller]
@@ -237,6 +266,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn renames() {
+        both(
+            json!({"a": {"b/c": [1]}, "l": [{"x": 1}]}),
+            &[rename("/a/b~1c", "d~e"), rename("/l/0/x", "y"), add("/l/0/x", json!(2))],
+            json!({"a": {"d~e": [1]}, "l": [{"x": 2, "y": 1}]}),
+        );
+    }
+
+    #[test]
     fn one_operation_for_a_new_branch() {
         let patch = to_json_patch(&json!({"spec": {}}), &[add("/spec/a/b", json!(1))]).unwrap();
         assert_eq!(patch.to_string(), r#"[{"op":"add","path":"/spec/a","value":{"b":1}}]"#.to_owned());
@@ -256,6 +294,10 @@ pub(crate) mod tests {
             (remove("/b"), EditError::Missing("/b".into())),
             (remove("/l/1"), EditError::Missing("/l/1".into())),
             (remove("/l/-"), EditError::Missing("/l/-".into())),
+            (rename("/a", "l"), EditError::Exists("/l".into())),
+            (rename("/a", "a"), EditError::Exists("/a".into())),
+            (rename("/b", "c"), EditError::Missing("/b".into())),
+            (rename("/l/0", "c"), EditError::NotAnObject("/l".into())),
             (replace("/l/01", json!(1)), EditError::Missing("/l/01".into())),
         ] {
             assert_eq!(apply(&mut object.clone(), std::slice::from_ref(&edit)), Err(error.clone()), "{edit:?}");
@@ -280,10 +322,11 @@ pub(crate) mod tests {
             1..4,
         )
         .prop_map(|tokens| tokens.iter().map(|token| format!("/{token}")).collect::<String>());
-        (pointers, values(), 0..4).prop_map(|(pointer, value, kind)| match kind {
+        (pointers, values(), 0..5).prop_map(|(pointer, value, kind)| match kind {
             0 => Edit::Add { pointer, value },
             1 => Edit::Replace { pointer, value },
             2 => Edit::Remove { pointer },
+            3 => Edit::Rename { pointer, name: "b".to_owned() },
             _ => Edit::Append { pointer, value },
         })
     }

@@ -6,6 +6,8 @@ mod concessions;
 mod documents;
 mod exemption;
 mod fields;
+#[cfg(feature = "manifest")]
+mod manifest;
 mod matching;
 mod namespaces;
 mod nearest;
@@ -51,12 +53,15 @@ pub(crate) fn is_cluster_scoped(group_kind: &str) -> bool {
     group_kind.split_once('/').is_some_and(|(group, kind)| plural::is_cluster_scoped(group, kind))
 }
 
-/// One policy of a loaded bundle.
+/// The number that stands for the bundle of rules that the host itself checks. No bundle has it.
+pub const HOST: usize = usize::MAX;
+
+/// One policy of a loaded bundle, or a rule of the host.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Id in kebab-case.
     pub id: String,
-    /// Number of its bundle in the registry.
+    /// Number of its bundle in the registry, or [`HOST`].
     pub bundle: usize,
     /// Its number in that bundle.
     pub index: u32,
@@ -66,6 +71,13 @@ pub struct Policy {
     pub stage: Stage,
     /// The complete metadata of the policy.
     pub metadata: metadata::Policy,
+}
+
+impl Policy {
+    /// The place of the policy in reports: rules of the host first, then bundle by bundle.
+    pub fn rank(&self) -> (Option<usize>, u32) {
+        ((self.bundle != HOST).then_some(self.bundle), self.index)
+    }
 }
 
 /// Mode of a PolicySet: a cap on every action.

@@ -11,6 +11,8 @@ use plimsoll_sdk::metadata::{self, CATEGORIES, Stage};
 use super::concessions::Concessions;
 use super::exemption::Exemption;
 use super::fields::{locate, path};
+#[cfg(feature = "manifest")]
+use super::manifest;
 use super::matching::{Match, Modes};
 use super::plural::plural;
 use super::policy_set::{Located, PolicySet};
@@ -54,6 +56,9 @@ struct Set {
     concessions: Concessions,
     /// By place in `Plan::policies`. None if the policy is off.
     rules: Vec<Option<Rule>>,
+    /// The action of the category `manifest`, if the set states one.
+    #[cfg(feature = "manifest")]
+    manifest: Option<Action>,
 }
 
 /// The settings and actions of one policy in a set.
@@ -108,7 +113,15 @@ impl Plan {
             // `check` reports what would happen if every mode were `enforce`.
             let modes = if in_files { Modes::from(Mode::Enforce) } else { set.modes.clone() };
             let concessions = set.concessions.clone();
-            planned.push(Set { name: set.name.clone(), requests: set.requests.clone(), modes, concessions, rules });
+            planned.push(Set {
+                name: set.name.clone(),
+                requests: set.requests.clone(),
+                modes,
+                concessions,
+                rules,
+                #[cfg(feature = "manifest")]
+                manifest: manifest::stated(set),
+            });
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -196,6 +209,12 @@ impl Plan {
             self.settle(place, &mut selected[first..]);
         }
         selected
+    }
+
+    /// The maximum action of the category `manifest` on this object. If several sets state an action, the strictest counts.
+    #[cfg(feature = "manifest")]
+    pub(super) fn most_of_manifest(&self, review: &Review) -> Action {
+        self.applying(review).filter_map(|(set, ..)| set.manifest).max().unwrap_or(Action::Deny)
     }
 
     /// The sets that apply, each with its mode and the reason why it denies nothing, if there is one.
@@ -403,6 +422,11 @@ impl Rules<'_> {
         let ids = bundle.policies.iter().map(|policy| policy.id.as_str());
         for entry in &self.set.policies {
             if !ids.clone().any(|id| id == entry.id.value) {
+                #[cfg(feature = "manifest")]
+                if let Some(problem) = manifest::refused(&entry.id.value) {
+                    self.problems.push(ConfigError { position: Some(entry.id.position.clone()), problem });
+                    continue;
+                }
                 self.unknown("policy", &entry.id, ids.clone());
             }
         }

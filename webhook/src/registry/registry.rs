@@ -16,6 +16,8 @@ use super::served::{Unserved, unserved};
 use super::{Exemption, Policy, Profile, Selected, Workloads};
 use crate::engine::{BUILTIN, Bundle, Engine};
 use crate::files;
+#[cfg(feature = "manifest")]
+use crate::model::Action;
 use crate::model::Review;
 use crate::registry::{Ground, Recourse};
 
@@ -191,6 +193,12 @@ impl Registry {
     /// The policies that apply to a review, in the order of [`Registry::policies`].
     pub fn select(&self, review: &Review) -> Vec<Selected> {
         self.plan.select(review)
+    }
+
+    /// The maximum action of the category `manifest` on this object, apart from the policies of that category.
+    #[cfg(feature = "manifest")]
+    pub fn most_of_manifest(&self, review: &Review) -> Action {
+        self.plan.most_of_manifest(review)
     }
 
     /// Ways past a denial for these reasons.

@@ -67,6 +67,7 @@ pub fn human(report: &Report, world: &World, look: Look) -> String {
     }
     if !look.quiet {
         notes(&mut out, report, look.verbose);
+        unchecked(&mut out, report, look.verbose);
         passed_over(&mut out, report, look.verbose);
         if recorded > 0 {
             let _ = writeln!(out, "not shown: {}; `--verbose` shows them", plural(recorded, "recorded finding"));
@@ -241,6 +242,25 @@ fn lines(out: &mut String, what: &str, mut items: impl ExactSizeIterator<Item = 
     if items.len() > 0 {
         let _ = writeln!(out, "{what}: {} more; `--verbose` lists them", items.len());
     }
+}
+
+/// Prints one line about custom kinds without a schema. With `--verbose`, also one line for each kind.
+fn unchecked(out: &mut String, report: &Report, verbose: bool) {
+    let objects: usize = report.unchecked.values().sum();
+    if objects == 0 {
+        return;
+    }
+    if verbose {
+        for ((api_version, kind), count) in &report.unchecked {
+            let line = format!("{kind} of {api_version} ({})", plural(*count, "object"));
+            let _ = writeln!(out, "no schema: {}", clean(&line));
+        }
+    }
+    let kinds = plural(report.unchecked.len(), "custom kind");
+    let (have, their) = if objects == 1 { ("has", "its") } else { ("have", "their") };
+    let hint = if verbose { "" } else { "; `--verbose` lists them" };
+    let objects = plural(objects, "object");
+    let _ = writeln!(out, "{objects} of {kinds} {have} no schema: {their} fields are not checked{hint}");
 }
 
 /// Prints one line with counts of everything that was not read. With `--verbose`, also one line for each item.

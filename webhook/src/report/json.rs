@@ -30,6 +30,7 @@ pub fn json(report: &Report, world: &World) -> String {
             passed_over_files: &report.passed_over.named,
             excluded: &report.passed_over.excluded,
             deleted: &report.passed_over.deleted,
+            unchecked: cfg!(feature = "manifest").then(|| unchecked(report)),
             findings: Counts { deny: summary.deny, warn: summary.warn, audit: summary.audit },
             cut: report.more.iter().map(|more| more.count).sum(),
             defaulted: summary.defaulted,
@@ -50,6 +51,11 @@ pub fn json(report: &Report, world: &World) -> String {
 
 fn passed_over_links(passed: &Passed) -> Vec<&str> {
     passed.links.iter().chain(&passed.hidden_links).map(String::as_str).collect()
+}
+
+fn unchecked(report: &Report) -> Vec<Unchecked<'_>> {
+    let kinds = report.unchecked.iter();
+    kinds.map(|((api_version, kind), count)| Unchecked { api_version, kind, count: *count }).collect()
 }
 
 #[derive(Serialize)]
@@ -161,6 +167,8 @@ struct Summary<'a> {
     passed_over_files: &'a [String],
     excluded: &'a [String],
     deleted: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchecked: Option<Vec<Unchecked<'a>>>,
     findings: Counts,
     cut: usize,
     defaulted: usize,
@@ -171,6 +179,14 @@ struct Summary<'a> {
     exit_status: u8,
     kubernetes_version: &'a str,
     bundles: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unchecked<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    count: usize,
 }
 
 #[derive(Serialize)]

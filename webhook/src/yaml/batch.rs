@@ -307,10 +307,12 @@ impl Claims {
 }
 
 /// The pointer that an edit affects. A removal affects the whole parent: later items get other indices, and an empty
-/// parent becomes `{}` or `[]`.
+/// parent becomes `{}` or `[]`. A new name affects the parent, too.
 fn zone(edit: &Edit) -> &str {
     match edit {
-        Edit::Remove { pointer } => pointer.rsplit_once('/').map_or("", |(parent, _)| parent),
+        Edit::Remove { pointer } | Edit::Rename { pointer, .. } => {
+            pointer.rsplit_once('/').map_or("", |(parent, _)| parent)
+        }
         _ => edit.pointer(),
     }
 }

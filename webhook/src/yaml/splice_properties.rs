@@ -181,6 +181,7 @@ fn edit_of(object: &Value, pick: prop::sample::Index, kind: u8, below: &str, val
         1 | 2 => Edit::Append { pointer, value },
         3 => Edit::Replace { pointer, value },
         4 => Edit::Add { pointer, value },
+        5 => Edit::Rename { pointer, name: "renamed".to_owned() },
         _ => Edit::Remove { pointer },
     }
 }
@@ -193,7 +194,7 @@ proptest! {
         object in objects(values(), 1),
         choices in prop::collection::vec(any::<u8>(), 1..40),
         pick in any::<prop::sample::Index>(),
-        kind in 0..7u8,
+        kind in 0..8u8,
         below in prop::sample::select(vec!["/new", "/new/deeper", "/no", "/a b/1"]),
         value in values(),
     ) {
@@ -248,7 +249,7 @@ proptest! {
     fn together_as_one_by_one(
         object in objects(values(), 1),
         choices in prop::collection::vec(any::<u8>(), 1..40),
-        picks in prop::collection::vec((any::<prop::sample::Index>(), 0..7u8, 0..3usize, values()), 1..12),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), 0..8u8, 0..3usize, values()), 1..12),
     ) {
         let text = Author::write(&object, choices);
         let edits: Vec<Edit> = picks
@@ -273,7 +274,7 @@ proptest! {
         let is_addition = |edit: &Edit| match edit {
             Edit::Add { pointer, .. } => object.pointer(pointer).is_none(),
             Edit::Append { .. } => true,
-            Edit::Replace { .. } | Edit::Remove { .. } => false,
+            Edit::Replace { .. } | Edit::Remove { .. } | Edit::Rename { .. } => false,
         };
         if edits.iter().all(is_addition) {
             prop_assert_eq!(together.text, one_by_one, "{}\n{:#?}", text, edits);

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::{Reason, apply};
 use crate::model::Edit;
-use crate::model::edit::tests::{add, append, remove, replace};
+use crate::model::edit::tests::{add, append, remove, rename, replace};
 use crate::yaml::read;
 
 #[track_caller]
@@ -181,4 +181,18 @@ fn refusals() {
 #[test]
 fn finds_names_that_a_pointer_escapes() {
     becomes("a: 1\n\"~\": 2\nb/c: 3\n", &[remove("/~0"), replace("/b~1c", json!(4))], "a: 1\nb/c: 4\n");
+}
+
+#[test]
+fn renames_only_the_key() {
+    becomes(
+        "a:  # one\n  b: {c: 1, \"d\": 2}\n  'l':\n  - x: |\n      y\n",
+        &[rename("/a/b/c", "e"), rename("/a/b/d", "f"), rename("/a/l/0/x", "z"), rename("/a/l", "it's")],
+        "a:  # one\n  b: {e: 1, \"f\": 2}\n  'it''s':\n  - z: |\n      y\n",
+    );
+    becomes("{\"a\": [{\"b\": 1}]}\n", &[rename("/a/0/b", "c")], "{\"a\": [{\"c\": 1}]}\n");
+    becomes("a: 1\nb: 2\n", &[rename("/a", "yes"), remove("/b")], "\"yes\": 1\n");
+    refused("? a\n: 1\n", rename("/a", "b"), Reason::Layout("/a".into()));
+    refused("l:\n- 1\n", rename("/l/0", "b"), Reason::Edit(crate::model::edit::EditError::NotAnObject("/l".into())));
+    refused("a: 1\nb: 2\n", rename("/a", "b"), Reason::Edit(crate::model::edit::EditError::Exists("/b".into())));
 }

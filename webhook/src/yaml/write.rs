@@ -63,6 +63,7 @@ impl<'a> Writer<'a> {
         match edit {
             Edit::Remove { .. } => self.remove(site, &place),
             Edit::Replace { value, .. } => self.replace(site, value, &place),
+            Edit::Rename { name, .. } => self.rename(site, name, &place),
             Edit::Append { value, .. } if rest.is_empty() => match &self.node(site.node).kind {
                 Kind::Sequence { items, layout } => self.append(site, items, *layout, value, &place),
                 _ => self.replace(site, &Value::Array(vec![value.clone()]), &place),
@@ -321,6 +322,27 @@ impl<'a> Writer<'a> {
             self.entries(parent).iter().all(|entry| entry.value != site.node || entry.colon.is_some())
         });
         (range, if colon { format!(" {text}") } else { format!(": {text}") })
+    }
+
+    // ---- renaming ---------------------------------------------------------------------------------------------
+
+    /// Replaces the text of a key. Nothing else changes.
+    fn rename(&self, site: Site, name: &str, place: &str) -> Result<Splice, Reason> {
+        let layout = || Reason::Layout(place.to_owned());
+        let parent = site.parent.ok_or_else(layout)?;
+        let entry = self.entries(parent).iter().find(|entry| entry.value == site.node).ok_or_else(layout)?;
+        let key = self.node(entry.key);
+        let Kind::Scalar { style, .. } = key.kind else { return Err(layout()) };
+        // An explicit key (`? key`) or one with an anchor or a tag starts before its text.
+        if entry.start != key.start || self.text[key.start..key.end].contains('\n') {
+            return Err(layout());
+        }
+        let context = if self.in_flow(site) { Context::Flow } else { Context::Block };
+        let text = match self.document.json {
+            true => Value::from(name).to_string(),
+            false => emit::string(name, context, style),
+        };
+        Ok((key.start..key.end, text))
     }
 
     // ---- removing ---------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+//! Tables of objects with the faults that they have.

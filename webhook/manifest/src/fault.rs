@@ -207,7 +207,7 @@ impl Faults {
     }
 }
 
-/// The placeholder in a text, if it has one: `${VAR}`, `{{ .Value }}`, `<% … %>` or `@VAR@`.
+/// The placeholder in a text, if it has one: `${VAR}`, `{{ .Value }}` or `<% … %>`.
 fn placeholder(text: &str) -> Option<&str> {
     [("${", "}"), ("{{", "}}"), ("<%", "%>")].into_iter().find_map(|(open, close)| {
         let start = text.find(open)?;

@@ -103,6 +103,7 @@ fn versions(spec: &At<'_>, faults: &mut Faults) {
         }
         columns(&version, faults);
     }
+    crd_values::same_fields(&versions.at, faults);
     if stored != 1 {
         let message = format!("{stored} versions have `storage: true`, but exactly one must");
         faults.error(Rule::DependentFields, &versions.at, message, "write `storage: true` in one version");

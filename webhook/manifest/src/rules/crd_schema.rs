@@ -176,6 +176,11 @@ fn kind(schema: &At<'_>, faults: &mut Faults) {
     if embedded.is_true() {
         kind.need_one_of(&["object"], faults);
         type_meta(schema, faults);
+        for name in ["additionalProperties", "x-kubernetes-int-or-string"] {
+            if !schema.at(name).is_zero() {
+                field(schema, name).forbid(Rule::ExclusiveFields, "with `x-kubernetes-embedded-resource`", faults);
+            }
+        }
     }
     if embedded.is_true() && !preserve.at.is_true() && schema.at("properties").count() == 0 {
         field(schema, "properties").missing("the fields of the embedded resource", faults);
@@ -264,13 +269,14 @@ fn map_keys(keys: &At<'_>, items: &At<'_>, faults: &mut Faults) {
 
 /// `allOf`, `anyOf`, `oneOf` and `not`, which restrict values of a structure and have no structure of their own.
 fn values(schema: &At<'_>, structure: &At<'_>, level: Level, faults: &mut Faults) {
-    let either = structure.at("x-kubernetes-int-or-string").is_true();
     for name in ["allOf", "anyOf", "oneOf"] {
         let list = schema.at(name);
-        for part in list.items() {
-            // `anyOf` of an integer and a string is the usual form of both.
-            let usual =
-                either && (is_either(&list) || is_either(&part.at("anyOf"))) && matches!(name, "anyOf" | "allOf");
+        // `anyOf` of an integer and a text is the usual form of both, also in the first part of `allOf`.
+        if name == "anyOf" && is_either(&list) {
+            continue;
+        }
+        for (index, part) in list.items().enumerate() {
+            let usual = name == "allOf" && index == 0 && part.count() == 1 && is_either(&part.at("anyOf"));
             if !usual {
                 nested(&part, structure, level, faults);
             }
@@ -301,6 +307,10 @@ fn nested(schema: &At<'_>, structure: &At<'_>, level: Level, faults: &mut Faults
         }
     }
     for (name, property) in schema.at("properties").members() {
+        if name == "metadata" {
+            let message = "`metadata` must not be restricted in `allOf`, `anyOf`, `oneOf` or `not`";
+            faults.error(Rule::InvalidValue, &property, message, "remove it");
+        }
         match structure.at("properties").entry(name) {
             Some(known) => nested(&property, &known, level, faults),
             // Only what the root restricts must be in the structure.

@@ -1,6 +1,6 @@
 //! Default values, selectable fields and rules in the schema of a CustomResourceDefinition.
 
-use plimsoll_flat::Kind;
+use plimsoll_flat::{Kind, Node};
 
 use super::check::{Seen, duplicate, field, list, shown, value};
 use super::rare::celex::{self, Scope, Want};
@@ -124,7 +124,6 @@ pub(super) fn selectable(version: &At<'_>, schema: &At<'_>, faults: &mut Faults)
             duplicate(&path.at, "the path", text, faults);
         }
         let why = match text.strip_prefix('.') {
-            None if text.starts_with('[') => None,
             None => Some("it must begin with `.`".into()),
             Some(rest) => path_fault(rest, schema),
         };
@@ -133,6 +132,24 @@ pub(super) fn selectable(version: &At<'_>, schema: &At<'_>, faults: &mut Faults)
             faults.error(Rule::UnknownReference, &path.at, message, "write the path of a field such as `.spec.color`");
         }
     }
+}
+
+/// Versions with one and the same schema must have the same selectable fields: the API server then keeps one schema.
+pub(super) fn same_fields(versions: &At<'_>, faults: &mut Faults) {
+    let (Some(first), true) = (versions.item(0), versions.count() > 1) else {
+        return;
+    };
+    let differ = versions.items().any(|version| selected(&version) != selected(&first));
+    if differ && versions.items().all(|version| version.at("schema").node() == first.at("schema").node()) {
+        for version in versions.items().filter(|version| selected(version).is_some()) {
+            let message = "versions with the same schema must have the same `selectableFields`";
+            faults.error(Rule::DependentFields, &version.at("selectableFields"), message, "write them in all versions");
+        }
+    }
+}
+
+fn selected<'a>(version: &At<'a>) -> Option<Node<'a>> {
+    version.at("selectableFields").node().filter(|node| node.len() > 0)
 }
 
 /// What is wrong with a path of names, if something is. Other forms of paths are let through.
@@ -150,7 +167,6 @@ fn path_fault(path: &str, schema: &At<'_>) -> Option<String> {
         let found = place.at("properties").entry(name);
         match found {
             Some(property) => place = property,
-            None if place.at("properties").count() == 0 => return None,
             None => return Some(format!("`{}` is not a field of the schema", shown(name))),
         }
     }

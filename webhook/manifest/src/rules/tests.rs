@@ -1,1 +1,0 @@
-//! Tables of objects with the faults that they have.

@@ -16,6 +16,9 @@ mod jobs;
 #[cfg(unix)]
 #[path = "check/links.rs"]
 mod links;
+#[cfg(feature = "manifest")]
+#[path = "check/manifest.rs"]
+mod manifest;
 #[path = "check/monitors.rs"]
 mod monitors;
 #[cfg(unix)]

@@ -301,7 +301,7 @@ fn folders() {
     let folder = Folder::new(&[
         ("all/b/2.yml", LATEST),
         ("all/a.yaml", LATEST),
-        ("all/c.json", &serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "j"}}).to_string()),
+        ("all/c.json", r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "j"}}"#),
         ("all/readme.txt", "a: ["),
         ("all/.hidden/x.yaml", "a: ["),
         ("all/.hidden.yaml", "a: ["),

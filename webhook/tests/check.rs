@@ -16,6 +16,9 @@ mod jobs;
 #[cfg(unix)]
 #[path = "check/links.rs"]
 mod links;
+#[cfg(feature = "manifest")]
+#[path = "check/manifest.rs"]
+mod manifest;
 #[path = "check/monitors.rs"]
 mod monitors;
 #[cfg(unix)]
@@ -298,7 +301,7 @@ fn folders() {
     let folder = Folder::new(&[
         ("all/b/2.yml", LATEST),
         ("all/a.yaml", LATEST),
-        ("all/c.json", &serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "j"}}).to_string()),
+        ("all/c.json", r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "j"}}"#),
         ("all/readme.txt", "a: ["),
         ("all/.hidden/x.yaml", "a: ["),
         ("all/.hidden.yaml", "a: ["),

@@ -112,8 +112,8 @@ fn what_is_missing_is_written_to_a_new_file() {
 #[test]
 fn a_later_round_adds_to_the_new_file() {
     let one = of(DEPLOYMENT, "a").replace("replicas: 2", "replicas: 1");
-    let service =
-        "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: shops}\nspec: {selector: {app: a}}\n";
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: shops}\n\
+                   spec: {selector: {app: a}, ports: [{port: 80}]}\n";
     let folder = folder(&[("shop.yaml", &format!("{one}---\n{}{service}", of(DEPLOYMENT, "b")))]);
     let path = folder.path();
     fs::write(path.join("config.yaml"), CONFIG.replace("policies: [", "policies: [{id: single-replica}, ")).unwrap();

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
+use plimsoll_flat::Node;
 use plimsoll_manifest::{Edit as Change, Fault, Known, Rule, Version};
 use plimsoll_sdk::metadata::{self, FixClass as Mutates, Judges, Stage};
 use plimsoll_sdk::version::KubernetesVersion;
@@ -63,7 +64,9 @@ fn rules() -> impl Iterator<Item = Rule> {
 
 /// The findings of one object, and whether its kind is custom.
 fn one(registry: &Registry, object: &Object, version: Version) -> (Vec<Judged>, bool) {
-    let Some(node) = object.review.object() else { return (Vec::new(), false) };
+    // The rules name places from the root of a document, so the object needs a document of its own.
+    let Some(document) = object.review.object().map(Node::to_document) else { return (Vec::new(), false) };
+    let Ok(node) = Node::root(&document) else { return (Vec::new(), false) };
     let judgement = plimsoll_manifest::judge(node, version);
     let most = registry.most_of_manifest(&object.review);
     let value = |pointer: &str| node.at(pointer).and_then(|node| serde_json::to_value(node).ok());

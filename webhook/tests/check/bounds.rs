@@ -268,7 +268,8 @@ fn many_broken_documents() {
 fn deployment(containers: usize, image: impl Fn(usize) -> String) -> String {
     let containers: String =
         (0..containers).map(|number| format!("      - name: c{number}\n        {}\n", image(number))).collect();
-    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  template:\n";
+    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  \
+                selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n";
     format!("{head}    spec:\n      containers:\n{containers}")
 }
 

@@ -135,8 +135,7 @@ fn what_crosses_folders_warns_at_most_and_names_both() {
 #[test]
 fn warnings_that_cross_folders_name_what_they_are_about() {
     let stated = |text: &str| text.replacen("metadata: {name:", "metadata: {namespace: shop, name:", 1);
-    let service =
-        "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: other}\nspec: {selector: {app: other}}\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: other}\nspec: {selector: {app: other}, ports: [{port: 80}]}\n";
     let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: shop, name: settings}\n";
     let (web, scaled) = (stated(&deployment("web")), stated(&autoscaler("web")));
     let shop = stated(&deployment("shop")).replace("app: web", "app: shop");

@@ -97,6 +97,8 @@ pub(crate) fn write_wasm(outcome: &Outcome) -> String {
                         Edit::Replace { pointer, value } => format!("replace {pointer} {value}"),
                         Edit::Append { pointer, value } => format!("append {pointer} {value}"),
                         Edit::Remove { pointer } => format!("remove {pointer}"),
+                        // Only the host renames.
+                        Edit::Rename { pointer, name } => format!("rename {pointer} to {name}"),
                     }
                 );
             }

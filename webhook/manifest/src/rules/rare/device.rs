@@ -60,7 +60,10 @@ pub(super) fn probe(api_version: &str, kind: &str, at: &At<'_>, faults: &mut Fau
             }
         }
         "DeviceClass" => {
-            meta::probe(at, &names::DNS_SUBDOMAIN, true, faults);
+            // The API server does not look at the prefix of a generated name here.
+            let generated = !at.path(&["metadata", "generateName"]).text().is_empty();
+            let form = if generated { &names::PATH_SEGMENT } else { &names::DNS_SUBDOMAIN };
+            meta::probe(at, form, true, faults);
             let spec = at.at("spec");
             selectors(&spec, faults);
             configs(&spec, None, faults);

@@ -149,7 +149,9 @@ fn device(request: &At<'_>, faults: &mut Faults) {
             "" | "Equal" => value.form(&names::LABEL_VALUE, Rule::InvalidLabel, faults),
             _ => field(&toleration, "operator").one_of(&["Equal", "Exists"], faults),
         }
-        field(&toleration, "effect").one_of_or_empty(&["NoSchedule", "NoExecute"], faults);
+        let effects: &[&str] =
+            if faults.since(35) { &["NoSchedule", "NoExecute", "None"] } else { &["NoSchedule", "NoExecute"] };
+        field(&toleration, "effect").one_of_or_empty(effects, faults);
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) static QUALIFIED_NAME: Form = Form {
 };
 
 pub(crate) static QUALIFIED_NAME_ANY_CASE: Form =
-    Form { holds: |text| is_qualified(text, |prefix| subdomain_any_case(prefix)), ..Form { ..copy(&QUALIFIED_NAME) } };
+    Form { holds: |text| is_qualified(text, subdomain_any_case), ..Form { ..copy(&QUALIFIED_NAME) } };
 
 pub(crate) static LABEL_VALUE: Form = Form {
     what: "label value",

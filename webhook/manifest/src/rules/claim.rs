@@ -63,10 +63,14 @@ fn sources(spec: &At<'_>, is_template: bool, faults: &mut Faults) {
     };
     // A reference into another namespace is removed, and so is an old reference to an unknown kind.
     let crossing = !new.at("namespace").text().is_empty();
-    if old.is_present() && (is_template || new.is_present() || own(&old)) {
+    if old.is_present() && (is_template || (new.is_present() && !crossing) || own(&old)) {
         source(&old, faults);
     }
     if crossing {
+        if is_template {
+            source(&new, faults);
+            field(&new, "namespace").form(&names::DNS_LABEL, Rule::InvalidName, faults);
+        }
         return;
     }
     if new.is_present() {

@@ -63,19 +63,11 @@ pub(super) fn priority_class(object: &At<'_>, faults: &mut Faults) {
     policy.one_of(&["PreemptLowerPriority", "Never"], faults);
 }
 
+/// `strategy` and `preferredHolder` are dropped, because their feature is off by default.
 pub(super) fn lease(object: &At<'_>, faults: &mut Faults) {
     let spec = object.at("spec");
     field(&spec, "leaseDurationSeconds").least(1, faults);
     field(&spec, "leaseTransitions").least(0, faults);
-    let strategy = field(&spec, "strategy");
-    match strategy.at.str() {
-        Some(text) if text.contains('/') => strategy.form(&names::QUALIFIED_NAME, Rule::InvalidName, faults),
-        _ => strategy.one_of(&["OldestEmulationVersion"], faults),
-    }
-    let holder = field(&spec, "preferredHolder");
-    if !holder.at.text().is_empty() && strategy.at.text().is_empty() {
-        holder.forbid(Rule::DependentFields, "without `strategy`", faults);
-    }
 }
 
 pub(super) fn runtime_class(object: &At<'_>, faults: &mut Faults) {

@@ -44,14 +44,15 @@ fn own_names(object: &At<'_>, spec: &At<'_>, faults: &mut Faults) {
             item(&value, name).form_or_empty(&names::DNS_1035_LABEL, Rule::InvalidName, faults);
         }
     }
-    let name = object.at("metadata").at("name");
-    if let (Some(plural), group) = (plural, spec.at("group").text())
-        && !group.is_empty()
-        && !name.text().is_empty()
-        && name.text() != format!("{plural}.{group}")
-    {
-        let message = format!("`{}` must be the plural and the group: `{plural}.{group}`", shown(name.text()));
-        faults.error(Rule::InvalidName, &name, message, format!("write `{plural}.{group}`"));
+    let (Some(plural), group) = (plural, spec.at("group").text()) else {
+        return;
+    };
+    for name in ["name", "generateName"] {
+        let name = object.at("metadata").at(name);
+        if !group.is_empty() && !name.text().is_empty() && name.text() != format!("{plural}.{group}") {
+            let message = format!("`{}` must be the plural and the group: `{plural}.{group}`", shown(name.text()));
+            faults.error(Rule::InvalidName, &name, message, format!("write `{plural}.{group}`"));
+        }
     }
 }
 
@@ -167,7 +168,11 @@ fn conversion(conversion: &At<'_>, faults: &mut Faults) {
     let strategy = field(conversion, "strategy").need_one_of(&["None", "Webhook"], faults);
     let webhook = field(conversion, "webhook");
     if strategy != "Webhook" {
-        return webhook.forbid(Rule::ExclusiveFields, "unless `strategy` is `Webhook`", faults);
+        let used = webhook.at.at("clientConfig").is_present() || webhook.at.at("conversionReviewVersions").count() > 0;
+        if used {
+            webhook.forbid(Rule::ExclusiveFields, "unless `strategy` is `Webhook`", faults);
+        }
+        return;
     }
     if let Some(webhook) = webhook.need_value("how the webhook is called", faults) {
         let client = field(&webhook, "clientConfig");

@@ -1,13 +1,14 @@
 //! Structural schemas of CustomResourceDefinitions.
 
 use super::check::{Seen, field, shown};
-use super::crd_values;
+use super::{crd_pattern, crd_values};
 use crate::{At, Faults, Rule};
 
 const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
 
 /// Keywords of JSON Schema that Kubernetes does not have.
-const UNSUPPORTED: &[&str] = &["$ref", "id", "additionalItems", "patternProperties", "definitions", "dependencies"];
+const UNSUPPORTED: &[&str] =
+    &["$ref", "$schema", "id", "additionalItems", "patternProperties", "definitions", "dependencies"];
 
 /// Keywords that only the structure itself can have, not `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: &[&str] = &[
@@ -19,6 +20,7 @@ const STRUCTURE: &[&str] = &[
     "x-kubernetes-list-map-keys",
     "x-kubernetes-list-type",
     "x-kubernetes-map-type",
+    "x-kubernetes-validations",
 ];
 
 /// Keywords of the structure that count only if they are true.
@@ -30,8 +32,21 @@ const FLAGS: &[&str] = &[
 ];
 
 /// Keywords that the root can't have if the kind has a status of its own.
-const BESIDE_STATUS: &[&str] =
-    &["default", "enum", "maxProperties", "minProperties", "allOf", "anyOf", "oneOf", "not", "additionalProperties"];
+const BESIDE_STATUS: &[&str] = &[
+    "default",
+    "enum",
+    "maxProperties",
+    "minProperties",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "patternProperties",
+    "definitions",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
+    "x-kubernetes-map-type",
+];
 
 /// Formats of texts that the API server checks, without `-`.
 const FORMATS: &[&str] = &[
@@ -80,7 +95,7 @@ pub(super) fn root(schema: &At<'_>, status: bool, faults: &mut Faults) {
         kind.one_of(&["object"], faults);
     }
     for name in BESIDE_STATUS.iter().filter(|_| status) {
-        if !schema.at(name).is_zero() && *name != "additionalProperties" {
+        if schema.at(name).is_present() {
             field(schema, name).forbid(
                 Rule::ExclusiveFields,
                 "at the root of a kind with the subresource `status`",
@@ -89,7 +104,7 @@ pub(super) fn root(schema: &At<'_>, status: bool, faults: &mut Faults) {
         }
     }
     metadata(&schema.at("properties").at("metadata"), faults);
-    type_meta(schema, faults);
+    type_meta(schema, Level::Root, faults);
     structure(schema, Level::Root, faults);
 }
 
@@ -98,7 +113,7 @@ fn metadata(schema: &At<'_>, faults: &mut Faults) {
     let more = schema.members().filter(|(name, _)| !matches!(*name, "type" | "properties" | "default"));
     let others = schema.at("properties").members().filter(|(name, _)| !matches!(*name, "name" | "generateName"));
     for (name, value) in more.chain(others) {
-        if !value.is_zero() {
+        if value.is_present() && value.bool() != Some(false) && value.str() != Some("") {
             let name = shown(name);
             let message =
                 format!("`{name}` must not be in the schema of `metadata`, only `name` and `generateName` can be");
@@ -108,27 +123,22 @@ fn metadata(schema: &At<'_>, faults: &mut Faults) {
 }
 
 /// The types of the fields that every object has.
-fn type_meta(schema: &At<'_>, faults: &mut Faults) {
+fn type_meta(schema: &At<'_>, level: Level, faults: &mut Faults) {
     let properties = schema.at("properties");
     for (name, kind) in [("metadata", "object"), ("kind", "string"), ("apiVersion", "string")] {
         let property = properties.at(name);
         if property.is_present() {
             field(&property, "type").need_one_of(&[kind], faults);
+            if level == Level::Root {
+                field(&property, "default").forbid(Rule::InvalidValue, "in the metadata of the kind", faults);
+            }
         }
     }
 }
 
 /// One level of the structure. The depth is limited by that of documents.
 fn structure(schema: &At<'_>, level: Level, faults: &mut Faults) {
-    for name in UNSUPPORTED {
-        if !schema.at(name).is_zero() {
-            field(schema, name).forbid(Rule::InvalidValue, "in the schema of a custom resource", faults);
-        }
-    }
-    if schema.at("uniqueItems").is_true() {
-        let why = "to true: use `x-kubernetes-list-type: set`";
-        field(schema, "uniqueItems").forbid(Rule::InvalidValue, why, faults);
-    }
+    keywords(schema, faults);
     kind(schema, faults);
     lists(schema, faults);
     format(schema, faults);
@@ -154,6 +164,35 @@ fn structure(schema: &At<'_>, level: Level, faults: &mut Faults) {
     values(schema, schema, level, faults);
 }
 
+/// Keywords of JSON Schema that no part of a schema can have.
+fn keywords(schema: &At<'_>, faults: &mut Faults) {
+    for name in UNSUPPORTED {
+        // An empty one counts, but for texts and the two maps of schemas.
+        let value = schema.at(name);
+        let used = match *name {
+            "$ref" | "additionalItems" | "dependencies" => value.is_present(),
+            _ => !value.is_zero(),
+        };
+        if used {
+            field(schema, name).forbid(Rule::InvalidValue, "in the schema of a custom resource", faults);
+        }
+    }
+    if schema.at("uniqueItems").is_true() {
+        let why = "to true: use `x-kubernetes-list-type: set`";
+        field(schema, "uniqueItems").forbid(Rule::InvalidValue, why, faults);
+    }
+    let preserve = field(schema, "x-kubernetes-preserve-unknown-fields");
+    if preserve.at.bool() == Some(false) {
+        preserve.forbid(Rule::InvalidValue, "to false: remove it", faults);
+    }
+    field(schema, "pattern").without_fault(Rule::InvalidFormat, crd_pattern::fault, faults);
+    let items = schema.at("items");
+    if items.count() > 0 && items.is_list() {
+        let message = "`items` must be one schema, not a list of schemas";
+        faults.error(Rule::InvalidValue, &items, message, "write one schema for all items");
+    }
+}
+
 fn kind(schema: &At<'_>, faults: &mut Faults) {
     let kind = field(schema, "type");
     let preserve = field(schema, "x-kubernetes-preserve-unknown-fields");
@@ -162,9 +201,6 @@ fn kind(schema: &At<'_>, faults: &mut Faults) {
     let text = kind.at.text();
     if text.is_empty() && !either.is_true() && !preserve.at.is_true() {
         kind.missing("one of `array`, `boolean`, `integer`, `number`, `object`, `string`", faults);
-    }
-    if preserve.at.bool() == Some(false) {
-        preserve.forbid(Rule::InvalidValue, "to false: remove it", faults);
     }
     if either.is_true() && preserve.at.is_true() {
         preserve.forbid(Rule::ExclusiveFields, "with `x-kubernetes-int-or-string`", faults);
@@ -175,7 +211,7 @@ fn kind(schema: &At<'_>, faults: &mut Faults) {
     let embedded = schema.at("x-kubernetes-embedded-resource");
     if embedded.is_true() {
         kind.need_one_of(&["object"], faults);
-        type_meta(schema, faults);
+        type_meta(schema, Level::Inner, faults);
         for name in ["additionalProperties", "x-kubernetes-int-or-string"] {
             if !schema.at(name).is_zero() {
                 field(schema, name).forbid(Rule::ExclusiveFields, "with `x-kubernetes-embedded-resource`", faults);
@@ -288,16 +324,22 @@ fn values(schema: &At<'_>, structure: &At<'_>, level: Level, faults: &mut Faults
     }
 }
 
-fn is_either(list: &At<'_>) -> bool {
-    let is_type =
-        |index, kind| list.item(index).is_some_and(|part| part.count() == 1 && part.at("type").str() == Some(kind));
+pub(super) fn is_either(list: &At<'_>) -> bool {
+    let is_type = |index, kind| {
+        let alone =
+            |part: &At<'_>| part.members().all(|(name, value)| matches!(name, "type" | "example") || value.is_zero());
+        list.item(index).is_some_and(|part| part.at("type").str() == Some(kind) && alone(&part))
+    };
     list.count() == 2 && is_type(0, "integer") && is_type(1, "string")
 }
 
 fn nested(schema: &At<'_>, structure: &At<'_>, level: Level, faults: &mut Faults) {
+    keywords(schema, faults);
     let why = "in `allOf`, `anyOf`, `oneOf` or `not`: write it in the schema itself";
     for name in STRUCTURE {
-        if !schema.at(name).is_zero() {
+        let value = schema.at(name);
+        let is_empty = value.str() == Some("") || (value.is_list() && value.count() == 0);
+        if value.is_present() && (!is_empty || *name == "default") {
             field(schema, name).forbid(Rule::InvalidValue, why, faults);
         }
     }

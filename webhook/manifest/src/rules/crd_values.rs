@@ -3,6 +3,7 @@
 use plimsoll_flat::{Kind, Node};
 
 use super::check::{Seen, duplicate, field, list, shown, value};
+use super::crd_schema;
 use super::rare::celex::{self, Scope, Want};
 use crate::{At, Faults, Rule};
 
@@ -30,8 +31,45 @@ pub(super) fn rules(schema: &At<'_>, faults: &mut Faults) {
             message.missing("a text, because the rule has several lines", faults);
         }
         let reasons = ["FieldValueRequired", "FieldValueForbidden", "FieldValueInvalid", "FieldValueDuplicate"];
+        let path = field(&rule, "fieldPath");
+        let fault = |path: &str| rule_path_fault(path, schema);
+        path.without_fault(Rule::UnknownReference, fault, faults);
+        let words = field(&rule, "messageExpression");
+        if !words.at.text().is_empty() {
+            match words.at.text().trim() {
+                "" => words.missing("a text in CEL, or no field at all", faults),
+                _ => celex::probe(&words.at, &Scope::of(&["self", "oldSelf"]), Want::String, faults),
+            }
+        }
+        let optional = field(&rule, "optionalOldSelf");
+        if optional.at.is_present() && !expression.at.text().contains("oldSelf") {
+            optional.forbid(Rule::DependentFields, "unless `rule` uses `oldSelf`", faults);
+        }
         field(&rule, "reason").one_of(&reasons, faults);
     }
+}
+
+/// What is wrong with the path of a rule, if something is. Only names between dots are followed.
+fn rule_path_fault(path: &str, schema: &At<'_>) -> Option<&'static str> {
+    if path.is_empty() {
+        return None;
+    }
+    if path.contains(['\n', '\r']) || !path.starts_with(['.', '[']) {
+        return Some("it must be a path such as `.spec.replicas`");
+    }
+    if path.contains(['[', ']', '\'', '"', '\\']) {
+        return None;
+    }
+    let mut place = *schema;
+    for name in path.split('.').skip(1) {
+        let additional = place.at("additionalProperties");
+        place = match place.at("properties").entry(name) {
+            Some(property) => property,
+            None if additional.is_object() && !name.is_empty() => additional,
+            None => return Some("it must be the path of a field of the schema"),
+        };
+    }
+    None
 }
 
 /// The default value of a schema, which has to fit it.
@@ -52,7 +90,8 @@ fn misfit<'a>(value: &At<'a>, schema: &At<'_>) -> Option<(At<'a>, String)> {
     let either = schema.at("x-kubernetes-int-or-string").is_true();
     let is_whole = value.int().is_some();
     let fits = match wanted {
-        "" if either => kind == Kind::String || is_whole,
+        // The type is not checked without the usual form of `anyOf`.
+        "" if either && crd_schema::is_either(&schema.at("anyOf")) => kind == Kind::String || is_whole,
         "string" => kind == Kind::String,
         "boolean" => kind == Kind::Bool,
         "integer" => kind == Kind::Number && (is_whole || value.node()?.as_f64()?.fract() == 0.0),
@@ -83,6 +122,19 @@ fn limits(value: &At<'_>, schema: &At<'_>, kind: Kind) -> Option<String> {
             return Some(format!("it must be at most {most}"));
         }
     }
+    let (least, most, size) = match kind {
+        Kind::String => ("minLength", "maxLength", value.text().chars().count()),
+        Kind::Array => ("minItems", "maxItems", value.count()),
+        Kind::Object => ("minProperties", "maxProperties", value.count()),
+        _ => return None,
+    };
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    if let Some(least) = schema.at(least).int().filter(|least| size < *least) {
+        return Some(format!("its length must be at least {least}"));
+    }
+    if let Some(most) = schema.at(most).int().filter(|most| size > *most) {
+        return Some(format!("its length must be at most {most}"));
+    }
     None
 }
 
@@ -96,6 +148,13 @@ fn parts<'a>(value: &At<'a>, schema: &At<'_>) -> Option<(At<'a>, String)> {
     let open = schema.at("x-kubernetes-preserve-unknown-fields").is_true()
         || schema.at("x-kubernetes-embedded-resource").is_true();
     let additional = schema.at("additionalProperties");
+    if value.is_object() {
+        for required in schema.at("required").items() {
+            if required.str().is_some_and(|name| value.entry(name).is_none()) {
+                return Some((*value, format!("`{}` is required", shown(required.text()))));
+            }
+        }
+    }
     for (name, member) in value.members() {
         let found = match schema.at("properties").entry(name) {
             Some(property) => misfit(&member, &property),

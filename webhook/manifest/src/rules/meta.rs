@@ -8,14 +8,85 @@ use crate::{At, Faults, Rule};
 /// Largest total size of all annotations, in bytes.
 const ANNOTATIONS: usize = 256 * 1024;
 
+/// Kinds outside of namespaces. The API server drops a `namespace` of theirs.
+const CLUSTER: &[&str] = &[
+    "APIService",
+    "CSIDriver",
+    "CSINode",
+    "CertificateSigningRequest",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterTrustBundle",
+    "CustomResourceDefinition",
+    "DeviceClass",
+    "DeviceTaintRule",
+    "FlowSchema",
+    "IPAddress",
+    "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "ResourceSlice",
+    "RuntimeClass",
+    "SelfSubjectAccessReview",
+    "SelfSubjectReview",
+    "SelfSubjectRulesReview",
+    "ServiceCIDR",
+    "StorageClass",
+    "SubjectAccessReview",
+    "TokenReview",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
+    "VolumeAttributesClass",
+];
+
+/// Kinds whose `generation` the API server sets, whatever it is.
+const COUNTED: &[&str] = &[
+    "CronJob",
+    "CustomResourceDefinition",
+    "DaemonSet",
+    "Deployment",
+    "DeviceClass",
+    "DeviceTaintRule",
+    "EndpointSlice",
+    "FlowSchema",
+    "Ingress",
+    "IngressClass",
+    "Job",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "NetworkPolicy",
+    "Pod",
+    "PodDisruptionBudget",
+    "PodTemplate",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "ReplicaSet",
+    "ReplicationController",
+    "ResourceSlice",
+    "StatefulSet",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+];
+
 /// The metadata of an object whose name has a form. `core` kinds check their finalizers more strictly.
 pub(super) fn probe(object: &At<'_>, form: &Form, core: bool, faults: &mut Faults) {
     let meta = object.at("metadata");
     let name = field(&meta, "name");
     let generate = field(&meta, "generateName");
     // The API server names a LimitRange itself.
+    let kind = object.at("kind").text();
     let unnamed = name.at.text().is_empty() && generate.at.text().is_empty();
-    if unnamed && object.at("kind").text() != "LimitRange" {
+    if unnamed && kind != "LimitRange" {
         name.missing("the name of the object, or `generateName`", faults);
     }
     name.form_or_empty(form, Rule::InvalidName, faults);
@@ -23,13 +94,19 @@ pub(super) fn probe(object: &At<'_>, form: &Form, core: bool, faults: &mut Fault
         let message = format!("`{}` can't begin a {}: use {}", shown(prefix), form.what, form.allowed);
         faults.error(Rule::InvalidName, &generate.at, message, "write a prefix such as `my-name-`");
     }
-    field(&meta, "namespace").form_or_empty(&names::DNS_LABEL, Rule::InvalidName, faults);
+    if !CLUSTER.contains(&kind) {
+        field(&meta, "namespace").form_or_empty(&names::DNS_LABEL, Rule::InvalidName, faults);
+    }
+    if !COUNTED.contains(&kind) {
+        field(&meta, "generation").least(0, faults);
+    }
     selector::labels(&meta.at("labels"), faults);
     annotations(&meta.at("annotations"), faults);
     owners(&meta.at("ownerReferences"), faults);
     finalizers(&meta.at("finalizers"), core, faults);
     let version = meta.at("resourceVersion");
-    if !version.text().is_empty() {
+    // The API server ignores a version that is no number.
+    if version.text().parse::<u64>().is_ok_and(|number| number > 0) {
         let message = "`resourceVersion` is set, but the API server creates no object that has one";
         faults.warning(Rule::ServerWarning, &version, message, "remove `resourceVersion`");
     }

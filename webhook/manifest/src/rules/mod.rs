@@ -11,6 +11,7 @@ mod cluster;
 mod config;
 mod container;
 mod crd;
+mod crd_pattern;
 mod crd_schema;
 mod crd_values;
 mod endpoints;
@@ -111,6 +112,7 @@ fn name(group: &str, kind: &str, faults: &Faults) -> (&'static Form, bool) {
         ("", "Namespace") | ("apps", "StatefulSet") => (&names::DNS_LABEL, true),
         ("rbac.authorization.k8s.io", _) => (&names::PATH_SEGMENT, true),
         ("policy", _) => (&names::PATH_SEGMENT, false),
+        ("node.k8s.io", _) => (&names::DNS_SUBDOMAIN, false),
         ("admissionregistration.k8s.io" | "apiextensions.k8s.io" | "coordination.k8s.io", _) => {
             (&names::DNS_SUBDOMAIN, false)
         }

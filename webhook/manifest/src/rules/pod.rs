@@ -176,7 +176,8 @@ fn dns(spec: &At<'_>, faults: &mut Faults) {
         // Since 1.33 `_` and `.` alone are allowed.
         let form = if faults.since(33) { &names::DNS_SUBDOMAIN_UNDERSCORE } else { &names::DNS_SUBDOMAIN };
         let rest = text.strip_suffix('.').unwrap_or(text);
-        if !(form.holds)(rest) && !(text == "." && faults.since(33)) {
+        let is_root = text == "." && faults.since(33);
+        if !is_root && !(form.holds)(rest) {
             let message = format!("`{}` is not a valid search domain: use {}", shown(text), form.allowed);
             faults.error(Rule::InvalidName, &search, message, "write a domain such as `svc.cluster.local`");
         }

@@ -60,7 +60,10 @@ pub(super) fn probe(api_version: &str, kind: &str, at: &At<'_>, faults: &mut Fau
             }
         }
         "DeviceClass" => {
-            meta::probe(at, &names::DNS_SUBDOMAIN, true, faults);
+            // The API server does not look at the prefix of a generated name here.
+            let generated = !at.path(&["metadata", "generateName"]).text().is_empty();
+            let form = if generated { &names::PATH_SEGMENT } else { &names::DNS_SUBDOMAIN };
+            meta::probe(at, form, true, faults);
             let spec = at.at("spec");
             selectors(&spec, faults);
             configs(&spec, None, faults);
@@ -146,7 +149,9 @@ fn device(request: &At<'_>, faults: &mut Faults) {
             "" | "Equal" => value.form(&names::LABEL_VALUE, Rule::InvalidLabel, faults),
             _ => field(&toleration, "operator").one_of(&["Equal", "Exists"], faults),
         }
-        field(&toleration, "effect").one_of_or_empty(&["NoSchedule", "NoExecute"], faults);
+        let effects: &[&str] =
+            if faults.since(35) { &["NoSchedule", "NoExecute", "None"] } else { &["NoSchedule", "NoExecute"] };
+        field(&toleration, "effect").one_of_or_empty(effects, faults);
     }
 }
 

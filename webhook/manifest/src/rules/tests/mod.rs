@@ -3,6 +3,7 @@
 mod cluster;
 mod config;
 mod network;
+mod patterns;
 mod placement;
 mod pods;
 mod storage;

@@ -90,7 +90,10 @@ pub(super) fn probe(object: &At<'_>, form: &Form, core: bool, faults: &mut Fault
         name.missing("the name of the object, or `generateName`", faults);
     }
     name.form_or_empty(form, Rule::InvalidName, faults);
-    if let Some(prefix) = generate.at.str().filter(|prefix| !prefix.is_empty() && !is_prefix(prefix, form)) {
+    // The name of a ReplicationController is checked in another way, which does not look at an unused prefix.
+    let unused = kind == "ReplicationController" && !name.at.text().is_empty();
+    let wrong = |prefix: &&str| !prefix.is_empty() && !is_prefix(prefix, form);
+    if let Some(prefix) = generate.at.str().filter(wrong).filter(|_| !unused) {
         let message = format!("`{}` can't begin a {}: use {}", shown(prefix), form.what, form.allowed);
         faults.error(Rule::InvalidName, &generate.at, message, "write a prefix such as `my-name-`");
     }

@@ -15,7 +15,7 @@ use crate::check::world::Object;
 use crate::check::{ExitStatus, Limits, Places, Unjudged, World};
 use crate::model::pointer::{join, names};
 use crate::model::{Action, Edit, FixClass, Moment, Severity};
-use crate::registry::{Policy, Registry};
+use crate::registry::{Policy, Rank, Registry};
 use crate::yaml::Span;
 
 /// Maximum number of characters of an added value that the report shows.
@@ -386,7 +386,7 @@ fn failure(world: &World, places: &mut Places<'_>, object: usize, policy: &str, 
 
 /// Groups equal messages by policy and counts them, in the order of the policies.
 fn counted(items: impl Iterator<Item = (Arc<Policy>, String, usize)>) -> Vec<Counted> {
-    let mut counts: BTreeMap<((Option<usize>, u32), String), (String, usize)> = BTreeMap::new();
+    let mut counts: BTreeMap<(Rank, String), (String, usize)> = BTreeMap::new();
     for (policy, text, count) in items {
         counts.entry((policy.rank(), text)).or_insert_with(|| (policy.id.clone(), 0)).1 += count;
     }

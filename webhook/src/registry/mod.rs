@@ -73,10 +73,14 @@ pub struct Policy {
     pub metadata: metadata::Policy,
 }
 
+/// The order of policies in reports: by bundle, then by number.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Rank(Option<usize>, u32);
+
 impl Policy {
     /// The place of the policy in reports: rules of the host first, then bundle by bundle.
-    pub fn rank(&self) -> (Option<usize>, u32) {
-        ((self.bundle != HOST).then_some(self.bundle), self.index)
+    pub fn rank(&self) -> Rank {
+        Rank((self.bundle != HOST).then_some(self.bundle), self.index)
     }
 }
 

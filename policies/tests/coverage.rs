@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// The head of the page. `{}` stands for the number of checks.
 const HEAD: &str = "\
 # Which policy covers which check
 
-The catalogue that Plimsoll works through has 242 checks in twelve categories, with names of its own. A policy's id names the bad thing instead, and one policy may cover several checks.
-This table leads from the one to the other. The last column says what is narrower than the check, or done differently. Checks that are not listed are not covered.
-What `plimsoll check` says of a file without any policy (its YAML, its schema) is not in the table.
+Plimsoll works through a catalogue of {} checks in twelve categories. The catalogue has names of
+its own: the id of a policy names the problem, and one policy may cover several checks. This table
+leads from a check to its policies. The last column says what is narrower than the check, or done
+differently. A check that is not listed is not covered. The findings of `plimsoll check` about YAML
+itself are not in the table.
 
 | check | policy | what is narrower, or differs |
 | --- | --- | --- |
 ";
 
-/// Written from `covers = […]` of the policies; `PLIMSOLL_WRITE=1` writes the page anew.
+/// Written from `covers = […]` of the policies; `PLIMSOLL_WRITE=1` writes the page again.
 #[test]
 fn the_table_of_checks_is_what_the_policies_say_that_they_cover() {
     let known: Vec<&str> =
@@ -32,7 +35,7 @@ fn the_table_of_checks_is_what_the_policies_say_that_they_cover() {
             rows.entry(number).or_default().push((link, narrower));
         }
     }
-    let mut page = HEAD.to_owned();
+    let mut page = HEAD.replace("{}", &known.len().to_string());
     for (number, policies) in rows {
         let links: Vec<&str> = policies.iter().map(|(link, _)| link.as_str()).collect();
         let narrower: Vec<&str> = policies.iter().map(|(_, said)| *said).filter(|said| !said.is_empty()).collect();
@@ -72,5 +75,25 @@ fn every_policy_has_its_cases_in_the_folder_of_its_category() {
             let file = format!("{}/{}", category.file_name().display(), file.file_name().display());
             assert!(cases.contains(&file), "policies/cases/{file} is of no policy");
         }
+    }
+}
+
+/// `plimsoll explain` prints these pages.
+#[test]
+fn every_page_has_its_headings() {
+    for policy in plimsoll_policies::metadata().policies {
+        for heading in ["## What it finds", "## Why", "## What to write"] {
+            assert!(policy.documentation.contains(heading), "{}: the page has no heading {heading:?}", policy.id);
+        }
+    }
+}
+
+/// The name of the function is the id. Its file and its line in `lib.rs` have the same name.
+#[test]
+fn every_policy_has_the_name_of_its_file() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for policy in plimsoll_policies::metadata().policies {
+        let file = sources.join(&policy.category).join(format!("{}.rs", policy.id.replace('-', "_")));
+        assert!(file.is_file(), "{} is no function of {}", policy.id, file.display());
     }
 }

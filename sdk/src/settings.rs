@@ -231,10 +231,10 @@ const fn has(bounds: &[&str], bound: &str) -> bool {
 ///
 /// # Panics
 /// If the literal has another type than the field. The build of the bundle reads every default, so it fails.
-pub fn default<T: SettingType>(literal: Literal) -> T {
+pub fn default<T: SettingType>(name: &str, literal: Literal) -> T {
     match T::from_literal(literal) {
         Some(value) => value,
-        None => panic!("the default {literal:?} does not fit the type of its setting"),
+        None => panic!("the default {literal:?} does not fit the type of the setting `{name}`"),
     }
 }
 
@@ -298,7 +298,7 @@ scalar!(u32, ["minimum", "maximum"], |node| node.as_i64()?.try_into().ok(), Lite
 scalar!(String, ["pattern", "minLength", "maxLength"], |node| node.as_str().map(str::to_owned),
     Literal::Text(text) => Some(text.to_owned()), |text| text.as_str().into(), {"type": "string"});
 scalar!(Quantity, [], Quantity::from_node, Literal::Text(text) => Quantity::parse(text), |value| value.to_string().into(), {
-    "description": "a Kubernetes quantity, such as 100m, 0.5 or 128Mi",
+    "format": "quantity",
     "anyOf": [
         {"type": "string", "pattern": "^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|[eE][+-]?[0-9]+)?$"},
         {"type": "number"}

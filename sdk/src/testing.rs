@@ -42,8 +42,9 @@
 //! assert_eq!(World::of(SHOP).open().judge(&POLICY), ["skipped: the Services are not known"]);
 //! ```
 //!
-//! The world answers questions by the same rules as the host. It gives a policy whole objects, so it does not check
-//! `reads`. It has no sandbox and no limits. The [cases](https://github.com/plimsoll-dev/plimsoll/blob/main/docs/policy-cases.md)
+//! The world answers questions by the same rules as the host: only objects of the same namespace belong to an answer. It
+//! gives a policy whole objects, so it does not check `reads`. It does not check settings by their schema. It has no
+//! sandbox and no limits. The [cases](https://github.com/plimsoll-dev/plimsoll/blob/main/docs/policy-cases.md)
 //! of a policy run as WebAssembly too, and test its fixes.
 
 use plimsoll_flat::{Node, to_document};
@@ -51,7 +52,8 @@ use serde_json::{Map, Value, json};
 
 use crate::bundle::{Answer, Host, Policy, evaluate_one};
 use crate::guest::{Knowledge, Outcome, RawFinding, Severity, Subject};
-use crate::kind::OwnedKind;
+use crate::kind::{Kind, OwnedKind};
+use crate::metadata::{ANY, On, Workloads};
 use crate::question::{Question, Shape, TEMPLATES, Template};
 
 /// The reviewed object, and the objects around it.
@@ -75,7 +77,7 @@ impl World {
     /// If the text is no YAML, or has no object.
     #[must_use]
     pub fn of(yaml: &str) -> Self {
-        let mut objects = documents(yaml).into_iter();
+        let mut objects = objects(yaml).into_iter();
         let object = objects.next().expect("the YAML has an object");
         let workloads = TEMPLATES.map(|(kind, template, _)| (kind.as_str().to_owned(), Template::Borrowed(template)));
         Self {
@@ -96,7 +98,7 @@ impl World {
     /// If the text is no YAML.
     #[must_use]
     pub fn and(mut self, yaml: &str) -> Self {
-        self.others.extend(documents(yaml));
+        self.others.extend(objects(yaml));
         self
     }
 
@@ -106,7 +108,7 @@ impl World {
     /// If the text is no YAML, or has no object.
     #[must_use]
     pub fn updating(mut self, old: &str) -> Self {
-        self.old = documents(old).into_iter().next().expect("the YAML has an object");
+        self.old = objects(old).into_iter().next().expect("the YAML has an object");
         self.operation = "UPDATE";
         self
     }
@@ -173,8 +175,11 @@ impl World {
         let environment: Map<String, Value> =
             self.workloads.iter().map(|(kind, template)| (kind.clone(), template.as_ref().into())).collect();
         let environment = json!({"kubernetesVersion": self.version, "workloads": environment});
-        let reviewed = if self.object.is_null() { &self.old } else { &self.object };
+        let reviewed = self.reviewed();
         let kind = kind_of(reviewed);
+        if !looks_at(policy, kind.get()) {
+            return Outcome::Skipped(format!("the policy does not look at objects of the kind {:?}", kind.get()));
+        }
         let metadata = |name: &str| reviewed["metadata"][name].as_str().unwrap_or_default().to_owned();
         let request = json!({
             "operation": self.operation,
@@ -192,6 +197,11 @@ impl World {
         }
     }
 
+    /// The object of the request; on DELETE the deleted one.
+    fn reviewed(&self) -> &Value {
+        if self.object.is_null() { &self.old } else { &self.object }
+    }
+
     /// The objects of a kind that belong to the answer.
     fn answer(&self, subject: Subject, kind: &str, question: Question<'_>) -> Answer {
         let templates: Vec<Template> =
@@ -203,8 +213,14 @@ impl World {
         };
         // A deleted object is not among the others.
         let reviewed = Some(reviewed).filter(|_| self.operation != "DELETE");
-        let namespace = self.object["metadata"]["namespace"].as_str().unwrap_or_default();
-        let belongs = |object: &&Value| kind_of(object).get().as_str() == kind;
+        let namespace = self.reviewed()["metadata"]["namespace"].as_str().unwrap_or_default();
+        // Only a question about a Namespace goes beyond the own one. Objects without a namespace belong to each.
+        let is_wide = matches!(question, Question::Referring { kind, .. } if kind == Kind::NAMESPACE.as_str());
+        let is_near = |object: &Value| {
+            let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            is_wide || own.is_empty() || namespace.is_empty() || own == namespace
+        };
+        let belongs = |object: &&Value| kind_of(object).get().as_str() == kind && is_near(object);
         let documents =
             self.others.iter().chain(reviewed).filter(belongs).filter_map(|object| to_document(object).ok());
         let matches =
@@ -223,6 +239,28 @@ fn documents(yaml: &str) -> Vec<Value> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("the text is no YAML: {error}\n{yaml}"));
     documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+/// Reads every object of the YAML. Each has an `apiVersion` and a `kind`.
+fn objects(yaml: &str) -> Vec<Value> {
+    let objects = documents(yaml);
+    for object in &objects {
+        let is_object = object["apiVersion"].is_string() && object["kind"].is_string();
+        assert!(is_object, "each document needs an apiVersion and a kind: {object}");
+    }
+    objects
+}
+
+/// Whether a policy judges objects of this kind.
+fn looks_at(policy: &Policy, kind: Kind<'_>) -> bool {
+    let On { workloads, kinds, .. } = (policy.metadata)().on;
+    let template = TEMPLATES.iter().find(|(of, ..)| *of == kind);
+    let by_template = match workloads {
+        Workloads::None => false,
+        Workloads::LongRunning => template.is_some_and(|(.., runs_on)| *runs_on),
+        Workloads::All => template.is_some(),
+    };
+    by_template || kinds.iter().any(|known| known == kind.as_str() || known == ANY)
 }
 
 fn kind_of(object: &Value) -> OwnedKind {

@@ -74,7 +74,7 @@ fn how_to_go_on() -> Result<()> {
     };
     let more = "More: plimsoll explain latest-image-tag.";
     let annotate = "To exempt it, annotate it with plimsoll.dev/ignore.latest-image-tag: \"the reason\".";
-    let ask = "To be exempted, ask whoever runs Plimsoll: the ClusterPolicySet set denies it.";
+    let ask = "To be exempted, ask the operators of Plimsoll: the ClusterPolicySet set denies it.";
     for (spec, ending, is_ignored) in [
         ("{mode: enforce, profile: production}", format!("{more} {ask}"), false),
         ("{mode: enforce, profile: production, selfExempt: [image]}", format!("{more} {annotate}"), true),

@@ -248,7 +248,8 @@ impl SettingsField {
                 }
                 let Some((word, keyword)) = BOUNDS.iter().find(|(word, _)| meta.path.is_ident(word)) else {
                     let known = BOUNDS.map(|(word, _)| word).join(", ");
-                    return Err(meta.error(format!("known are default, {known}")));
+                    let word = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+                    return Err(meta.error(format!("`{word}` is not known; known are default, {known}")));
                 };
                 let span = meta.path.span();
                 bounds.push(Bound { word: (*word).to_owned(), keyword, value: literal(&value)?, span });
@@ -261,9 +262,9 @@ impl SettingsField {
 
     /// The default as a value.
     fn default(&self) -> TokenStream {
-        let ty = &self.ty;
+        let (ty, key) = (&self.ty, &self.key);
         match &self.default {
-            Default::Literal(literal) => quote!(::plimsoll_sdk::settings::default::<#ty>(#literal)),
+            Default::Literal(literal) => quote!(::plimsoll_sdk::settings::default::<#ty>(#key, #literal)),
             Default::Value(value) => value.to_token_stream(),
             Default::Own => quote_spanned!(ty.span()=> <#ty as ::plimsoll_sdk::settings::OwnDefault>::own_default()),
         }
@@ -284,7 +285,10 @@ impl SettingsField {
     fn checks(&self) -> impl Iterator<Item = TokenStream> {
         self.bounds.iter().map(|Bound { word, keyword, span, .. }| {
             let ty = &self.ty;
-            let message = format!("the type of the setting `{}` takes no `{word}`", self.ident);
+            let message = format!(
+                "the type of the setting `{}` takes no `{word}`; the README of the SDK lists the bounds of each type",
+                self.ident
+            );
             quote_spanned!(*span=>
                 const _: () = ::core::assert!(::plimsoll_sdk::settings::takes::<#ty>(#keyword), "{}", #message);
             )

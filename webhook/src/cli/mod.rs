@@ -19,7 +19,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::check::ExitStatus;
 use crate::engine::BUILTIN_DIGEST;
 #[cfg(any(feature = "serve", feature = "check"))]
-use crate::{printed, registry::ConfigError};
+use crate::{Problem, printed, registry::ConfigError};
 
 /// Exit status for an error in the command line or in the configuration. clap uses the same number.
 const USAGE: u8 = 2;
@@ -117,13 +117,15 @@ impl Failure {
         if problems.len() > MOST_PROBLEMS {
             lines.push(format!("and {} more", problems.len() - MOST_PROBLEMS));
         }
-        Self {
-            message: lines.join("\nerror: "),
-            help: Some(
-                "`plimsoll policy list` shows the policies, `plimsoll policy inspect` their settings".to_owned(),
-            ),
-            status: USAGE,
-        }
+        let is_about_policies = |problem: &Problem| {
+            matches!(problem, Problem::Setting { .. } | Problem::UnknownValue { what: "policy" | "category", .. })
+        };
+        let help = if problems.iter().any(|problem| is_about_policies(&problem.problem)) {
+            Some("`plimsoll policy list` shows the policies, `plimsoll explain ID` the settings of one")
+        } else {
+            None
+        };
+        Self { message: lines.join("\nerror: "), help: help.map(str::to_owned), status: USAGE }
     }
 
     fn output(error: &std::io::Error) -> Self {

@@ -220,7 +220,7 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
 fn on(policy: &Policy) -> String {
     let workloads = match policy.on.workloads {
         Workloads::None => None,
-        Workloads::LongRunning => Some("workloads that run on".to_owned()),
+        Workloads::LongRunning => Some("long-running workloads".to_owned()),
         Workloads::All => Some("every workload".to_owned()),
     };
     // The metadata writes a kind of the core group as `/Pod`.
@@ -244,8 +244,9 @@ pub(super) fn settings(policy: &Policy) -> String {
 }
 
 /// Keywords of JSON Schema that are not bounds.
-const NO_BOUNDS: [&str; 10] = [
+const NO_BOUNDS: [&str; 11] = [
     "type",
+    "format",
     "description",
     "default",
     "anyOf",
@@ -300,6 +301,9 @@ fn types(schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
         let words: Vec<String> = words.iter().map(Value::to_string).collect();
         return format!("one of {}", words.join(", "));
+    }
+    if let Some(format) = schema["format"].as_str() {
+        return format.to_owned();
     }
     let choices: Vec<String> = match (&schema["type"], &schema["anyOf"]) {
         (Value::String(kind), _) if kind == "array" && schema["items"].is_object() => {

@@ -322,7 +322,7 @@ fn refusals() {
         ),
         (
             "policies: [{id: runs-as-root, settings: {x: 1}}]",
-            "sets.yaml:5:44: settings of `runs-as-root`: it has none, so `x` means nothing".to_owned(),
+            "sets.yaml:5:44: settings of `runs-as-root`: the policy has no settings; remove `x`".to_owned(),
         ),
     ] {
         assert_eq!(problems(spec), [expected], "{spec}");

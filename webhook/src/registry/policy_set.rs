@@ -234,7 +234,7 @@ fn read_as_of<'a>(reader: &mut Reader<'a>, field: &Field<'a>, bundle: &BundleNam
 fn read_kubernetes_version<'a>(reader: &mut Reader<'a>, field: &Field<'a>) -> Option<Located<KubernetesVersion>> {
     let text = reader.string(field).filter(|text| !text.is_empty())?;
     let Some(value) = KubernetesVersion::parse(text) else {
-        reader.invalid(field, format!("{text:?} is no version of Kubernetes; write for instance \"1.34\""));
+        reader.invalid(field, format!("{text:?} is not a version of Kubernetes, such as \"1.34\""));
         return None;
     };
     Some(Located { value, position: reader.position(&field.pointer) })

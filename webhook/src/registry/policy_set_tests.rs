@@ -205,7 +205,7 @@ fn refusals() {
         ),
         (
             "kubernetesVersion: latest",
-            "5:22: `spec.kubernetesVersion`: \"latest\" is no version of Kubernetes; write for instance \"1.34\"",
+            "5:22: `spec.kubernetesVersion`: \"latest\" is not a version of Kubernetes, such as \"1.34\"",
         ),
         (
             "policiesAsOf: yesterday",

@@ -338,7 +338,7 @@ fn kubernetes_version(sets: &[PolicySet], options: &Options, problems: &mut Vec<
     let given = options.kubernetes_version.as_deref().filter(|text| !text.is_empty());
     let option = given.map(|text| KubernetesVersion::parse(text).ok_or(text));
     if let Some(Err(text)) = option {
-        let problem = format!("{text:?} is no version of Kubernetes; it is for instance 1.34");
+        let problem = format!("{text:?} is not a version of Kubernetes, such as 1.34");
         problems.push(ConfigError { position: None, problem: Problem::Conflict(problem) });
     }
     let (option, set) = (option.and_then(Result::ok), first.map(|first| first.value));

@@ -84,7 +84,7 @@ fn which_version_of_kubernetes_counts() {
     let options = Options { kubernetes_version: Some("new".to_owned()), ..files() };
     assert_eq!(
         problems(Registry::new(&engine, Vec::new(), options)),
-        ["\"new\" is no version of Kubernetes; it is for instance 1.34"]
+        ["\"new\" is not a version of Kubernetes, such as 1.34"]
     );
 }
 

@@ -84,7 +84,7 @@ fn check(policy: &metadata::Policy, settings: &Value) -> Result<(), Vec<Fault>> 
                 schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
             for name in unexpected {
                 let reason = if known.is_empty() && pointer.is_empty() {
-                    format!("it has none, so `{name}` means nothing")
+                    format!("the policy has no settings; remove `{name}`")
                 } else {
                     format!("unknown setting `{name}`{}", Hint::new(name, known.iter().copied()))
                 };
@@ -137,6 +137,9 @@ fn jsonschema_only(kind: &ValidationErrorKind) -> bool {
 
 /// The values that a schema accepts, in words.
 fn expected(schema: &Value) -> Option<String> {
+    if schema.get("format").and_then(Value::as_str) == Some("quantity") {
+        return Some("a quantity, such as 100m, 0.5 or 128Mi".to_owned());
+    }
     if let Some(choices) = ["anyOf", "oneOf"].iter().find_map(|keyword| schema.get(keyword)?.as_array()) {
         let words: Option<Vec<_>> = choices.iter().map(expected).collect();
         return words.map(|words| words.join(" or "));
@@ -248,7 +251,7 @@ mod tests {
     #[test]
     fn a_policy_without_settings() {
         let faults = complete(&policy("p", "image", Severity::Error), &json!({"x": 1})).unwrap_err();
-        assert_eq!(faults[0].problem.to_string(), "settings of `p`: it has none, so `x` means nothing");
+        assert_eq!(faults[0].problem.to_string(), "settings of `p`: the policy has no settings; remove `x`");
     }
 
     /// Network references and look-around are rejected when the settings are read.

@@ -70,14 +70,14 @@ fn exempt(review: &Review, verdict: &Verdict) -> String {
     }
     if !exemption_namespaces.is_empty() {
         let namespaces = some(exemption_namespaces, "or", MAX_NAME);
-        return format!("Whoever runs Plimsoll can exempt it, by a PolicyExemption in the namespace {namespaces}.");
+        return format!("The operators of Plimsoll can exempt it, by a PolicyExemption in the namespace {namespaces}.");
     }
     let denying = match sets.as_slice() {
         [] => String::new(),
         [set] => format!(": the ClusterPolicySet {} denies it", shorten(set, MAX_NAME)),
         sets => format!(": the ClusterPolicySets {} deny it", some(sets, "and", MAX_NAME)),
     };
-    format!("To be exempted, ask whoever runs Plimsoll{denying}.")
+    format!("To be exempted, ask the operators of Plimsoll{denying}.")
 }
 
 /// `a and b`, `a, b and 3 more`.

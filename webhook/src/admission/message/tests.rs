@@ -66,7 +66,7 @@ fn web() -> Review {
     review(&json!({"name": "web"}), &json!({}))
 }
 
-const ASK: &str = "More: plimsoll explain single-replica. To be exempted, ask whoever runs Plimsoll: the \
+const ASK: &str = "More: plimsoll explain single-replica. To be exempted, ask the operators of Plimsoll: the \
                    ClusterPolicySet default denies it.";
 
 #[test]
@@ -201,7 +201,7 @@ fn how_to_go_on() {
     };
     let (none, names) = (json!({}), |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>());
     let recourse = || Recourse { sets: names(&["one", "two"]), ..Recourse::default() };
-    let ask = "To be exempted, ask whoever runs Plimsoll: the ClusterPolicySets one and two deny it.";
+    let ask = "To be exempted, ask the operators of Plimsoll: the ClusterPolicySets one and two deny it.";
     assert_eq!(says(recourse(), none.clone()), ask);
     let explained = names(&["a-b", "c-d"]);
     let both = format!("More: plimsoll explain a-b, plimsoll explain c-d. {ask}");
@@ -214,7 +214,8 @@ fn how_to_go_on() {
 
     let exemption_namespaces = names(&["exemptions", "platform"]);
     let exempting = || Recourse { exemption_namespaces: exemption_namespaces.clone(), ..recourse() };
-    let exempt = "Whoever runs Plimsoll can exempt it, by a PolicyExemption in the namespace exemptions or platform.";
+    let exempt =
+        "The operators of Plimsoll can exempt it, by a PolicyExemption in the namespace exemptions or platform.";
     assert_eq!(says(exempting(), none.clone()), exempt);
     let own = || Recourse { self_exempt: true, ..exempting() };
     let annotate = "To exempt it, annotate it with plimsoll.dev/ignore.ID: \"the reason\", for each ID.";

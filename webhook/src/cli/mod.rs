@@ -19,7 +19,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::check::ExitStatus;
 use crate::engine::BUILTIN_DIGEST;
 #[cfg(any(feature = "serve", feature = "check"))]
-use crate::{Problem, printed, registry::ConfigError};
+use crate::printed;
+#[cfg(any(feature = "serve", feature = "check"))]
+use crate::registry::{ConfigError, Problem};
 
 /// Exit status for an error in the command line or in the configuration. clap uses the same number.
 const USAGE: u8 = 2;

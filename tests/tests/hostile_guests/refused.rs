@@ -68,7 +68,7 @@ fn metadata_that_lies() {
     assert_refused(
         "one less",
         &lie(&|it| drop(it["policies"].as_array_mut().unwrap().pop())),
-        &["names 16 policies", "has 15"],
+        &["names 16 policies", "has 17"],
     );
     assert_refused(
         "one more",
@@ -77,7 +77,7 @@ fn metadata_that_lies() {
             copy["id"] = "one-more".into();
             it["policies"].as_array_mut().unwrap().push(copy);
         }),
-        &["names 16 policies", "has 15"],
+        &["names 18 policies", "has 17"],
     );
     assert_refused("an id twice", &lie(&|it| it["policies"][1]["id"] = "well-behaved".into()), &["well-behaved twice"]);
     assert_refused(

@@ -227,9 +227,18 @@ impl<'a> Review<'a> {
         false
     }
 
+    /// Computes a value for all policies of the call. It may ask for any kind: the host knows the kinds that one of the
+    /// policies declares, and the answer about another kind is not complete.
+    fn for_all<T>(&self, compute: impl FnOnce() -> T) -> T {
+        let declared = self.asked.declared.take();
+        let value = compute();
+        self.asked.declared.set(declared);
+        value
+    }
+
     /// The objects that depend on the reviewed object; computed once for all policies.
     pub(crate) fn concerned(&self, number: usize, read: impl FnOnce() -> Option<Concerned>) -> Option<&Concerned> {
-        self.concerned.get(number)?.get_or_init(read).as_ref()
+        self.concerned.get(number)?.get_or_init(|| self.for_all(read)).as_ref()
     }
 
     /// The owners that this review knows.
@@ -308,7 +317,7 @@ impl<'a> Review<'a> {
 
     /// The reviewed object as a workload, if it is one; computed once for all policies.
     pub(crate) fn workload(&self, read: impl FnOnce() -> Option<Workload>) -> Option<Workload> {
-        self.workload.get_or_init(read).clone()
+        self.workload.get_or_init(|| self.for_all(read)).clone()
     }
 
     /// The object's name; empty if the API server will generate one.
@@ -324,7 +333,7 @@ impl<'a> Review<'a> {
 
     /// The monitors that read in this namespace; computed once for all policies.
     pub(crate) fn monitors(&self) -> &Monitors {
-        self.asked.monitors.get_or_init(|| Monitors::of(self))
+        self.asked.monitors.get_or_init(|| self.for_all(|| Monitors::of(self)))
     }
 
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
@@ -636,7 +645,7 @@ impl<'a> Review<'a> {
                 Some((kind, name)) => with.borrow().get(&selector).map(|selected| selected.without(kind, name)),
                 None => None,
             };
-        let selected = Rc::new(selected.unwrap_or_else(read));
+        let selected = Rc::new(selected.unwrap_or_else(|| self.for_all(read)));
         all.borrow_mut().insert(selector, Rc::clone(&selected));
         selected
     }

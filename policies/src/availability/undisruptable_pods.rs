@@ -35,7 +35,7 @@ use plimsoll_sdk::prelude::*;
     on = Kinds,
     kinds = [Scalable, "/Service"],
     severity = Warning, since = "0.1.0", requires = ["/Service"],
-    refines = [LongRunning],
+    refines = [Scalable],
     profile = Strict,
     reads = [
         Workloads, Services, "{template}/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict",

@@ -59,7 +59,7 @@ use plimsoll_sdk::volumes::{Access, Hold, claims};
     on = Kinds,
     kinds = [Rolling, Autoscalers, "/PersistentVolumeClaim"],
     severity = Error, since = "0.1.0",
-    refines = [LongRunning, Autoscalers, Storage],
+    refines = [Rolling, Autoscalers, Storage],
     edits = ["/spec/strategy/type", "/spec/strategy/rollingUpdate"],
     default = Deny(BlocksOthers),
     reads = [Workloads, Autoscalers, Storage],

@@ -33,7 +33,7 @@ use plimsoll_sdk::rollout::is_served;
     on = Kinds,
     kinds = [Rolling, "apps/StatefulSet", "apps/DaemonSet", "/Service"],
     severity = Info, since = "0.1.0",
-    refines = [LongRunning, Monitors, "/Service"],
+    refines = [Rolling, Monitors, "/Service", "apps/StatefulSet", "apps/DaemonSet"],
     edits = ["/spec/minReadySeconds"],
     profile = Strict,
     reads = [Workloads, Services],

@@ -77,6 +77,7 @@ impl Verdicts {
         *(if refused { &mut self.refused } else { &mut self.accepted }) += 1;
     }
 
+    #[expect(clippy::print_stdout, reason = "the figures of the test")]
     fn check(&self, objects: &[Value]) -> Result<()> {
         let (refused, missed) = (self.refused, self.missed.len());
         println!(

@@ -3,7 +3,7 @@
 //! ```
 //! use std::collections::BTreeMap;
 //! use plimsoll_sdk::prelude::*;
-//! use plimsoll_sdk::settings::Faults;
+//! use plimsoll_sdk::settings::{Faults, SettingType as _};
 //!
 //! /// Settings of a policy.
 //! #[derive(Settings)]
